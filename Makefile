@@ -1,0 +1,79 @@
+# Everything a newcomer needs: `make demo` and `make test`. Each environment is made on first use under .venvs/.
+PYTHON ?= python3
+VENVS := .venvs
+UV := $(VENVS)/tools/bin/uv
+export UV_PYTHON_DOWNLOADS := never
+export UV_COMPILE_BYTECODE := 1
+export UV_LINK_MODE := copy
+
+CORE := $(VENVS)/core
+AIRFLOW := $(VENVS)/airflow
+AIRFLOW_2 := $(VENVS)/airflow-2.11
+PREFECT := $(VENVS)/prefect
+BLENDER := $(VENVS)/blender
+SDK := $(VENVS)/sdk
+
+.PHONY: help demo test core airflow airflow-2.11 prefect blender clean
+help:
+	@echo "make demo   render an animation on the emulator, from an Airflow DAG"
+	@echo "make test   every test, lint and types"
+	@echo "make clean  remove the environments"
+
+$(UV): constraints/tools.txt
+	$(PYTHON) -m venv $(VENVS)/tools
+	$(VENVS)/tools/bin/python -m pip install --quiet --disable-pip-version-check -r constraints/tools.txt
+	@touch $@
+
+$(CORE)/.made: pyproject.toml constraints/core.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(CORE)
+	$(UV) pip install --quiet --python $(CORE)/bin/python -c constraints/core.txt -e '.[emulator,ssh]' --group test --group lint --group demo
+	@touch $@
+
+$(AIRFLOW)/.made: pyproject.toml constraints/airflow.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(AIRFLOW)
+	$(UV) pip install --quiet --python $(AIRFLOW)/bin/python -c constraints/airflow.txt -e '.[airflow,emulator,ssh]' --group test --group demo --group lint
+	@touch $@
+
+$(AIRFLOW_2)/.made: pyproject.toml constraints/airflow-2.11.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(AIRFLOW_2)
+	$(UV) pip install --quiet --python $(AIRFLOW_2)/bin/python -c constraints/airflow-2.11.txt -e '.[airflow,emulator,ssh]' --group test --group demo
+	@touch $@
+
+$(PREFECT)/.made: pyproject.toml constraints/prefect.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(PREFECT)
+	$(UV) pip install --quiet --python $(PREFECT)/bin/python -c constraints/prefect.txt -e '.[prefect,emulator,ssh]' --group test --group demo --group lint
+	@touch $@
+
+$(BLENDER)/.made: constraints/blender.txt demo/blender_environment.py $(UV)
+	@$(PYTHON) demo/blender_environment.py $(BLENDER) --uv $(UV) --constraints constraints/blender.txt
+	@touch $@
+
+demo: $(AIRFLOW)/.made $(BLENDER)/.made
+	@$(AIRFLOW)/bin/python -m demo.run --blender-python $(BLENDER)/bin/python $(if $(KEEP),--keep)
+
+# CHECKS="core airflow" runs only those of tests/all_checks.py
+test: $(CORE)/.made $(AIRFLOW)/.made $(AIRFLOW_2)/.made $(PREFECT)/.made $(BLENDER)/.made $(SDK)/.made
+	@$(CORE)/bin/python tests/all_checks.py $(CHECKS)
+
+core: $(CORE)/.made
+airflow: $(AIRFLOW)/.made
+airflow-2.11: $(AIRFLOW_2)/.made
+prefect: $(PREFECT)/.made
+blender: $(BLENDER)/.made
+
+clean:
+	rm -rf $(VENVS)
+
+# The campaign against the rental, with the official SDK beside it as the yardstick: make chaos RUNS=5000 SEED=2
+RUNS ?= 3000
+SEED ?= 1
+
+$(SDK)/.made: constraints/sdk.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(SDK)
+	$(UV) pip install --quiet --python $(SDK)/bin/python -r constraints/sdk.txt
+	@touch $@
+
+.PHONY: sdk chaos
+sdk: $(SDK)/.made
+chaos: $(CORE)/.made $(SDK)/.made
+	@$(CORE)/bin/python -m tests.chaos --runs $(RUNS) --seed $(SEED) $(CHAOS)

@@ -1,0 +1,96 @@
+"""GPU rendering and compute rentals on the OctaSpace marketplace.
+
+The public names are listed here; everything else may change. They are loaded when first used, so that importing this
+package (or a DAG that does) imports no HTTP library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from octa_provider.client import OctaClient as OctaClient
+    from octa_provider.clock import Clock as Clock
+    from octa_provider.errors import OctaApiError as OctaApiError
+    from octa_provider.errors import OctaAuthenticationError as OctaAuthenticationError
+    from octa_provider.errors import OctaBudgetError as OctaBudgetError
+    from octa_provider.errors import OctaCancelledError as OctaCancelledError
+    from octa_provider.errors import OctaConfigError as OctaConfigError
+    from octa_provider.errors import OctaDecodeError as OctaDecodeError
+    from octa_provider.errors import OctaError as OctaError
+    from octa_provider.errors import OctaForbiddenError as OctaForbiddenError
+    from octa_provider.errors import OctaNetworkError as OctaNetworkError
+    from octa_provider.errors import OctaNoMachineError as OctaNoMachineError
+    from octa_provider.errors import OctaNotFoundError as OctaNotFoundError
+    from octa_provider.errors import OctaRateLimitError as OctaRateLimitError
+    from octa_provider.errors import OctaRejectedError as OctaRejectedError
+    from octa_provider.errors import OctaServerError as OctaServerError
+    from octa_provider.errors import OctaSessionFailedError as OctaSessionFailedError
+    from octa_provider.errors import OctaSshError as OctaSshError
+    from octa_provider.errors import OctaStopError as OctaStopError
+    from octa_provider.errors import OctaTimeoutError as OctaTimeoutError
+    from octa_provider.errors import OctaValidationError as OctaValidationError
+    from octa_provider.errors import OctaWaitTimeoutError as OctaWaitTimeoutError
+    from octa_provider.errors import Refusal as Refusal
+    from octa_provider.hooks import RequestContext as RequestContext
+    from octa_provider.hooks import ResponseContext as ResponseContext
+    from octa_provider.job_spec import JobOutcome as JobOutcome
+    from octa_provider.job_spec import JobResult as JobResult
+    from octa_provider.job_spec import JobSpec as JobSpec
+    from octa_provider.job_spec import JobState as JobState
+    from octa_provider.marketplace import Requirements as Requirements
+    from octa_provider.rental import Bill as Bill
+    from octa_provider.rental import Rental as Rental
+    from octa_provider.request import MachineRequest as MachineRequest
+    from octa_provider.request import RenderRequest as RenderRequest
+    from octa_provider.request import VpnRequest as VpnRequest
+
+_HOME = {
+    "octa_provider.client": ("OctaClient",),
+    "octa_provider.clock": ("Clock",),
+    "octa_provider.errors": (
+        "OctaApiError",
+        "OctaAuthenticationError",
+        "OctaBudgetError",
+        "OctaCancelledError",
+        "OctaConfigError",
+        "OctaDecodeError",
+        "OctaError",
+        "OctaForbiddenError",
+        "OctaNetworkError",
+        "OctaNoMachineError",
+        "OctaNotFoundError",
+        "OctaRateLimitError",
+        "OctaRejectedError",
+        "OctaServerError",
+        "OctaSessionFailedError",
+        "OctaSshError",
+        "OctaStopError",
+        "OctaTimeoutError",
+        "OctaValidationError",
+        "OctaWaitTimeoutError",
+        "Refusal",
+    ),
+    "octa_provider.hooks": ("RequestContext", "ResponseContext"),
+    "octa_provider.job_spec": ("JobOutcome", "JobResult", "JobSpec", "JobState"),
+    "octa_provider.marketplace": ("Requirements",),
+    "octa_provider.rental": ("Bill", "Rental"),
+    "octa_provider.request": ("MachineRequest", "RenderRequest", "VpnRequest"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'octa_provider' has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

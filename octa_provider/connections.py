@@ -1,0 +1,149 @@
+"""One request to one URL: with the key where it belongs, over the connections of this process, redirects judged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
+
+from octa_provider.errors import OctaConfigError, OctaNetworkError, OctaTimeoutError
+from octa_provider.http_session import (
+    KeyAuth,
+    NoAuth,
+    innermost,
+    maybe_sent,
+    new_session,
+    proxies_for,
+)
+from octa_provider.redaction import without_key
+from octa_provider.redirect import MAX_REDIRECTS, hold_redirect, redirect_target, same_origin
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as it was asked for, before it has a host.
+
+    Attributes:
+        method, path, params, json: of the request.
+        public: sent without the key.
+        repeatable: reads only, so that it may be sent again and may follow redirects.
+        timeout_s: seconds to wait for a connection, and for an answer.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] | None
+    json: object
+    public: bool
+    repeatable: bool
+    timeout_s: float
+
+
+class Connections:
+    """The connections of this process. Safe to share between threads; a forked child makes its own.
+
+    Args:
+        api_key: the account's key, or None for public endpoints alone.
+        base_urls: where requests will go; their proxies are read from the environment once.
+        user_agent: the `User-Agent`.
+        allow_http: a redirect may lead to plain http.
+        given: a `requests.Session` to use instead of one of our own; it stays the caller's to close.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None,
+        base_urls: tuple[str, ...],
+        *,
+        user_agent: str,
+        allow_http: bool,
+        given: requests.Session | None,
+    ) -> None:
+        self._api_key = api_key
+        self._base_urls = base_urls
+        self._user_agent = user_agent
+        self._allow_http = allow_http
+        self._given = given
+        self._own: dict[int, requests.Session] = {}
+
+    def close(self) -> None:
+        """Close the connections that are this process's own."""
+        session = self._own.pop(os.getpid(), None)
+        if session is not None:
+            session.close()
+
+    def send(self, call: Call, url: str) -> requests.Response:
+        """The answer to one request, its body not read yet.
+
+        A redirect is followed for a read alone: following it otherwise would send a side effect twice, or turn it into
+        a GET. Once it leaves the origin of `url`, the key stays behind, wherever the next redirect leads.
+
+        Raises:
+            OctaNetworkError: no answer arrived.
+            OctaConfigError: nothing could be sent, or a redirect leads to plain http.
+        """
+        auth: AuthBase = NoAuth() if call.public or self._api_key is None else KeyAuth(self._api_key)
+        response = self._send_once(call, url, auth)
+        for _ in range(MAX_REDIRECTS if call.repeatable else 0):
+            try:
+                target = redirect_target(response, allow_http=self._allow_http)
+            except OctaConfigError:
+                response.close()
+                raise
+            if target is None:
+                break
+            response.close()
+            if not same_origin(url, target):
+                auth = NoAuth()
+            response = self._send_once(call, target, auth, redirected=True)
+        return response
+
+    def _send_once(self, call: Call, url: str, auth: AuthBase, *, redirected: bool = False) -> requests.Response:
+        headers = {"User-Agent": self._user_agent, "Accept": "application/json, */*;q=0.5"}
+        body = None
+        if call.json is not None:
+            body = msgspec.json.encode(call.json)
+            headers["Content-Type"] = "application/json"
+        session = self._session()
+        try:
+            return session.request(
+                call.method,
+                url,
+                params=dict(call.params) if call.params and not redirected else None,
+                data=body,
+                headers=headers,
+                auth=auth,
+                timeout=call.timeout_s,
+                stream=True,
+                allow_redirects=False,
+                hooks={"response": [*session.hooks["response"], hold_redirect]},
+                proxies=proxies_for(url) if redirected and self._given is None else None,
+            )
+        except (requests.RequestException, HTTPError) as error:
+            raise self._network_error(error, call.method, url.partition("?")[0]) from error
+        except OSError as error:
+            # requests reads certificate files before it connects, and wraps whatever goes wrong after that.
+            raise OctaConfigError(f"{call.method} {url.partition('?')[0]} can't be sent: {error}") from error
+
+    def _network_error(self, error: requests.RequestException | HTTPError, method: str, url: str) -> OctaNetworkError:
+        sent = maybe_sent(error)
+        kind = OctaTimeoutError if isinstance(error, requests.Timeout) else OctaNetworkError
+        effect = "the server may have acted on it" if sent else "nothing was sent"
+        # The request carries the key, and whoever stores this error may store its cause along with it.
+        if isinstance(error, requests.RequestException):
+            error.request = None
+        text = without_key(innermost(error), self._api_key)
+        return kind(f"{method} {url}: {text} ({effect})", maybe_sent=sent, method=method, url=url)
+
+    def _session(self) -> requests.Session:
+        """This process's session: a forked child must not write into its parent's sockets."""
+        if self._given is not None:
+            return self._given
+        session = self._own.get(os.getpid())
+        # No lock, which a fork could copy while it is held: of two threads that make one, setdefault takes the first.
+        return session or self._own.setdefault(os.getpid(), new_session(self._base_urls))

@@ -1,0 +1,41 @@
+"""What the `on_request` and `on_response` hooks of the client are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RequestContext:
+    """One attempt that is about to be made.
+
+    Attributes:
+        method: the HTTP method.
+        url: the URL, without query and without secrets.
+        attempt: 1 for the first try, 2 for the first retry.
+    """
+
+    method: str
+    url: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class ResponseContext:
+    """One attempt that ended.
+
+    Attributes:
+        method, url, attempt: as in `RequestContext`.
+        status: the HTTP status; None when no answer came.
+        duration_s: seconds from sending to the last byte read.
+        request_id: the `x-request-id` header (S).
+        error: what went wrong, as text; None when nothing did.
+    """
+
+    method: str
+    url: str
+    attempt: int
+    status: int | None
+    duration_s: float
+    request_id: str | None = None
+    error: str | None = None

@@ -1,0 +1,101 @@
+"""Public statistics of the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from octa_provider.models.fields import amount, integer, label, mapping, number
+from octa_provider.models.model import Model
+from octa_provider.models.wire import require_object
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["GpuMarket", "Network"]
+
+
+class GpuMarket(Model, frozen=True, kw_only=True):
+    """One GPU model on the marketplace.
+
+    Attributes:
+        avg_price: mean price, in the API's unit.
+        count: how many are on offer.
+    """
+
+    avg_price: float | None = None
+    count: int | None = None
+
+
+class Network(Model, frozen=True, kw_only=True):
+    """`GET /network`, the one call without a key (evidence S). Any field can be missing.
+
+    Attributes:
+        height, difficulty, hashrate, total_supply, era, blocktime: of the block chain, in the API's units.
+        market_price: USD for one OCTA.
+        mm_roi: `mmROI` on the wire.
+        nodes_count, vpn_count: nodes, and those that offer VPN.
+        power_cpus, power_gpus, power_disk, power_mem: what all nodes have together, in the API's units.
+        staked: OCTA staked, in the API's unit.
+        gpus: GPU model to its market.
+        platform: the API's platform version, when it is plain text.
+        frames_24h, frames_total: frames rendered in the last day, and ever.
+    """
+
+    height: int | None = None
+    difficulty: int | None = None
+    hashrate: float | None = None
+    total_supply: float | None = None
+    era: int | None = None
+    blocktime: float | None = None
+    market_price: float | None = None
+    mm_roi: float | None = None
+    nodes_count: int | None = None
+    vpn_count: int | None = None
+    power_cpus: int | None = None
+    power_gpus: int | None = None
+    power_disk: int | None = None
+    power_mem: int | None = None
+    staked: float | None = None
+    gpus: dict[str, GpuMarket] = msgspec.field(default_factory=dict)
+    platform: str | None = None
+    frames_24h: int | None = None
+    frames_total: int | None = None
+
+    @classmethod
+    def from_payload(cls, payload: object) -> Self:
+        """Decode. Raises OctaDecodeError when the payload is not an object."""
+        raw = require_object(payload, "network")
+        chain = mapping(raw.get("blockchain"))
+        nodes = mapping(raw.get("nodes"))
+        power = mapping(raw.get("power"))
+        render = mapping(raw.get("render"))
+        return cls(
+            raw=raw,
+            height=integer(chain.get("height")),
+            difficulty=integer(chain.get("difficulty")),
+            hashrate=number(chain.get("hashrate")),
+            total_supply=number(chain.get("total_supply")),
+            era=integer(chain.get("era")),
+            blocktime=number(chain.get("blocktime")),
+            market_price=amount(raw.get("market_price")),
+            mm_roi=number(raw.get("mmROI")),
+            nodes_count=integer(nodes.get("count")),
+            vpn_count=integer(nodes.get("vpn")),
+            power_cpus=integer(power.get("cpus")),
+            power_gpus=integer(power.get("gpus")),
+            power_disk=integer(power.get("disk")),
+            power_mem=integer(power.get("mem")),
+            staked=number(raw.get("staked")),
+            gpus={
+                model: GpuMarket(
+                    raw=market, avg_price=amount(market.get("avg_price")), count=integer(market.get("count"))
+                )
+                for model, market in mapping(mapping(raw.get("marketplace")).get("gpus")).items()
+                if isinstance(model, str) and isinstance(market, dict)
+            },
+            platform=label(raw.get("platform")),
+            frames_24h=integer(render.get("frames_24h")),
+            frames_total=integer(render.get("frames_total")),
+        )

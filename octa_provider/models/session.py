@@ -1,0 +1,251 @@
+"""A session: what runs, where, how to reach it, what it costs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from octa_provider.errors import OctaDecodeError
+from octa_provider.models.fields import (
+    flag,
+    integer,
+    label,
+    mapping,
+    moment,
+    number,
+    port_map,
+    port_number,
+    string_map,
+    strings,
+    text,
+    url_map,
+    usd_from_ten_thousandths,
+)
+from octa_provider.models.hardware import NodeHardware, decode_hardware
+from octa_provider.models.model import Model
+from octa_provider.models.wire import require_object, shown
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Endpoint", "Proxy", "Session", "SessionPhase", "SessionPrices"]
+
+#: The environment variable in which a rental key travels.
+_RENTAL_KEY_ENV = "OCTA_RENTAL_KEY"
+_READY_WORDS = frozenset({"service configured", "configured", "running", "ready"})
+_STARTING_PARTS = (
+    "prepar",
+    "config",
+    "start",
+    "deploy",
+    "queue",
+    "provision",
+    "pending",
+    "build",
+    "pull",
+    "create",
+    "init",
+)
+
+
+class SessionPhase(str, Enum):
+    """Where a session is in its life."""
+
+    STARTING = "starting"
+    READY = "ready"
+    #: Active, with a progress text that the API does not document.
+    UNKNOWN = "unknown"
+    FINISHED = "finished"
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A host and its TCP port."""
+
+    host: str
+    port: int
+
+
+class Proxy(msgspec.Struct, frozen=True, kw_only=True):
+    """The address of a VPN session of the kind `http_proxy`."""
+
+    ip: str
+    port: int
+
+
+class SessionPrices(Model, frozen=True, kw_only=True):
+    """The prices a session was started at.
+
+    Attributes:
+        base_usd: USD per hour, from 1/10,000 USD on the wire.
+        currency_usd: the API's exchange figure.
+        market_price: USD for one OCTA.
+    """
+
+    base_usd: float | None = None
+    currency_usd: float | None = None
+    market_price: float | None = None
+
+
+class Session(Model, frozen=True, kw_only=True):
+    """`GET /services/{uuid}/info`, or an item of `GET /sessions` (evidence C, B).
+
+    Attributes:
+        uuid: the session.
+        service: `mr`, `render` or `vpn`; another word when the API knows more; empty when it says nothing.
+        kind: the VPN's kind, or the API's word for others.
+        app_name: the app it was started from.
+        node_id: the node it runs on.
+        progress: free text.
+        is_ready: the API's flag, or a progress text that means the same; see `phase`.
+        duration_s: seconds it has run.
+        started_at, finished_at: aware, UTC.
+        termination_reason: why it ended; a number on the wire is text here.
+        public_ip: its address.
+        country, city: where it runs.
+        ports: container port to public port.
+        urls: container port to URL.
+        ssh_direct, ssh_proxy: where SSH answers, for root with the account's key.
+        ssh_web: URL of a terminal in the browser.
+        config: a VPN's configuration text, or the proxy's address.
+        tx_bytes, rx_bytes: traffic.
+        charge_wei: what it has cost, exact.
+        user_envs: the environment it was started with; None when the API does not echo it. Not in the repr.
+        container_ids: its containers.
+        hardware: the node's hardware.
+        prices: the prices it was started at.
+    """
+
+    hidden: ClassVar[tuple[str, ...]] = ("raw", "user_envs", "config")
+
+    uuid: str
+    service: str = ""
+    kind: str | None = None
+    app_name: str | None = None
+    node_id: int | None = None
+    progress: str | None = None
+    is_ready: bool = False
+    duration_s: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    termination_reason: str | None = None
+    public_ip: str | None = None
+    country: str | None = None
+    city: str | None = None
+    ports: dict[int, int] = msgspec.field(default_factory=dict)
+    urls: dict[int, str] = msgspec.field(default_factory=dict)
+    ssh_direct: Endpoint | None = None
+    ssh_proxy: Endpoint | None = None
+    ssh_web: str | None = None
+    config: str | Proxy | None = None
+    tx_bytes: int | None = None
+    rx_bytes: int | None = None
+    charge_wei: int | None = None
+    user_envs: dict[str, str] | None = None
+    container_ids: tuple[str, ...] = ()
+    hardware: NodeHardware | None = None
+    prices: SessionPrices | None = None
+
+    @classmethod
+    def from_payload(cls, payload: object) -> Self:
+        """Decode. Raises OctaDecodeError when the payload is not an object or has no `uuid`."""
+        raw = require_object(payload, "session")
+        get = raw.get
+        uuid = text(get("uuid"))
+        if uuid is None:
+            raise OctaDecodeError(
+                "session: no uuid, so it cannot be told from others. Look at .body.",
+                what="session",
+                body=shown(raw),
+            )
+        progress = label(get("progress"))
+        return cls(
+            raw=raw,
+            uuid=uuid,
+            service=text(get("service")) or "",
+            kind=label(get("kind")),
+            app_name=text(get("app_name")),
+            node_id=integer(get("node_id")),
+            progress=progress,
+            is_ready=flag(get("is_ready")) is True or _means_ready(progress),
+            duration_s=integer(get("duration")),
+            started_at=moment(get("started_at")),
+            finished_at=moment(get("finished_at")),
+            termination_reason=label(get("termination_reason")),
+            public_ip=text(get("public_ip")) or text(get("ip")),
+            country=text(get("country")),
+            city=text(get("city")),
+            ports=port_map(get("ports_matrix")),
+            urls=url_map(get("urls")),
+            ssh_direct=_endpoint(get("ssh_direct")),
+            ssh_proxy=_endpoint(get("ssh_proxy")),
+            ssh_web=text(get("ssh_web")),
+            config=_config(get("config")),
+            tx_bytes=integer(get("tx")),
+            rx_bytes=integer(get("rx")),
+            charge_wei=integer(get("charge_amount")),
+            user_envs=_echoed(get("user_envs")),
+            container_ids=strings(get("container_id")),
+            hardware=decode_hardware(get("node_hw")),
+            prices=_prices(get("prices")),
+        )
+
+    @property
+    def phase(self) -> SessionPhase:
+        """Where the session is, by the documented rule.
+
+        `finished_at` is set: FINISHED. `is_ready`, or a progress of exactly `service configured`, `configured`,
+        `running` or `ready` in any case: READY. A progress that contains one of the words for coming up: STARTING.
+        Anything else: UNKNOWN.
+        """
+        if self.finished_at is not None:
+            return SessionPhase.FINISHED
+        if self.is_ready or _means_ready(self.progress):
+            return SessionPhase.READY
+        progress = (self.progress or "").lower()
+        if any(part in progress for part in _STARTING_PARTS):
+            return SessionPhase.STARTING
+        return SessionPhase.UNKNOWN
+
+    @property
+    def rental_key(self) -> str | None:
+        """The rental key it was started under; None when it has none or the API does not echo the environment."""
+        return self.user_envs.get(_RENTAL_KEY_ENV) if self.user_envs else None
+
+
+def _means_ready(progress: str | None) -> bool:
+    return progress is not None and progress.strip().lower() in _READY_WORDS
+
+
+def _endpoint(value: object) -> Endpoint | None:
+    raw = mapping(value)
+    host, port = text(raw.get("host")), port_number(raw.get("port"))
+    return None if host is None or port is None else Endpoint(host=host.strip(), port=port)
+
+
+def _config(value: object) -> str | Proxy | None:
+    if isinstance(value, dict):
+        ip, port = text(value.get("ip")), port_number(value.get("port"))
+        return None if ip is None or port is None else Proxy(ip=ip.strip(), port=port)
+    # Text stays text even when it is JSON: the configuration of a v2ray client is.
+    return text(value)
+
+
+def _echoed(value: object) -> dict[str, str] | None:
+    # An empty object is an echo of no environment; anything that is no object at all says nothing about ours.
+    opened = mapping(value)
+    return string_map(opened) if opened or value == {} or value == "{}" else None
+
+
+def _prices(value: object) -> SessionPrices | None:
+    raw = mapping(value)
+    if not raw:
+        return None
+    return SessionPrices(
+        raw=raw,
+        base_usd=usd_from_ten_thousandths(raw.get("base_usd")),
+        currency_usd=number(raw.get("currency_usd")),
+        market_price=number(raw.get("market_price")),
+    )

@@ -1,0 +1,104 @@
+"""Bytes to plain Python objects, and plain objects to the short text that an error may show."""
+
+from __future__ import annotations
+
+import json
+import math
+import reprlib
+from typing import Any, NoReturn
+
+import msgspec
+
+from octa_provider.errors import MAX_BODY_CHARS, OctaDecodeError
+
+__all__ = ["decode_json", "require_object", "shown"]
+
+# Python itself refuses to turn longer digit strings into an int, and back.
+_MAX_INT_DIGITS = 4000
+
+_ENVIRONMENTS = ("user_envs", "envs")
+
+
+def decode_json(data: bytes | str) -> object:
+    """Decode JSON to plain objects, keeping every integer exact.
+
+    msgspec keeps integers beyond 2^64 exact by itself (the live API sends 31428028938060847852, evidence B). Where it
+    gives up on a whole document because of one value (`1e400`, an integer of thousands of digits, half of a surrogate
+    pair such as a log cut inside an emoji leaves), the standard library reads it, and that value alone becomes its text
+    or `?`.
+
+    Args:
+        data: one JSON document.
+
+    Returns:
+        dict, list, str, int, float, bool or None; never NaN or an infinity.
+
+    Raises:
+        ValueError: not JSON, not UTF-8, `NaN` or `Infinity`, or nested too deep to read.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return _decode_leniently(data)
+    except RecursionError as error:
+        raise ValueError(f"the JSON cannot be read: {error}") from None
+
+
+def _decode_leniently(data: bytes | str) -> object:
+    try:
+        value = json.loads(
+            data if isinstance(data, str) else data.decode(),
+            parse_int=_int_or_text,
+            parse_float=_float_or_text,
+            parse_constant=_refuse,
+        )
+        # Half a surrogate pair cannot be encoded, so it would fail later, far from here.
+        return msgspec.json.decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (RecursionError, msgspec.DecodeError) as error:
+        raise ValueError(f"the JSON cannot be read: {error}") from None
+
+
+def _int_or_text(digits: str) -> int | str:
+    return int(digits) if len(digits) <= 300 else digits[:_MAX_INT_DIGITS]
+
+
+def _float_or_text(digits: str) -> float | str:
+    value = float(digits)
+    return value if math.isfinite(value) else digits[:_MAX_INT_DIGITS]
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_REPR = reprlib.Repr()
+_REPR.maxdict = _REPR.maxlist = 50
+_REPR.maxstring = _REPR.maxother = 200
+
+
+def shown(payload: object) -> str:
+    """A payload as short text for an error. The values of environments stay out: users put secrets there."""
+    if isinstance(payload, dict):
+        hidden = {key: "(not shown)" for key in _ENVIRONMENTS if payload.get(key)}
+        payload = {**payload, **hidden}
+    try:
+        return _REPR.repr(payload)[:MAX_BODY_CHARS]
+    except ValueError:
+        # An int too long to print; nothing that `decode_json` returns.
+        return f"({type(payload).__name__} that cannot be shown)"
+
+
+def require_object(payload: object, what: str) -> dict[str, Any]:
+    """The payload itself when it is a JSON object.
+
+    Raises:
+        OctaDecodeError: it is anything else.
+    """
+    if isinstance(payload, dict):
+        return payload
+    raise OctaDecodeError(
+        f"{what}: the API answered {type(payload).__name__} where an object belongs. "
+        "Look at .body; a newer octa-provider may know this form.",
+        what=what,
+        body=shown(payload),
+    )

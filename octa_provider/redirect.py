@@ -1,0 +1,67 @@
+"""Where a redirect leads, and whether the key may go along."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
+
+from octa_provider.address import is_loopback
+from octa_provider.errors import OctaConfigError
+
+MAX_REDIRECTS = 5
+_PORTS = {"http": 80, "https": 443}
+
+
+_HELD = "x-octa-held-location"
+
+
+def hold_redirect(response: requests.Response, *args: Any, **kwargs: Any) -> None:
+    """A response hook that hides a redirect from requests.
+
+    Even when told not to follow it, requests reads the whole body of a redirect, however long, and parses its target.
+    """
+    if response.is_redirect:
+        response.headers[_HELD] = response.headers.pop("location")
+
+
+def redirect_target(response: requests.Response, *, allow_http: bool) -> str | None:
+    """The URL that an answer held by `hold_redirect` leads to; None when it does not, or to no web address.
+
+    Raises:
+        OctaConfigError: to plain http on another machine.
+    """
+    location = response.headers.get(_HELD)
+    if location is None:
+        return None
+    try:
+        target = urljoin(response.url, location)
+        parts = parse_url(target)
+    except (ValueError, LocationParseError):
+        return None
+    if parts.scheme not in _PORTS or not parts.host or parts.auth:
+        return None
+    if parts.scheme == "http" and not (allow_http or is_loopback(_name(parts))):
+        raise OctaConfigError(
+            f"{response.url.partition('?')[0]} redirects to plain http at {parts.host}, which all can read: "
+            "use the https base URL that the server means"
+        )
+    return target
+
+
+def same_origin(one: str, other: str) -> bool:
+    """True when both URLs are served by the same scheme, host and port: only then may the key go along."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: str) -> tuple[str | None, str, int | None]:
+    # urllib3 reads the URL here because urllib3 connects to it: two parsers can disagree on what the host is.
+    parts = parse_url(url)
+    return parts.scheme, _name(parts), parts.port or _PORTS.get(parts.scheme or "")
+
+
+def _name(parts: Url) -> str:
+    return (parts.host or "").strip("[]").lower()

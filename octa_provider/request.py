@@ -1,0 +1,187 @@
+"""What to rent, checked before any money is spent. Pure values: this file imports no HTTP library."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, TypeAlias
+
+from octa_provider.errors import OctaConfigError
+
+VPN_SUBKINDS = ("wg", "openvpn", "ss", "v2ray", "http_proxy")
+V2RAY_PROTOCOLS = ("trojan", "vmess", "vless")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class MachineRequest:
+    """A machine with an image on it.
+
+    Args:
+        image: container image, such as `blender:4.5`; may be empty when `app` is given.
+        disk_gb: disk in GB.
+        envs: environment variables; the API echoes them, so put no secret here that others of the account may not see.
+        ports: TCP ports to expose.
+        http_ports: ports to publish as URLs.
+        start_command: what the container runs.
+        entrypoint: the container's entrypoint.
+        app: uuid of an app from `client.apps`.
+        organization_id: who pays, in an organisation.
+        project_id: what for, in an organisation.
+
+    Raises:
+        OctaConfigError: an argument that the API could only refuse.
+    """
+
+    service: ClassVar[str] = "mr"
+
+    image: str
+    disk_gb: int = 10
+    envs: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ports: tuple[int, ...] = ()
+    http_ports: tuple[int, ...] = ()
+    start_command: str = ""
+    entrypoint: str = ""
+    app: str = ""
+    organization_id: int | str | None = None
+    project_id: int | str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("image", "start_command", "entrypoint", "app"):
+            _check_text(name, getattr(self, name))
+        if any(c.isspace() for c in self.image) or not (self.image or self.app):
+            raise OctaConfigError("image must name a container image without spaces, such as 'blender:4.5'")
+        object.__setattr__(self, "disk_gb", _disk(self.disk_gb))
+        object.__setattr__(self, "envs", _envs(self.envs))
+        object.__setattr__(self, "ports", _ports("ports", self.ports))
+        object.__setattr__(self, "http_ports", _ports("http_ports", self.http_ports))
+
+    def payload(self, node_id: int) -> object:
+        """The body of `POST /services/mr`: an array of one item (the form marked *send*)."""
+        item: dict[str, object] = {
+            "id": 0,
+            "node_id": node_id,
+            "disk_size": self.disk_gb,
+            "image": self.image,
+            "app": self.app,
+            "envs": dict(self.envs),
+            "ports": list(self.ports),
+            "http_ports": list(self.http_ports),
+            "start_command": self.start_command,
+            "entrypoint": self.entrypoint,
+        }
+        if self.organization_id is not None:
+            item["organization_id"] = self.organization_id
+        if self.project_id is not None:
+            item["project_id"] = self.project_id
+        return [item]
+
+    def with_envs(self, envs: Mapping[str, str]) -> MachineRequest:
+        """The same request with more environment variables."""
+        return replace(self, envs={**self.envs, **envs})
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """A session of the render service.
+
+    Args:
+        disk_gb: disk in GB.
+        envs: environment variables.
+        multi_gpu_worker: one worker for all GPUs of the machine; None leaves it to the API.
+
+    Raises:
+        OctaConfigError: an argument that the API could only refuse.
+    """
+
+    service: ClassVar[str] = "render"
+
+    disk_gb: int = 10
+    envs: Mapping[str, str] = field(default_factory=dict, repr=False)
+    multi_gpu_worker: bool | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "disk_gb", _disk(self.disk_gb))
+        object.__setattr__(self, "envs", _envs(self.envs))
+        if self.multi_gpu_worker is not None and not isinstance(self.multi_gpu_worker, bool):
+            raise OctaConfigError("multi_gpu_worker must be True, False or None")
+
+    def payload(self, node_id: int) -> object:
+        """The body of `POST /services/render`; the hyphens of the last field are real (C)."""
+        body: dict[str, object] = {"node_id": node_id, "disk_size": self.disk_gb}
+        if self.envs:
+            body["envs"] = dict(self.envs)
+        if self.multi_gpu_worker is not None:
+            body["multi-gpu-worker"] = self.multi_gpu_worker
+        return body
+
+    def with_envs(self, envs: Mapping[str, str]) -> RenderRequest:
+        """The same request with more environment variables."""
+        return replace(self, envs={**self.envs, **envs})
+
+
+@dataclass(frozen=True)
+class VpnRequest:
+    """A VPN session. It carries no environment, so no rental key: see `octa_provider.rental`.
+
+    Args:
+        subkind: `wg`, `openvpn`, `ss`, `v2ray` or `http_proxy`.
+        protocol: `trojan`, `vmess` or `vless`: required for v2ray, not allowed otherwise.
+
+    Raises:
+        OctaConfigError: an argument that the API could only refuse.
+    """
+
+    service: ClassVar[str] = "vpn"
+
+    subkind: str
+    protocol: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.subkind not in VPN_SUBKINDS:
+            raise OctaConfigError(f"subkind must be one of {', '.join(VPN_SUBKINDS)}, not {self.subkind!r}")
+        if self.subkind == "v2ray" and self.protocol not in V2RAY_PROTOCOLS:
+            raise OctaConfigError(f"protocol must be one of {', '.join(V2RAY_PROTOCOLS)} for v2ray")
+        if self.subkind != "v2ray" and self.protocol is not None:
+            raise OctaConfigError(f"protocol is for v2ray alone: leave it out for {self.subkind}")
+
+    def payload(self, node_id: int) -> object:
+        """The body of `POST /services/vpn`."""
+        body: dict[str, object] = {"node_id": node_id, "subkind": self.subkind}
+        if self.protocol is not None:
+            body["protocol"] = self.protocol
+        return body
+
+
+Request: TypeAlias = MachineRequest | RenderRequest | VpnRequest
+
+
+def _disk(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100_000:
+        raise OctaConfigError(f"disk_gb must be a whole number of GB from 1 to 100000, not {value!r}")
+    return value
+
+
+def _envs(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise OctaConfigError(f"envs must be a mapping of names to texts, not {type(value).__name__}")
+    for name, text in value.items():
+        if not isinstance(name, str) or not _ENV_NAME.fullmatch(name):
+            raise OctaConfigError(f"envs: {name!r} is not a name of an environment variable")
+        _check_text(f"envs: the value of {name}", text)
+    return dict(value)
+
+
+def _check_text(name: str, value: object) -> None:
+    # The value is not quoted: it may be a secret.
+    if not isinstance(value, str) or "\0" in value or any(0xD800 <= ord(c) <= 0xDFFF for c in value):
+        raise OctaConfigError(f"{name} must be text, without NUL characters and halves of surrogate pairs")
+
+
+def _ports(name: str, value: object) -> tuple[int, ...]:
+    ports = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
+    for port in ports:
+        if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
+            raise OctaConfigError(f"{name} must be port numbers from 1 to 65535, not {port!r}")
+    return ports

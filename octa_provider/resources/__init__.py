@@ -1,0 +1,1 @@
+"""The API's endpoints, one small file a resource, under the names of the official TypeScript SDK."""

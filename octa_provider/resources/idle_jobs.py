@@ -1,0 +1,26 @@
+"""`client.idle_jobs`: what a node of ours does while nobody rents it."""
+
+from __future__ import annotations
+
+from octa_provider.address import path_of
+from octa_provider.models import IdleJob, IdleJobLogs
+from octa_provider.transport import Transport
+
+
+class IdleJobs:
+    """Jobs that a node runs when idle."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(self, node_id: int, job_id: str, *, retries: int | None = None, timeout: float | None = None) -> IdleJob:
+        """The job's state: `GET /idle_jobs/{node_id}/{job_id}`."""
+        path = path_of("idle_jobs", node_id, job_id)
+        return IdleJob.from_payload(self._transport.get(path, retries=retries, timeout=timeout).json())
+
+    def logs(
+        self, node_id: int, job_id: str, *, retries: int | None = None, timeout: float | None = None
+    ) -> IdleJobLogs:
+        """The job's log as text: `GET /idle_jobs/{node_id}/{job_id}/logs`, unpacked from gzip and base64."""
+        path = path_of("idle_jobs", node_id, job_id, "logs")
+        return IdleJobLogs.from_payload(self._transport.get(path, retries=retries, timeout=timeout).json())

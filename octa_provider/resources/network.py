@@ -1,0 +1,18 @@
+"""`client.network`: public statistics of the whole network."""
+
+from __future__ import annotations
+
+from octa_provider.models import Network as NetworkStatistics
+from octa_provider.transport import Transport
+
+
+class Network:
+    """The network's statistics, the one thing that needs no key (S)."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(self, *, retries: int | None = None, timeout: float | None = None) -> NetworkStatistics:
+        """Statistics: `GET /network`. Any part of them may be missing."""
+        answer = self._transport.get("/network", public=True, retries=retries, timeout=timeout)
+        return NetworkStatistics.from_payload(answer.json())

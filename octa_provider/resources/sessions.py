@@ -1,0 +1,27 @@
+"""`client.sessions`: what this account has running, and what it had."""
+
+from __future__ import annotations
+
+from octa_provider.models import Records, Session, decode_list
+from octa_provider.transport import Transport
+
+
+class Sessions:
+    """The account's sessions."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self, *, recent: bool = False, retries: int | None = None, timeout: float | None = None
+    ) -> Records[Session]:
+        """Active sessions, or recently finished ones: `GET /sessions`, `GET /sessions?recent=true`.
+
+        Args:
+            recent: the finished ones, which carry `finished_at` and `termination_reason`.
+            retries: tries after the first one, for this call.
+            timeout: seconds, for this call.
+        """
+        params = {"recent": "true"} if recent else None
+        answer = self._transport.get("/sessions", params=params, retries=retries, timeout=timeout)
+        return decode_list(Session, answer.json(), "GET /sessions")

@@ -1,0 +1,125 @@
+"""Every check of this repository, each in the environment it needs, with one summary at the end: `make test` runs it.
+
+python tests/all_checks.py                 all of them
+python tests/all_checks.py core airflow    only those whose names are given
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENVS = ROOT / ".venvs"
+REPORTS = ROOT / ".reports"
+OURS = ("octa_provider", "airflow_provider", "prefect_blocks", "dags_examples", "demo", "benchmarks", "tests")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One command, `python -m ...`, in an environment. Of tests the report counts, of others the exit status."""
+
+    name: str
+    environment: str
+    arguments: tuple[str, ...]
+    tests: bool = True
+
+    @property
+    def report(self) -> Path:
+        """Where pytest writes what happened."""
+        return REPORTS / f"{self.name}.xml"
+
+    def command(self) -> list[str]:
+        """What is run."""
+        python = str(VENVS / self.environment / "bin" / "python")
+        extra = [f"--junitxml={self.report}", "-p", "no:cacheprovider"] if self.tests else []
+        return [python, "-m", *self.arguments, *extra]
+
+
+@dataclass
+class Outcome:
+    """What a check came to."""
+
+    check: Check
+    seconds: float
+    passed: int = 0
+    failures: list[str] = field(default_factory=list)
+    skipped: int = 0
+
+
+CORE_TESTS = ("tests/core", "tests/emulator", "tests/cli", "tests/demo", "tests/chaos")
+COVERAGE = ("--cov=octa_provider", "--cov-branch", "--cov-report=term:skip-covered", "--cov-fail-under=95")
+CHECKS = (
+    Check("lint", "core", ("ruff", "check", "."), tests=False),
+    Check("format", "core", ("ruff", "format", "--check", "."), tests=False),
+    Check("types", "core", ("mypy", "octa_provider"), tests=False),
+    Check("types-airflow", "airflow", ("mypy", "airflow_provider"), tests=False),
+    Check("types-prefect", "prefect", ("mypy", "prefect_blocks"), tests=False),
+    Check("core", "core", ("pytest", "-q", "-n", "2", *COVERAGE, *CORE_TESTS)),
+    Check("airflow", "airflow", ("pytest", "-q", "tests/airflow")),
+    Check("airflow-2.11", "airflow-2.11", ("pytest", "-q", "tests/airflow", "--ignore=tests/airflow/e2e")),
+    Check("prefect", "prefect", ("pytest", "-q", "tests/prefect")),
+)
+
+
+def main(names: list[str]) -> int:
+    """Run the checks, print the summary, and return the exit status."""
+    known = {check.name for check in CHECKS}
+    if unknown := set(names) - known:
+        print(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+        return 2
+    REPORTS.mkdir(exist_ok=True)
+    outcomes = [run(check) for check in CHECKS if not names or check.name in names]
+    print(f"\n{'check':<16}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    for one in outcomes:
+        print(f"{one.check.name:<16}{one.passed:>8}{len(one.failures):>8}{one.skipped:>9}{one.seconds:>9.0f}")
+    failures = [f"{one.check.name}: {name}" for one in outcomes for name in one.failures]
+    for failure in failures:
+        print(f"failed  {failure}")
+    print(f"\n{sum(one.passed for one in outcomes)} passed, {len(failures)} failed")
+    return 1 if failures else 0
+
+
+def run(check: Check) -> Outcome:
+    """Run one check, its output shown as it comes."""
+    print(f"\n== {check.name} ==", flush=True)
+    check.report.unlink(missing_ok=True)
+    started = time.monotonic()
+    status = subprocess.run(
+        check.command(), cwd=ROOT, env=_environment(), check=False, preexec_fn=_let_ctrl_c_through
+    ).returncode
+    outcome = Outcome(check, time.monotonic() - started)
+    if check.tests and check.report.exists():
+        for case in ElementTree.parse(check.report).iter("testcase"):
+            if case.find("failure") is not None or case.find("error") is not None:
+                outcome.failures.append(f"{case.get('classname')}::{case.get('name')}")
+            elif case.find("skipped") is not None:
+                outcome.skipped += 1
+            else:
+                outcome.passed += 1
+    elif status == 0:
+        outcome.passed = 1
+    if status != 0 and not outcome.failures:
+        outcome.failures.append(f"exit status {status}")
+    return outcome
+
+
+def _let_ctrl_c_through() -> None:
+    # A shell that runs us in the background has it ignored, and that is inherited by every process that a test starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _environment() -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OCTA_", "AIRFLOW_"))}
+    blender = VENVS / "blender" / "bin" / "python"
+    return environment | {"OCTA_EMULATOR_BLENDER_PYTHON": str(blender), "PYTHONUNBUFFERED": "1"}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
