@@ -1,0 +1,105 @@
+"""Sessions as the API shows them, oddities included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from octa_provider.emulator.catalogue import MARKET_PRICE_USD, Node
+from octa_provider.emulator.container import SESSION_HOST
+from octa_provider.emulator.platform import Platform
+from octa_provider.emulator.session import Session
+
+
+def session_payload(platform: Platform, session: Session) -> dict[str, Any]:
+    """One session as in `/info` and `/sessions`."""
+    quirks, ordinal, order = platform.quirks, session.ordinal, session.order
+    now_ms = platform.clock.now_ms()
+    duration_s = session.billed_ms(now_ms) // 1000
+    node = platform.nodes.get(order.node_id)
+    # Ready is told by the text alone in some answers: both forms are documented.
+    is_ready: bool | None = None if session.is_ready and quirks.shows("ready by text", ordinal) else session.is_ready
+    payload: dict[str, Any] = {
+        "uuid": session.uuid,
+        "service": order.service,
+        "kind": order.subkind or order.service,
+        "app_name": order.app_name or None,
+        "node_id": order.node_id,
+        "progress": session.progress,
+        "is_ready": is_ready,
+        "duration": quirks.number(duration_s, "duration", ordinal),
+        "started_at": quirks.time(platform.started_ms(session), ordinal),
+        "ports_matrix": quirks.mapping(session.ports_matrix, "ports matrix", ordinal),
+        "urls": quirks.mapping(session.urls, "urls", ordinal),
+        "tx": quirks.number(duration_s * 1200, "tx", ordinal),
+        "rx": quirks.number(duration_s * 5100, "rx", ordinal),
+        "charge_amount": quirks.number(session.charge_wei(now_ms), "charge", ordinal),
+        "user_envs": dict(order.envs),
+        "container_id": _container_id(platform, session),
+    }
+    if node is not None:
+        payload |= _node_fields(node)
+    if session.ssh_port and session.running:
+        payload["ssh_direct"] = {"host": SESSION_HOST, "port": session.ssh_port}
+        payload["ssh_proxy"] = {"host": "localhost", "port": session.ssh_port}
+    if order.service == "vpn":
+        payload["config"] = _vpn_config(session, node) if session.is_ready else None
+    if not session.running:
+        payload["finished_at"] = platform.finished_ms(session)
+        payload["termination_reason"] = session.termination_reason
+        if session.stopped_by == "api" and quirks.shows("reason as number", ordinal):
+            payload["termination_reason"] = 1
+    return payload
+
+
+def catalogue_payload(platform: Platform, service: str) -> list[Any]:
+    """The machines that the catalogue of a service offers; full ones too, as theirs refresh slowly."""
+    online = [node for node in platform.nodes.values() if node.online]
+    if service == "vpn":
+        return [node.vpn_payload for node in online]
+    records: list[Any] = [node.payload for node in online]
+    if platform.quirks.enabled:
+        # One bad record must never take the rest down (evidence B).
+        records.insert(min(1, len(records)), None if service == "mr" else {"node_id": None, "gpus": "none"})
+    return records
+
+
+def _container_id(platform: Platform, session: Session) -> str | list[str]:
+    if not session.is_ready:
+        return ""
+    identity = session.uuid.replace("-", "")
+    if platform.quirks.shows("container ids", session.ordinal):
+        return [identity, identity[::-1]]
+    return identity
+
+
+def _node_fields(node: Node) -> dict[str, Any]:
+    return {
+        "public_ip": node.public_ip,
+        "ip": node.public_ip,
+        "country": node.place[0],
+        "city": node.place[2],
+        "node_hw": {
+            "cpu": node.cpu_model,
+            "cpu_cores": node.cpu_cores,
+            "gpu": [{"model": node.gpu_model, "mem_total_mb": node.gpu_memory_mb}] * node.gpu_count,
+            "total_memory": node.memory_bytes,
+            "disk": node.disk_gb,
+        },
+        "prices": {
+            "base_usd": round(node.price_wei / 10**18 * MARKET_PRICE_USD * 10_000),
+            "currency_usd": MARKET_PRICE_USD,
+            "market_price": MARKET_PRICE_USD,
+        },
+    }
+
+
+def _vpn_config(session: Session, node: Node | None) -> str | dict[str, Any]:
+    address = "203.0.113.1" if node is None else node.public_ip
+    if session.order.subkind == "http_proxy":
+        return {"ip": address, "port": 3128}
+    if session.order.subkind == "wg":
+        return f"[Interface]\nAddress = 10.8.0.2/32\n\n[Peer]\nEndpoint = {address}:51820\nAllowedIPs = 0.0.0.0/0\n"
+    if session.order.subkind == "openvpn":
+        return f"client\ndev tun\nproto udp\nremote {address} 1194\n"
+    scheme = session.order.protocol or session.order.subkind
+    return f"{scheme}://{session.uuid}@{address}:8443"

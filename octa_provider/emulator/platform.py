@@ -1,0 +1,371 @@
+"""The platform: nodes, the account's money, and the sessions from their start to their end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from octa_provider.emulator.billing import MS_PER_HOUR, BillingClock, wall_ns
+from octa_provider.emulator.catalogue import Node, make_apps, make_nodes, make_own_nodes
+from octa_provider.emulator.container import Container
+from octa_provider.emulator.images import Images
+from octa_provider.emulator.ledger import Ledger
+from octa_provider.emulator.process import ProcessTable
+from octa_provider.emulator.quirks import Quirks
+from octa_provider.emulator.session import Order, Session
+from octa_provider.emulator.settings import EmulatorSettings
+from octa_provider.emulator.state import StateFolder
+
+#: The progress texts of a session that comes up, in order; the last one stays until it is ready.
+STARTING_TEXTS = ("queued", "preparing node", "provisioning", "pulling image", "create container", "starting service")
+#: The texts of a session that is ready: which one, is an oddity.
+READY_TEXTS = ("service configured", "Configured", "running", "READY")
+#: A VPN takes no room on a node but this much.
+VPN_ROOM = 50
+
+
+@dataclass(frozen=True)
+class StartFaults:
+    """What faults do to one start.
+
+    Attributes:
+        never_ready: it never leaves its startup phase.
+        dies_after_s: its node dies after so many seconds.
+        hidden_s: the list shows it only after so many seconds.
+    """
+
+    never_ready: bool = False
+    dies_after_s: float | None = None
+    hidden_s: float = 0.0
+
+
+class RefusedError(Exception):
+    """The node does not take the session.
+
+    Attributes:
+        reason: why, as the API says it.
+        internal: whether this node says so by 500 INTERNAL_ERROR.
+    """
+
+    def __init__(self, reason: str, *, internal: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.internal = internal
+
+
+class OutOfFundsError(Exception):
+    """The balance is empty."""
+
+
+class Platform:
+    """The state of the emulated network and account. All of it lives on one event loop.
+
+    Attributes:
+        settings: what the emulator was started with.
+        state: its folder.
+        quirks: which oddities the answers show.
+        nodes: the machines on offer, by id.
+        own_nodes: the account's own nodes, by id.
+        apps: the catalogue of apps.
+        clock: the billing clock.
+        ledger: what happened.
+        wallets: deposit wallets handed out.
+    """
+
+    def __init__(self, settings: EmulatorSettings, state: StateFolder) -> None:
+        self.settings = settings
+        self.state = state
+        self.quirks = Quirks(settings.quirks, settings.seed)
+        self.nodes = make_nodes(settings.machines, self.quirks, settings.seed, settings.room)
+        self.own_nodes = make_own_nodes(self.nodes, wall_ns() // 1_000_000)
+        self.apps = make_apps(self.quirks)
+        self._images = Images(state.images, settings.blender_python)
+        self.clock = BillingClock(settings.speed)
+        self.ledger = Ledger(state.ledger, settings.balance_wei)
+        self.wallets: list[str] = []
+        self._running: dict[str, Session] = {s.uuid: s for s in self.ledger.sessions.values() if s.running}
+        self._processes = ProcessTable()
+        self._containers: dict[str, Container] = {}
+        self._bringing_up: dict[str, asyncio.Task[None]] = {}
+        self._stopping: dict[str, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[Any]] = set()
+        self._settled_wei = sum(s.charge_wei(0) for s in self.ledger.sessions.values() if not s.running)
+        self._money_changed = asyncio.Event()
+        if self.ledger.clock is not None:
+            self.clock.resume(self.ledger.clock)
+        self.ledger.write_clock(self.clock.snapshot())
+
+    async def open(self) -> None:
+        """Adopt the sessions that an emulator which was killed left running, and watch the balance.
+
+        They keep their processes, ports and bill; one that was still coming up carries on with it.
+        """
+        for session in tuple(self._running.values()):
+            self.note(session, "the emulator was restarted and adopted this session")
+            if session.is_ready and session.order.service != "vpn":
+                container = self._containers[session.uuid] = self._container(session)
+                await container.open()
+            elif not session.is_ready:
+                self._bring_up_later(session)
+            self.ledger.write_session(session)
+        self.in_background(self._watch_balance())
+
+    async def close(self) -> None:
+        """End every session, and with it every process."""
+        await self._cancel(self._background)
+        await asyncio.gather(
+            *(self.end(session, by="platform", reason="emulator stopped") for session in tuple(self._running.values()))
+        )
+        self.ledger.close()
+
+    async def abandon(self) -> None:
+        """Leave everything as kill -9 would: sessions and their processes run on without an emulator."""
+        await self._cancel(self._background)
+        await self._cancel(self._bringing_up.values())
+        self.ledger.close()
+        for container in self._containers.values():
+            await container.abandon()
+
+    # Money
+
+    def billed_wei(self, now_ms: int | None = None) -> int:
+        """What every session together has cost until now, or until a billing time."""
+        now_ms = self.clock.now_ms() if now_ms is None else now_ms
+        return self._settled_wei + sum(session.charge_wei(now_ms) for session in self._running.values())
+
+    def balance_wei(self) -> int:
+        """What is left of the account's balance."""
+        return self.ledger.balance_start_wei - self.billed_wei()
+
+    async def advance_clock(self, seconds: float) -> None:
+        """Let billing time pass at once."""
+        self.clock.advance(seconds)
+        self.ledger.write_clock(self.clock.snapshot())
+        await self.settle()
+        self._money_changed.set()
+
+    async def settle(self) -> None:
+        """End every session at the billing time at which the balance ran out, if it did."""
+        now_ms = self.clock.now_ms()
+        overdrawn_wei = self.billed_wei(now_ms) - self.ledger.balance_start_wei
+        if overdrawn_wei < 0 or not self._running:
+            return
+        rate_wei = sum(session.price_wei for session in self._running.values())
+        # Back to the last millisecond that was paid for: the bill never exceeds what there was.
+        paid_until_ms = now_ms - -(-overdrawn_wei * MS_PER_HOUR // max(1, rate_wei))
+        for session in tuple(self._running.values()):
+            self.note(session, "the balance is empty")
+        await asyncio.gather(
+            *(
+                self.end(session, by="platform", reason="insufficient_funds", billed_until_ms=paid_until_ms)
+                for session in tuple(self._running.values())
+            )
+        )
+
+    async def _watch_balance(self) -> None:
+        while True:
+            await self.settle()
+            rate_wei = sum(session.price_wei for session in self._running.values())
+            wait_s = None
+            if rate_wei and self.clock.speed:
+                wait_s = max(0.005, self.balance_wei() * 3600 / rate_wei / self.clock.speed)
+            self._money_changed.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                # Half a minute at most, so that float rounding of a long wait never matters.
+                await asyncio.wait_for(self._money_changed.wait(), None if wait_s is None else min(wait_s, 30))
+
+    # Sessions
+
+    def active(self) -> list[Session]:
+        """The sessions that `GET /sessions` shows, oldest first."""
+        now_ns = wall_ns()
+        return [session for session in self._running.values() if session.listed_from_ns <= now_ns]
+
+    def finished(self) -> list[Session]:
+        """The sessions that have ended, latest first."""
+        ended = [session for session in self.ledger.sessions.values() if not session.running]
+        return sorted(ended, key=lambda session: session.stopped_ns or 0, reverse=True)
+
+    def running_count(self) -> int:
+        """How many sessions are billed now, shown or not."""
+        return len(self._running)
+
+    def started_ms(self, session: Session) -> int:
+        """A session's start as the API shows it: Unix milliseconds, earlier by what the clock was advanced since."""
+        return session.started_ns // 1_000_000 - (self.clock.advanced_ms - session.advanced_ms)
+
+    def finished_ms(self, session: Session) -> int:
+        """A session's end as the API shows it, earlier by what the clock was advanced since."""
+        return (session.stopped_ns or 0) // 1_000_000 - (self.clock.advanced_ms - session.advanced_at_stop_ms)
+
+    def start(self, order: Order, faults: StartFaults = StartFaults()) -> Session:
+        """Start a session.
+
+        Raises:
+            OutOfFundsError: the balance is empty.
+            RefusedError: the node does not exist, has no room, or is unavailable.
+        """
+        if self.balance_wei() <= 0:
+            raise OutOfFundsError
+        node = self._node_with_room(order)
+        now_ns = wall_ns()
+        session = Session(
+            uuid=str(uuid.uuid4()),
+            ordinal=len(self.ledger.sessions),
+            order=order,
+            price_wei=node.price_wei,
+            started_ns=now_ns,
+            billed_from_ms=self.clock.now_ms(),
+            advanced_ms=self.clock.advanced_ms,
+            never_ready=faults.never_ready,
+            listed_from_ns=now_ns + int(faults.hidden_s * 1e9),
+        )
+        self._running[session.uuid] = session
+        self.note(session, STARTING_TEXTS[0])
+        self._money_changed.set()
+        self._bring_up_later(session)
+        if faults.dies_after_s is not None:
+            self.in_background(self.let_node_die(node.node_id, faults.dies_after_s))
+        return session
+
+    async def stop(self, session: Session, score: int | None) -> None:
+        """Stop a session for its owner; it is gone when this returns, unless a stop delay was asked for."""
+        if score is not None:
+            session.score = score
+        if not self.settings.stop_delay_s:
+            await self.end(session, by="api", reason="stopped by user")
+        elif session.running:
+            self.note(session, "stop requested")
+            session.progress = "stopping"
+            self.in_background(self._end_later(session))
+
+    async def end(self, session: Session, *, by: str, reason: str | int, billed_until_ms: int | None = None) -> None:
+        """End a session and its processes. Whoever comes second waits for the first."""
+        if session.uuid not in self._running:
+            return
+        ending = self._stopping.get(session.uuid)
+        if ending is None:
+            ending = asyncio.create_task(self._end(session, by, reason, billed_until_ms))
+            self._stopping[session.uuid] = ending
+        await asyncio.shield(ending)
+
+    async def let_node_die(self, node_id: int, after_s: float) -> None:
+        """Take a node off the network after `after_s` seconds; its sessions end with it."""
+        await asyncio.sleep(after_s)
+        if node_id in self.nodes:
+            self.nodes[node_id].online = False
+        for session in tuple(self._running.values()):
+            if session.order.node_id == node_id:
+                self.note(session, "node is offline")
+                await self.end(session, by="fault", reason="node offline")
+
+    def read_log(self, session: Session) -> str:
+        """What a session's container printed, also after its end."""
+        return self._container(session).read_log(self.settings.log_limit_bytes)
+
+    def note(self, session: Session, text: str) -> None:
+        """Write a line into a session's system log."""
+        session.system.append((wall_ns() // 1_000_000, text))
+        self.ledger.write_session(session)
+
+    def in_background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something that nobody waits for; it is cancelled when the platform closes."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    def _node_with_room(self, order: Order) -> Node:
+        node = self.nodes.get(order.node_id)
+        if node is None or not node.online:
+            raise RefusedError("Node not found")
+        if node.unavailable:
+            raise RefusedError("Node is temporarily unavailable", internal=True)
+        here = [session for session in self._running.values() if session.order.node_id == node.node_id]
+        if order.service == "vpn":
+            full = sum(session.order.service == "vpn" for session in here) >= VPN_ROOM
+        else:
+            full = sum(session.order.service != "vpn" for session in here) >= node.room
+        if full:
+            raise RefusedError("Node is busy", internal=node.full_with_500)
+        if sum(session.order.disk_gb for session in here) + order.disk_gb > node.disk_gb:
+            raise RefusedError("Not enough disk space")
+        return node
+
+    def _container(self, session: Session) -> Container:
+        image = "blender" if session.order.service == "render" else session.order.image
+        return self._containers.get(session.uuid) or Container(
+            session,
+            self._images.environment(image),
+            self.state,
+            self._processes,
+            lambda text: self.note(session, text),
+        )
+
+    def _bring_up_later(self, session: Session) -> None:
+        task = asyncio.create_task(self._bring_up(session))
+        self._bringing_up[session.uuid] = task
+        task.add_done_callback(lambda _: self._bringing_up.pop(session.uuid, None))
+
+    async def _bring_up(self, session: Session) -> None:
+        pause_s = self.settings.start_delay_s / len(STARTING_TEXTS)
+        texts = STARTING_TEXTS[:4] if session.never_ready else STARTING_TEXTS
+        for text in texts:
+            session.progress = text
+            if text != STARTING_TEXTS[0]:
+                self.note(session, text)
+            await asyncio.sleep(pause_s)
+        if session.never_ready:
+            return
+        if session.order.service != "vpn":
+            container = self._containers[session.uuid] = self._container(session)
+            try:
+                await container.open()
+            except OSError as error:
+                # This machine has no room for it: full disk, too many open files.
+                self.note(session, f"node error: {error}")
+                self.in_background(self.end(session, by="platform", reason="start failed"))
+                return
+        session.is_ready = True
+        plain = session.ordinal % len(READY_TEXTS) if self.quirks.enabled else 0
+        session.progress = READY_TEXTS[plain]
+        self.note(session, "service configured")
+
+    async def _end_later(self, session: Session) -> None:
+        await asyncio.sleep(self.settings.stop_delay_s)
+        await self.end(session, by="api", reason="stopped by user")
+
+    async def _end(self, session: Session, by: str, reason: str | int, billed_until_ms: int | None) -> None:
+        bringing_up = self._bringing_up.get(session.uuid)
+        if bringing_up is not None and session.uuid in self._containers:
+            # Half-open listeners cannot be closed: let it open first, which takes milliseconds.
+            await asyncio.wait([bringing_up])
+        elif bringing_up is not None:
+            await self._cancel([bringing_up])
+        container = self._containers.pop(session.uuid, None)
+        if container is not None:
+            await container.close(self.settings.stop_grace_s)
+        now_ms = self.clock.now_ms()
+        until_ms = now_ms if billed_until_ms is None else min(now_ms, billed_until_ms)
+        session.billed_until_ms = max(session.billed_from_ms, until_ms)
+        session.stopped_ns = wall_ns()
+        session.advanced_at_stop_ms = self.clock.advanced_ms
+        session.stopped_by = by
+        session.termination_reason = reason
+        session.progress = "stopped"
+        session.is_ready = False
+        del self._running[session.uuid]
+        self._stopping.pop(session.uuid, None)
+        self._settled_wei += session.charge_wei(0)
+        self.note(session, f"session ended: {reason}")
+        self._money_changed.set()
+
+    async def _cancel(self, tasks: Any) -> None:
+        waiting = [task for task in tuple(tasks) if task is not asyncio.current_task()]
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,0 +1,138 @@
+"""Endpoints that offer machines, and start, show and stop sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from octa_provider.emulator.exchange import PLATFORM, error_answer, exchange, json_answer, json_body
+from octa_provider.emulator.orders import BadRequestError, parse_order, parse_score
+from octa_provider.emulator.payloads import catalogue_payload, session_payload
+from octa_provider.emulator.platform import OutOfFundsError, Platform, RefusedError, StartFaults
+from octa_provider.emulator.session import Session
+
+#: How many finished sessions `?recent=true` shows.
+RECENT_LIMIT = 1000
+
+
+def catalogue(service: str) -> Any:
+    """The handler of `GET /services/{service}`."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return json_answer(catalogue_payload(request.app[PLATFORM], service))
+
+    return handler
+
+
+def start(service: str) -> Any:
+    """The handler of `POST /services/{service}`."""
+
+    async def handler(request: web.Request) -> web.Response:
+        platform = request.app[PLATFORM]
+        body = await json_body(request)
+        if service != "mr":
+            return _start_one(platform, service, body)
+        if isinstance(body, list) and not body:
+            raise BadRequestError("the array must hold one item")
+        if isinstance(body, list) and len(body) > 1:
+            raise BadRequestError("the array must hold no more than one item")
+        return _start_one(platform, service, body[0] if isinstance(body, list) else body)
+
+    return handler
+
+
+def _start_one(platform: Platform, service: str, item: Any) -> web.Response:
+    order = parse_order(service, item, platform.apps)
+    machine = service == "mr"
+    try:
+        session = platform.start(order, _start_faults())
+    except OutOfFundsError:
+        return error_answer(402, "Insufficient balance: top up the account to start a session")
+    except RefusedError as refusal:
+        if refusal.internal:
+            return json_answer({"code": "INTERNAL_ERROR"}, 500)
+        # The live API says so with 200 (evidence B).
+        return json_answer(
+            [{"id": 0, "status": 1, "reason": refusal.reason}] if machine else {"reason": refusal.reason}
+        )
+    exchange().session_uuid = session.uuid
+    answer: Any = {"uuid": session.uuid}
+    if machine and not platform.quirks.shows("bare uuid", session.ordinal):
+        answer = [{"id": item.get("id", 0), "uuid": session.uuid}]
+    return json_answer(answer, 201 if platform.quirks.shows("201", session.ordinal) else 200)
+
+
+def _start_faults() -> StartFaults:
+    dying, hidden = exchange().faults_of("node_dies"), exchange().faults_of("late_listing")
+    return StartFaults(
+        never_ready=bool(exchange().faults_of("never_ready")),
+        dies_after_s=dying[0].option("seconds", 1) if dying else None,
+        hidden_s=hidden[0].option("seconds", 1) if hidden else 0.0,
+    )
+
+
+def _session(request: web.Request) -> Session:
+    session = request.app[PLATFORM].ledger.sessions.get(request.match_info["uuid"])
+    if session is None:
+        raise web.HTTPNotFound(text="Session not found")
+    exchange().session_uuid = session.uuid
+    return session
+
+
+def _recent(request: web.Request) -> bool:
+    return request.query.get("recent", "").lower() in ("true", "1")
+
+
+async def get_info(request: web.Request) -> web.Response:
+    """`GET /services/{uuid}/info`; with quirks, every other finished session is no longer known here."""
+    platform, session = request.app[PLATFORM], _session(request)
+    if not session.running and platform.quirks.shows("info forgets", session.ordinal):
+        return error_answer(404, "Session not found")
+    return json_answer(session_payload(platform, session))
+
+
+async def get_logs(request: web.Request) -> web.Response:
+    """`GET /services/{uuid}/logs`; a finished session's need `?recent=true`."""
+    platform, session = request.app[PLATFORM], _session(request)
+    if not session.running and not _recent(request):
+        return error_answer(404, "Session not found")
+    # Reading and encoding a large log takes long enough to hold everybody up: a thread does it.
+    return await asyncio.to_thread(_logs_answer, platform, session)
+
+
+def _logs_answer(platform: Platform, session: Session) -> web.Response:
+    system = [{"ts": ts, "msg": text} for ts, text in tuple(session.system)]
+    return json_answer({"container": platform.read_log(session), "system": system})
+
+
+async def stop(request: web.Request) -> web.Response:
+    """`POST /services/{uuid}/stop`, also `GET` as old clients did; with quirks, some forget a stopped session."""
+    platform, session = request.app[PLATFORM], _session(request)
+    score = parse_score(await json_body(request))
+    if not session.running and platform.quirks.shows("stop forgets", session.ordinal):
+        return error_answer(404, "Session not found")
+    await platform.stop(session, score)
+    return json_answer({"status": "ok"})
+
+
+async def list_sessions(request: web.Request) -> web.Response:
+    """`GET /sessions`, `GET /sessions?recent=true`."""
+    platform = request.app[PLATFORM]
+    sessions = platform.finished()[:RECENT_LIMIT] if _recent(request) else platform.active()
+    return json_answer([session_payload(platform, session) for session in sessions])
+
+
+def service_routes() -> list[web.RouteDef]:
+    """The routes of this file."""
+    services = ("mr", "render", "vpn")
+    return [
+        *(web.get(f"/services/{service}", catalogue(service)) for service in services),
+        *(web.post(f"/services/{service}", start(service)) for service in services),
+        web.get("/services/{uuid}/info", get_info),
+        web.get("/services/{uuid}/logs", get_logs),
+        web.post("/services/{uuid}/stop", stop),
+        web.get("/services/{uuid}/stop", stop),
+        web.get("/sessions", list_sessions),
+    ]

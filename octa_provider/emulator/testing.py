@@ -1,0 +1,226 @@
+"""The emulator for tests: a pytest fixture, and the context manager behind it.
+
+from octa_provider.emulator.testing import octa_emulator  # in conftest.py
+
+def test_my_flow(octa_emulator):
+    with OctaClient(octa_emulator.api_key, base_url=octa_emulator.base_url) as client:
+        ...
+    assert octa_emulator.ledger()["running"] == 0
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+import requests
+
+from octa_provider.emulator.process import end_leftovers
+from octa_provider.emulator.server import Emulator, serve_until
+from octa_provider.emulator.settings import WEI_PER_OCTA, EmulatorSettings
+
+_START_PATIENCE_S = 30.0
+_STOP_PATIENCE_S = 15.0
+
+
+class EmulatorHandle:
+    """A running emulator, as a test sees it.
+
+    Attributes:
+        base_url: where it serves.
+        api_key: the key that it accepts.
+        ssh_private_key: path of the account's private key.
+        pid: its process; our own when it runs in process.
+        state: its state folder.
+    """
+
+    def __init__(self, announcement: dict[str, Any], state: Path) -> None:
+        self.base_url: str = announcement["base_url"]
+        self.api_key: str = announcement["api_key"]
+        self.ssh_private_key = Path(announcement["ssh_private_key"])
+        self.pid: int = announcement["pid"]
+        self.state = state
+        self._http = requests.Session()
+        # Proxies and .netrc of the developer have no say here, and looking for them costs a third of a request.
+        self._http.trust_env = False
+        self._http.headers["Authorization"] = self.api_key
+
+    def __repr__(self) -> str:
+        return f"EmulatorHandle({self.base_url})"
+
+    def __enter__(self) -> EmulatorHandle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Send a request with the key; `options` as `requests` takes them. Errors do not raise."""
+        return self._http.request(method, self.base_url + path, **({"timeout": 30} | options))
+
+    def ledger(self, *, requests: bool = True) -> dict[str, Any]:
+        """What was started, stopped, billed and requested; quicker without the requests."""
+        ledger: dict[str, Any] = self._ask("GET", "/_emulator/ledger" + ("" if requests else "?requests=false"))
+        return ledger
+
+    def faults(self, *specs: dict[str, Any]) -> None:
+        """Put faults in force, after those that are. See `octa_provider.emulator.faults`."""
+        if specs:
+            self._ask("POST", "/_emulator/faults", list(specs))
+
+    def clear_faults(self) -> None:
+        """Lift every fault."""
+        self._ask("DELETE", "/_emulator/faults")
+
+    def advance_clock(self, seconds: float) -> None:
+        """Let billing time pass at once: running sessions become that much older and dearer."""
+        self._ask("POST", "/_emulator/clock", {"advance_s": seconds})
+
+    def end_session(self, uuid: str, reason: str | int = "ended by the platform") -> None:
+        """Have the platform end a session."""
+        self._ask("POST", f"/_emulator/sessions/{uuid}/end", {"reason": reason})
+
+    def env(self) -> dict[str, str]:
+        """The environment variables that point a client here."""
+        return {"OCTA_API_KEY": self.api_key, "OCTA_BASE_URL": self.base_url}
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        response = self.request(method, path, json=body)
+        if not response.ok:
+            raise ValueError(f"the emulator answered {response.status_code}: {response.text}")
+        return response.json()
+
+
+@contextlib.contextmanager
+def start_emulator(*, in_process: bool = False, state: Path | None = None, **options: Any) -> Iterator[EmulatorHandle]:
+    """Run an emulator for a `with` block; afterwards it is gone, and every process of its sessions too.
+
+    Args:
+        in_process: run it in a thread of this process: quicker to start, but it goes when the process is killed,
+            and its sessions' processes may then be left over.
+        state: its state folder; None takes a temporary one.
+        options: the fields of `EmulatorSettings`: `machines`, `seed`, `quirks`, `start_delay_s`, `speed`, ... Also
+            `balance_octa` instead of `balance_wei`.
+
+    Raises:
+        OctaConfigError: an option cannot be.
+        RuntimeError: the child process did not start.
+    """
+    if "balance_octa" in options:
+        options["balance_wei"] = round(options.pop("balance_octa") * WEI_PER_OCTA)
+    with contextlib.ExitStack() as stack:
+        if state is None:
+            # Ours to remove: a session's commands may still be writing while they are being killed.
+            state = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="octa-emulator-", ignore_cleanup_errors=True))
+            )
+        fields: dict[str, Any] = {"state": state, "start_delay_s": 0.1} | options
+        settings = EmulatorSettings(**fields)
+        stack.callback(end_leftovers, state)
+        announcement = stack.enter_context(_thread(settings) if in_process else _child(settings))
+        yield stack.enter_context(EmulatorHandle(announcement, state))
+
+
+@pytest.fixture
+def octa_emulator(tmp_path: Path) -> Iterator[EmulatorHandle]:
+    """An emulator of its own for one test, in a child process; sessions are ready after 0.1 s."""
+    with start_emulator(state=tmp_path / "octa-emulator") as emulator:
+        yield emulator
+
+
+def command_line(settings: EmulatorSettings) -> list[str]:
+    """The command that runs an emulator with these settings."""
+    values = {
+        "--state": settings.state,
+        "--host": settings.host,
+        "--port": settings.port,
+        "--machines": settings.machines,
+        "--seed": settings.seed,
+        "--start-delay": settings.start_delay_s,
+        "--stop-delay": settings.stop_delay_s,
+        "--stop-grace": settings.stop_grace_s,
+        "--speed": settings.speed,
+        "--balance": f"{settings.balance_wei // WEI_PER_OCTA}.{settings.balance_wei % WEI_PER_OCTA:018d}",
+        "--api-key": settings.api_key,
+        "--room": settings.room,
+        "--blender-python": settings.blender_python,
+        "--log-limit": settings.log_limit_bytes,
+    }
+    command = [sys.executable, "-m", "octa_provider.emulator", "--quirks" if settings.quirks else "--no-quirks"]
+    for name, value in values.items():
+        if value is not None:
+            command.append(f"{name}={value}")
+    for fault in settings.faults:
+        command.append(f"--fault={json.dumps(fault)}")
+    if settings.allow_any_host:
+        command.append("--i-know-this-runs-commands")
+    return command
+
+
+@contextlib.contextmanager
+def _child(settings: EmulatorSettings) -> Iterator[dict[str, Any]]:
+    # Both ways of noticing that we are gone: a process that we forked may hold the pipe open.
+    command = [*command_line(settings), "--until-stdin-closes", f"--parent={os.getpid()}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as child:
+        assert child.stdout is not None
+        # A hung child must not hang the tests: its end is the end of its output.
+        watchdog = threading.Timer(_START_PATIENCE_S, child.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            line = child.stdout.readline()
+            watchdog.cancel()
+            if not line:
+                raise RuntimeError(f"the emulator did not start: exit status {child.wait()}, see its error output")
+            yield json.loads(line)
+        finally:
+            watchdog.cancel()
+            child.terminate()
+            try:
+                child.wait(_STOP_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+@contextlib.contextmanager
+def _thread(settings: EmulatorSettings) -> Iterator[dict[str, Any]]:
+    loop = asyncio.new_event_loop()
+    emulator = Emulator(settings)
+    stop = asyncio.Event()
+    thread = threading.Thread(target=_run_loop, args=(loop, emulator, stop), name="octa-emulator", daemon=True)
+    # Started from here, so that an error is raised here; then the thread takes the loop over.
+    try:
+        loop.run_until_complete(emulator.start())
+    except BaseException:
+        loop.close()
+        raise
+    announcement = emulator.announcement()
+    thread.start()
+    try:
+        yield announcement
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(_STOP_PATIENCE_S)
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop, emulator: Emulator, stop: asyncio.Event) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(serve_until(emulator, stop))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()

@@ -1,0 +1,289 @@
+"""Every kind of fault, as a client meets it."""
+
+import time
+
+import pytest
+import requests
+from tenancy import eventually
+
+from octa_provider.emulator.faults import KINDS, Faults, parse_fault
+from octa_provider.errors import OctaConfigError
+
+
+def keyed(tenant, key="k", **fields):
+    return tenant.call("POST", "/services/mr", tenant.order(envs={"OCTA_RENTAL_KEY": key}, **fields))
+
+
+def fails(tenant, method="GET", path="/accounts", body=None, **options):
+    with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)) as caught:
+        tenant.call(method, path, body, **options)
+    return caught.value
+
+
+def test_refuse_is_a_2xx_that_starts_nothing(tenant):
+    tenant.emulator.faults({"kind": "refuse", "times": 2, "reason": "No capacity"})
+    answer = keyed(tenant)
+    assert answer.status_code == 200
+    assert answer.json() == [{"id": 0, "status": 1, "reason": "No capacity"}]
+    render = {"node_id": 1001, "disk_size": 1}
+    assert tenant.call("POST", "/services/render", render).json() == {"reason": "No capacity"}
+    assert tenant.emulator.ledger()["sessions"] == []
+    assert "uuid" in keyed(tenant).text
+
+
+def test_status_answers_without_effect_and_says_when_to_come_back(tenant):
+    tenant.emulator.faults({"kind": "status", "status": 429, "retry_after": 7, "path": "/services/*", "method": "POST"})
+    answer = keyed(tenant)
+    assert answer.status_code == 429
+    assert answer.headers["Retry-After"] == "7"
+    assert "x-request-id" in answer.headers
+    assert tenant.listed() == []
+    assert keyed(tenant).status_code in (200, 201)
+
+
+def test_retry_after_can_be_a_date_and_the_body_anything(tenant):
+    date = "Wed, 21 Oct 2099 07:28:00 GMT"
+    tenant.emulator.faults({"kind": "status", "retry_after": date, "body": "<b>down</b>"})
+    answer = tenant.call("GET", "/accounts")
+    assert (answer.status_code, answer.headers["Retry-After"], answer.text) == (503, date, "<b>down</b>")
+
+
+def test_status_with_effect_starts_the_session_all_the_same(tenant):
+    tenant.emulator.faults({"kind": "status", "status": 500, "effect": True})
+    assert keyed(tenant).status_code == 500
+    assert len(tenant.listed()) == 1
+
+
+def test_delay_holds_the_request_or_the_answer(tenant):
+    tenant.emulator.faults({"kind": "delay", "seconds": 0.6, "path": "/services/mr", "times": None})
+    with pytest.raises(requests.Timeout):
+        tenant.call("POST", "/services/mr", tenant.order(), timeout=0.05)
+    assert tenant.listed() == []
+    eventually(lambda: len(tenant.listed()) == 1)
+    tenant.emulator.clear_faults()
+    tenant.emulator.faults({"kind": "delay", "seconds": 0.5, "path": "/services/mr", "after_effect": True})
+    with pytest.raises(requests.Timeout):
+        tenant.call("POST", "/services/mr", tenant.order(), timeout=0.1)
+    eventually(lambda: len(tenant.listed()) == 2)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_drop_before_has_no_effect(tenant, reset):
+    tenant.emulator.faults({"kind": "drop_before", "path": "/services/mr", "reset": reset})
+    error = fails(tenant, "POST", "/services/mr", tenant.order())
+    assert ("reset" if reset else "without response") in str(error).lower()
+    assert tenant.listed() == []
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_drop_after_has_its_effect(tenant, reset):
+    tenant.emulator.faults({"kind": "drop_after", "path": "/services/mr", "reset": reset, "seconds": 0.05})
+    fails(tenant, "POST", "/services/mr", tenant.order())
+    assert len(tenant.listed()) == 1
+
+
+def test_a_dropped_request_has_no_status_in_the_ledger(tenant):
+    tenant.emulator.faults({"kind": "drop_after"})
+    fails(tenant)
+    (request,) = tenant.emulator.ledger()["requests"]
+    assert request["status"] is None
+    assert request["faults"] == ["drop_after"]
+
+
+def test_garbage_is_no_json_though_it_happened(tenant):
+    tenant.emulator.faults({"kind": "garbage", "path": "/services/mr"})
+    answer = keyed(tenant)
+    assert answer.status_code == 200
+    assert answer.text.startswith("<html>")
+    assert len(tenant.listed()) == 1
+
+
+def test_truncate_breaks_the_answer_off(tenant):
+    tenant.emulator.faults({"kind": "truncate", "path": "/services/mr"})
+    fails(tenant, "GET", "/services/mr")
+    tenant.get("/services/mr")
+
+
+@pytest.mark.parametrize("answer", [500, 504, "drop"])
+def test_late_commit_answers_an_error_and_happens_later(tenant, answer):
+    tenant.emulator.faults({"kind": "late_commit", "seconds": 0.6, "answer": answer})
+    if answer == "drop":
+        fails(tenant, "POST", "/services/mr", tenant.order())
+    else:
+        assert keyed(tenant).status_code == answer
+    assert tenant.listed() == []
+    eventually(lambda: len(tenant.listed()) == 1)
+
+
+def test_late_commit_can_leave_the_client_hanging(tenant):
+    tenant.emulator.faults({"kind": "late_commit", "seconds": 0.6, "answer": "hang"})
+    with pytest.raises(requests.Timeout):
+        tenant.call("POST", "/services/mr", tenant.order(), timeout=0.05)
+    eventually(lambda: len(tenant.listed()) == 1)
+    eventually(lambda: tenant.emulator.ledger()["requests"][-1]["faults"] is not None)
+
+
+def test_a_late_commit_of_a_refused_start_stays_nothing(tenant):
+    tenant.emulator.faults({"kind": "late_commit", "seconds": 0.01})
+    assert tenant.post(node_id=4).status_code == 500
+    time.sleep(0.1)
+    assert tenant.emulator.ledger()["sessions"] == []
+
+
+def test_late_listing_bills_a_session_that_no_list_shows_yet(tenant):
+    tenant.emulator.faults({"kind": "late_listing", "seconds": 0.8})
+    keyed(tenant)
+    assert tenant.listed() == []
+    assert tenant.emulator.ledger()["running"] == 1
+    eventually(lambda: len(tenant.listed()) == 1)
+
+
+def test_never_ready_stays_in_its_startup_phase(tenant):
+    tenant.emulator.faults({"kind": "never_ready", "node_id": 1002})
+    fine, stuck = tenant.start("echo hi"), tenant.start("echo hi", node_id=1002)
+    eventually(lambda: tenant.is_ready(fine))
+    time.sleep(0.1)
+    info = tenant.info(stuck)
+    assert info["is_ready"] is False
+    assert info["progress"] == "pulling image"
+    tenant.stop(stuck)
+    assert tenant.listed() == [fine]
+
+
+def test_node_dies_after_a_start_on_it(tenant):
+    tenant.emulator.faults({"kind": "node_dies", "seconds": 1.5})
+    uuid = tenant.ready("sleep 1000")
+    eventually(lambda: tenant.listed() == [])
+    assert (tenant.entry(uuid)["stopped_by"], tenant.entry(uuid)["termination_reason"]) == ("fault", "node offline")
+    assert tenant.post().json()[0]["reason"] == "Node not found"
+    assert 1001 not in [record and record["node_id"] for record in tenant.get("/services/mr")]
+
+
+def test_node_dies_at_a_time_with_everything_on_it(tenant):
+    uuids = [tenant.start(), tenant.start(), tenant.start(node_id=1003)]
+    tenant.emulator.faults({"kind": "node_dies", "node_id": 1001, "seconds": 0.05})
+    eventually(lambda: tenant.listed() == uuids[2:])
+    tenant.emulator.faults({"kind": "node_dies", "node_id": 99, "seconds": 0})
+
+
+@pytest.mark.parametrize(("form", "expected"), [("missing", "gone"), ("null", None), ("empty", {})])
+def test_no_user_envs_hides_them_everywhere(tenant, form, expected):
+    tenant.emulator.faults({"kind": "no_user_envs", "form": form, "times": None})
+    keyed(tenant)
+    record = tenant.get("/sessions")[0]
+    assert record.get("user_envs", "gone") == expected
+    assert tenant.get(f"/services/{record['uuid']}/info").get("user_envs", "gone") == expected
+    assert tenant.call("GET", "/services/nobody/info").status_code == 404
+    assert tenant.entry(record["uuid"])["rental_key"] == "k"
+
+
+def test_no_user_envs_leaves_odd_records_alone(tenant):
+    tenant.emulator.faults({"kind": "no_user_envs", "path": "/services/mr"})
+    assert None in tenant.get("/services/mr")
+
+
+def test_entries_come_twice_or_not_at_all(tenant):
+    uuids = [tenant.start(node_id=1003) for _ in range(3)]
+    for spec, expected in (
+        ({"kind": "duplicate_entry"}, [*uuids, uuids[2]]),
+        ({"kind": "duplicate_entry", "index": 0}, [uuids[0], *uuids]),
+        ({"kind": "missing_entry"}, uuids[:2]),
+        ({"kind": "missing_entry", "index": 1}, [uuids[0], uuids[2]]),
+        ({"kind": "missing_entry", "all": True}, []),
+    ):
+        tenant.emulator.faults(spec)
+        assert tenant.listed() == expected
+        assert tenant.listed() == uuids
+
+
+def test_a_list_fault_leaves_other_answers_alone(tenant):
+    tenant.emulator.faults({"kind": "missing_entry", "path": "/accounts"})
+    assert tenant.get("/accounts")["email"]
+
+
+def test_after_lets_some_pass_and_times_ends_it(tenant):
+    tenant.emulator.faults({"kind": "status", "after": 2, "times": 2})
+    assert [tenant.call("GET", "/accounts").status_code for _ in range(6)] == [200, 200, 503, 503, 200, 200]
+    (report,) = tenant.call("GET", "/_emulator/faults").json()
+    assert (report["seen"], report["met"]) == (4, 2)
+
+
+def test_an_outage_lasts_until_it_is_lifted(tenant):
+    tenant.emulator.faults({"kind": "status", "times": None})
+    assert {tenant.call("GET", path).status_code for path in ("/accounts", "/sessions", "/network")} == {503}
+    assert tenant.emulator.ledger()["running"] == 0
+    tenant.emulator.clear_faults()
+    tenant.get("/sessions")
+
+
+def test_an_empty_list_lifts_every_fault_too(tenant):
+    tenant.emulator.faults({"kind": "status"})
+    assert tenant.call("POST", "/_emulator/faults", []).json() == []
+    tenant.emulator.faults()
+    tenant.get("/accounts")
+
+
+def test_chance_is_repeatable():
+    def draws():
+        fault = parse_fault({"kind": "status", "probability": 0.5, "seed": 3, "times": None})
+        return [fault.takes("GET", "/x", set()) for _ in range(200)]
+
+    assert draws() == draws()
+    assert 60 < sum(draws()) < 140
+
+
+def test_faults_add_up_until_one_of_them_answers():
+    faults = Faults()
+    for kind in ("delay", "status", "garbage"):
+        faults.add(parse_fault({"kind": kind}))
+    assert [fault.kind for fault in faults.take("GET", "/accounts", set())] == ["delay", "status"]
+    assert [fault.kind for fault in faults.take("GET", "/accounts", set())] == ["garbage"]
+
+
+def test_paths_are_globs_or_regular_expressions():
+    by_glob = parse_fault({"kind": "status", "path": "/services/*/stop"})
+    by_expression = parse_fault({"kind": "status", "path": "^/services/[^/]+/stop$", "method": "POST"})
+    for fault in (by_glob, by_expression):
+        assert fault.matches("POST", "/services/abc/stop", set())
+        assert not fault.matches("POST", "/services/mr", set())
+    assert not by_expression.matches("GET", "/services/abc/stop", set())
+
+
+def test_faults_about_a_node_read_the_body(tenant):
+    tenant.emulator.faults({"kind": "refuse", "node_id": 1002, "times": None})
+    assert tenant.post(node_id=1001).json() != [{"id": 0, "status": 1, "reason": "Node is busy"}]
+    assert tenant.post(node_id=1002).json() == [{"id": 0, "status": 1, "reason": "Node is busy"}]
+    assert tenant.emulator.request("POST", "/services/mr", data="{").status_code == 422
+
+
+def test_faults_from_the_start(hire):
+    tenant = hire(faults=({"kind": "status", "status": 418, "path": "/accounts"},))
+    assert tenant.call("GET", "/accounts").status_code == 418
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        None,
+        {},
+        {"kind": "earthquake"},
+        {"kind": "status", "sttus": 500},
+        {"kind": "status", "status": 99},
+        {"kind": "status", "status": "500"},
+        {"kind": "status", "times": True},
+        {"kind": "status", "path": "^("},
+        {"kind": "late_commit", "answer": "explode"},
+        {"kind": "no_user_envs", "form": "upside down"},
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused(tenant, spec):
+    with pytest.raises(OctaConfigError):
+        parse_fault(spec)
+    assert tenant.call("POST", "/_emulator/faults", [spec]).status_code == 422
+    assert tenant.call("GET", "/_emulator/faults").json() == []
+
+
+def test_every_kind_is_documented():
+    from octa_provider.emulator import faults
+
+    assert all(f"`{kind}`" in (faults.__doc__ or "") for kind in KINDS)
