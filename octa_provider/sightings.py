@@ -1,0 +1,69 @@
+"""What the API tells of many sessions at once: one list call, and a lookup for those that are not in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import OctaSessionFailedError
+from octa_provider.watch_rules import Absence, is_listed_odd, look_up, vanished
+
+if TYPE_CHECKING:
+    from octa_provider.client import OctaClient
+    from octa_provider.clock import Clock
+    from octa_provider.models import Session
+
+__all__ = ["Sightings"]
+
+#: Lookups cost a request each, so that a thousand sessions that vanish at once are looked up over several polls.
+MAX_LOOKUPS_PER_POLL = 20
+
+
+class Sightings:
+    """Remembers which sessions were missed, and since when. For one thread at a time.
+
+    Args:
+        client: the API.
+        clock: where the time comes from.
+    """
+
+    def __init__(self, client: OctaClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._absences: dict[str, Absence] = {}
+
+    def ask(self, uuids: Collection[str]) -> Iterator[dict[str, Session | OctaSessionFailedError]]:
+        """Ask for these sessions. First come those in the list, then those that were looked up.
+
+        What is not in an answer is not known now: just started, or not looked up yet. A session that has ended carries
+        `finished_at`; one that no list and no lookup has known for a while comes as an error.
+
+        Raises:
+            OctaError: a request failed; what came before holds.
+        """
+        listed = self._client.sessions.list(retries=0)
+        active = {session.uuid: session for session in listed}
+        missing = [uuid for uuid in uuids if uuid not in active and not is_listed_odd(uuid, listed)]
+        now = self._clock.monotonic()
+        self._absences = {uuid: self._absences.get(uuid, Absence(since=now)) for uuid in missing}
+        yield {uuid: active[uuid] for uuid in uuids if uuid in active}
+        due = [uuid for uuid in missing if self._absences[uuid].must_look_up(now)]
+        if due:
+            yield self._look_up(due, now)
+
+    def _look_up(self, due: list[str], now: float) -> dict[str, Session | OctaSessionFailedError]:
+        recent = self._client.sessions.list(recent=True, retries=0)
+        ended = {session.uuid: session for session in recent if session.finished_at is not None}
+        found: dict[str, Session | OctaSessionFailedError] = {uuid: ended[uuid] for uuid in due if uuid in ended}
+        for uuid in [uuid for uuid in due if uuid not in ended][:MAX_LOOKUPS_PER_POLL]:
+            absence = self._absences[uuid]
+            session = look_up(self._client, uuid, recent, self._clock.now())
+            if session is not None:
+                found[uuid] = session
+                # It was there after all: should it stay away from the list, it has its time again.
+                self._absences[uuid] = Absence(since=now)
+            elif absence.is_over(now):
+                found[uuid] = vanished(uuid)
+            else:
+                self._absences[uuid] = Absence(absence.since, looked_up=True)
+        return found

@@ -1,0 +1,168 @@
+"""Waiting until a session can be used: ready, failed, gone, or too late."""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import (
+    OctaBudgetError,
+    OctaCancelledError,
+    OctaError,
+    OctaNotFoundError,
+    OctaSessionFailedError,
+    OctaStopError,
+    OctaWaitTimeoutError,
+)
+from octa_provider.models import SessionPhase
+from octa_provider.patience import Deadline, is_transient
+from octa_provider.starting import oldest
+from octa_provider.stopping import sweep
+
+if TYPE_CHECKING:
+    from octa_provider.models import Session
+    from octa_provider.rental import Rental
+
+log = logging.getLogger("octa_provider.waiting")
+
+TAIL_ENTRIES = 20
+#: A session that has just been started may not be known everywhere yet.
+APPEARING_S = 20.0
+TWIN_STOP_S = 30.0
+_FAILED = re.compile(r"\b(fail|error|crash|abort)", re.IGNORECASE)
+
+
+def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_cancelled: Callable[[], bool]) -> Session:
+    """See `Rental.wait_until_ready`."""
+    deadline = Deadline(rental.client.clock, deadline_s)
+    appearing = Deadline(rental.client.clock, APPEARING_S)
+    last = "not seen yet"
+    while True:
+        if is_cancelled():
+            rental.stop()
+            raise OctaCancelledError(f"waiting for session {rental.uuid} was cancelled; it was stopped")
+        try:
+            session = look(rental)
+        except OctaError as error:
+            if not is_transient(error):
+                raise
+            log.warning("waiting for session %s: %s", rental.uuid, error)
+        else:
+            if session is None and appearing.passed:
+                raise gone_error(rental)
+            if session is not None:
+                if session.progress and session.progress != last:
+                    log.info("session %s: %s", rental.uuid, session.progress)
+                last = session.progress or session.phase.value
+                refuse_failed(rental, session)
+                refuse_over_budget(rental, session)
+                if session.phase is SessionPhase.READY:
+                    stop_later_twins(rental, session)
+                    return session
+        if deadline.passed:
+            rental.stop()
+            raise OctaWaitTimeoutError(
+                f"session {rental.uuid} on node {rental.node_id} was not ready within {deadline_s:g} s "
+                f"(last: {last}); it was stopped",
+                uuid=rental.uuid,
+            )
+        deadline.pause(poll_s * random.uniform(0.9, 1.1))
+
+
+def stop_later_twins(rental: Rental, session: Session) -> None:
+    """Stop sessions of the same key that began after ours: whoever sees one stops it.
+
+    A try that was killed with its request under way can leave one that no list showed when ours was started. Without
+    this look it would bill until our stop sweeps the key. An older one is left to its holder: the oldest stays.
+    """
+    if rental.key is None:
+        return
+    try:
+        mates = [s for s in rental.client.sessions.list() if s.rental_key == rental.key and s.uuid != rental.uuid]
+        later = [mate.uuid for mate in mates if oldest((session, mate)) is session]
+        if later:
+            log.warning("%s has several sessions: %s stays, %s are stopped", rental.key, rental.uuid, ", ".join(later))
+            sweep(rental.client, uuids=later, key=None, deadline_s=TWIN_STOP_S)
+    except OctaStopError as error:
+        log.warning("the rental's stop will try again: %s", error)
+    except OctaError as error:
+        if not is_transient(error):
+            raise
+        log.warning("whether %s has other sessions can't be seen now; its stop will look: %s", rental.key, error)
+
+
+def look(rental: Rental) -> Session | None:
+    """The session now; None when it is neither known nor active. Finished ones carry `finished_at`."""
+    client = rental.client
+    try:
+        return client.services.session(rental.uuid).info()
+    except OctaNotFoundError:
+        pass
+    # A 404 can also mean that the session has ended (its `/info` goes first), or that it is too new.
+    return next((s for s in client.sessions.list() if s.uuid == rental.uuid), None)
+
+
+def refuse_failed(rental: Rental, session: Session) -> None:
+    """Raise when the session has ended, or says that it failed; what still runs is stopped first."""
+    if session.phase is SessionPhase.FINISHED:
+        raise gone_error(rental)
+    if session.phase is SessionPhase.UNKNOWN and _FAILED.search(session.progress or ""):
+        tail = system_log_tail(rental)
+        rental.stop()
+        raise OctaSessionFailedError(
+            f"session {rental.uuid} on node {rental.node_id} failed: {session.progress}; it was stopped{_quoted(tail)}",
+            uuid=rental.uuid,
+            system_log_tail=tail,
+        )
+
+
+def refuse_over_budget(rental: Rental, session: Session) -> None:
+    """Stop and raise when a cap of the rental is reached."""
+    spent = rental.usd(session.charge_wei, session)
+    if rental.max_cost_usd is not None and spent is not None and spent >= rental.max_cost_usd:
+        rental.stop()
+        raise OctaBudgetError(
+            f"session {rental.uuid} has cost {spent:.4f} USD of at most {rental.max_cost_usd:g}; it was stopped"
+        )
+    ran = session.duration_s
+    if rental.max_duration_s is not None and ran is not None and ran >= rental.max_duration_s:
+        rental.stop()
+        raise OctaBudgetError(
+            f"session {rental.uuid} has run {ran} s of at most {rental.max_duration_s:g}; it was stopped"
+        )
+
+
+def gone_error(rental: Rental) -> OctaSessionFailedError:
+    """The error for a session that has left while it was needed, with why, if the API tells."""
+    tail = system_log_tail(rental)
+    try:
+        ended = next((s for s in rental.client.sessions.list(recent=True) if s.uuid == rental.uuid), None)
+    except OctaError as error:
+        log.warning("why session %s ended can't be read: %s", rental.uuid, error)
+        ended = None
+    why = f" ({ended.termination_reason})" if ended is not None and ended.termination_reason else ""
+    return OctaSessionFailedError(
+        f"session {rental.uuid} on node {rental.node_id} has ended{why}{_quoted(tail)}",
+        uuid=rental.uuid,
+        system_log_tail=tail,
+    )
+
+
+def system_log_tail(rental: Rental) -> str:
+    """The last lines of the session's system log; empty when they can't be read."""
+    for recent in (False, True):
+        try:
+            entries = rental.logs(recent=recent).system
+        except OctaError as error:
+            log.info("the system log of %s can't be read: %s", rental.uuid, error)
+            continue
+        if entries:
+            return "\n".join(entry.message for entry in entries[-TAIL_ENTRIES:])
+    return ""
+
+
+def _quoted(tail: str) -> str:
+    return f". Its system log ends:\n{tail}" if tail else ""

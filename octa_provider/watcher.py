@@ -1,0 +1,299 @@
+"""Waiting for many sessions with one list call per interval, from threads and from asyncio.
+
+All that wait share one poller thread. It exists while somebody waits, asks for the list of active sessions, and tells
+each waiter what it waits for. The rules are in `watch_rules`; threads and event loops only differ in how they are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import copy
+import logging
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from octa_provider.clock import Clock
+from octa_provider.errors import OctaConfigError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.models import SessionPhase
+from octa_provider.shared_by_users import SharedByUsers
+from octa_provider.sightings import Sightings
+from octa_provider.watch_rules import asked_pause, is_fatal, pause_s
+
+if TYPE_CHECKING:
+    from octa_provider.client import OctaClient
+    from octa_provider.models import Session
+
+__all__ = ["Watcher", "watcher_for"]
+
+log = logging.getLogger("octa_provider.watcher")
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiter:
+    """Somebody who waits. `tell` may be called from any thread, and more than once: the first time counts."""
+
+    uuid: str
+    predicate: Callable[[Session], object]
+    deadline_s: float
+    deadline_at: float
+    tell: Callable[[Session | BaseException], None]
+
+    @property
+    def too_late(self) -> OctaWaitTimeoutError:
+        return OctaWaitTimeoutError(
+            f"session {self.uuid} was not as wanted within {self.deadline_s:g} s; it runs on", uuid=self.uuid
+        )
+
+
+class Watcher:
+    """Waits for sessions: one `GET /sessions` per interval, however many wait. Safe to share between threads and loops.
+
+    Outages and 429 slow it down and end no wait; only a refused key (401, 403) ends them all. A session that leaves
+    the list is looked up once; the waiter gets it as it finished, whatever its predicate would say.
+
+    Args:
+        client: the API.
+        poll_s: seconds between two list calls, at least.
+        clock: where the time comes from; the client's when left out. Where its `sleep` is replaced it is used as it
+            is, otherwise the poller's sleep ends when nobody waits any more.
+
+    Example:
+        >>> with watcher_for(client) as watcher:
+        ...     session = watcher.wait(rental.uuid, lambda s: s.phase is SessionPhase.READY, deadline_s=900)
+    """
+
+    def __init__(self, client: OctaClient, poll_s: float = 5.0, clock: Clock | None = None) -> None:
+        if not poll_s > 0:
+            raise OctaConfigError("poll_s must be above 0")
+        self.poll_s = poll_s
+        self._clock = clock or client.clock
+        self._sleeps_for_real = type(self._clock).sleep is Clock.sleep
+        self._nobody_yet()
+        self._sightings = Sightings(client, self._clock)
+        self._failures = 0
+        self._poll_at = self._clock.monotonic()
+
+    def _nobody_yet(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._waiters: dict[_Waiter, None] = {}
+        self._poller: threading.Thread | None = None
+        self._nobody_waits = threading.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait now."""
+        return len(self._waiters)
+
+    def wait(self, uuid: str, predicate: Callable[[Session], object], deadline_s: float) -> Session:
+        """Wait until `predicate` says yes, or the session has finished.
+
+        Args:
+            uuid: the session.
+            predicate: told the session at every look; runs in the poller's thread, so it must be quick. What it raises
+                is raised here.
+            deadline_s: seconds to wait for.
+
+        Returns:
+            The session: one that the predicate likes, or one with `phase` FINISHED.
+
+        Raises:
+            OctaWaitTimeoutError: too late; the session runs on.
+            OctaSessionFailedError: the session is gone and the API tells nothing of it.
+            OctaAuthenticationError, OctaForbiddenError: the key was refused.
+        """
+        told = threading.Event()
+        outcomes: list[Session | BaseException] = []
+
+        def tell(outcome: Session | BaseException) -> None:
+            outcomes.append(outcome)
+            told.set()
+
+        with self._joined(uuid, predicate, deadline_s, tell) as waiter:
+            # The poller may hang in a request; a deadline in real time does not wait for it.
+            told.wait(min(deadline_s, threading.TIMEOUT_MAX) if self._sleeps_for_real else None)
+            outcome = outcomes[0] if outcomes else waiter.too_late
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    async def wait_async(self, uuid: str, predicate: Callable[[Session], object], deadline_s: float) -> Session:
+        """As `wait`, for a coroutine on any event loop. Requests are never made on the loop.
+
+        The predicate runs in the poller's thread too. Cancelling the coroutine forgets the wait.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Session] = loop.create_future()
+
+        def settle(outcome: Session | BaseException) -> None:
+            if future.done():
+                return
+            if isinstance(outcome, StopIteration):
+                # A future refuses this one.
+                future.set_exception(RuntimeError("the predicate raised StopIteration"))
+            elif isinstance(outcome, BaseException):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        def tell(outcome: Session | BaseException) -> None:
+            # A loop that was closed has nobody left to tell.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle, outcome)
+
+        with self._joined(uuid, predicate, deadline_s, tell) as waiter:
+            if not self._sleeps_for_real:
+                return await future
+            timer = loop.call_later(deadline_s, lambda: settle(waiter.too_late))
+            try:
+                return await future
+            finally:
+                timer.cancel()
+
+    @contextmanager
+    def _joined(
+        self,
+        uuid: str,
+        predicate: Callable[[Session], object],
+        deadline_s: float,
+        tell: Callable[[Session | BaseException], None],
+    ) -> Iterator[_Waiter]:
+        """One more who waits, for the length of the block; the poller runs meanwhile."""
+        if self._process != os.getpid():
+            # A fork: those who wait, and the thread, are the parent's.
+            self._nobody_yet()
+        waiter = _Waiter(uuid, predicate, deadline_s, self._clock.monotonic() + deadline_s, tell)
+        with self._lock:
+            self._waiters[waiter] = None
+            self._nobody_waits.clear()
+            try:
+                if self._poller is None or not self._poller.is_alive():
+                    # An empty context: its log lines must not go to whoever happened to wait first.
+                    run = contextvars.Context().run
+                    self._poller = threading.Thread(target=run, args=(self._poll,), name="octa-watcher", daemon=True)
+                    self._poller.start()
+            except BaseException:
+                self._poller = None
+                del self._waiters[waiter]
+                raise
+        try:
+            yield waiter
+        finally:
+            self._forget(waiter)
+
+    def _forget(self, waiter: _Waiter) -> None:
+        with self._lock:
+            self._waiters.pop(waiter, None)
+            if not self._waiters:
+                self._nobody_waits.set()
+
+    # -- the poller ----------------------------------------------------------------------------------------------
+
+    def _poll(self) -> None:
+        while True:
+            with self._lock:
+                waiters = list(self._waiters)
+                if not waiters:
+                    self._poller = None
+                    return
+            try:
+                if self._clock.monotonic() >= self._poll_at:
+                    self._look(waiters)
+                self._expire(waiters)
+                self._pause()
+            except Exception:
+                # Whatever is wrong here must not leave anybody waiting for ever, nor burn a core.
+                log.exception("the watcher stumbled; it goes on")
+                self._sleep(self.poll_s)
+
+    def _look(self, waiters: list[_Waiter]) -> None:
+        """One list call, and everybody told what it means for them."""
+        asked_s: float | None = None
+        try:
+            self._ask(waiters)
+            self._failures = 0
+        except Exception as error:
+            if is_fatal(error):
+                for waiter in waiters:
+                    # Each its own: an error that many threads raise at once gathers all their tracebacks.
+                    self._end(waiter, copy.copy(error))
+                return
+            self._failures += 1
+            asked_s = asked_pause(error)
+            if isinstance(error, OctaError):
+                log.warning("watching %d sessions: %s", len(waiters), error)
+            else:
+                log.exception("watching %d sessions failed; trying again", len(waiters))
+        finally:
+            pause = pause_s(self.poll_s, self._failures, asked_s, random.random())
+            self._poll_at = self._clock.monotonic() + pause
+
+    def _ask(self, waiters: list[_Waiter]) -> None:
+        uuids = dict.fromkeys(waiter.uuid for waiter in waiters)
+        for seen in self._sightings.ask(uuids.keys()):
+            for waiter in waiters:
+                if waiter.uuid in seen:
+                    self._show(waiter, seen[waiter.uuid])
+
+    def _show(self, waiter: _Waiter, seen: Session | OctaSessionFailedError) -> None:
+        """Tell one waiter, if this is what it waits for."""
+        if isinstance(seen, OctaSessionFailedError):
+            self._end(waiter, copy.copy(seen))
+        elif seen.phase is SessionPhase.FINISHED:
+            self._end(waiter, seen)
+        else:
+            try:
+                if waiter.predicate(seen):
+                    self._end(waiter, seen)
+            except BaseException as error:  # noqa: BLE001 - it is the waiter's, and raised there
+                self._end(waiter, error)
+
+    def _expire(self, waiters: list[_Waiter]) -> None:
+        now = self._clock.monotonic()
+        for waiter in waiters:
+            if now >= waiter.deadline_at:
+                self._end(waiter, waiter.too_late)
+
+    def _end(self, waiter: _Waiter, outcome: Session | BaseException) -> None:
+        self._forget(waiter)
+        waiter.tell(outcome)
+
+    def _pause(self) -> None:
+        """Until the next look, or the first deadline on a clock that is not the system's."""
+        until = self._poll_at
+        if not self._sleeps_for_real:
+            with self._lock:
+                until = min([until, *(waiter.deadline_at for waiter in self._waiters)])
+        self._sleep(until - self._clock.monotonic())
+
+    def _sleep(self, seconds: float) -> None:
+        if self._nobody_waits.is_set() or seconds <= 0:
+            return
+        if self._sleeps_for_real:
+            self._nobody_waits.wait(seconds)
+        else:
+            self._clock.sleep(seconds)
+
+
+_shared: SharedByUsers[Watcher] = SharedByUsers()
+
+
+@contextmanager
+def watcher_for(client: OctaClient, poll_s: float = 5.0) -> Iterator[Watcher]:
+    """The watcher that all users of an account in this process share, for the length of a `with` block.
+
+    Accounts are told apart by base URL and key. The shortest interval that a user asks for is everybody's.
+
+    Args:
+        client: the API; the first user's client makes the requests for all.
+        poll_s: seconds between two list calls, at least.
+    """
+    with _shared.use(client.transport.account, lambda: Watcher(client, poll_s)) as watcher:
+        watcher.poll_s = min(watcher.poll_s, poll_s)
+        yield watcher
