@@ -1,0 +1,148 @@
+"""`octa-provider`: the command line. Each command is a file of `octa_provider.commands`.
+
+Exit status: 0 when it went well, 1 when it did not, 2 when it was called wrongly, 130 after Ctrl-C. That of `run` is
+the job's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from octa_provider.commands import doctor, emulator, logs, machines, reap, run, sessions, stop
+from octa_provider.commands.connection import add_connection_options, api_key, masked, tell
+from octa_provider.commands.wording import shown_lines
+from octa_provider.errors import OctaConfigError, OctaError
+
+PROGRAM = "octa-provider"
+INTERRUPTED = 130
+
+EXAMPLES = """examples:
+  octa-provider doctor
+  octa-provider machines --gpu-model 4090 --max-price-usd 0.6
+  octa-provider run blender:4.5 --input scene.blend:scene.blend --output frames:frames -- \\
+      blender -b scene.blend -o //frames/#### -a
+  octa-provider sessions
+  octa-provider reap --older-than 2h
+
+The API key comes from the environment variable OCTA_API_KEY or from --api-key-file.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: its arguments, without the program's name; those of this process when left out.
+
+    Returns:
+        The exit status.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments = _parse(words)
+    except SystemExit as ended:
+        # argparse has said why.
+        return ended.code if isinstance(ended.code, int) else 2
+    verbose = getattr(arguments, "verbose", False)
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format=f"{PROGRAM}: %(message)s")
+    if not verbose:
+        # The commands themselves say how many records could not be read.
+        logging.getLogger("octa_provider.models").setLevel(logging.ERROR)
+    try:
+        status = int(arguments.run(arguments))
+        # A pipe that was closed is noticed here, not by the interpreter on its way out.
+        sys.stdout.flush()
+    except OctaConfigError as error:
+        return _fail(arguments, error, 2)
+    except OctaError as error:
+        return _fail(arguments, error, 1)
+    except KeyboardInterrupt:
+        tell(f"{PROGRAM}: interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # `octa-provider machines | head`: whoever read has had enough. What is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _fail(arguments, error, 1)
+    except Exception as error:
+        if verbose:
+            raise
+        kind = type(error).__name__
+        return _fail(arguments, f"this is a bug ({kind}: {error}): please report it, with what --verbose shows", 1)
+    return status
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser = _parser(words)
+    words, command = _split(words)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown and not getattr(arguments, "takes_anything", False):
+        # Not repeated: one of them may be a key that belongs to an option that was mistyped.
+        parser.error(f"{len(unknown)} argument(s) not understood: see {PROGRAM} {arguments.command or ''} --help")
+    if arguments.command is None:
+        parser.print_help()
+        parser.exit(2)
+    if command is not None and arguments.command != "run":
+        parser.error(f"only `{PROGRAM} run` takes a command after --")
+    arguments.job_command = command
+    return arguments
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
+    """The words before the first `--`, and those after it; None when there is none."""
+    if "--" not in words:
+        return words, None
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="GPU machines on the OctaSpace marketplace, from a shell.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
+    add_connection_options(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_CommandParser)
+    for command in (machines, sessions, run, logs, stop, reap, doctor):
+        command.add_parser(commands)
+    emulator.add_parser(commands, chosen="emulator" in words)
+    return parser
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """A command's parser. No abbreviations: `--api-key X` must not pass for `--api-key-file X`."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+
+
+def _fail(arguments: argparse.Namespace, error: Exception | str, status: int) -> int:
+    """One sentence on standard error, without the key and without what a terminal would obey."""
+    try:
+        key = api_key(arguments)
+    except OctaConfigError:
+        key = None
+    text = str(error) or type(error).__name__
+    tell(f"{PROGRAM}: {shown_lines(masked(text, key))}")
+    return status
+
+
+def _version() -> str:
+    try:
+        return version("octa-provider")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

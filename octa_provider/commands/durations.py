@@ -1,0 +1,47 @@
+"""Lengths of time as people write them: `90s`, `20m`, `2h`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+
+
+def seconds(text: str) -> float:
+    """The seconds of `90s`, `20m`, `2h`, `1h30m`, `2d`, or of a bare number; what argparse calls for an option.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no duration.
+    """
+    compact = text.replace(" ", "").lower()
+    if re.fullmatch(r"\d+(\.\d+)?", compact):
+        return float(compact)
+    parts = _PART.findall(compact)
+    if not parts or "".join(number + unit for number, unit in parts) != compact:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration: write it like 90s, 20m, 2h or 1h30m")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def positive_seconds(text: str) -> float:
+    """As `seconds`, but above 0."""
+    value = seconds(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time at all: write it like 90s, 20m or 2h")
+    return value
+
+
+def shown_duration(length_s: float | None) -> str:
+    """A length of time in its two biggest units: `45s`, `12m 5s`, `3h 20m`, `2d 4h`; `-` when unknown."""
+    if length_s is None:
+        return "-"
+    left = max(0, round(length_s))
+    parts: list[str] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count}{unit}" if count else "")
+        if len(parts) == 2:
+            break
+    return " ".join(part for part in parts if part) or "0s"

@@ -1,0 +1,88 @@
+"""Lists on standard output: a table where it fits the terminal, plain columns elsewhere, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from octa_provider.commands.wording import shown_text
+
+if TYPE_CHECKING:
+    import argparse
+
+#: Never listed: the payload as received, and what is likely to hold secrets.
+_LEFT_OUT = frozenset({"raw", "user_envs", "config"})
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON; amounts in wei are strings, to stay exact")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table. Nothing is cut off or folded: ids are there to be copied.
+
+    Args:
+        columns: the headings; one that begins with `>` is aligned to the right.
+        rows: the cells; None is shown as `-`.
+    """
+    cells = [[shown_text(cell) for cell in row] for row in rows]
+    headed = [[column.lstrip(">") for column in columns], *cells]
+    widths = [max(len(row[index]) for row in headed) for index in range(len(columns))]
+    if sys.stdout.isatty() and sum(widths) + len(widths) < shutil.get_terminal_size().columns:
+        _print_rich(columns, cells)
+        return
+    for row in headed:
+        line = (
+            cell.rjust(width) if column.startswith(">") else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        )
+        print("  ".join(line).rstrip())
+
+
+def _print_rich(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, padding=0)
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    for row in cells:
+        # As Text: what comes from outside may hold square brackets, which rich would read as markup.
+        table.add_row(*(Text(cell) for cell in row))
+    Console(file=sys.stdout).print(table)
+
+
+def print_json(value: object) -> None:
+    """A value as JSON, made of plain values, models and dataclasses."""
+    print(json.dumps(plain(value), indent=2, ensure_ascii=not _takes_unicode()))
+
+
+def plain(value: object) -> Any:
+    """A value as JSON knows it: models become objects without their payload, times ISO 8601, wei strings."""
+    if isinstance(value, dict):
+        return {
+            str(key): str(item) if str(key).endswith("_wei") and isinstance(item, int) else plain(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    names: Iterable[str] = getattr(value, "__struct_fields__", ()) or getattr(value, "__dataclass_fields__", ())
+    return plain({name: getattr(value, name) for name in names if name not in _LEFT_OUT and not name.startswith("_")})
+
+
+def _takes_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

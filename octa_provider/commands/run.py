@@ -1,0 +1,242 @@
+"""`octa-provider run IMAGE -- COMMAND`: a job from a shell. Its exit status is the job's."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import secrets
+import shlex
+import socket
+import sys
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from octa_provider.commands.connection import add_connection_options, open_client, tell
+from octa_provider.commands.durations import positive_seconds, shown_duration
+from octa_provider.commands.listing import print_json
+from octa_provider.commands.requirement_options import add_requirement_options, requirements_of
+from octa_provider.commands.wording import shown_cost, shown_lines, shown_text
+from octa_provider.errors import OctaConfigError
+from octa_provider.job_spec import VIAS, JobOutcome, JobResult, JobSpec
+from octa_provider.rental_key import checked_key, rental_key
+
+if TYPE_CHECKING:
+    from octa_provider.progress import ProgressTracker
+
+EXAMPLES = """examples:
+  octa-provider run ubuntu:24.04 -- nvidia-smi
+  octa-provider run blender:4.5 --gpu-model 4090 --max-cost 2 \\
+      --input scene.blend:scene.blend --output frames:frames -- \\
+      blender -b scene.blend -o //frames/#### -s 1 -e 24 -a
+  octa-provider run python:3.12 --env TOKEN --timeout 20m --log out.log -- 'pip list; exit 3'
+
+One word after -- is a shell command line; several are a command and its arguments. The session is stopped on every way
+out, Ctrl-C included. Should this machine lose power, run the same --key again, or `octa-provider reap --prefix cli`.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "run",
+        help="rent a machine, run a command to completion, stop the machine",
+        usage="octa-provider run IMAGE [options] -- COMMAND...",
+        description="Rent a machine, run a command on it to completion, fetch its files, stop the machine.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("image", metavar="IMAGE", help="container image, such as blender:4.5")
+    add(
+        "--env",
+        type=_env,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="environment variable; NAME alone takes its value from this shell. The API shows them to the account",
+    )
+    add(
+        "--input", type=_input, action="append", default=[], metavar="LOCAL:REMOTE", help="file or folder to send (SSH)"
+    )
+    add(
+        "--output",
+        type=_output,
+        action="append",
+        default=[],
+        metavar="REMOTE:LOCAL",
+        help="file or folder to fetch when the command has ended (SSH)",
+    )
+    add("--disk", type=int, default=None, metavar="GB", help="disk to rent, and to ask of the machine (default: 10)")
+    add("--timeout", type=positive_seconds, default=3600.0, metavar="DURATION", help="for the command (default: 1h)")
+    add(
+        "--ready-timeout",
+        type=positive_seconds,
+        default=900.0,
+        metavar="DURATION",
+        help="for the machine to come up (default: 15m)",
+    )
+    add("--max-cost", type=float, metavar="USD", help="stop the job when it has cost so much")
+    add("--via", choices=VIAS, default="auto", help="how to run it: ssh when there are files to move (default: auto)")
+    add("--key", help="rental key: the same key carries on with the same machine (default: a new one, printed)")
+    add("--ssh-key", type=Path, metavar="PATH", help="private key file (default: OCTA_SSH_KEY_FILE, the agent, ~/.ssh)")
+    add("--log", type=Path, metavar="FILE", help="also write the command's output here")
+    add(
+        "--tool",
+        help="what the bar is read from: blender, or a pattern with the named groups percent, or done and total "
+        "(default: Blender's lines, else any 12%% or 3/25)",
+    )
+    add("--total", type=int, metavar="N", help="how many frames or steps there are (default: told from -s, -e or -f)")
+    add(
+        "--poll",
+        type=positive_seconds,
+        default=5.0,
+        metavar="DURATION",
+        help="between two looks at the job (default: 5s)",
+    )
+    add("--json", action="store_true", help="print the result as JSON; the command's output goes to standard error")
+    add_requirement_options(parser, disk_gb=False)
+    add_connection_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the job. Returns its exit status; 1 when it has none."""
+    if not arguments.job_command:
+        raise OctaConfigError(
+            "there is no command: put it after --, as in: octa-provider run ubuntu:24.04 -- nvidia-smi"
+        )
+    spec = _spec(arguments)
+    _check(arguments, spec)
+    tracker = _tracker(arguments, spec)
+    key = _new_key() if arguments.key is None else checked_key(arguments.key)
+    with open_client(arguments) as octa:
+        from octa_provider.commands.run_display import RunDisplay
+
+        # At once, so that whatever happens from here on can be found again.
+        tell(f"rental key: {key}")
+        with RunDisplay(tracker, sys.stderr if arguments.json else sys.stdout) as display:
+            try:
+                result = octa.jobs.run(
+                    spec,
+                    key,
+                    private_key=arguments.ssh_key,
+                    log_path=arguments.log,
+                    on_line=display.line,
+                    on_state=display.state,
+                    poll_s=arguments.poll,
+                )
+            except KeyboardInterrupt:
+                # Had stopping failed, this would be an OctaStopError that names the session.
+                tell(f"nothing of {key} runs any more")
+                raise
+    if arguments.json:
+        print_json(result)
+    _tell_result(result)
+    return exit_status(result)
+
+
+def exit_status(result: JobResult) -> int:
+    """The job's exit code, as far as a shell can take it; 1 for a job that left none, or failed with code 0."""
+    if result.outcome is JobOutcome.SUCCEEDED:
+        return 0
+    code = result.exit_code
+    return code if code is not None and 0 < code < 256 else 1
+
+
+def _spec(arguments: argparse.Namespace) -> JobSpec:
+    words = arguments.job_command
+    return JobSpec(
+        image=arguments.image,
+        command=words[0] if len(words) == 1 else words,
+        envs=dict(arguments.env),
+        inputs=dict(arguments.input),
+        outputs=dict(arguments.output),
+        disk_gb=10 if arguments.disk is None else arguments.disk,
+        requirements=requirements_of(arguments, disk_gb=arguments.disk),
+        timeout_s=arguments.timeout,
+        ready_timeout_s=arguments.ready_timeout,
+        via=arguments.via,
+        max_cost_usd=arguments.max_cost,
+    )
+
+
+def _check(arguments: argparse.Namespace, spec: JobSpec) -> None:
+    """What would fail only once a machine is rented."""
+    spec.check_inputs()
+    if arguments.ssh_key is not None and not arguments.ssh_key.is_file():
+        raise OctaConfigError(f"the SSH key {arguments.ssh_key} is not a file")
+    if spec.over_ssh and find_spec("asyncssh") is None:
+        raise OctaConfigError("files move over SSH, which is not installed: pip install 'octa-provider[ssh]'")
+    if arguments.log is not None and not arguments.log.absolute().parent.is_dir():
+        raise OctaConfigError(f"{arguments.log.absolute().parent} is not a folder: make it first")
+
+
+def _new_key() -> str:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        # In a container the user may have no name.
+        user = str(os.getuid())
+    return rental_key("cli", f"{user}@{socket.gethostname() or 'localhost'}", secrets.token_hex(5))
+
+
+def _tracker(arguments: argparse.Namespace, spec: JobSpec) -> ProgressTracker:
+    from octa_provider.progress import ProgressTracker
+
+    blender = "blender" in f"{spec.image} {spec.command_line}".lower()
+    tool = arguments.tool or ("blender" if blender else None)
+    total = arguments.total or (blender_frames(spec.command_line) if blender else None)
+    return ProgressTracker(tool, total)
+
+
+def blender_frames(command: str) -> int | None:
+    """How many frames a Blender command line renders, from `-f`, or `-s`, `-e` and `-j`; None when it does not tell."""
+    from octa_provider import frames
+
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return None
+    value = {name: after for name, after in pairwise(words) if name in {"-f", "-s", "-e", "-j"}}
+    try:
+        if "-f" in value:
+            return len(frames.parse(value["-f"].replace("..", "-")))
+        first, last, step = int(value.get("-s", "1")), int(value["-e"]), int(value.get("-j", "1"))
+        return len(range(first, last + 1, step)) or None
+    except (KeyError, ValueError):
+        return None
+
+
+def _tell_result(result: JobResult) -> None:
+    if result.message:
+        tell(f"octa-provider: {shown_lines(result.message)}")
+    for path in result.outputs:
+        tell(f"fetched {shown_text(path)}")
+    cost = shown_cost(result.cost_wei, result.cost_usd)
+    tell(f"{result.outcome.value} on node {result.node_id}: {shown_duration(result.duration_s)}, {cost}")
+
+
+def _env(text: str) -> tuple[str, str]:
+    name, given, value = text.partition("=")
+    if given:
+        return name, value
+    if name not in os.environ:
+        raise argparse.ArgumentTypeError(f"{name} is not set in this shell: write {name}=VALUE, or export it")
+    return name, os.environ[name]
+
+
+def _input(text: str) -> tuple[str, str]:
+    local, colon, remote = text.rpartition(":")
+    if not colon or not local or not remote:
+        raise argparse.ArgumentTypeError(f"{text!r} must be LOCAL:REMOTE, as in scene.blend:scene.blend")
+    return local, remote
+
+
+def _output(text: str) -> tuple[str, str]:
+    remote, colon, local = text.partition(":")
+    if not colon or not local or not remote:
+        raise argparse.ArgumentTypeError(f"{text!r} must be REMOTE:LOCAL, as in frames:./frames")
+    return remote, local

@@ -1,0 +1,96 @@
+"""`octa-provider sessions`: what this account has running, and what it had."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from octa_provider.commands.connection import add_connection_options, open_client, tell
+from octa_provider.commands.durations import shown_duration
+from octa_provider.commands.listing import add_json_option, plain, print_json, print_table
+from octa_provider.commands.wording import counted, shown_cost, shown_time
+
+if TYPE_CHECKING:
+    from octa_provider.models import Session
+
+EXAMPLES = """examples:
+  octa-provider sessions
+  octa-provider sessions --recent
+  octa-provider sessions --json | jq -r '.[].uuid'
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Describe the command."""
+    parser = commands.add_parser(
+        "sessions",
+        help="list the sessions that run, or ran",
+        description="List the account's active sessions, the oldest first. What is listed here is billed.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--recent", action="store_true", help="those that have finished lately instead")
+    add_json_option(parser)
+    add_connection_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List sessions."""
+    with open_client(arguments) as octa:
+        listed = octa.sessions.list(recent=arguments.recent)
+    if listed.odd:
+        tell(
+            f"octa-provider: {counted(len(listed.odd), 'session')} could not be read: not shown, "
+            "though billed like any other"
+        )
+    sessions = sorted(listed, key=lambda s: (s.started_at is None, s.started_at, s.uuid))
+    if arguments.json:
+        # The environment itself stays out: it may hold secrets.
+        print_json([{**plain(s), "rental_key": s.rental_key, "phase": s.phase.value} for s in sessions])
+    elif not sessions:
+        tell("no session has finished lately" if arguments.recent else "no session runs")
+    elif arguments.recent:
+        print_table(_RECENT_COLUMNS, [_recent_row(s) for s in sessions])
+    else:
+        now = datetime.now(timezone.utc)
+        print_table(_COLUMNS, [_row(s, now) for s in sessions])
+    return 0
+
+
+_COLUMNS = ("uuid", "service", ">node", "started", ">age", "progress", ">cost", "rental key")
+_RECENT_COLUMNS = ("uuid", "service", ">node", "finished", ">ran", "ended by", ">cost", "rental key")
+
+
+def _row(session: Session, now: datetime) -> tuple[object, ...]:
+    age_s = session.duration_s if session.started_at is None else (now - session.started_at).total_seconds()
+    return (
+        session.uuid,
+        session.service,
+        session.node_id,
+        shown_time(session.started_at),
+        shown_duration(age_s),
+        session.progress,
+        _cost(session),
+        session.rental_key,
+    )
+
+
+def _recent_row(session: Session) -> tuple[object, ...]:
+    return (
+        session.uuid,
+        session.service,
+        session.node_id,
+        shown_time(session.finished_at),
+        shown_duration(session.duration_s),
+        session.termination_reason,
+        _cost(session),
+        session.rental_key,
+    )
+
+
+def _cost(session: Session) -> str:
+    market = None if session.prices is None else session.prices.market_price
+    wei = session.charge_wei
+    return shown_cost(wei, None if market is None or wei is None else wei / 10**18 * market)

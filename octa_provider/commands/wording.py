@@ -1,0 +1,45 @@
+"""How amounts, times and foreign text are shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from octa_provider.plain_text import plain
+
+WEI_PER_OCTA = 10**18
+
+
+def shown_text(value: object) -> str:
+    """Text from outside on one line, with whatever could steer a terminal shown as its escape; `-` when empty."""
+    text = "" if value is None else str(value)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text) or "-"
+
+
+def shown_lines(text: str) -> str:
+    """Text from outside that keeps its lines and tabs, and nothing else that a terminal would obey."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
+def shown_octa(wei: int | None) -> str:
+    """An amount in OCTA, rounded for reading; `-` when unknown."""
+    return "-" if wei is None else f"{wei / WEI_PER_OCTA:.4f} OCTA"
+
+
+def shown_usd(usd: float | None) -> str:
+    """An amount in USD, rounded for reading; `-` when unknown."""
+    return "-" if usd is None else f"{usd:.4f} USD"
+
+
+def shown_cost(wei: int | None, usd: float | None) -> str:
+    """What something cost, in OCTA and, when the price is known, in USD."""
+    return shown_octa(wei) if wei is None or usd is None else f"{shown_octa(wei)} ({shown_usd(usd)})"
+
+
+def shown_time(moment: datetime | None) -> str:
+    """A moment in this machine's time zone; `-` when unknown."""
+    return "-" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: `1 session`, `3 sessions`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"

@@ -1,0 +1,203 @@
+"""Following a session's log while it runs, and to its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octa_provider.address import path_of
+from octa_provider.errors import OctaError, OctaNotFoundError
+from octa_provider.log_follower import LogCursor, LogFollower
+from octa_provider.log_stream import spool_logs
+from octa_provider.patience import Deadline, ask_until, is_transient
+from octa_provider.plain_text import plain
+from octa_provider.watch_rules import APPEARING_S, asked_pause
+
+if TYPE_CHECKING:
+    from octa_provider.client import OctaClient
+    from octa_provider.models import SystemEntry
+
+__all__ = ["SessionLog", "follow"]
+
+log = logging.getLogger("octa_provider.following")
+
+SLICE_S = 1.0
+
+
+class SessionLog:
+    """A session's log, read as it grows: each line once, in order, as plain text.
+
+    Memory stays bounded whatever the container prints; the text of each look goes to a temporary file.
+
+    Args:
+        client: the API.
+        uuid: the session.
+        cursor: where an earlier follower was, here or in another process; from the start when left out.
+        folder: where temporary files go; give one on a disk where the system's choice is in memory.
+
+    Attributes:
+        system: the platform's entries of the last look.
+    """
+
+    def __init__(
+        self, client: OctaClient, uuid: str, *, cursor: LogCursor | None = None, folder: Path | None = None
+    ) -> None:
+        self._client = client
+        self._path = path_of("services", uuid, "logs")
+        self._follower = LogFollower(cursor)
+        self._folder = folder
+        self.uuid = uuid
+        self.system: tuple[SystemEntry, ...] = ()
+
+    @property
+    def cursor(self) -> LogCursor:
+        """How far it is; `to_dict()` makes a JSON value of it."""
+        return self._follower.cursor
+
+    def new_lines(self, *, recent: bool = False) -> Iterator[str]:
+        """One look: the complete lines that are new.
+
+        Args:
+            recent: for a session that has finished.
+
+        Raises:
+            OctaNotFoundError: there is no such log: not yet, or only with `recent`.
+            OctaError: the request failed, or the answer is not what it must be.
+        """
+        params = {"recent": "true"} if recent else None
+        with self._client.transport.stream(self._path, params=params) as chunks:
+            logs = spool_logs(chunks, folder=self._folder)
+        with logs:
+            self.system = logs.system or self.system
+            yield from self._plain(self._follower.feed(logs.container))
+
+    def last_lines(self, deadline_s: float = 60.0) -> Iterator[str]:
+        """What is left when the session is done, the unfinished last line included.
+
+        Asks for the finished session's log and the running one's, since either may be gone; asks again through outages.
+
+        Args:
+            deadline_s: seconds to try for.
+
+        Raises:
+            OctaError: the log could not be read in time. What was held stays held, for another call.
+        """
+        deadline = Deadline(self._client.clock, deadline_s)
+        for recent in (True, False):
+            # Lines of a look that breaks off half way are given when it is tried again, and only then.
+            lines = ask_until(deadline, lambda recent=recent: _first(self.new_lines(recent=recent)))  # type: ignore[misc]
+            yield from lines
+        yield from self._plain(self._follower.finish())
+
+    def follow(self, *, until: Callable[[], object] | None = None, poll_s: float = 5.0) -> Iterator[str]:
+        """Lines as they come, until the session is done. Outages slow it down and do not end it.
+
+        Args:
+            until: asked after each look and about every second; when it says yes, what is left comes and that is the
+                end. When left out: until the session has ended.
+            poll_s: seconds between two looks.
+
+        Raises:
+            OctaAuthenticationError, OctaForbiddenError: the key was refused.
+            OctaError: the end of the log could not be read.
+        """
+        clock = self._client.clock
+        done = until or _ends(self._client, self.uuid)
+        while True:
+            pause_s = poll_s
+            try:
+                yield from self.new_lines()
+            except OctaNotFoundError as error:
+                log.debug("no log of session %s now: %s", self.uuid, error)
+            except OctaError as error:
+                if not is_transient(error):
+                    raise
+                log.warning("the log of session %s can't be read now: %s", self.uuid, error)
+                pause_s = max(poll_s, asked_pause(error) or 0.0)
+            pause = Deadline(clock, pause_s)
+            ended = done()
+            while not ended and not pause.passed:
+                pause.pause(SLICE_S if until else pause_s)
+                # The caller's question costs nothing; ours is a request.
+                ended = until() if until else False
+            if ended:
+                yield from self.last_lines()
+                return
+
+    def _plain(self, lines: Iterator[str]) -> Iterator[str]:
+        # A container that prints its environment must not carry the key into a log.
+        return (self._client.transport.masked(plain(line)) for line in lines)
+
+
+def follow(
+    client: OctaClient,
+    uuid: str,
+    *,
+    on_line: Callable[[str], object],
+    until: Callable[[], object] | None = None,
+    cursor: LogCursor | None = None,
+    poll_s: float = 5.0,
+) -> LogCursor:
+    """Hand each line of a session's log to `on_line` until the session is done. See `SessionLog` for the parts.
+
+    Args:
+        client: the API.
+        uuid: the session.
+        on_line: told each line once, as plain text. What it raises ends the following and is raised here.
+        until: when it says yes, what is left comes and that is the end; until the session has ended when left out.
+        cursor: where an earlier follower was.
+        poll_s: seconds between two looks.
+
+    Returns:
+        How far it came, to carry on from.
+    """
+    session_log = SessionLog(client, uuid, cursor=cursor)
+    for line in session_log.follow(until=until, poll_s=poll_s):
+        on_line(line)
+    return session_log.cursor
+
+
+def _ends(client: OctaClient, uuid: str) -> Callable[[], bool]:
+    """Whether the session has ended; no, while that can't be told, and while a new one may not have appeared yet."""
+    appearing = Deadline(client.clock, APPEARING_S)
+    appeared = False
+
+    def ended() -> bool:
+        nonlocal appeared
+        try:
+            try:
+                session = client.services.session(uuid).info()
+            except OctaNotFoundError:
+                # `/info` of a session that has ended may answer 404; so may that of one that is too new.
+                if any(session.uuid == uuid for session in client.sessions.list()):
+                    appeared = True
+                    return False
+                return (
+                    appeared
+                    or appearing.passed
+                    or any(session.uuid == uuid for session in client.sessions.list(recent=True))
+                )
+        except OctaError as error:
+            if not is_transient(error):
+                raise
+            return False
+        appeared = True
+        return session.finished_at is not None
+
+    return ended
+
+
+def _first(lines: Iterator[str]) -> Iterator[str]:
+    """The same lines, with the request behind them made now; nothing where there is no such log."""
+    try:
+        first = next(lines, None)
+    except OctaNotFoundError:
+        return iter(())
+    return iter(()) if first is None else _chain(first, lines)
+
+
+def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from rest

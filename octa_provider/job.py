@@ -1,0 +1,339 @@
+"""Jobs: a command run to completion on a rented machine, by one process or by several that carry on from each other.
+
+`Jobs.run` does it all. Its parts (`start`, `poll`, `begin`, `collect`, `finish`) pass one small JSON value, `JobState`,
+from each to the next, so that an operator can defer, a worker can die, and the next try carries on with the same
+machine and the same running command. A try that has lost the state too calls `start` again: the rental key finds the
+session, and the session's environment tells which run it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaError, OctaNotFoundError, OctaSshError
+from octa_provider.job_log import save_job_log
+from octa_provider.job_look import JobLook, OnLine, overdue, running, ssh_key
+from octa_provider.job_machine import begin_detached, fetch_outputs
+from octa_provider.job_script import container_command, log_keeper_command
+from octa_provider.job_spec import JOB_ENV, JobOutcome, JobPhase, JobResult, JobSpec, JobState
+from octa_provider.models import SessionPhase
+from octa_provider.patience import Deadline, ask_until, is_transient
+from octa_provider.rental import Bill, Rental
+from octa_provider.rental_key import checked_key
+from octa_provider.stop_signals import stop_signals_raise
+from octa_provider.waiting import APPEARING_S, look
+
+if TYPE_CHECKING:
+    from octa_provider.client import OctaClient
+    from octa_provider.models import Session
+
+log = logging.getLogger("octa_provider.job")
+
+COLLECT_S = 600.0
+ADOPT_S = 60.0
+
+
+class Jobs:
+    """`client.jobs`.
+
+    Args:
+        client: the API.
+    """
+
+    def __init__(self, client: OctaClient) -> None:
+        self._client = client
+
+    def run(
+        self,
+        spec: JobSpec,
+        key: str,
+        *,
+        private_key: str | Path | None = None,
+        log_path: str | os.PathLike[str] | None = None,
+        on_line: OnLine | None = None,
+        on_state: Callable[[JobState], object] | None = None,
+        earlier: JobState | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        poll_s: float = 5.0,
+    ) -> JobResult:
+        """Rent, run to completion, collect, and stop on every way out.
+
+        Args:
+            spec: the job.
+            key: the rental key: who runs the same key carries on with the same machine and the same running command.
+            private_key: for SSH: the text of a private key or the path of its file; else the file that the environment
+                variable `OCTA_SSH_KEY_FILE` names, else the agent and the default files.
+            log_path: a file that gets the command's output.
+            on_line: called with each line of the command's output, control characters neutralised.
+            on_state: called with the state whenever it has changed, to write it down.
+            earlier: what an earlier try wrote down, so that no line comes again; without it the key alone finds what
+                runs, and its output comes from the start.
+            is_cancelled: asked between two looks; when it says yes the session is stopped.
+            poll_s: seconds between two looks.
+
+        Returns:
+            How it ended; a command that failed is a result, not an error.
+
+        Raises:
+            OctaNoMachineError, OctaBudgetError: nothing could be rented.
+            OctaCancelledError: `is_cancelled` said yes; the session was stopped.
+            OctaStopError: the session could not be stopped in time, and may still bill.
+        """
+        checked_key(key)
+        with stop_signals_raise() as hold:
+            state: JobState | None = None
+            finished = False
+            try:
+                state = self.start(spec, key, earlier=earlier, is_cancelled=is_cancelled)
+                _tell(on_state, state)
+                while not state.ended:
+                    if is_cancelled():
+                        raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
+                    before, state = state, self.poll(state, private_key=private_key, on_line=on_line)
+                    if state != before:
+                        _tell(on_state, state)
+                    if state.phase is JobPhase.READY:
+                        # Told before: sending the inputs may take a while.
+                        before, state = state, self.begin(state, spec, private_key=private_key)
+                        if state != before:
+                            _tell(on_state, state)
+                    if not state.ended:
+                        self._client.clock.sleep(poll_s * random.uniform(0.9, 1.1))
+                state = self.collect(state, private_key=private_key, log_path=log_path)
+                _tell(on_state, state)
+                with hold():
+                    result = self.finish(state, log_path=log_path)
+                    finished = True
+                return result
+            finally:
+                if not finished:
+                    with hold():
+                        self._stop_unfinished(state, key)
+
+    # -- the parts -----------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        spec: JobSpec,
+        key: str,
+        *,
+        earlier: JobState | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        on_started: Callable[[Rental], object] | None = None,
+    ) -> JobState:
+        """Rent a machine for the job, or adopt the one that the key already has. Does not wait for it.
+
+        Args:
+            spec: the job.
+            key: the rental key.
+            earlier: what an earlier try of this key wrote down, if anything: when its session still runs, its place in
+                the log, its deadlines and the host key that it pinned are kept.
+            is_cancelled: as in `Rentals.start`.
+            on_started: as in `Rentals.start`.
+
+        Raises:
+            OctaConfigError: an input is missing, or the key belongs to a session that is no job.
+            OctaError: as `Rentals.start`.
+        """
+        spec.check_inputs()
+        nonce = secrets.token_hex(8)
+        command = log_keeper_command() if spec.over_ssh else container_command(spec.command_line, spec.timeout_s)
+        request = spec.request(command, {JOB_ENV: f"{nonce}:{spec.fingerprint}"})
+        for _ in range(2):
+            rental = self._client.rentals.start(
+                request,
+                key=key,
+                requirements=spec.requirements,
+                max_cost_usd=spec.max_cost_usd,
+                is_cancelled=is_cancelled,
+                on_started=on_started,
+            )
+            found = self._nonce_of(rental, spec, nonce) if rental.adopted else nonce
+            if found is not None:
+                if earlier is not None and (earlier.nonce, earlier.rental["uuid"]) == (found, rental.uuid):
+                    return self._carried_on(earlier, spec)
+                return self._state(rental, spec, found, attempts=1 if found == nonce else 2)
+            log.warning("%s has the session of another job, or one that is gone: stopped, and started anew", key)
+            rental.stop()
+        raise OctaConfigError(f"the key {key} is used for two different jobs at the same time: give each its own")
+
+    def poll(
+        self,
+        state: JobState,
+        *,
+        private_key: str | Path | None = None,
+        on_line: OnLine | None = None,
+        session: Session | None = None,
+    ) -> JobState:
+        """Look once, and return how far the job has come. Outages change nothing.
+
+        Args:
+            state: from `start`, `begin` or the last `poll`.
+            private_key: as in `run`.
+            on_line: called with each new line of the command's output.
+            session: the job's session as it was seen a moment ago, by `job_wait` for one; it is not asked for again.
+
+        Raises:
+            OctaError: the API refused the key, or a session over its budget could not be stopped.
+        """
+        return state if state.ended else JobLook(self._client, state, private_key, on_line).state(session)
+
+    def begin(self, state: JobState, spec: JobSpec, *, private_key: str | Path | None = None) -> JobState:
+        """Send the inputs and start the command over SSH, when the phase is `READY`.
+
+        Safe to repeat: a command that was begun goes on, whoever asks again.
+        """
+        rental = self._client.rentals.restore(state.rental)
+        try:
+            host_key = begin_detached(rental.info(), state, spec, ssh_key(private_key))
+        except OctaError as error:
+            if isinstance(error, OctaSshError) and not error.lost:
+                return state.ending(JobOutcome.FAILED, str(error))
+            # A session that has just gone is for the next poll to judge.
+            if not isinstance(error, (OctaSshError, OctaNotFoundError)) and not is_transient(error):
+                raise
+            log.warning("beginning the job %s: %s", state.key, error)
+            return overdue(state, self._client.clock.time())
+        return running(state, self._client.clock.time(), host_key=host_key)
+
+    def collect(
+        self,
+        state: JobState,
+        *,
+        private_key: str | Path | None = None,
+        log_path: str | os.PathLike[str] | None = None,
+    ) -> JobState:
+        """Fetch the outputs and the log of a job that has ended. A success whose outputs are missing is none."""
+        if state.phase is not JobPhase.EXITED:
+            return state
+        rental = self._client.rentals.restore(state.rental)
+        if state.over_ssh and state.exit_code is not None:
+            deadline = Deadline(self._client.clock, COLLECT_S)
+            while True:
+                try:
+                    files = fetch_outputs(rental.info(), state, ssh_key(private_key), log_path)
+                    return state.having(phase=JobPhase.COLLECTED, collected=tuple(str(path) for path in files))
+                except OctaError as error:
+                    again = error.lost if isinstance(error, OctaSshError) else is_transient(error)
+                    if again and not deadline.passed:
+                        log.warning("collecting from %s: %s", rental.uuid, error)
+                        deadline.pause(5.0)
+                        continue
+                    outcome = JobOutcome.FAILED if state.outcome is JobOutcome.SUCCEEDED else state.outcome
+                    message = f"{state.message} {error}".strip()
+                    return state.having(phase=JobPhase.COLLECTED, outcome=outcome, message=message)
+        if log_path is not None:
+            self._save_log(state, log_path)
+        return state.having(phase=JobPhase.COLLECTED)
+
+    def finish(
+        self, state: JobState, *, log_path: str | os.PathLike[str] | None = None, stop: bool = True
+    ) -> JobResult:
+        """Stop the session for certain, and say what the job came to.
+
+        Args:
+            state: from `collect`, or from the last `poll` when there is nothing to fetch.
+            log_path: the file that `collect` was given.
+            stop: False leaves the session running, and billing; the cost is then what it has come to so far.
+
+        Raises:
+            OctaStopError: the session could not be stopped in time, and may still bill.
+        """
+        rental = self._client.rentals.restore(state.rental)
+        bill = (
+            rental.stop()
+            if stop
+            else rental.bill(ask_until(Deadline(self._client.clock, ADOPT_S), lambda: look(rental)))
+        )
+        return self._result(state, rental, bill, log_path)
+
+    # -- what the parts share ------------------------------------------------------------------------------------
+
+    def _state(self, rental: Rental, spec: JobSpec, nonce: str, attempts: int) -> JobState:
+        now = self._client.clock.time()
+        return JobState(
+            key=rental.key or "",
+            rental=rental.to_dict(),
+            nonce=nonce,
+            over_ssh=spec.over_ssh,
+            timeout_s=spec.timeout_s,
+            appear_by=now + APPEARING_S,
+            ready_by=now + spec.ready_timeout_s,
+            outputs=_local_names(spec),
+            attempts=attempts,
+        )
+
+    def _carried_on(self, earlier: JobState, spec: JobSpec) -> JobState:
+        # What the earlier try has fetched may lie on another worker: this one fetches it again.
+        return earlier.having(
+            attempts=earlier.attempts + 1,
+            outputs=_local_names(spec),
+            phase=JobPhase.EXITED if earlier.ended else earlier.phase,
+            collected=(),
+        )
+
+    def _nonce_of(self, rental: Rental, spec: JobSpec, ours: str) -> str | None:
+        """Which run an adopted session is: its nonce, or None when it is another job than this one, or gone."""
+        session = ask_until(Deadline(self._client.clock, ADOPT_S), lambda: look(rental))
+        if session is None or session.phase is SessionPhase.FINISHED:
+            return None
+        if session.rental_key is None:
+            # Not echoed: then it can only have been adopted after an unclear answer to our own request.
+            return ours
+        nonce, _, fingerprint = (session.user_envs or {}).get(JOB_ENV, "").partition(":")
+        if not fingerprint:
+            raise OctaConfigError(f"{rental.key} is the key of session {rental.uuid}, which is no job: stop it first")
+        return nonce if fingerprint == spec.fingerprint else None
+
+    def _save_log(self, state: JobState, log_path: str | os.PathLike[str]) -> None:
+        try:
+            save_job_log(self._client, state, log_path)
+        except OctaError as error:
+            if not is_transient(error):
+                raise
+            # The outcome does not hang on it, and the machine bills while we would try again.
+            log.warning("the log of %s can't be read, and is not saved: %s", state.key, error)
+        except OSError as error:
+            log.warning("the log of %s can't be written: %s", state.key, error)
+
+    def _stop_unfinished(self, state: JobState | None, key: str) -> None:
+        if state is not None:
+            self._client.rentals.restore(state.rental).stop()
+        elif not isinstance(sys.exc_info()[1], OctaConfigError):
+            # A start that failed has cleaned up after itself; this is for a signal right after it. A session that the
+            # key was refused for is somebody else's.
+            self._client.rentals.stop(key, deadline_s=30.0)
+
+    def _result(
+        self, state: JobState, rental: Rental, bill: Bill, log_path: str | os.PathLike[str] | None
+    ) -> JobResult:
+        return JobResult(
+            exit_code=state.exit_code,
+            outcome=state.outcome or JobOutcome.LOST,
+            message=state.message,
+            logs_path=None if log_path is None or not Path(log_path).is_file() else os.fspath(log_path),
+            outputs=state.collected,
+            cost_wei=bill.charge_wei,
+            cost_usd=bill.charge_usd,
+            duration_s=bill.duration_s,
+            node_id=rental.node_id,
+            uuid=rental.uuid,
+            key=state.key,
+            attempts=state.attempts,
+        )
+
+
+def _tell(on_state: Callable[[JobState], object] | None, state: JobState) -> None:
+    if on_state is not None:
+        on_state(state)
+
+
+def _local_names(spec: JobSpec) -> dict[str, str]:
+    return {remote: os.fspath(local) for remote, local in spec.outputs.items()}

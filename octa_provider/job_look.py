@@ -1,0 +1,192 @@
+"""One look at a job: whether its session lives, whether its command has ended, and whether a deadline has passed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaSshError
+from octa_provider.job_log import read_job_log
+from octa_provider.job_machine import look_at_detached
+from octa_provider.job_spec import JobOutcome, JobPhase, JobState
+from octa_provider.models import SessionPhase
+from octa_provider.patience import Deadline, is_transient
+from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget
+
+if TYPE_CHECKING:
+    from octa_provider.client import OctaClient
+    from octa_provider.models import Session
+
+log = logging.getLogger("octa_provider.job_look")
+
+#: The machine ends the command itself; this much later we no longer wait for it to say so.
+GRACE_S = 60.0
+#: While nothing can be seen, a deadline waits so much longer: what has ended well must not be reported as late. An API
+#: that does not answer could not stop the session either.
+OUTAGE_S = 1800.0
+UNSEEN_S = 300.0
+#: The API's log may lag behind a command over SSH that has ended.
+LOG_LAG_S = 10.0
+KEY_FILE_ENV = "OCTA_SSH_KEY_FILE"
+OnLine = Callable[[str], object]
+
+
+class JobLook:
+    """One look at one job.
+
+    Args:
+        client: the API.
+        state: how far the job was at the last look.
+        private_key: as in `Jobs.run`.
+        on_line: called with each new line of the command's output.
+    """
+
+    def __init__(
+        self, client: OctaClient, state: JobState, private_key: str | Path | None, on_line: OnLine | None
+    ) -> None:
+        self._client = client
+        self._state = state
+        self._private_key = private_key
+        self._on_line = on_line
+        self._rental = client.rentals.restore(state.rental)
+
+    def state(self, seen: Session | None = None) -> JobState:
+        """How far the job is now; `seen` is its session, where somebody has just looked."""
+        state, rental, now = self._state, self._rental, self._client.clock.time()
+        try:
+            session = seen or look(rental)
+        except OctaError as error:
+            if not is_transient(error):
+                raise
+            log.warning("looking at the job %s: %s", state.key, error)
+            return overdue(state, now, blind="the API did not answer", patience_s=OUTAGE_S)
+        if session is None:
+            # One that was seen to be up needs no more time to appear.
+            appearing = state.phase is JobPhase.STARTING and now < state.appear_by
+            return state if appearing else self._lost()
+        if session.phase is SessionPhase.FINISHED:
+            return self._lost()
+        try:
+            refuse_failed(rental, session)
+            refuse_over_budget(rental, session)
+        except OctaBudgetError as error:
+            return state.ending(JobOutcome.OVER_BUDGET, str(error))
+        except OctaSessionFailedError as error:
+            return state.ending(JobOutcome.LOST, str(error))
+        if state.phase is JobPhase.STARTING and session.phase is SessionPhase.READY:
+            state = _up(state, now)
+        if state.phase is not JobPhase.RUNNING:
+            return overdue(state, now)
+        self._state = state
+        blind = self._look_over_ssh(session) if state.over_ssh else self._look_at_log()
+        return overdue(self._state, now, blind=blind, patience_s=UNSEEN_S)
+
+    def _look_at_log(self) -> str:
+        """Look at a command that is the container's own. Returns why nothing could be seen; empty when it could."""
+        read = self._read_log()
+        self._state = judged(self._state, "the container was restarted")
+        return "" if read else "its log could not be read"
+
+    def _look_over_ssh(self, session: Session) -> str:
+        """The same for a command over SSH."""
+        if self._on_line is not None:
+            self._read_log()
+            self._state = judged(self._state, "the command was killed")
+            if self._state.ended:
+                return ""
+        try:
+            status = look_at_detached(session, self._state, ssh_key(self._private_key))
+        except OctaSshError as error:
+            if not error.lost:
+                self._state = self._state.ending(JobOutcome.LOST, f"{error}: outcome unknown")
+                return ""
+            log.warning("looking at the job %s: %s", self._state.key, error)
+            return "the machine could not be reached over SSH"
+        if status.state == "absent":
+            self._state = self._state.ending(JobOutcome.LOST, "the machine has forgotten the command: outcome unknown")
+        elif status.state != "running":
+            if self._on_line is not None:
+                self._read_rest_of_log()
+            end = status.marker
+            self._state = self._state.having(
+                phase=JobPhase.EXITED,
+                exit_code=None if end is None else end.exit_code,
+                timed_out=end is not None and end.timed_out,
+            )
+            self._state = judged(self._state, "the command was killed")
+        return ""
+
+    def _read_log(self) -> bool:
+        self._state, read = read_job_log(self._client, self._state, on_line=self._on_line)
+        return read
+
+    def _read_rest_of_log(self) -> None:
+        """The command has ended: its last lines are on their way through the API's log, and the marker behind them."""
+        deadline = Deadline(self._client.clock, LOG_LAG_S)
+        while not deadline.passed:
+            self._read_log()
+            if self._state.phase is JobPhase.EXITED:
+                return
+            deadline.pause(0.5)
+
+    def _lost(self) -> JobState:
+        """The session is gone: its last log may still hold the exit code; without one the outcome is unknown."""
+        if not self._state.over_ssh:
+            state, _ = read_job_log(self._client, self._state, on_line=self._on_line, recent=True)
+            state = judged(state, "the container was restarted")
+            if state.ended:
+                return state
+            self._state = state
+        return self._state.ending(JobOutcome.LOST, f"{gone_error(self._rental)}. It left no exit code: outcome unknown")
+
+
+def judged(state: JobState, unknown: str) -> JobState:
+    """The outcome of a command that has exited; `unknown` says why when it left no code."""
+    if state.phase is not JobPhase.EXITED or state.ended:
+        return state
+    code = state.exit_code
+    if code is None:
+        return state.ending(JobOutcome.LOST, f"{unknown}, so that it left no exit code: outcome unknown")
+    if state.timed_out:
+        return state.ending(JobOutcome.TIMED_OUT, f"the command was ended after {state.timeout_s:g} s", code)
+    if code == 0:
+        return state.ending(JobOutcome.SUCCEEDED, "", 0)
+    return state.ending(JobOutcome.FAILED, f"the command ended with exit code {code}", code)
+
+
+def overdue(state: JobState, now: float, *, blind: str = "", patience_s: float = 0.0) -> JobState:
+    """The state itself, unless a deadline has passed.
+
+    Args:
+        state: how far the job is.
+        now: Unix time.
+        blind: why nothing could be seen at this look, if so.
+        patience_s: how much later the deadline is then.
+    """
+    if state.ended:
+        return state
+    due = state.ready_by if state.end_by is None else state.end_by
+    if now <= due + (patience_s if blind else 0.0):
+        return state
+    if blind:
+        return state.ending(JobOutcome.LOST, f"{blind} for {patience_s:g} s past the deadline: outcome unknown")
+    if state.end_by is None:
+        return state.ending(JobOutcome.NOT_READY, "the session was not ready for the command in time")
+    return state.ending(JobOutcome.TIMED_OUT, f"the command did not end within {state.timeout_s:g} s")
+
+
+def running(state: JobState, now: float, **changes: Any) -> JobState:
+    """The state once the command runs."""
+    return state.having(phase=JobPhase.RUNNING, end_by=now + state.timeout_s + GRACE_S, **changes)
+
+
+def ssh_key(private_key: str | Path | None) -> str | Path | None:
+    """The private key to use: the given one, else the file that the environment names, else None for the agent."""
+    return private_key if private_key is not None else os.environ.get(KEY_FILE_ENV)
+
+
+def _up(state: JobState, now: float) -> JobState:
+    return state.having(phase=JobPhase.READY) if state.over_ssh else running(state, now)

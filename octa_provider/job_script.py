@@ -1,0 +1,182 @@
+"""The shell around a job's command: the API tells no exit code, so the machine has to say it itself."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from octa_provider.job_spec import JOB_ENV
+
+#: Where a job over SSH keeps its files, below the login folder.
+JOB_FOLDER = "octa-job"
+LOG_FILE = f"{JOB_FOLDER}/job.log"
+WORK_FOLDER = f"{JOB_FOLDER}/work"
+#: The exit code of a command that was ended at its deadline, as with `timeout`.
+TIMED_OUT_CODE = 124
+KILL_AFTER_S = 10
+
+# Plain POSIX, since the image may hold nothing but busybox. $1 is the command, $2 its seconds. It runs in a process
+# group of its own where there is `setsid`, so that what it started ends with it. The watchdog's own exit status tells
+# whether it struck: the command's does not, since it may end with any code then, or with 124 without it.
+_RUN = f"""
+if command -v setsid >/dev/null 2>&1; then g=-; setsid /bin/sh -c "$1" & else g=; /bin/sh -c "$1" & fi
+p=$!
+( t=0; trap 'kill $s 2>/dev/null; exit $t' TERM; sleep "$2" & s=$!; wait $s
+  t=1; kill -TERM $g$p 2>/dev/null; sleep {KILL_AFTER_S} & s=$!; wait $s; kill -KILL $g$p 2>/dev/null; exit 1
+) >/dev/null 2>&1 &
+w=$!; wait $p; c=$?; kill -TERM $w 2>/dev/null; wait $w 2>/dev/null
+if [ $? -eq 1 ]; then c=timeout; [ -z "$g" ] || kill -KILL -$p 2>/dev/null; fi
+"""
+
+# A container that is restarted would run its command again: the folder, which survives that, says that it began.
+# The marker comes twice: the first may hang on a line that the command did not end, the second has its own. Then it
+# idles: a container that ends might be restarted, and is billed until it is stopped anyway.
+_CONTAINER = f"""
+n=${{{JOB_ENV}%%:*}}; unset {JOB_ENV}; d="${{HOME:-/root}}/.octa-job-$n"
+if [ -d "$d" ]; then c=restarted; [ ! -s "$d/exit" ] || c=$(cat "$d/exit")
+else mkdir -p "$d" 2>/dev/null
+{_RUN.strip()}
+echo $c 2>/dev/null > "$d/exit.new" && mv "$d/exit.new" "$d/exit"
+fi
+m="[octa-job $n] exit $c"; printf '%s\\n%s\\n' "$m" "$m"
+exec 2>/dev/null; trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done
+"""
+
+_KEEP_LOG = f'cd "${{HOME:-/root}}" && mkdir -p {JOB_FOLDER} && : >> {LOG_FILE} && exec tail -n +1 -F {LOG_FILE}'
+
+_WHOLE = "# whole"
+
+# Nothing of the job is in this line, which SSH libraries and process lists show: all of it comes on stdin. It must have
+# come whole, since a connection can break in the middle. `set -C` makes the first one who creates `started` the only
+# one who runs the command, however often this is sent.
+_BEGIN = f"""
+trap '' HUP; umask 077
+mkdir -p {JOB_FOLDER} && cd {JOB_FOLDER} && cat > run.$$ || exit 90
+if [ "$(tail -n 1 run.$$)" != "{_WHOLE}" ]; then rm -f run.$$; exit 91; fi
+if ( set -C; : > started ) 2>/dev/null; then
+  mv run.$$ run.sh
+  if command -v setsid >/dev/null 2>&1; then s=setsid; else s=; fi
+  nohup $s /bin/sh run.sh >> job.log 2>&1 < /dev/null &
+  echo $! > pid; echo begun
+else rm -f run.$$; echo already; fi
+"""
+
+# The marker ends the log before the status says that it is whole.
+_DETACHED = f"""
+n=$3; umask 022
+mkdir -p work && cd work || exit 92
+{_RUN.strip()}
+m="[octa-job $n] exit $c"; printf '%s\\n%s\\n' "$m" "$m"
+printf '%s %s\\n' "$n" "$c" > ../status.new && mv ../status.new ../status
+"""
+
+# Nobody may collect the dead in a container, so a process that has ended can still answer to kill -0, as a zombie.
+_LOOK = f"""
+cd {JOB_FOLDER} 2>/dev/null || {{ echo absent; exit; }}
+if [ -f status ]; then cat status
+elif [ ! -e started ]; then echo absent
+elif [ ! -s pid ]; then echo running
+elif p=$(cat pid); kill -0 "$p" 2>/dev/null && ! grep -q '^State:.*Z' "/proc/$p/status" 2>/dev/null; then echo running
+elif [ -f status ]; then cat status
+else echo gone; fi
+"""
+
+_EXIT = r"(\d{1,3}|timeout|restarted)"
+
+
+def container_command(command: str, timeout_s: float) -> str:
+    """The `start_command` that runs a command, ends it at its deadline, and prints its exit code as the last line.
+
+    Args:
+        command: as the shell reads it.
+        timeout_s: seconds that it may run.
+    """
+    return shlex.join(["/bin/sh", "-c", _CONTAINER, "octa-job", command, _seconds(timeout_s)])
+
+
+def log_keeper_command() -> str:
+    """The `start_command` of a job over SSH: it prints the job's log, so that the API's log shows it as it grows."""
+    return shlex.join(["/bin/sh", "-c", _KEEP_LOG])
+
+
+def begin_command(command: str, timeout_s: float, nonce: str, envs: Mapping[str, str]) -> tuple[str, str]:
+    """The command line that starts a command detached, once however often it is sent, and what it reads on stdin.
+
+    Args:
+        command: as the shell reads it.
+        timeout_s: seconds that it may run.
+        nonce: marks its exit code.
+        envs: its environment variables: those of the container do not reach a command over SSH.
+    """
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in envs.items()]
+    lines += [shlex.join(["set", "--", command, _seconds(timeout_s), nonce]), _DETACHED.strip(), _WHOLE, ""]
+    return shlex.join(["/bin/sh", "-c", _BEGIN]), "\n".join(lines)
+
+
+def look_command() -> str:
+    """The command line that tells how a detached command is doing; see `DetachedStatus`."""
+    return shlex.join(["/bin/sh", "-c", _LOOK])
+
+
+@dataclass(frozen=True)
+class ExitMarker:
+    """What the machine said of the end of a command.
+
+    Attributes:
+        exit_code: the command's; None when the container was restarted, so that it is not known.
+        timed_out: the command was ended at its deadline.
+        before: what the command had printed on the same line, without ending it.
+    """
+
+    exit_code: int | None
+    timed_out: bool = False
+    before: str = ""
+
+    @classmethod
+    def of(cls, word: str, before: str = "") -> ExitMarker:
+        """The marker of what the scripts call `$c`."""
+        if word == "restarted":
+            return cls(None, before=before)
+        if word == "timeout":
+            return cls(TIMED_OUT_CODE, timed_out=True, before=before)
+        return cls(int(word), before=before)
+
+
+@dataclass(frozen=True)
+class DetachedStatus:
+    """How a detached command is doing.
+
+    Attributes:
+        state: `absent` (not begun), `running`, `gone` (without an exit code), or `exited`.
+        marker: its end, when it has exited.
+    """
+
+    state: str
+    marker: ExitMarker | None = None
+
+
+def read_status(text: str, nonce: str) -> DetachedStatus:
+    """What `look_command` printed; anything unexpected counts as gone, which is no success."""
+    line = text.strip()
+    if line in {"absent", "running", "gone"}:
+        return DetachedStatus(line)
+    match = re.fullmatch(rf"{re.escape(nonce)} {_EXIT}", line)
+    return DetachedStatus("gone") if match is None else DetachedStatus("exited", ExitMarker.of(match[1]))
+
+
+def read_marker(line: str, nonce: str) -> ExitMarker | None:
+    """The marker, if this line of the log is the one with our nonce."""
+    match = re.fullmatch(rf"(.*)\[octa-job {re.escape(nonce)}\] exit {_EXIT}\s*", line, re.DOTALL)
+    return None if match is None else ExitMarker.of(match[2], match[1])
+
+
+def lacks_shell(text: str) -> bool:
+    """True for what container runtimes say when the image holds no `/bin/sh`, which every job needs."""
+    return re.search(r"exec.*/bin/sh.*(no such file|not found)", text, re.IGNORECASE) is not None
+
+
+def _seconds(timeout_s: float) -> str:
+    return str(max(1, math.ceil(timeout_s)))

@@ -1,0 +1,278 @@
+"""New lines out of a text that comes whole every time.
+
+What was seen before is told from the overlap: the longest end of the seen text that the new text begins with. One rule
+covers a text that grew (all of it overlaps), one that was cut at the front (a part does) and one that was replaced
+(nothing does). Only the length and the last 4 KB of what was seen are remembered, so the state is small enough for an
+orchestrator's database and another process can carry on.
+
+Limits, where the text itself does not tell more:
+
+- Where more than 4 KB repeat exactly (the same line again and again), a cut at the front can't be told from no cut;
+  the longest overlap counts, so repeated lines may be missing, and none comes twice.
+- A text that was replaced by one that begins with the last lines of the old one looks like a cut: those come once.
+- A text that was cut to less than a whole line and less than 16 bytes of what was seen looks replaced.
+- A shorter text with the old beginning is taken for an old answer, not for a new log, until it comes a third time.
+- What was printed and replaced between two looks was never seen.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from octa_provider.errors import OctaConfigError
+from octa_provider.log_stream import SpooledText
+
+__all__ = ["LogCursor", "LogFollower"]
+
+log = logging.getLogger("octa_provider.log_follower")
+
+TAIL_BYTES = 4096
+HEAD_BYTES = 256
+MAX_LINE_BYTES = 64 * 1024
+BLOCK_BYTES = 256 * 1024
+SEARCH_BYTES = 4 * 1024 * 1024
+#: A shorter overlap than this must hold a whole line: a few letters are alike by chance.
+SURE_OVERLAP_BYTES = 16
+STALE_ANSWERS = 2
+
+
+@dataclass(frozen=True)
+class LogCursor:
+    """How far a log has been followed: a small value, for another process to carry on from.
+
+    Attributes:
+        seen: bytes seen, the unfinished last line included.
+        tail: the last of them, at most 4 KB.
+        held: how many of them are the unfinished last line, which has not been given out.
+        head: the first bytes of the text.
+        stale: how many answers in a row were older than what had been seen.
+        gaps: how often the text was replaced, so that lines may be missing.
+    """
+
+    seen: int = 0
+    tail: bytes = b""
+    held: int = 0
+    head: bytes = b""
+    stale: int = 0
+    gaps: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The cursor as a JSON value of at most 6 KB."""
+        return {
+            "seen": self.seen,
+            "tail": base64.b64encode(self.tail).decode(),
+            "held": self.held,
+            "head": base64.b64encode(self.head).decode(),
+            "stale": self.stale,
+            "gaps": self.gaps,
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> LogCursor:
+        """The cursor that `to_dict` made the value of.
+
+        Raises:
+            OctaConfigError: the value is something else.
+        """
+        try:
+            seen, held, stale, gaps = (int(state.get(name, 0)) for name in ("seen", "held", "stale", "gaps"))
+            tail, head = (base64.b64decode(state.get(name, ""), validate=True) for name in ("tail", "head"))
+        except (TypeError, ValueError, AttributeError, binascii.Error) as error:
+            raise OctaConfigError(f"this is not the state of a log cursor: {error}") from None
+        if len(tail) != min(seen, TAIL_BYTES) or not 0 <= held <= seen or len(head) > HEAD_BYTES:
+            raise OctaConfigError("this is not the state of a log cursor: its parts do not fit together")
+        return cls(seen=seen, tail=tail, held=held, head=head, stale=stale, gaps=gaps)
+
+
+class LogFollower:
+    """Gives each line of a growing log once, in order.
+
+    Args:
+        cursor: where an earlier follower was; from the start when left out.
+
+    Example:
+        >>> follower = LogFollower()
+        >>> list(follower.feed(SpooledText.of("one\\ntw")))
+        ['one']
+        >>> list(follower.feed(SpooledText.of("one\\ntwo\\n")))
+        ['two']
+    """
+
+    def __init__(self, cursor: LogCursor | None = None) -> None:
+        self._cursor = cursor or LogCursor()
+        # Lines of a block are given out one by one; where in it we are is written down before each one.
+        self._block = b""
+        self._at = 0
+        self._line = _Line()
+        if self._cursor.held:
+            self._line.add(self._cursor.tail[-self._cursor.held :])
+
+    @property
+    def cursor(self) -> LogCursor:
+        """How far it is. A line counts as given when `feed` has yielded it."""
+        if not self._at:
+            return self._cursor
+        past = self._cursor
+        head = past.head
+        if len(head) < HEAD_BYTES and len(head) == past.seen:
+            head = (head + self._block[: self._at])[:HEAD_BYTES]
+        tail = (past.tail + self._block[max(0, self._at - TAIL_BYTES) : self._at])[-TAIL_BYTES:]
+        last = self._block.rfind(b"\n", 0, self._at)
+        held = past.held + self._at if last < 0 else self._at - last - 1
+        return LogCursor(past.seen + self._at, tail, held, head, past.stale, past.gaps)
+
+    def feed(self, text: SpooledText) -> Iterator[str]:
+        """The complete lines that are new in `text`, without their ends; the unfinished last one is held.
+
+        A line that is longer than 64 KB is cut, with a mark. Stop at any line and feed again later: the rest comes
+        then. An empty text says nothing and changes nothing.
+
+        Args:
+            text: the whole log as it is now.
+        """
+        self._settle()
+        past = self._cursor
+        if not text.size:
+            return
+        if _is_stale(text, past):
+            self._cursor = _replaced(past, stale=past.stale + 1)
+            return
+        overlap = _overlap(text, past)
+        if not overlap and past.seen:
+            log.warning("the log was replaced by another text: lines may be missing")
+            yield from self.finish()
+            self._cursor = LogCursor(gaps=past.gaps + 1)
+        else:
+            start = _line_start(overlap, past)
+            # What is held is read again, so that it is whole also when it came from another process.
+            tail = text.read(max(0, start - TAIL_BYTES), start - max(0, start - TAIL_BYTES))
+            self._cursor = LogCursor(start, tail, 0, text.read(0, min(start, HEAD_BYTES)), 0, past.gaps)
+            self._line = _Line()
+        yield from self._lines(text)
+
+    def finish(self) -> Iterator[str]:
+        """The unfinished last line, when no more will come. Nothing if there is none."""
+        self._settle()
+        if self._cursor.held:
+            self._cursor = _replaced(self._cursor, held=0)
+            line, self._line = self._line, _Line()
+            yield line.text()
+
+    def _lines(self, text: SpooledText) -> Iterator[str]:
+        while block := text.read(self._cursor.seen, BLOCK_BYTES):
+            self._block = block
+            lines = block.split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                self._at += len(line) + 1
+                if self._line.empty and len(line) <= MAX_LINE_BYTES:
+                    yield line.decode("utf-8", "replace")
+                else:
+                    self._line.add(line)
+                    whole, self._line = self._line, _Line()
+                    yield whole.text()
+            self._at += len(rest)
+            self._line.add(rest)
+            self._settle()
+
+    def _settle(self) -> None:
+        """Take what was given out of the block into the cursor."""
+        self._cursor, self._block, self._at = self.cursor, b"", 0
+
+
+class _Line:
+    """One line in parts, of which no more than `MAX_LINE_BYTES` are kept: its beginning, or what a `\\r` left of it."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+        self._dropped = 0
+
+    @property
+    def empty(self) -> bool:
+        return not self._kept
+
+    def add(self, part: bytes) -> None:
+        if len(self._kept) + len(part) <= MAX_LINE_BYTES and not self._dropped:
+            self._kept += part
+            return
+        # A progress bar may go on for hours in one line: what its last carriage return overwrote need not be kept.
+        again = part.rfind(b"\r", 0, len(part) - 1)
+        if again >= 0:
+            self._kept, self._dropped, part = b"", 0, part[again + 1 :]
+        elif not self._dropped:
+            self._kept = self._kept[self._kept.rfind(b"\r", 0, max(0, len(self._kept) - 1)) + 1 :]
+        room = 0 if self._dropped else MAX_LINE_BYTES - len(self._kept)
+        self._kept += part[:room]
+        self._dropped += max(0, len(part) - room)
+
+    def text(self) -> str:
+        text = self._kept.decode("utf-8", "replace")
+        return f"{text} [cut: {self._dropped} more bytes in this line]" if self._dropped else text
+
+
+def _replaced(cursor: LogCursor, *, held: int | None = None, stale: int | None = None) -> LogCursor:
+    return LogCursor(
+        cursor.seen,
+        cursor.tail,
+        cursor.held if held is None else held,
+        cursor.head,
+        cursor.stale if stale is None else stale,
+        cursor.gaps,
+    )
+
+
+def _line_start(overlap: int, past: LogCursor) -> int:
+    """Where reading goes on: at the start of the line that was held. It may have lost its start to a cut."""
+    return max(0, overlap - past.held)
+
+
+def _is_stale(text: SpooledText, past: LogCursor) -> bool:
+    """True for an answer that is older than what has been seen: shorter, with the same beginning."""
+    head = past.head[: text.size]
+    return text.size < past.seen and past.stale < STALE_ANSWERS and text.read(0, len(head)) == head
+
+
+def _overlap(text: SpooledText, past: LogCursor) -> int:
+    """How many bytes at the start of `text` are the end of what was seen, as far as the tail tells; 0 for none."""
+    tail = past.tail
+    if not tail:
+        return 0
+    if text.size >= past.seen and text.read(past.seen - len(tail), len(tail)) == tail:
+        return past.seen
+    if len(tail) < past.seen:
+        found = _last_end_of(tail, text, min(past.seen - 1, text.size))
+        if found:
+            return found
+    start = text.read(0, len(tail))
+    for length in range(min(len(tail) - 1, len(start)), 0, -1):
+        end = tail[-length:]
+        if not start.startswith(end):
+            continue
+        starts_a_line = tail[-length - 1] == 0x0A
+        if length >= SURE_OVERLAP_BYTES or end.count(b"\n") >= (1 if starts_a_line else 2):
+            return length
+    return 0
+
+
+def _last_end_of(wanted: bytes, text: SpooledText, limit: int) -> int:
+    """Where the last occurrence of `wanted` that ends at or before `limit` ends; 0 for none.
+
+    Both are turned round and searched forwards: that way Python's search is linear whatever the text, and block by
+    block it needs no more memory than a block.
+    """
+    backwards = wanted[::-1]
+    end = limit
+    while end >= len(wanted):
+        start = max(0, end - SEARCH_BYTES)
+        found = text.read(start, end - start)[::-1].find(backwards)
+        if found >= 0:
+            return end - found
+        if not start:
+            break
+        end = start + len(wanted) - 1
+    return 0

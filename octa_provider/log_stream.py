@@ -1,0 +1,149 @@
+"""A session's logs as they come over the wire: the container's text goes to disk, whatever its size.
+
+`GET /services/{uuid}/logs` answers `{"container": "<the whole text>", "system": [{ts, msg}]}` every time (evidence S),
+and a container may print a gigabyte. So the answer is never held: it is read piece by piece, the text is unescaped on
+the way and written to a temporary file, and of the system log only the last entries are kept.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING
+
+from octa_provider.errors import OctaDecodeError
+from octa_provider.json_pieces import JsonPieces
+from octa_provider.models import Logs, SystemEntry
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["SpooledLogs", "SpooledText", "spool_logs"]
+
+MAX_SYSTEM_ENTRIES = 1000
+MAX_ENTRY_BYTES = 64 * 1024
+WHAT = "GET /services/{uuid}/logs"
+
+
+class SpooledText:
+    """UTF-8 text in a file, read at any offset. Close it, or use it as a context manager.
+
+    Args:
+        file: an open binary file that holds the text; it is closed with this object.
+        size: bytes in it.
+    """
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self.size = size
+
+    @classmethod
+    def of(cls, text: str | bytes) -> SpooledText:
+        """A text that is in memory already."""
+        data = text.encode("utf-8", "replace") if isinstance(text, str) else text
+        return cls(io.BytesIO(data), len(data))
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`."""
+        self._file.seek(offset)
+        return self._file.read(length)
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class SpooledLogs:
+    """One answer of the logs endpoint.
+
+    Attributes:
+        container: what the container printed so far; empty when the answer has none.
+        system: the last entries of the platform's log.
+    """
+
+    container: SpooledText
+    system: tuple[SystemEntry, ...]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.container.close()
+
+
+def spool_logs(
+    chunks: Iterable[bytes], *, folder: Path | None = None, system_entries: int = MAX_SYSTEM_ENTRIES
+) -> SpooledLogs:
+    """Read an answer of the logs endpoint into a temporary file. Memory stays bounded whatever comes.
+
+    The same log gives the same bytes every time, wherever the chunks end.
+
+    Args:
+        chunks: the body, in pieces of any size.
+        folder: where the temporary file is made; the system's choice when left out.
+        system_entries: how many of the last system entries to keep.
+
+    Raises:
+        OctaDecodeError: the answer breaks off, is not JSON, is not an object, or its `container` is no text.
+    """
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it is the result's to close
+    try:
+        scanner = JsonPieces(chunks, WHAT)
+        system: object = None
+        size = 0
+        for key in scanner.members():
+            if key == b"container":
+                # A key that comes twice counts as it does everywhere in JSON: the last one.
+                file.seek(0)
+                file.truncate()
+                size = sum(file.write(piece) for piece in _container(scanner))
+            elif key == b"system":
+                system = _system(scanner, system_entries)
+            else:
+                scanner.value(MAX_ENTRY_BYTES)
+    except BaseException:
+        file.close()
+        raise
+    entries = Logs.from_payload({"system": system}).system[-system_entries:]
+    return SpooledLogs(SpooledText(file, size), entries)
+
+
+def _container(scanner: JsonPieces) -> Iterator[bytes]:
+    """The text, unescaped; also from a list of lines, as `Logs` takes it."""
+    start = scanner.next_byte()
+    if start == b'"':
+        yield from scanner.string()
+    elif start == b"[":
+        separator = b""
+        for _ in scanner.items():
+            if scanner.next_byte() == b'"':
+                yield separator
+                yield from scanner.string()
+                separator = b"\n"
+            else:
+                scanner.value(MAX_ENTRY_BYTES)
+    elif scanner.value(MAX_ENTRY_BYTES) is not None:
+        raise OctaDecodeError(f"{WHAT}: `container` is not text", what=WHAT)
+
+
+def _system(scanner: JsonPieces, entries: int) -> object:
+    """The last entries, or whatever else stands there if it is small."""
+    if scanner.next_byte() != b"[":
+        return scanner.value(MAX_ENTRY_BYTES)
+    return list(deque((scanner.value(MAX_ENTRY_BYTES) for _ in scanner.items()), maxlen=entries))

@@ -1,0 +1,340 @@
+"""machines, sessions, logs, stop, reap, doctor."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from octa_provider.commands import doctor, listing
+from octa_provider.emulator.testing import EmulatorHandle
+
+Cli = Callable[..., Any]
+Start = Callable[..., str]
+
+
+def test_machines_are_listed_the_cheapest_first(cli: Cli) -> None:
+    shown = cli("machines", "--gpu-count", 1)
+    prices = [line.split()[-1] for line in shown.out.splitlines()[1:]]
+    known = [float(price) for price in prices if price != "-"]
+    assert shown.status == 0
+    assert known == sorted(known)
+    assert len(known) > 3
+
+
+@pytest.mark.parametrize("service", ["mr", "render", "vpn"])
+def test_every_service_has_a_catalogue_as_json(cli: Cli, service: str) -> None:
+    shown = cli("machines", "--service", service, "--json")
+    machines = json.loads(shown.out)
+    assert all(isinstance(machine["node_id"], int) and "raw" not in machine for machine in machines)
+    assert machines
+
+
+def test_vpn_exits_are_listed_as_a_table(cli: Cli) -> None:
+    assert "USD/GB" in cli("machines", "--service", "vpn").out
+
+
+def test_why_no_machine_fits_is_said_with_the_nearest_one(cli: Cli) -> None:
+    shown = cli("machines", "--max-price-usd", 0.0001)
+    assert (shown.status, shown.out) == (1, "")
+    assert "too expensive" in shown.err
+    assert "nearest: node" in shown.err
+    assert cli("machines", "--max-price-usd", 0.0001, "--json").out == "[]\n"
+
+
+def test_every_requirement_is_an_option(cli: Cli) -> None:
+    shown = cli(
+        *("machines", "--gpu-model", "rtx", "--gpu-count", 1, "--gpu-memory-gb", 1, "--cpu-cores", 1, "--memory-gb", 1),
+        *("--disk-gb", 1, "--max-price-usd", 9, "--min-blender-score", 1, "--min-reliability", 0),
+        *("--exclude-nodes", "1,2", "--exclude-nodes", "3", "--order-by", "score_per_usd"),
+    )
+    assert shown.status == 0
+    assert cli("machines", "--node-id", 999999).status == 1
+    assert cli("machines", "--country", "DE", "--service", "vpn").status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--gpu-count", "-1"), "gpu_count must be"),
+        (("--max-price-usd", "0"), "no machine is free"),
+        (("--exclude-nodes", "a,b"), "not a list of node ids"),
+        (("--gpu-count", "many"), "invalid int"),
+        (("--service", "vpn", "--gpu-model", "4090"), "can't be chosen by gpu_model"),
+        (("--order-by", "luck"), "invalid choice"),
+        (("--gpu", "4090"), "not understood"),
+    ],
+)
+def test_impossible_filters_are_a_usage_error(cli: Cli, words: tuple[str, ...], said: str) -> None:
+    shown = cli("machines", *words)
+    assert shown.status == 2
+    assert said in shown.err
+
+
+def test_machines_that_can_not_be_read_are_counted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = cli("machines")
+    assert "can't be read, and left out" in shown.err
+    assert "Look at .body" not in shown.err
+
+
+def test_sessions_are_listed_with_key_and_cost(cli: Cli, start: Start) -> None:
+    uuid = start("cli/list/one")
+    row = next(line for line in cli("sessions").out.splitlines() if uuid in line)
+    assert "cli/list/one" in row
+    assert "OCTA" in row
+    listed = {s["uuid"]: s for s in json.loads(cli("sessions", "--json").out)}
+    assert listed[uuid]["rental_key"] == "cli/list/one"
+    assert "user_envs" not in listed[uuid]
+
+
+def test_finished_sessions_are_listed_with_why_they_ended(cli: Cli, start: Start) -> None:
+    uuid = start("cli/list/two")
+    assert cli("stop", uuid).status == 0
+    assert uuid not in cli("sessions").out
+    assert uuid in cli("sessions", "--recent").out
+
+
+def test_no_sessions_is_said_on_standard_error(cli: Cli) -> None:
+    shown = cli("sessions")
+    assert (shown.status, shown.out) == (0, "")
+    assert "no session runs" in shown.err
+
+
+def test_sessions_that_can_not_be_read_are_counted_since_they_bill(cli: Cli, emulator: EmulatorHandle) -> None:
+    body = [None, {"uuid": "u-1", "progress": "\x1b[2Jready", "charge_amount": "2000000000000000000"}]
+    emulator.faults({"kind": "status", "status": 200, "body": body, "path": "/sessions"})
+    shown = cli("sessions")
+    assert "1 session could not be read: not shown, though billed like any other" in shown.err
+    assert "2.0000 OCTA" in shown.out
+    assert "\x1b" not in shown.out
+
+
+def test_a_session_without_an_age_is_listed_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    from datetime import datetime, timezone
+
+    from octa_provider.commands.sessions import _row
+    from octa_provider.models import Session
+
+    assert _row(Session(uuid="u", duration_s=61), datetime.now(timezone.utc))[4] == "1m 1s"
+
+
+def test_stopping_prints_the_bill_and_the_score_arrives(cli: Cli, start: Start, emulator: EmulatorHandle) -> None:
+    uuid = start("cli/stop/one")
+    shown = cli("stop", uuid, "--score", 4)
+    assert shown.out.startswith(f"stopped {uuid}: ")
+    ended = next(s for s in emulator.ledger()["sessions"] if s["uuid"] == uuid)
+    assert ended["stopped_ms"] is not None
+    assert ended["score"] == 4
+
+
+@pytest.mark.parametrize("score", [(), ("--score", "5")])
+def test_stopping_a_key_stops_every_session_of_it(
+    cli: Cli, start: Start, emulator: EmulatorHandle, score: tuple[str, ...]
+) -> None:
+    uuid = start("cli/stop/key")
+    assert uuid in cli("stop", "--key", "cli/stop/key", *score).out
+    assert emulator.ledger()["running"] == 0
+    again = cli("stop", "--key", "cli/stop/key", *score)
+    assert again.status == 0
+    assert "no session of cli/stop/key runs" in again.err
+
+
+def test_stopping_a_uuid_that_nobody_knows_is_a_failure(cli: Cli) -> None:
+    shown = cli("stop", "no-such-session")
+    assert (shown.status, shown.out) == (1, "")
+    assert "see `octa-provider sessions`" in shown.err
+    assert cli("stop", "").status == 2
+    assert cli("stop").status == 2
+    assert cli("stop", "a/../b").status == 2
+
+
+def test_reap_without_yes_stops_nothing(cli: Cli, start: Start, emulator: EmulatorHandle) -> None:
+    uuid = start("cli/reap/one")
+    shown = cli("reap", "--prefix", "cli/reap")
+    assert uuid in shown.out
+    assert "would stop 1 session: add --yes" in shown.err
+    assert emulator.ledger()["running_uuids"] == [uuid]
+
+
+def test_reap_with_yes_stops_what_matches_and_nothing_else(cli: Cli, start: Start, emulator: EmulatorHandle) -> None:
+    start("cli/reap/two")
+    other = start("airflow/a")
+    shown = cli("reap", "--prefix", "cli", "--yes")
+    assert shown.status == 0
+    assert "stopped 1 session; 1 other session" in shown.err
+    assert emulator.ledger()["running_uuids"] == [other]
+
+
+def test_reap_leaves_sessions_alone_that_are_too_young(cli: Cli, start: Start, emulator: EmulatorHandle) -> None:
+    start("cli/reap/young")
+    shown = cli("reap", "--older-than", "2h", "--yes", "--json")
+    assert json.loads(shown.out)["orphans"] == []
+    assert "nothing to stop; 1 other session" in shown.err
+    assert emulator.ledger()["running"] == 1
+
+
+def test_reap_says_what_could_not_be_stopped(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from octa_provider.reaping import Orphan, Reaped
+    from octa_provider.rental import Rentals
+
+    left = Reaped((Orphan("u1", "cli/x", 1, 60.0, 10**18),), (), ("u1",), 0)
+    monkeypatch.setattr(Rentals, "reap", lambda self, prefix, **options: left)
+    shown = cli("reap", "--prefix", "cli", "--yes")
+    assert shown.status == 1
+    assert shown.out.splitlines()[1].split()[-2:] == ["cli/x", "no"]
+    assert "may still be billed" in shown.err
+
+
+def test_reap_does_not_stop_everything_without_being_told_what(
+    cli: Cli, start: Start, emulator: EmulatorHandle
+) -> None:
+    uuid = start("cli/reap/at-work", "sleep 300")
+    shown = cli("reap", "--yes")
+    assert shown.status == 2
+    assert "--prefix or --older-than" in shown.err
+    assert uuid in cli("sessions").out
+    assert cli("reap", "--older-than", "0s", "--yes").status == 0
+    assert uuid not in cli("sessions").out
+
+
+def test_logs_print_what_the_container_and_the_platform_said(cli: Cli, start: Start) -> None:
+    uuid = start("cli/logs/one", "printf 'one\\n\\033[31mtwo\\033[0m\\nthree'; sleep 300")
+    _until(lambda: cli("logs", uuid).out == "one\ntwo\nthree\n")
+    assert "service configured" in cli("logs", "--system", uuid).out
+    cli("stop", uuid)
+    assert "three" in cli("logs", uuid).out
+
+
+def test_logs_follow_until_the_session_ends_through_outages(
+    cli: Cli, start: Start, emulator: EmulatorHandle, caplog: pytest.LogCaptureFixture
+) -> None:
+    uuid = start("cli/logs/two", "for i in 1 2 3 4; do echo line $i; sleep 0.2; done; printf end; sleep 300")
+    emulator.faults({"kind": "status", "status": 503, "path": "/services/*/logs", "times": 8})
+    timer = threading.Timer(3.0, emulator.end_session, (uuid,))
+    timer.start()
+    shown = cli("logs", "-f", "--poll", "0.1s", uuid)
+    timer.join()
+    assert shown.status == 0
+    assert shown.out.splitlines()[:5] == ["line 1", "line 2", "line 3", "line 4", "end"]
+    assert "can't be read now" in caplog.text
+
+
+def test_logs_of_a_session_that_nobody_knows_are_a_failure(cli: Cli) -> None:
+    for follow in ((), ("-f",)):
+        shown = cli("logs", *follow, "no-such-session")
+        assert (shown.status, shown.out) == (1, "")
+        assert "no session no-such-session runs or ran lately" in shown.err
+
+
+def test_following_ends_when_the_key_is_refused(cli: Cli, start: Start, emulator: EmulatorHandle) -> None:
+    uuid = start("cli/logs/three")
+    emulator.faults({"kind": "status", "status": 401, "path": "/services/*/info"})
+    shown = cli("logs", "-f", uuid)
+    assert shown.status == 1
+    assert "Check the API key" in shown.err
+
+
+def test_doctor_finds_everything_in_place(cli: Cli) -> None:
+    shown = cli("doctor")
+    assert shown.status == 0
+    assert "key        is accepted" in shown.out
+    assert "✗" not in shown.out
+    assert {f["name"] for f in json.loads(cli("doctor", "--json").out)} >= {"version", "connection", "clock", "balance"}
+
+
+def test_doctor_tells_a_missing_key_from_a_wrong_one(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OCTA_API_KEY", "")
+    shown = cli("doctor")
+    assert shown.status == 1
+    assert "✗ key        there is none: put it into the environment variable OCTA_API_KEY" in shown.out
+    monkeypatch.setenv("OCTA_API_KEY", "wrong-key-12345")
+    shown = cli("doctor")
+    assert shown.status == 1
+    assert "✗ key" in shown.out
+    assert "wrong-key" not in shown.out
+    shown = cli("doctor", "--api-key-file", tmp_path / "missing")
+    assert shown.status == 1
+    assert "✗ settings" in shown.out
+
+
+def test_doctor_says_what_to_do_without_a_connection(cli: Cli) -> None:
+    shown = cli("doctor", "--base-url", "http://127.0.0.1:9")
+    assert shown.status == 1
+    assert "✗ connection" in shown.out
+    assert "Check the network" in shown.out
+
+
+def test_doctor_notices_an_empty_account_and_a_service_that_fails(cli: Cli, emulator: EmulatorHandle) -> None:
+    emulator.faults(
+        {"kind": "status", "status": 200, "body": {"balance": 0}, "path": "/accounts/balance"},
+        {"kind": "status", "status": 404, "path": "/sessions"},
+    )
+    shown = cli("doctor")
+    assert shown.status == 1
+    assert "top the account up" in shown.out
+    assert "✗ sessions" in shown.out
+    emulator.faults({"kind": "status", "status": 200, "body": {}, "path": "/accounts/balance"})
+    assert "the API does not tell it" in cli("doctor").out
+
+
+def test_doctor_notices_another_service_at_the_address(cli: Cli, emulator: EmulatorHandle) -> None:
+    emulator.faults({"kind": "status", "status": 404, "path": "/network", "times": None})
+    assert "does the OctaSpace API live there" in cli("doctor").out
+
+
+def test_doctor_counts_sessions(cli: Cli, start: Start) -> None:
+    start("cli/doctor")
+    assert "1 runs, 1 with a rental key" in cli("doctor").out
+
+
+@pytest.mark.parametrize(("skew_s", "ok"), [(None, None), (1.0, True), (3600.0, False), (-3600.0, False)])
+def test_doctor_compares_the_clocks(skew_s: float | None, ok: bool | None) -> None:
+    finding = doctor._clock(skew_s)
+    assert finding.ok is ok
+    if skew_s and ok is False:
+        assert ("ahead of" if skew_s > 0 else "behind") in finding.text
+
+
+def test_doctor_can_not_compare_clocks_with_nobody() -> None:
+    assert doctor._skew("http://127.0.0.1:9") is None
+
+
+def test_doctor_says_how_tls_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/own.pem")
+    assert doctor._tls("https://api.example.org").text == "verified against /etc/own.pem"
+    from octa_provider.errors import OctaNetworkError
+
+    assert "REQUESTS_CA_BUNDLE" in doctor._connection_advice(OctaNetworkError("SSLCertVerificationError"))
+
+
+def test_doctor_and_json_manage_without_unicode(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ascii:
+        encoding = "ascii"
+
+    monkeypatch.setattr(doctor.sys, "stdout", Ascii())
+    assert doctor._marks()[False] == "FAIL"
+    assert listing._takes_unicode() is False
+
+
+def test_doctor_tells_missing_extras(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+
+    def unknown(name: str) -> str:
+        raise doctor.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "version", unknown)
+    out = cli("doctor").out
+    assert "pip install 'octa-provider[ssh]'" in out
+    assert "of an unknown version" in out
+
+
+def _until(condition: Callable[[], Any], deadline_s: float = 10.0) -> None:
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.05)

@@ -1,0 +1,198 @@
+"""`octa-provider run`: a job from a shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from octa_provider.commands import run as run_command
+from octa_provider.emulator.testing import EmulatorHandle
+from octa_provider.job_spec import JobOutcome, JobResult
+
+Cli = Callable[..., Any]
+QUICK = ("run", "ubuntu:24.04", "--poll", "0.1s")
+
+
+@pytest.mark.parametrize(("command", "status"), [("echo hello", 0), ("echo hello; exit 3", 3)])
+def test_the_exit_status_is_the_jobs_and_the_machine_is_stopped(
+    cli: Cli, emulator: EmulatorHandle, command: str, status: int
+) -> None:
+    shown = cli(*QUICK, "--", command)
+    assert shown.status == status
+    assert shown.out.splitlines()[0] == "hello"
+    assert "rental key: cli/" in shown.err.splitlines()[0]
+    assert emulator.ledger()["running"] == 0
+
+
+def test_several_words_are_a_command_and_its_arguments(cli: Cli) -> None:
+    assert cli(*QUICK, "--", "printf", "%s\\n", "a b; exit 7").out.splitlines()[0] == "a b; exit 7"
+
+
+def test_environment_variables_come_from_the_line_or_from_the_shell(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FROM_SHELL", "two")
+    shown = cli(*QUICK, "--env", "ONE=one=1", "--env", "FROM_SHELL", "--", "echo $ONE $FROM_SHELL")
+    assert shown.out.splitlines()[0] == "one=1 two"
+    missing = cli(*QUICK, "--env", "NOT_SET_ANYWHERE", "--", "true")
+    assert missing.status == 2
+    assert "NOT_SET_ANYWHERE is not set in this shell" in missing.err
+
+
+def test_files_go_up_and_come_down(cli: Cli, emulator: EmulatorHandle, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("data\n")
+    shown = cli(
+        *(*QUICK, "--ssh-key", emulator.ssh_private_key, "--input", f"{tmp_path}/a.txt:in/a.txt"),
+        *(
+            "--output",
+            f"out.txt:{tmp_path}/out.txt",
+            "--log",
+            tmp_path / "log",
+            "--",
+            "tr a-z A-Z < in/a.txt > out.txt",
+        ),
+    )
+    assert (shown.status, shown.err.count("fetched ")) == (0, 1)
+    assert (tmp_path / "out.txt").read_text() == "DATA\n"
+
+
+def test_the_result_is_json_and_the_output_goes_to_standard_error(cli: Cli) -> None:
+    shown = cli(*QUICK, "--json", "--key", "cli/json", "--", "echo to stderr; exit 4")
+    result = json.loads(shown.out)
+    assert (shown.status, result["exit_code"], result["outcome"], result["key"]) == (4, 4, "failed", "cli/json")
+    assert isinstance(result["cost_wei"], str)
+    assert "to stderr" in shown.err
+
+
+def test_a_command_that_takes_too_long_is_a_failure(cli: Cli) -> None:
+    shown = cli(*QUICK, "--timeout", "1s", "--", "sleep 60")
+    assert shown.status == 124
+    assert "timed out" in shown.err
+
+
+def test_a_terminal_sees_a_bar(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    shown = cli(*QUICK, "--", "echo '[b]1/2'; sleep 0.3; echo 2/2")
+    assert shown.status == 0
+    assert "[b]1/2" in shown.err
+    assert "100%" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "there is no command"),
+        (("--",), "there is no command"),
+        (("--timeout", "soon", "--", "true"), "is not a duration"),
+        (("--input", "only", "--", "true"), "must be LOCAL:REMOTE"),
+        (("--output", ":x", "--", "true"), "must be REMOTE:LOCAL"),
+        (("--input", "missing.txt:x", "--", "true"), "does not exist"),
+        (("--output", "x:y", "--via", "container", "--", "true"), "move over SSH"),
+        (("--ssh-key", "missing", "--", "true"), "is not a file"),
+        (("--log", "missing/log", "--", "true"), "is not a folder"),
+        (("--key", "with space", "--", "true"), "printable ASCII"),
+        (("--max-cost", "0", "--", "true"), "max_cost_usd"),
+        (("--total", "0", "--tool", "(", "--", "true"), "progress pattern"),
+        (("--disk", "0", "--", "true"), "disk_gb"),
+    ],
+)
+def test_what_can_not_work_is_refused_before_anything_is_rented(
+    cli: Cli, emulator: EmulatorHandle, words: tuple[str, ...], said: str
+) -> None:
+    before = len(emulator.ledger()["sessions"])
+    shown = cli("run", "ubuntu:24.04", *words)
+    assert shown.status == 2
+    assert said in shown.err
+    assert len(emulator.ledger()["sessions"]) == before
+
+
+def test_files_without_ssh_installed_are_refused_before_anything_is_rented(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_command, "find_spec", lambda name: None)
+    shown = cli(*QUICK, "--output", "x:y", "--", "true")
+    assert shown.status == 2
+    assert "pip install 'octa-provider[ssh]'" in shown.err
+
+
+def test_no_machine_that_fits_is_a_failure_with_the_reasons(cli: Cli) -> None:
+    shown = cli(*QUICK, "--max-price-usd", 0.0001, "--disk", 20, "--", "true")
+    assert shown.status == 1
+    assert "no machine fits" in shown.err
+
+
+def test_a_user_without_a_name_has_a_key_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("no name")
+
+    monkeypatch.setattr(run_command.getpass, "getuser", nobody)
+    assert run_command._new_key().startswith(f"cli/{os.getuid()}@")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "status"),
+    [
+        (JobOutcome.SUCCEEDED, 0, 0),
+        (JobOutcome.FAILED, 300, 1),
+        (JobOutcome.FAILED, 0, 1),
+        (JobOutcome.LOST, None, 1),
+        (JobOutcome.FAILED, 137, 137),
+    ],
+)
+def test_an_unknown_outcome_is_never_a_success(outcome: JobOutcome, code: int | None, status: int) -> None:
+    result = JobResult(code, outcome, "", None, (), None, None, None, None, "u", "k", 1)
+    assert run_command.exit_status(result) == status
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_run_leaves_nothing_running(emulator: EmulatorHandle, number: int, status: int) -> None:
+    key = f"cli/signal/{number}"
+    with subprocess.Popen(
+        [sys.executable, "-m", "octa_provider", *QUICK, "--key", key, "--", "echo begun; sleep 300"],
+        env=os.environ | emulator.env() | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        assert [s["rental_key"] for s in emulator.ledger()["sessions"] if s["stopped_ms"] is None] == [key]
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert emulator.ledger()["running"] == 0
+    assert "Traceback" not in err
+    assert emulator.api_key not in err
+    assert (f"nothing of {key} runs any more" in err) is (number == signal.SIGINT)
+
+
+def test_a_run_that_was_killed_is_carried_on_by_the_next_one_under_the_same_key(
+    cli: Cli, emulator: EmulatorHandle
+) -> None:
+    words = (*QUICK, "--key", "cli/again", "--", "echo begun; sleep 2; echo ended")
+    with subprocess.Popen(
+        [sys.executable, "-m", "octa_provider", *words],
+        env=os.environ | emulator.env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.kill()
+    assert emulator.ledger()["running"] == 1
+    time.sleep(0.1)
+    shown = cli(*words)
+    assert shown.status == 0
+    assert "ended" in shown.out
+    assert emulator.ledger()["max_running_by_key"]["cli/again"] == {"max_running": 1, "overlap_ms": 0, "sessions": 1}

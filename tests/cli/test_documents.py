@@ -1,0 +1,76 @@
+"""What the documents say is true: their Python runs, their commands and links exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from octa_provider.cli import main
+from octa_provider.emulator.faults import KINDS
+from octa_provider.emulator.testing import EmulatorHandle
+from octa_provider.job_spec import JobOutcome
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    pytest.param(block, bool(run), id=f"{document.name}-{number}")
+    for document in DOCUMENTS
+    for number, (run, block) in enumerate(
+        re.findall(r"(<!-- run -->\n)?```python\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    )
+]
+
+
+@pytest.mark.parametrize(("block", "runs"), BLOCKS)
+def test_python_in_the_documents_compiles_and_where_it_says_so_runs(
+    emulator: EmulatorHandle, block: str, runs: bool, tmp_path: Path
+) -> None:
+    compile(block, "document", "exec")
+    if runs:
+        subprocess.run(
+            [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", block],
+            env=os.environ | emulator.env(),
+            cwd=tmp_path,
+            check=True,
+            timeout=90,
+        )
+        assert emulator.ledger()["running"] == 0
+
+
+def test_the_readmes_test_passes(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = next(b for b in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "def test_" in b)
+    (tmp_path / "test_pipeline.py").write_text(block)
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=tmp_path, check=True, timeout=90
+    )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links_to_files_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text(encoding="utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_options_named_in_a_document_exist(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+    for command, rest in re.findall(
+        r"octa-provider (machines|sessions|run|logs|stop|reap|emulator|doctor)\b([^\n`]*)", text
+    ):
+        assert main([command, "--help"]) == 0
+        known = capsys.readouterr().out
+        used = re.findall(r"(?<!\S)--[a-z][a-z-]+", rest.split(" -- ")[0].split("#")[0])
+        assert [option for option in used if option not in known] == []
+
+
+def test_every_fault_and_every_outcome_is_documented() -> None:
+    emulator = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
+    jobs = (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f"`{kind}`" not in emulator] == []
+    assert [outcome.value for outcome in JobOutcome if f"`{outcome.value}`" not in jobs] == []

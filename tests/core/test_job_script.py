@@ -1,0 +1,324 @@
+"""The scripts around a command, under every shell that this machine has."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from job_bench import eventually
+
+from octa_provider.job_script import (
+    ExitMarker,
+    begin_command,
+    container_command,
+    lacks_shell,
+    log_keeper_command,
+    look_command,
+    read_marker,
+    read_status,
+)
+
+NONCE = "0123456789abcdef"
+SHELLS = {
+    "sh": "/bin/sh",
+    "dash": shutil.which("dash") if Path("/bin/sh").resolve().name != "dash" else None,
+    "bash --posix": shutil.which("bash"),
+    "busybox sh": shutil.which("busybox"),
+    "no setsid": "/bin/sh",
+}
+TOOLS = ("cat", "date", "grep", "ls", "mkdir", "mv", "nohup", "rm", "sleep", "tail", "touch", "kill", "env")
+
+
+class Machine:
+    """Runs the scripts in a folder of its own, with one shell for all of them."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.home = folder / "home"
+        self.home.mkdir()
+        path = os.environ["PATH"]
+        if name == "no setsid":
+            path = str(folder / "bin")
+            (folder / "bin").mkdir()
+            for tool in TOOLS:
+                (folder / "bin" / tool).symlink_to(shutil.which(tool) or "/bin/false")
+        self.shell = folder / "shell"
+        words = {"bash --posix": "bash --posix", "busybox sh": "busybox sh"}.get(name, SHELLS[name] or "sh")
+        program, *options = words.split()
+        exact = shlex.join([shutil.which(program) or program, *options])
+        self.shell.write_text(f'#!/bin/sh\nexec {exact} "$@"\n')
+        self.shell.chmod(0o755)
+        self.env = {"PATH": path, "HOME": str(self.home), "OCTA_JOB": f"{NONCE}:f"}
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, line: str) -> subprocess.Popen[str]:
+        argv = shlex.split(line.replace("/bin/sh", str(self.shell)))
+        self.started.append(
+            subprocess.Popen(
+                argv,
+                cwd=self.home,
+                env=self.env,
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
+        return self.started[-1]
+
+    def container(self, command: str, timeout_s: float = 30, kill_after_s: int = 10) -> list[str]:
+        """The lines of a container up to its second marker."""
+        process = self.start(container_command(command, timeout_s).replace("sleep 10 ", f"sleep {kill_after_s} "))
+        assert process.stdout is not None
+        lines: list[str] = []
+        while sum(read_marker(line, NONCE) is not None for line in lines) < 2:
+            line = process.stdout.readline()
+            assert line, f"it ended after {lines}"
+            lines.append(line.removesuffix("\n"))
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        return [line for line in lines if line != "Terminated" and "Killed" not in line]
+
+    def over_ssh(self, line: str, stdin: str = "") -> str:
+        process = self.start(line)
+        return process.communicate(stdin.replace("/bin/sh", str(self.shell)), timeout=20)[0].strip()
+
+    def begin(self, command: str, timeout_s: float = 30, envs: dict[str, str] | None = None) -> str:
+        return self.over_ssh(*begin_command(command, timeout_s, NONCE, envs or {}))
+
+    def look(self) -> str:
+        return self.over_ssh(look_command())
+
+    def ended(self) -> str:
+        return str(eventually(lambda: (seen := self.look()) != "running" and seen, "the command ends"))
+
+    def pids(self) -> list[int]:
+        """Its processes that live."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if f"HOME={self.home}".encode() in environment.split(b"\0"):
+                found.append(int(entry.name))
+        return found
+
+    def close(self) -> None:
+        # Those that forked meanwhile are met the next time round.
+        while pids := self.pids():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for process in self.started:
+                process.poll()
+        for process in self.started:
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+@pytest.fixture(params=[name for name, found in SHELLS.items() if found])
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(request.param, tmp_path)
+    yield machine
+    machine.close()
+
+
+@pytest.fixture
+def sh(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine("sh", tmp_path)
+    yield machine
+    machine.close()
+
+
+def marker(word: object) -> str:
+    return f"[octa-job {NONCE}] exit {word}"
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_the_exit_code_is_the_last_line(machine: Machine, code: int) -> None:
+    assert machine.container(f"echo out; echo err >&2; exit {code}") == ["out", "err", *[marker(code)] * 2]
+
+
+def test_a_line_without_an_end_keeps_its_text_and_the_marker_has_a_line_of_its_own(machine: Machine) -> None:
+    assert machine.container("printf 'half a line'; exit 5") == ["half a line" + marker(5), marker(5)]
+
+
+def test_a_command_that_a_signal_ended_has_128_and_its_number(machine: Machine) -> None:
+    assert machine.container("kill -9 $$")[-1] == marker(137)
+
+
+def test_a_command_is_ended_at_its_deadline(machine: Machine) -> None:
+    began = time.monotonic()
+    assert machine.container("echo on; exec sleep 60", 1) == ["on", *[marker("timeout")] * 2]
+    assert 0.9 < time.monotonic() - began < 10
+
+
+def test_exit_code_124_of_the_command_itself_is_no_deadline(machine: Machine) -> None:
+    assert machine.container("exit 124")[-1] == marker(124)
+
+
+def test_a_command_that_fails_after_its_deadline_would_have_come_is_told_by_its_code(sh: Machine) -> None:
+    assert sh.container("sleep 0.95; exit 7", 1)[-1] == marker(7)
+
+
+def test_a_command_that_ends_well_when_told_to_end_has_still_run_out_of_time(machine: Machine) -> None:
+    command = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+    assert machine.container(command, 1)[-1] == marker("timeout")
+
+
+def test_children_end_with_the_command_at_its_deadline(sh: Machine) -> None:
+    child = "(trap '' TERM; touch child; while :; do sleep 0.2; done) >/dev/null 2>&1 &"
+    process = sh.start(container_command(f"{child} sleep 60", 1))
+    assert process.stdout is not None
+    while read_marker(process.stdout.readline().strip(), NONCE) is None:
+        pass
+    assert (sh.home / "child").exists()
+    # The wrapper that idles, and its sleep.
+    eventually(lambda: len(sh.pids()) <= 2, "the children are gone")
+
+
+def test_a_command_that_ignores_the_polite_signal_is_killed(sh: Machine) -> None:
+    began = time.monotonic()
+    assert sh.container("trap '' TERM; while :; do sleep 0.1; done", 1, kill_after_s=1)[-1] == marker("timeout")
+    assert time.monotonic() - began < 10
+
+
+def test_a_container_that_is_restarted_does_not_run_its_command_again(machine: Machine) -> None:
+    line = container_command("echo start >> starts; sleep 60", 60)
+    first = machine.start(line)
+    eventually((machine.home / "starts").exists, "it started")
+    os.killpg(first.pid, signal.SIGKILL)
+    assert machine.container("echo start >> starts; sleep 60", 60) == [marker("restarted")] * 2
+    assert (machine.home / "starts").read_text() == "start\n"
+
+
+def test_a_container_that_is_restarted_after_the_end_still_knows_the_exit_code(machine: Machine) -> None:
+    for _ in range(2):
+        assert machine.container("echo start >> starts; exit 4")[-1] == marker(4)
+    assert (machine.home / "starts").read_text() == "start\n"
+
+
+def test_the_command_does_not_see_the_nonce(sh: Machine) -> None:
+    assert sh.container("env | grep OCTA_JOB; echo $#")[0] == "0"
+
+
+def test_a_home_that_cannot_be_written_costs_nothing_but_the_guard(sh: Machine) -> None:
+    sh.env["HOME"] = "/proc/nowhere"
+    process = sh.start(container_command("exit 6", 5))
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == marker(6)
+    os.killpg(process.pid, signal.SIGKILL)
+
+
+# -- over SSH ------------------------------------------------------------------------------------------------------
+
+
+def test_a_detached_command_tells_its_exit_code(machine: Machine) -> None:
+    assert machine.look() == "absent"
+    assert machine.begin('echo "$A"; pwd; exit 3', envs={"A": "it's $HOME\n2"}) == "begun"
+    assert machine.ended() == f"{NONCE} 3"
+    lines = (machine.home / "octa-job" / "job.log").read_text().splitlines()
+    assert lines == ["it's $HOME", "2", str(machine.home / "octa-job" / "work"), *[marker(3)] * 2]
+
+
+def test_a_detached_command_is_begun_once_however_often_it_is_sent(machine: Machine) -> None:
+    said = [machine.begin("echo start >> starts; sleep 0.5") for _ in range(3)]
+    assert said == ["begun", "already", "already"]
+    assert machine.look() == "running"
+    assert machine.ended() == f"{NONCE} 0"
+    assert (machine.home / "octa-job" / "work" / "starts").read_text() == "start\n"
+
+
+def test_a_detached_command_is_ended_at_its_deadline(machine: Machine) -> None:
+    assert machine.begin("sleep 60", 1) == "begun"
+    assert machine.ended() == f"{NONCE} timeout"
+
+
+def test_a_script_that_came_in_part_is_not_run(machine: Machine) -> None:
+    line, script = begin_command("touch ran", 30, NONCE, {})
+    machine.over_ssh(line, script[: len(script) // 2])
+    assert machine.started[-1].returncode == 91
+    assert machine.look() == "absent"
+    assert machine.begin("touch ran") == "begun"
+    assert machine.ended() == f"{NONCE} 0"
+
+
+def test_a_detached_command_that_was_killed_is_gone_without_an_exit_code(machine: Machine) -> None:
+    assert machine.begin("sleep 60") == "begun"
+    pid = int(eventually((machine.home / "octa-job" / "pid").read_text, "its pid"))
+    eventually(lambda: (machine.home / "octa-job" / "work").exists(), "it runs")
+    os.kill(pid, signal.SIGKILL)
+    assert machine.ended() == "gone"
+
+
+def test_nothing_of_the_job_stands_in_the_command_line() -> None:
+    line, script = begin_command("render --token s3cret", 30, NONCE, {"PASSWORD": "hunter2"})
+    assert not re.search(f"s3cret|hunter2|{NONCE}", line)
+    assert "s3cret" in script
+    assert "hunter2" in script
+
+
+def test_the_log_keeper_prints_the_log_as_it_grows(machine: Machine) -> None:
+    keeper = machine.start(log_keeper_command())
+    assert keeper.stdout is not None
+    machine.begin("echo one; sleep 0.2; echo two")
+    assert [keeper.stdout.readline() for _ in range(2)] == ["one\n", "two\n"]
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (marker(0), ExitMarker(0)),
+        ("text" + marker(3), ExitMarker(3, before="text")),
+        (marker("timeout"), ExitMarker(124, timed_out=True)),
+        (marker("restarted"), ExitMarker(None)),
+        (marker(0) + "  ", ExitMarker(0)),
+        (marker(1000), None),
+        (marker("0 or so"), None),
+        ("[octa-job fedcba9876543210] exit 0", None),
+        ("[octa-job .*] exit 0", None),
+        (marker(""), None),
+    ],
+)
+def test_a_marker_counts_with_our_nonce_alone(line: str, found: ExitMarker | None) -> None:
+    assert read_marker(line, NONCE) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "other 0", f"{NONCE} 1000", f"{NONCE} ok", "sh: not found", f"{NONCE} 0\n{NONCE} 1"]
+)
+def test_a_status_that_is_not_understood_is_no_success(text: str) -> None:
+    assert read_status(text, NONCE).state == "gone"
+
+
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ('OCI runtime create failed: exec: "/bin/sh": stat /bin/sh: no such file or directory: unknown', True),
+        ('exec: "/bin/sh": executable file not found in $PATH', True),
+        ("/bin/sh: 1: blender: not found", False),
+        ("container started", False),
+    ],
+)
+def test_an_image_without_a_shell_is_told_from_a_missing_program(text: str, lacks: bool) -> None:
+    assert lacks_shell(text) is lacks
+
+
+def test_part_of_a_second_counts_as_a_whole_one() -> None:
+    seconds: Callable[[float], str] = lambda timeout_s: shlex.split(container_command("x", timeout_s))[-1]  # noqa: E731
+    assert [seconds(0.1), seconds(1), seconds(1.2)] == ["1", "1", "2"]

@@ -1,0 +1,143 @@
+"""A fraction out of what tools print."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from octa_provider.errors import OctaConfigError
+from octa_provider.progress import ProgressTracker
+
+
+def fractions(tracker: ProgressTracker, *lines: str) -> list[float | None]:
+    return [tracker.feed(line) for line in lines]
+
+
+def test_blender_counts_frames_that_are_saved() -> None:
+    tracker = ProgressTracker("blender", total=4)
+    assert fractions(
+        tracker,
+        "Blender 4.5.0 (hash 8cb6b388974a built 2025-07-15)",
+        "Fra:10 Mem:12.30M (Peak 14.01M) | Time:00:00.10 | Mem:0.00M | Scene, ViewLayer | Synchronizing object | Cube",
+        "Fra:10 Mem:12.30M (Peak 14.01M) | Time:00:00.52 | Remaining:00:01.2 | Scene, ViewLayer | Sample 32/64",
+        "Saved: '/tmp/out/0010.png'",
+        "Time: 00:01.21 (Saving: 00:00.08)",
+        "Fra:12 Mem:12.30M (Peak 14.01M) | Time:00:00.52 | Rendering 16 / 64 samples",
+        "Saved: '/tmp/out/0012.png'",
+    ) == [None, 0.0, 0.125, 0.25, None, 0.3125, 0.5]
+
+
+def test_blender_counts_a_frame_once_whatever_it_saves() -> None:
+    tracker = ProgressTracker("blender", total=2)
+    lines = ["Fra:1 Mem:1M", "Saved: '/tmp/1.png'", "Saved: '/tmp/1_depth.exr'", "Fra:1 Mem:1M | Sample 1/2"]
+    assert fractions(tracker, *lines) == [0.0, 0.5, None, None]
+
+
+def test_blender_counts_a_frame_when_another_one_begins() -> None:
+    tracker = ProgressTracker("blender", total=4)
+    assert fractions(tracker, "Fra:1 Mem:1M", "Fra:2 Mem:1M", "Fra:3 Mem:1M", "Append frame 3") == [
+        0.0,
+        0.25,
+        0.5,
+        0.75,
+    ]
+
+
+def test_blender_counts_saved_files_when_it_is_quiet() -> None:
+    tracker = ProgressTracker("blender", total=2)
+    assert fractions(tracker, "Saved: 'a'", "Saved: 'b'", "Saved: 'c'") == [0.5, 1.0, None]
+
+
+def test_blender_without_a_total_tells_nothing() -> None:
+    tracker = ProgressTracker("blender")
+    assert fractions(tracker, "Fra:1 Mem:1M", "Saved: 'a'") == [None, None]
+    assert tracker.fraction is None
+
+
+@pytest.mark.parametrize(
+    ("line", "fraction"),
+    [
+        ("45%", 0.45),
+        ("Progress: 12.5 % done", 0.125),
+        (" 45%|████▌     | 45/100 [00:01<00:02, 30.1it/s]", 0.45),
+        ("frame 3/4", 0.75),
+        ("[ 30 / 40 ] linking", 0.75),
+        ("1/4 2/4 3/4", 0.75),
+        ("0%", 0.0),
+        ("100%", 1.0),
+        ("100.0%", 1.0),
+        ("300%", None),
+        ("-5%", None),
+        ("5/4", None),
+        ("3/0", None),
+        ("12/31/2024", None),
+        ("2024/12", None),
+        ("/usr/2/4/bin", None),
+        ("v1.2/3", None),
+        ("eth0 10.0.0.1/24", None),
+        ("99999999999999999999%", None),
+        ("50%" + " " * 10_000, 0.5),
+        (" " * 10_000 + "50%", None),
+        ("nothing", None),
+        ("", None),
+    ],
+)
+def test_what_many_tools_print(line: str, fraction: float | None) -> None:
+    assert ProgressTracker().feed(line) == fraction
+
+
+@pytest.mark.parametrize(
+    ("pattern", "total", "line", "fraction"),
+    [
+        (r"epoch (?P<done>\d+) of (?P<total>\d+)", None, "epoch 3 of 12", 0.25),
+        (r"step (?P<done>\d+)", 10, "step 4", 0.4),
+        (r"step (?P<done>\d+)(?: of (?P<total>\d+))?", 10, "step 4", 0.4),
+        (r"(?P<percent>[\d.]+) percent", None, "12.5 percent", 0.125),
+        (r"(?P<percent>\S+) percent", None, "nan percent", None),
+        (r"(?P<percent>\S+) percent", None, "many percent", None),
+        (r"(?P<percent>\d+)?x", None, "x", None),
+        (r"(?P<done>\d+)(?:/(?P<total>\d+))?", None, "7", None),
+    ],
+)
+def test_a_pattern_of_ones_own(pattern: str, total: int | None, line: str, fraction: float | None) -> None:
+    assert ProgressTracker(pattern, total=total).feed(line) == fraction
+
+
+@pytest.mark.parametrize("pattern", ["(", "blendr", r"(?P<done>\d+)", r"(\d+)%"])
+def test_a_pattern_that_cannot_work_is_refused(pattern: str) -> None:
+    with pytest.raises(OctaConfigError, match="progress pattern"):
+        ProgressTracker(pattern)
+
+
+@pytest.mark.parametrize("total", [0, -1, True, "4"])
+def test_a_total_that_cannot_be_is_refused(total: object) -> None:
+    with pytest.raises(OctaConfigError, match="total"):
+        ProgressTracker(None, total=total)  # type: ignore[arg-type]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.one_of(st.text(max_size=20), st.from_regex(r"\d{1,4}%|\d{1,3}/\d{1,3}|Fra:\d\d|Saved: '"))),
+    st.booleans(),
+)
+def test_it_never_falls_and_stays_within_0_and_1(lines: list[str], blender: bool) -> None:
+    tracker = ProgressTracker("blender", total=3) if blender else ProgressTracker()
+    told = [fraction for fraction in map(tracker.feed, lines) if fraction is not None]
+    assert told == sorted(set(told))
+    assert all(0 <= fraction <= 1 for fraction in told)
+
+
+def test_another_process_carries_on() -> None:
+    first = ProgressTracker("blender", total=4)
+    fractions(first, "Fra:1 Mem:1M", "Saved: 'a'", "Fra:2 Mem:1M")
+    second = ProgressTracker("blender", total=4).restore(json.loads(json.dumps(first.to_dict())))
+    assert second.fraction == 0.25
+    assert fractions(second, "Fra:2 Mem:1M", "Saved: 'b'") == [None, 0.5]
+
+
+def test_a_state_that_is_nonsense_is_left_out() -> None:
+    tracker = ProgressTracker().restore({"fraction": 7, "frame": "x", "frames_done": -1})
+    assert tracker.to_dict() == ProgressTracker().to_dict()
