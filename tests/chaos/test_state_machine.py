@@ -1,0 +1,192 @@
+"""A model of rentals and jobs against the emulator: any steps in any order, with any fault at any request."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from octa_provider.client import OctaClient
+from octa_provider.emulator.testing import EmulatorHandle, start_emulator
+from octa_provider.errors import OctaError, OctaStopError
+from octa_provider.marketplace import Requirements
+from octa_provider.rental import Bill, Rental
+from octa_provider.request import MachineRequest, RenderRequest
+from tests.chaos.any_fault import BLINDING, LATE_S, SPEED, TIMEOUT_S, faults
+from tests.chaos.quick_clock import QuickClock
+
+
+class RentalMachine(RuleBasedStateMachine):
+    """One piece of work, two processes that may hold its rental, and a platform that fails."""
+
+    emulator: EmulatorHandle
+    numbers = itertools.count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.key = f"model/{next(self.numbers)}"
+        self.held: dict[int, Rental] = {}
+        self.bills: list[Bill] = []
+        self.blinded = False
+        self.left_over = False
+        self.client = OctaClient(
+            self.emulator.api_key,
+            base_url=self.emulator.base_url,
+            timeout=TIMEOUT_S,
+            clock=QuickClock(SPEED),
+        )
+        self.emulator.clear_faults()
+
+    def teardown(self) -> None:
+        """However it went: the next try and its stop leave nothing, and every bill was true."""
+        time.sleep(LATE_S + TIMEOUT_S)
+        self.emulator.clear_faults()
+        rental = self.client.rentals.start(MachineRequest("ubuntu:24.04"), key=self.key)
+        self.bills.append(rental.stop())
+        self.client.close()
+        sessions = self.sessions()
+        assert [s["uuid"] for s in sessions.values() if s["stopped_ms"] is None] == []
+        for bill in self.bills:
+            if bill.charge_wei is not None:
+                assert bill.charge_wei == sessions[bill.uuid]["charge_wei"]
+
+    def sessions(self) -> dict[str, dict[str, Any]]:
+        """What the ledger says of the key's sessions."""
+        ledger = self.emulator.ledger(requests=False)
+        return {s["uuid"]: s for s in ledger["sessions"] if s["rental_key"] == self.key}
+
+    @initialize(fault=st.none() | faults)
+    def begin(self, fault: dict[str, Any] | None) -> None:
+        if fault is not None:
+            self.fail_next(fault)
+
+    @rule(fault=faults)
+    def fail_next(self, fault: dict[str, Any]) -> None:
+        self.blinded |= fault["kind"] in BLINDING
+        # A list that is answered by `[]` or a 200 without its content lacks every entry.
+        self.blinded |= fault["kind"] in ("garbage", "status") and fault.get("body") == "[]"
+        self.emulator.faults(fault)
+
+    @rule()
+    def recover(self) -> None:
+        self.emulator.clear_faults()
+
+    @rule(
+        holder=st.integers(0, 1),
+        render=st.booleans(),
+        cancel_after=st.none() | st.integers(0, 6),
+        price=st.sampled_from((0.01, 1.0, None)),
+    )
+    def start(self, holder: int, render: bool, cancel_after: int | None, price: float | None) -> None:
+        asked = itertools.count()
+        request = RenderRequest() if render else MachineRequest("ubuntu:24.04")
+        try:
+            self.held[holder] = self.client.rentals.start(
+                request,
+                key=self.key,
+                requirements=Requirements(max_price_usd=price),
+                deadline_s=120,
+                is_cancelled=lambda: cancel_after is not None and next(asked) >= cancel_after,
+            )
+        except OctaError:
+            # What it could not clean up is for the next try, which the end of every example is.
+            self.left_over = True
+
+    @rule(holder=st.integers(0, 1))
+    @precondition(lambda self: self.held)
+    def wait(self, holder: int) -> None:
+        rental = self.held.get(holder)
+        if rental is None:
+            return
+        try:
+            session = rental.wait_until_ready(deadline_s=60, poll_s=2)
+        except OctaError:
+            del self.held[holder]
+        else:
+            assert session.uuid == rental.uuid
+
+    @rule(holder=st.integers(0, 1), score=st.none() | st.integers(1, 5))
+    @precondition(lambda self: self.held)
+    def stop(self, holder: int, score: int | None) -> None:
+        rental = self.held.pop(holder, None)
+        if rental is None:
+            return
+        try:
+            bill = rental.stop(score, deadline_s=120)
+        except OctaStopError:
+            self.left_over = True
+        else:
+            self.bills.append(bill)
+            session = self.sessions().get(rental.uuid)
+            assert session is not None
+            assert session["stopped_ms"] is not None
+
+    @rule(holder=st.integers(0, 1))
+    def lose(self, holder: int) -> None:
+        """The process dies: what it knew is gone."""
+        self.held.pop(holder, None)
+
+    @rule()
+    def travel(self) -> None:
+        """A rental goes through JSON to another process."""
+        self.held = {h: self.client.rentals.restore(rental.to_dict()) for h, rental in self.held.items()}
+
+    @rule(dry_run=st.booleans(), alive=st.booleans())
+    def reap(self, dry_run: bool, alive: bool) -> None:
+        before = {uuid for uuid, s in self.sessions().items() if s["stopped_ms"] is None}
+        try:
+            self.client.rentals.reap("model", is_alive=lambda key: alive, dry_run=dry_run, deadline_s=60)
+        except OctaError:
+            return
+        if dry_run or alive:
+            assert {uuid for uuid, s in self.sessions().items() if s["stopped_ms"] is None} == before
+
+    @rule()
+    @precondition(lambda self: self.held)
+    def platform_ends_it(self) -> None:
+        self.emulator.end_session(next(iter(self.held.values())).uuid, "node went away")
+
+    @invariant()
+    def one_session_at_most(self) -> None:
+        running = [s for s in self.sessions().values() if s["stopped_ms"] is None]
+        assert len(running) <= (2 if self.blinded or self.left_over else 1)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[EmulatorHandle]:
+    with start_emulator(in_process=True, machines=40, start_delay_s=0.02, speed=60.0, balance_octa=10**9) as handle:
+        # A stranger's session, without a key: nothing that we do may touch it.
+        started = handle.request(
+            "POST", "/services/mr", json=[{"id": 0, "node_id": 1001, "disk_size": 5, "image": "ubuntu:24.04"}]
+        ).json()
+        yield handle
+        uuid = (started[0] if isinstance(started, list) else started)["uuid"]
+        assert uuid in handle.ledger(requests=False)["running_uuids"]
+
+
+@pytest.mark.timeout(300)
+def test_a_rental_keeps_its_promises_whatever_happens_in_whatever_order(emulator: EmulatorHandle) -> None:
+    RentalMachine.emulator = emulator
+    run_state_machine_as_test(
+        RentalMachine,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=12,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

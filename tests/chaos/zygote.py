@@ -1,0 +1,111 @@
+"""A warmed-up process that forks one child for each try: a fresh process without the second that an import takes.
+
+It reads one JSON object a line, `{"module": ..., "tries": [{...}, ...]}`, runs the tries at the same time, and answers
+with one line: a list of what became of each. Standard library only: it also runs where our package is not installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import random
+import select
+import signal
+import sys
+import time
+import traceback
+from typing import Any
+
+from tests.chaos.boundaries import Boundaries
+
+HANG_S = 40.0
+
+
+def serve() -> None:
+    """Answer until standard input closes."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        # Imported here, before the fork: the children have it for nothing.
+        importlib.import_module(order["module"])
+        print(json.dumps(run_tries(order["module"], order["tries"])), flush=True)
+
+
+def run_tries(module: str, tries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Run tries at the same time, each in a child of its own."""
+    children: dict[int, tuple[int, int]] = {}
+    for number, options in enumerate(tries):
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            _live(module, options, writer)
+        os.close(writer)
+        children[reader] = (number, pid)
+    outcomes: list[dict[str, Any]] = [{} for _ in tries]
+    texts = dict.fromkeys(children, b"")
+    deadline = time.monotonic() + HANG_S
+    hung = False
+    while children:
+        ready, _, _ = select.select(list(children), [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            hung = True
+            for _, pid in children.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            deadline = time.monotonic() + HANG_S
+        for reader in ready:
+            piece = os.read(reader, 65536)
+            texts[reader] += piece
+            if not piece:
+                number, pid = children.pop(reader)
+                os.close(reader)
+                os.waitpid(pid, 0)
+                outcomes[number] = _outcome(texts[reader].decode(), hung)
+    return outcomes
+
+
+def _outcome(text: str, hung: bool) -> dict[str, Any]:
+    """What a child reported: a JSON object, or the name of the boundary that it died at."""
+    if text.startswith("{"):
+        outcome: dict[str, Any] = json.loads(text)
+        return outcome
+    if text:
+        return {"killed_at": text.strip()}
+    return {"hung": True} if hung else {"error": "the process ended without a word"}
+
+
+def _live(module: str, options: dict[str, Any], report: int) -> None:
+    """The whole life of a child."""
+    try:
+        with contextlib.suppress(OSError):
+            # What it prints must not get between the answers.
+            os.dup2(2, 1)
+        if not options.get("trace"):
+            logging.disable()
+        random.seed(options["seed"])
+        time.sleep(options.get("delay_s", 0.0))
+        kill = options.get("kill") or {}
+        boundaries = Boundaries(kill.get("point"), kill.get("occurrence", 1), kill.get("number"), report)
+        boundaries.install()
+        outcome: dict[str, Any]
+        try:
+            outcome = {"result": importlib.import_module(module).work(options, boundaries)}
+        except Exception as error:  # noqa: BLE001 - a try that failed is an outcome
+            outcome = {"error": f"{type(error).__name__}: {error}"[:2000]}
+            if options.get("trace"):
+                outcome["trace"] = traceback.format_exc()
+        outcome["crossed"] = dict(boundaries.crossed)
+        text = json.dumps(outcome).encode()
+    except BaseException as error:  # noqa: BLE001 - SystemExit and the like too: the parent waits for a word
+        text = json.dumps({"error": f"{type(error).__name__}: {error}"}).encode()
+    with open(report, "wb", closefd=False) as file:
+        # From here on nothing is worth dying for.
+        file.write(text)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve()
