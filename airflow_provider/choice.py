@@ -1,0 +1,86 @@
+"""Which machine an operator rents: its arguments turned into the core's `Requirements`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from airflow_provider.templated import as_float, as_int, as_text, is_known
+from octa_provider.marketplace import Requirements
+
+__all__ = ["CHOICE_FIELDS", "check_choice", "to_requirements"]
+
+#: The keyword arguments that choose a machine, in the order of `Requirements`.
+CHOICE_FIELDS = tuple(part.name for part in fields(Requirements))
+
+#: What may stand beside `node_id`: caps that the one node must keep. Everything else would choose a second time.
+_BESIDE_NODE_ID = frozenset({"node_id", "max_price_usd", "disk_gb"})
+_WHOLE = frozenset({"node_id", "gpu_count", "cpu_cores"})
+_TEXT = frozenset({"gpu_model", "country", "order_by"})
+
+
+def check_choice(requirements: object, arguments: Mapping[str, Any]) -> None:
+    """Refuse a choice that can never work, as far as it is known when the DAG file is parsed.
+
+    Args:
+        requirements: the operator's `requirements` argument.
+        arguments: its other choosing arguments, by name; those not given are None.
+
+    Raises:
+        ValueError: naming the argument and what to do.
+    """
+    # A mapping may hold templates in some of its values only; what is text or a task's output is all unknown.
+    given = _merged(requirements if isinstance(requirements, Mapping) or is_known(requirements) else None, arguments)
+    _refuse_second_choice(given)
+    to_requirements(None, {name: value for name, value in given.items() if is_known(value)})
+
+
+def to_requirements(requirements: object, arguments: Mapping[str, Any]) -> Requirements:
+    """The core's requirements, from values that are final.
+
+    Args:
+        requirements: a `Requirements`, or a mapping of its fields, or None.
+        arguments: single fields; they win over `requirements`.
+
+    Raises:
+        ValueError: naming the argument and what to do.
+    """
+    given = {name: _converted(name, value) for name, value in _merged(requirements, arguments).items()}
+    given = {name: value for name, value in given.items() if value is not None}
+    _refuse_second_choice(given)
+    return Requirements(**given)
+
+
+def _merged(requirements: object, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    if requirements is None or requirements == "":
+        merged: dict[str, Any] = {}
+    elif isinstance(requirements, Requirements):
+        defaults = Requirements()
+        merged = {name: getattr(requirements, name) for name in CHOICE_FIELDS}
+        merged = {name: value for name, value in merged.items() if value != getattr(defaults, name)}
+    elif isinstance(requirements, Mapping):
+        merged = dict(requirements)
+    else:
+        raise ValueError(f"requirements={requirements!r} is neither a mapping nor a Requirements; give one of them.")
+    if unknown := sorted(str(name) for name in merged.keys() - set(CHOICE_FIELDS)):
+        raise ValueError(f"requirements has no {', '.join(unknown)}; choose among {', '.join(CHOICE_FIELDS)}.")
+    merged.update((name, value) for name, value in arguments.items() if value is not None)
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def _refuse_second_choice(given: Mapping[str, Any]) -> None:
+    if "node_id" in given and (others := sorted(given.keys() - _BESIDE_NODE_ID)):
+        raise ValueError(
+            f"node_id already chooses the machine: remove {', '.join(others)}, "
+            "or remove node_id to choose by requirements."
+        )
+
+
+def _converted(name: str, value: Any) -> Any:
+    if name == "exclude_nodes":
+        nodes = [as_int(name, part) for part in (value.split(",") if isinstance(value, str) else value)]
+        return tuple(node for node in nodes if node is not None)
+    if name in _TEXT:
+        return as_text(value)
+    return as_int(name, value) if name in _WHOLE else as_float(name, value)

@@ -1,0 +1,49 @@
+"""The connection's form, described once: Airflow below 3.2 asks the hook for it, newer ones read the provider info."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["CONN_FIELDS", "UI_FIELD_BEHAVIOUR"]
+
+#: The fields kept in the connection's extra, as `conn-fields` of the provider info.
+CONN_FIELDS: dict[str, dict[str, Any]] = {
+    "timeout": {
+        "label": "Timeout (seconds)",
+        "description": "How long to wait for one answer of the API. Default: 30.",
+        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+    },
+    "retries": {
+        "label": "Retries",
+        "description": "How often a failed read is repeated; a start is never repeated blindly. Default: 2.",
+        "schema": {"type": ["integer", "null"], "minimum": 0},
+    },
+    "ssh_key_file": {
+        "label": "SSH private key file",
+        "description": "Path, on the workers, of the private key whose public half is in your OctaSpace account.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "ssh_private_key": {
+        "label": "SSH private key",
+        "description": "The private key itself (PEM), instead of a file.",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "allow_http": {
+        "label": "Allow plain http",
+        "description": "Also to hosts other than this one. The API key then crosses the network unencrypted.",
+        "schema": {"type": ["boolean", "null"], "default": False},
+    },
+}
+
+#: What `get_ui_field_behaviour` returns.
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden_fields": ["login", "schema", "port"],
+    "relabeling": {"host": "Base URL", "password": "API key"},
+    "placeholders": {
+        "host": "https://api.octa.computer (several: separate them by commas)",
+        "password": "the key from your OctaSpace account",
+        "timeout": "30",
+        "retries": "2",
+        "ssh_key_file": "/home/airflow/.ssh/id_ed25519",
+    },
+}

@@ -1,0 +1,84 @@
+"""An Airflow connection of type `octa`, read into the arguments of the core's client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.templated import as_float, as_int, as_text
+
+if TYPE_CHECKING:
+    from octa_provider import OctaClient
+
+__all__ = ["ConnectionSettings"]
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """What a connection says. Plain values: they can be remembered and used where Airflow must not be asked.
+
+    Attributes:
+        base_url: one URL, or several separated by commas; None for the core's default.
+        api_key: the key; never part of the repr.
+        timeout: seconds for one answer.
+        retries: how often a read is repeated.
+        ssh_private_key: a path, or the PEM text itself; never part of the repr.
+        allow_http: whether plain http is accepted beyond loopback.
+    """
+
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    timeout: float = 30.0
+    retries: int = 2
+    ssh_private_key: str | None = field(default=None, repr=False)
+    allow_http: bool = False
+
+    @classmethod
+    def from_connection(cls, connection: Any, extra: Mapping[str, Any] | None = None) -> ConnectionSettings:
+        """Read a connection.
+
+        Args:
+            connection: host = base URL(s), password = API key, extra = `timeout`, `retries`, `ssh_key_file` or
+                `ssh_private_key`, `allow_http`.
+            extra: its extra, where it has been read already: on an event loop that must not block.
+
+        Raises:
+            ValueError: a field holds something it cannot.
+        """
+        extra = connection.extra_dejson if extra is None else extra
+        timeout = as_float("timeout", extra.get("timeout"))
+        retries = as_int("retries", extra.get("retries"))
+        return cls(
+            base_url=_base_url(connection),
+            api_key=as_text((connection.password or "").strip()),
+            timeout=cls.timeout if timeout is None else timeout,
+            retries=cls.retries if retries is None else retries,
+            ssh_private_key=as_text(extra.get("ssh_private_key")) or as_text(extra.get("ssh_key_file")),
+            allow_http=str(extra.get("allow_http", "")).strip().lower() in {"true", "1", "yes", "on"},
+        )
+
+    def client(self, *, timeout: float | None = None, retries: int | None = None) -> OctaClient:
+        """A new client of the core with these settings; `timeout` and `retries` replace the connection's own."""
+        from octa_provider import OctaClient
+
+        return OctaClient(
+            self.api_key,
+            base_url=self.base_url,
+            timeout=self.timeout if timeout is None else timeout,
+            retries=self.retries if retries is None else retries,
+            allow_http=self.allow_http,
+        )
+
+
+def _base_url(connection: Any) -> str | None:
+    host = (connection.host or "").strip()
+    if not host:
+        return None
+    # A connection written as a URI (`octa://:key@localhost:8080`) comes in parts; one from the form is a whole URL.
+    scheme = connection.schema if connection.schema in {"http", "https"} else "https"
+    urls = [part.strip() for part in host.split(",") if part.strip()]
+    urls = [url if "://" in url else f"{scheme}://{url}" for url in urls]
+    if connection.port and len(urls) == 1:
+        urls = [f"{urls[0].rstrip('/')}:{connection.port}"]
+    return ",".join(urls)

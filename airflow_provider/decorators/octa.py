@@ -1,0 +1,120 @@
+"""`@task.octa(image=...)`: a Python function runs on a rented machine.
+
+Its source and its arguments go there over SSH, its result comes back, both as JSON: what runs on a rented machine could
+answer with a pickle that runs code here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, DecoratedOperator, task_decorator_factory
+
+from airflow_provider.operators.job import OctaRunJobOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from octa_provider import JobSpec
+
+__all__ = ["octa_task"]
+
+_SCRIPT = """from __future__ import annotations
+{source}
+if __name__ == "__main__":
+    import json
+    import pathlib
+
+    _folder = pathlib.Path(__file__).parent
+    _given = json.loads((_folder / "arguments.json").read_text(encoding="utf-8"))
+    _value = {name}(*_given["args"], **_given["kwargs"])
+    (_folder / "result.json").write_text(json.dumps(_value), encoding="utf-8")
+"""
+
+
+class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
+    """Runs a function on a rented machine; see `octa_task`."""
+
+    custom_operator_name = "@task.octa"
+    template_fields: Sequence[str] = (*OctaRunJobOperator.template_fields, "op_args", "op_kwargs")
+
+    def __init__(self, *, python: str = "python3", **kwargs: Any) -> None:
+        for name in ("command", "via", "wait_for_completion"):
+            if name in kwargs:
+                raise ValueError(f"{name} is not for @task.octa: leave it out.")
+        self.python = python
+        super().__init__(command="known later", via="ssh", **kwargs)
+
+    def execute(self, context: Context) -> Any:
+        """Run the function; returns what it returned."""
+        with tempfile.TemporaryDirectory(prefix="octa-task-") as folder:
+            self._folder = Path(folder)
+            return self._value(super().execute(context))
+
+    def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Do what the trigger came back for; at the end returns what the function returned."""
+        with tempfile.TemporaryDirectory(prefix="octa-task-") as folder:
+            self._folder = Path(folder)
+            return self._value(super().execute_resumed(context, event))
+
+    def _spec(self, context: Context) -> JobSpec:
+        source = self.get_python_source()  # type: ignore[no-untyped-call]
+        script = _SCRIPT.format(source=source, name=self.python_callable.__name__)
+        try:
+            arguments = json.dumps({"args": list(self.op_args), "kwargs": dict(self.op_kwargs)})
+        except (TypeError, ValueError) as error:
+            raise AirflowFailException(f"The arguments of @task.octa must be JSON values: {error}") from error
+        # What is not the same function with the same arguments must not carry on with what that left.
+        remote = f"octa-task-{hashlib.sha256((script + arguments).encode()).hexdigest()[:16]}"
+        for name, text in (("run.py", script), ("arguments.json", arguments)):
+            (self._folder / name).write_text(text, encoding="utf-8")
+        self.command = [self.python, "-u", f"{remote}/run.py"]
+        spec = super()._spec(context)
+        # Fetched into a folder of its own, perhaps by another worker than the one that starts.
+        fetched = f"{self._folder}-result/result.json"
+        return replace(
+            spec,
+            inputs={**spec.inputs, **{str(self._folder / n): f"{remote}/{n}" for n in ("run.py", "arguments.json")}},
+            outputs={**spec.outputs, f"{remote}/result.json": fetched},
+        )
+
+    def _value(self, result: dict[str, Any]) -> Any:
+        path = next(Path(file) for file in result["outputs"] if Path(file).name == "result.json")
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise AirflowFailException(f"The function's result is no JSON value: {error}") from error
+        finally:
+            shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def octa_task(
+    python_callable: Callable[..., Any] | None = None, multiple_outputs: bool | None = None, **kwargs: Any
+) -> Any:
+    """Run a Python function on a rented machine: `@task.octa(image="python:3.12", gpu_model="4090")`.
+
+    The function must be whole in itself: what it imports it imports inside, and the image has it, and a Python 3.7 or
+    newer. Arguments and result are JSON values. When it raises, the task fails, and the end of the traceback is in the
+    error; `sys.exit(code)` ends it with a code for `skip_on_exit_code`. What it prints is in the task's log.
+
+    Args:
+        python_callable: the function.
+        multiple_outputs: whether a dict that it returns becomes one XCom for each key.
+        kwargs: as of `OctaRunJobOperator`, without `command` and `via`; `inputs` and `outputs` are relative to the
+            folder that the function runs in; `python` is the interpreter, default `python3`.
+
+    Returns (XCom): what the function returned. What it cost is under the key `cost`.
+    """
+    return task_decorator_factory(
+        python_callable=python_callable,
+        multiple_outputs=multiple_outputs,
+        decorated_operator_class=_OctaDecoratedOperator,
+        **kwargs,
+    )

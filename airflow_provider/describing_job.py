@@ -1,0 +1,127 @@
+"""The arguments that describe a job, turned into the core's `JobSpec`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider.choosing import ChoosesMachine
+from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.templated import as_float, as_int, as_ports, as_text, as_texts, is_known
+from octa_provider.job_spec import JobSpec
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+__all__ = ["DescribesJob"]
+
+_FIELDS = (
+    "image",
+    "command",
+    "envs",
+    "inputs",
+    "outputs",
+    "disk_gb",
+    "timeout_s",
+    "ready_timeout_s",
+    "via",
+    "max_cost_usd",
+    "http_ports",
+    "ports",
+)
+
+
+class DescribesJob(ChoosesMachine):
+    """What an operator that runs a job is told about it. Every argument is templated.
+
+    Args:
+        image: container image, such as `blender:4.5`.
+        command: a shell command line, or a sequence of arguments.
+        envs: environment variables. The account's sessions show them: no secrets.
+        inputs: files and folders of the worker to send: local path to remote path. Needs SSH.
+        outputs: files and folders to fetch to the worker: remote path to local path. Needs SSH.
+        disk_gb: disk in GB.
+        timeout_s: seconds that the command may run; the machine ends it itself.
+        ready_timeout_s: seconds that the session may take to come up.
+        via: `container`, `ssh`, or `auto` (default): `ssh` when there are files to move.
+        max_cost_usd: the job is stopped when it has cost so much.
+        http_ports: ports to publish as URLs while it runs.
+        ports: TCP ports to expose while it runs.
+        octa_conn_id: the connection.
+    """
+
+    template_fields: Sequence[str] = (*ChoosesMachine.template_fields, *_FIELDS, "octa_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "command": "bash",
+        "envs": "json",
+        "inputs": "json",
+        "outputs": "json",
+        "requirements": "json",
+    }
+
+    def __init__(
+        self,
+        *,
+        image: str,
+        command: str | Sequence[str],
+        envs: Mapping[str, str] | None = None,
+        inputs: Mapping[str | os.PathLike[str], str] | None = None,
+        outputs: Mapping[str, str | os.PathLike[str]] | None = None,
+        disk_gb: int | str = 10,
+        timeout_s: float | str = 3600.0,
+        ready_timeout_s: float | str = 900.0,
+        via: str = "auto",
+        max_cost_usd: float | str | None = None,
+        http_ports: Sequence[int | str] | str = (),
+        ports: Sequence[int | str] | str = (),
+        octa_conn_id: str = OctaHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image = image
+        self.command = command
+        self.envs = envs
+        self.inputs = inputs
+        self.outputs = outputs
+        self.disk_gb = disk_gb
+        self.timeout_s = timeout_s
+        self.ready_timeout_s = ready_timeout_s
+        self.via = via
+        self.max_cost_usd = max_cost_usd
+        self.http_ports = http_ports
+        self.ports = ports
+        self.octa_conn_id = octa_conn_id
+        self._check_choice()
+        # What is not known yet is left at what always works.
+        self._build({name: getattr(self, name) for name in _FIELDS if is_known(getattr(self, name))})
+
+    def _spec(self, context: Context) -> JobSpec:
+        """The core's description, from rendered arguments.
+
+        Raises:
+            ValueError: naming the argument and what to do.
+        """
+        given = {name: getattr(self, name) for name in _FIELDS}
+        for name in ("inputs", "outputs"):
+            if isinstance(given[name], Mapping):
+                # Airflow renders the values of a mapping, and leaves its keys alone.
+                given[name] = {
+                    self.render_template(os.fspath(path), context): where for path, where in given[name].items()
+                }
+        return self._build(given | {"requirements": self._requirements()})
+
+    @staticmethod
+    def _build(given: Mapping[str, Any]) -> JobSpec:
+        values: dict[str, Any] = {"image": "known/later", "command": "known later"} | dict(given)
+        for name in ("envs", "inputs", "outputs"):
+            values[name] = as_texts(name, values.get(name))
+        for name in ("http_ports", "ports"):
+            values[name] = as_ports(name, values.get(name))
+        for name in ("timeout_s", "ready_timeout_s", "max_cost_usd"):
+            values[name] = as_float(name, values.get(name))
+        values["disk_gb"] = as_int("disk_gb", values.get("disk_gb"))
+        values["image"] = as_text(values["image"]) or ""
+        if not isinstance(values["command"], str):
+            values["command"] = [str(word) for word in values["command"] or ()]
+        return JobSpec(**{name: value for name, value in values.items() if value is not None})

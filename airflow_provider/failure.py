@@ -1,0 +1,40 @@
+"""The core's errors as Airflow's: which of them a retry can mend."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from octa_provider.errors import (
+    OctaAuthenticationError,
+    OctaBudgetError,
+    OctaError,
+    OctaForbiddenError,
+    OctaSessionFailedError,
+    OctaValidationError,
+)
+
+__all__ = ["fail_task"]
+
+#: The same again gives the same answer: these fail the task at once, whatever `retries` says.
+_RETRY_IS_USELESS = (
+    OctaAuthenticationError,
+    OctaBudgetError,
+    OctaForbiddenError,
+    OctaSessionFailedError,
+    OctaValidationError,
+    ValueError,
+)
+
+
+def fail_task(error: OctaError | ValueError) -> NoReturn:
+    """Raise the Airflow error for an error of the core, or for an argument that turned out wrong.
+
+    Raises:
+        AirflowFailException: no retry can help.
+        AirflowException: one may.
+    """
+    if isinstance(error, _RETRY_IS_USELESS):
+        raise AirflowFailException(str(error)) from error
+    raise AirflowException(f"{type(error).__name__}: {error}") from error

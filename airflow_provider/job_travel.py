@@ -1,0 +1,33 @@
+"""A job's state between worker, triggerer and XCom, where integers of more than 64 bits do not get through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.session_reference import json_safe, with_integers
+
+if TYPE_CHECKING:
+    from octa_provider import JobState
+
+__all__ = ["packed", "unpacked"]
+
+
+def packed(state: JobState) -> dict[str, Any]:
+    """A job's state as a small JSON value; it holds no secret."""
+    values = state.to_dict()
+    return values | {"rental": json_safe(values["rental"])}
+
+
+def unpacked(values: Mapping[str, Any]) -> JobState:
+    """The state that `packed` made the value of.
+
+    Raises:
+        OctaConfigError: it is something else.
+    """
+    from octa_provider.errors import OctaConfigError
+    from octa_provider.job_spec import JobState
+
+    if not isinstance(values.get("rental"), Mapping):
+        raise OctaConfigError("this is not the state of a job: give the output of an OctaRunJobOperator")
+    return JobState.from_dict({**values, "rental": with_integers(values["rental"])})

@@ -1,0 +1,59 @@
+"""What a task does when it is killed while a session is being started.
+
+Airflow 3 calls `on_kill` from a signal handler, gives it five seconds, and lets `execute` go on behind it; Airflow 2
+raises in `execute` instead. The handler may have interrupted anything, also code that holds a lock. So nothing here
+asks Airflow, logs, or touches the client that `execute` uses: settings and key are remembered before, and a thread of
+its own does the work.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from airflow_provider.connection_settings import ConnectionSettings
+from octa_provider.errors import OctaError
+
+__all__ = ["KillSwitch"]
+
+#: All that `on_kill` may take: Airflow 3 sends SIGKILL five seconds after SIGTERM.
+_HANDLER_S = 4.0
+_REQUEST_S = 1.5
+
+
+class KillSwitch:
+    """Made with what is needed to stop, before anything is started.
+
+    Args:
+        settings: the connection's settings.
+        key: the rental key that the task starts under.
+
+    Attributes:
+        pulled: whether the task was killed; `execute` looks at it after every step that spends money.
+        uuid: the session, once it is known.
+    """
+
+    def __init__(self, settings: ConnectionSettings, key: str) -> None:
+        self._settings = settings
+        self._key = key
+        self.uuid: str | None = None
+        self.pulled = False
+
+    def pull(self) -> None:
+        """The task is being killed: remember it, and ask for the stop of what is known to run. For `on_kill`."""
+        self.pulled = True
+        asking = threading.Thread(target=self._ask_for_stop, name="octa-on-kill", daemon=True)
+        asking.start()
+        asking.join(_HANDLER_S)
+
+    def _ask_for_stop(self) -> None:
+        # Asking is not stopping for certain: execute does that if it is given the time, else the next try or a reaper.
+        try:
+            with self._settings.client(timeout=_REQUEST_S, retries=0) as client:
+                uuid = self.uuid
+                if uuid is None:
+                    rental = client.rentals.find(self._key)
+                    uuid = None if rental is None else rental.uuid
+                if uuid is not None:
+                    client.services.session(uuid).stop()
+        except OctaError:
+            return

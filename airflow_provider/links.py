@@ -1,0 +1,92 @@
+"""Links on a task's page: a terminal in the browser, the session's own pages, the account.
+
+Airflow 3 shows what lies in XCom under a link's key, so that it is put there as soon as it is known, while the task
+runs. Airflow 2.11 asks the link itself, which reads the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator
+
+    from octa_provider.models import Session
+
+__all__ = ["ACCOUNT_URL", "LINKS", "OctaAccountLink", "OctaSessionLink", "OctaWebSshLink", "push", "push_from_trigger"]
+
+#: Where an account's sessions are shown (evidence C).
+ACCOUNT_URL = "https://cube.octa.computer"
+
+
+class _FromXCom(BaseOperatorLink):
+    """A link whose address lies in XCom."""
+
+    name = "OctaSpace"
+
+    @property
+    def xcom_key(self) -> str:
+        """Where the address lies."""
+        return f"octa_link_{type(self).__name__}"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        """The address; empty as long as there is none."""
+        from airflow.providers.common.compat.sdk import XCom
+
+        found = XCom.get_value(key=self.xcom_key, ti_key=ti_key)
+        return str(found or "")
+
+
+class OctaWebSshLink(_FromXCom):
+    """A terminal on the rented machine, in the browser."""
+
+    name = "Terminal on the machine"
+
+
+class OctaSessionLink(_FromXCom):
+    """The first page that the session publishes (`http_ports`)."""
+
+    name = "Session's page"
+
+
+class OctaAccountLink(_FromXCom):
+    """The account, with all sessions and what they cost."""
+
+    name = "OctaSpace account"
+
+
+LINKS = (OctaWebSshLink(), OctaSessionLink(), OctaAccountLink())
+
+
+def push(ti: Any, session: Session | None) -> None:
+    """Put what is known behind the links of a task that runs.
+
+    Args:
+        ti: the task instance, on a worker.
+        session: its session, as the API shows it; None before that.
+    """
+    for key, url in _addresses(session).items():
+        ti.xcom_push(key=key, value=url)
+
+
+def push_from_trigger(ti: Any, session: Session) -> None:
+    """The same for a task that is deferred; before Airflow 3 a trigger cannot, and the links wait for the worker."""
+    try:
+        from airflow.sdk.execution_time.xcom import XCom as XComOnThree
+    except ImportError:
+        return
+    for key, url in _addresses(session).items():
+        XComOnThree.set(key, url, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
+
+
+def _addresses(session: Session | None) -> dict[str, str]:
+    """Where each link leads. What the session does not have, or not yet, leads to the account, which shows it too."""
+    terminal = None if session is None else session.ssh_web
+    page = None if session is None else next(iter(session.urls.values()), None)
+    return {
+        OctaWebSshLink().xcom_key: terminal or ACCOUNT_URL,
+        OctaSessionLink().xcom_key: page or ACCOUNT_URL,
+        OctaAccountLink().xcom_key: ACCOUNT_URL,
+    }

@@ -1,0 +1,1 @@
+"""The steps of a rental: start, logs, stop."""

@@ -1,0 +1,411 @@
+"""Rent a machine, run one command on it to completion, and stop the machine, whatever happens."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowTaskTimeout, TaskDeferred, conf
+
+from airflow_provider.describing_job import DescribesJob
+from airflow_provider.failure import fail_task
+from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.job_ending import raise_for_outcome
+from airflow_provider.job_travel import packed, unpacked
+from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.links import LINKS, push
+from airflow_provider.rental_key import rental_key
+from airflow_provider.session_reference import json_safe, rental_xcom
+from airflow_provider.task_memory import TaskMemory
+from airflow_provider.templated import as_codes, as_float, as_text, is_known
+from octa_provider.errors import OctaError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from octa_provider import JobSpec, JobState, OctaClient, Rental
+
+__all__ = ["OctaRunJobOperator"]
+
+ACTIONS = ("stop", "keep")
+#: Seconds to stop what a task that failed leaves; after that the log names what may still run.
+_STOP_S = 60.0
+#: How soon a worker that waits notices that it is killed.
+_NOTICE_S = 0.25
+_TAIL_LINES = 20
+#: Airflow's own limit of a wait, which calls nobody back, comes so much later than ours.
+_LATER_S = 1800.0
+#: What the XCom of a task that is being watched holds under these keys.
+_UUID, _SESSION, _COST = "uuid", "session", "cost"
+
+
+class OctaRunJobOperator(DescribesJob):
+    """Rent a machine, run a command on it to completion, collect its outputs, and stop the machine on every way out.
+
+    The rental key is made of DAG, run, task and map index: a retry, also of a worker that vanished, carries on with the
+    same machine and the same running command. With `deferrable` the wait needs no worker slot: log lines appear while
+    it is deferred, and the session is stopped in the triggerer as soon as the work is done. Only where files move does
+    a worker come back: once to send the inputs, once to fetch the outputs; the session is billed while it waits for
+    its slot.
+
+    Args:
+        (those of `DescribesJob`): what to run: `image`, `command`, `envs`, `inputs`, `outputs`, `timeout_s`, ...
+        (those of `ChoosesMachine`): where to run it: `gpu_model`, `max_price_usd`, `requirements`, ...
+        log_path: a file on the worker that gets the command's whole output.
+        skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
+        on_finish_action: `stop` (default), or `keep`: the session runs and bills when the job has ended, for a look
+            into it. Then stop it yourself; a retry does so, too.
+        on_kill_action: `stop` (default), or `keep`: a task that is killed, cleared or marked leaves its session to the
+            next try.
+        durable: True (default) lets a try carry on with what an earlier one left; False stops that and begins anew.
+        wait_for_completion: False only starts the job, without files; `OctaJobSensor` waits for it and stops it.
+        poll_interval: seconds between two looks.
+        deferrable: whether to wait in the triggerer; Airflow's `[operators] default_deferrable` when left out.
+
+    Returns (XCom): `JobResult` as a dict: `exit_code`, `outcome`, `outputs`, `cost_wei` (as text), `cost_usd`,
+        `duration_s`, `node_id`, `uuid`, `key`, `attempts`. As soon as they are known also, under `uuid` and `session`,
+        the session; at the end under `cost` what it came to, of a failed job too.
+
+    Raises:
+        ValueError: when the DAG file is parsed: an argument that can never work.
+        AirflowSkipException: the command ended with a code of `skip_on_exit_code`.
+        AirflowFailException: a failure that no retry can mend.
+        AirflowException: any other; the last lines of the log are in it. Nothing runs any more.
+
+    Example:
+        >>> train = OctaRunJobOperator(task_id="train", image="pytorch/pytorch", command="python train.py",
+        ...     inputs={"/data/train.py": "train.py"}, outputs={"model.pt": "/data/model.pt"}, gpu_model="4090")
+    """
+
+    template_fields: Sequence[str] = (*DescribesJob.template_fields, "log_path", "poll_interval")
+    operator_extra_links = LINKS
+    ui_color = "#d9e6fb"
+
+    def __init__(
+        self,
+        *,
+        log_path: str | None = None,
+        skip_on_exit_code: int | Collection[int] | None = None,
+        on_finish_action: str = "stop",
+        on_kill_action: str = "stop",
+        durable: bool = True,
+        wait_for_completion: bool = True,
+        poll_interval: float | str = 5.0,
+        deferrable: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.log_path = log_path
+        self.skip_on_exit_code = as_codes("skip_on_exit_code", skip_on_exit_code)
+        self.on_finish_action = on_finish_action
+        self.on_kill_action = on_kill_action
+        self.durable = durable
+        self.wait_for_completion = wait_for_completion
+        self.poll_interval = poll_interval
+        self.deferrable = conf.getboolean("operators", "default_deferrable") if deferrable is None else deferrable
+        self._kill_switch: KillSwitch | None = None
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._concluded = False
+        for name in ("on_finish_action", "on_kill_action"):
+            if getattr(self, name) not in ACTIONS:
+                raise ValueError(f"{name}={getattr(self, name)!r} is neither of {' and '.join(ACTIONS)}.")
+        if is_known(poll_interval):
+            self._poll_s()
+
+    # -- on the worker -------------------------------------------------------------------------------------------
+
+    def execute(self, context: Context) -> Any:
+        """Start, or carry on with what an earlier try started; then wait here, or defer."""
+        spec, client = self._prepared(context)
+        key = rental_key(context)
+        if not self.durable:
+            self._discard(client, key)
+        try:
+            state = self._started(context, client, spec, TaskMemory(context).job())
+            if not self.wait_for_completion:
+                return {"uuid": state.rental["uuid"], "key": key, "job": packed(state)}
+            return self._go_on(context, client, spec, state)
+        except BaseException as error:
+            self._stop_after(error, client, key)
+            raise
+
+    def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Do what the trigger came back for."""
+        event = event or {"what": "broken", "message": "the trigger told nothing"}
+        spec, client = self._prepared(context)
+        key = rental_key(context)
+        try:
+            if event["what"] in {"broken", "deadline"}:
+                self._fail_stopped(event, client, key)
+            state = unpacked(event["job"])
+            self._tail.extend(event.get("tail", ()))
+            if self._kill_switch is not None:
+                self._kill_switch.uuid = state.rental["uuid"]
+            if event["what"] == "ended" and event["result"] is not None:
+                return self._ended(context, client, spec, state, event["result"])
+            if event["what"] == "unwatched":
+                self.log.warning("The triggerer can't watch the job, so this worker does: %s", event["message"])
+                return self._wait_here(context, client, spec, state)
+            return self._go_on(context, client, spec, state)
+        except BaseException as error:
+            self._stop_after(error, client, key)
+            raise
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As every operator; but when Airflow itself ended the wait, it would call nothing else: stop first."""
+        if next_method == "__fail__":
+            settings = OctaHook(self.octa_conn_id).settings
+            uuid = context["ti"].xcom_pull(task_ids=self.task_id, key=_UUID, map_indexes=context["ti"].map_index)
+            with settings.client() as client:
+                self._stop_after(AirflowException("the wait was ended"), client, rental_key(context), uuid)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def on_kill(self) -> None:
+        """Stop what runs; see `airflow_provider.kill_switch`."""
+        if self._kill_switch is None:
+            return
+        if self.on_kill_action == "stop":
+            self._kill_switch.pull()
+        else:
+            self._kill_switch.pulled = True
+
+    # -- the job's way -------------------------------------------------------------------------------------------
+
+    def _prepared(self, context: Context) -> tuple[JobSpec, OctaClient]:
+        try:
+            spec = self._spec(context)
+            if not self.wait_for_completion and spec.over_ssh:
+                raise ValueError("wait_for_completion=False is for jobs without files: a worker has to send them.")
+            hook = OctaHook(self.octa_conn_id)
+            client = hook.get_conn()
+        except (OctaError, ValueError) as error:
+            fail_task(error)
+        self._kill_switch = KillSwitch(hook.settings, rental_key(context))
+        self._private_key = hook.settings.ssh_private_key
+        return spec, client
+
+    def _started(
+        self, context: Context, client: OctaClient, spec: JobSpec, earlier: JobState | None = None
+    ) -> JobState:
+        switch, ti = self._switch, context["ti"]
+
+        def remember(rental: Rental) -> None:
+            switch.uuid = rental.uuid
+            ti.xcom_push(key=_UUID, value=rental.uuid)
+
+        try:
+            state = client.jobs.start(
+                spec,
+                rental_key(context),
+                earlier=earlier,
+                is_cancelled=lambda: switch.pulled and self.on_kill_action == "stop",
+                on_started=remember,
+            )
+        except OctaError as error:
+            fail_task(error)
+        rental = client.rentals.restore(state.rental)
+        price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
+        verb = "Carrying on with" if state.attempts > 1 else "Started"
+        self.log.info("%s session %s on node %s%s, rental key %s", verb, rental.uuid, rental.node_id, price, state.key)
+        ti.xcom_push(key=_SESSION, value=rental_xcom(rental))
+        push(ti, None)
+        TaskMemory(context).keep_job(state)
+        return state
+
+    def _go_on(self, context: Context, client: OctaClient, spec: JobSpec, state: JobState) -> Any:
+        """The next step that is a worker's; then wait, here or deferred."""
+        from octa_provider.job_spec import JobPhase
+
+        self._refuse_killed()
+        if state.phase is JobPhase.READY:
+            state = self._begun(context, client, spec, state)
+        if state.ended:
+            return self._ended(context, client, spec, state)
+        if self.deferrable:
+            self._defer(context, spec, state)
+        return self._wait_here(context, client, spec, state)
+
+    def _wait_here(self, context: Context, client: OctaClient, spec: JobSpec, state: JobState) -> Any:
+        from octa_provider.job_spec import JobPhase
+
+        memory, shown = TaskMemory(context), False
+        while not state.ended:
+            self._refuse_killed()
+            before = state
+            try:
+                state = client.jobs.poll(state, private_key=self._private_key, on_line=self._on_line)
+            except OctaError as error:
+                fail_task(error)
+            if state.phase is JobPhase.READY:
+                state = self._begun(context, client, spec, state)
+            elif state.phase is JobPhase.RUNNING and not shown:
+                shown = True
+                self._show(context, client, state)
+            if state != before:
+                memory.keep_job(state)
+            if not state.ended:
+                self._sleep(self._poll_s())
+        return self._ended(context, client, spec, state)
+
+    def _begun(self, context: Context, client: OctaClient, spec: JobSpec, state: JobState) -> JobState:
+        self._show(context, client, state)
+        try:
+            return client.jobs.begin(state, spec, private_key=self._private_key)
+        except OctaError as error:
+            fail_task(error)
+
+    def _defer(self, context: Context, spec: JobSpec, state: JobState) -> NoReturn:
+        from airflow_provider.triggers.job import OctaJobTrigger
+        from airflow_provider.triggers.killed_by_user import TRY_KEY
+        from octa_provider.job_look import GRACE_S
+
+        # For a trigger that is ended: whether another try has begun meanwhile.
+        context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
+        latest_end = state.end_by or state.ready_by + spec.timeout_s + GRACE_S
+        self.defer(
+            trigger=OctaJobTrigger(
+                octa_conn_id=self.octa_conn_id,
+                job=packed(state),
+                latest_end=latest_end,
+                deadline_at=self._deadline_at(context),
+                poll_interval=self._poll_s(),
+                collects=self._must_collect(spec),
+                stops=self.on_finish_action == "stop",
+                stops_on_kill=self.on_kill_action == "stop",
+            ),
+            method_name="execute_resumed",
+            # Only for a triggerer that never runs it: it calls nobody back, see `resume_execution`.
+            timeout=timedelta(seconds=max(0.0, latest_end - time.time()) + _LATER_S),
+        )
+        raise AssertionError("unreachable: defer raises")
+
+    def _ended(
+        self,
+        context: Context,
+        client: OctaClient,
+        spec: JobSpec,
+        state: JobState,
+        result: dict[str, Any] | None = None,
+    ) -> Any:
+        """The outcome is known: fetch, stop unless that is done, and end the task as the job ended."""
+        if self._must_begin_anew(state):
+            self.log.warning("What an earlier try left has ended (%s): beginning anew", state.message)
+            self._tail.clear()
+            self._discard(client, state.key)
+            return self._go_on(context, client, spec, self._started(context, client, spec))
+        log_path, stops = as_text(self.log_path), self.on_finish_action == "stop"
+        try:
+            # A session that has been stopped has no files any more, but its log.
+            if result is None or not state.over_ssh:
+                state = client.jobs.collect(state, private_key=self._private_key, log_path=log_path)
+            if result is None:
+                result = json_safe(client.jobs.finish(state, log_path=log_path, stop=stops).to_dict())
+        except OctaError as error:
+            fail_task(error)
+        if not stops:
+            self.log.warning("Session %s runs on and bills: stop it when you have seen enough.", result["uuid"])
+        self._concluded = True
+        self._tell(context, result)
+        raise_for_outcome(state, self._tail, self.skip_on_exit_code)
+        return result
+
+    def _must_begin_anew(self, state: JobState) -> bool:
+        """Whether an adopted job is no result of this try.
+
+        The try before may have been killed a moment ago and its session be stopping; or its failure was reported, and
+        the session kept.
+        """
+        from octa_provider.job_spec import JobOutcome
+
+        if state.attempts == 1 or state.outcome is JobOutcome.SUCCEEDED:
+            return False
+        return state.outcome is JobOutcome.LOST or self.on_finish_action == "keep"
+
+    # -- what the steps share ------------------------------------------------------------------------------------
+
+    @property
+    def _switch(self) -> KillSwitch:
+        assert self._kill_switch is not None
+        return self._kill_switch
+
+    def _poll_s(self) -> float:
+        known = as_float("poll_interval", self.poll_interval)
+        if known is None or not known > 0:
+            raise ValueError(f"poll_interval={self.poll_interval!r} leaves no time: give seconds above 0, such as 5.")
+        return known
+
+    def _must_collect(self, spec: JobSpec) -> bool:
+        return spec.over_ssh and (bool(spec.outputs) or as_text(self.log_path) is not None)
+
+    def _deadline_at(self, context: Context) -> float | None:
+        if self.execution_timeout is None:
+            return None
+        # Of the whole task, as it would be without deferring, however often it is resumed.
+        begun = getattr(context["ti"], "start_date", None)
+        at: float = time.time() if begun is None else begun.timestamp()
+        return at + self.execution_timeout.total_seconds()
+
+    def _on_line(self, line: str) -> None:
+        self._tail.append(line)
+        self.log.info("[job] %s", line)
+
+    def _show(self, context: Context, client: OctaClient, state: JobState) -> None:
+        try:
+            push(context["ti"], client.services.session(state.rental["uuid"]).info())
+        except OctaError as error:
+            self.log.info("No links to session %s: %s", state.rental["uuid"], error)
+
+    def _tell(self, context: Context, result: dict[str, Any]) -> None:
+        wei, usd = result["cost_wei"], result["cost_usd"]
+        cost = "unknown" if wei is None else f"{int(wei) / 10**18:.6f} OCTA"
+        self.log.info(
+            "Job %s: %s; cost %s%s", result["key"], result["outcome"], cost, f" ({usd:.4f} USD)" if usd else ""
+        )
+        context["ti"].xcom_push(key=_COST, value={"cost_wei": wei, "cost_usd": usd, "duration_s": result["duration_s"]})
+        told = {name: result[name] for name in ("uuid", "node_id", "cost_wei", "cost_usd", "outputs")}
+        for outlet in self.outlets or ():
+            if hasattr(outlet, "uri"):
+                context["outlet_events"][outlet].extra.update(told)
+
+    def _sleep(self, seconds: float) -> None:
+        # In slices: the handler of SIGTERM only sets a flag, and SIGKILL comes five seconds later.
+        until = time.monotonic() + seconds
+        while not self._switch.pulled and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _NOTICE_S))
+
+    def _refuse_killed(self) -> None:
+        if self._switch.pulled:
+            raise AirflowException("The task was killed.")
+
+    def _discard(self, client: OctaClient, key: str) -> None:
+        try:
+            for bill in client.rentals.stop(key):
+                self.log.info("Stopped session %s of an earlier try", bill.uuid)
+        except OctaError as error:
+            fail_task(error)
+
+    def _fail_stopped(self, event: dict[str, Any], client: OctaClient, key: str) -> NoReturn:
+        if event["what"] == "deadline":
+            raise AirflowTaskTimeout(f"The task did not end within {self.execution_timeout}; its session was stopped.")
+        raise AirflowException(f"The job {key} could not be watched: {event['message']}")
+
+    def _stop_after(self, error: BaseException, client: OctaClient, key: str, uuid: str | None = None) -> None:
+        """Leave nothing when the task fails or is killed, unless it says `keep`; a task that defers has not failed."""
+        if isinstance(error, TaskDeferred) or self._concluded:
+            return
+        if self.on_kill_action == "keep" and self._kill_switch is not None and self._kill_switch.pulled:
+            return
+        try:
+            bills = [*client.rentals.stop(key, deadline_s=_STOP_S)]
+            if uuid is not None and uuid not in {bill.uuid for bill in bills}:
+                bills.append(client.rentals.open(uuid).stop(deadline_s=_STOP_S))
+        except OctaError as stop_error:
+            self.log.error(
+                "A session may still run and bill: clear this task, or stop rental key %s. %s", key, stop_error
+            )
+            return
+        for bill in bills:
+            self.log.warning("Stopped session %s, since the task ended with %s", bill.uuid, type(error).__name__)

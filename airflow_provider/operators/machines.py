@@ -1,0 +1,118 @@
+"""Which machines are on offer: the catalogue as XCom, to choose from or to map over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+from airflow_provider.choosing import ChoosesMachine
+from airflow_provider.failure import fail_task
+from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.session_reference import json_safe
+from airflow_provider.templated import as_int, is_known
+from octa_provider.errors import OctaConfigError, OctaError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from octa_provider.models import Machine
+
+__all__ = ["OctaMachinesOperator"]
+
+_CATALOGUES = ("mr", "render")
+
+
+class OctaMachinesOperator(ChoosesMachine):
+    """List machines that fit, best first.
+
+    Between the listing and a start a machine can be taken by others: what starts on one of these has to name it by
+    `node_id`, and fails when it is gone.
+
+    Args:
+        (those of `ChoosesMachine`): which machines: `gpu_model`, `max_price_usd`, `order_by`, ...
+        service: the catalogue: `mr` (machines; default) or `render` (render workers).
+        limit: at most so many.
+        octa_conn_id: the connection.
+
+    Returns (XCom): a list of dicts: `node_id`, `gpu_model`, `gpu_count`, `gpu_memory_gb`, `price_usd` (per hour),
+        `price_wei` (as text), `country`, `blender_score`, `memory_gb`, `cpu_cores`, `free_disk_gb`.
+
+    Raises:
+        AirflowSkipException: no machine fits; the log says why the others do not.
+
+    Example:
+        >>> machines = OctaMachinesOperator(task_id="machines", gpu_model="4090", limit=3)
+        >>> OctaRunJobOperator.partial(task_id="test", image="alpine:3", command="nvidia-smi").expand(
+        ...     node_id=machines.output.map(lambda machine: machine["node_id"]))
+    """
+
+    template_fields: Sequence[str] = (*ChoosesMachine.template_fields, "service", "limit", "octa_conn_id")
+    ui_color = "#e8f0d8"
+
+    def __init__(
+        self,
+        *,
+        service: str = "mr",
+        limit: int | str | None = None,
+        octa_conn_id: str = OctaHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.service = service
+        self.limit = limit
+        self.octa_conn_id = octa_conn_id
+        self._check_choice()
+        if is_known(service):
+            _checked_service(service)
+        if is_known(limit):
+            _checked_limit(limit)
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """List them."""
+        from octa_provider.marketplace import rank
+
+        try:
+            limit, requirements = _checked_limit(self.limit), self._requirements()
+            services = OctaHook(self.octa_conn_id).get_conn().services
+            catalogue = services.mr if _checked_service(self.service) == "mr" else services.render
+            ranking = rank(catalogue.available(), requirements)
+        except (OctaError, ValueError) as error:
+            fail_task(error)
+        if not ranking.machines:
+            raise AirflowSkipException(str(ranking.error()))
+        chosen = ranking.machines[:limit]
+        self.log.info("%d machines fit, %d are returned", len(ranking.machines), len(chosen))
+        return [_described(machine) for machine in chosen]
+
+
+def _described(machine: Machine) -> dict[str, Any]:
+    return json_safe(
+        {
+            "node_id": machine.node_id,
+            "gpu_model": machine.gpu_model,
+            "gpu_count": machine.gpu_count,
+            "gpu_memory_gb": None if machine.gpu_memory_mb is None else machine.gpu_memory_mb / 1024,
+            "price_usd": machine.price_usd,
+            "price_wei": machine.price_wei,
+            "country": machine.country_iso or machine.country,
+            "blender_score": machine.blender_score,
+            "memory_gb": None if machine.memory_bytes is None else machine.memory_bytes / 1024**3,
+            "cpu_cores": machine.cpu_cores,
+            "free_disk_gb": None if machine.free_disk_bytes is None else machine.free_disk_bytes / 1024**3,
+        }
+    )
+
+
+def _checked_service(service: str) -> str:
+    if service not in _CATALOGUES:
+        raise OctaConfigError(f"service={service!r} has no such catalogue: give {' or '.join(_CATALOGUES)}.")
+    return service
+
+
+def _checked_limit(limit: int | str | None) -> int | None:
+    known = as_int("limit", limit)
+    if known is not None and known < 1:
+        raise OctaConfigError(f"limit={known} leaves nothing: give 1 or more, or leave it out.")
+    return known

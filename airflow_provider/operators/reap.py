@@ -1,0 +1,116 @@
+"""Stop what was left behind where Airflow gave no chance to stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
+
+from airflow_provider.failure import fail_task
+from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.owner import is_owner_alive
+from airflow_provider.templated import as_float, is_known
+from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.rental_key import rental_key
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+__all__ = ["OctaReapOperator"]
+
+
+class OctaReapOperator(BaseOperator):
+    """Find sessions whose task is over, and stop them.
+
+    Airflow is asked about the task of each session that was started from Airflow: it is left alone while the task is
+    not over, and while a DAG run goes on in which it succeeded. Sessions without one of our keys, or with one of
+    another tool, are never touched.
+
+    An account that several Airflows share needs `dag_ids`: what one of them does not know, it takes for deleted.
+
+    Args:
+        dag_ids: only sessions of these DAGs; all of them when left out.
+        older_than_s: only sessions that have run so many seconds.
+        dry_run: only tell what would be stopped.
+        deadline_s: seconds to try to stop for, all together.
+        octa_conn_id: the connection.
+
+    Returns (XCom): `orphans` (each with `uuid`, `key`, `node_id`, `age_s`, `charge_wei` as text), `stopped`
+        (uuids).
+
+    Raises:
+        AirflowException: some could not be stopped in time, and may still bill. Let it retry.
+
+    Example:
+        >>> OctaReapOperator(task_id="reap", dag_ids=["render_animation"])
+    """
+
+    template_fields: Sequence[str] = ("octa_conn_id", "dag_ids", "older_than_s", "deadline_s")
+    ui_color = "#f0e0f5"
+
+    def __init__(
+        self,
+        *,
+        dag_ids: Sequence[str] | str | None = None,
+        older_than_s: float | str = 300.0,
+        dry_run: bool = False,
+        deadline_s: float | str = 300.0,
+        octa_conn_id: str = OctaHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dag_ids = dag_ids
+        self.older_than_s = older_than_s
+        # `dry_run` is a method of every operator.
+        self.only_tell = dry_run
+        self.deadline_s = deadline_s
+        self.octa_conn_id = octa_conn_id
+        if is_known(older_than_s):
+            _seconds("older_than_s", older_than_s)
+        if is_known(deadline_s):
+            _seconds("deadline_s", deadline_s)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Look and stop; returns what was found."""
+        dag_ids = [self.dag_ids] if isinstance(self.dag_ids, str) else self.dag_ids
+        prefixes = ["airflow"] if dag_ids is None else [rental_key("airflow", dag_id) for dag_id in dag_ids]
+        found: dict[str, Any] = {"orphans": [], "stopped": []}
+        failed: list[str] = []
+        try:
+            client = OctaHook(self.octa_conn_id).get_conn()
+            for prefix in prefixes:
+                reaped = client.rentals.reap(
+                    prefix,
+                    older_than_s=_seconds("older_than_s", self.older_than_s),
+                    is_alive=is_owner_alive,
+                    dry_run=self.only_tell,
+                    deadline_s=_seconds("deadline_s", self.deadline_s),
+                )
+                for orphan in reaped.orphans:
+                    self.log.warning("Session %s of %s was left behind", orphan.uuid, orphan.key)
+                    wei = None if orphan.charge_wei is None else str(orphan.charge_wei)
+                    found["orphans"].append(
+                        {
+                            "uuid": orphan.uuid,
+                            "key": orphan.key,
+                            "node_id": orphan.node_id,
+                            "age_s": orphan.age_s,
+                            "charge_wei": wei,
+                        }
+                    )
+                found["stopped"] += reaped.stopped
+                failed += reaped.failed
+        except (OctaError, ValueError) as error:
+            fail_task(error)
+        if failed:
+            raise AirflowException(f"Not seen stopped in time, so perhaps still billing: {', '.join(failed)}.")
+        self.log.info("Stopped %d of %d sessions left behind", len(found["stopped"]), len(found["orphans"]))
+        return found
+
+
+def _seconds(name: str, value: float | str) -> float:
+    known = as_float(name, value)
+    if known is None or known < 0:
+        raise OctaConfigError(f"{name}={value!r}: give a number of seconds, 0 or more.")
+    return known

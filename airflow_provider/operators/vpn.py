@@ -1,0 +1,78 @@
+"""Start a VPN session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.operators.start import StartsSession
+from airflow_provider.session_reference import SessionReference, rental_xcom
+from airflow_provider.task_memory import TaskMemory
+from airflow_provider.templated import as_text, is_known
+from octa_provider.request import VpnRequest
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from octa_provider import OctaClient, Rental
+
+__all__ = ["OctaStartVpnOperator"]
+
+_CHOSEN_BY = frozenset({"node_id", "country", "exclude_nodes"})
+
+
+class OctaStartVpnOperator(StartsSession):
+    """Rent a VPN exit. Use it as a setup, with `OctaStopSessionOperator` as its teardown.
+
+    A VPN session carries no environment, and so no rental key: a try that dies between the start and its end leaves a
+    session that the next try knows only on Airflow 3.3 and newer, where the task can write it down. The configuration
+    is a secret, and stays out of XCom: `OctaHook().get_conn().services.session(uuid).info().config` tells it.
+
+    Args:
+        subkind: `wg`, `openvpn`, `ss`, `v2ray`, ... as the core's `VpnRequest` knows them.
+        protocol: `trojan`, `vmess` or `vless`: for v2ray alone.
+        node_id, country, exclude_nodes: which exit; the cheapest traffic of those that fit.
+        deadline_s: seconds to try to start for.
+        octa_conn_id: the connection.
+
+    Returns (XCom), Raises: as `OctaStartMachineOperator`.
+    """
+
+    template_fields: Sequence[str] = (*StartsSession.template_fields, "subkind", "protocol")
+
+    def __init__(self, *, subkind: str, protocol: str | None = None, **kwargs: Any) -> None:
+        self.subkind = subkind
+        self.protocol = protocol
+        for name in ("disk_gb", "envs"):
+            if name in kwargs:
+                raise ValueError(f"{name} is not for a VPN: leave it out.")
+        super().__init__(**kwargs)
+        if self.requirements is not None:
+            raise ValueError("requirements is not for a VPN: give node_id, country or exclude_nodes.")
+        if others := sorted(name for name, value in self._choice().items() if value and name not in _CHOSEN_BY):
+            raise ValueError(
+                f"A VPN exit can't be chosen by {', '.join(others)}: give node_id, country, exclude_nodes."
+            )
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Start, or adopt what an earlier try wrote down."""
+        self._memory = TaskMemory(context)
+        return super().execute(context)
+
+    def _request(self) -> VpnRequest:
+        """What to rent, from rendered arguments."""
+        return VpnRequest(self.subkind, as_text(self.protocol))
+
+    def _known_request(self) -> None:
+        if is_known(self.subkind) and is_known(self.protocol):
+            VpnRequest(self.subkind, self.protocol)
+
+    def _left(self, context: Context, client: OctaClient) -> Rental | None:
+        reference = SessionReference.from_argument(self._memory.session())
+        if reference is None or all(session.uuid != reference.uuid for session in client.sessions.list()):
+            return None
+        return reference.rental(client)
+
+    def _announce(self, rental: Rental) -> None:
+        self._memory.keep_session(rental_xcom(rental))
+        super()._announce(rental)

@@ -1,0 +1,25 @@
+"""Which rental key a task's work has: the same for every try of it, another for every other work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octa_provider.rental_key import rental_key as join_parts
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+__all__ = ["rental_key"]
+
+
+def rental_key(context: Context, task_id: str | None = None) -> str:
+    """The key `airflow/<dag>/<run>/<task>/<map index>`.
+
+    A retry, or a run of the task after it was cleared, has the same key: it adopts a session that still runs.
+
+    Args:
+        context: the context of the task that runs.
+        task_id: the task that started the session, when that is another one of the same run and map index.
+    """
+    ti = context["ti"]
+    return join_parts("airflow", ti.dag_id, ti.run_id, task_id or ti.task_id, str(ti.map_index))

@@ -1,0 +1,190 @@
+"""Wait for a job that another task started."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider.failure import fail_task
+from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.job_ending import raise_for_outcome
+from airflow_provider.job_travel import packed, unpacked
+from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.session_reference import json_safe
+from airflow_provider.task_memory import TaskMemory
+from airflow_provider.templated import as_codes
+from octa_provider.errors import OctaError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, XComArg
+
+    from octa_provider import JobState, OctaClient
+
+__all__ = ["OctaJobSensor"]
+
+#: Airflow's own limit of a wait, which calls nobody back, comes so much later than ours.
+_LATER_S = 600.0
+_TAIL_LINES = 20
+
+JobArgument: TypeAlias = "Mapping[str, Any] | XComArg"
+
+
+class OctaJobSensor(BaseSensorOperator):
+    """Wait for a job that `OctaRunJobOperator(wait_for_completion=False)` started, show its log, and stop its session.
+
+    The session is stopped when the job has ended, when it is too late, and when the sensor is killed.
+
+    Args:
+        job: the output of the operator that started it.
+        skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
+        poke_interval: seconds between two looks; default 15.
+        timeout: seconds until it is too late; default a day. The job has deadlines of its own.
+        octa_conn_id: the connection.
+        deferrable: whether to wait in the triggerer; Airflow's `[operators] default_deferrable` when left out.
+        (others): as of every sensor.
+
+    Returns (XCom): as `OctaRunJobOperator`.
+
+    Raises:
+        AirflowSkipException, AirflowFailException, AirflowException: as `OctaRunJobOperator`.
+        AirflowSensorTimeout: it was too late; the session was stopped.
+
+    Example:
+        >>> begun = OctaRunJobOperator(task_id="begin", image="alpine:3", command="...", wait_for_completion=False)
+        >>> ended = OctaJobSensor(task_id="end", job=begun.output, deferrable=True)
+    """
+
+    template_fields: Sequence[str] = ("octa_conn_id", "job")
+    ui_color = "#fdf3d0"
+
+    def __init__(
+        self,
+        *,
+        job: JobArgument,
+        skip_on_exit_code: int | Collection[int] | None = None,
+        octa_conn_id: str = OctaHook.default_conn_name,
+        poke_interval: float = 15.0,
+        timeout: float = 24 * 3600.0,
+        deferrable: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        self.job = job
+        self.skip_on_exit_code = as_codes("skip_on_exit_code", skip_on_exit_code)
+        self.octa_conn_id = octa_conn_id
+        self.deferrable = conf.getboolean("operators", "default_deferrable") if deferrable is None else deferrable
+        self._kill_switch: KillSwitch | None = None
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._seen: JobState | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Wait; what is too late is stopped."""
+        if self.deferrable:
+            self._defer(context)
+        try:
+            return super().execute(context)
+        except (AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout):
+            self._stop()
+            raise
+
+    def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Take what the trigger saw; it has stopped the session, if it could."""
+        event = event or {"what": "broken", "message": "the trigger told nothing"}
+        if event["what"] == "ended":
+            self._tail.extend(event["tail"])
+            raise_for_outcome(unpacked(event["job"]), self._tail, self.skip_on_exit_code)
+            return event["result"]
+        self._stop()
+        if event["what"] == "deadline":
+            raise AirflowSensorTimeout(f"The job did not end within {self.timeout:g} s; its session was stopped.")
+        raise AirflowException(f"The job could not be watched, and was stopped: {event.get('message', event['what'])}")
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As every sensor; but when Airflow itself ended the wait, it would call nothing else: stop first."""
+        if next_method == "__fail__":
+            self._stop()
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """Look once."""
+        client, state = self._client(), self._state()
+        memory = TaskMemory(context)
+        # In mode `reschedule` each look is another process.
+        earlier = self._seen or memory.job()
+        if earlier is not None and earlier.nonce == state.nonce:
+            state = earlier
+        try:
+            self._seen = state = client.jobs.poll(state, on_line=self._on_line)
+            memory.keep_job(state)
+            if not state.ended:
+                return False
+            result = client.jobs.finish(state)
+        except OctaError as error:
+            fail_task(error)
+        raise_for_outcome(state, self._tail, self.skip_on_exit_code)
+        return PokeReturnValue(is_done=True, xcom_value=json_safe(result.to_dict()))
+
+    def on_kill(self) -> None:
+        """Stop the job's session; see `airflow_provider.kill_switch`."""
+        if self._kill_switch is not None:
+            self._kill_switch.pull()
+
+    def _defer(self, context: Context) -> None:
+        from airflow_provider.triggers.job import OctaJobTrigger
+        from airflow_provider.triggers.killed_by_user import TRY_KEY
+        from octa_provider.job_look import GRACE_S
+
+        state = self._state()
+        context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
+        self.defer(
+            trigger=OctaJobTrigger(
+                octa_conn_id=self.octa_conn_id,
+                job=packed(state),
+                latest_end=state.end_by or state.ready_by + state.timeout_s + GRACE_S,
+                deadline_at=time.time() + self.timeout,
+                poll_interval=self.poke_interval,
+            ),
+            method_name="execute_resumed",
+            timeout=timedelta(seconds=self.timeout + _LATER_S),
+        )
+
+    def _state(self) -> JobState:
+        try:
+            found = self.job.get("job") if isinstance(self.job, Mapping) else None
+            if not isinstance(found, Mapping):
+                raise AirflowFailException("job is not the output of an OctaRunJobOperator(wait_for_completion=False).")
+            return unpacked(found)
+        except ValueError as error:
+            fail_task(error)
+
+    def _client(self) -> OctaClient:
+        state, hook = self._state(), OctaHook(self.octa_conn_id)
+        client = hook.get_conn()
+        self._kill_switch = KillSwitch(hook.settings, state.key)
+        self._kill_switch.uuid = state.rental["uuid"]
+        return client
+
+    def _on_line(self, line: str) -> None:
+        self._tail.append(line)
+        self.log.info("[job] %s", line)
+
+    def _stop(self) -> None:
+        state = self._state()
+        try:
+            self._client().rentals.restore(state.rental).stop()
+        except OctaError as error:
+            self.log.error("Session %s may still run and bill: stop it. %s", state.rental["uuid"], error)

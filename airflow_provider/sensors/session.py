@@ -1,0 +1,180 @@
+"""Wait until a session can be used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider.failure import fail_task
+from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.session_reference import SessionArgument, SessionReference, json_safe, session_details
+from octa_provider.errors import OctaError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from octa_provider import Rental
+
+__all__ = ["OctaSessionReadySensor"]
+
+#: Airflow's own limit of a wait, which calls nobody back, comes so much later than ours.
+LATER_S = 600.0
+
+
+class OctaSessionReadySensor(BaseSensorOperator):
+    """Wait until a session is ready: in either mode (`poke`, `reschedule`), or deferred.
+
+    A session that has failed or ended fails the task at once, with the end of its system log: no retry can mend that.
+    One that is not ready within `timeout` is stopped, since it bills. Outages of the API only slow the wait down.
+
+    Args:
+        session: the start operator's output, or a uuid.
+        poke_interval: seconds between two looks; default 15.
+        timeout: seconds until it is too late; default 30 minutes.
+        deferrable: whether to wait in the triggerer, where thousands share one request per interval; Airflow's
+            `[operators] default_deferrable` when left out.
+        octa_conn_id: the connection.
+        (others): as of every sensor.
+
+    Returns (XCom): what the start operator returned, with `urls`, `ssh` and `ssh_web` as far as the session has them.
+
+    Raises:
+        AirflowFailException: the session has failed or ended.
+        AirflowSensorTimeout: it was too late; the session was stopped.
+
+    Example:
+        >>> ready = OctaSessionReadySensor(task_id="ready", session=start.output, mode="reschedule")
+    """
+
+    template_fields: Sequence[str] = ("octa_conn_id", "session")
+    ui_color = "#fdf3d0"
+
+    def __init__(
+        self,
+        *,
+        session: SessionArgument | None,
+        octa_conn_id: str = OctaHook.default_conn_name,
+        poke_interval: float = 15.0,
+        timeout: float = 30 * 60.0,
+        deferrable: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        self.session = session
+        self.octa_conn_id = octa_conn_id
+        self.deferrable = conf.getboolean("operators", "default_deferrable") if deferrable is None else deferrable
+
+    def execute(self, context: Context) -> Any:
+        """Wait; what is too late is stopped."""
+        if self.deferrable:
+            return self._deferred(context)
+        try:
+            return super().execute(context)
+        except (AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout):
+            # A skip is a timeout or a failure too: that of a sensor with soft_fail or never_fail.
+            self._stop()
+            raise
+
+    def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Take what the trigger saw."""
+        event = event or {"what": "broken", "message": "the trigger told nothing"}
+        if event["what"] == "ready":
+            return event["session"]
+        if event["what"] == "late":
+            raise AirflowSensorTimeout(event["message"])
+        if event["what"] == "failed":
+            raise AirflowFailException(event["message"])
+        self._stop()
+        raise AirflowException(f"The session could not be watched, and was stopped: {event['message']}")
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As every sensor; but when Airflow itself ended the wait, it would call nothing else: stop first."""
+        if next_method == "__fail__":
+            self._stop()
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        """Look once."""
+        from octa_provider.models import SessionPhase
+        from octa_provider.patience import is_transient
+        from octa_provider.waiting import gone_error, look, refuse_failed
+
+        rental = self._rental()
+        try:
+            session = look(rental)
+            if session is None:
+                if _may_be_too_new(rental) and not _has_ended(rental):
+                    return False
+                raise gone_error(rental)
+            refuse_failed(rental, session)
+        except OctaError as error:
+            if not is_transient(error):
+                fail_task(error)
+            self.log.warning("Session %s could not be read, looking again later: %s", rental.uuid, error)
+            return False
+        self.log.info("Session %s: %s", rental.uuid, session.progress or session.phase.value)
+        if session.phase is not SessionPhase.READY:
+            return False
+        return PokeReturnValue(is_done=True, xcom_value=json_safe(rental.to_dict()) | session_details(session))
+
+    def _deferred(self, context: Context) -> Any:
+        from airflow_provider.triggers.session import OctaSessionReadyTrigger
+
+        seen = self.poke(context)
+        if isinstance(seen, PokeReturnValue):
+            return seen.xcom_value
+        self.defer(
+            trigger=OctaSessionReadyTrigger(
+                octa_conn_id=self.octa_conn_id,
+                session=json_safe(self._rental().to_dict()),
+                deadline_at=time.time() + self.timeout,
+                poll_interval=self.poke_interval,
+            ),
+            method_name="execute_resumed",
+            # Only for a triggerer that never runs it.
+            timeout=timedelta(seconds=self.timeout + LATER_S),
+        )
+        raise AssertionError("unreachable: defer raises")
+
+    def _rental(self) -> Rental:
+        try:
+            reference = SessionReference.from_argument(self.session)
+            if reference is None:
+                raise AirflowFailException("No session was started, so there is nothing to wait for.")
+            return reference.rental(OctaHook(self.octa_conn_id).get_conn())
+        except (OctaError, ValueError) as error:
+            fail_task(error)
+
+    def _stop(self) -> None:
+        rental = self._rental()
+        try:
+            rental.stop()
+        except OctaError as error:
+            self.log.error("Session %s may still run and bill: stop it. %s", rental.uuid, error)
+        else:
+            self.log.warning("Stopped session %s: it was not ready in time.", rental.uuid)
+
+
+def _has_ended(rental: Rental) -> bool:
+    return any(session.uuid == rental.uuid for session in rental.client.sessions.list(recent=True))
+
+
+def _may_be_too_new(rental: Rental) -> bool:
+    from octa_provider.waiting import APPEARING_S
+
+    if rental.started_at is None:
+        return False
+    return (datetime.now(timezone.utc) - rental.started_at).total_seconds() < APPEARING_S

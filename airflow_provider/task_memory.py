@@ -1,0 +1,74 @@
+"""What a try tells the next one where Airflow keeps it (3.3 and newer): only a shortcut, the rental key suffices."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.job_travel import packed, unpacked
+from octa_provider.errors import OctaError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from octa_provider import JobState
+
+__all__ = ["TaskMemory"]
+
+log = logging.getLogger(__name__)
+
+_JOB, _SESSION = "octa_job", "octa_session"
+
+
+class TaskMemory:
+    """The task's `task_state_store`, if there is one.
+
+    With it a retry shows no log line twice, and can adopt a VPN, which no rental key tells.
+
+    Args:
+        context: of the task that runs.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._store: Any = context.get("task_state_store")
+
+    def job(self) -> JobState | None:
+        """How far the job of an earlier try of this task was."""
+        found = self._get(_JOB)
+        try:
+            return None if found is None else unpacked(found)
+        except OctaError:
+            # Written by another version of this package.
+            return None
+
+    def keep_job(self, state: JobState) -> None:
+        """Write down how far the job is."""
+        self._set(_JOB, packed(state))
+
+    def session(self) -> Mapping[str, Any] | None:
+        """The session that an earlier try of this task started, as it was put into XCom."""
+        return self._get(_SESSION)
+
+    def keep_session(self, session: Mapping[str, Any]) -> None:
+        """Write down which session was started."""
+        self._set(_SESSION, dict(session))
+
+    def _get(self, key: str) -> Mapping[str, Any] | None:
+        if self._store is None:
+            return None
+        try:
+            found = self._store.get(key)
+        except Exception as error:  # noqa: BLE001 - the store is a convenience, and its errors have no common class
+            log.warning("What the last try knew can't be read: %s", error)
+            return None
+        return found if isinstance(found, Mapping) else None
+
+    def _set(self, key: str, value: Mapping[str, Any]) -> None:
+        if self._store is None:
+            return
+        try:
+            self._store.set(key, value)
+        except Exception as error:  # noqa: BLE001 - as above
+            log.warning("What this try knows can't be written down for the next: %s", error)
+            self._store = None

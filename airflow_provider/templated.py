@@ -1,0 +1,139 @@
+"""Operator arguments that are known only when the task runs: templates, and results of other tasks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+__all__ = [
+    "as_codes",
+    "as_flag",
+    "as_float",
+    "as_int",
+    "as_ports",
+    "as_text",
+    "as_texts",
+    "checked_deadline",
+    "is_known",
+]
+
+#: What an empty value becomes when a template renders it: `{{ params.country }}` of None is the text `None`.
+_NOTHING = frozenset({"", "None"})
+
+
+def is_known(value: object) -> bool:
+    """Whether a value is final when the DAG file is parsed, and can be checked there."""
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    if isinstance(value, Mapping):
+        return all(is_known(part) for part in (*value.keys(), *value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(is_known(part) for part in value)
+    # XComArg, MappedArgument and their like, without importing where each Airflow keeps them.
+    return not (hasattr(value, "iter_references") and hasattr(value, "resolve"))
+
+
+def as_text(value: Any) -> str | None:
+    """A rendered argument as text; None for one that rendered to nothing."""
+    return None if value is None or str(value).strip() in _NOTHING else str(value)
+
+
+def as_int(name: str, value: Any) -> int | None:
+    """A rendered argument as a whole number; None for one that rendered to nothing.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{name}={value!r} is not a whole number; give one, such as {name}=1.")
+    if value is None or isinstance(value, int):
+        return value
+    text = as_text(value)
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        raise ValueError(f"{name}={value!r} is not a whole number; give one, such as {name}=1.") from None
+
+
+def as_float(name: str, value: Any) -> float | None:
+    """A rendered argument as a number; None for one that rendered to nothing.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{name}={value!r} is not a number; give one, such as {name}=0.5.")
+    if value is None or isinstance(value, int | float):
+        return value
+    text = as_text(value)
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        raise ValueError(f"{name}={value!r} is not a number; give one, such as {name}=0.5.") from None
+
+
+def as_flag(name: str, value: Any) -> bool | None:
+    """A rendered argument as true or false; None for one that rendered to nothing.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    text = as_text(value)
+    if text is None:
+        return None
+    if text.lower() not in {"true", "false"}:
+        raise ValueError(
+            f"{name}={value!r} is neither true nor false; give {name}=True, {name}=False, or leave it out."
+        )
+    return text.lower() == "true"
+
+
+def as_texts(name: str, values: Mapping[Any, Any] | None) -> dict[str, str]:
+    """A rendered mapping of texts to texts, such as environment variables; empty for none.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if values is not None and not isinstance(values, Mapping):
+        raise ValueError(f"{name} is a {type(values).__name__}; give a mapping of names to texts.")
+    return {
+        os.fspath(key) if isinstance(key, os.PathLike) else str(key): str(value)
+        for key, value in (values or {}).items()
+    }
+
+
+def as_codes(name: str, codes: int | Collection[int] | None) -> frozenset[int]:
+    """Exit codes: one, several, or none.
+
+    Raises:
+        ValueError: one of them cannot be an exit code.
+    """
+    given = () if codes is None else (codes,) if isinstance(codes, int) else tuple(codes)
+    if any(isinstance(code, bool) or not isinstance(code, int) or not 0 <= code <= 255 for code in given):
+        raise ValueError(f"{name}={codes!r}: exit codes are whole numbers from 0 to 255.")
+    return frozenset(given)
+
+
+def as_ports(name: str, ports: Sequence[int | str] | int | str | None) -> tuple[int, ...]:
+    """Rendered port numbers: a sequence, one number, or text with commas.
+
+    Raises:
+        ValueError: one of them is no whole number.
+    """
+    if isinstance(ports, str):
+        ports = [part for part in ports.strip("[]() ").split(",") if part.strip()]
+    parts = [ports] if isinstance(ports, int) else ports or ()
+    return tuple(port for port in (as_int(name, part) for part in parts) if port is not None)
+
+
+def checked_deadline(deadline_s: Any) -> float:
+    """A rendered `deadline_s`.
+
+    Raises:
+        ValueError: it leaves no time.
+    """
+    known = as_float("deadline_s", deadline_s)
+    if known is None or not known > 0:
+        raise ValueError(f"deadline_s={deadline_s!r} leaves no time: give seconds above 0, such as 300.")
+    return known

@@ -1,0 +1,63 @@
+"""What the triggers of one connection share in a process: one client, one watcher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider.connection_settings import ConnectionSettings
+from airflow_provider.triggers.worker_threads import in_thread
+from octa_provider.shared_by_users import SharedByUsers
+
+if TYPE_CHECKING:
+    from octa_provider import OctaClient
+    from octa_provider.watcher import Watcher
+
+__all__ = ["Account", "account", "settings_in_trigger"]
+
+_clients: SharedByUsers[OctaClient] = SharedByUsers()
+_masked: set[ConnectionSettings] = set()
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account, as a trigger uses it.
+
+    Attributes:
+        client: shared by the triggers of the same connection; safe between threads.
+        watcher: shared by all triggers of the account.
+    """
+
+    client: OctaClient
+    watcher: Watcher
+
+
+@contextmanager
+def account(settings: ConnectionSettings, poll_s: float) -> Iterator[Account]:
+    """The account of a connection, for the length of a `with` block.
+
+    Args:
+        settings: the connection's.
+        poll_s: seconds between two list calls; the shortest that anybody asks for counts.
+    """
+    from octa_provider.watcher import watcher_for
+
+    with _clients.use(settings, settings.client) as client, watcher_for(client, poll_s) as watcher:
+        yield Account(client, watcher)
+
+
+async def settings_in_trigger(octa_conn_id: str) -> ConnectionSettings:
+    """A connection's settings, asked of Airflow without blocking the loop."""
+    from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+    from airflow_provider.hooks.octa import mask_secrets
+
+    connection = await get_async_connection(octa_conn_id)
+    settings = ConnectionSettings.from_connection(connection, await get_async_extra_dejson(connection))
+    if settings not in _masked:
+        # It tells the supervisor and waits for its answer: once is enough for a thousand triggers.
+        await in_thread(mask_secrets, settings)
+        _masked.add(settings)
+    return settings

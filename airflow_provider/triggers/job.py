@@ -1,0 +1,194 @@
+"""Watch a job without a worker slot: its log lines appear, and its session is stopped when its work is done."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider.job_travel import packed, unpacked
+from airflow_provider.session_reference import json_safe
+from airflow_provider.triggers.account import Account, account, settings_in_trigger
+from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
+from airflow_provider.triggers.worker_threads import in_thread
+from octa_provider.errors import OctaConfigError, OctaError
+
+if TYPE_CHECKING:
+    from airflow_provider.connection_settings import ConnectionSettings
+    from octa_provider import JobState
+    from octa_provider.job_look import OnLine
+
+__all__ = ["TAIL_LINES", "OctaJobTrigger"]
+
+log = logging.getLogger(__name__)
+
+TAIL_LINES = 20
+#: Airflow gives `on_kill` of a trigger 30 s.
+_KILL_S = 25.0
+#: The triggers of a thousand jobs may wait for their turn behind one that cannot be stopped.
+_STOP_S = 120.0
+
+
+class OctaJobTrigger(BaseTrigger):
+    """Waits for a job that runs already; starts nothing, so that running twice does no harm.
+
+    Args:
+        octa_conn_id: the connection.
+        job: the job's state, as `job_travel.packed` gives it.
+        latest_end: Unix time at which the command must have ended, wherever and however often this trigger starts anew.
+        deadline_at: Unix time at which the task's `execution_timeout` is over; None without one.
+        poll_interval: seconds between two looks.
+        collects: whether files are to be fetched by a worker, before the session is stopped.
+        stops: whether the session is stopped when the job has ended.
+        stops_on_kill: whether it is stopped when a user clears, fails or deletes the task.
+
+    Yields one event, a dict with `what` and `job` (the state by then):
+        `ready`: the session is up, the command is to be begun by a worker. `exited`: files are to be fetched, the
+        session runs. `ended`: all is over; `result` as `JobResult.to_dict`, `tail` the last lines. `deadline`: it was
+        stopped at `deadline_at`. `unwatched`: it runs, and cannot be watched from here (`message` says why).
+        `broken`: it could not be stopped from here, and may run.
+    """
+
+    def __init__(
+        self,
+        *,
+        octa_conn_id: str,
+        job: Mapping[str, Any],
+        latest_end: float,
+        deadline_at: float | None = None,
+        poll_interval: float = 5.0,
+        collects: bool = False,
+        stops: bool = True,
+        stops_on_kill: bool = True,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.octa_conn_id = octa_conn_id
+        self.job = dict(job)
+        self.latest_end = latest_end
+        self.deadline_at = deadline_at
+        self.poll_interval = poll_interval
+        self.collects = collects
+        self.stops = stops
+        self.stops_on_kill = stops_on_kill
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._settings: ConnectionSettings | None = None
+        self._linked = False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """What Airflow stores, encrypted, to make this trigger anew anywhere."""
+        return (
+            "airflow_provider.triggers.job.OctaJobTrigger",
+            {
+                "octa_conn_id": self.octa_conn_id,
+                "job": self.job,
+                "latest_end": self.latest_end,
+                "deadline_at": self.deadline_at,
+                "poll_interval": self.poll_interval,
+                "collects": self.collects,
+                "stops": self.stops,
+                "stops_on_kill": self.stops_on_kill,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Watch until there is something to do for a worker, or nothing more to do at all."""
+        state = unpacked(self.job)
+        try:
+            event = await self._watched(state)
+        except asyncio.CancelledError:
+            if not TELLS_KILLS:
+                await self._stop_if_killed()
+            raise
+        except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
+            self.log.error("The job %s can't be watched: %s: %s", state.key, type(error).__name__, error)
+            event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
+        yield TriggerEvent({"job": self.job, "tail": list(self._tail)} | event)  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """A user ended the task (Airflow 3.3 and newer)."""
+        await self._stop_if_killed()
+
+    async def _watched(self, state: JobState) -> dict[str, Any]:
+        from octa_provider.job_spec import JobPhase
+        from octa_provider.job_wait import until_look_is_due
+
+        settings = self._settings = await settings_in_trigger(self.octa_conn_id)
+        with account(settings, self.poll_interval) as here:
+            while not state.ended:
+                if self.deadline_at is not None and time.time() >= self.deadline_at:
+                    return await self._given_up(here, state)
+                waiting = until_look_is_due(here.watcher, here.client.clock, state, self.poll_interval)
+                try:
+                    session = await asyncio.wait_for(waiting, self._left_s())
+                except asyncio.TimeoutError:
+                    continue
+                try:
+                    state = await in_thread(
+                        here.client.jobs.poll,
+                        state,
+                        session=session,
+                        private_key=settings.ssh_private_key,
+                        on_line=self._on_line(),
+                    )
+                except OctaConfigError as error:
+                    # The SSH key lies on the workers alone, or this triggerer lacks asyncssh: a worker can go on.
+                    return {"what": "unwatched", "message": str(error), "job": packed(state)}
+                if state.end_by is not None and state.end_by > self.latest_end:
+                    state = state.having(end_by=self.latest_end)
+                self.job = packed(state)
+                if state.phase is JobPhase.READY:
+                    return {"what": "ready", "job": packed(state)}
+                if state.phase is not JobPhase.STARTING and not self._linked:
+                    await self._link(session)
+            if self.collects and state.exit_code is not None:
+                return {"what": "exited", "job": packed(state)}
+            if not self.stops:
+                return {"what": "ended", "job": packed(state), "result": None}
+            result = await in_thread(here.client.jobs.finish, state)
+            return {"what": "ended", "job": packed(state), "result": json_safe(result.to_dict())}
+
+    def _left_s(self) -> float | None:
+        return None if self.deadline_at is None else max(0.0, self.deadline_at - time.time())
+
+    def _on_line(self) -> OnLine:
+        def on_line(line: str) -> None:
+            self._tail.append(line)
+            self.log.info("[job] %s", line)
+
+        return on_line
+
+    async def _given_up(self, here: Account, state: JobState) -> dict[str, Any]:
+        # By key: the task waits still, so that nothing else of its key is anybody's.
+        await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=_STOP_S)
+        return {"what": "deadline", "job": packed(state)}
+
+    async def _link(self, session: Any) -> None:
+        """Put the session's addresses behind the task's links, once it is up; needs Airflow 3."""
+        from airflow_provider.links import push_from_trigger
+
+        self._linked = True
+        if session is not None and self.task_instance is not None:
+            await in_thread(push_from_trigger, self.task_instance, session)
+
+    async def _stop_if_killed(self) -> None:
+        job = unpacked(self.job)
+        # A worker that sends or fetches files uses the session after this trigger's end.
+        if not self.stops_on_kill or not await is_task_over(self, resumed_is_over=not job.over_ssh):
+            return
+        settings = self._settings or await settings_in_trigger(self.octa_conn_id)
+        self.log.warning("The task was ended by a user: stopping session %s", job.rental["uuid"])
+        await in_thread(_stop_session, settings, job.rental["uuid"])
+
+
+def _stop_session(settings: ConnectionSettings, uuid: str) -> None:
+    """Stop one session, and not its key: a task that was cleared may have started anew by now."""
+    try:
+        with settings.client() as client:
+            client.rentals.open(uuid).stop(deadline_s=_KILL_S)
+    except OctaError as error:
+        log.error("session %s may still run and bill: clear its task again, or reap it. %s", uuid, error)

@@ -1,0 +1,92 @@
+"""Whether a trigger that is being ended is ended because its task is: a restart or a move must stop nothing."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger
+
+from airflow_provider.triggers.worker_threads import in_thread
+
+__all__ = ["TELLS_KILLS", "TRY_KEY", "is_task_over"]
+
+log = logging.getLogger(__name__)
+
+#: From Airflow 3.3 on a user's act calls `on_kill`. Before, it is a cancel like any other.
+TELLS_KILLS = hasattr(BaseTrigger, "on_kill")
+
+#: The XCom in which a try that defers notes its number.
+TRY_KEY = "octa_try"
+_OVER = frozenset(
+    {"failed", "success", "skipped", "removed", "upstream_failed", "up_for_retry", "up_for_reschedule", "restarting"}
+)
+
+
+async def is_task_over(trigger: BaseTrigger, *, resumed_is_over: bool) -> bool:
+    """Ask Airflow whether the task that a trigger waits for no longer waits.
+
+    A triggerer that shuts down cancels its triggers, and one that stalled (3.3) may even tell those that were moved
+    away that a user killed them: their tasks are deferred still. A task that was cleared may be deferred again by the
+    time its first trigger is told: it is another try then.
+
+    Args:
+        trigger: the trigger.
+        resumed_is_over: what it means that the same try is being scheduled or runs: that it was resumed, perhaps by
+            another triggerer's event, and whether it still uses its session.
+
+    Returns:
+        Whether its session may be stopped; not when Airflow cannot be asked.
+    """
+    ti: Any = trigger.task_instance
+    if ti is None:
+        # `dag.test()` runs a trigger without its task; nobody can kill it there but with the process.
+        return False
+    try:
+        now = await in_thread(_now, ti)
+    except Exception:
+        log.exception("Whether task %s was killed can't be told: its session is left alone.", ti.task_id)
+        return False
+    if now.state is None or now.state in _OVER or now.is_another_try:
+        return True
+    return resumed_is_over and now.state != "deferred"
+
+
+@dataclass(frozen=True)
+class _Now:
+    """How a task is now: its state, None when it was cleared or is gone; and whether a later try works on it."""
+
+    state: str | None
+    is_another_try: bool = False
+
+
+def _now(ti: Any) -> _Now:
+    try:
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+        from airflow.sdk.execution_time.xcom import XCom
+    except ImportError:
+        return _now_in_database(ti)
+    states = RuntimeTaskInstance.get_task_states(
+        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+    )
+    # A mapped task is called by its id and index there.
+    of_run: dict[str, Any] = states.get(ti.run_id) or {}
+    state = of_run.get(ti.task_id, of_run.get(f"{ti.task_id}_{ti.map_index}"))
+    if state is None:
+        return _Now(None)
+    # Which try it is is not told; but each try begins by wiping the task's XCom, and writes its number there.
+    noted = XCom.get_one(key=TRY_KEY, task_id=ti.task_id, dag_id=ti.dag_id, run_id=ti.run_id, map_index=ti.map_index)
+    return _Now(str(getattr(state, "value", state)), noted != ti.try_number)
+
+
+def _now_in_database(ti: Any) -> _Now:
+    """The same on Airflow 2, where a triggerer reads the database."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        found = session.get(TaskInstance, (ti.dag_id, ti.task_id, ti.run_id, ti.map_index))
+        if found is None or found.state is None:
+            return _Now(None)
+        return _Now(str(getattr(found.state, "value", found.state)), found.try_number != ti.try_number)

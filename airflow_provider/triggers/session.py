@@ -1,0 +1,109 @@
+"""Wait until a session is ready, without a worker slot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider.session_reference import SessionReference, json_safe, session_details
+from airflow_provider.triggers.account import Account, account, settings_in_trigger
+from airflow_provider.triggers.worker_threads import in_thread
+from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+
+if TYPE_CHECKING:
+    from octa_provider import Rental
+    from octa_provider.models import Session
+
+__all__ = ["OctaSessionReadyTrigger"]
+
+
+class OctaSessionReadyTrigger(BaseTrigger):
+    """Waits for one session; a thousand of these cost one list call per interval.
+
+    Args:
+        octa_conn_id: the connection.
+        session: the start operator's output, or `{"uuid": ...}`.
+        deadline_at: Unix time from which it is too late; then the session is stopped.
+        poll_interval: seconds between two list calls, at least.
+
+    Yields one event, a dict with `what`: `ready` (with `session`, as the sensor returns it), `failed`, `late` (stopped)
+    or `broken` (with `message`).
+    """
+
+    def __init__(
+        self, *, octa_conn_id: str, session: Mapping[str, Any], deadline_at: float, poll_interval: float = 5.0
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.octa_conn_id = octa_conn_id
+        self.session = dict(session)
+        self.deadline_at = deadline_at
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """What Airflow stores to make this trigger anew anywhere."""
+        return (
+            "airflow_provider.triggers.session.OctaSessionReadyTrigger",
+            {
+                "octa_conn_id": self.octa_conn_id,
+                "session": self.session,
+                "deadline_at": self.deadline_at,
+                "poll_interval": self.poll_interval,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait for its one event."""
+        try:
+            event = await self._waited()
+        except OctaSessionFailedError as error:
+            event = {"what": "failed", "message": str(error)}
+        except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
+            event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def _waited(self) -> dict[str, Any]:
+        from octa_provider.models import SessionPhase
+
+        reference = SessionReference.from_argument(self.session)
+        if reference is None:
+            return {"what": "failed", "message": "no session was started, so there is nothing to wait for"}
+        settings = await settings_in_trigger(self.octa_conn_id)
+        with account(settings, self.poll_interval) as here:
+            rental = reference.rental(here.client)
+            while True:
+                try:
+                    session = await here.watcher.wait_async(
+                        rental.uuid,
+                        lambda session: session.phase is not SessionPhase.STARTING,
+                        max(0.0, self.deadline_at - time.time()),
+                    )
+                except OctaWaitTimeoutError:
+                    return await self._late(here, rental)
+                if await in_thread(_judged, rental, session):
+                    return {"what": "ready", "session": json_safe(rental.to_dict()) | session_details(session)}
+
+    async def _late(self, here: Account, rental: Rental) -> dict[str, Any]:
+        message = f"session {rental.uuid} was not ready in time"
+        try:
+            await in_thread(rental.stop)
+        except OctaError as error:
+            self.log.error("Session %s may still run and bill: stop it. %s", rental.uuid, error)
+            return {"what": "late", "message": f"{message}, and could not be stopped: {error}"}
+        self.log.warning("Stopped session %s: it was not ready in time.", rental.uuid)
+        return {"what": "late", "message": f"{message}; it was stopped"}
+
+
+def _judged(rental: Rental, session: Session) -> bool:
+    """Whether a session that comes up is ready; raises for one that failed."""
+    from octa_provider.models import SessionPhase
+    from octa_provider.waiting import refuse_failed, refuse_over_budget, stop_later_twins
+
+    refuse_failed(rental, session)
+    refuse_over_budget(rental, session)
+    if session.phase is not SessionPhase.READY:
+        return False
+    stop_later_twins(rental, session)
+    return True

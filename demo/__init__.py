@@ -1,0 +1,1 @@
+"""`make demo`: an animation rendered on emulated machines, from an Airflow DAG."""

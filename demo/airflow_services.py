@@ -1,0 +1,225 @@
+"""A small Airflow of its own: SQLite, one folder, and the processes that run a DAG for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from demo.child_processes import ChildProcesses
+
+START_DEADLINE_S = 120.0
+AIRFLOW = Path(sys.executable).parent / "airflow"
+
+
+class AirflowError(Exception):
+    """Airflow does not do what it must; the text says what happened and where to look."""
+
+
+class AirflowServices:
+    """The API server, the scheduler and the DAG processor, with one DAG.
+
+    Args:
+        children: what ends the processes.
+        home: AIRFLOW_HOME, made when missing.
+        dag_file: the DAG's file; a copy of it is all that Airflow sees.
+        connections: by connection id, the fields of the connection.
+        logs: where the processes' logs go; the tasks' logs go to ``home``.
+    """
+
+    def __init__(
+        self,
+        children: ChildProcesses,
+        home: Path,
+        dag_file: Path,
+        connections: Mapping[str, Mapping[str, object]],
+        logs: Path,
+    ) -> None:
+        self.children = children
+        self.home = home
+        self.logs = logs
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.http = requests.Session()
+        self.http.trust_env = False
+        self.env = self.environment(connections)
+        (home / "dags").mkdir(parents=True)
+        shutil.copy(dag_file, home / "dags")
+
+    def environment(self, connections: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+        """The environment of all of it; nothing of another Airflow on this machine gets in."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_"))}
+        settings = {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            # Only this machine can reach it, and only while the demo runs.
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": self.url.rpartition(":")[2],
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "SCARF_ANALYTICS": "False",
+            # A proxy that the user needs for the internet must not get what stays on this machine.
+            "NO_PROXY": ",".join(filter(None, (own.get("NO_PROXY"), "127.0.0.1"))),
+            "no_proxy": ",".join(filter(None, (own.get("no_proxy"), "127.0.0.1"))),
+        }
+        for name, fields in connections.items():
+            settings[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps(fields)
+        return {**own, **settings}
+
+    def prepare(self) -> None:
+        """Make the database.
+
+        Raises:
+            AirflowError: it cannot be made.
+        """
+        log = self.logs / "airflow-db-migrate.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            made = subprocess.run([AIRFLOW, "db", "migrate"], env=self.env, stdout=output, stderr=output, check=False)
+        if made.returncode:
+            raise AirflowError(f"Airflow's database could not be made: see {log}")
+
+    def start(self, dag_id: str) -> None:
+        """Start the processes and wait until the DAG can be run.
+
+        Raises:
+            AirflowError: it takes too long, or the DAG's file has an error.
+        """
+        for name, arguments in (
+            ("api-server", ()),
+            ("dag-processor", ()),
+            ("scheduler", ("--skip-serve-logs",)),
+            ("triggerer", ("--skip-serve-logs",)),
+        ):
+            self.children.start(
+                f"Airflow's {name}", [AIRFLOW, name, *arguments], self.logs / f"airflow-{name}.log", self.env
+            )
+        self.wait("Airflow's API server", self.log_in)
+        self.wait(f"the DAG {dag_id}", lambda: self.has_dag(dag_id))
+
+    def wait(self, what: str, is_there: Callable[[], bool]) -> None:
+        """Wait for something to come up while the processes live."""
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not is_there():
+            self.children.check()
+            if time.monotonic() > deadline:
+                raise AirflowError(
+                    f"{what} did not come up within {START_DEADLINE_S:.0f} s: see the logs in {self.logs}"
+                )
+            time.sleep(0.2)
+
+    def log_in(self) -> bool:
+        """Whether the API server has let us in."""
+        try:
+            answer = self.http.get(f"{self.url}/auth/token", timeout=5)
+        except requests.RequestException:
+            return False  # not listening yet
+        if not answer.ok:
+            return False
+        self.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return True
+
+    def has_dag(self, dag_id: str) -> bool:
+        """Whether the DAG has been read.
+
+        Raises:
+            AirflowError: its file has an error.
+        """
+        if self.http.get(f"{self.url}/api/v2/dags/{dag_id}", timeout=10).ok:
+            return True
+        for error in self.get("importErrors")["import_errors"]:
+            raise AirflowError(f"{error['filename']} cannot be read:\n{error['stack_trace']}")
+        return False
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """Read from the REST API.
+
+        Raises:
+            AirflowError: it refuses.
+        """
+        return self.checked(self.http.get(f"{self.url}/api/v2/{path}", params=query, timeout=30))
+
+    def checked(self, answer: requests.Response) -> Any:
+        if not answer.ok:
+            raise AirflowError(
+                f"Airflow answered {answer.status_code} to {answer.request.path_url}: {answer.text[:500]}"
+            )
+        return answer.json() if answer.content else None
+
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, object]) -> None:
+        """Start a run with these parameters."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        # The run has a name: one that is there already is what an earlier request made.
+        self.ask("POST", f"dags/{dag_id}/dagRuns", body, also_fine=409)
+
+    def ask(self, method: str, path: str, body: object = None, also_fine: int | None = None) -> None:
+        """Change something, and again when SQLite was locked by another of the processes.
+
+        Args:
+            method, path, body: the request.
+            also_fine: a status that says, to a second request, that the first had its effect.
+
+        Raises:
+            AirflowError: it refuses.
+        """
+        for pause_s in (0.5, 1.0, 2.0, None):
+            answer = self.http.request(method, f"{self.url}/api/v2/{path}", json=body, timeout=30)
+            if answer.status_code < 500 or pause_s is None:
+                break
+            time.sleep(pause_s)
+        if answer.status_code == also_fine and pause_s != 0.5:
+            return
+        self.checked(answer)
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """``queued``, ``running``, ``success`` or ``failed``."""
+        return str(self.get(f"dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The run's task instances, mapped ones each by itself."""
+        found: list[dict[str, Any]] = self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=200)[
+            "task_instances"
+        ]
+        return found
+
+    def results(self, dag_id: str, run_id: str, task_id: str) -> list[Any]:
+        """What the instances of a task returned, by map index."""
+        run = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        indexes = sorted(
+            int(task["map_index"])
+            for task in self.tasks(dag_id, run_id)
+            if task["task_id"] == task_id and task["state"] == "success"
+        )
+        return [
+            self.get(f"{run}/{task_id}/xcomEntries/return_value", map_index=index, deserialize="true")["value"]
+            for index in indexes
+        ]
+
+    def run_url(self, dag_id: str, run_id: str) -> str:
+        """Where a browser shows the run."""
+        return f"{self.url}/dags/{dag_id}/runs/{run_id}"
+
+
+def free_port() -> int:
+    """A port on this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

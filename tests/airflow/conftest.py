@@ -1,0 +1,60 @@
+"""A real Airflow of the tests' own, made before anything imports Airflow, and an emulator behind its connection."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOME = Path(tempfile.mkdtemp(prefix="octa-airflow-tests-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+(HOME / "dags").mkdir()
+
+for name in [name for name in os.environ if name.startswith(("AIRFLOW", "_AIRFLOW", "OCTA_"))]:
+    if name != "OCTA_EMULATOR_BLENDER_PYTHON":
+        del os.environ[name]
+os.environ.update(
+    AIRFLOW_HOME=str(HOME),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db",
+    AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
+)
+subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+
+from airflow_runs import BLENDER_PYTHON, Renting  # noqa: E402
+
+from octa_provider.emulator.testing import EmulatorHandle, start_emulator  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def shared_emulator() -> Iterator[EmulatorHandle]:
+    blender = {"blender_python": str(BLENDER_PYTHON)} if BLENDER_PYTHON.exists() else {}
+    with start_emulator(machines=12, room=50, **blender) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def renting(shared_emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch) -> Iterator[Renting]:
+    """The emulator behind the connection `octa_default`; nothing may be left running on it."""
+    connection = {
+        "conn_type": "octa",
+        "host": shared_emulator.base_url,
+        "password": shared_emulator.api_key,
+        "extra": {"timeout": 5, "retries": 1, "ssh_key_file": str(shared_emulator.ssh_private_key)},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_OCTA_DEFAULT", json.dumps(connection))
+    renting = Renting(shared_emulator, monkeypatch)
+    yield renting
+    shared_emulator.clear_faults()
+    left = renting.running()
+    for uuid in left:
+        shared_emulator.end_session(uuid)
+    assert not left, "sessions were left running"

@@ -1,0 +1,206 @@
+"""A real Airflow with every process, and what a test does to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from demo.airflow_services import AIRFLOW, AirflowServices
+from demo.child_processes import Child, ChildProcesses, send, session_members
+from octa_provider.emulator.testing import EmulatorHandle
+
+T = TypeVar("T")
+
+DAGS = Path(__file__).parent / "dags"
+ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+PATIENCE_S = 60.0
+
+
+class Services(AirflowServices):
+    """Airflow's processes, quicker to notice what is gone."""
+
+    def environment(self, connections: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+        """The environment of all of it."""
+        return super().environment(connections) | {
+            "AIRFLOW__CORE__PARALLELISM": "6",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "1",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "6",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
+            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
+            # A warning of Airflow's own about it would drown the rest.
+            "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "5",
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]),
+        }
+
+    def child(self, name: str) -> Child:
+        """One of the processes."""
+        return next(child for child in self.children.children if child.name == f"Airflow's {name}")
+
+    def kill(self, name: str) -> None:
+        """Kill a process with all that it started, as when its machine is gone."""
+        child = self.child(name)
+        for pid in session_members(child):
+            send(pid, signal.SIGKILL)
+        child.process.wait()
+        self.children.children.remove(child)
+
+    def begin(self, name: str) -> None:
+        """Start one of the processes again."""
+        log = self.logs / f"airflow-{name}-{time.monotonic_ns()}.log"
+        self.children.start(f"Airflow's {name}", [AIRFLOW, name, "--skip-serve-logs"], log, self.env)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run of one of the DAGs in `dags`, with the folder that its job writes to."""
+
+    services: Services
+    emulator: EmulatorHandle
+    dag_id: str
+    run_id: str
+    folder: Path
+
+    @property
+    def path(self) -> str:
+        return f"dags/{self.dag_id}/dagRuns/{self.run_id}"
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """The task instance, as the REST API shows it."""
+        return self.services.tasks(self.dag_id, self.run_id)[0]
+
+    @property
+    def state(self) -> str:
+        return str(self.task["state"])
+
+    @property
+    def sessions(self) -> list[dict[str, Any]]:
+        """Every session that was started for it."""
+        sessions = self.emulator.ledger(requests=False)["sessions"]
+        prefix = f"airflow/{self.dag_id}/{self.run_id}/"
+        return [one for one in sessions if (one["rental_key"] or "").startswith(prefix)]
+
+    @property
+    def running(self) -> list[str]:
+        running = set(self.emulator.ledger(requests=False)["running_uuids"])
+        return [one["uuid"] for one in self.sessions if one["uuid"] in running]
+
+    @property
+    def most_at_once(self) -> int:
+        """How many of its sessions ever ran at the same time."""
+        overlaps = self.emulator.ledger(requests=False)["max_running_by_key"]
+        prefix = f"airflow/{self.dag_id}/{self.run_id}/"
+        return max((int(one["max_running"]) for key, one in overlaps.items() if key.startswith(prefix)), default=0)
+
+    @property
+    def tries(self) -> list[list[str]]:
+        """Of each process that worked on it: time, pid, parent's pid, number of the try."""
+        path = self.folder / "processes"
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def log(self) -> str:
+        """All that the task and its triggers logged."""
+        folder = self.services.home / "logs" / f"dag_id={self.dag_id}" / f"run_id={self.run_id}"
+        return "\n".join(path.read_text() for path in sorted(folder.rglob("*.log*")))
+
+    def until(self, what: str, ask: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+        """Wait until something is so."""
+        deadline = time.monotonic() + patience_s
+        while not (answer := ask()):
+            self.services.children.check()
+            assert time.monotonic() < deadline, (
+                f"{what}, but state {self.state}, tries {self.tries}:\n{self.log[-6000:]}"
+            )
+            time.sleep(0.2)
+        return answer
+
+    def until_running(self) -> str:
+        """Wait until its session runs; returns the uuid."""
+        return self.until("a session should run", lambda: self.running)[0]
+
+    def until_deferred(self) -> None:
+        """Until its trigger runs: before that, Airflow calls nobody when a user acts."""
+        self.until("the task should be deferred", lambda: self.state == "deferred" and self.running)
+        self.until("its trigger should run", lambda: f"trigger {self.dag_id}/{self.run_id}/" in self.log)
+
+    def until_stopped(self, patience_s: float = 30.0) -> None:
+        self.until(f"nothing should run, not {self.running}", lambda: not self.running, patience_s)
+
+    def until_deleted_and_stopped(self) -> None:
+        """As `until_stopped`, of a run that Airflow no longer knows."""
+        deadline = time.monotonic() + 30.0
+        while self.running:
+            self.services.children.check()
+            assert time.monotonic() < deadline, f"{self.running} run on"
+            time.sleep(0.2)
+
+    def ended(self) -> str:
+        """Wait until the run has ended; returns the task's state."""
+        self.until("the run should end", lambda: self.state in ENDED)
+        return self.state
+
+    def kill_process(self) -> None:
+        """Kill -9 of the process that runs the task."""
+        os.kill(int(self.tries[-1][1]), signal.SIGKILL)
+
+    def mark(self, state: str) -> None:
+        """As a user does in the browser."""
+        self.services.ask("PATCH", f"{self.path}/taskInstances/job", {"new_state": state})
+
+    def clear(self) -> None:
+        body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": ["job"], "only_failed": False}
+        self.services.ask("POST", f"dags/{self.dag_id}/clearTaskInstances", body)
+
+    def fail_run(self) -> None:
+        self.services.ask("PATCH", self.path, {"state": "failed"})
+
+    def delete(self) -> None:
+        self.services.ask("DELETE", self.path, also_fine=404)
+
+
+class Airflow:
+    """What a test starts its work with."""
+
+    def __init__(self, services: Services, emulator: EmulatorHandle, folder: Path) -> None:
+        self.services = services
+        self.emulator = emulator
+        self.folder = folder
+        self._count = 0
+
+    def work(self, dag_id: str, command: str | None = None) -> Work:
+        """Start a run."""
+        self._count += 1
+        run_id = f"run_{self._count}"
+        folder = self.folder / run_id
+        folder.mkdir()
+        conf = {"folder": str(folder)} | ({} if command is None else {"command": command})
+        self.services.trigger(dag_id, run_id, {} if dag_id == "reap" else conf)
+        return Work(self.services, self.emulator, dag_id, run_id, folder)
+
+
+@contextmanager
+def airflow_at_work(emulator: EmulatorHandle, folder: Path) -> Iterator[Airflow]:
+    """A real Airflow for a `with` block: API server, scheduler, DAG processor, triggerer."""
+    connection = {
+        "conn_type": "octa",
+        "host": emulator.base_url,
+        "password": emulator.api_key,
+        "extra": {"timeout": 5, "retries": 1, "ssh_key_file": str(emulator.ssh_private_key)},
+    }
+    (folder / "work").mkdir()
+    with ChildProcesses() as children:
+        services = Services(
+            children, folder / "home", DAGS / "left_behind.py", {"octa_default": connection}, folder / "logs"
+        )
+        services.prepare()
+        services.start("reap")
+        yield Airflow(services, emulator, folder / "work")

@@ -1,0 +1,60 @@
+"""The DAGs that the tests kill: one job each, on a worker or deferred."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, Param
+
+from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.operators.reap import OctaReapOperator
+
+PARAMS = {
+    "command": Param("sleep 4; echo whole > $F/output", type="string"),
+    "folder": Param("", type="string"),
+}
+
+
+def note_process(context: Any) -> None:
+    """Tell the test which process runs this try."""
+    line = f"{time.time()} {os.getpid()} {os.getppid()} {context['ti'].try_number}\n"
+    with (Path(context["params"]["folder"]) / "processes").open("a") as file:
+        file.write(line)
+
+
+def one_job(name: str, **arguments: Any) -> None:
+    with DAG(name, schedule=None, params=PARAMS, max_active_runs=50):
+        OctaRunJobOperator(
+            **{
+                "task_id": "job",
+                "image": "alpine:3",
+                # In two steps: the folder is a parameter inside a parameter.
+                "command": "F={{ params.folder }}; {{ params.command }}",
+                "retries": 1,
+                "retry_delay": timedelta(seconds=1),
+                "poll_interval": 1,
+                "pre_execute": note_process,
+            }
+            | arguments
+        )
+
+
+one_job("on_worker", deferrable=False)
+one_job("deferred", deferrable=True)
+one_job("worker_timeout", deferrable=False, execution_timeout=timedelta(seconds=8), retries=0)
+one_job("deferred_timeout", deferrable=True, execution_timeout=timedelta(seconds=8), retries=0)
+one_job("deferred_kept", deferrable=True, on_kill_action="keep")
+one_job(
+    "deferred_files",
+    deferrable=True,
+    command="{{ params.command }}; cp data/input output",
+    inputs={"{{ params.folder }}/input": "data/input"},
+    outputs={"output": "{{ params.folder }}/output"},
+)
+
+with DAG("reap", schedule=None):
+    OctaReapOperator(task_id="reap", older_than_s=0)

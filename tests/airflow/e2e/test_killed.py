@@ -1,0 +1,190 @@
+"""Whatever dies, and whatever a user does: nothing is left running, nothing is rented twice at once, nothing is lost.
+
+Against a real Airflow with all its processes. The job writes `whole` to a file at its end.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from airflow_at_work import Airflow, Work
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
+
+FOR_EVER = "echo begun; sleep 600"
+BOTH = pytest.mark.parametrize("dag_id", ["on_worker", "deferred"])
+
+
+def is_whole(work: Work) -> bool:
+    return (work.folder / "output").read_text() == "whole\n"
+
+
+def until_at_work(work: Work) -> None:
+    """The session runs, and the task waits for it in its way."""
+    work.until_running()
+    if work.dag_id.startswith("deferred"):
+        work.until_deferred()
+
+
+def test_a_deferred_job_shows_its_log_and_ends_in_the_trigger(airflow: Airflow) -> None:
+    work = airflow.work("deferred", "echo begun; sleep 3; echo whole > $F/output")
+    work.until_deferred()
+    work.until("lines should appear while it is deferred", lambda: "[job] begun" in work.log and work.state)
+    assert work.state == "deferred"
+    links = airflow.services.get(f"{work.path}/taskInstances/job/links")["extra_links"]
+    assert all(url.startswith("http") for url in links.values())
+    assert len(links) == 3
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert len(work.sessions) == 1
+    assert work.running == []
+
+
+def test_files_go_and_come_from_a_worker(airflow: Airflow) -> None:
+    work = airflow.work("deferred_files", "sleep 1")
+    (work.folder / "input").write_text("whole\n")
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert len(work.sessions) == 1
+    assert work.running == []
+
+
+def test_killed_while_starting(airflow: Airflow) -> None:
+    """The session is rented, and the answer never reaches the process."""
+    airflow.emulator.faults(
+        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 4, "after_effect": True}
+    )
+    work = airflow.work("on_worker")
+    work.until_running()
+    work.kill_process()
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert len(work.sessions) == 1
+    assert len(work.tries) == 2
+
+
+def test_killed_while_running(airflow: Airflow) -> None:
+    work = airflow.work("on_worker", "echo run >> $F/runs; sleep 6; echo whole > $F/output")
+    work.until_running()
+    time.sleep(1)
+    work.kill_process()
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert (work.folder / "runs").read_text() == "run\n"
+    assert len(work.sessions) == 1
+    assert work.running == []
+
+
+@BOTH
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_marked(airflow: Airflow, dag_id: str, state: str) -> None:
+    work = airflow.work(dag_id, FOR_EVER)
+    until_at_work(work)
+    work.mark(state)
+    work.until_stopped()
+    assert work.state == state
+    assert len(work.sessions) == 1
+
+
+@BOTH
+def test_cleared(airflow: Airflow, dag_id: str) -> None:
+    work = airflow.work(dag_id, "if [ -e $F/again ]; then sleep 1; echo whole > $F/output; else sleep 600; fi")
+    until_at_work(work)
+    first = work.running[0]
+    (work.folder / "again").touch()
+    work.clear()
+    work.until("the first session should be stopped", lambda: first not in work.running, 30)
+    work.until("a second try should come", lambda: len({one[3] for one in work.tries}) == 2)
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert work.most_at_once == 1
+    work.until_stopped()
+
+
+@BOTH
+def test_dag_run_deleted(airflow: Airflow, dag_id: str) -> None:
+    work = airflow.work(dag_id, FOR_EVER)
+    until_at_work(work)
+    # A run that goes on can't be deleted: Airflow 3.3 answers 409.
+    work.fail_run()
+    work.delete()
+    work.until_deleted_and_stopped()
+
+
+@pytest.mark.parametrize("dag_id", ["worker_timeout", "deferred_timeout"])
+def test_execution_timeout(airflow: Airflow, dag_id: str) -> None:
+    work = airflow.work(dag_id, FOR_EVER)
+    begun = time.monotonic()
+    work.until_running()
+    work.until_stopped(40)
+    assert time.monotonic() - begun < 30
+    assert work.ended() == "failed"
+    assert len(work.sessions) == 1
+
+
+@BOTH
+def test_no_api_for_a_while(airflow: Airflow, dag_id: str) -> None:
+    work = airflow.work(dag_id, "sleep 3; echo whole > $F/output")
+    until_at_work(work)
+    airflow.emulator.faults({"kind": "drop_before", "path": "*", "method": "*", "times": None})
+    time.sleep(10)
+    airflow.emulator.clear_faults()
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert len(work.sessions) == 1
+    assert work.running == []
+
+
+def test_triggerer_killed_and_started_again(airflow: Airflow) -> None:
+    work = airflow.work("deferred", "echo run >> $F/runs; sleep 8; echo whole > $F/output")
+    work.until_deferred()
+    airflow.services.kill("triggerer")
+    airflow.services.begin("triggerer")
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert (work.folder / "runs").read_text() == "run\n"
+    assert len(work.sessions) == 1
+    assert work.running == []
+
+
+def test_scheduler_killed_and_started_again(airflow: Airflow) -> None:
+    work = airflow.work("deferred", "sleep 3; echo whole > $F/output")
+    work.until_deferred()
+    airflow.services.kill("scheduler")
+    # The work is done, and stopped, without a scheduler.
+    work.until_stopped()
+    airflow.services.begin("scheduler")
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert len(work.sessions) == 1
+
+
+def test_a_kept_session_goes_on_with_the_next_try(airflow: Airflow) -> None:
+    work = airflow.work("deferred_kept", "echo run >> $F/runs; sleep 6; echo whole > $F/output")
+    work.until_deferred()
+    work.clear()
+    work.until("a second try should come", lambda: len({one[3] for one in work.tries}) == 2)
+    assert work.ended() == "success"
+    assert (work.folder / "runs").read_text() == "run\n"
+    assert len(work.sessions) == 1
+    assert work.running == []
+
+
+def test_the_reaper_stops_what_nobody_could(airflow: Airflow) -> None:
+    """No triggerer runs when the task is marked: Airflow calls nobody."""
+    work = airflow.work("deferred", FOR_EVER)
+    alive = airflow.work("deferred", FOR_EVER)
+    work.until_deferred()
+    alive.until_deferred()
+    airflow.services.kill("triggerer")
+    work.mark("failed")
+    time.sleep(2)
+    assert len(work.running) == 1
+    reaper = airflow.work("reap")
+    reaper.until("the reaper should succeed", lambda: reaper.state == "success")
+    assert work.running == []
+    assert len(alive.running) == 1
+    airflow.services.begin("triggerer")
+    alive.mark("failed")
+    alive.until_stopped()

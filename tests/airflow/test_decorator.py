@@ -1,0 +1,155 @@
+"""`@task.octa`: a function runs on a rented machine."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, task
+from airflow_runs import Renting, run
+
+from airflow_provider.decorators.octa import octa_task
+
+
+@pytest.fixture(params=[False, True], ids=["worker", "deferred"])
+def deferrable(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("octa-task-*"))
+
+
+def test_a_function_runs_there_and_its_result_comes_back(
+    renting: Renting, deferrable: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = folders()
+    with DAG("function", schedule=None) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2, deferrable=deferrable, envs={"WHO": "there"})
+        def describe(name: str, *, factor: int = 2) -> dict[str, Any]:
+            # A comment, "quotes" and a {brace} survive the way.
+            import os
+
+            print("at work")
+            return {"name": name.upper(), "factors": [factor] * 2, "who": os.environ["WHO"], "brace": "{x}"}
+
+        @task
+        def double(described: dict[str, Any]) -> int:
+            return int(described["factors"][0]) * 2
+
+        double(describe("{{ dag.dag_id }}", factor=21))
+    ended = run(dag)
+    assert ended.state == "success"
+    assert ended.result("describe") == {"name": "FUNCTION", "factors": [21, 21], "who": "there", "brace": "{x}"}
+    assert ended.result("double") == 42
+    assert int(ended.result("describe", "cost")["cost_wei"]) > 0
+    log = capfd.readouterr()
+    assert "[job] at work" in log.out + log.err
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+    assert folders() == before
+
+
+def test_a_traceback_comes_back(renting: Renting, deferrable: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    before = folders()
+    with DAG("raises", schedule=None) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2, deferrable=deferrable)
+        def fails() -> None:
+            raise LookupError("no such scene")
+
+        fails()
+    assert run(dag).state == "failed"
+    log = capfd.readouterr()
+    told = (log.out + log.err).split("Its last lines:")[1]
+    assert "LookupError: no such scene" in told
+    assert "Traceback" in told
+    assert renting.running() == []
+    assert folders() == before
+
+
+def test_an_exit_code_can_skip(renting: Renting) -> None:
+    with DAG("exits", schedule=None) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2, skip_on_exit_code=99)
+        def skips() -> None:
+            import sys
+
+            sys.exit(99)
+
+        skips()
+    assert run(dag).tasks == {"skips": "skipped"}
+
+
+def test_several_outputs_and_files(renting: Renting, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("7")
+    with DAG("outputs", schedule=None) as dag:
+
+        @task.octa(
+            image="python:3.12",
+            poll_interval=0.2,
+            multiple_outputs=True,
+            inputs={str(tmp_path / "in.txt"): "in.txt"},
+            outputs={"out.txt": str(tmp_path / "out.txt")},
+        )
+        def both() -> dict[str, int]:
+            with open("in.txt") as read, open("out.txt", "w") as written:
+                number = int(read.read())
+                written.write(str(number + 1))
+            return {"number": number, "next": number + 1}
+
+        both()
+    ended = run(dag)
+    assert ended.result("both", "next") == 8
+    assert (tmp_path / "out.txt").read_text() == "8"
+
+
+def test_functions_are_mapped(renting: Renting) -> None:
+    with DAG("mapped_functions", schedule=None) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2)
+        def square(number: int) -> int:
+            return number * number
+
+        square.expand(number=[2, 3])
+    ended = run(dag)
+    assert [ended.result(f"square[{index}]") for index in (0, 1)] == [4, 9]
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize("result", ["object()", "{1, 2}"])
+def test_a_result_that_is_no_json_fails(renting: Renting, result: str) -> None:
+    with DAG("no_json", schedule=None) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2)
+        def gives(expression: str) -> Any:
+            return eval(expression)
+
+        gives(result)
+    assert run(dag).state == "failed"
+    assert renting.running() == []
+
+
+def test_an_argument_that_is_no_json_rents_nothing(renting: Renting) -> None:
+    with DAG("no_json_in", schedule=None) as dag:
+
+        @task.octa(image="python:3.12")
+        def takes(what: Any) -> None:
+            print(what)
+
+        takes({1, 2})
+    assert run(dag).state == "failed"
+    assert renting.sessions == []
+
+
+def test_what_the_decorator_decides_is_refused() -> None:
+    def refused() -> None: ...
+
+    with (
+        DAG("refused", schedule=None),
+        pytest.raises(ValueError, match=r"command is not for @task\.octa"),
+    ):
+        octa_task(image="python:3.12", command="true")(refused)()

@@ -1,0 +1,126 @@
+"""The hook and its connection."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from airflow_runs import Renting
+
+from airflow_provider.connection_settings import ConnectionSettings
+from airflow_provider.hooks.octa import OctaHook
+
+try:
+    from airflow.sdk import Connection
+except ImportError:
+    from airflow.models.connection import Connection
+
+
+def settings(**fields: object) -> ConnectionSettings:
+    return ConnectionSettings.from_connection(Connection(conn_id="x", conn_type="octa", **fields))
+
+
+def test_a_connection_becomes_a_client_that_works(renting: Renting) -> None:
+    assert OctaHook().get_conn().accounts.get().email
+
+
+def test_the_client_is_made_once(renting: Renting) -> None:
+    hook = OctaHook()
+    assert hook.get_conn() is hook.get_conn()
+
+
+def test_the_extra_is_read() -> None:
+    extra = '{"timeout": "7.5", "retries": 4, "ssh_key_file": "/k", "allow_http": "true"}'
+    found = settings(host="https://a.example", password="k", extra=extra)
+    assert (found.timeout, found.retries, found.ssh_private_key, found.allow_http) == (7.5, 4, "/k", True)
+
+
+def test_an_empty_form_means_the_defaults() -> None:
+    extra = '{"timeout": null, "retries": "", "ssh_key_file": "", "ssh_private_key": null, "allow_http": false}'
+    found = settings(host="", password="", extra=extra)
+    assert found == ConnectionSettings()
+
+
+@pytest.mark.parametrize(
+    ("fields", "url"),
+    [
+        ({"host": "https://a.example/"}, "https://a.example/"),
+        ({"host": "a.example"}, "https://a.example"),
+        ({"host": "localhost", "port": 8080, "schema": "http"}, "http://localhost:8080"),
+        ({"host": "https://a.example, b.example"}, "https://a.example,https://b.example"),
+    ],
+)
+def test_the_base_url_is_understood(fields: dict[str, object], url: str) -> None:
+    assert settings(**fields).base_url == url
+
+
+def test_a_wrong_field_is_named_with_its_connection(renting: Renting) -> None:
+    renting.connection("octa_odd", extra={"retries": "many"})
+    with pytest.raises(ValueError, match=r"'octa_odd': retries='many' is not a whole number"):
+        OctaHook("octa_odd").get_conn()
+
+
+def test_settings_show_no_secret() -> None:
+    shown = repr(settings(password="the-key", extra='{"ssh_private_key": "-----BEGIN\\nabc"}'))
+    assert "the-key" not in shown
+    assert "abc" not in shown
+
+
+def test_several_base_urls_fail_over(renting: Renting) -> None:
+    renting.connection("octa_two", host=f"http://127.0.0.1:{free_port()}, {renting.emulator.base_url}")
+    assert OctaHook("octa_two").test_connection()[0]
+
+
+def test_test_connection_tells_who_is_connected(renting: Renting) -> None:
+    works, message = OctaHook().test_connection()
+    assert works
+    assert message.startswith(f"Connected to {renting.emulator.base_url} as ")
+    assert message.endswith(" OCTA.")
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"password": "wrong-key-wrong-key"}, "refused the API key"),
+        ({"password": ""}, "key"),
+        ({"host": "http://octa.example"}, "plain http"),
+        ({"extra": {"timeout": "soon"}}, "timeout='soon' is not a number"),
+    ],
+)
+def test_test_connection_says_what_to_do(renting: Renting, fields: dict[str, object], told: str) -> None:
+    renting.connection("octa_bad", **fields)
+    works, message = OctaHook("octa_bad").test_connection()
+    assert not works
+    assert told in message
+    assert "wrong-key" not in message
+    assert renting.emulator.api_key not in message
+
+
+def test_test_connection_says_when_nobody_answers(renting: Renting) -> None:
+    renting.connection("octa_gone", host=f"http://127.0.0.1:{free_port()}")
+    works, message = OctaHook("octa_gone").test_connection()
+    assert not works
+    assert "127.0.0.1" in message
+    assert renting.emulator.api_key not in message
+
+
+def test_test_connection_says_when_the_answer_is_late(renting: Renting) -> None:
+    renting.connection("octa_slow", extra={"timeout": 0.2})
+    renting.emulator.faults({"kind": "delay", "path": "/accounts", "seconds": 1})
+    assert OctaHook("octa_slow").test_connection() == (
+        False,
+        f"{renting.emulator.base_url} did not answer within 0.2 seconds: check the base URL and the network.",
+    )
+
+
+def test_test_connection_says_when_the_key_may_not(renting: Renting) -> None:
+    renting.emulator.faults({"kind": "status", "path": "/accounts", "status": 403})
+    works, message = OctaHook().test_connection()
+    assert not works
+    assert "may not read its account" in message
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

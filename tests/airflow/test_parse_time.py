@@ -1,0 +1,141 @@
+"""What is refused, and what is not done, when a DAG file is parsed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider.operators.logs import OctaFetchLogsOperator
+from airflow_provider.operators.start import OctaStartMachineOperator, OctaStartRenderOperator
+from airflow_provider.operators.stop import OctaStopSessionOperator
+from octa_provider import Requirements
+
+ROOT = Path(__file__).parents[2]
+
+RECORDER = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Recorder(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"requests", "urllib3", "asyncssh"}:
+            frame = sys._getframe(1)
+            files = []
+            while frame is not None:
+                files.append(frame.f_code.co_filename.replace("\\\\", "/"))
+                frame = frame.f_back
+            mine = [f for f in files if "/octa_provider/" in f or "/airflow_provider/" in f]
+            if mine:
+                print(f"{name} <- {mine[0]}")
+        return None
+
+sys.meta_path.insert(0, Recorder())
+"""
+
+
+def machine(**arguments: Any) -> OctaStartMachineOperator:
+    return OctaStartMachineOperator(task_id="start", **({"image": "blender:4.5"} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"image": ""}, "image must name a container image"),
+        ({"image": "two words"}, "image must name a container image"),
+        ({"disk_gb": 0}, "disk_gb must be a whole number"),
+        ({"disk_gb": "many"}, "disk_gb='many' is not a whole number"),
+        ({"node_id": 5, "gpu_model": "4090"}, "node_id already chooses the machine: remove gpu_model"),
+        ({"node_id": 5, "requirements": {"country": "DE"}}, "node_id already chooses the machine: remove country"),
+        ({"node_id": "five"}, "node_id='five' is not a whole number"),
+        ({"node_id": True}, "node_id=True is not a whole number"),
+        ({"max_price_usd": -1}, "max_price_usd must be"),
+        ({"max_price_usd": 0}, "max_price_usd must be above 0"),
+        ({"max_price_usd": "cheap"}, "max_price_usd='cheap' is not a number"),
+        ({"gpu_count": -1}, "gpu_count must be"),
+        ({"order_by": "speed"}, "order_by must be one of price, blender_score, score_per_usd"),
+        ({"requirements": {"gpus": 2}}, "requirements has no gpus; choose among node_id"),
+        ({"requirements": ["4090"]}, "is neither a mapping nor a Requirements"),
+        ({"envs": {"1A": "x"}}, "'1A' is not a name of an environment variable"),
+        ({"envs": "A=1"}, "envs is a str; give a mapping"),
+        ({"ports": [0]}, "ports must be port numbers"),
+        ({"http_ports": ["web"]}, "http_ports='web' is not a whole number"),
+        ({"deadline_s": 0}, "deadline_s=0 leaves no time"),
+    ],
+)
+def test_an_impossible_start_is_refused(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told.replace("(", r"\(")) as raised:
+        machine(**arguments)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"image": "{{ params.image }}"},
+        {"image": "", "app": "2b4b7b6c"},
+        {"image": "", "app": "{{ params.app }}"},
+        {"node_id": "{{ params.node }}"},
+        {"node_id": 5, "max_price_usd": 0.5},
+        {"gpu_count": "{{ params.gpus }}", "max_price_usd": "{{ params.price }}", "country": "{{ params.country }}"},
+        {"requirements": "{{ params.requirements }}"},
+        {"requirements": {"gpu_model": "{{ params.gpu }}", "gpu_count": 2}},
+        {"requirements": Requirements(gpu_model="4090"), "order_by": "score_per_usd"},
+        {"disk_gb": "{{ params.disk }}", "deadline_s": "{{ params.patience }}"},
+        {"envs": {"A": "{{ run_id }}", "{{ params.name }}": "x"}},
+        {"exclude_nodes": [1, 2], "ports": [22, "8080"]},
+    ],
+)
+def test_what_may_work_is_let_through(arguments: dict[str, Any]) -> None:
+    machine(**arguments)
+
+
+def test_a_known_part_beside_a_template_is_still_checked() -> None:
+    with pytest.raises(ValueError, match="gpu_count must be"):
+        machine(requirements={"gpu_model": "{{ params.gpu }}", "gpu_count": -2})
+
+
+def test_another_tasks_output_is_let_through() -> None:
+    with DAG("d", schedule=None):
+        chosen = machine().output
+        second = OctaStartMachineOperator(task_id="second", image="x:1", node_id=chosen, envs=chosen)
+    assert second.upstream_task_ids == {"start"}
+
+
+@pytest.mark.parametrize("value", ["yes", 3])
+def test_the_render_workers_flag_is_checked(value: object) -> None:
+    with pytest.raises(ValueError, match="multi_gpu_worker="):
+        OctaStartRenderOperator(task_id="start", multi_gpu_worker=value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"session": None}, "session is missing"),
+        ({"session": "u", "score": 9}, "score=9 is not a score"),
+        ({"session": "u", "deadline_s": -1}, "deadline_s=-1 leaves no time"),
+    ],
+)
+def test_an_impossible_stop_is_refused(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        OctaStopSessionOperator(task_id="stop", **arguments)
+
+
+def test_an_impossible_line_count_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_lines=-1"):
+        OctaFetchLogsOperator(task_id="logs", session="u", max_lines=-1)
+
+
+def test_parsing_makes_no_request_and_imports_no_http_library() -> None:
+    example = ROOT / "dags_examples" / "airflow" / "render_animation.py"
+    guard = "import socket\ndef refuse(*a, **k): raise AssertionError('network')\nsocket.socket.connect = refuse\n"
+    script = f"{RECORDER}\n{guard}\nimport runpy\nrunpy.run_path({str(example)!r})\nprint('parsed')"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert [line for line in ended.stdout.splitlines() if " <- " in line] == []
+    assert "parsed" in ended.stdout

@@ -1,0 +1,260 @@
+"""OctaRunJobOperator, on the emulator, in a real Airflow: both ways of waiting, both ways of running."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+from airflow_runs import Renting, run
+
+from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.rental_key import rental_key
+from octa_provider import JobSpec
+
+
+def job(**arguments: Any) -> OctaRunJobOperator:
+    defaults = {"task_id": "job", "image": "alpine:3", "command": "echo hello", "poll_interval": 0.2}
+    return OctaRunJobOperator(**(defaults | arguments))
+
+
+def run_job(name: str, **arguments: Any) -> Any:
+    with DAG(name, schedule=None) as dag:
+        job(**arguments)
+    return run(dag)
+
+
+def once(before: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Airflow calls `pre_execute` again when a task is resumed."""
+    done: list[bool] = []
+
+    def only_once(context: Any) -> None:
+        if not done:
+            done.append(True)
+            before(context)
+
+    return only_once
+
+
+@pytest.fixture(params=[False, True], ids=["worker", "deferred"])
+def deferrable(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def test_a_command_runs_to_its_end(renting: Renting, deferrable: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    ended = run_job("runs", command="echo hello; echo $WHO", envs={"WHO": "wor{{ 'ld' }}"}, deferrable=deferrable)
+    assert ended.state == "success"
+    result = ended.result("job")
+    assert result["outcome"] == "succeeded"
+    assert result["exit_code"] == 0
+    assert int(result["cost_wei"]) >= 0
+    assert result["attempts"] == 1
+    assert [session["uuid"] for session in renting.sessions] == [result["uuid"]]
+    assert renting.running() == []
+    assert ended.result("job", "uuid") == result["uuid"]
+    assert ended.result("job", "session")["node_id"] == result["node_id"]
+    assert ended.result("job", "cost")["cost_wei"] == result["cost_wei"]
+    log = capfd.readouterr()
+    assert "[job] hello" in log.out + log.err
+    assert "[job] world" in log.out + log.err
+
+
+def test_files_go_and_come(renting: Renting, deferrable: bool, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("forty-two")
+    ended = run_job(
+        "files",
+        command="tr a-z A-Z < data/in.txt > out.txt; echo done",
+        inputs={str(tmp_path / "{{ 'in' }}.txt"): "data/in.txt"},
+        outputs={"out.txt": tmp_path / "result" / "out.txt"},
+        log_path=str(tmp_path / "job.log"),
+        deferrable=deferrable,
+    )
+    assert ended.state == "success"
+    assert (tmp_path / "result" / "out.txt").read_text() == "FORTY-TWO"
+    assert (tmp_path / "job.log").read_text() == "done\n"
+    assert ended.result("job")["outputs"] == [str(tmp_path / "result" / "out.txt")]
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_the_whole_log_is_saved(renting: Renting, deferrable: bool, tmp_path: Path) -> None:
+    ended = run_job(
+        "saved", command="seq 1 500", log_path=str(tmp_path / "{{ run_id }}" / "job.log"), deferrable=deferrable
+    )
+    assert ended.state == "success"
+    assert next(tmp_path.glob("*/job.log")).read_text().split() == [str(number) for number in range(1, 501)]
+
+
+def test_a_failed_command_fails_the_task_with_its_last_lines(
+    renting: Renting, deferrable: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ended = run_job("fails", command="seq 1 30; echo the scene is broken; exit 3", deferrable=deferrable)
+    assert ended.state == "failed"
+    log = capfd.readouterr()
+    told = log.out + log.err
+    assert "did not succeed (failed): the command ended with exit code 3" in told
+    assert "the scene is broken" in told.split("Its last lines:")[1]
+    assert int(ended.result("job", "cost")["cost_wei"]) >= 0
+    assert renting.running() == []
+
+
+def test_an_exit_code_can_skip(renting: Renting, deferrable: bool) -> None:
+    ended = run_job("skips", command="exit 99", skip_on_exit_code=[99, 100], deferrable=deferrable)
+    assert ended.tasks == {"job": "skipped"}
+    assert renting.running() == []
+
+
+def test_a_command_that_takes_too_long_is_ended(renting: Renting, deferrable: bool) -> None:
+    ended = run_job("late", command="sleep 600", timeout_s=1, deferrable=deferrable)
+    assert ended.state == "failed"
+    assert renting.running() == []
+
+
+def test_a_session_that_never_comes_up_is_stopped(renting: Renting, deferrable: bool) -> None:
+    renting.emulator.faults({"kind": "never_ready"})
+    ended = run_job("never", ready_timeout_s=1, deferrable=deferrable)
+    assert ended.state == "failed"
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_an_execution_timeout_stops_the_session(renting: Renting, deferrable: bool) -> None:
+    ended = run_job("timeout", command="sleep 600", execution_timeout=timedelta(seconds=4), deferrable=deferrable)
+    assert ended.tasks == {"job": "failed"}
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize(("retries", "arguments"), [(1, {"image": "scratch"}), (1, {"max_price_usd": 0.00001})])
+def test_what_no_retry_can_mend(renting: Renting, deferrable: bool, retries: int, arguments: dict[str, Any]) -> None:
+    ended = run_job("hopeless", retries=retries, retry_delay=timedelta(0), deferrable=deferrable, **arguments)
+    assert ended.state == "failed"
+    assert renting.running() == []
+
+
+def test_a_retry_carries_on_with_the_running_command(renting: Renting, deferrable: bool, tmp_path: Path) -> None:
+    """The worker of the first try vanished after it had started the job."""
+    command = f"echo run >> {tmp_path}/runs; sleep 2; echo whole"
+
+    def vanish(context: Any) -> None:
+        spec = JobSpec(image="alpine:3", command=command)
+        OctaHook().get_conn().jobs.start(spec, rental_key(context))
+
+    ended = run_job("carries_on", command=command, pre_execute=once(vanish), deferrable=deferrable)
+    assert ended.state == "success"
+    assert ended.result("job")["attempts"] == 2
+    assert len(renting.sessions) == 1
+    assert (tmp_path / "runs").read_text() == "run\n"
+
+
+def test_what_is_not_durable_begins_anew(renting: Renting, tmp_path: Path) -> None:
+    command = f"echo run >> {tmp_path}/runs"
+
+    def vanish(context: Any) -> None:
+        OctaHook().get_conn().jobs.start(JobSpec(image="alpine:3", command=command), rental_key(context))
+
+    ended = run_job("anew", command=command, pre_execute=once(vanish), durable=False)
+    assert ended.state == "success"
+    assert ended.result("job")["attempts"] == 1
+    assert len(renting.sessions) == 2
+    assert renting.running() == []
+
+
+def test_a_session_can_be_kept(renting: Renting, deferrable: bool) -> None:
+    ended = run_job("keeps", command="exit 1", on_finish_action="keep", deferrable=deferrable)
+    assert ended.state == "failed"
+    assert renting.running() == [renting.sessions[0]["uuid"]]
+    renting.client().rentals.open(renting.sessions[0]["uuid"]).stop()
+
+
+def test_a_retry_stops_what_the_failed_try_kept(renting: Renting, deferrable: bool, tmp_path: Path) -> None:
+    ended = run_job(
+        "kept_then_retried",
+        command=f"test -e {tmp_path}/again || {{ touch {tmp_path}/again; exit 1; }}",
+        on_finish_action="keep",
+        deferrable=deferrable,
+        pre_execute=once(fail_once(tmp_path / "again")),
+    )
+    assert ended.state == "success"
+    assert len(renting.sessions) == 2
+    assert len(renting.running()) == 1
+    renting.client().rentals.open(renting.running()[0]).stop()
+
+
+def fail_once(marker: Path) -> Any:
+    """What a first try, whose session was kept, leaves behind."""
+
+    def before(context: Any) -> None:
+        from octa_provider import JobState
+        from octa_provider.job_spec import JobOutcome
+
+        client = OctaHook().get_conn()
+        command = f"test -e {marker} || {{ touch {marker}; exit 1; }}"
+        state: JobState = client.jobs.start(JobSpec(image="alpine:3", command=command), rental_key(context))
+        while not state.ended:
+            state = client.jobs.poll(state)
+        assert state.outcome is JobOutcome.FAILED
+
+    return before
+
+
+def test_an_adopted_session_that_was_being_stopped_is_no_result(renting: Renting, deferrable: bool) -> None:
+    """A task was cleared: the kill of its first try reaches the session after the second has adopted it."""
+
+    def vanish(context: Any) -> None:
+        import threading
+
+        client = OctaHook().get_conn()
+        state = client.jobs.start(JobSpec(image="alpine:3", command="sleep 2; echo whole"), rental_key(context))
+        uuid = state.rental["uuid"]
+        threading.Timer(1.0, client.rentals.open(uuid).stop).start()
+
+    ended = run_job("stopped_under_us", command="sleep 2; echo whole", pre_execute=once(vanish), deferrable=deferrable)
+    assert ended.state == "success"
+    assert ended.result("job")["attempts"] == 1
+    assert len(renting.sessions) == 2
+    assert renting.running() == []
+
+
+def test_jobs_are_mapped(renting: Renting, deferrable: bool) -> None:
+    with DAG("mapped", schedule=None) as dag:
+        OctaRunJobOperator.partial(task_id="job", image="alpine:3", poll_interval=0.2, deferrable=deferrable).expand(
+            command=["echo one", "echo two; exit 4", "echo three"]
+        )
+    ended = run(dag)
+    assert ended.tasks == {"job[0]": "success", "job[1]": "failed", "job[2]": "success"}
+    assert len(renting.sessions) == 3
+    assert renting.running() == []
+    assert ended.result("job[2]")["key"].endswith("/job/2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"command": ""}, "command must not be empty"),
+        ({"timeout_s": -1}, "timeout_s must be a number of seconds"),
+        ({"on_finish_action": "delete_pod"}, "on_finish_action="),
+        ({"on_kill_action": "x"}, "on_kill_action="),
+        ({"poll_interval": 0}, "poll_interval=0 leaves no time"),
+        ({"skip_on_exit_code": 300}, "skip_on_exit_code=300"),
+        ({"via": "container", "inputs": {"/a": "a"}}, "inputs and outputs move over SSH"),
+        ({"node_id": 5, "gpu_model": "4090"}, "node_id already chooses"),
+    ],
+)
+def test_an_impossible_job_is_refused_when_parsed(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        job(**arguments)
+
+
+def test_templates_are_let_through_when_parsed() -> None:
+    job(
+        command="{{ params.command }}",
+        timeout_s="{{ params.patience }}",
+        inputs={"{{ params.file }}": "x"},
+        poll_interval="{{ params.often }}",
+        ports="{{ params.ports }}",
+    )
