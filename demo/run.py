@@ -1,0 +1,294 @@
+"""Render an animation on emulated machines, from an Airflow DAG: `make demo`.
+
+Nothing is imitated but the marketplace: Airflow is Airflow (scheduler, API server, SQLite), the machines are processes
+on this computer that are reached over real SSH, and the frames come out of Blender.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.metadata
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from demo.airflow_services import AirflowError, AirflowServices
+from demo.bill import MachineBill, bill_table, machine_name
+from demo.child_processes import Child, ChildProcesses, ProcessEndedError
+from demo.contact_sheet import check_frames, write_contact_sheet
+from demo.emulator_process import Emulator, EmulatorError, start_emulator
+from demo.render_dag import DAG_FILE, DAG_ID, bill_file, connections, parameters, read_bill
+from demo.render_progress import RenderProgress
+
+FRAMES = range(1, 25)
+MACHINES = 3
+SIZE = (320, 180)
+RUN_DEADLINE_S = 900.0
+SCENE_DEADLINE_S = 120.0
+REPOSITORY = Path(__file__).resolve().parents[1]
+RUN_ID = "demo"
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says why."""
+
+
+@dataclass
+class Outcome:
+    """What came out of it.
+
+    Attributes:
+        bills: one a machine.
+        problems: everything that is not as it must be; empty when the demo succeeded.
+        running: sessions still running, from the ledger.
+    """
+
+    bills: list[MachineBill] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    running: int | None = None
+
+
+class Demo:
+    """One run of the demo, in a folder of its own.
+
+    Args:
+        console: where it tells what it does.
+        output: the folder for all runs.
+        blender_python: interpreter that has bpy; None uses an installed Blender.
+    """
+
+    def __init__(self, console: Console, output: Path, blender_python: Path | None) -> None:
+        self.console = console
+        self.output = output
+        self.blender_python = blender_python
+        self.folder = output / time.strftime("run-%Y%m%d-%H%M%S")
+        self.scene = self.folder / "scene.blend"
+        self.frames = self.folder / "render"
+        self.logs = self.folder / "logs"
+        self.sheet = output / "contact_sheet.png"
+        self.gpus: dict[int, str] = {}
+
+    def run(self, *, keep: bool) -> Outcome:
+        """Do it all.
+
+        Args:
+            keep: leave Airflow up at the end, until Ctrl-C.
+
+        Raises:
+            DemoError, AirflowError, EmulatorError, ProcessEndedError: it cannot go on.
+        """
+        scene_command = self.scene_command()
+        self.frames.mkdir(parents=True)
+        self.logs.mkdir()
+        log_to(self.logs / "demo.log")
+        outcome = Outcome()
+        # The emulator outlives Airflow: its ledger has the last word.
+        with ChildProcesses() as machines:
+            emulator = start_emulator(
+                machines, self.folder / "emulator", self.blender_python, self.logs / "emulator.log"
+            )
+            self.gpus = emulator.gpus()
+            self.tell("emulator", f"{emulator.base_url}, {len(self.gpus)} machines on offer")
+            with ChildProcesses() as services:
+                airflow = self.start_airflow(services, emulator, scene_command)
+                try:
+                    state = self.follow(airflow, emulator)
+                    self.collect(airflow, state, outcome)
+                    if keep:
+                        self.keep_airflow(airflow)
+                finally:
+                    self.keep_task_logs(airflow)
+            self.compare_with_ledger(outcome, emulator)
+        self.check_frames(outcome)
+        return outcome
+
+    def start_airflow(
+        self, services: ChildProcesses, emulator: Emulator, scene_command: Sequence[str | Path]
+    ) -> AirflowServices:
+        """Make the scene and start Airflow, at the same time."""
+        started = time.monotonic()
+        airflow = AirflowServices(services, self.folder / "airflow", DAG_FILE, connections(emulator), self.logs)
+        with ChildProcesses() as helpers:
+            maker = helpers.start("the scene's maker", scene_command, self.logs / "scene.log", os.environ)
+            with self.console.status("  making the scene, starting Airflow"):
+                airflow.prepare()
+                airflow.start(DAG_ID)
+                self.wait_for_scene(maker)
+        self.tell("scene", f"{len(FRAMES)} frames of {SIZE[0]}x{SIZE[1]}, {shown(self.scene)}")
+        version = importlib.metadata.version("apache-airflow")
+        self.tell("Airflow", f"{version}, up in {time.monotonic() - started:.0f} s")
+        return airflow
+
+    def scene_command(self) -> Sequence[str | Path]:
+        script = REPOSITORY / "demo" / "make_scene.py"
+        arguments: list[str | Path] = [self.scene, "--frames", str(len(FRAMES)), "--size", *map(str, SIZE)]
+        if self.blender_python is not None:
+            return [self.blender_python, script, *arguments]
+        blender = shutil.which("blender")
+        if blender is None:
+            raise DemoError("There is no Blender here: run `make blender`, which says what to install.")
+        return [blender, "-b", "--factory-startup", "--python-exit-code", "1", "--python", script, "--", *arguments]
+
+    def wait_for_scene(self, maker: Child) -> None:
+        try:
+            exit_code = maker.process.wait(SCENE_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"Making the scene takes too long: see {shown(maker.log)}") from None
+        if exit_code or not self.scene.is_file():
+            raise DemoError(f"Making the scene failed:\n{maker.log_tail()}")
+
+    def follow(self, airflow: AirflowServices, emulator: Emulator) -> str:
+        """Start the DAG's run and show how far it is; returns its last state."""
+        conf = parameters(self.scene, FRAMES, MACHINES, self.frames)
+        airflow.trigger(DAG_ID, RUN_ID, conf)
+        self.tell("DAG", f"{DAG_ID}, mapped over {MACHINES} machines; {airflow.run_url(DAG_ID, RUN_ID)}")
+        self.console.print()
+        deadline = time.monotonic() + RUN_DEADLINE_S
+        with RenderProgress(self.console, len(FRAMES), MACHINES) as progress:
+            while True:
+                airflow.children.check()
+                state = airflow.run_state(DAG_ID, RUN_ID)
+                has_ended = state in ("success", "failed")
+                stage = f"all machines: {state}" if has_ended else self.stage(airflow)
+                progress.show(self.frames_by_machine(emulator), stage)
+                if has_ended:
+                    return state
+                if time.monotonic() > deadline:
+                    raise DemoError(f"The DAG's run did not end within {RUN_DEADLINE_S:.0f} s: see {shown(self.logs)}")
+                time.sleep(0.5)
+
+    def frames_by_machine(self, emulator: Emulator) -> dict[str, int]:
+        """Frames rendered so far, by the name of the machine."""
+        counts = emulator.frames_by_machine()
+        return {machine_name(node_id, self.gpus.get(node_id, "")): count for node_id, count in counts.items()}
+
+    def stage(self, airflow: AirflowServices) -> str:
+        """What Airflow is running, in a few words."""
+        running = [
+            str(task["task_id"]).rpartition(".")[2]
+            for task in airflow.tasks(DAG_ID, RUN_ID)
+            if task["state"] == "running"
+        ]
+        return ", ".join(f"{running.count(name)} {name}" for name in dict.fromkeys(running)) or "scheduling"
+
+    def collect(self, airflow: AirflowServices, state: str, outcome: Outcome) -> None:
+        """Read what the tasks returned, and say which of them failed."""
+        if state != "success":
+            outcome.problems.append(f"the DAG's run ended as {state}")
+        for task in airflow.tasks(DAG_ID, RUN_ID):
+            if task["state"] not in ("success", "skipped"):
+                where = f" of machine {task['map_index']}" if task["map_index"] >= 0 else ""
+                outcome.problems.append(f"task {task['task_id']}{where} ended as {task['state']}")
+        outcome.bills = read_bill(self.frames, self.gpus)
+        if len(outcome.bills) != MACHINES:
+            outcome.problems.append(f"{len(outcome.bills)} of {MACHINES} machines are on the bill")
+
+    def compare_with_ledger(self, outcome: Outcome, emulator: Emulator) -> None:
+        """What runs and what was billed is for the ledger to say, not for those who were to stop it."""
+        ledger = emulator.ledger()
+        outcome.running = int(ledger["running"])
+        if outcome.running:
+            outcome.problems.append(f"sessions that still run and bill: {outcome.running}")
+        told = sum(bill.charge_wei for bill in outcome.bills)
+        if told != int(ledger["billed_wei"]):
+            outcome.problems.append(f"the bill says {told} wei, the ledger {ledger['billed_wei']}")
+
+    def keep_task_logs(self, airflow: AirflowServices) -> None:
+        """Put the tasks' logs next to the others."""
+        made = airflow.home / "logs"
+        if made.is_dir():
+            shutil.copytree(made, self.logs / "tasks", dirs_exist_ok=True)
+
+    def keep_airflow(self, airflow: AirflowServices) -> None:
+        self.console.print(
+            f"\n  Airflow stays up at {airflow.run_url(DAG_ID, RUN_ID)} until Ctrl-C", highlight=False, soft_wrap=True
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                airflow.children.check()
+                time.sleep(1)
+
+    def check_frames(self, outcome: Outcome) -> None:
+        """Check every frame, and write the contact sheet."""
+        frames, problems = check_frames(self.frames, FRAMES, SIZE)
+        outcome.problems += problems
+        if frames:
+            machines = {number: bill.name for bill in outcome.bills for number in bill.frames}
+            heading = f"{len(frames)} frames rendered by {len(outcome.bills)} machines in one Airflow run"
+            write_contact_sheet(self.sheet, frames, machines, heading)
+
+    def tell(self, what: str, text: str) -> None:
+        self.console.print(f"  {what:<10} {text}", highlight=False, soft_wrap=True)
+
+    def summarise(self, outcome: Outcome, seconds: float) -> None:
+        """The end of what the user sees."""
+        self.console.print()
+        self.console.print(bill_table(outcome.bills))
+        self.console.print()
+        self.tell("frames", shown(self.frames))
+        self.tell("logs", shown(self.logs))
+        self.tell("picture", shown(self.sheet))
+        self.tell("bill", shown(bill_file(self.frames)))
+        self.console.print()
+        self.console.print(f"  sessions still running: {outcome.running}", highlight=False)
+        for problem in outcome.problems:
+            self.console.print(f"  [red]wrong:[/red] {problem}", highlight=False, soft_wrap=True)
+        self.console.print(f"  {'failed' if outcome.problems else 'done'} in {seconds:.0f} s", highlight=False)
+
+
+def log_to(path: Path) -> None:
+    """Put what the client logs, such as an odd record in the catalogue, where it does not disturb."""
+    logger = logging.getLogger("octa_provider")
+    logger.addHandler(logging.FileHandler(path))
+    logger.propagate = False
+
+
+def shown(path: Path) -> str:
+    """A path as the user can paste it: from the current folder where it lies below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def stop_like_ctrl_c(_number: int, _frame: object) -> None:
+    """SIGTERM ends the demo as Ctrl-C does: with everything that it started."""
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Command line; the exit status is 0 when nothing is missing."""
+    parser = argparse.ArgumentParser(prog="make demo", description="Render an animation from an Airflow DAG.")
+    parser.add_argument("--blender-python", type=Path, help="interpreter that has bpy")
+    parser.add_argument("--output", type=Path, default=Path("demo-output"))
+    parser.add_argument("--keep", action="store_true", help="leave Airflow up at the end, until Ctrl-C")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, stop_like_ctrl_c)
+    console = Console()
+    python = options.blender_python
+    # Kept with its links: a virtual environment's interpreter is one. Made absolute: it is run from other folders.
+    has_python = python is not None and python.exists()
+    demo = Demo(console, options.output.absolute(), python.absolute() if has_python else None)
+    console.print("\nA Blender animation, rendered on rented machines by an Airflow DAG\n", style="bold")
+    started = time.monotonic()
+    try:
+        outcome = demo.run(keep=options.keep)
+    except KeyboardInterrupt:
+        console.print("\n  stopped; everything that was started has ended", highlight=False)
+        return 130
+    except (DemoError, AirflowError, EmulatorError, ProcessEndedError) as error:
+        console.print(f"\n  {error}\n  logs: {shown(demo.logs)}", style="red", highlight=False, markup=False)
+        return 1
+    demo.summarise(outcome, time.monotonic() - started)
+    return 1 if outcome.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,176 @@
+"""The emulated machines' `blender` takes Blender's arguments and renders real frames with Blender's own code."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from demo.contact_sheet import check_frames
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COMMAND = REPOSITORY / "octa_provider" / "emulator" / "blender_command.py"
+SIZE = (64, 36)
+
+
+def blender_python() -> str:
+    """The interpreter that has bpy: the one the Makefile names, else the one that it makes."""
+    return os.environ.get("OCTA_EMULATOR_BLENDER_PYTHON") or str(REPOSITORY / ".venvs" / "blender" / "bin" / "python")
+
+
+def run_blender(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [blender_python(), COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=110, check=False
+    )
+
+
+def frame_names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's scene, small and rough."""
+    path = tmp_path_factory.mktemp("scene") / "scene.blend"
+    make = [blender_python(), REPOSITORY / "demo" / "make_scene.py", path, "--size", *map(str, SIZE), "--samples", "1"]
+    subprocess.run([str(part) for part in make], check=True, capture_output=True, timeout=110)
+    return path
+
+
+def test_start_end_output_and_format_stand_before_the_animation(scene: Path) -> None:
+    done = run_blender("-b", scene, "-s", 3, "-e", 5, "-o", "//frames/frame_####", "-F", "PNG", "-x", 1, "-a")
+    assert done.returncode == 0, done.stderr
+    assert frame_names(scene.parent / "frames") == ["frame_0003.png", "frame_0004.png", "frame_0005.png"]
+    frames, problems = check_frames(scene.parent / "frames", [3, 4, 5], SIZE)
+    assert problems == []
+    assert len(frames) == 3
+    assert done.stdout.startswith("Blender ")
+    assert done.stdout.endswith("Blender quit\n")
+    assert done.stdout.count("Saved: ") == 3
+
+
+def test_what_stands_after_the_animation_comes_too_late(scene: Path, tmp_path: Path) -> None:
+    done = run_blender("-b", scene, "-s", 1, "-e", 1, "-o", tmp_path / "a-##", "-a", "-e", 9, "-o", tmp_path / "b-##")
+    assert done.returncode == 0, done.stderr
+    assert frame_names(tmp_path) == ["a-01.png"]
+
+
+def test_frames_ranges_and_steps(scene: Path, tmp_path: Path) -> None:
+    run_blender("-b", scene, "-o", tmp_path / "##", "-f", "2,5..6", "-s", 20, "-e", 24, "-j", 4, "-t", 1, "-a")
+    assert frame_names(tmp_path) == ["02.png", "05.png", "06.png", "20.png", "24.png"]
+
+
+def test_relative_frames_count_from_the_range(scene: Path, tmp_path: Path) -> None:
+    run_blender("-b", scene, "-o", tmp_path / "##", "-f", "+2", "-f", "-1")
+    assert frame_names(tmp_path) == ["03.png", "24.png"]
+
+
+def test_another_format_gets_its_own_ending(scene: Path, tmp_path: Path) -> None:
+    run_blender("-b", scene, "-o", tmp_path / "frame_", "-F", "JPEG", "-f", 1)
+    assert frame_names(tmp_path) == ["frame_0001.jpg"]
+    with Image.open(tmp_path / "frame_0001.jpg") as picture:
+        assert picture.format == "JPEG"
+
+
+def test_an_empty_range_renders_nothing(scene: Path, tmp_path: Path) -> None:
+    done = run_blender("-b", scene, "-o", tmp_path / "##", "-s", 9, "-e", 3, "-a")
+    assert done.returncode == 0
+    assert frame_names(tmp_path) == []
+
+
+def test_a_missing_file_fails(tmp_path: Path) -> None:
+    done = run_blender("-b", tmp_path / "nowhere.blend", "-o", tmp_path / "##", "-a")
+    assert done.returncode == 1
+    assert f'Error: Cannot read file "{tmp_path / "nowhere.blend"}"' in done.stdout + done.stderr
+    assert frame_names(tmp_path) == []
+
+
+def test_a_place_that_cannot_be_written_fails(scene: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    done = run_blender("-b", scene, "-o", tmp_path / "file" / "##", "-f", 1)
+    assert done.returncode == 1
+    assert "Saved" not in done.stdout
+
+
+def test_a_bad_number_is_told_and_the_rest_goes_on(scene: Path, tmp_path: Path) -> None:
+    done = run_blender("-b", scene, "-o", tmp_path / "##", "-s", "one", "-f", "1,,2", "-f", 2)
+    assert done.returncode == 0
+    assert "Error: not a number '-s / --frame-start one'." in done.stderr
+    assert "Error: incorrect comma use" in done.stderr
+    assert frame_names(tmp_path) == ["02.png"]
+
+
+def test_a_script_may_fail_unless_an_exit_code_is_set(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nprint('after the dashes:', sys.argv[sys.argv.index('--') + 1:])\n1 / 0\n")
+    lenient = run_blender("-b", "-P", script, "--", "one", "two")
+    assert lenient.returncode == 0
+    assert "after the dashes: ['one', 'two']" in lenient.stdout
+    assert "ZeroDivisionError" in lenient.stderr
+    strict = run_blender("-b", "--python-exit-code", 7, "-P", script, "--python-expr", "print('not reached')", "--")
+    assert strict.returncode == 7
+    assert "not reached" not in strict.stdout
+
+
+def test_help_and_version_need_no_scene() -> None:
+    assert "Arguments are executed in the order they are given." in run_blender("--help").stdout
+    assert run_blender("--version").stdout.startswith("Blender ")
+
+
+def test_the_scene_moves_in_every_one_of_its_frames(scene: Path, tmp_path: Path) -> None:
+    run_blender("-b", scene, "-o", tmp_path / "frame_####", "-a")
+    frames, problems = check_frames(tmp_path, range(1, 25), SIZE)
+    assert problems == []
+    assert len({frame.picture.tobytes() for frame in frames}) == 24
+
+
+@pytest.fixture(scope="module")
+def command() -> ModuleType:
+    """The script as a module: reading arguments needs no bpy."""
+    spec = importlib.util.spec_from_file_location("blender_command", COMMAND)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("text", "frames"),
+    [
+        ("3", [3]),
+        ("1,3,5..8", [1, 3, 5, 6, 7, 8]),
+        ("+2", [12]),
+        ("-1", [20]),
+        ("+0..-1", list(range(10, 21))),
+        ("8..5", []),
+    ],
+)
+def test_frames_are_read_as_blender_reads_them(command: ModuleType, text: str, frames: list[int]) -> None:
+    assert [frame for part in command.parse_frames(text, first=10, last=20) for frame in part] == frames
+
+
+@pytest.mark.parametrize("text", ["", "1,", "a", "1..b", "1.5", "1...3", "--1"])
+def test_what_is_no_frame_is_refused(command: ModuleType, text: str) -> None:
+    with pytest.raises(command.ArgumentError):
+        command.parse_frames(text, first=1, last=2)
+
+
+def test_frames_stay_within_blender_s_limits(command: ModuleType) -> None:
+    assert command.parse_frame("99999999", forward_from=1, back_from=1) == 1048574
+
+
+def test_the_range_that_was_asked_for_is_kept_when_bpy_moves_its_end(command: ModuleType) -> None:
+    scene = SimpleNamespace(frame_start=1, frame_end=24)
+    bpy = SimpleNamespace(context=SimpleNamespace(scene=scene, window=None))
+    blender = command.BlenderCommand(bpy)
+    blender.run(["-s", "30", "-e", "40"])
+    assert (blender.first, blender.last) == (30, 40)
+    assert (scene.frame_start, scene.frame_end) == (30, 40)

@@ -1,0 +1,104 @@
+"""The demo succeeds only when nothing is missing, and everything it says is read from what is really there."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+from rich.console import Console
+
+from demo.bill import MachineBill
+from demo.contact_sheet import frame_path
+from demo.emulator_process import Emulator
+from demo.run import FRAMES, SIZE, Demo, Outcome, main
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Demo:
+    made = Demo(Console(file=io.StringIO(), width=200), tmp_path, None)
+    made.frames.mkdir(parents=True)
+    return made
+
+
+def draw_frames(demo: Demo, numbers: range) -> None:
+    for number in numbers:
+        picture = Image.new("RGB", SIZE, "navy")
+        ImageDraw.Draw(picture).ellipse((number * 5, 40, number * 5 + 80, 120), fill="orange")
+        picture.save(frame_path(demo.frames, number))
+
+
+class LedgerOnly(Emulator):
+    """An emulator of which nothing is asked but its ledger."""
+
+    answer: dict[str, Any] = {}  # noqa: RUF012 - set by each test
+
+    def ledger(self) -> dict[str, Any]:
+        return self.answer
+
+
+def emulator_with(**ledger: object) -> Emulator:
+    made = LedgerOnly("http://127.0.0.1:1", "key", "id", Path())
+    object.__setattr__(made, "answer", ledger)
+    return made
+
+
+def machine(charge_wei: int) -> MachineBill:
+    return MachineBill(1, "RTX 4090", (1,), 3.0, charge_wei, Decimal(0))
+
+
+def test_all_frames_there_is_a_success_with_a_picture(demo: Demo) -> None:
+    draw_frames(demo, FRAMES)
+    outcome = Outcome()
+    demo.check_frames(outcome)
+    assert outcome.problems == []
+    assert demo.sheet.is_file()
+
+
+def test_a_missing_frame_is_a_problem_and_the_rest_still_makes_a_picture(demo: Demo) -> None:
+    draw_frames(demo, FRAMES)
+    frame_path(demo.frames, 7).unlink()
+    outcome = Outcome()
+    demo.check_frames(outcome)
+    assert [problem.split(":")[0] for problem in outcome.problems] == ["frame 7 is missing"]
+    assert demo.sheet.is_file()
+
+
+def test_no_frames_at_all_are_as_many_problems(demo: Demo) -> None:
+    outcome = Outcome()
+    demo.check_frames(outcome)
+    assert len(outcome.problems) == len(FRAMES)
+    assert not demo.sheet.exists()
+
+
+def test_a_session_that_still_runs_is_a_problem(demo: Demo) -> None:
+    outcome = Outcome(bills=[machine(5)])
+    demo.compare_with_ledger(outcome, emulator_with(running=1, billed_wei=5))
+    assert outcome.running == 1
+    assert outcome.problems == ["sessions that still run and bill: 1"]
+
+
+def test_the_bill_must_be_the_ledger_s(demo: Demo) -> None:
+    outcome = Outcome(bills=[machine(5), machine(6)])
+    demo.compare_with_ledger(outcome, emulator_with(running=0, billed_wei=12))
+    assert outcome.problems == ["the bill says 11 wei, the ledger 12"]
+
+
+def test_the_end_says_what_is_wrong(demo: Demo) -> None:
+    demo.summarise(Outcome(problems=["frame 7 is missing"], running=0), 61.4)
+    assert isinstance(demo.console.file, io.StringIO)
+    told = demo.console.file.getvalue()
+    assert "sessions still running: 0" in told
+    assert "wrong: frame 7 is missing" in told
+    assert "failed in 61 s" in told
+
+
+def test_without_blender_it_ends_with_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["--output", str(tmp_path / "out"), "--blender-python", str(tmp_path / "no-python")]) == 1
+    assert "There is no Blender here: run `make blender`" in capsys.readouterr().out
