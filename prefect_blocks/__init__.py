@@ -1,0 +1,16 @@
+"""Blocks, tasks, flows and a worker for Prefect: rented GPU machines of OctaSpace. Needs the extra `prefect`."""
+
+from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.job import JobFailedError, OctaJob, OctaJobRun
+from prefect_blocks.rented_machine import RentedMachine, rented_machine
+from prefect_blocks.worker import OctaWorker
+
+__all__ = [
+    "JobFailedError",
+    "OctaCredentials",
+    "OctaJob",
+    "OctaJobRun",
+    "OctaWorker",
+    "RentedMachine",
+    "rented_machine",
+]

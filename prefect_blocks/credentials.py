@@ -1,0 +1,98 @@
+"""`OctaCredentials`: the account's key and how to reach the API, kept as a Prefect block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect.blocks.abstract import CredentialsBlock
+from pydantic import Field, HttpUrl, SecretStr
+
+from prefect_blocks.logo import LOGO_URL
+
+if TYPE_CHECKING:
+    from octa_provider import OctaClient
+
+__all__ = ["OctaCredentials", "credentials_named"]
+
+
+class OctaCredentials(CredentialsBlock):
+    """An OctaSpace account, for tasks, jobs and work pools. Without fields it reads the environment.
+
+    Attributes:
+        api_key: the account's key; else the environment variable `OCTA_API_KEY`.
+        base_url: where the API is served, one URL or several separated by commas; else `OCTA_BASE_URL`.
+        timeout_s: seconds to wait for a connection, and for an answer.
+        retries: how many more times a read is tried.
+        ssh_private_key: the private half of the account's SSH key, as PEM text, for jobs that move files.
+        allow_http: permit plain http to other machines than this one.
+
+    Example:
+        ```python
+        from prefect_blocks import OctaCredentials
+
+        credentials = OctaCredentials.load("BLOCK_NAME")
+        with credentials.get_client() as octa:
+            print(len(octa.services.mr.available()), "machines on offer")
+        ```
+    """
+
+    _block_type_name = "OctaSpace Credentials"
+    _block_type_slug = "octaspace-credentials"
+    _logo_url = HttpUrl(LOGO_URL)
+    _documentation_url = HttpUrl("https://octa.space")
+
+    api_key: SecretStr | None = Field(
+        default=None,
+        title="API Key",
+        description="The account's API key; left out, the environment variable OCTA_API_KEY where the flow runs.",
+    )
+    base_url: str | None = Field(
+        default=None,
+        title="Base URL",
+        description="Where the API is served; several URLs with commas between. Leave it out for OctaSpace itself.",
+    )
+    timeout_s: float = Field(
+        default=30.0, title="Timeout", gt=0, description="Seconds to wait for a connection, and for an answer."
+    )
+    retries: int = Field(default=2, ge=0, le=100, description="How many more times a read is tried.")
+    ssh_private_key: SecretStr | None = Field(
+        default=None,
+        title="SSH Private Key",
+        description="The private half of the account's SSH key, as PEM text; needed by jobs that move files.",
+    )
+    allow_http: bool = Field(
+        default=False, title="Allow HTTP", description="Permit plain http to other machines than this one."
+    )
+
+    def get_client(self) -> OctaClient:
+        """A new client of the API; close it, or use it in a `with` block.
+
+        Raises:
+            OctaConfigError: a field holds something it can't.
+        """
+        from octa_provider import OctaClient
+
+        return OctaClient(
+            None if self.api_key is None else self.api_key.get_secret_value(),
+            base_url=self.base_url or None,
+            timeout=self.timeout_s,
+            retries=self.retries,
+            allow_http=self.allow_http,
+        )
+
+    @property
+    def private_key(self) -> str | None:
+        """The SSH private key as text; None leaves it to `OCTA_SSH_KEY_FILE`, the agent and the default files."""
+        return None if self.ssh_private_key is None else self.ssh_private_key.get_secret_value()
+
+
+def credentials_named(name: str) -> OctaCredentials:
+    """The saved block of that name; for an empty name the environment's account.
+
+    Flows take a name instead of a block: their parameters are stored by the API, where a key has no place.
+    """
+    if not name:
+        return OctaCredentials()
+    # Whatever kind of flow this thread works for, a plain call is wanted here.
+    block: OctaCredentials = OctaCredentials.load(name, _sync=True)  # type: ignore[call-arg, assignment]
+    return block

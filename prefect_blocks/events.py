@@ -1,0 +1,41 @@
+"""What is emitted as Prefect events, for automations and the event feed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prefect.events import emit_event
+
+from prefect_blocks.session_result import wei_as_text
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from octa_provider import Rental
+
+__all__ = ["emit"]
+
+
+def emit(happened: str, rental: Rental, *, flow_run_id: UUID | None = None, **payload: Any) -> None:
+    """Emit `octa.session.<happened>`; Prefect adds the run that it happened in as a related resource.
+
+    Args:
+        happened: `started`, `adopted`, `ready`, `ended`, `stopped`.
+        rental: the session.
+        flow_run_id: the flow run that it belongs to, where this is not said by one.
+        payload: JSON values to go with it.
+    """
+    related = None
+    if flow_run_id is not None:
+        related = [{"prefect.resource.id": f"prefect.flow-run.{flow_run_id}", "prefect.resource.role": "flow-run"}]
+    emit_event(
+        event=f"octa.session.{happened}",
+        resource={
+            "prefect.resource.id": f"octa.session.{rental.uuid}",
+            "prefect.resource.name": f"OctaSpace session {rental.uuid}",
+            "octa.node-id": str(rental.node_id or ""),
+            "octa.rental-key": rental.key or "",
+        },
+        related=related,
+        payload=wei_as_text(payload),
+    )

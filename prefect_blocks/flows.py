@@ -1,0 +1,227 @@
+"""Flows to deploy as they are: one command on one machine, an animation over several, and the reaper for a schedule."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.concurrency.sync import concurrency
+
+from octa_provider import frames as ranges
+from octa_provider.errors import OctaError, OctaStopError
+from prefect_blocks.credentials import credentials_named
+from prefect_blocks.owner import owner_lives
+from prefect_blocks.rental_key import PREFIX
+from prefect_blocks.running import run_job
+
+__all__ = ["FramesMissingError", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]
+
+
+class FramesMissingError(OctaError):
+    """Frames that were asked for are not there, or are no whole pictures."""
+
+
+@flow(name="octa-run-job")
+def run_job_flow(
+    image: str,
+    command: str,
+    envs: dict[str, str] | None = None,
+    inputs: dict[str, str] | None = None,
+    outputs: dict[str, str] | None = None,
+    requirements: dict[str, Any] | None = None,
+    disk_gb: int = 10,
+    timeout_s: float = 3600.0,
+    max_cost_usd: float | None = None,
+    poll_s: float = 5.0,
+    credentials: str = "",
+) -> dict[str, Any]:
+    """Run a command to completion on a rented machine.
+
+    Args:
+        image: container image.
+        command: a shell command line.
+        envs, inputs, outputs, requirements, disk_gb, timeout_s, max_cost_usd, poll_s: as in the task `run_job`.
+        credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
+
+    Returns:
+        What the job came to; see the task `run_job`.
+    """
+    return run_job(
+        image,
+        command,
+        envs=envs,
+        inputs=inputs,
+        outputs=outputs,
+        requirements=requirements,
+        disk_gb=disk_gb,
+        timeout_s=timeout_s,
+        max_cost_usd=max_cost_usd,
+        poll_s=poll_s,
+        credentials=credentials_named(credentials),
+    )
+
+
+@flow(name="octa-render-animation")
+def render_animation_flow(
+    scene: str,
+    frames: str,
+    output: str,
+    machines: int = 3,
+    image: str = "blender:4.5",
+    requirements: dict[str, Any] | None = None,
+    max_cost_usd: float | None = None,
+    timeout_s: float = 6 * 3600.0,
+    concurrency_limit: str = "octa-machines",
+    poll_s: float = 5.0,
+    credentials: str = "",
+) -> dict[str, Any]:
+    """Render an animation with Blender, its frames shared by several machines, and bring them home.
+
+    Args:
+        scene: a .blend file here.
+        frames: such as `1-240`, `1-240x2` or `1,5,10-20`.
+        output: folder here for frames and logs.
+        machines: how many share the frames.
+        image: container image with Blender.
+        requirements: fields of the core's `Requirements`, for each machine.
+        max_cost_usd: cap for each machine.
+        timeout_s: seconds that one machine may render.
+        concurrency_limit: a global concurrency limit of yours; at most so many machines run at once over all flow runs.
+            Without one of that name there is no limit beyond `machines`.
+        poll_s: seconds between two looks at a machine.
+        credentials: name of a saved `OctaCredentials` block, with an SSH key; empty for the environment's account.
+
+    Returns:
+        The bill: `charge_wei` (as text), `charge_usd`, and `machines`, what each job came to.
+
+    Raises:
+        FramesMissingError: some frames are missing; those that came are kept.
+    """
+    wanted = ranges.parse(frames)
+    futures = [
+        _render_chunk.submit(
+            str(chunk),
+            scene=scene,
+            output=output,
+            image=image,
+            requirements=requirements,
+            max_cost_usd=max_cost_usd,
+            timeout_s=timeout_s,
+            concurrency_limit=concurrency_limit,
+            poll_s=poll_s,
+            credentials=credentials,
+        )
+        for chunk in ranges.chunks(frames, parts=machines)
+    ]
+    # All of them, whatever becomes of one: what was paid for is brought home.
+    results = [future.result(raise_on_failure=False) for future in futures]
+    jobs = [result for result in results if isinstance(result, dict)]
+    bill = {
+        "charge_wei": str(sum(int(job["cost_wei"] or 0) for job in jobs)),
+        "charge_usd": sum(job["cost_usd"] or 0.0 for job in jobs),
+        "machines": jobs,
+    }
+    if jobs:
+        names = ("frames", "node_id", "uuid", "duration_s", "cost_usd", "cost_wei")
+        table = [{name: str(job[name]) for name in names} for job in jobs]
+        create_table_artifact(key="octa-render-cost", table=table, description=f"Frames {frames} of `{scene}`")
+    missing = [number for number in wanted if not _is_whole_png(Path(output) / _file_name(number))]
+    if missing:
+        raise FramesMissingError(f"{len(missing)} of {len(wanted)} frames are missing: {missing[:20]}; see the tasks")
+    return bill
+
+
+@task(name="octa_render_chunk", retries=1, cache_policy=NO_CACHE, tags={"octaspace"}, task_run_name="render-{chunk}")
+def _render_chunk(
+    chunk: str,
+    *,
+    scene: str,
+    output: str,
+    image: str,
+    requirements: dict[str, Any] | None,
+    max_cost_usd: float | None,
+    timeout_s: float,
+    concurrency_limit: str,
+    poll_s: float,
+    credentials: str,
+) -> dict[str, Any]:
+    wanted = ranges.parse(chunk)
+    numbers = ",".join(str(number) for number in wanted)
+    blender = ["blender", "-b", "scene.blend", "-o", "//frames/frame_####", "-F", "PNG", "-x", "1", "-f", numbers]
+    slot: AbstractContextManager[object] = nullcontext()
+    if concurrency_limit:
+        slot = concurrency(concurrency_limit, occupy=1)
+    with slot:
+        result = run_job(
+            image,
+            shlex.join(blender),
+            inputs={scene: "scene.blend"},
+            outputs={"frames": output},
+            requirements=requirements,
+            max_cost_usd=max_cost_usd,
+            timeout_s=timeout_s,
+            progress="blender",
+            progress_total=len(wanted),
+            poll_s=poll_s,
+            # Chunks of the same scene look alike but for their frames, which are the work.
+            key=f"render {chunk}",
+            credentials=credentials_named(credentials),
+        )
+    missing = [number for number in wanted if not _is_whole_png(Path(output) / _file_name(number))]
+    if missing:
+        raise FramesMissingError(f"of frames {chunk}, missing or broken: {missing}")
+    return result | {"frames": chunk}
+
+
+@flow(name="octa-reap-orphans")
+def reap_orphans_flow(older_than_s: float = 900.0, dry_run: bool = False, credentials: str = "") -> dict[str, Any]:
+    """Stop machines whose flow run has ended or was deleted. For a schedule, or for an automation after a crash.
+
+    Sessions that were not started by this package's flows, tasks and workers are never touched.
+
+    Args:
+        older_than_s: only sessions that have run so many seconds.
+        dry_run: only say what would be stopped.
+        credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
+
+    Returns:
+        `orphans` (each with `uuid`, `key`, `node_id`, `age_s`), `stopped` and `failed` uuids, `kept`.
+
+    Raises:
+        OctaStopError: some could not be stopped in time, and may still bill.
+    """
+    logger = get_run_logger()
+    with credentials_named(credentials).get_client() as octa, get_client(sync_client=True) as prefect:
+        reaped = octa.rentals.reap(
+            PREFIX, older_than_s=older_than_s, is_alive=lambda key: owner_lives(prefect, key), dry_run=dry_run
+        )
+    for orphan in reaped.orphans:
+        logger.warning("Orphan: session %s of %s, %s s old", orphan.uuid, orphan.key, orphan.age_s)
+    if reaped.failed:
+        raise OctaStopError(f"not stopped, so perhaps still billing: {', '.join(reaped.failed)}", uuids=reaped.failed)
+    return {
+        "orphans": [
+            {"uuid": one.uuid, "key": one.key, "node_id": one.node_id, "age_s": one.age_s} for one in reaped.orphans
+        ],
+        "stopped": list(reaped.stopped),
+        "failed": list(reaped.failed),
+        "kept": reaped.kept,
+    }
+
+
+def _file_name(number: int) -> str:
+    return f"frame_{number:04d}.png"
+
+
+def _is_whole_png(path: Path) -> bool:
+    """Whether a file is a PNG from its first byte to its last."""
+    if not path.is_file():
+        return False
+    data = path.read_bytes()
+    return data.startswith(b"\x89PNG\r\n\x1a\n") and data.endswith(b"IEND\xaeB`\x82")

@@ -1,0 +1,129 @@
+"""Machines of a work pool that no worker follows any more: Prefect hands a restarted worker nothing back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import ObjectNotFound
+
+from prefect_blocks.infrastructure_pid import InfrastructurePid
+from prefect_blocks.worker_configuration import OctaJobConfiguration
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import FlowRun, WorkPool
+
+    from octa_provider import OctaClient
+
+__all__ = ["LeftMachine", "find_left_machines"]
+
+_UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+_WORKER_LABEL = "prefect.worker.name"
+
+
+@dataclass(frozen=True)
+class LeftMachine:
+    """A machine without a worker.
+
+    Attributes:
+        flow_run: whose it is.
+        configuration: its job variables.
+        pid: the machine.
+        listed: whether its session is active; if not, nobody has told how it ended.
+    """
+
+    flow_run: FlowRun
+    configuration: OctaJobConfiguration
+    pid: InfrastructurePid
+    listed: bool = True
+
+
+async def find_left_machines(
+    client: PrefectClient,
+    pool: WorkPool,
+    worker_name: str,
+    configuration_type: type[OctaJobConfiguration],
+    followed: frozenset[UUID],
+    in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
+) -> list[LeftMachine]:
+    """The machines of a pool's flow runs that neither this worker follows, nor another one that is alive.
+
+    They are found twice: by the flow runs that are under way and name a machine, and by the rental keys of the active
+    sessions, since a flow run may be over and its machine still bill. The accounts that are looked at are the pool's
+    and those of the flow runs that are under way.
+
+    Args:
+        client: Prefect's API.
+        pool: the work pool.
+        worker_name: this worker's name; a worker of the same name before it counts as this one.
+        configuration_type: what makes sense of job variables.
+        followed: flow runs that this worker follows.
+        in_thread: runs blocking work.
+    """
+    runs = {
+        run.id: run
+        for run in await client.read_flow_runs(
+            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool.name])),
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY))),
+        )
+        if run.id not in followed
+    }
+
+    async def configuration_of(run: FlowRun) -> OctaJobConfiguration | None:
+        try:
+            return await configuration_type.resolve_for_flow_run(
+                run, client=client, work_pool=pool, worker_name=worker_name
+            )
+        except ObjectNotFound:
+            return None
+
+    of_pool: OctaJobConfiguration = await configuration_type.from_template_and_values(
+        base_job_template=pool.base_job_template, values={}, client=client
+    )
+    of_run = {run.id: await configuration_of(run) or of_pool for run in runs.values()}
+    active = await in_thread(lambda: _active_machines([of_pool, *of_run.values()]))
+    pids = {run.id: pid for run in runs.values() if (pid := InfrastructurePid.read(run.infrastructure_pid))}
+    for pid in active:
+        run_id = pid.flow_run_id
+        if run_id is not None and run_id not in followed:
+            pids[run_id] = pid
+    alive = await _others_alive(client, pool.name, worker_name)
+    found = []
+    for run_id, pid in pids.items():
+        try:
+            run = runs.get(run_id) or await client.read_flow_run(run_id)
+        except ObjectNotFound:
+            continue
+        if run.work_pool_name == pool.name and run.labels.get(_WORKER_LABEL) not in alive:
+            configuration = of_run.get(run_id) or await configuration_of(run) or of_pool
+            found.append(LeftMachine(run, configuration, pid, pid in active))
+    return found
+
+
+async def _others_alive(client: PrefectClient, pool_name: str, worker_name: str) -> set[str]:
+    workers = await client.read_workers_for_work_pool(pool_name)
+    return {worker.name for worker in workers if str(worker.status).upper().endswith("ONLINE")} - {worker_name}
+
+
+def _active_machines(configurations: Iterable[OctaJobConfiguration]) -> list[InfrastructurePid]:
+    """The workers' machines on all accounts, those of a flow run's earlier runs first."""
+    clients: dict[object, OctaClient] = {}
+    for configuration in configurations:
+        client = configuration.account().get_client()
+        clients.setdefault(client.transport.account, client)
+    sessions = [session for client in clients.values() for session in client.sessions.list()]
+    for client in clients.values():
+        client.close()
+    pids = [pid for session in sessions if (pid := InfrastructurePid.of_session(session)) is not None]
+    return sorted(pids, key=lambda pid: pid.run_count)

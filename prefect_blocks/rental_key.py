@@ -1,0 +1,133 @@
+"""Which rental key a run's work has: the same for every try of it, another for every other work.
+
+Prefect gives a task run a random name and id, and another one when its flow run is tried again. So the key is made of
+what stays: the flow run's id, the task's name, and what is rented. Of several that are all the same, each gets a
+number; which gets which does not matter, since they are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import weakref
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from prefect.context import FlowRunContext, TaskRunContext
+
+from octa_provider.rental_key import rental_key as join_parts
+
+__all__ = ["PREFIX", "WORKER", "flow_run_of", "rental_key", "task_run_of", "worker_key"]
+
+PREFIX = "prefect"
+WORKER = "worker"
+_TASK_RUN = "task-run"
+_NO_RUN = "no-run"
+
+
+@dataclass
+class _Numbers:
+    """The numbers given out in one try of one flow run."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    next: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    calls: defaultdict[tuple[UUID, int, str], int] = field(default_factory=lambda: defaultdict(int))
+    given: dict[tuple[UUID, int, str], int] = field(default_factory=dict)
+
+    def number(self, digest: str, task: TaskRunContext | None) -> int:
+        """The number of this call; a task run that is tried again gets its own numbers again, in the same order."""
+        with self.lock:
+            if task is None:
+                return self._new(digest)
+            call = self.calls[task.task_run.id, task.task_run.run_count, digest]
+            self.calls[task.task_run.id, task.task_run.run_count, digest] += 1
+            place = (task.task_run.id, call, digest)
+            if place not in self.given:
+                self.given[place] = self._new(digest)
+            return self.given[place]
+
+    def _new(self, digest: str) -> int:
+        self.next[digest] += 1
+        return self.next[digest] - 1
+
+
+_numbers: dict[int, _Numbers] = {}
+_numbers_lock = threading.Lock()
+
+
+def rental_key(rented: object, name: str | None = None) -> str:
+    """The key of something rented here and now: `prefect/<flow run>/<task or "flow">/<digest>-<number>`.
+
+    Args:
+        rented: what is rented, as a JSON value.
+        name: instead of task and digest: names the work within the flow run. Give one where runs that look the same
+            are not, and where tasks run in other processes than their flow.
+
+    Returns:
+        The key. Outside any run it is new every time.
+    """
+    flow, task = FlowRunContext.get(), TaskRunContext.get()
+    if flow is None or flow.flow_run is None:
+        if task is None:
+            return join_parts(PREFIX, _NO_RUN, name or uuid4())
+        return join_parts(PREFIX, _TASK_RUN, task.task_run.id, name or _digest(rented))
+    flow_run_id = flow.flow_run.id
+    if name is not None:
+        return join_parts(PREFIX, flow_run_id, name)
+    if task is not None and task.task_run.flow_run_id != flow_run_id:
+        # A flow that was called by a task: the task is another run's.
+        task = None
+    digest = _digest([rented, {} if task is None else task.parameters])
+    place = "flow" if task is None else task.task.name
+    if flow.detached and task is not None:
+        # In another process than the flow: nobody here knows which numbers were given out.
+        return join_parts(PREFIX, flow_run_id, place, f"{digest}-{task.task_run.id}")
+    return join_parts(PREFIX, flow_run_id, place, f"{digest}-{_of_try(flow).number(f'{place}/{digest}', task)}")
+
+
+def worker_key(flow_run_id: UUID, run_count: int) -> str:
+    """The key of the machine that a worker rents for a flow run.
+
+    Args:
+        flow_run_id: the flow run.
+        run_count: how often it has begun to run: one that is run again gets a machine of its own.
+    """
+    return join_parts(PREFIX, flow_run_id, WORKER, run_count)
+
+
+def flow_run_of(key: str) -> UUID | None:
+    """The flow run that a key belongs to; None when it is no such key."""
+    parts = key.split("/")
+    return _uuid(parts[1]) if parts[0] == PREFIX and len(parts) > 2 else None
+
+
+def task_run_of(key: str) -> UUID | None:
+    """The task run without a flow that a key belongs to; None when it is no such key."""
+    parts = key.split("/")
+    return _uuid(parts[2]) if parts[:2] == [PREFIX, _TASK_RUN] and len(parts) > 2 else None
+
+
+def _of_try(flow: FlowRunContext) -> _Numbers:
+    # Each try of a flow run has a context of its own, which its threads share.
+    with _numbers_lock:
+        if id(flow) not in _numbers:
+            _numbers[id(flow)] = _Numbers()
+            forget: Callable[..., object] = _numbers.pop
+            weakref.finalize(flow, forget, id(flow), None)
+        return _numbers[id(flow)]
+
+
+def _digest(value: object) -> str:
+    # What is no JSON counts by its type alone: its text could differ from process to process.
+    text = json.dumps(value, sort_keys=True, default=lambda other: type(other).__qualname__)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,133 @@
+"""`rented_machine`: a machine for the length of a `with` or `async with` block, stopped on every way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.events import emit
+from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_undone
+from prefect_blocks.machine_choice import requirements_of
+from prefect_blocks.rental_key import rental_key
+
+if TYPE_CHECKING:
+    from octa_provider import Rental
+    from octa_provider.marketplace import Requirements
+    from octa_provider.models import Session
+    from octa_provider.request import MachineRequest, RenderRequest
+    from octa_provider.ssh import RemoteMachine
+
+__all__ = ["RentedMachine", "rented_machine"]
+
+
+class RentedMachine:
+    """A machine that is up.
+
+    Attributes:
+        rental: the core's handle on it.
+        session: its addresses, as they were when it became ready.
+    """
+
+    def __init__(self, rental: Rental, session: Session, private_key: str | None) -> None:
+        self.rental = rental
+        self.session = session
+        self._private_key = private_key
+
+    def ssh(self) -> RemoteMachine:
+        """A connection over SSH, for a `with` block: `run`, `put`, `get`. Needs the extra `ssh`."""
+        from octa_provider.job_look import ssh_key
+        from octa_provider.ssh import RemoteMachine
+        from octa_provider.ssh_target import SshTarget
+
+        return RemoteMachine(SshTarget.of(self.session, private_key=ssh_key(self._private_key)))
+
+
+class rented_machine(AbstractContextManager["RentedMachine"]):
+    """Rent a machine for a block of code, sync or async, and have it up. It is stopped on every way out.
+
+    That includes cancellation and termination of the flow run, which are no `Exception`. A process that is killed with
+    -9 stops nothing: the next try of the run adopts the machine, else `reap_orphans_flow` finds it.
+
+    Args:
+        request: what to rent: the core's `MachineRequest` or `RenderRequest`.
+        requirements: which machine: fields of the core's `Requirements`; the cheapest when left out.
+        ready_deadline_s: seconds that it may take to come up.
+        max_cost_usd: refuse what can't be paid, and stop what has cost so much before it was up.
+        key: names the machine within the flow run, where two that look the same are not.
+        credentials: the account; the environment's when left out.
+        poll_s: seconds between two looks while it comes up.
+
+    Raises:
+        OctaNoMachineError, OctaBudgetError: nothing could be rented.
+        OctaWaitTimeoutError, OctaSessionFailedError: it did not come up; it was stopped.
+        OctaStopError: at the end it was not seen gone in time, and may still bill.
+
+    Example:
+        >>> with rented_machine(MachineRequest("blender:4.5", start_command="sleep infinity")) as machine:
+        ...     with machine.ssh() as shell:
+        ...         shell.run("blender --version", on_line=print)
+    """
+
+    def __init__(
+        self,
+        request: MachineRequest | RenderRequest,
+        *,
+        requirements: Mapping[str, Any] | Requirements | None = None,
+        ready_deadline_s: float = 900.0,
+        max_cost_usd: float | None = None,
+        key: str | None = None,
+        credentials: OctaCredentials | None = None,
+        poll_s: float = 5.0,
+    ) -> None:
+        self._request = request
+        self._requirements = requirements_of(requirements)
+        self._ready_deadline_s = ready_deadline_s
+        self._max_cost_usd = max_cost_usd
+        self._key = key
+        self._credentials = credentials or OctaCredentials()
+        self._poll_s = poll_s
+        self._open: ExitStack | None = None
+        self._rental: Rental | None = None
+
+    def __enter__(self) -> RentedMachine:
+        what = [self._request.service, asdict(self._request), asdict(self._requirements)]
+        is_cancelled = cancellation()
+        with ExitStack() as stack:
+            client = stack.enter_context(self._credentials.get_client())
+            rental = stack.enter_context(
+                client.rentals.rent(
+                    self._request,
+                    key=rental_key(what, self._key),
+                    requirements=self._requirements,
+                    max_cost_usd=self._max_cost_usd,
+                    is_cancelled=is_cancelled,
+                )
+            )
+            self._rental = rental
+            emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
+            session = rental.wait_until_ready(self._ready_deadline_s, self._poll_s, is_cancelled)
+            emit("ready", rental)
+            self._open = stack.pop_all()
+        return RentedMachine(rental, session, self._credentials.private_key)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._open is None or self._rental is None:
+            return
+        stack, self._open = self._open, None
+        # Only closed: the error goes on its way by itself, and must not be taken for one of the stop's own.
+        stack.close()
+        emit("stopped", self._rental)
+
+    async def __aenter__(self) -> RentedMachine:
+        return await in_thread_or_undone(self.__enter__, lambda machine: self.__exit__(None, None, None))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await in_thread(self.__exit__, kind, error, traceback)

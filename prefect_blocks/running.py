@@ -1,0 +1,78 @@
+"""What the task that runs a job does."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from octa_provider.marketplace import Requirements
+from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.job import OctaJob
+from prefect_blocks.machine_choice import choice_of, requirements_of
+from prefect_blocks.session_result import wei_as_text
+
+__all__ = ["run_job"]
+
+
+def run_job(
+    image: str,
+    command: str | Sequence[str],
+    *,
+    envs: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    outputs: Mapping[str, str] | None = None,
+    requirements: Mapping[str, Any] | Requirements | None = None,
+    disk_gb: int = 10,
+    timeout_s: float = 3600.0,
+    ready_timeout_s: float = 900.0,
+    via: Literal["auto", "container", "ssh"] = "auto",
+    max_cost_usd: float | None = None,
+    log_path: str | None = None,
+    progress: str | None = None,
+    progress_total: int | None = None,
+    poll_s: float = 5.0,
+    key: str | None = None,
+    credentials: OctaCredentials | None = None,
+) -> dict[str, Any]:
+    """Rent a machine, run a command there to completion, fetch what it made, and stop the machine on every way out.
+
+    Args:
+        image: container image.
+        command: a shell command line, or a sequence of arguments.
+        envs, inputs, outputs, disk_gb, timeout_s, ready_timeout_s, via, max_cost_usd: as in the core's `JobSpec`.
+        requirements: fields of the core's `Requirements`.
+        log_path: a local file that gets the command's output.
+        progress, progress_total: as in the core's `ProgressTracker`.
+        poll_s: seconds between two looks.
+        key: names the job within the flow run, where two that look the same are not.
+        credentials: the account; the environment's when left out.
+
+    Returns:
+        The core's `JobResult` as a JSON value; amounts of wei are text.
+
+    Raises:
+        JobFailedError: the command did not end with exit code 0, or its outputs are missing.
+        OctaNoMachineError, OctaBudgetError: nothing could be rented.
+    """
+    job = OctaJob(
+        credentials=credentials or OctaCredentials(),
+        image=image,
+        command=command if isinstance(command, str) else shlex.join(command),
+        envs=dict(envs or {}),
+        inputs=dict(inputs or {}),
+        outputs=dict(outputs or {}),
+        disk_gb=disk_gb,
+        timeout_s=timeout_s,
+        ready_timeout_s=ready_timeout_s,
+        via=via,
+        max_cost_usd=max_cost_usd,
+        log_path=log_path,
+        progress=progress,
+        progress_total=progress_total,
+        poll_s=poll_s,
+        **choice_of(requirements_of(requirements)),
+    )
+    run = job.trigger(key)
+    run.wait_for_completion()
+    return wei_as_text(run.fetch_result().to_dict())

@@ -1,0 +1,198 @@
+"""What the tasks that look for machines and start sessions do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.transactions import Transaction, get_transaction
+
+from octa_provider.marketplace import Requirements, rank
+from octa_provider.request import MachineRequest, RenderRequest, Request, VpnRequest
+from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.events import emit
+from prefect_blocks.in_thread import cancellation
+from prefect_blocks.machine_choice import requirements_of
+from prefect_blocks.rental_key import rental_key
+from prefect_blocks.session_result import rental_of, session_result
+
+__all__ = ["find_machines", "start_machine", "start_render", "start_vpn", "stop_started", "stop_unwanted"]
+
+_STARTED = "octa_started"
+_FOUND = (
+    "node_id",
+    "price_usd",
+    "gpu_model",
+    "gpu_count",
+    "gpu_memory_mb",
+    "blender_score",
+    "cpu_cores",
+    "country_iso",
+)
+
+
+def find_machines(
+    requirements: Mapping[str, Any] | Requirements | None = None,
+    *,
+    service: str = "mr",
+    limit: int = 10,
+    credentials: OctaCredentials | None = None,
+) -> list[dict[str, Any]]:
+    """The machines on offer that fit, best first; nothing is rented.
+
+    Args:
+        requirements: fields of the core's `Requirements`.
+        service: `mr` or `render`.
+        limit: how many to return.
+        credentials: the account; the environment's when left out.
+
+    Returns:
+        For each `node_id`, `price_usd` (per hour), `gpu_model`, `gpu_count`, `gpu_memory_mb`, `blender_score`,
+        `country`.
+
+    Raises:
+        OctaNoMachineError: nothing fits; says why for each.
+    """
+    with (credentials or OctaCredentials()).get_client() as client:
+        catalogue = client.services.mr if service == "mr" else client.services.render
+        ranking = rank(catalogue.available(), requirements_of(requirements))
+    if not ranking.machines:
+        raise ranking.error()
+    return [{name: getattr(machine, name) for name in _FOUND} for machine in ranking.machines[:limit]]
+
+
+def start_machine(
+    image: str,
+    *,
+    start_command: str = "",
+    envs: Mapping[str, str] | None = None,
+    disk_gb: int = 10,
+    ports: Sequence[int] = (),
+    http_ports: Sequence[int] = (),
+    entrypoint: str = "",
+    app: str = "",
+    requirements: Mapping[str, Any] | Requirements | None = None,
+    max_cost_usd: float | None = None,
+    deadline_s: float = 300.0,
+    key: str | None = None,
+    credentials: OctaCredentials | None = None,
+) -> dict[str, Any]:
+    """Rent a machine with an image on it, or adopt the one that an earlier try rented. Stop it with `stop_session`.
+
+    Within a `transaction()` it is stopped when a later step fails.
+
+    Args:
+        image: container image, such as `blender:4.5`.
+        start_command, envs, disk_gb, ports, http_ports, entrypoint, app: as in the core's `MachineRequest`.
+        requirements: fields of the core's `Requirements`; the cheapest machine when left out.
+        max_cost_usd: refuse what can't be paid; `wait_until_ready` stops what has cost so much.
+        deadline_s: seconds to try to start for.
+        key: names the machine within the flow run, where two calls that look the same are not.
+        credentials: the account; the environment's when left out.
+
+    Returns:
+        The session as a small JSON value: `uuid`, `key`, `node_id`, `price_usd`, ...; amounts of wei are text.
+
+    Raises:
+        OctaNoMachineError, OctaBudgetError: nothing could be rented.
+    """
+    request = MachineRequest(
+        image=image,
+        start_command=start_command,
+        envs=dict(envs or {}),
+        disk_gb=disk_gb,
+        ports=tuple(ports),
+        http_ports=tuple(http_ports),
+        entrypoint=entrypoint,
+        app=app,
+    )
+    return _start(request, requirements, max_cost_usd, deadline_s, key, credentials)
+
+
+def start_render(
+    *,
+    disk_gb: int = 10,
+    envs: Mapping[str, str] | None = None,
+    multi_gpu_worker: bool | None = None,
+    requirements: Mapping[str, Any] | Requirements | None = None,
+    max_cost_usd: float | None = None,
+    deadline_s: float = 300.0,
+    key: str | None = None,
+    credentials: OctaCredentials | None = None,
+) -> dict[str, Any]:
+    """Rent a worker of the render service; as `start_machine`.
+
+    Args:
+        disk_gb, envs, multi_gpu_worker: as in the core's `RenderRequest`.
+        requirements, max_cost_usd, deadline_s, key, credentials: as in `start_machine`.
+    """
+    request = RenderRequest(disk_gb=disk_gb, envs=dict(envs or {}), multi_gpu_worker=multi_gpu_worker)
+    return _start(request, requirements, max_cost_usd, deadline_s, key, credentials)
+
+
+def start_vpn(
+    subkind: str = "wg",
+    *,
+    protocol: str | None = None,
+    requirements: Mapping[str, Any] | Requirements | None = None,
+    max_cost_usd: float | None = None,
+    deadline_s: float = 300.0,
+    credentials: OctaCredentials | None = None,
+) -> dict[str, Any]:
+    """Start a VPN session. It carries no rental key: no later try can adopt it, and no reaper sees it.
+
+    Args:
+        subkind, protocol: as in the core's `VpnRequest`.
+        requirements, max_cost_usd, deadline_s, credentials: as in `start_machine`.
+    """
+    return _start(VpnRequest(subkind, protocol), requirements, max_cost_usd, deadline_s, None, credentials)
+
+
+def _start(
+    request: Request,
+    requirements: Mapping[str, Any] | Requirements | None,
+    max_cost_usd: float | None,
+    deadline_s: float,
+    key: str | None,
+    credentials: OctaCredentials | None,
+) -> dict[str, Any]:
+    wanted = requirements_of(requirements)
+    credentials = credentials or OctaCredentials()
+    with credentials.get_client() as client:
+        rental = client.rentals.start(
+            request,
+            key=rental_key([request.service, asdict(request), asdict(wanted)], key),
+            requirements=wanted,
+            deadline_s=deadline_s,
+            max_cost_usd=max_cost_usd,
+            is_cancelled=cancellation(),
+        )
+        try:
+            result = session_result(rental)
+            if (transaction := get_transaction()) is not None:
+                transaction.set(_STARTED, (result, credentials))
+            verb = "Adopted" if rental.adopted else "Started"
+            price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
+            get_run_logger().info("%s session %s on node %s%s", verb, rental.uuid, rental.node_id, price)
+            emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
+        except BaseException:
+            # Nobody would get to know of it.
+            rental.stop()
+            raise
+        return result
+
+
+def stop_started(transaction: Transaction) -> None:
+    """A later step of the transaction failed: what the task started is stopped."""
+    started = transaction.get(_STARTED, None)
+    if started is not None:
+        stop_unwanted(*started)
+
+
+def stop_unwanted(result: dict[str, Any], credentials: OctaCredentials | None) -> None:
+    """Stop what a start task returned, when nobody is going to."""
+    with (credentials or OctaCredentials()).get_client() as client:
+        rental = rental_of(client, result)
+        emit("stopped", rental, **rental.stop().to_dict())

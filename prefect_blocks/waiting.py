@@ -1,0 +1,93 @@
+"""Waiting for a session over the core's watcher: the rules once, and a shell each for threads and coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import OctaCancelledError, OctaWaitTimeoutError
+from octa_provider.models import SessionPhase
+from octa_provider.patience import Deadline
+from octa_provider.stop_signals import stop_signals_raise
+from octa_provider.waiting import gone_error, refuse_failed, refuse_over_budget
+from prefect_blocks.in_thread import in_thread
+
+if TYPE_CHECKING:
+    from octa_provider import Rental
+    from octa_provider.models import Session
+    from octa_provider.watcher import Watcher
+
+__all__ = ["until_ready", "until_ready_async"]
+
+#: A wait in a thread looks up so often whether its run is being ended.
+SLICE_S = 2.0
+
+
+def until_ready(watcher: Watcher, rental: Rental, deadline_s: float, is_cancelled: Callable[[], bool]) -> Session:
+    """Wait in this thread; see `prefect_blocks.tasks.wait_until_ready`."""
+    deadline = Deadline(rental.client.clock, deadline_s)
+    with stop_signals_raise() as hold:
+        try:
+            while True:
+                if is_cancelled():
+                    raise OctaCancelledError(f"waiting for session {rental.uuid} was cancelled; it was stopped")
+                try:
+                    session = watcher.wait(rental.uuid, _worth_a_look(rental), min(SLICE_S, max(deadline.left_s, 0)))
+                except OctaWaitTimeoutError:
+                    if deadline.passed:
+                        raise _too_late(rental, deadline_s) from None
+                    continue
+                if _is_ready(rental, session):
+                    return session
+        except (OctaCancelledError, OctaWaitTimeoutError):
+            rental.stop()
+            raise
+        except Exception:
+            # The next try waits for the same session.
+            raise
+        except BaseException:
+            # The flow run is being ended, by a signal.
+            with hold():
+                rental.stop()
+            raise
+
+
+async def until_ready_async(watcher: Watcher, rental: Rental, deadline_s: float) -> Session:
+    """Wait in this coroutine, without a thread of its own: a thousand of them cost one list call per interval."""
+    deadline = Deadline(rental.client.clock, deadline_s)
+    try:
+        while True:
+            try:
+                session = await watcher.wait_async(rental.uuid, _worth_a_look(rental), max(deadline.left_s, 0))
+            except OctaWaitTimeoutError:
+                await in_thread(rental.stop)
+                raise _too_late(rental, deadline_s) from None
+            if session.phase is SessionPhase.READY and rental.max_cost_usd is None and rental.max_duration_s is None:
+                return session
+            if await in_thread(_is_ready, rental, session):
+                return session
+    except asyncio.CancelledError:
+        await in_thread(rental.stop)
+        raise
+
+
+def _worth_a_look(rental: Rental) -> Callable[[Session], bool]:
+    """For the poller's thread, so quick: whether the waiter should judge the session itself."""
+    capped = rental.max_cost_usd is not None or rental.max_duration_s is not None
+    return lambda session: capped or session.phase is not SessionPhase.STARTING
+
+
+def _is_ready(rental: Rental, session: Session) -> bool:
+    if session.phase is SessionPhase.FINISHED:
+        raise gone_error(rental)
+    refuse_failed(rental, session)
+    refuse_over_budget(rental, session)
+    return session.phase is SessionPhase.READY
+
+
+def _too_late(rental: Rental, deadline_s: float) -> OctaWaitTimeoutError:
+    return OctaWaitTimeoutError(
+        f"session {rental.uuid} on node {rental.node_id} was not ready within {deadline_s:g} s; it was stopped",
+        uuid=rental.uuid,
+    )

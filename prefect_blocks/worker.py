@@ -1,0 +1,285 @@
+"""The worker of type `octa`: flow runs of its work pool execute on rented machines.
+
+A machine belongs to its flow run, not to the worker: a worker that stops, or dies, leaves it running, and the next one
+of the pool finds it by its rental key, follows it to its end, and stops it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+import anyio
+import anyio.to_thread
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, ObjectNotFound, PrefectException
+from prefect.states import Cancelled
+from prefect.workers.base import BaseWorker, BaseWorkerResult
+
+from octa_provider.errors import OctaCancelledError, OctaError
+from octa_provider.job_spec import JobState
+from prefect_blocks.events import emit
+from prefect_blocks.flow_run_end import Patience
+from prefect_blocks.infrastructure_pid import InfrastructurePid
+from prefect_blocks.left_machines import LeftMachine, find_left_machines
+from prefect_blocks.logo import LOGO_URL
+from prefect_blocks.rental_key import worker_key
+from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
+    from prefect.client.schemas.objects import FlowRun, State
+
+    from octa_provider import OctaClient
+
+__all__ = ["OctaWorker", "OctaWorkerResult"]
+
+T = TypeVar("T")
+
+#: Requests that go on at the same time, each in a thread.
+THREADS = 100
+TAIL_LINES = 30
+
+
+class OctaWorkerResult(BaseWorkerResult):
+    """How a flow run's machine ended; `identifier` is what its `infrastructure_pid` was."""
+
+
+class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerResult]):
+    """Runs flow runs on rented machines: `prefect worker start --pool POOL --type octa`."""
+
+    type = "octa"
+    job_configuration = OctaJobConfiguration
+    job_configuration_variables = OctaJobVariables
+    _display_name = "OctaSpace"
+    _description = "Execute flow runs on GPU machines rented on OctaSpace. Requires an OctaSpace account."
+    _documentation_url = "https://octa.space"
+    _logo_url = LOGO_URL
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._followed: set[UUID] = set()
+        self._killed: set[str] = set()
+        self._missed: set[UUID] = set()
+        self._why: dict[UUID, str] = {}
+        self._threads = anyio.CapacityLimiter(THREADS)
+
+    async def setup(self) -> None:
+        """Connect; then look, now and at every heartbeat, for machines of this pool that no worker follows."""
+        await super().setup()
+        assert self._runs_task_group is not None
+        self._runs_task_group.start_soon(self._follow_left_machines)
+
+    async def run(
+        self, flow_run: FlowRun, configuration: OctaJobConfiguration, task_status: TaskStatus[Any] | None = None
+    ) -> OctaWorkerResult:
+        """Rent a machine for a flow run, follow it to its end, and stop it.
+
+        Args:
+            flow_run: the flow run.
+            configuration: its job variables, prepared.
+            task_status: told `<uuid>/<rental key>` as soon as the session is known.
+
+        Raises:
+            OctaError: nothing could be rented; the worker marks the flow run as crashed, with the reason.
+        """
+        status: TaskStatus[Any] = anyio.TASK_STATUS_IGNORED if task_status is None else task_status
+        self._followed.add(flow_run.id)
+        try:
+            with configuration.account().get_client() as client:
+                try:
+                    state = await self._start(client, flow_run, configuration)
+                except OctaCancelledError:
+                    # The flow run is over and has its state; there is no infrastructure to tell of.
+                    status.started(None)
+                    return OctaWorkerResult(identifier="none", status_code=0)
+                status.started(str(InfrastructurePid.of(state)))
+                return await self._follow(client, flow_run, configuration, state)
+        finally:
+            self._followed.discard(flow_run.id)
+
+    async def kill_infrastructure(
+        self, infrastructure_pid: str, configuration: OctaJobConfiguration, grace_seconds: int = 30
+    ) -> None:
+        """Stop the machine, and return when it has been seen gone.
+
+        Raises:
+            InfrastructureNotFound: it is gone already.
+            InfrastructureNotAvailable: the id is none of an `octa` worker.
+        """
+        pid = InfrastructurePid.read(infrastructure_pid)
+        if pid is None:
+            raise InfrastructureNotAvailable(f"{infrastructure_pid!r} is not a machine of an octa worker")
+        with configuration.account().get_client() as client:
+            if not await self._in_thread(partial(pid.is_active, client)):
+                raise InfrastructureNotFound(f"session {pid.uuid} has ended already")
+            self._killed.add(pid.uuid)
+            rental = pid.rental(client)
+            bill = await self._in_thread(rental.stop)
+            emit("stopped", rental, flow_run_id=pid.flow_run_id, **bill.to_dict())
+
+    async def _initiate_run(self, flow_run: FlowRun, configuration: OctaJobConfiguration) -> None:
+        """Rent the machine and return, for `submit`; the machine is followed behind the caller's back."""
+        with configuration.account().get_client() as client:
+            pid = InfrastructurePid.of(await self._start(client, flow_run, configuration))
+        await self.client.update_flow_run(flow_run.id, infrastructure_pid=str(pid))
+        self._follow_soon(LeftMachine(flow_run, configuration, pid))
+
+    async def _propose_crashed_state(
+        self, flow_run: FlowRun, message: str, client: PrefectClient | None = None
+    ) -> None:
+        """As Prefect does it, but with our reason, and never over the end that the flow run itself has told."""
+        known, state = await self._state_of(flow_run.id)
+        if not known or (state is not None and not state.is_final()):
+            await super()._propose_crashed_state(flow_run, self._why.pop(flow_run.id, message), client)
+
+    # -- one machine ---------------------------------------------------------------------------------------------
+
+    async def _start(self, client: OctaClient, flow_run: FlowRun, configuration: OctaJobConfiguration) -> JobState:
+        """Rent; when the flow run is cancelled meanwhile, give up with OctaCancelledError and leave nothing."""
+        spec, key = configuration.spec(), worker_key(flow_run.id, flow_run.run_count)
+        given_up = threading.Event()
+
+        async def give_up_with_flow_run() -> None:
+            while not given_up.is_set():
+                await anyio.sleep(configuration.poll_s)
+                known, state = await self._state_of(flow_run.id)
+                if known and (state is None or state.is_cancelling() or state.is_final()):
+                    given_up.set()
+
+        # The watch ends first, so that no group of exceptions comes out of here.
+        failure: OctaError | None = None
+        state: JobState | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(give_up_with_flow_run)
+            try:
+                state = await self._in_thread(partial(client.jobs.start, spec, key, is_cancelled=given_up.is_set))
+            except OctaError as error:
+                failure = error
+            group.cancel_scope.cancel()
+        if state is None:
+            raise failure or OctaCancelledError(f"starting {key} was cancelled")
+        rental = client.rentals.restore(state.rental)
+        emit("adopted" if rental.adopted else "started", rental, flow_run_id=flow_run.id, price_usd=rental.price_usd)
+        price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
+        logger = self.get_flow_run_logger(flow_run)
+        logger.info("Session %s on node %s%s, rental key %s", rental.uuid, rental.node_id, price, rental.key)
+        return state
+
+    async def _follow(
+        self, client: OctaClient, flow_run: FlowRun, configuration: OctaJobConfiguration, state: JobState
+    ) -> OctaWorkerResult:
+        """See a machine to its end, and stop it. A worker that is shut down meanwhile leaves it to the next one."""
+        pid = InfrastructurePid.of(state)
+        rental = client.rentals.restore(state.rental)
+        logger = self.get_flow_run_logger(flow_run)
+        patience = Patience(configuration.cancel_grace_s)
+        tail: deque[str] = deque(maxlen=TAIL_LINES)
+
+        def show(line: str) -> None:
+            tail.append(line)
+            if configuration.stream_output:
+                print(line, flush=True)
+
+        while not state.ended:
+            known, seen = await self._state_of(flow_run.id)
+            if known and patience.is_over(seen, time.monotonic()):
+                logger.warning("The flow run is over and its process is not: session %s is stopped", pid.uuid)
+                bill = await self._in_thread(rental.stop)
+                emit("stopped", rental, flow_run_id=flow_run.id, **bill.to_dict())
+                if seen is not None and seen.is_cancelling():
+                    await self._mark_as_cancelled(flow_run.id)
+                return OctaWorkerResult(identifier=str(pid), status_code=0)
+            state = await self._in_thread(partial(client.jobs.poll, state, on_line=show))
+            if not state.ended:
+                await anyio.sleep(configuration.poll_s)
+        result = await self._in_thread(partial(client.jobs.finish, state))
+        emit("ended", rental, flow_run_id=flow_run.id, outcome=result.outcome.value, cost_usd=result.cost_usd)
+        cost = "" if result.cost_usd is None else f", {result.cost_usd:.4f} USD"
+        logger.info("Session %s was stopped after %s s%s", pid.uuid, result.duration_s, cost)
+        if result.succeeded or pid.uuid in self._killed:
+            self._killed.discard(pid.uuid)
+            return OctaWorkerResult(identifier=str(pid), status_code=0)
+        why = f"The machine's process is {result.outcome.value}: {result.message}"
+        self._why[flow_run.id] = why
+        # A flow that runs tells its log itself; what came before or instead of it is only here.
+        logger.error("%s. Its last lines:\n%s", why, "\n".join(tail) or "(none)")
+        return OctaWorkerResult(identifier=str(pid), status_code=result.exit_code or 1)
+
+    async def _state_of(self, flow_run_id: UUID) -> tuple[bool, State | None]:
+        """Whether Prefect's API could be asked, and the flow run's state; None when the flow run was deleted."""
+        try:
+            flow_run = await self.client.read_flow_run(flow_run_id)
+        except ObjectNotFound:
+            return True, None
+        except httpx.HTTPError as error:
+            self._logger.warning("the state of flow run %s can't be read now: %s", flow_run_id, error)
+            return False, None
+        return flow_run.state is not None, flow_run.state
+
+    async def _mark_as_cancelled(self, flow_run_id: UUID) -> None:
+        message = "Cancelled; its process did not end in time, so the worker stopped its machine."
+        try:
+            await self.client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)
+        except (httpx.HTTPError, PrefectException) as error:
+            self._logger.warning("flow run %s can't be marked as cancelled: %s", flow_run_id, error)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._threads)
+
+    # -- machines that nobody follows ----------------------------------------------------------------------------
+
+    async def _follow_left_machines(self) -> None:
+        with anyio.CancelScope() as scope:
+            # The base class cancels these when it shuts down.
+            self._scheduled_task_scopes.add(scope)
+            while True:
+                try:
+                    await self._look_for_left_machines()
+                except (httpx.HTTPError, OctaError, PrefectException) as error:
+                    self._logger.warning("can't look for machines that nobody follows now: %s", error)
+                await anyio.sleep(self.heartbeat_interval_seconds)
+
+    async def _look_for_left_machines(self) -> None:
+        if self._work_pool is None:
+            return
+        pool = self._work_pool.model_copy(deep=True)
+        found = await find_left_machines(
+            self.client, pool, self.name, self.job_configuration, frozenset(self._followed), self._in_thread
+        )
+        # One that is not listed may only be too new: it must be missed twice.
+        missed = {machine.flow_run.id for machine in found if not machine.listed}
+        for machine in found:
+            if machine.flow_run.id not in self._followed and (machine.listed or machine.flow_run.id in self._missed):
+                self._follow_soon(machine)
+        self._missed = missed
+
+    def _follow_soon(self, machine: LeftMachine) -> None:
+        assert self._runs_task_group is not None
+        self._followed.add(machine.flow_run.id)
+        self._runs_task_group.start_soon(self._follow_left_machine, machine)
+
+    async def _follow_left_machine(self, machine: LeftMachine) -> None:
+        flow_run, configuration, pid = machine.flow_run, machine.configuration, machine.pid
+        try:
+            self._logger.info("Following session %s of flow run %s to its end", pid.uuid, flow_run.id)
+            with configuration.account().get_client() as client:
+                limits = {
+                    "timeout_s": configuration.max_duration_s,
+                    "ready_timeout_s": configuration.ready_timeout_s,
+                }
+                state = await self._in_thread(partial(pid.job_state, client, **limits))
+                result = await self._follow(client, flow_run, configuration, state)
+            if result.status_code != 0:
+                await self._propose_crashed_state(flow_run, "The machine ended without ending the flow run.")
+        except Exception:
+            # The next look finds it again.
+            self._logger.exception("following session %s of flow run %s", pid.uuid, flow_run.id)
+        finally:
+            self._followed.discard(flow_run.id)

@@ -1,0 +1,131 @@
+"""The form of a work pool of type `octa`, and what it comes to for one flow run."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from prefect.workers.base import BaseJobConfiguration, BaseVariables
+from pydantic import Field
+
+from octa_provider.errors import OctaConfigError
+from octa_provider.job_spec import JobSpec
+from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.machine_choice import MachineChoice
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+__all__ = ["OctaJobConfiguration", "OctaJobVariables"]
+
+#: Settings of the worker's own machine, and of a server that runs there with its database's password.
+_STAYS_HERE = ("PREFECT_SERVER_", "PREFECT_API_DATABASE_", "PREFECT_WORKER_", "OCTA_API_KEY")
+_PATHS_HERE = frozenset(
+    {
+        "PREFECT_HOME",
+        "PREFECT_PROFILES_PATH",
+        "PREFECT_LOCAL_STORAGE_PATH",
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH",
+        "PREFECT_MEMO_STORE_PATH",
+        "PREFECT_LOGGING_CONFIG_PATH",
+        "PREFECT_LOGGING_SETTINGS_PATH",
+    }
+)
+
+
+class OctaMachine(MachineChoice):
+    """What the form and the configuration share: the account, the machine, and its limits."""
+
+    credentials: OctaCredentials | None = Field(
+        default=None, description="The account that pays; left out, the worker's environment (OCTA_API_KEY)."
+    )
+    image: str = Field(
+        default="prefecthq/prefect:3-latest",
+        description="Container image with Prefect 3 and what the flow needs; it needs /bin/sh.",
+    )
+    disk_gb: int = Field(default=10, ge=1, title="Disk (GB)", description="Disk in GB.")
+    max_cost_usd: float | None = Field(
+        default=None, gt=0, title="Cost Cap (USD)", description="A flow run is stopped when it has cost so much."
+    )
+    max_duration_s: float = Field(
+        default=86_400.0,
+        gt=0,
+        title="Time Limit",
+        description="Seconds that a flow run may take; then its machine ends it, also when no worker watches.",
+    )
+    ready_timeout_s: float = Field(
+        default=900.0, gt=0, title="Ready Timeout", description="Seconds that the machine may take to come up."
+    )
+    cancel_grace_s: float = Field(
+        default=60.0,
+        ge=0,
+        title="Grace",
+        description="Seconds that the process has to end itself once its flow run is cancelled, or over.",
+    )
+    poll_s: float = Field(default=5.0, gt=0, title="Poll Interval", description="Seconds between two looks.")
+    stream_output: bool = Field(
+        default=True, description="Whether the machine's output also goes to the worker's standard output."
+    )
+
+
+class OctaJobVariables(OctaMachine, BaseVariables):
+    """The fields of the form."""
+
+
+class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
+    """What a flow run is given: the form's values, and Prefect's command and environment."""
+
+    def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **kwargs: Any) -> None:
+        """Add what Prefect wants to travel in, without what is the worker's own."""
+        asked = set(self.env)
+        super().prepare_for_flow_run(flow_run, *args, **kwargs)
+        self.env = {name: value for name, value in self.env.items() if name in asked or not _stays_here(name)}
+
+    def spec(self) -> JobSpec:
+        """The job for the core.
+
+        Raises:
+            OctaConfigError: a value that can't work, before any money is spent.
+        """
+        self._refuse_unreachable_api()
+        return JobSpec(
+            image=self.image,
+            command=self.command or self._base_flow_run_command(),
+            envs={name: value for name, value in self.env.items() if value is not None},
+            disk_gb=self.disk_gb,
+            requirements=self.requirements(),
+            timeout_s=self.max_duration_s,
+            ready_timeout_s=self.ready_timeout_s,
+            via="container",
+            max_cost_usd=self.max_cost_usd,
+        )
+
+    def account(self) -> OctaCredentials:
+        """The account that pays."""
+        return self.credentials or OctaCredentials()
+
+    def _refuse_unreachable_api(self) -> None:
+        api = self.env.get("PREFECT_API_URL") or ""
+        with self.account().get_client() as client:
+            # Machines of an emulator on this machine do reach it.
+            if not _is_loopback(api) or _is_loopback(client.base_url):
+                return
+        raise OctaConfigError(
+            f"a rented machine can't reach the Prefect API at {api}: set the job variable env.PREFECT_API_URL to an "
+            "address that it can reach"
+        )
+
+
+def _stays_here(name: str) -> bool:
+    return name in _PATHS_HERE or name.startswith(_STAYS_HERE)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

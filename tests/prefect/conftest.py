@@ -1,0 +1,83 @@
+"""Prefect of the tests' own: a home, an API and an emulator that nobody else uses."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOME = Path(tempfile.mkdtemp(prefix="octa-prefect-tests-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+for name in [name for name in os.environ if name.startswith(("PREFECT_", "OCTA_"))]:
+    if name != "OCTA_EMULATOR_BLENDER_PYTHON":
+        del os.environ[name]
+os.environ.update(
+    PREFECT_HOME=str(HOME),
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    PREFECT_CLI_PROMPT="false",
+    DO_NOT_TRACK="1",
+    PREFECT_LOGGING_LEVEL="WARNING",
+    PREFECT_LOGGING_TO_API_BATCH_INTERVAL="0.2",
+)
+
+from flow_process import FlowProcesses  # noqa: E402
+from pool import Pool  # noqa: E402
+from prefect_server import PrefectServer, start_prefect_server  # noqa: E402
+from renting import Renting  # noqa: E402
+
+from octa_provider.emulator.testing import EmulatorHandle, start_emulator  # noqa: E402
+
+BLENDER_PYTHON = Path(__file__).parents[2] / ".venvs" / "blender" / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def shared_emulator() -> Iterator[EmulatorHandle]:
+    blender = {"blender_python": str(BLENDER_PYTHON)} if BLENDER_PYTHON.exists() else {}
+    with start_emulator(machines=12, room=50, **blender) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PrefectServer]:
+    """A real server, with its database, for the whole session; this process talks to it too."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with start_prefect_server(HOME / "server") as server, temporary_settings({PREFECT_API_URL: server.api_url}):
+        os.environ["PREFECT_API_URL"] = server.api_url
+        yield server
+
+
+@pytest.fixture
+def renting(shared_emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch) -> Iterator[Renting]:
+    """The emulator behind the environment; nothing may be left running on it."""
+    for name, value in shared_emulator.env().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OCTA_SSH_KEY_FILE", str(shared_emulator.ssh_private_key))
+    renting = Renting(shared_emulator)
+    yield renting
+    shared_emulator.clear_faults()
+    left = renting.running()
+    for uuid in left:
+        shared_emulator.end_session(uuid)
+    assert not left, "sessions were left running"
+
+
+@pytest.fixture
+def pool(server: PrefectServer, renting: Renting, tmp_path: Path) -> Iterator[Pool]:
+    """A work pool; its workers are killed when the test ends."""
+    pool = Pool(server, renting, tmp_path)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def flows(server: PrefectServer, renting: Renting, tmp_path: Path) -> Iterator[FlowProcesses]:
+    """Flow runs as processes; they are killed when the test ends."""
+    flows = FlowProcesses(server, renting, tmp_path)
+    yield flows
+    flows.close()

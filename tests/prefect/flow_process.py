@@ -1,0 +1,70 @@
+"""Flow runs as processes of their own: the engine alone, or under Prefect's runner, which takes cancellations."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from prefect_server import BIN, PrefectServer, Process, start_process
+from renting import Renting
+
+FLOWS = Path(__file__).parent / "flows"
+
+
+class FlowProcesses:
+    def __init__(self, server: PrefectServer, renting: Renting, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+        self._renting = renting
+        self._started: list[Process] = []
+
+    def new_run(self, flow_name: str, **parameters: Any) -> str:
+        """A flow run that nobody executes yet; it is given this folder."""
+        flow_id = self.server.post("/flows/", name=flow_name.replace("_", "-"))["id"]
+        deployment = self.server.post(
+            "/deployments/",
+            name=f"{flow_name}-{uuid.uuid4().hex[:6]}",
+            flow_id=flow_id,
+            entrypoint=f"renting_flows.py:{flow_name}",
+            pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(FLOWS)}}],
+            enforce_parameter_schema=False,
+        )
+        run = self.server.post(
+            f"/deployments/{deployment['id']}/create_flow_run",
+            parameters={"folder": str(self.folder)} | parameters,
+            state={"type": "PENDING"},
+            enforce_parameter_schema=False,
+        )
+        return str(run["id"])
+
+    def engine(self, flow_run_id: str) -> Process:
+        """Execute a flow run without anything around it."""
+        return self._start(flow_run_id, [sys.executable, "-m", "prefect.engine"])
+
+    def runner(self, flow_run_id: str) -> Process:
+        """Execute a flow run as a worker does."""
+        return self._start(flow_run_id, [BIN / "prefect", "flow-run", "execute", flow_run_id])
+
+    def again(self, flow_run_id: str) -> None:
+        """What "Retry" does to a flow run whose process is gone."""
+        for state in ("CRASHED", "PENDING"):
+            self.server.post(f"/flow_runs/{flow_run_id}/set_state", state={"type": state}, force=True)
+
+    def _start(self, flow_run_id: str, command: list[str | Path]) -> Process:
+        environment = {
+            "PREFECT__FLOW_RUN_ID": flow_run_id,
+            "PREFECT_API_URL": self.server.api_url,
+            "PREFECT_HOME": str(self.folder / "home"),
+            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            **self._renting.emulator.env(),
+        }
+        process = start_process(command, self.folder / f"flow-{uuid.uuid4().hex[:4]}.log", environment)
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in self._started:
+            if process.popen.poll() is None:
+                process.kill()

@@ -1,0 +1,82 @@
+"""Flows that rent machines themselves; each runs as a process that a test can end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from prefect import flow, task
+
+from octa_provider import MachineRequest
+from prefect_blocks import OctaJob, rented_machine, tasks
+
+WAITS = "while [ ! -e {0}/end ]; do sleep 0.1; done; echo done"
+
+
+def hold(folder: str) -> None:
+    (Path(folder) / "runs").touch()
+    while not (Path(folder) / "end").exists():
+        time.sleep(0.1)
+
+
+@flow
+def block(folder: str) -> None:
+    with rented_machine(MachineRequest("alpine:3"), poll_s=0.2):
+        hold(folder)
+
+
+@flow
+async def block_async(folder: str) -> None:
+    async with rented_machine(MachineRequest("alpine:3"), poll_s=0.2):
+        (Path(folder) / "runs").touch()
+        while not (Path(folder) / "end").exists():
+            await asyncio.sleep(0.1)
+
+
+@task
+def holds_in_a_task(folder: str) -> None:
+    with rented_machine(MachineRequest("alpine:3"), poll_s=0.2):
+        hold(folder)
+
+
+@flow
+def block_in_task(folder: str) -> None:
+    holds_in_a_task(folder)
+
+
+@flow
+def job(folder: str) -> str:
+    return str(tasks.run_job("alpine:3", WAITS.format(folder), poll_s=0.3)["uuid"])
+
+
+@flow
+def job_submitted(folder: str) -> None:
+    tasks.run_job.submit("alpine:3", WAITS.format(folder), poll_s=0.3).result()
+
+
+@flow
+async def job_async(folder: str) -> None:
+    await tasks.arun_job("alpine:3", WAITS.format(folder), poll_s=0.3)
+
+
+@flow
+def job_block(folder: str) -> None:
+    run = OctaJob(image="alpine:3", command=WAITS.format(folder), poll_s=0.3).trigger()
+    run.wait_for_completion()
+    run.fetch_result()
+
+
+@flow
+def waiting(folder: str) -> None:
+    tasks.wait_until_ready(tasks.start_machine("alpine:3"), poll_s=0.3)
+
+
+@flow
+async def waiting_async(folder: str) -> None:
+    await tasks.await_until_ready(await tasks.astart_machine("alpine:3"), poll_s=0.3)
+
+
+@flow
+def waiting_submitted(folder: str) -> None:
+    tasks.wait_until_ready.submit(tasks.start_machine("alpine:3"), poll_s=0.3).result()

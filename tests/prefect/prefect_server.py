@@ -1,0 +1,155 @@
+"""A real Prefect server, workers and flow processes, each a process that a test can kill."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from waiting_for import wait_for
+
+BIN = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Process:
+    """A child process with its output in a file."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def kill(self) -> None:
+        """As kill -9 of it and of all its children."""
+        self.signal(signal.SIGKILL)
+        self.popen.wait(20)
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, number)
+
+    def wait(self, seconds: float = 90) -> int:
+        return self.popen.wait(seconds)
+
+
+def start_process(
+    command: Sequence[str | Path], log: Path, environment: Mapping[str, str], folder: Path | None = None
+) -> Process:
+    with open(log, "wb") as file:
+        popen = subprocess.Popen(
+            [str(part) for part in command],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **environment},
+            cwd=folder,
+            start_new_session=True,
+        )
+    return Process(popen, log)
+
+
+@dataclass
+class PrefectServer:
+    """A server that serves."""
+
+    home: Path
+    port: int
+    environment: dict[str, str]
+    process: Process = field(init=False)
+
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api"
+
+    def start(self) -> None:
+        command = [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
+        self.process = start_process(command, self.home / f"server-{time.time()}.log", self.environment)
+        wait_for(self._answers, f"the server: {self.process.log}", 90)
+
+    def _answers(self) -> bool:
+        assert self.process.popen.poll() is None, self.process.output
+        try:
+            return httpx.get(f"{self.api_url}/health", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def post(self, path: str, **body: Any) -> Any:
+        # 503 is what the server says while SQLite is busy; Prefect's own client asks again too.
+        for _ in range(10):
+            response = httpx.post(f"{self.api_url}{path}", json=body, timeout=30)
+            if response.status_code != 503:
+                break
+            time.sleep(0.5)
+        response.raise_for_status()
+        return response.json() if response.content else None
+
+    def flow_run(self, flow_run_id: str) -> dict[str, Any]:
+        response = httpx.get(f"{self.api_url}/flow_runs/{flow_run_id}", timeout=30)
+        response.raise_for_status()
+        return dict(response.json())
+
+    def state_of(self, flow_run_id: str) -> str:
+        return str(self.flow_run(flow_run_id)["state_name"])
+
+    def wait_for_state(self, flow_run_id: str, *names: str, seconds: float = 90) -> str:
+        return str(
+            wait_for(
+                lambda: (state := self.state_of(flow_run_id)) in names and state,
+                f"{flow_run_id} is {' or '.join(names)}, not {self.state_of(flow_run_id)}",
+                seconds,
+            )
+        )
+
+    def set_state(self, flow_run_id: str, type: str, name: str | None = None) -> None:
+        state = {"type": type, "name": name or type.title()}
+        self.post(f"/flow_runs/{flow_run_id}/set_state", state=state, force=False)
+
+    def logs_of(self, flow_run_id: str) -> list[str]:
+        logs = self.post("/logs/filter", logs={"flow_run_id": {"any_": [flow_run_id]}}, sort="TIMESTAMP_ASC")
+        return [entry["message"] for entry in logs]
+
+    def runs_of(self, flow_name: str) -> list[dict[str, Any]]:
+        return list(self.post("/flow_runs/filter", flows={"name": {"any_": [flow_name]}}))
+
+    def artifacts_of(self, flow_run_id: str) -> list[dict[str, Any]]:
+        return list(self.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [flow_run_id]}}))
+
+
+@contextlib.contextmanager
+def start_prefect_server(home: Path) -> Iterator[PrefectServer]:
+    home.mkdir(parents=True)
+    environment = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_UI_ENABLED": "false",
+        "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
+    }
+    server = PrefectServer(home, free_port(), environment)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.process.signal(signal.SIGTERM)
+        try:
+            server.process.wait(15)
+        except subprocess.TimeoutExpired:
+            server.process.kill()

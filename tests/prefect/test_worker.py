@@ -1,0 +1,165 @@
+"""The worker, as a process against a real server; flow runs on machines of the emulator."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from pool import Pool
+from prefect_server import PrefectServer
+from renting import Renting
+from waiting_for import wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+def test_a_flow_run_executes_on_a_rented_machine(server: PrefectServer, renting: Renting, pool: Pool) -> None:
+    worker = pool.worker()
+    run = pool.submit("greets", {"name": "octa"})
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+    assert len(renting.sessions) == 1
+    assert renting.rental_keys == [f"prefect/{run}/worker/0"]
+    assert server.flow_run(run)["infrastructure_pid"] == f"{renting.sessions[0]['uuid']}/prefect/{run}/worker/0"
+    wait_for(lambda: "printed in the machine" in worker.output, "its output comes back")
+    told = "logged in the machine: hello octa"
+    wait_for(lambda: any(told in line for line in server.logs_of(run)), "the flow's own log")
+    home = next(line for line in server.logs_of(run) if "logged in the machine" in line)
+    assert "sessions/" in home, "it must have run in the session's own folder"
+    wait_for(lambda: any("was stopped after" in line for line in server.logs_of(run)), "what it cost is told")
+
+
+def test_a_flow_that_fails_has_failed_and_not_crashed(server: PrefectServer, renting: Renting, pool: Pool) -> None:
+    pool.worker()
+    run = pool.submit("fails")
+    server.wait_for_state(run, "Failed")
+    renting.wait_until_none_runs()
+    time.sleep(1)
+    assert server.state_of(run) == "Failed"
+
+
+def test_a_machine_that_dies_marks_the_flow_run_as_crashed(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    pool.worker()
+    run = pool.submit("works", {"folder": str(tmp_path)})
+    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    renting.emulator.end_session(renting.running()[0], "the node is gone")
+    server.wait_for_state(run, "Crashed")
+    assert "the node is gone" in server.flow_run(run)["state"]["message"]
+
+
+def test_a_process_that_is_killed_marks_the_flow_run_as_crashed(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    pool.worker()
+    run = pool.submit("dies", {"folder": str(tmp_path)})
+    server.wait_for_state(run, "Crashed")
+    renting.wait_until_none_runs()
+
+
+def test_nothing_fits_crashes_the_flow_run_with_the_reason(server: PrefectServer, renting: Renting, pool: Pool) -> None:
+    pool.worker()
+    run = pool.submit("greets", gpu_model="no such card")
+    server.wait_for_state(run, "Crashed")
+    assert "no machine fits" in server.flow_run(run)["state"]["message"]
+    assert renting.sessions == []
+
+
+def test_cancelled_while_the_machine_comes_up(server: PrefectServer, renting: Renting, pool: Pool) -> None:
+    renting.emulator.faults({"kind": "never_ready"})
+    pool.worker()
+    run = pool.submit("greets")
+    renting.wait_until_running()
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    server.set_state(run, "CANCELLING")
+    server.wait_for_state(run, "Cancelled")
+    renting.wait_until_none_runs()
+    time.sleep(1.5)
+    assert server.state_of(run) == "Cancelled"
+
+
+def test_cancelled_while_the_flow_runs(server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path) -> None:
+    pool.worker()
+    run = pool.submit("works", {"folder": str(tmp_path)}, cancel_grace_s=40)
+    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    server.set_state(run, "CANCELLING")
+    server.wait_for_state(run, "Cancelled")
+    renting.wait_until_none_runs()
+    assert server.state_of(run) == "Cancelled"
+
+
+def test_cancelled_and_the_process_hangs(server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path) -> None:
+    """Prefect's worker leaves a flow that has begun alone; ours stops the machine all the same."""
+    pool.worker()
+    # A process in whose machine no runner is left to end it.
+    command = "python -m prefect.engine"
+    run = pool.submit("hangs", {"folder": str(tmp_path)}, command=command)
+    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    server.set_state(run, "CANCELLING")
+    server.wait_for_state(run, "Cancelled")
+    renting.wait_until_none_runs()
+    assert "stopped its machine" in server.flow_run(run)["state"]["message"]
+
+
+def test_a_worker_that_is_killed_and_started_again_sees_its_run_to_the_end(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    first = pool.worker()
+    run = pool.submit("works", {"folder": str(tmp_path)})
+    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    first.kill()
+    (tmp_path / "end").touch()
+    server.wait_for_state(run, "Completed")
+    assert renting.running(), "nobody is there to stop it"
+    pool.worker()
+    renting.wait_until_none_runs()
+    assert server.state_of(run) == "Completed"
+    assert len(renting.sessions) == 1
+
+
+def test_a_machine_that_died_while_no_worker_was_there(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    first = pool.worker()
+    run = pool.submit("works", {"folder": str(tmp_path)})
+    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    first.kill()
+    renting.emulator.end_session(renting.running()[0], "the node is gone")
+    pool.worker()
+    server.wait_for_state(run, "Crashed")
+
+
+def test_a_worker_that_ends_leaves_its_machines_to_the_next_one(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    first = pool.worker("first")
+    run = pool.submit("works", {"folder": str(tmp_path)})
+    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    pool.end_of(first)
+    assert len(renting.running()) == 1
+    pool.worker("first")
+    (tmp_path / "end").touch()
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+    assert len(renting.sessions) == 1
+
+
+def test_killed_while_it_starts_a_machine(server: PrefectServer, renting: Renting, pool: Pool) -> None:
+    """The session is there, and nobody has written its id down: the key finds it."""
+    renting.emulator.faults(
+        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 4, "after_effect": True}
+    )
+    first = pool.worker()
+    run = pool.submit("greets")
+    renting.wait_until_running()
+    first.kill()
+    assert server.flow_run(run)["infrastructure_pid"] is None
+    pool.worker()
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+    assert len(renting.sessions) == 1
