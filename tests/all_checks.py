@@ -2,6 +2,9 @@
 
 python tests/all_checks.py                 all of them
 python tests/all_checks.py core airflow    only those whose names are given
+
+What keeps both cores busy runs alone. The orchestrators' tests wait most of their time, for schedulers and workers to
+notice something, so two lanes of them run side by side; each check's output is shown in one piece when it has ended.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,11 +34,17 @@ class Check:
     environment: str
     arguments: tuple[str, ...]
     tests: bool = True
+    lane: int | None = None  # None runs alone; checks of different lanes side by side, those of one in their order
 
     @property
     def report(self) -> Path:
         """Where pytest writes what happened."""
         return REPORTS / f"{self.name}.xml"
+
+    @property
+    def log(self) -> Path:
+        """Where its output goes while it runs beside another."""
+        return REPORTS / f"{self.name}.log"
 
     def command(self) -> list[str]:
         """What is run."""
@@ -62,10 +73,11 @@ CHECKS = (
     Check("types-airflow", "airflow", ("mypy", "airflow_provider"), tests=False),
     Check("types-prefect", "prefect", ("mypy", "prefect_blocks"), tests=False),
     Check("core", "core", ("pytest", "-q", "-n", "2", *COVERAGE, *CORE_TESTS)),
-    Check("airflow", "airflow", ("pytest", "-q", "tests/airflow")),
-    Check("airflow-2.11", "airflow-2.11", ("pytest", "-q", "tests/airflow", "--ignore=tests/airflow/e2e")),
-    Check("prefect", "prefect", ("pytest", "-q", "tests/prefect")),
+    Check("airflow", "airflow", ("pytest", "-q", "tests/airflow"), lane=1),
+    Check("airflow-2.11", "airflow-2.11", ("pytest", "-q", "tests/airflow", "--ignore=tests/airflow/e2e"), lane=2),
+    Check("prefect", "prefect", ("pytest", "-q", "tests/prefect"), lane=2),
 )
+_printing = threading.Lock()
 
 
 def main(names: list[str]) -> int:
@@ -75,7 +87,15 @@ def main(names: list[str]) -> int:
         print(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
         return 2
     REPORTS.mkdir(exist_ok=True)
-    outcomes = [run(check) for check in CHECKS if not names or check.name in names]
+    # A shell that runs us in the background has it ignored, and every process that a test starts would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    wanted = [check for check in CHECKS if not names or check.name in names]
+    outcomes = [run(check) for check in wanted if check.lane is None]
+    lanes = [[check for check in wanted if check.lane == lane] for lane in (1, 2)]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        side_by_side = sum(1 for lane in lanes if lane) > 1
+        for lane_outcomes in pool.map(lambda lane: [run(check, quiet=side_by_side) for check in lane], lanes):
+            outcomes += lane_outcomes
     print(f"\n{'check':<16}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for one in outcomes:
         print(f"{one.check.name:<16}{one.passed:>8}{len(one.failures):>8}{one.skipped:>9}{one.seconds:>9.0f}")
@@ -86,14 +106,23 @@ def main(names: list[str]) -> int:
     return 1 if failures else 0
 
 
-def run(check: Check) -> Outcome:
-    """Run one check, its output shown as it comes."""
-    print(f"\n== {check.name} ==", flush=True)
+def run(check: Check, *, quiet: bool = False) -> Outcome:
+    """Run one check, its output shown as it comes; `quiet` shows it at the end."""
+    print(f"\n== {check.name}{' begins' if quiet else ''} ==", flush=True)
     check.report.unlink(missing_ok=True)
     started = time.monotonic()
-    status = subprocess.run(
-        check.command(), cwd=ROOT, env=_environment(), check=False, preexec_fn=_let_ctrl_c_through
-    ).returncode
+    with check.log.open("wb") as log:
+        status = subprocess.run(
+            check.command(),
+            cwd=ROOT,
+            env=_environment(),
+            check=False,
+            stdout=log if quiet else None,
+            stderr=log if quiet else None,
+        ).returncode
+    if quiet:
+        with _printing:
+            print(f"\n== {check.name} ==\n{check.log.read_text(errors='replace')}", flush=True)
     outcome = Outcome(check, time.monotonic() - started)
     if check.tests and check.report.exists():
         for case in ElementTree.parse(check.report).iter("testcase"):
@@ -108,11 +137,6 @@ def run(check: Check) -> Outcome:
     if status != 0 and not outcome.failures:
         outcome.failures.append(f"exit status {status}")
     return outcome
-
-
-def _let_ctrl_c_through() -> None:
-    # A shell that runs us in the background has it ignored, and that is inherited by every process that a test starts.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _environment() -> dict[str, str]:
