@@ -1,1 +1,1 @@
-"""`make demo`: an animation rendered on emulated machines, from an Airflow DAG."""
+"""`make demo`: an animation rendered on emulated machines, from an Airflow DAG or a Prefect flow."""

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,12 +16,14 @@ from typing import Any
 import requests
 
 from demo.child_processes import ChildProcesses
+from demo.free_port import free_port
+from demo.orchestrator import OrchestratorError
 
 START_DEADLINE_S = 120.0
 AIRFLOW = Path(sys.executable).parent / "airflow"
 
 
-class AirflowError(Exception):
+class AirflowError(OrchestratorError):
     """Airflow does not do what it must; the text says what happened and where to look."""
 
 
@@ -216,10 +217,3 @@ class AirflowServices:
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Where a browser shows the run."""
         return f"{self.url}/dags/{dag_id}/runs/{run_id}"
-
-
-def free_port() -> int:
-    """A port on this machine that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

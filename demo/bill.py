@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 
 @dataclass(frozen=True)
 class MachineBill:
-    """What one machine did, as the DAG's bill tells it.
+    """What one machine did, as the run's bill tells it.
 
     Attributes:
         node_id: the machine; None when the bill does not say.
@@ -33,6 +36,17 @@ class MachineBill:
     def name(self) -> str:
         """How the machine is called in tables and pictures."""
         return machine_name(self.node_id, self.gpu)
+
+
+def bill_file(output: Path) -> Path:
+    """Where the run writes what it cost."""
+    return output / "bill.json"
+
+
+def bill_entries(output: Path) -> list[dict[str, Any]]:
+    """The bill's machines as they were written, or nothing when the run did not get so far."""
+    path = bill_file(output)
+    return list(json.loads(path.read_text())["machines"]) if path.is_file() else []
 
 
 def machine_name(node_id: int | None, gpu: str) -> str:

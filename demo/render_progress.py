@@ -53,7 +53,7 @@ class RenderProgress:
 
         Args:
             frames: frames rendered so far, by machine.
-            stage: what Airflow is doing, in a few words.
+            stage: what the orchestrator is doing, in a few words.
         """
         done = min(sum(frames.values()), self.total)
         for machine, count in frames.items():

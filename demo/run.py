@@ -1,14 +1,13 @@
-"""Render an animation on emulated machines, from an Airflow DAG: `make demo`.
+"""Render an animation on emulated machines, from an Airflow DAG or a Prefect flow: `make demo`.
 
-Nothing is imitated but the marketplace: Airflow is Airflow (scheduler, API server, SQLite), the machines are processes
-on this computer that are reached over real SSH, and the frames come out of Blender.
+Nothing is imitated but the marketplace: Airflow is Airflow (scheduler, API server, SQLite) and Prefect is Prefect, the
+machines are processes on this computer that are reached over real SSH, and the frames come out of Blender.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.metadata
 import logging
 import os
 import shutil
@@ -22,12 +21,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from demo.airflow_services import AirflowError, AirflowServices
-from demo.bill import MachineBill, bill_table, machine_name
+from demo.airflow_render import AirflowRender
+from demo.bill import MachineBill, bill_file, bill_table, machine_name
 from demo.child_processes import Child, ChildProcesses, ProcessEndedError
 from demo.contact_sheet import check_frames, write_contact_sheet
 from demo.emulator_process import Emulator, EmulatorError, start_emulator
-from demo.render_dag import DAG_FILE, DAG_ID, bill_file, connections, parameters, read_bill
+from demo.orchestrator import Orchestrator, OrchestratorError, RenderOrder, State
+from demo.prefect_render import PrefectRender
 from demo.render_progress import RenderProgress
 
 FRAMES = range(1, 25)
@@ -36,7 +36,11 @@ SIZE = (320, 180)
 RUN_DEADLINE_S = 900.0
 SCENE_DEADLINE_S = 120.0
 REPOSITORY = Path(__file__).resolve().parents[1]
-RUN_ID = "demo"
+
+ORCHESTRATORS: dict[str, type[AirflowRender] | type[PrefectRender]] = {
+    "airflow": AirflowRender,
+    "prefect": PrefectRender,
+}
 
 
 class DemoError(Exception):
@@ -65,12 +69,14 @@ class Demo:
         console: where it tells what it does.
         output: the folder for all runs.
         blender_python: interpreter that has bpy; None uses an installed Blender.
+        orchestrator: one of `ORCHESTRATORS`.
     """
 
-    def __init__(self, console: Console, output: Path, blender_python: Path | None) -> None:
+    def __init__(self, console: Console, output: Path, blender_python: Path | None, orchestrator: str) -> None:
         self.console = console
         self.output = output
         self.blender_python = blender_python
+        self.orchestrator = orchestrator
         self.folder = output / time.strftime("run-%Y%m%d-%H%M%S")
         self.scene = self.folder / "scene.blend"
         self.frames = self.folder / "render"
@@ -82,17 +88,17 @@ class Demo:
         """Do it all.
 
         Args:
-            keep: leave Airflow up at the end, until Ctrl-C.
+            keep: leave the orchestrator up at the end, until Ctrl-C.
 
         Raises:
-            DemoError, AirflowError, EmulatorError, ProcessEndedError: it cannot go on.
+            DemoError, OrchestratorError, EmulatorError, ProcessEndedError: it cannot go on.
         """
         scene_command = self.scene_command()
         self.frames.mkdir(parents=True)
         self.logs.mkdir()
         log_to(self.logs / "demo.log")
         outcome = Outcome()
-        # The emulator outlives Airflow: its ledger has the last word.
+        # The emulator outlives the orchestrator: its ledger has the last word.
         with ChildProcesses() as machines:
             emulator = start_emulator(
                 machines, self.folder / "emulator", self.blender_python, self.logs / "emulator.log"
@@ -100,34 +106,32 @@ class Demo:
             self.gpus = emulator.gpus()
             self.tell("emulator", f"{emulator.base_url}, {len(self.gpus)} machines on offer")
             with ChildProcesses() as services:
-                airflow = self.start_airflow(services, emulator, scene_command)
+                orchestrator: Orchestrator = ORCHESTRATORS[self.orchestrator](
+                    services, emulator, self.folder, self.logs
+                )
+                self.start(orchestrator, scene_command)
                 try:
-                    state = self.follow(airflow, emulator)
-                    self.collect(airflow, state, outcome)
+                    state = self.follow(orchestrator, emulator)
+                    self.collect(orchestrator, state, outcome)
                     if keep:
-                        self.keep_airflow(airflow)
+                        self.keep_up(orchestrator, services)
                 finally:
-                    self.keep_task_logs(airflow)
+                    with contextlib.suppress(OrchestratorError):
+                        orchestrator.keep_logs()
             self.compare_with_ledger(outcome, emulator)
         self.check_frames(outcome)
         return outcome
 
-    def start_airflow(
-        self, services: ChildProcesses, emulator: Emulator, scene_command: Sequence[str | Path]
-    ) -> AirflowServices:
-        """Make the scene and start Airflow, at the same time."""
+    def start(self, orchestrator: Orchestrator, scene_command: Sequence[str | Path]) -> None:
+        """Make the scene and start the orchestrator, at the same time."""
         started = time.monotonic()
-        airflow = AirflowServices(services, self.folder / "airflow", DAG_FILE, connections(emulator), self.logs)
         with ChildProcesses() as helpers:
             maker = helpers.start("the scene's maker", scene_command, self.logs / "scene.log", os.environ)
-            with self.console.status("  making the scene, starting Airflow"):
-                airflow.prepare()
-                airflow.start(DAG_ID)
+            with self.console.status(f"  making the scene, starting {orchestrator.name}"):
+                orchestrator.start()
                 self.wait_for_scene(maker)
         self.tell("scene", f"{len(FRAMES)} frames of {SIZE[0]}x{SIZE[1]}, {shown(self.scene)}")
-        version = importlib.metadata.version("apache-airflow")
-        self.tell("Airflow", f"{version}, up in {time.monotonic() - started:.0f} s")
-        return airflow
+        self.tell(orchestrator.name, f"{orchestrator.version()}, up in {time.monotonic() - started:.0f} s")
 
     def scene_command(self) -> Sequence[str | Path]:
         script = REPOSITORY / "demo" / "make_scene.py"
@@ -147,24 +151,22 @@ class Demo:
         if exit_code or not self.scene.is_file():
             raise DemoError(f"Making the scene failed:\n{maker.log_tail()}")
 
-    def follow(self, airflow: AirflowServices, emulator: Emulator) -> str:
-        """Start the DAG's run and show how far it is; returns its last state."""
-        conf = parameters(self.scene, FRAMES, MACHINES, self.frames)
-        airflow.trigger(DAG_ID, RUN_ID, conf)
-        self.tell("DAG", f"{DAG_ID}, mapped over {MACHINES} machines; {airflow.run_url(DAG_ID, RUN_ID)}")
+    def follow(self, orchestrator: Orchestrator, emulator: Emulator) -> State:
+        """Start the run and show how far it is; returns its last state."""
+        orchestrator.trigger(RenderOrder(self.scene, FRAMES, MACHINES, self.frames))
+        self.tell(orchestrator.noun, f"{orchestrator.pipeline}; {orchestrator.run_url()}")
         self.console.print()
         deadline = time.monotonic() + RUN_DEADLINE_S
         with RenderProgress(self.console, len(FRAMES), MACHINES) as progress:
             while True:
-                airflow.children.check()
-                state = airflow.run_state(DAG_ID, RUN_ID)
-                has_ended = state in ("success", "failed")
-                stage = f"all machines: {state}" if has_ended else self.stage(airflow)
+                state = orchestrator.state()
+                has_ended = state in ("succeeded", "failed")
+                stage = f"all machines: {state}" if has_ended else orchestrator.stage()
                 progress.show(self.frames_by_machine(emulator), stage)
                 if has_ended:
                     return state
                 if time.monotonic() > deadline:
-                    raise DemoError(f"The DAG's run did not end within {RUN_DEADLINE_S:.0f} s: see {shown(self.logs)}")
+                    raise DemoError(f"The run did not end within {RUN_DEADLINE_S:.0f} s: see {shown(self.logs)}")
                 time.sleep(0.5)
 
     def frames_by_machine(self, emulator: Emulator) -> dict[str, int]:
@@ -172,24 +174,12 @@ class Demo:
         counts = emulator.frames_by_machine()
         return {machine_name(node_id, self.gpus.get(node_id, "")): count for node_id, count in counts.items()}
 
-    def stage(self, airflow: AirflowServices) -> str:
-        """What Airflow is running, in a few words."""
-        running = [
-            str(task["task_id"]).rpartition(".")[2]
-            for task in airflow.tasks(DAG_ID, RUN_ID)
-            if task["state"] == "running"
-        ]
-        return ", ".join(f"{running.count(name)} {name}" for name in dict.fromkeys(running)) or "scheduling"
-
-    def collect(self, airflow: AirflowServices, state: str, outcome: Outcome) -> None:
-        """Read what the tasks returned, and say which of them failed."""
-        if state != "success":
-            outcome.problems.append(f"the DAG's run ended as {state}")
-        for task in airflow.tasks(DAG_ID, RUN_ID):
-            if task["state"] not in ("success", "skipped"):
-                where = f" of machine {task['map_index']}" if task["map_index"] >= 0 else ""
-                outcome.problems.append(f"task {task['task_id']}{where} ended as {task['state']}")
-        outcome.bills = read_bill(self.frames, self.gpus)
+    def collect(self, orchestrator: Orchestrator, state: State, outcome: Outcome) -> None:
+        """Read what the run came to, and say what of it failed."""
+        if state != "succeeded":
+            outcome.problems.append(f"the {orchestrator.noun}'s run has {state}")
+        outcome.problems += orchestrator.problems()
+        outcome.bills = orchestrator.bills(self.frames, self.gpus)
         if len(outcome.bills) != MACHINES:
             outcome.problems.append(f"{len(outcome.bills)} of {MACHINES} machines are on the bill")
 
@@ -203,19 +193,12 @@ class Demo:
         if told != int(ledger["billed_wei"]):
             outcome.problems.append(f"the bill says {told} wei, the ledger {ledger['billed_wei']}")
 
-    def keep_task_logs(self, airflow: AirflowServices) -> None:
-        """Put the tasks' logs next to the others."""
-        made = airflow.home / "logs"
-        if made.is_dir():
-            shutil.copytree(made, self.logs / "tasks", dirs_exist_ok=True)
-
-    def keep_airflow(self, airflow: AirflowServices) -> None:
-        self.console.print(
-            f"\n  Airflow stays up at {airflow.run_url(DAG_ID, RUN_ID)} until Ctrl-C", highlight=False, soft_wrap=True
-        )
+    def keep_up(self, orchestrator: Orchestrator, services: ChildProcesses) -> None:
+        where = f"{orchestrator.name} stays up at {orchestrator.run_url()} until Ctrl-C"
+        self.console.print(f"\n  {where}", highlight=False, soft_wrap=True)
         with contextlib.suppress(KeyboardInterrupt):
             while True:
-                airflow.children.check()
+                services.check()
                 time.sleep(1)
 
     def check_frames(self, outcome: Outcome) -> None:
@@ -224,7 +207,8 @@ class Demo:
         outcome.problems += problems
         if frames:
             machines = {number: bill.name for bill in outcome.bills for number in bill.frames}
-            heading = f"{len(frames)} frames rendered by {len(outcome.bills)} machines in one Airflow run"
+            name = ORCHESTRATORS[self.orchestrator].name
+            heading = f"{len(frames)} frames rendered by {len(outcome.bills)} machines in one {name} run"
             write_contact_sheet(self.sheet, frames, machines, heading)
 
     def tell(self, what: str, text: str) -> None:
@@ -265,25 +249,27 @@ def stop_like_ctrl_c(_number: int, _frame: object) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Command line; the exit status is 0 when nothing is missing."""
-    parser = argparse.ArgumentParser(prog="make demo", description="Render an animation from an Airflow DAG.")
+    parser = argparse.ArgumentParser(prog="make demo", description="Render an animation on emulated machines.")
+    parser.add_argument("--orchestrator", choices=sorted(ORCHESTRATORS), default="airflow")
     parser.add_argument("--blender-python", type=Path, help="interpreter that has bpy")
     parser.add_argument("--output", type=Path, default=Path("demo-output"))
-    parser.add_argument("--keep", action="store_true", help="leave Airflow up at the end, until Ctrl-C")
+    parser.add_argument("--keep", action="store_true", help="leave the orchestrator up at the end, until Ctrl-C")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, stop_like_ctrl_c)
     console = Console()
     python = options.blender_python
     # Kept with its links: a virtual environment's interpreter is one. Made absolute: it is run from other folders.
     has_python = python is not None and python.exists()
-    demo = Demo(console, options.output.absolute(), python.absolute() if has_python else None)
-    console.print("\nA Blender animation, rendered on rented machines by an Airflow DAG\n", style="bold")
+    demo = Demo(console, options.output.absolute(), python.absolute() if has_python else None, options.orchestrator)
+    chosen = ORCHESTRATORS[options.orchestrator]
+    console.print(f"\nA Blender animation, rendered on rented machines by {chosen.run_by}\n", style="bold")
     started = time.monotonic()
     try:
         outcome = demo.run(keep=options.keep)
     except KeyboardInterrupt:
         console.print("\n  stopped; everything that was started has ended", highlight=False)
         return 130
-    except (DemoError, AirflowError, EmulatorError, ProcessEndedError) as error:
+    except (DemoError, OrchestratorError, EmulatorError, ProcessEndedError) as error:
         console.print(f"\n  {error}\n  logs: {shown(demo.logs)}", style="red", highlight=False, markup=False)
         return 1
     demo.summarise(outcome, time.monotonic() - started)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,12 +18,15 @@ from rich.console import Console
 from demo.bill import MachineBill
 from demo.contact_sheet import frame_path
 from demo.emulator_process import Emulator
-from demo.run import FRAMES, SIZE, Demo, Outcome, main
+from demo.orchestrator import RenderOrder, State
+from demo.run import FRAMES, MACHINES, ORCHESTRATORS, SIZE, Demo, Outcome, main
+
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Demo:
-    made = Demo(Console(file=io.StringIO(), width=200), tmp_path, None)
+@pytest.fixture(params=sorted(ORCHESTRATORS))
+def demo(tmp_path: Path, request: pytest.FixtureRequest) -> Demo:
+    made = Demo(Console(file=io.StringIO(), width=200), tmp_path, None, request.param)
     made.frames.mkdir(parents=True)
     return made
 
@@ -87,6 +94,59 @@ def test_the_bill_must_be_the_ledger_s(demo: Demo) -> None:
     assert outcome.problems == ["the bill says 11 wei, the ledger 12"]
 
 
+@dataclass
+class Told:
+    """An orchestrator whose run has ended, and that says so."""
+
+    name = "Told"
+    noun = "flow"
+    run_by = "a test"
+    pipeline = "none"
+    told_problems: list[str]
+    told_bills: list[MachineBill]
+
+    def version(self) -> str:
+        return "1"
+
+    def start(self) -> None: ...
+
+    def trigger(self, order: RenderOrder) -> None: ...
+
+    def run_url(self) -> str:
+        return ""
+
+    def state(self) -> State:
+        return "succeeded"
+
+    def stage(self) -> str:
+        return ""
+
+    def problems(self) -> list[str]:
+        return self.told_problems
+
+    def bills(self, output: Path, gpus: Mapping[int, str]) -> list[MachineBill]:
+        return self.told_bills
+
+    def keep_logs(self) -> None: ...
+
+
+def test_a_run_that_succeeded_with_all_machines_is_no_problem(demo: Demo) -> None:
+    outcome = Outcome()
+    demo.collect(Told([], [machine(1)] * MACHINES), "succeeded", outcome)
+    assert outcome.problems == []
+    assert len(outcome.bills) == MACHINES
+
+
+def test_a_run_that_failed_is_told_with_what_failed_in_it(demo: Demo) -> None:
+    outcome = Outcome()
+    demo.collect(Told(["task render-1-8 ended as FAILED"], [machine(1)]), "failed", outcome)
+    assert outcome.problems == [
+        "the flow's run has failed",
+        "task render-1-8 ended as FAILED",
+        f"1 of {MACHINES} machines are on the bill",
+    ]
+
+
 def test_the_end_says_what_is_wrong(demo: Demo) -> None:
     demo.summarise(Outcome(problems=["frame 7 is missing"], running=0), 61.4)
     assert isinstance(demo.console.file, io.StringIO)
@@ -96,9 +156,17 @@ def test_the_end_says_what_is_wrong(demo: Demo) -> None:
     assert "failed in 61 s" in told
 
 
+@pytest.mark.parametrize("orchestrator", sorted(ORCHESTRATORS))
 def test_without_blender_it_ends_with_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    orchestrator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert main(["--output", str(tmp_path / "out"), "--blender-python", str(tmp_path / "no-python")]) == 1
+    chosen = ["--orchestrator", orchestrator]
+    assert main([*chosen, "--output", str(tmp_path / "out"), "--blender-python", str(tmp_path / "no-python")]) == 1
     assert "There is no Blender here: run `make blender`" in capsys.readouterr().out
+
+
+def test_it_needs_neither_orchestrator_to_be_imported() -> None:
+    code = "import demo.run, sys; print(*{name.partition('.')[0] for name in sys.modules} & {'airflow', 'prefect'})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == ""

@@ -1,0 +1,12 @@
+"""Where a server of the demo's own can listen."""
+
+from __future__ import annotations
+
+import socket
+
+
+def free_port() -> int:
+    """A port on this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,92 @@
+"""The reaper's example: its schedule, and the automation that runs it when a flow run crashes. All of it is real."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flow_process import FlowProcesses
+from prefect_server import PrefectServer, Process, start_process
+from renting import Renting
+from waiting_for import wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+SCRIPT = Path(__file__).parents[2] / "dags_examples" / "prefect" / "reap_orphans.py"
+
+
+@pytest.fixture
+def reaper(server: PrefectServer, renting: Renting, tmp_path: Path) -> Iterator[Process]:
+    """`python reap_orphans.py`, as the example says."""
+    settings = {
+        "PREFECT_HOME": str(tmp_path / "reaper"),
+        "PREFECT_API_URL": server.api_url,
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        "PREFECT_LOGGING_LEVEL": "INFO",
+        **renting.emulator.env(),
+    }
+    process = start_process([sys.executable, SCRIPT], tmp_path / "reaper.log", settings)
+    try:
+        wait_for(lambda: "is being served" in process.output, f"the reaper serves: {process.log}", 90)
+        yield process
+    finally:
+        process.kill()
+
+
+def engine_of(runner: Process) -> int:
+    """The process that executes the flow, below the runner that watches it."""
+
+    def children() -> list[int]:
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                text = stat.read_text()
+            except OSError:
+                continue
+            if int(text.rpartition(")")[2].split()[1]) == runner.popen.pid:
+                found.append(int(stat.parent.name))
+        return found
+
+    return int(wait_for(children, "the flow has a process of its own")[0])
+
+
+def test_the_reaper_is_scheduled_and_has_its_automation(server: PrefectServer, reaper: Process) -> None:
+    found = server.post("/deployments/filter", deployments={"name": {"any_": ["reaper"]}})
+    assert [schedule["schedule"]["interval"] for schedule in found[0]["schedules"]] == [900.0]
+    automations = server.post("/automations/filter")
+    mine = [one for one in automations if one["actions"][0].get("deployment_id") == found[0]["id"]]
+    assert [one["name"] for one in mine] == ["reap when a flow run crashed"]
+
+
+def test_a_flow_run_that_crashes_is_reaped_at_once(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, reaper: Process
+) -> None:
+    run, other = flows.new_run("block"), flows.new_run("job")
+    runner = flows.runner(run)
+    flows.engine(other)
+    renting.wait_until_running(2)
+    wait_for((flows.folder / "runs").exists, "it runs")
+    os.kill(engine_of(runner), signal.SIGKILL)
+    server.wait_for_state(run, "Crashed")
+    wait_for(lambda: len(renting.running()) == 1, "the machine of the crashed run is stopped", 90)
+    assert [key.split("/")[1] for key in still_running(renting)] == [other], "another run's machine is left alone"
+    reaped = wait_for(lambda: [r for r in server.runs_of("octa-reap-orphans") if made_by_automation(r)], "its run")
+    server.wait_for_state(reaped[0]["id"], "Completed")
+    assert reaped[0]["parameters"]["older_than_s"] == 0
+    (flows.folder / "end").touch()
+    server.wait_for_state(other, "Completed")
+    renting.wait_until_none_runs()
+
+
+def still_running(renting: Renting) -> list[str]:
+    running = renting.running()
+    return [session["rental_key"] for session in renting.sessions if session["uuid"] in running]
+
+
+def made_by_automation(run: dict[str, object]) -> bool:
+    created_by = run["created_by"]
+    return isinstance(created_by, dict) and created_by["type"] == "AUTOMATION"
