@@ -10,24 +10,22 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import secrets
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaError, OctaNotFoundError, OctaSshError
+from octa_provider.errors import OctaConfigError, OctaError, OctaNotFoundError, OctaSshError
 from octa_provider.job_log import save_job_log
 from octa_provider.job_look import JobLook, OnLine, overdue, running, ssh_key
 from octa_provider.job_machine import begin_detached, fetch_outputs
+from octa_provider.job_run import see_to_the_end
 from octa_provider.job_script import container_command, log_keeper_command
 from octa_provider.job_spec import JOB_ENV, JobOutcome, JobPhase, JobResult, JobSpec, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, ask_until, is_transient
 from octa_provider.rental import Bill, Rental
 from octa_provider.rental_key import checked_key
-from octa_provider.stop_signals import stop_signals_raise
 from octa_provider.waiting import APPEARING_S, look
 
 if TYPE_CHECKING:
@@ -87,35 +85,54 @@ class Jobs:
             OctaStopError: the session could not be stopped in time, and may still bill.
         """
         checked_key(key)
-        with stop_signals_raise() as hold:
-            state: JobState | None = None
-            finished = False
-            try:
-                state = self.start(spec, key, earlier=earlier, is_cancelled=is_cancelled)
-                _tell(on_state, state)
-                while not state.ended:
-                    if is_cancelled():
-                        raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
-                    before, state = state, self.poll(state, private_key=private_key, on_line=on_line)
-                    if state != before:
-                        _tell(on_state, state)
-                    if state.phase is JobPhase.READY:
-                        # Told before: sending the inputs may take a while.
-                        before, state = state, self.begin(state, spec, private_key=private_key)
-                        if state != before:
-                            _tell(on_state, state)
-                    if not state.ended:
-                        self._client.clock.sleep(poll_s * random.uniform(0.9, 1.1))
-                state = self.collect(state, private_key=private_key, log_path=log_path)
-                _tell(on_state, state)
-                with hold():
-                    result = self.finish(state, log_path=log_path)
-                    finished = True
-                return result
-            finally:
-                if not finished:
-                    with hold():
-                        self._stop_unfinished(state, key)
+        return see_to_the_end(
+            self._client,
+            lambda: self.start(spec, key, earlier=earlier, is_cancelled=is_cancelled),
+            spec,
+            key,
+            private_key=private_key,
+            log_path=log_path,
+            on_line=on_line,
+            on_state=on_state,
+            is_cancelled=is_cancelled,
+            poll_s=poll_s,
+        )
+
+    def watch(
+        self,
+        state: JobState,
+        spec: JobSpec,
+        *,
+        private_key: str | Path | None = None,
+        log_path: str | os.PathLike[str] | None = None,
+        on_line: OnLine | None = None,
+        on_state: Callable[[JobState], object] | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        poll_s: float = 5.0,
+    ) -> JobResult:
+        """The rest of `run` for a job that has been started: nothing is ever started anew.
+
+        Args:
+            state: from `start`, or how far the job was when somebody last looked.
+            spec: the job.
+            private_key, log_path, on_line, on_state, is_cancelled, poll_s: as in `run`.
+
+        Raises:
+            OctaCancelledError: `is_cancelled` said yes; the session was stopped.
+            OctaStopError: the session could not be stopped in time, and may still bill.
+        """
+        return see_to_the_end(
+            self._client,
+            lambda: state,
+            spec,
+            state.key,
+            private_key=private_key,
+            log_path=log_path,
+            on_line=on_line,
+            on_state=on_state,
+            is_cancelled=is_cancelled,
+            poll_s=poll_s,
+        )
 
     # -- the parts -----------------------------------------------------------------------------------------------
 
@@ -303,14 +320,6 @@ class Jobs:
         except OSError as error:
             log.warning("the log of %s can't be written: %s", state.key, error)
 
-    def _stop_unfinished(self, state: JobState | None, key: str) -> None:
-        if state is not None:
-            self._client.rentals.restore(state.rental).stop()
-        elif not isinstance(sys.exc_info()[1], OctaConfigError):
-            # A start that failed has cleaned up after itself; this is for a signal right after it. A session that the
-            # key was refused for is somebody else's.
-            self._client.rentals.stop(key, deadline_s=30.0)
-
     def _result(
         self, state: JobState, rental: Rental, bill: Bill, log_path: str | os.PathLike[str] | None
     ) -> JobResult:
@@ -328,11 +337,6 @@ class Jobs:
             key=state.key,
             attempts=state.attempts,
         )
-
-
-def _tell(on_state: Callable[[JobState], object] | None, state: JobState) -> None:
-    if on_state is not None:
-        on_state(state)
 
 
 def _local_names(spec: JobSpec) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.job import JobFailedError, OctaJob, OctaJobRun
+from prefect_blocks.left_sessions import stop_left_sessions
 from prefect_blocks.rented_machine import RentedMachine, rented_machine
 from prefect_blocks.worker import OctaWorker
 
@@ -13,4 +14,5 @@ __all__ = [
     "OctaWorker",
     "RentedMachine",
     "rented_machine",
+    "stop_left_sessions",
 ]

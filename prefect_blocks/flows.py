@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -14,17 +13,28 @@ from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 
 from octa_provider import frames as ranges
-from octa_provider.errors import OctaError, OctaStopError
+from octa_provider.errors import OctaConfigError, OctaError, OctaStopError
+from octa_provider.pictures import broken_frames
 from prefect_blocks.credentials import credentials_named
+from prefect_blocks.job import JobFailedError
 from prefect_blocks.owner import owner_lives
 from prefect_blocks.rental_key import PREFIX
 from prefect_blocks.running import run_job
+from prefect_blocks.session_result import wei_as_text
 
 __all__ = ["FramesMissingError", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]
 
 
 class FramesMissingError(OctaError):
-    """Frames that were asked for are not there, or are no whole pictures."""
+    """Frames that were asked for are not there, or are no whole pictures.
+
+    Attributes:
+        job: what the job came to that should have rendered them, where it was one.
+    """
+
+    def __init__(self, message: str, job: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.job = job
 
 
 @flow(name="octa-run-job")
@@ -98,12 +108,16 @@ def render_animation_flow(
         credentials: name of a saved `OctaCredentials` block, with an SSH key; empty for the environment's account.
 
     Returns:
-        The bill: `charge_wei` (as text), `charge_usd`, and `machines`, what each job came to.
+        The bill: `charge_wei` (as text), `charge_usd`, and `machines`, what the last try of each job came to.
 
     Raises:
-        FramesMissingError: some frames are missing; those that came are kept.
+        FramesMissingError: some frames are missing or no whole pictures; those that came are kept.
+        OctaConfigError: no such frames, before anything is paid.
     """
     wanted = ranges.parse(frames)
+    if wanted.first < 0:
+        # To Blender's command line, -5 is the fifth frame from the end.
+        raise OctaConfigError(f"Blender can't be asked for frames below 0: {frames}")
     futures = [
         _render_chunk.submit(
             str(chunk),
@@ -121,19 +135,22 @@ def render_animation_flow(
     ]
     # All of them, whatever becomes of one: what was paid for is brought home.
     results = [future.result(raise_on_failure=False) for future in futures]
-    jobs = [result for result in results if isinstance(result, dict)]
+    jobs = [job for result in results if (job := _job_of(result)) is not None]
     bill = {
         "charge_wei": str(sum(int(job["cost_wei"] or 0) for job in jobs)),
         "charge_usd": sum(job["cost_usd"] or 0.0 for job in jobs),
         "machines": jobs,
     }
     if jobs:
-        names = ("frames", "node_id", "uuid", "duration_s", "cost_usd", "cost_wei")
+        names = ("key", "outcome", "node_id", "uuid", "duration_s", "cost_usd", "cost_wei")
         table = [{name: str(job[name]) for name in names} for job in jobs]
         create_table_artifact(key="octa-render-cost", table=table, description=f"Frames {frames} of `{scene}`")
-    missing = [number for number in wanted if not _is_whole_png(Path(output) / _file_name(number))]
-    if missing:
-        raise FramesMissingError(f"{len(missing)} of {len(wanted)} frames are missing: {missing[:20]}; see the tasks")
+    # Over all of them: a chunk can't tell that its pictures are of another size than the others'.
+    if broken := broken_frames(output, wanted):
+        raise FramesMissingError(
+            f"{len(broken)} of {len(wanted)} frames are missing or broken: {list(broken)[:20]}; "
+            f"{next(iter(broken.values()))}; see the tasks"
+        )
     return bill
 
 
@@ -173,9 +190,8 @@ def _render_chunk(
             key=f"render {chunk}",
             credentials=credentials_named(credentials),
         )
-    missing = [number for number in wanted if not _is_whole_png(Path(output) / _file_name(number))]
-    if missing:
-        raise FramesMissingError(f"of frames {chunk}, missing or broken: {missing}")
+    if broken := broken_frames(output, wanted):
+        raise FramesMissingError(f"frames {list(broken)} are missing or broken: {next(iter(broken.values()))}", result)
     return result | {"frames": chunk}
 
 
@@ -215,13 +231,10 @@ def reap_orphans_flow(older_than_s: float = 900.0, dry_run: bool = False, creden
     }
 
 
-def _file_name(number: int) -> str:
-    return f"frame_{number:04d}.png"
-
-
-def _is_whole_png(path: Path) -> bool:
-    """Whether a file is a PNG from its first byte to its last."""
-    if not path.is_file():
-        return False
-    data = path.read_bytes()
-    return data.startswith(b"\x89PNG\r\n\x1a\n") and data.endswith(b"IEND\xaeB`\x82")
+def _job_of(result: object) -> dict[str, Any] | None:
+    """What a chunk's job came to, of those that failed too: they were paid for."""
+    if isinstance(result, JobFailedError):
+        return wei_as_text(result.result.to_dict())
+    if isinstance(result, FramesMissingError):
+        return result.job
+    return result if isinstance(result, dict) else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.job_spec import JOB_ENV, JobState
-from prefect_blocks.rental_key import WORKER, flow_run_of
+from prefect_blocks.rental_key import flow_run_of, is_worker_key
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -41,13 +41,13 @@ class InfrastructurePid:
     def read(cls, text: str | None) -> InfrastructurePid | None:
         """Read what `str` gave; None for anything else, such as another worker type's."""
         uuid, _, key = (text or "").partition("/")
-        return cls(uuid, key) if uuid and _is_worker_key(key) else None
+        return cls(uuid, key) if uuid and is_worker_key(key) else None
 
     @classmethod
     def of_session(cls, session: Session) -> InfrastructurePid | None:
         """The one of a session, if a worker started it."""
         key = session.rental_key or ""
-        return cls(session.uuid, key) if _is_worker_key(key) else None
+        return cls(session.uuid, key) if is_worker_key(key) else None
 
     @property
     def flow_run_id(self) -> UUID | None:
@@ -87,8 +87,3 @@ class InfrastructurePid:
             appear_by=now,
             ready_by=now + ready_timeout_s,
         )
-
-
-def _is_worker_key(key: str) -> bool:
-    parts = key.split("/")
-    return flow_run_of(key) is not None and len(parts) == 4 and parts[2] == WORKER

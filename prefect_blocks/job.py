@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,12 +14,12 @@ from octa_provider.job_spec import JobPhase, JobResult, JobSpec, JobState
 from octa_provider.progress import ProgressTracker
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
-from prefect_blocks.in_thread import cancellation, in_thread
+from prefect_blocks.handing_over import stopped_unless_handed_over
+from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_undone
 from prefect_blocks.job_report import JobReport
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.machine_choice import MachineChoice
 from prefect_blocks.rental_key import rental_key
-from prefect_blocks.watch_job import watch_job
 
 if TYPE_CHECKING:
     from octa_provider import Rental
@@ -122,6 +123,9 @@ class OctaJob(MachineChoice, JobBlock[JobResult]):
     def trigger(self, key: str | None = None) -> OctaJobRun:  # type: ignore[override]
         """Rent a machine for the job, or carry on with the one that an earlier try of this run has.
 
+        It bills until `wait_for_completion` has returned, or `stop` was called. A flow that may be left before that
+        takes the hook `stop_left_sessions`.
+
         Args:
             key: names the job within the flow run, where two that look the same are not.
 
@@ -130,20 +134,19 @@ class OctaJob(MachineChoice, JobBlock[JobResult]):
             OctaConfigError: a value that can't work.
         """
         spec = self.spec()
-        tracker = ProgressTracker(self.progress, self.progress_total)
-        with self.credentials.get_client() as client:
+        report = JobReport(self._name(), self.logger, ProgressTracker(self.progress, self.progress_total))
+        with self.credentials.get_client() as client, stopped_unless_handed_over() as on_started:
             name = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
-            state = client.jobs.start(spec, name, is_cancelled=cancellation())
-            run = OctaJobRun(self, spec, state, JobReport(self._name(), self.logger, tracker))
+            state = client.jobs.start(spec, name, is_cancelled=cancellation(), on_started=on_started)
             rental = client.rentals.restore(state.rental)
             emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
             verb = "Carrying on with" if rental.adopted else "Started"
             self.logger.info("%s session %s on node %s, rental key %s", verb, rental.uuid, rental.node_id, rental.key)
-        return run
+            return OctaJobRun(self, spec, state, report)
 
     async def atrigger(self, key: str | None = None) -> OctaJobRun:
-        """As `trigger`, for coroutines."""
-        return await in_thread(self.trigger, key)
+        """As `trigger`, for coroutines; a run that nobody got, since its coroutine was cancelled, is stopped."""
+        return await in_thread_or_undone(partial(self.trigger, key), lambda run: run.stop())
 
     def _name(self) -> str:
         return self._block_document_name or Path(self.image.partition(":")[0]).name
@@ -189,8 +192,7 @@ class OctaJobRun(JobRun[JobResult]):
                     emit("ready", rental)
                     self._remember_urls(rental)
 
-            self._result = watch_job(
-                client,
+            self._result = client.jobs.watch(
                 self.state,
                 self._spec,
                 private_key=self._job.credentials.private_key,

@@ -1,35 +1,68 @@
-"""Whether the run that a rental key belongs to still lives."""
+"""Whether the run that a rental key belongs to still lives, and which runs live and die with another."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 from prefect.exceptions import ObjectNotFound
 
 from prefect_blocks.rental_key import flow_run_of, task_run_of
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
 
-__all__ = ["owner_lives"]
+__all__ = ["family_of", "owner_lives"]
 
 
 def owner_lives(client: SyncPrefectClient, key: str) -> bool:
     """Ask Prefect. A run that has ended, or was deleted, is gone; a key that names no run counts as alive.
 
-    A flow run whose process was killed, and whose end nobody has told, counts as alive too: Prefect's own automation
-    for zombie flow runs marks it as crashed.
+    A flow that another flow has called runs in that one's process and is gone with it, whatever its own state says:
+    nobody is left to tell it. A flow run whose process was killed, and whose end nobody has told, counts as alive:
+    Prefect's own automation for zombie flow runs marks it as crashed.
 
     Raises:
         httpx.HTTPError: Prefect's API does not answer; the core takes that for alive.
     """
     try:
         if (flow_run_id := flow_run_of(key)) is not None:
-            state = client.read_flow_run(flow_run_id).state
-        elif (task_run_id := task_run_of(key)) is not None:
+            return _flow_run_lives(client, flow_run_id)
+        if (task_run_id := task_run_of(key)) is not None:
             state = client.read_task_run(task_run_id).state
-        else:
-            return True
+            return state is None or not state.is_final()
     except ObjectNotFound:
         return False
-    return state is None or not state.is_final()
+    return True
+
+
+def family_of(client: SyncPrefectClient, flow_run_id: UUID) -> list[UUID]:
+    """A flow run and the flow runs that run in its process: those that it, or one of them, has called."""
+    family = [flow_run_id]
+    generation = [flow_run_id]
+    while generation:
+        calls = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=generation))
+        generation = [
+            run.id
+            for run in client.read_flow_runs(flow_run_filter=calls)
+            if _is_in_callers_process(run) and run.id not in family
+        ]
+        family += generation
+    return family
+
+
+def _flow_run_lives(client: SyncPrefectClient, flow_run_id: UUID) -> bool:
+    run = client.read_flow_run(flow_run_id)
+    if run.state is not None and run.state.is_final():
+        return False
+    if not _is_in_callers_process(run) or run.parent_task_run_id is None:
+        return True
+    caller = client.read_task_run(run.parent_task_run_id).flow_run_id
+    return caller is None or _flow_run_lives(client, caller)
+
+
+def _is_in_callers_process(run: FlowRun) -> bool:
+    # Those of a deployment, or of a work pool, have a process of their own.
+    return run.parent_task_run_id is not None and run.deployment_id is None and run.work_pool_name is None

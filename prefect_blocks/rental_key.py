@@ -20,10 +20,10 @@ from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.rental_key import rental_key as join_parts
 
-__all__ = ["PREFIX", "WORKER", "flow_run_of", "rental_key", "task_run_of", "worker_key"]
+__all__ = ["PREFIX", "flow_run_of", "is_worker_key", "rental_key", "task_run_of", "worker_key"]
 
 PREFIX = "prefect"
-WORKER = "worker"
+_WORKER = "worker"
 _TASK_RUN = "task-run"
 _NO_RUN = "no-run"
 
@@ -95,7 +95,13 @@ def worker_key(flow_run_id: UUID, run_count: int) -> str:
         flow_run_id: the flow run.
         run_count: how often it has begun to run: one that is run again gets a machine of its own.
     """
-    return join_parts(PREFIX, flow_run_id, WORKER, run_count)
+    return join_parts(PREFIX, flow_run_id, _WORKER, run_count)
+
+
+def is_worker_key(key: str) -> bool:
+    """Whether a key is one of `worker_key`'s."""
+    parts = key.split("/")
+    return len(parts) == 4 and parts[2] == _WORKER and parts[3].isdecimal() and flow_run_of(key) is not None
 
 
 def flow_run_of(key: str) -> UUID | None:

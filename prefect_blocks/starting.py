@@ -13,6 +13,7 @@ from octa_provider.marketplace import Requirements, rank
 from octa_provider.request import MachineRequest, RenderRequest, Request, VpnRequest
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
+from prefect_blocks.handing_over import stopped_unless_handed_over
 from prefect_blocks.in_thread import cancellation
 from prefect_blocks.machine_choice import requirements_of
 from prefect_blocks.rental_key import rental_key
@@ -160,27 +161,23 @@ def _start(
 ) -> dict[str, Any]:
     wanted = requirements_of(requirements)
     credentials = credentials or OctaCredentials()
-    with credentials.get_client() as client:
+    with credentials.get_client() as client, stopped_unless_handed_over() as on_started:
         rental = client.rentals.start(
             request,
             key=rental_key([request.service, asdict(request), asdict(wanted)], key),
             requirements=wanted,
             deadline_s=deadline_s,
             max_cost_usd=max_cost_usd,
+            on_started=on_started,
             is_cancelled=cancellation(),
         )
-        try:
-            result = session_result(rental)
-            if (transaction := get_transaction()) is not None:
-                transaction.set(_STARTED, (result, credentials))
-            verb = "Adopted" if rental.adopted else "Started"
-            price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
-            get_run_logger().info("%s session %s on node %s%s", verb, rental.uuid, rental.node_id, price)
-            emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
-        except BaseException:
-            # Nobody would get to know of it.
-            rental.stop()
-            raise
+        result = session_result(rental)
+        if (transaction := get_transaction()) is not None:
+            transaction.set(_STARTED, (result, credentials))
+        verb = "Adopted" if rental.adopted else "Started"
+        price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
+        get_run_logger().info("%s session %s on node %s%s", verb, rental.uuid, rental.node_id, price)
+        emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
         return result
 
 

@@ -45,11 +45,16 @@ def shared_emulator() -> Iterator[EmulatorHandle]:
 @pytest.fixture(scope="session")
 def server() -> Iterator[PrefectServer]:
     """A real server, with its database, for the whole session; this process talks to it too."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with start_prefect_server(HOME / "server") as server, temporary_settings({PREFECT_API_URL: server.api_url}):
         os.environ["PREFECT_API_URL"] = server.api_url
         yield server
+        # What is still on its way would be tried for a minute at a server that is gone.
+        APILogWorker.drain_all(timeout=30)
+        EventsWorker.drain_all(timeout=30)
 
 
 @pytest.fixture

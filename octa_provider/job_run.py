@@ -1,0 +1,92 @@
+"""A job in one process, from its start to the confirmed stop: what `Jobs.run` and `Jobs.watch` have in common."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import OctaCancelledError, OctaConfigError
+from octa_provider.job_look import OnLine
+from octa_provider.job_spec import JobPhase, JobResult, JobSpec, JobState
+from octa_provider.stop_signals import stop_signals_raise
+
+if TYPE_CHECKING:
+    from octa_provider.client import OctaClient
+
+__all__ = ["see_to_the_end"]
+
+#: A pause asks so often whether the job was cancelled: orchestrators kill what does not end within half a minute.
+SLICE_S = 1.0
+
+
+def see_to_the_end(
+    client: OctaClient,
+    start: Callable[[], JobState],
+    spec: JobSpec,
+    key: str,
+    *,
+    private_key: str | Path | None,
+    log_path: str | os.PathLike[str] | None,
+    on_line: OnLine | None,
+    on_state: Callable[[JobState], object] | None,
+    is_cancelled: Callable[[], bool],
+    poll_s: float,
+) -> JobResult:
+    """Start a job, or take one that was started, follow it, collect, and stop on every way out.
+
+    Args:
+        client: the API.
+        start: what starts it, or returns how far it is.
+        spec, key, private_key, log_path, on_line, on_state, is_cancelled, poll_s: as in `Jobs.run`.
+    """
+    jobs = client.jobs
+    state: JobState | None = None
+
+    def tell(now: JobState, before: JobState | None = None) -> JobState:
+        if on_state is not None and now != before:
+            on_state(now)
+        return now
+
+    with stop_signals_raise() as hold:
+        finished = False
+        try:
+            state = start()
+            tell(state)
+            while not state.ended:
+                if is_cancelled():
+                    raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
+                state = tell(jobs.poll(state, private_key=private_key, on_line=on_line), state)
+                if state.phase is JobPhase.READY:
+                    # Told before: sending the inputs may take a while.
+                    state = tell(jobs.begin(state, spec, private_key=private_key), state)
+                if not state.ended:
+                    _pause(client, poll_s * random.uniform(0.9, 1.1), is_cancelled)
+            state = jobs.collect(state, private_key=private_key, log_path=log_path)
+            tell(state)
+            with hold():
+                result = jobs.finish(state, log_path=log_path)
+                finished = True
+            return result
+        finally:
+            if not finished:
+                with hold():
+                    _stop_unfinished(client, state, key)
+
+
+def _pause(client: OctaClient, seconds: float, is_cancelled: Callable[[], bool]) -> None:
+    until = client.clock.monotonic() + seconds
+    while (left := until - client.clock.monotonic()) > 0 and not is_cancelled():
+        client.clock.sleep(min(left, SLICE_S))
+
+
+def _stop_unfinished(client: OctaClient, state: JobState | None, key: str) -> None:
+    if state is not None:
+        client.rentals.restore(state.rental).stop()
+    elif not isinstance(sys.exc_info()[1], OctaConfigError):
+        # A start that failed has cleaned up after itself; this is for a signal right after it. A session that the
+        # key was refused for is somebody else's.
+        client.rentals.stop(key, deadline_s=30.0)

@@ -1,0 +1,36 @@
+"""Between the start of a session and the moment that somebody knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import OctaConfigError
+from octa_provider.stop_signals import stop_signals_raise
+
+if TYPE_CHECKING:
+    from octa_provider import Rental
+
+__all__ = ["stopped_unless_handed_over"]
+
+STOP_S = 60.0
+
+
+@contextmanager
+def stopped_unless_handed_over() -> Iterator[Callable[[Rental], object]]:
+    """What is started in the block is stopped when the block raises, signals included: nobody would get to know of it.
+
+    Yields what the core's `on_started` takes. A key that was refused leaves its session alone: it is somebody else's.
+    """
+    started: list[Rental] = []
+    with stop_signals_raise() as hold:
+        try:
+            yield started.append
+        except OctaConfigError:
+            raise
+        except BaseException:
+            with hold():
+                for rental in started:
+                    rental.stop(deadline_s=STOP_S)
+            raise

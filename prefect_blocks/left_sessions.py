@@ -1,0 +1,69 @@
+"""`stop_left_sessions`: a hook for flows, for when the process of a flow run can't clean up any more."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from prefect.client.orchestration import get_client
+
+from octa_provider.errors import OctaStopError
+from prefect_blocks.credentials import credentials_named
+from prefect_blocks.events import emit
+from prefect_blocks.owner import family_of
+from prefect_blocks.rental_key import PREFIX, is_worker_key
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun, State
+
+__all__ = ["stop_left_sessions"]
+
+log = logging.getLogger("prefect_blocks.left_sessions")
+
+LOOK_S = 4.0
+
+
+def stop_left_sessions(
+    flow: Any, flow_run: FlowRun, state: State, *, credentials: str = "", settle_s: float = 20.0
+) -> None:
+    """Stop what a flow run has rented and left running. For a flow's hooks.
+
+    Prefect runs `on_crashed` and `on_cancellation` in the runner, which outlives a flow's process that is killed with
+    -9; there the sessions are found by their rental keys. With `on_completion` and `on_failure` it also stops what the
+    flow forgot. The machine that a worker of type `octa` rented for the flow run itself is the worker's.
+
+    Args:
+        flow, flow_run, state: as Prefect gives them.
+        credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
+        settle_s: seconds to go on looking after a crash or a cancellation: a session whose process was killed while
+            it was being started shows late.
+
+    Raises:
+        OctaStopError: some could not be stopped in time, and may still bill.
+
+    Example:
+        >>> @flow(on_crashed=[stop_left_sessions], on_cancellation=[stop_left_sessions])
+        ... def render(): ...
+        >>> @flow(on_crashed=[functools.partial(stop_left_sessions, credentials="studio")])
+        ... def render_for_the_studio(): ...
+    """
+    with get_client(sync_client=True) as prefect:
+        family = family_of(prefect, flow_run.id)
+    unexpected = state.is_crashed() or state.is_cancelling() or state.is_cancelled()
+    until = time.monotonic() + (settle_s if unexpected else 0.0)
+    with credentials_named(credentials).get_client() as octa:
+        while True:
+            for flow_run_id in family:
+                reaped = octa.rentals.reap(f"{PREFIX}/{flow_run_id}", is_alive=is_worker_key, dry_run=False)
+                for orphan in reaped.orphans:
+                    log.warning("session %s of %s was left running", orphan.uuid, orphan.key)
+                    if orphan.uuid in reaped.stopped:
+                        emit("stopped", octa.rentals.open(orphan.uuid, orphan.key), flow_run_id=flow_run_id)
+                if reaped.failed:
+                    raise OctaStopError(
+                        f"not stopped, so perhaps still billing: {', '.join(reaped.failed)}", uuids=reaped.failed
+                    )
+            if time.monotonic() >= until:
+                return
+            time.sleep(min(LOOK_S, max(until - time.monotonic(), 0.0)))

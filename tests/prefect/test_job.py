@@ -1,0 +1,285 @@
+"""`OctaJob` as a flow's author meets it: triggered, followed in the run's log, pictured, paid for, and carried on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import flow, get_run_logger, task
+from prefect.context import FlowRunContext
+from prefect_server import PrefectServer
+from pydantic import SecretStr
+from renting import Renting
+from waiting_for import wait_for
+
+from octa_provider.errors import OctaConfigError, OctaNoMachineError
+from prefect_blocks import JobFailedError, OctaCredentials, OctaJob
+
+QUICK: dict[str, Any] = {"image": "alpine:3", "poll_s": 0.2}
+
+
+@pytest.fixture(autouse=True)
+def run_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own level is WARNING; the log of runs is looked at here."""
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.INFO)
+        logging.getLogger(name)._cache.clear()  # type: ignore[attr-defined]
+
+
+def this_run() -> str:
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    return str(context.flow_run.id)
+
+
+def test_trigger_wait_fetch(server: PrefectServer, renting: Renting) -> None:
+    @flow
+    def steps() -> tuple[str, Any]:
+        run = OctaJob(command="echo to the log; echo more", **QUICK).trigger()
+        assert renting.running() == [run.uuid]
+        with pytest.raises(OctaConfigError, match="has not ended yet"):
+            run.fetch_result()
+        run.wait_for_completion()
+        assert renting.running() == []
+        run.wait_for_completion()
+        return this_run(), run.fetch_result()
+
+    flow_run_id, result = steps()
+    assert (result.exit_code, result.outcome.value) == (0, "succeeded")
+    assert result.cost_wei == renting.sessions[0]["charge_wei"] > 0
+    wait_for(lambda: {"to the log", "more"} <= set(server.logs_of(flow_run_id)), "its output in the run's log")
+    started = [line for line in server.logs_of(flow_run_id) if line.startswith("Started session")]
+    assert len(started) == 1
+    assert renting.rental_keys[0] in started[0]
+
+
+def test_the_same_for_coroutines(server: PrefectServer, renting: Renting) -> None:
+    @flow
+    async def steps() -> tuple[str, Any]:
+        run = await OctaJob(command="echo from a coroutine", **QUICK).atrigger()
+        await run.await_for_completion()
+        return this_run(), await run.afetch_result()
+
+    flow_run_id, result = asyncio.run(steps())
+    assert result.exit_code == 0
+    wait_for(lambda: "from a coroutine" in server.logs_of(flow_run_id), "its output in the run's log")
+
+
+def test_a_saved_block_runs(server: PrefectServer, renting: Renting) -> None:
+    emulator = renting.emulator
+    account = OctaCredentials(api_key=SecretStr(emulator.api_key), base_url=emulator.base_url)
+    OctaJob(command="exit 0", credentials=account, gpu_count=1, **QUICK).save("saved-job", overwrite=True)
+
+    @flow
+    def steps() -> Any:
+        run = OctaJob.load("saved-job").trigger()
+        run.wait_for_completion()
+        return run.fetch_result()
+
+    assert steps().succeeded
+
+
+def test_progress_cost_and_links_are_artifacts(
+    server: PrefectServer, renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prefect_blocks.job_report.UPDATE_S", 0.1)
+    ids: list[str] = []
+
+    @flow
+    def steps() -> Any:
+        ids.append(this_run())
+        command = f"echo 10%; while [ ! -e {tmp_path}/end ]; do sleep 0.1; done; mkdir out; echo made > out/file"
+        job = OctaJob(command=command, http_ports=[8000], outputs={"out": str(tmp_path / "home")}, via="ssh", **QUICK)
+        job.log_path = str(tmp_path / "job.log")
+        run = job.trigger()
+        run.wait_for_completion()
+        return run.fetch_result()
+
+    def bar() -> float | None:
+        bars = [one for one in server.artifacts_of(ids[0]) if one["key"] == "octa-alpine-progress"] if ids else []
+        return bars[0]["data"] if bars else None
+
+    seen: list[float | None] = []
+
+    def watch() -> None:
+        try:
+            wait_for(lambda: bar() is not None, "a bar while it runs", 60)
+            seen.append(bar())
+        finally:
+            (tmp_path / "end").touch()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    result = steps()
+    watcher.join()
+    assert seen == [10.0]
+    assert bar() == 100.0
+    artifacts = {one["key"]: one for one in server.artifacts_of(ids[0])}
+    assert set(artifacts) == {"octa-alpine-progress", "octa-alpine-cost", "octa-alpine-links"}
+    assert str(result.cost_wei) in artifacts["octa-alpine-cost"]["data"]
+    assert result.uuid in artifacts["octa-alpine-cost"]["data"]
+    links = artifacts["octa-alpine-links"]["data"]
+    assert "port 8000" in links
+    assert str(tmp_path / "home") in links
+    assert str(tmp_path / "job.log") in links
+    assert (tmp_path / "home" / "file").read_text() == "made\n"
+
+
+def test_a_failure_raises_with_its_result_and_is_paid_for(server: PrefectServer, renting: Renting) -> None:
+    ids: list[str] = []
+
+    @flow
+    def steps() -> None:
+        ids.append(this_run())
+        run = OctaJob(command="echo why; exit 3", **QUICK).trigger()
+        run.wait_for_completion()
+        run.fetch_result()
+
+    with pytest.raises(JobFailedError, match="exit code 3") as failed:
+        steps()
+    assert failed.value.result.exit_code == 3
+    assert failed.value.result.cost_wei == renting.sessions[0]["charge_wei"]
+    assert "failed" in next(a["data"] for a in server.artifacts_of(ids[0]) if a["key"] == "octa-alpine-cost")
+
+
+def test_missing_outputs_are_no_success(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:
+    @flow
+    def steps() -> None:
+        run = OctaJob(command="true", outputs={"nothing": str(tmp_path / "out")}, **QUICK).trigger()
+        run.wait_for_completion()
+        run.fetch_result()
+
+    with pytest.raises(JobFailedError, match="nothing"):
+        steps()
+
+
+def test_inputs_travel_and_outputs_come_home(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("42")
+
+    @flow
+    def steps() -> None:
+        run = OctaJob(
+            command="mkdir out && cat in.txt in.txt > out/twice.txt",
+            inputs={str(tmp_path / "in.txt"): "in.txt"},
+            outputs={"out": str(tmp_path / "out")},
+            **QUICK,
+        ).trigger()
+        run.wait_for_completion()
+        run.fetch_result()
+
+    steps()
+    assert (tmp_path / "out" / "twice.txt").read_text() == "4242"
+
+
+@pytest.mark.parametrize("form", ["flow", "task"])
+def test_a_retry_carries_on_with_the_same_command(
+    server: PrefectServer, renting: Renting, tmp_path: Path, form: str
+) -> None:
+    """The first try dies after the trigger and cleans nothing up; the command is begun once all the same."""
+    tries: list[str] = []
+    command = f"echo began >> {tmp_path}/began; while [ ! -e {tmp_path}/end ]; do sleep 0.1; done"
+
+    def work() -> str:
+        run = OctaJob(command=command, **QUICK).trigger()
+        tries.append(run.uuid)
+        if len(tries) == 1:
+            wait_for((tmp_path / "began").exists, "the command runs")
+            raise RuntimeError("the first try dies")
+        (tmp_path / "end").touch()
+        run.wait_for_completion()
+        return run.fetch_result().uuid
+
+    if form == "flow":
+        flow(retries=1)(work)()
+    else:
+        flow(lambda: task(retries=1)(work)(), name="one-task")()
+    assert tries == [renting.sessions[0]["uuid"]] * 2
+    assert len(renting.sessions) == 1
+    assert (tmp_path / "began").read_text() == "began\n"
+
+
+def test_a_run_that_is_not_waited_for_can_be_stopped(server: PrefectServer, renting: Renting) -> None:
+    @flow
+    async def steps() -> None:
+        run = await OctaJob(command="sleep 60", **QUICK).atrigger()
+        await run.astop()
+        await run.astop()
+
+    asyncio.run(steps())
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_a_trigger_that_fails_after_the_start_leaves_nothing(
+    server: PrefectServer, renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class TerminationLike(BaseException):
+        """As Prefect's own, which no `except Exception` sees."""
+
+    def ends(*args: object, **kwargs: object) -> None:
+        raise TerminationLike
+
+    monkeypatch.setattr("prefect_blocks.job.emit", ends)
+
+    @flow
+    def steps() -> None:
+        with pytest.raises(TerminationLike):
+            OctaJob(command="sleep 60", **QUICK).trigger()
+
+    steps()
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_a_trigger_whose_coroutine_is_cancelled_leaves_nothing(server: PrefectServer, renting: Renting) -> None:
+    renting.emulator.faults(
+        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 1, "after_effect": True}
+    )
+
+    async def cancelled() -> None:
+        start = asyncio.create_task(OctaJob(command="sleep 60", **QUICK).atrigger())
+        await asyncio.to_thread(renting.wait_until_running)
+        start.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await start
+
+    asyncio.run(cancelled())
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_what_can_not_work_is_told_before_anything_is_paid(server: PrefectServer, renting: Renting) -> None:
+    @flow
+    def steps() -> None:
+        with pytest.raises(OctaConfigError):
+            OctaJob(command="true", inputs={"/no/such/file": "in"}, **QUICK).trigger()
+        with pytest.raises(OctaNoMachineError, match="no machine fits"):
+            OctaJob(command="true", gpu_model="no such card", **QUICK).trigger()
+        get_run_logger().info("nothing was rented")
+
+    steps()
+    assert renting.sessions == []
+
+
+def test_a_prefect_api_that_is_away_costs_pictures_and_not_the_job(
+    server: PrefectServer, renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import httpx
+
+    def away(**values: object) -> None:
+        raise httpx.ConnectError("the API is away")
+
+    monkeypatch.setattr("prefect_blocks.job_report.artifacts.create_table_artifact", away)
+
+    @flow
+    def steps() -> Any:
+        run = OctaJob(command="true", **QUICK).trigger()
+        run.wait_for_completion()
+        return run.fetch_result()
+
+    assert steps().succeeded
