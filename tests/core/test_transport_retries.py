@@ -157,6 +157,8 @@ def test_retry_after_as_a_date_is_waited_for(serve: Serve, connect: Connect, clo
 @pytest.mark.parametrize(
     "hostile",
     ["86400", "9" * 30, "9" * 5000, formatdate(time.time() + 9e6, usegmt=True), "Fri, 31 Dec 9999 23:59:59 GMT"],
+    # Named: pytest-xdist refuses tests whose names differ from worker to worker, as those of two seconds do.
+    ids=["a day", "thirty digits", "five thousand digits", "a date in months", "the last date"],
 )
 def test_a_hostile_retry_after_is_capped_at_a_minute(
     hostile: str, serve: Serve, connect: Connect, clock: HeldClock
