@@ -34,7 +34,6 @@ def gpu_training(folder: str, epochs: int = 10, max_cost_usd: float = 5.0) -> di
         max_cost_usd=max_cost_usd,
         timeout_s=4 * 3600,
         log_path=str(here / "train.log"),
-        progress=r"epoch (\d+)/(\d+)",
     )
     run = job.trigger()
     run.wait_for_completion()
