@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from octa_provider import OctaClient
 from octa_provider.clock import Clock
 from octa_provider.emulator.process import SESSION_MARK, marked_pids
-from octa_provider.emulator.testing import EmulatorHandle
+from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.job_spec import JobPhase, JobSpec, JobState
 
 PATIENCE_S = 20.0
@@ -107,6 +109,20 @@ class Bench:
         self.emulator.clear_faults()
         self.client.rentals.stop(self.key)
         self.client.close()
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[EmulatorHandle]:
+    with start_emulator(start_delay_s=0.05) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def bench(emulator: EmulatorHandle, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """A key of the test's own; what it started is stopped."""
+    bench = Bench(emulator, f"{request.module.__name__}/{request.node.name}")
+    yield bench
+    bench.stop()
 
 
 def session_pids(uuid: str) -> list[int]:

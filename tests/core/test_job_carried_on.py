@@ -6,16 +6,16 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from job_bench import Bench, in_fork, kill_9
+from job_bench import Bench, bench, emulator, in_fork, kill_9
 
 from octa_provider import JobOutcome, JobSpec, JobState
-from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.job_spec import JobPhase
+
+__all__ = ["bench", "emulator"]
 
 #: Each start leaves a line; the end waits for nobody.
 COMMAND = "echo start >> starts; echo began; sleep 0.3; cp starts out; echo ended; exit 0"
@@ -43,19 +43,6 @@ with OctaClient(options["api_key"], base_url=options["base_url"]) as client:
         print(json.dumps(jobs.finish(state).to_dict()))
     file.write_text(json.dumps(state.to_dict()))
 """
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorHandle]:
-    with start_emulator(start_delay_s=0.05) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def bench(emulator: EmulatorHandle, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    bench = Bench(emulator, f"carried/{request.node.name}")
-    yield bench
-    bench.stop()
 
 
 def spec(via: str, out: Path, **changes: Any) -> JobSpec:

@@ -7,11 +7,10 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from job_bench import Bench, LeapingClock, eventually, in_fork, kill_9, session_pids
+from job_bench import Bench, LeapingClock, bench, emulator, eventually, in_fork, kill_9, session_pids
 
 from octa_provider import JobOutcome, JobSpec, OctaCancelledError, OctaConfigError, OctaNoMachineError, Requirements
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
@@ -19,18 +18,7 @@ from octa_provider.errors import OctaAuthenticationError
 from octa_provider.job_spec import JobPhase, JobState
 from octa_provider.request import MachineRequest
 
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorHandle]:
-    with start_emulator(start_delay_s=0.05) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def bench(emulator: EmulatorHandle, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    bench = Bench(emulator, f"container/{request.node.name}")
-    yield bench
-    bench.stop()
+__all__ = ["bench", "emulator"]
 
 
 def spec(command: str, **changes: object) -> JobSpec:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from job_bench import Bench, LeapingClock, ShortClock, eventually
+from job_bench import Bench, LeapingClock, ShortClock, bench, emulator, eventually
 
 from octa_provider import JobOutcome, JobSpec, JobState
-from octa_provider.emulator.testing import EmulatorHandle, start_emulator
+from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.errors import OctaAuthenticationError
 from octa_provider.job_look import GRACE_S, OUTAGE_S, UNSEEN_S
 from octa_provider.job_spec import JobPhase
 
+__all__ = ["bench", "emulator"]
+
 DOWN = {"kind": "status", "status": 503, "path": "^/(services|sessions)", "times": None}
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorHandle]:
-    with start_emulator(start_delay_s=0.05) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def bench(emulator: EmulatorHandle, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    bench = Bench(emulator, f"deadlines/{request.node.name}")
-    yield bench
-    bench.stop()
 
 
 def spec(command: str = "sleep 60", **changes: object) -> JobSpec:

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pytest
-from job_bench import Bench, CuttableProxy, LeapingClock, cuttable, eventually, session_pids
+from job_bench import Bench, CuttableProxy, LeapingClock, bench, cuttable, emulator, eventually, session_pids
 
 from octa_provider import JobOutcome, JobSpec
-from octa_provider.emulator.testing import EmulatorHandle, start_emulator
+from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job_spec import JobPhase
 from octa_provider.ssh import RemoteMachine, SshTarget
 
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[EmulatorHandle]:
-    with start_emulator(start_delay_s=0.05) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def bench(emulator: EmulatorHandle, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    bench = Bench(emulator, f"ssh/{request.node.name}")
-    yield bench
-    bench.stop()
+__all__ = ["bench", "emulator"]
 
 
 def spec(command: str, **changes: Any) -> JobSpec:
