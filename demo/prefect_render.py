@@ -118,7 +118,7 @@ def machine_bill(entry: Mapping[str, Any], gpus: Mapping[int, str]) -> MachineBi
     return MachineBill(
         node_id=node_id,
         gpu=gpus.get(node_id, "") if node_id is not None else "",
-        frames=tuple(frames.parse(entry["frames"])),
+        frames=tuple(frames.parse(entry["frames"])) if entry.get("frames") else (),
         seconds=float(entry["duration_s"] or 0.0),
         charge_wei=int(entry["cost_wei"] or 0),
         usd=None if usd is None else Decimal(str(usd)),

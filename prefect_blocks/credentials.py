@@ -8,6 +8,7 @@ from prefect.blocks.abstract import CredentialsBlock
 from pydantic import Field, HttpUrl, SecretStr
 
 from prefect_blocks.logo import LOGO_URL
+from prefect_blocks.pem_text import pem_text
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient
@@ -41,22 +42,23 @@ class OctaCredentials(CredentialsBlock):
     _logo_url = HttpUrl(LOGO_URL)
     _documentation_url = HttpUrl("https://octa.space")
 
-    api_key: SecretStr | None = Field(
-        default=None,
+    # Empty instead of None: Prefect's form shows a choice of types for each field that may be None.
+    api_key: SecretStr = Field(
+        default=SecretStr(""),
         title="API Key",
-        description="The account's API key; left out, the environment variable OCTA_API_KEY where the flow runs.",
+        description="The account's API key; when empty, the environment variable OCTA_API_KEY where the flow runs.",
     )
-    base_url: str | None = Field(
-        default=None,
+    base_url: str = Field(
+        default="",
         title="Base URL",
-        description="Where the API is served; several URLs with commas between. Leave it out for OctaSpace itself.",
+        description="Where the API is served; several URLs with commas between. Empty for OctaSpace itself.",
     )
     timeout_s: float = Field(
         default=30.0, title="Timeout", gt=0, description="Seconds to wait for a connection, and for an answer."
     )
     retries: int = Field(default=2, ge=0, le=100, description="How many more times a read is tried.")
-    ssh_private_key: SecretStr | None = Field(
-        default=None,
+    ssh_private_key: SecretStr = Field(
+        default=SecretStr(""),
         title="SSH Private Key",
         description="The private half of the account's SSH key, as PEM text; needed by jobs that move files.",
     )
@@ -73,7 +75,7 @@ class OctaCredentials(CredentialsBlock):
         from octa_provider import OctaClient
 
         return OctaClient(
-            None if self.api_key is None else self.api_key.get_secret_value(),
+            self.api_key.get_secret_value() or None,
             base_url=self.base_url or None,
             timeout=self.timeout_s,
             retries=self.retries,
@@ -83,7 +85,7 @@ class OctaCredentials(CredentialsBlock):
     @property
     def private_key(self) -> str | None:
         """The SSH private key as text; None leaves it to `OCTA_SSH_KEY_FILE`, the agent and the default files."""
-        return None if self.ssh_private_key is None else self.ssh_private_key.get_secret_value()
+        return pem_text(self.ssh_private_key.get_secret_value()) or None
 
 
 def credentials_named(name: str) -> OctaCredentials:

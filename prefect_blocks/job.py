@@ -12,10 +12,10 @@ from pydantic import Field, HttpUrl
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.job_spec import JobPhase, JobResult, JobSpec, JobState
 from octa_provider.progress import ProgressTracker
-from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
 from prefect_blocks.handing_over import stopped_unless_handed_over
 from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_undone
+from prefect_blocks.job_command import JobCommand
 from prefect_blocks.job_report import JobReport
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.machine_choice import MachineChoice
@@ -39,7 +39,7 @@ class JobFailedError(OctaError):
         self.result = result
 
 
-class OctaJob(MachineChoice, JobBlock[JobResult]):
+class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
     """A command on a rented machine: started once, followed with its log, and the machine stopped for certain.
 
     Tries of the same flow run or task run carry on with the same machine and the same running command.
@@ -60,22 +60,6 @@ class OctaJob(MachineChoice, JobBlock[JobResult]):
     _logo_url = HttpUrl(LOGO_URL)
     _documentation_url = HttpUrl("https://octa.space")
 
-    credentials: OctaCredentials = Field(
-        default_factory=OctaCredentials, description="The account that pays; the environment's when left out."
-    )
-    image: str = Field(description="Container image, such as blender:4.5.")
-    command: str = Field(description="The shell command line to run.")
-    envs: dict[str, str] = Field(
-        default_factory=dict,
-        title="Environment Variables",
-        description="Environment variables. The account's sessions show them: no secrets.",
-    )
-    inputs: dict[str, str] = Field(
-        default_factory=dict, description="Files and folders to send: local path to remote path. Needs SSH."
-    )
-    outputs: dict[str, str] = Field(
-        default_factory=dict, description="Files and folders to fetch: remote path to local path. Needs SSH."
-    )
     disk_gb: int = Field(default=10, title="Disk (GB)", description="Disk in GB.")
     timeout_s: float = Field(
         default=3600.0, title="Timeout", description="Seconds that the command may run; the machine ends it itself."

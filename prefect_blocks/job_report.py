@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 from uuid import UUID
 
 import httpx
@@ -62,7 +63,8 @@ class JobReport:
         self._make(
             artifacts.create_table_artifact,
             key=f"octa-{self._name}-cost",
-            description=f"What `{result.key}` came to",
+            # In words alone: where the UI shows artifacts as cards, it leaves out what is marked as code.
+            description=f"What {unquote(result.key.rpartition('/')[2])} came to",
             table=[
                 {
                     "outcome": result.outcome.value,
@@ -95,7 +97,7 @@ class JobReport:
                 artifacts.create_progress_artifact,
                 progress=percent,
                 key=f"octa-{self._name}-progress",
-                description=f"How far `{self._name}` is",
+                description=f"How far {self._name} is",
             )
             self._bar = made if isinstance(made, UUID) else None
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from prefect.workers.base import BaseJobConfiguration, BaseVariables
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job_spec import JobSpec
@@ -34,8 +34,8 @@ _PATHS_HERE = frozenset(
 )
 
 
-class OctaMachine(MachineChoice):
-    """What the form and the configuration share: the account, the machine, and its limits."""
+class OctaAccountAndImage(BaseModel):
+    """A base of its own because forms show the fields of the last base first."""
 
     credentials: OctaCredentials | None = Field(
         default=None, description="The account that pays; left out, the worker's environment (OCTA_API_KEY)."
@@ -44,6 +44,11 @@ class OctaMachine(MachineChoice):
         default="prefecthq/prefect:3-latest",
         description="Container image with Prefect 3 and what the flow needs; it needs /bin/sh.",
     )
+
+
+class OctaMachine(MachineChoice, OctaAccountAndImage):
+    """What the form and the configuration share: the account, the machine, and its limits."""
+
     disk_gb: int = Field(default=10, ge=1, title="Disk (GB)", description="Disk in GB.")
     max_cost_usd: float | None = Field(
         default=None, gt=0, title="Cost Cap (USD)", description="A flow run is stopped when it has cost so much."

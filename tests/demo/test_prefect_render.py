@@ -133,3 +133,10 @@ def test_a_machine_s_bill_is_read_to_the_wei() -> None:
     bill = machine_bill(entry, {7: "NVIDIA RTX 4090"})
     assert (bill.name, bill.frames, bill.seconds) == ("node 7 · RTX 4090", (1, 3), 3.5)
     assert (bill.charge_wei, bill.usd) == (9007199254740993, Decimal("0.25"))
+
+
+def test_a_machine_that_failed_is_on_the_bill_without_frames() -> None:
+    entry = {"node_id": None, "duration_s": None, "cost_wei": None, "cost_usd": None}
+    bill = machine_bill(entry, {})
+    assert bill.name == "a machine that did not report"
+    assert (bill.frames, bill.seconds, bill.charge_wei, bill.usd) == ((), 0.0, 0, None)

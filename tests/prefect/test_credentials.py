@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncssh
 import pytest
 from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
@@ -68,3 +69,27 @@ def test_without_fields_the_environment_counts(renting: Renting) -> None:
     with OctaCredentials().get_client() as client:
         assert client.base_url == renting.emulator.base_url
         client.accounts.balance()
+
+
+def test_a_key_that_was_pasted_into_one_line_is_a_key_again() -> None:
+    """A password field of a browser takes the line ends out."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    text = key.export_private_key().decode()
+    pasted = text.replace("\n", "")
+    with pytest.raises(asyncssh.KeyImportError):
+        asyncssh.import_private_key(pasted)
+    read = OctaCredentials(ssh_private_key=SecretStr(pasted)).private_key
+    assert read is not None
+    assert asyncssh.import_private_key(read).public_data == key.public_data
+    assert OctaCredentials(ssh_private_key=SecretStr(text)).private_key == text
+    assert OctaCredentials().private_key is None
+
+
+def test_forms_begin_with_what_is_needed_and_ask_for_no_type() -> None:
+    from prefect_blocks import OctaWorker
+
+    job = list(OctaJob.model_json_schema()["properties"])
+    assert job[:3] == ["credentials", "image", "command"]
+    pool = list(OctaWorker.get_default_base_job_template()["variables"]["properties"])
+    assert pool.index("image") < pool.index("node_id")
+    assert all("anyOf" not in field for field in OctaCredentials.model_json_schema()["properties"].values())

@@ -1,0 +1,30 @@
+"""What a job runs, as fields of a form: the first ones, since they are what a job can't do without."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from prefect_blocks.credentials import OctaCredentials
+
+__all__ = ["JobCommand"]
+
+
+class JobCommand(BaseModel):
+    """A base of its own because forms show the fields of the last base first."""
+
+    credentials: OctaCredentials = Field(
+        default_factory=OctaCredentials, description="The account that pays; the environment's when left out."
+    )
+    image: str = Field(description="Container image, such as blender:4.5.")
+    command: str = Field(description="The shell command line to run.")
+    envs: dict[str, str] = Field(
+        default_factory=dict,
+        title="Environment Variables",
+        description="Environment variables. The account's sessions show them: no secrets.",
+    )
+    inputs: dict[str, str] = Field(
+        default_factory=dict, description="Files and folders to send: local path to remote path. Needs SSH."
+    )
+    outputs: dict[str, str] = Field(
+        default_factory=dict, description="Files and folders to fetch: remote path to local path. Needs SSH."
+    )
