@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_runs import BLENDER_PYTHON, Renting, example, run
-
-ROOT = Path(__file__).parents[2]
+from airflow_runs import Renting, example, run
+from small_scene import make_scene
 
 
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's scene, as small as it gets."""
-    path = tmp_path_factory.mktemp("scene") / "scene.blend"
-    script = ROOT / "demo" / "make_scene.py"
-    size = ["--frames", "6", "--size", "64", "36", "--samples", "1"]
-    assert BLENDER_PYTHON.exists(), "Blender's environment is missing: run `make blender`"
-    subprocess.run([BLENDER_PYTHON, script, path, *size], check=True, capture_output=True)
-    return path
+    return make_scene(tmp_path_factory.mktemp("scene") / "scene.blend")
 
 
 @pytest.mark.e2e
