@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prefect.blocks.abstract import CredentialsBlock
-from pydantic import Field, HttpUrl, SecretStr
+from pydantic import Field, HttpUrl, SecretStr, field_validator
 
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.pem_text import pem_text
@@ -65,6 +65,11 @@ class OctaCredentials(CredentialsBlock):
     allow_http: bool = Field(
         default=False, title="Allow HTTP", description="Permit plain http to other machines than this one."
     )
+
+    @field_validator("api_key", "base_url", "ssh_private_key", mode="before")
+    @classmethod
+    def _nothing_is_empty(cls, value: object) -> object:
+        return "" if value is None else value
 
     def get_client(self) -> OctaClient:
         """A new client of the API; close it, or use it in a `with` block.

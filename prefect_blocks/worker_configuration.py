@@ -38,7 +38,9 @@ class OctaAccountAndImage(BaseModel):
     """A base of its own because forms show the fields of the last base first."""
 
     credentials: OctaCredentials | None = Field(
-        default=None, description="The account that pays; left out, the worker's environment (OCTA_API_KEY)."
+        default=None,
+        title="Account",
+        description="The account that pays; left out, the worker's environment (OCTA_API_KEY).",
     )
     image: str = Field(
         default="prefecthq/prefect:3-latest",

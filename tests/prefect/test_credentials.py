@@ -83,6 +83,7 @@ def test_a_key_that_was_pasted_into_one_line_is_a_key_again() -> None:
     assert asyncssh.import_private_key(read).public_data == key.public_data
     assert OctaCredentials(ssh_private_key=SecretStr(text)).private_key == text
     assert OctaCredentials().private_key is None
+    assert OctaCredentials(ssh_private_key=None).private_key is None
 
 
 def test_forms_begin_with_what_is_needed_and_ask_for_no_type() -> None:
