@@ -118,7 +118,8 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
             OctaConfigError: a value that can't work.
         """
         spec = self.spec()
-        report = JobReport(self._name(), self.logger, ProgressTracker(self.progress, self.progress_total))
+        tracker = ProgressTracker(self.progress, self.progress_total)
+        report = JobReport(self._name(), self.logger, tracker, about=key)
         with self.credentials.get_client() as client, stopped_unless_handed_over() as on_started:
             name = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
             state = client.jobs.start(spec, name, is_cancelled=cancellation(), on_started=on_started)

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 from uuid import UUID
 
 import httpx
@@ -38,10 +37,21 @@ class JobReport:
         name: names the artifacts.
         logger: gets the job's lines.
         tracker: tells from the lines how far the job is.
+        about: what the job does, in words for the artifacts' descriptions; the name when left out.
         artifacts: whether to make artifacts; outside any run none are made.
     """
 
-    def __init__(self, name: str, logger: LoggerOrAdapter, tracker: ProgressTracker, *, artifacts: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        logger: LoggerOrAdapter,
+        tracker: ProgressTracker,
+        *,
+        about: str | None = None,
+        artifacts: bool = True,
+    ) -> None:
+        # In words alone: where the UI shows artifacts as cards, it leaves out what is marked as code.
+        self._about = about or name
         self._name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "job"
         self._logger = logger
         self._tracker = tracker
@@ -63,8 +73,7 @@ class JobReport:
         self._make(
             artifacts.create_table_artifact,
             key=f"octa-{self._name}-cost",
-            # In words alone: where the UI shows artifacts as cards, it leaves out what is marked as code.
-            description=f"What {unquote(result.key.rpartition('/')[2])} came to",
+            description=f"What {self._about} came to",
             table=[
                 {
                     "outcome": result.outcome.value,
@@ -85,7 +94,7 @@ class JobReport:
             self._make(
                 artifacts.create_markdown_artifact,
                 key=f"octa-{self._name}-links",
-                description="Where it answered while it ran, and what it left",
+                description=f"Where {self._about} answered while it ran, and what it left",
                 markdown="\n".join(links),
             )
 
@@ -97,7 +106,7 @@ class JobReport:
                 artifacts.create_progress_artifact,
                 progress=percent,
                 key=f"octa-{self._name}-progress",
-                description=f"How far {self._name} is",
+                description=f"How far {self._about} is",
             )
             self._bar = made if isinstance(made, UUID) else None
         else:

@@ -112,6 +112,8 @@ def test_render_animation(server: PrefectServer, renting: Renting, scene: Path, 
     inner = child_run(server, run_id)
     artifacts = {one["key"]: one for one in server.artifacts_of(inner)}
     assert {"octa-render-cost", "octa-blender-cost", "octa-blender-links"} <= set(artifacts)
+    costs = [one["description"] for one in server.artifacts_of(inner) if one["key"] == "octa-blender-cost"]
+    assert sorted(costs) == sorted(f"What render {machine['frames']} came to" for machine in bill["machines"])
     table = json.loads(artifacts["octa-render-cost"]["data"])
     assert sum(int(row["cost_wei"]) for row in table) == billed
     logged(server, inner, "Saved:")
