@@ -135,7 +135,8 @@ class RemoteMachine:
                     process.stdin.write_eof()
                     async for text in process.stdout:
                         kept.add(text)
-                        if on_line is not None:
+                        # At the end asyncssh gives an empty text, which is no line.
+                        if on_line is not None and text:
                             on_line(text.rstrip("\n"))
                     ended = await process.wait(check=False)
                 except BaseException:

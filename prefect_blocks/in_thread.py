@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import anyio
 from prefect.context import FlowRunContext, TaskRunContext
 
-__all__ = ["async_twin", "cancellation", "in_thread", "in_thread_or_undone"]
+__all__ = ["async_twin", "cancellation", "in_thread", "in_thread_or_left", "in_thread_or_undone"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,6 +37,31 @@ async def in_thread_or_undone(work: Callable[[], T], undo: Callable[[T], object]
         work: the blocking work.
         undo: told such a result; runs in a thread too.
     """
+    done, cancelled = _begin(work)
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        cancelled.set()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([done])
+            if done.exception() is None:
+                await asyncio.to_thread(undo, done.result())
+        raise
+
+
+async def in_thread_or_left(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As `in_thread`, for work that ends with its machine: when the coroutine is cancelled it is not waited for."""
+    done, _ = _begin(functools.partial(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        # Nobody will look at how it ended.
+        done.add_done_callback(lambda ended: ended.exception())
+        raise
+
+
+def _begin(work: Callable[[], T]) -> tuple[asyncio.Future[T], threading.Event]:
+    """A thread for the work: the future of what it comes to, and the event that tells it of a cancellation."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
     cancelled = threading.Event()
@@ -63,15 +88,7 @@ async def in_thread_or_undone(work: Callable[[], T], undo: Callable[[T], object]
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="octa-in-thread", daemon=True).start()
-    try:
-        return await asyncio.shield(done)
-    except asyncio.CancelledError:
-        cancelled.set()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([done])
-            if done.exception() is None:
-                await asyncio.to_thread(undo, done.result())
-        raise
+    return done, cancelled
 
 
 def async_twin(

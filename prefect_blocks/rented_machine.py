@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from types import TracebackType
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
-from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_undone
+from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_left, in_thread_or_undone
 from prefect_blocks.machine_choice import requirements_of
 from prefect_blocks.rental_key import rental_key
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from octa_provider.marketplace import Requirements
     from octa_provider.models import Session
     from octa_provider.request import MachineRequest, RenderRequest
-    from octa_provider.ssh import RemoteMachine
+    from octa_provider.ssh import CommandResult, RemoteMachine
 
 __all__ = ["RentedMachine", "rented_machine"]
 
@@ -37,8 +37,44 @@ class RentedMachine:
         self.session = session
         self._private_key = private_key
 
+    def run(
+        self,
+        command: str,
+        *,
+        envs: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        on_line: Callable[[str], object] | None = None,
+    ) -> CommandResult:
+        """Run one command over SSH and wait for its end; needs the extra `ssh`. See `octa_provider.ssh`.
+
+        Args:
+            command, envs, timeout_s, on_line: as in `RemoteMachine.run`.
+
+        Returns:
+            Its exit status, and the end of its output.
+
+        Raises:
+            OctaSshError: no connection, or it was lost.
+        """
+        with self.ssh() as shell:
+            return shell.run(command, envs=envs, timeout_s=timeout_s, on_line=on_line)
+
+    async def arun(
+        self,
+        command: str,
+        *,
+        envs: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        on_line: Callable[[str], object] | None = None,
+    ) -> CommandResult:
+        """As `run`, for coroutines; `on_line` is called in another thread."""
+        return await in_thread_or_left(self.run, command, envs=envs, timeout_s=timeout_s, on_line=on_line)
+
     def ssh(self) -> RemoteMachine:
-        """A connection over SSH, for a `with` block: `run`, `put`, `get`. Needs the extra `ssh`."""
+        """A connection over SSH, for a `with` block: `run`, `put`, `get`. Needs the extra `ssh`.
+
+        It blocks, so in a coroutine all of it belongs into a thread: `await asyncio.to_thread(script, machine)`.
+        """
         from octa_provider.job_look import ssh_key
         from octa_provider.ssh import RemoteMachine
         from octa_provider.ssh_target import SshTarget
@@ -68,8 +104,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
 
     Example:
         >>> with rented_machine(MachineRequest("blender:4.5", start_command="sleep infinity")) as machine:
-        ...     with machine.ssh() as shell:
-        ...         shell.run("blender --version", on_line=print)
+        ...     machine.run("blender --version", on_line=print)
     """
 
     def __init__(

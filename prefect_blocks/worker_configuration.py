@@ -79,6 +79,17 @@ class OctaMachine(MachineChoice, OctaAccountAndImage):
 class OctaJobVariables(OctaMachine, BaseVariables):
     """The fields of the form."""
 
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As Prefect's, but saying that a block has no other fields than its own.
+
+        Prefect's server takes a saved block, `{"$ref": {"block_document_id": ...}}`, only if that is no block itself,
+        and without a required field it would be one.
+        """
+        schema = super().model_json_schema(*args, **kwargs)
+        schema["definitions"][OctaCredentials.__name__]["additionalProperties"] = False
+        return schema
+
 
 class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
     """What a flow run is given: the form's values, and Prefect's command and environment."""

@@ -121,6 +121,13 @@ def test_lines_are_followed_as_they_come(machine: RemoteMachine) -> None:
     assert result.exit_code == 0
 
 
+def test_the_end_of_the_output_is_no_line(machine: RemoteMachine) -> None:
+    lines: list[str] = []
+    machine.run("echo one; echo; echo two", on_line=lines.append)
+    machine.run("true", on_line=lines.append)
+    assert lines == ["one", "", "two"]
+
+
 def test_environment_values_and_input_arrive_as_they_are(machine: RemoteMachine) -> None:
     odd = "a b'c\"d$e;f\n`g`"
     result = machine.run('printf "%s|" "$ODD"; cat', envs={"ODD": odd}, stdin="from here")

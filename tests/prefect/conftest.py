@@ -45,16 +45,21 @@ def shared_emulator() -> Iterator[EmulatorHandle]:
 @pytest.fixture(scope="session")
 def server() -> Iterator[PrefectServer]:
     """A real server, with its database, for the whole session; this process talks to it too."""
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with start_prefect_server(HOME / "server") as server, temporary_settings({PREFECT_API_URL: server.api_url}):
         os.environ["PREFECT_API_URL"] = server.api_url
         yield server
-        # What is still on its way would be tried for a minute at a server that is gone.
-        APILogWorker.drain_all(timeout=30)
-        EventsWorker.drain_all(timeout=30)
+        send_what_waits()
+
+
+def send_what_waits() -> None:
+    """Logs and events on their way to a server that is about to end: they would be tried for a minute."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=10)
+    EventsWorker.drain_all(timeout=10)
 
 
 @pytest.fixture

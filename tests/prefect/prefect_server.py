@@ -98,8 +98,16 @@ class PrefectServer:
             if response.status_code != 503:
                 break
             time.sleep(0.5)
-        response.raise_for_status()
+        assert not response.is_error, f"POST {path} answered {response.status_code}: {response.text}"
         return response.json() if response.content else None
+
+    def block_id(self, slug: str, name: str) -> str:
+        response = httpx.get(f"{self.api_url}/block_types/slug/{slug}/block_documents/name/{name}", timeout=30)
+        response.raise_for_status()
+        return str(response.json()["id"])
+
+    def delete(self, path: str) -> None:
+        httpx.delete(f"{self.api_url}{path}", timeout=30).raise_for_status()
 
     def flow_run(self, flow_run_id: str) -> dict[str, Any]:
         response = httpx.get(f"{self.api_url}/flow_runs/{flow_run_id}", timeout=30)
@@ -142,6 +150,8 @@ def start_prefect_server(home: Path) -> Iterator[PrefectServer]:
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_UI_ENABLED": "false",
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
+        # Events can be asked for when they have been written down.
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",
     }
     server = PrefectServer(home, free_port(), environment)
     try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
 from prefect import flow, task
 
 from octa_provider import MachineRequest
-from prefect_blocks import OctaJob, rented_machine, tasks
+from prefect_blocks import OctaJob, rented_machine, stop_left_sessions, tasks
 
 WAITS = "while [ ! -e {0}/end ]; do sleep 0.1; done; echo done"
 
@@ -80,3 +81,36 @@ async def waiting_async(folder: str) -> None:
 @flow
 def waiting_submitted(folder: str) -> None:
     tasks.wait_until_ready.submit(tasks.start_machine("alpine:3"), poll_s=0.3).result()
+
+
+STOPS = partial(stop_left_sessions, settle_s=1.0)
+
+
+@flow(on_crashed=[STOPS], on_cancellation=[STOPS])
+def hooked(folder: str) -> None:
+    """Stops nothing itself; the hooks do."""
+    tasks.start_machine("alpine:3")
+    hold(folder)
+
+
+@flow
+def child(folder: str) -> None:
+    tasks.start_machine("alpine:3")
+    hold(folder)
+
+
+@flow(on_crashed=[STOPS], on_cancellation=[STOPS])
+def hooked_parent(folder: str) -> None:
+    child(folder)
+
+
+@flow
+def parent(folder: str) -> None:
+    child(folder)
+
+
+@flow(on_completion=[STOPS], on_failure=[STOPS])
+def forgets(folder: str, fails: bool) -> None:
+    OctaJob(image="alpine:3", command="sleep 300").trigger()
+    if fails:
+        raise ValueError("before anybody has waited for the job")

@@ -1,0 +1,107 @@
+"""What reaches Prefect's event feed, asked from its own API."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect import flow
+from prefect.context import FlowRunContext
+from prefect_server import PrefectServer
+from renting import Renting
+from waiting_for import wait_for
+
+from octa_provider import MachineRequest
+from prefect_blocks import rented_machine, tasks
+from prefect_blocks.events import emit
+
+QUICK = {"poll_s": 0.2}
+
+
+def events_of(server: PrefectServer, uuid: str, *names: str) -> list[dict[str, Any]]:
+    """The events of a session, oldest first, when all those names are there."""
+
+    def seen() -> list[dict[str, Any]]:
+        found = server.post("/events/filter", filter={"resource": {"id": [f"octa.session.{uuid}"]}}, limit=50)
+        return sorted(found["events"], key=lambda event: event["occurred"])
+
+    wanted = {f"octa.session.{name}" for name in names}
+    wait_for(lambda: wanted <= {event["event"] for event in seen()}, f"{wanted}", 30)
+    return seen()
+
+
+def related_to(event: dict[str, Any]) -> set[str]:
+    return {one["prefect.resource.id"] for one in event["related"]}
+
+
+def test_a_job_from_start_to_end(server: PrefectServer, renting: Renting) -> None:
+    ids: list[str] = []
+
+    @flow
+    def steps() -> str:
+        context = FlowRunContext.get()
+        assert context is not None
+        assert context.flow_run is not None
+        ids.append(str(context.flow_run.id))
+        return str(tasks.run_job("alpine:3", "sleep 0.5", **QUICK)["uuid"])
+
+    uuid = steps()
+    events = events_of(server, uuid, "started", "ready", "ended")
+    assert [event["event"] for event in events] == [f"octa.session.{name}" for name in ("started", "ready", "ended")]
+    for event in events:
+        assert f"prefect.flow-run.{ids[0]}" in related_to(event)
+        assert event["resource"]["octa.rental-key"] == renting.rental_keys[0]
+        assert event["resource"]["octa.node-id"] == str(renting.sessions[0]["node_id"])
+    assert events[0]["payload"]["price_usd"] > 0
+    assert events[-1]["payload"]["outcome"] == "succeeded"
+
+
+def test_tasks_and_blocks(server: PrefectServer, renting: Renting) -> None:
+    @flow
+    def steps() -> str:
+        started = tasks.start_machine("alpine:3", key="same")
+        tasks.wait_until_ready(started, **QUICK)
+        with rented_machine(MachineRequest("alpine:3"), key="same", **QUICK) as machine:
+            return machine.rental.uuid
+
+    events = events_of(server, steps(), "started", "ready", "adopted", "stopped")
+    assert [event["event"].rpartition(".")[2] for event in events] == [
+        "started",
+        "ready",
+        "adopted",
+        "ready",
+        "stopped",
+    ]
+
+
+def test_a_bill_is_told_to_the_last_wei(server: PrefectServer, renting: Renting) -> None:
+    @flow
+    def steps() -> dict[str, Any]:
+        return tasks.stop_session(tasks.start_machine("alpine:3"))
+
+    bill = steps()
+    event = events_of(server, bill["uuid"], "stopped")[-1]
+    assert event["payload"]["charge_wei"] == bill["charge_wei"] == str(renting.sessions[0]["charge_wei"])
+    assert json.dumps(event["payload"])
+
+
+def test_one_that_is_told_for_a_flow_run_is_related_to_it(server: PrefectServer, renting: Renting) -> None:
+    """As the worker does, which is in no run itself."""
+    uuid, run = "00000000-0000-4000-8000-000000000001", UUID(int=7)
+    emit("ended", renting.client().rentals.open(uuid), flow_run_id=run, cost_wei=2**70)
+    event = events_of(server, uuid, "ended")[0]
+    assert f"prefect.flow-run.{run}" in related_to(event)
+    assert event["payload"]["cost_wei"] == str(2**70)
+
+
+@pytest.mark.parametrize("code", [0, 5])
+def test_how_a_job_ended_is_in_the_event(server: PrefectServer, renting: Renting, code: int) -> None:
+    @flow
+    def steps() -> bool:
+        return bool(tasks.run_job("alpine:3", f"exit {code}", **QUICK, return_state=True).is_completed())
+
+    assert steps() == (code == 0)
+    event = events_of(server, renting.sessions[0]["uuid"], "ended")[-1]
+    assert event["payload"]["outcome"] == ("failed" if code else "succeeded")

@@ -1,0 +1,114 @@
+"""A thousand waits in one flow run cost one list call per interval."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from prefect import flow
+from prefect_server import PrefectServer
+from waiting_for import wait_for
+
+from octa_provider import OctaClient
+from octa_provider.emulator.testing import EmulatorHandle, start_emulator
+from octa_provider.watcher import watcher_for
+from prefect_blocks import tasks
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+MANY = 1000
+#: Threads cost more than coroutines; the benchmark maps a thousand of these too.
+MAPPED = 200
+POLL_S = 1.0
+MEASURED_S = 8.0
+
+
+@dataclass
+class Sessions:
+    """Sessions that come up only when they are told to."""
+
+    emulator: EmulatorHandle
+    uuids: list[str]
+
+    def requests(self) -> list[tuple[str, str]]:
+        return [(one["method"], one["path"].partition("?")[0]) for one in self.emulator.ledger()["requests"]]
+
+    def come_up(self) -> None:
+        listed = self.emulator.request("GET", "/sessions").json()
+        body = [session | {"is_ready": True} for session in listed]
+        self.emulator.faults({"kind": "status", "status": 200, "path": "/sessions", "body": body, "times": None})
+
+
+@pytest.fixture(scope="module")
+def thousand() -> Iterator[Sessions]:
+    with start_emulator(machines=40, room=50, quirks=False) as emulator, ThreadPoolExecutor(4) as pool:
+        emulator.faults({"kind": "never_ready", "times": None})
+        nodes = [machine["node_id"] for machine in emulator.request("GET", "/services/mr").json()]
+
+        def start(index: int) -> str:
+            order = {"id": 0, "node_id": nodes[index % len(nodes)], "disk_size": 1, "image": "alpine:3", "app": ""}
+            order |= {"envs": {}, "ports": [], "http_ports": [], "start_command": "", "entrypoint": ""}
+            answer = emulator.request("POST", "/services/mr", json=[order]).json()
+            return str((answer[0] if isinstance(answer, list) else answer)["uuid"])
+
+        yield Sessions(emulator, list(pool.map(start, range(MANY))))
+
+
+@pytest.fixture
+def sessions(thousand: Sessions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sessions]:
+    for name, value in thousand.emulator.env().items():
+        monkeypatch.setenv(name, value)
+    yield thousand
+    thousand.emulator.clear_faults()
+
+
+def measured(sessions: Sessions, count: int, run: Callable[[], list[Any]]) -> list[tuple[str, str]]:
+    """The requests of a while in which all wait; then the sessions come up, and every wait must end with its own."""
+    seen: list[tuple[str, str]] = []
+
+    def watch() -> None:
+        try:
+            with OctaClient() as client, watcher_for(client, POLL_S) as watcher:
+                wait_for(lambda: watcher.waiting == count, f"{count} wait", 200)
+                before = len(sessions.requests())
+                time.sleep(MEASURED_S)
+                assert watcher.waiting == count
+                seen.extend(sessions.requests()[before:])
+        finally:
+            sessions.come_up()
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        results = run()
+        watching.result()
+    assert sorted(result["uuid"] for result in results) == sorted(sessions.uuids[:count])
+    return [request for request in seen if not request[1].startswith("/_emulator")]
+
+
+def assert_one_list_call_per_interval(requests: list[tuple[str, str]]) -> None:
+    assert set(requests) == {("GET", "/sessions")}
+    # 10% of spread each way, and one at each end.
+    assert MEASURED_S / POLL_S * 0.5 <= len(requests) <= MEASURED_S / POLL_S / 0.9 + 2
+
+
+def test_a_thousand_coroutines(server: PrefectServer, sessions: Sessions) -> None:
+    @flow
+    async def waits() -> list[Any]:
+        return await asyncio.gather(
+            *(tasks.await_until_ready(uuid, poll_s=POLL_S, deadline_s=380) for uuid in sessions.uuids)
+        )
+
+    assert_one_list_call_per_interval(measured(sessions, MANY, lambda: asyncio.run(waits())))
+
+
+def test_many_mapped_over_threads(server: PrefectServer, sessions: Sessions) -> None:
+    @flow
+    def waits() -> list[Any]:
+        return tasks.wait_until_ready.map(sessions.uuids[:MAPPED], poll_s=POLL_S, deadline_s=380).result()
+
+    assert_one_list_call_per_interval(measured(sessions, MAPPED, waits))
