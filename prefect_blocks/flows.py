@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
@@ -142,9 +144,8 @@ def render_animation_flow(
         "machines": jobs,
     }
     if jobs:
-        names = ("key", "outcome", "node_id", "uuid", "duration_s", "cost_usd", "cost_wei")
-        table = [{name: str(job[name]) for name in names} for job in jobs]
-        create_table_artifact(key="octa-render-cost", table=table, description=f"Frames {frames} of `{scene}`")
+        table = [_cost_row(job) for job in jobs]
+        create_table_artifact(key="octa-render-cost", table=table, description=f"Frames {frames} of {Path(scene).name}")
     # Over all of them: a chunk can't tell that its pictures are of another size than the others'.
     if broken := broken_frames(output, wanted):
         raise FramesMissingError(
@@ -228,6 +229,19 @@ def reap_orphans_flow(older_than_s: float = 900.0, dry_run: bool = False, creden
         "stopped": list(reaped.stopped),
         "failed": list(reaped.failed),
         "kept": reaped.kept,
+    }
+
+
+def _cost_row(job: dict[str, Any]) -> dict[str, str]:
+    """A job's line in the table; what matters most comes first, since the UI cuts wide tables."""
+    return {
+        "frames": unquote(job["key"].rpartition("/")[2]).removeprefix("render "),
+        "node": str(job["node_id"]),
+        "outcome": job["outcome"],
+        "seconds": str(job["duration_s"]),
+        "USD": "" if job["cost_usd"] is None else f"{job['cost_usd']:.6f}",
+        "session": job["uuid"],
+        "wei": str(job["cost_wei"]),
     }
 
 

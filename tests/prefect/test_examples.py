@@ -115,7 +115,8 @@ def test_render_animation(server: PrefectServer, renting: Renting, scene: Path, 
     costs = [one["description"] for one in server.artifacts_of(inner) if one["key"] == "octa-blender-cost"]
     assert sorted(costs) == sorted(f"What render {machine['frames']} came to" for machine in bill["machines"])
     table = json.loads(artifacts["octa-render-cost"]["data"])
-    assert sum(int(row["cost_wei"]) for row in table) == billed
+    assert sum(int(row["wei"]) for row in table) == billed
+    assert [row["frames"] for row in table] == [machine["frames"] for machine in bill["machines"]]
     logged(server, inner, "Saved:")
 
 
