@@ -20,7 +20,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
     "ssh_key_file": {
         "label": "SSH private key file",
-        "description": "Path, on the workers, of the private key whose public half is in your OctaSpace account.",
+        "description": "Path, on workers and triggerers, of the key whose public half is in your OctaSpace account.",
         "schema": {"type": ["string", "null"]},
     },
     "ssh_private_key": {

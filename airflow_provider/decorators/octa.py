@@ -10,7 +10,8 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,19 +51,26 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             if name in kwargs:
                 raise ValueError(f"{name} is not for @task.octa: leave it out.")
         self.python = python
+        self._folder: Path | None = None
         super().__init__(command="known later", via="ssh", **kwargs)
 
     def execute(self, context: Context) -> Any:
         """Run the function; returns what it returned."""
-        with tempfile.TemporaryDirectory(prefix="octa-task-") as folder:
-            self._folder = Path(folder)
+        with self._folder_removed():
             return self._value(super().execute(context))
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Do what the trigger came back for; at the end returns what the function returned."""
-        with tempfile.TemporaryDirectory(prefix="octa-task-") as folder:
-            self._folder = Path(folder)
+        with self._folder_removed():
             return self._value(super().execute_resumed(context, event))
+
+    @contextmanager
+    def _folder_removed(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def _spec(self, context: Context) -> JobSpec:
         source = self.get_python_source()  # type: ignore[no-untyped-call]
@@ -73,6 +81,8 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             raise AirflowFailException(f"The arguments of @task.octa must be JSON values: {error}") from error
         # What is not the same function with the same arguments must not carry on with what that left.
         remote = f"octa-task-{hashlib.sha256((script + arguments).encode()).hexdigest()[:16]}"
+        # Made here, where a disk that is full ends the session too.
+        self._folder = Path(tempfile.mkdtemp(prefix="octa-task-"))
         for name, text in (("run.py", script), ("arguments.json", arguments)):
             (self._folder / name).write_text(text, encoding="utf-8")
         self.command = [self.python, "-u", f"{remote}/run.py"]

@@ -148,9 +148,10 @@ def mask_secrets(settings: ConnectionSettings) -> None:
 
     if settings.api_key:
         mask_secret(settings.api_key)
-    # A path is no secret. A PEM text shows in logs line by line, so each line is masked too.
-    if settings.ssh_private_key and "\n" in settings.ssh_private_key:
-        mask_secret(settings.ssh_private_key)
-        for line in settings.ssh_private_key.splitlines():
-            if line and not line.startswith("-----"):
-                mask_secret(line)
+    key = settings.ssh_private_key or ""
+    # A path is no secret. A PEM text shows in logs line by line, so each line is masked too; the form of Airflow 3 makes
+    # one line of it, with spaces in between.
+    if "PRIVATE KEY-----" in key:
+        mask_secret(key)
+        for line in key.rpartition("-----END")[0].partition("KEY-----")[2].replace("\\n", "\n").split():
+            mask_secret(line)

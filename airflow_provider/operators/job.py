@@ -16,11 +16,14 @@ from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_travel import packed, unpacked
 from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.leaving_nothing import stop_after
 from airflow_provider.links import LINKS, push
 from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import json_safe, rental_xcom
+from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_codes, as_float, as_text, is_known
+from airflow_provider.written_file import FileArgument, local_file
 from octa_provider.errors import OctaError
 
 if TYPE_CHECKING:
@@ -31,13 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["OctaRunJobOperator"]
 
 ACTIONS = ("stop", "keep")
-#: Seconds to stop what a task that failed leaves; after that the log names what may still run.
-_STOP_S = 60.0
 #: How soon a worker that waits notices that it is killed.
 _NOTICE_S = 0.25
 _TAIL_LINES = 20
-#: Airflow's own limit of a wait, which calls nobody back, comes so much later than ours.
+#: Airflow's own limit of a wait, which calls nobody back, comes so much later than the last end of the job, or than
+#: the end of `execution_timeout`.
 _LATER_S = 1800.0
+_LATER_THAN_TIMEOUT_S = 600.0
 #: What the XCom of a task that is being watched holds under these keys.
 _UUID, _SESSION, _COST = "uuid", "session", "cost"
 
@@ -54,7 +57,7 @@ class OctaRunJobOperator(DescribesJob):
     Args:
         (those of `DescribesJob`): what to run: `image`, `command`, `envs`, `inputs`, `outputs`, `timeout_s`, ...
         (those of `ChoosesMachine`): where to run it: `gpu_model`, `max_price_usd`, `requirements`, ...
-        log_path: a file on the worker that gets the command's whole output.
+        log_path: a file that gets the command's whole output: on the worker, or a URL or `ObjectStoragePath`.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
         on_finish_action: `stop` (default), or `keep`: the session runs and bills when the job has ended, for a look
             into it. Then stop it yourself; a retry does so, too.
@@ -87,7 +90,7 @@ class OctaRunJobOperator(DescribesJob):
     def __init__(
         self,
         *,
-        log_path: str | None = None,
+        log_path: FileArgument | None = None,
         skip_on_exit_code: int | Collection[int] | None = None,
         on_finish_action: str = "stop",
         on_kill_action: str = "stop",
@@ -119,13 +122,15 @@ class OctaRunJobOperator(DescribesJob):
 
     def execute(self, context: Context) -> Any:
         """Start, or carry on with what an earlier try started; then wait here, or defer."""
-        spec, client = self._prepared(context)
-        key = rental_key(context)
-        if not self.durable:
-            self._discard(client, key)
+        client, key = self._connected(context), rental_key(context)
+        # What fails from here on may leave what an earlier try has started: its worker may have vanished.
         try:
+            spec = self._checked_spec(context)
+            if not self.durable:
+                self._discard(client, key)
             state = self._started(context, client, spec, TaskMemory(context).job())
             if not self.wait_for_completion:
+                self._refuse_killed()
                 return {"uuid": state.rental["uuid"], "key": key, "job": packed(state)}
             return self._go_on(context, client, spec, state)
         except BaseException as error:
@@ -135,12 +140,17 @@ class OctaRunJobOperator(DescribesJob):
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Do what the trigger came back for."""
         event = event or {"what": "broken", "message": "the trigger told nothing"}
-        spec, client = self._prepared(context)
         key = rental_key(context)
+        try:
+            client = self._connected(context)
+        except Exception:
+            if event.get("result") is None:
+                self.log.error("A session may still run and bill: clear this task, or stop rental key %s.", key)
+            raise
         try:
             if event["what"] in {"broken", "deadline"}:
                 self._fail_stopped(event, client, key)
-            state = unpacked(event["job"])
+            spec, state = self._checked_spec(context), unpacked(event["job"])
             self._tail.extend(event.get("tail", ()))
             if self._kill_switch is not None:
                 self._kill_switch.uuid = state.rental["uuid"]
@@ -157,10 +167,19 @@ class OctaRunJobOperator(DescribesJob):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every operator; but when Airflow itself ended the wait, it would call nothing else: stop first."""
         if next_method == "__fail__":
-            settings = OctaHook(self.octa_conn_id).settings
-            uuid = context["ti"].xcom_pull(task_ids=self.task_id, key=_UUID, map_indexes=context["ti"].map_index)
-            with settings.client() as client:
-                self._stop_after(AirflowException("the wait was ended"), client, rental_key(context), uuid)
+            ti, key = context["ti"], rental_key(context)
+            try:
+                client = self._connected(context)
+                uuid = ti.xcom_pull(task_ids=self.task_id, key=_UUID, map_indexes=ti.map_index)
+                self._switch.uuid = uuid
+                self._stop_after(AirflowException("the wait was ended"), client, key, uuid)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
+                self.log.error(
+                    "A session may still run and bill: clear this task, or stop rental key %s. %s: %s",
+                    key,
+                    type(error).__name__,
+                    error,
+                )
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
@@ -174,18 +193,25 @@ class OctaRunJobOperator(DescribesJob):
 
     # -- the job's way -------------------------------------------------------------------------------------------
 
-    def _prepared(self, context: Context) -> tuple[JobSpec, OctaClient]:
+    def _connected(self, context: Context) -> OctaClient:
+        """The client; from here on a kill stops what runs."""
         try:
-            spec = self._spec(context)
-            if not self.wait_for_completion and spec.over_ssh:
-                raise ValueError("wait_for_completion=False is for jobs without files: a worker has to send them.")
             hook = OctaHook(self.octa_conn_id)
             client = hook.get_conn()
         except (OctaError, ValueError) as error:
             fail_task(error)
         self._kill_switch = KillSwitch(hook.settings, rental_key(context))
         self._private_key = hook.settings.ssh_private_key
-        return spec, client
+        return client
+
+    def _checked_spec(self, context: Context) -> JobSpec:
+        try:
+            spec = self._spec(context)
+            if not self.wait_for_completion and spec.over_ssh:
+                raise ValueError("wait_for_completion=False is for jobs without files: a worker has to send them.")
+        except (OctaError, ValueError) as error:
+            fail_task(error)
+        return spec
 
     def _started(
         self, context: Context, client: OctaClient, spec: JobSpec, earlier: JobState | None = None
@@ -224,6 +250,8 @@ class OctaRunJobOperator(DescribesJob):
             state = self._begun(context, client, spec, state)
         if state.ended:
             return self._ended(context, client, spec, state)
+        # Sending files may have taken long.
+        self._refuse_killed()
         if self.deferrable:
             self._defer(context, spec, state)
         return self._wait_here(context, client, spec, state)
@@ -265,12 +293,16 @@ class OctaRunJobOperator(DescribesJob):
         # For a trigger that is ended: whether another try has begun meanwhile.
         context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
         latest_end = state.end_by or state.ready_by + spec.timeout_s + GRACE_S
+        deadline_at = task_deadline_at(self.execution_timeout, context)
+        given_up_at = latest_end + _LATER_S
+        if deadline_at is not None:
+            given_up_at = min(given_up_at, deadline_at + _LATER_THAN_TIMEOUT_S)
         self.defer(
             trigger=OctaJobTrigger(
                 octa_conn_id=self.octa_conn_id,
                 job=packed(state),
                 latest_end=latest_end,
-                deadline_at=self._deadline_at(context),
+                deadline_at=deadline_at,
                 poll_interval=self._poll_s(),
                 collects=self._must_collect(spec),
                 stops=self.on_finish_action == "stop",
@@ -278,7 +310,7 @@ class OctaRunJobOperator(DescribesJob):
             ),
             method_name="execute_resumed",
             # Only for a triggerer that never runs it: it calls nobody back, see `resume_execution`.
-            timeout=timedelta(seconds=max(0.0, latest_end - time.time()) + _LATER_S),
+            timeout=timedelta(seconds=max(1.0, given_up_at - time.time())),
         )
         raise AssertionError("unreachable: defer raises")
 
@@ -296,13 +328,9 @@ class OctaRunJobOperator(DescribesJob):
             self._tail.clear()
             self._discard(client, state.key)
             return self._go_on(context, client, spec, self._started(context, client, spec))
-        log_path, stops = as_text(self.log_path), self.on_finish_action == "stop"
+        stops = self.on_finish_action == "stop"
         try:
-            # A session that has been stopped has no files any more, but its log.
-            if result is None or not state.over_ssh:
-                state = client.jobs.collect(state, private_key=self._private_key, log_path=log_path)
-            if result is None:
-                result = json_safe(client.jobs.finish(state, log_path=log_path, stop=stops).to_dict())
+            state, result = self._collected(client, state, result, stops)
         except OctaError as error:
             fail_task(error)
         if not stops:
@@ -311,6 +339,18 @@ class OctaRunJobOperator(DescribesJob):
         self._tell(context, result)
         raise_for_outcome(state, self._tail, self.skip_on_exit_code)
         return result
+
+    def _collected(
+        self, client: OctaClient, state: JobState, result: dict[str, Any] | None, stops: bool
+    ) -> tuple[JobState, dict[str, Any]]:
+        """The job with its files fetched, and what it came to, its session being stopped."""
+        with local_file(self.log_path) as log_file:
+            # A session that has been stopped has no files any more, but its log.
+            if result is None or not state.over_ssh:
+                state = client.jobs.collect(state, private_key=self._private_key, log_path=log_file.path)
+            if result is None:
+                result = json_safe(client.jobs.finish(state, stop=stops).to_dict())
+            return state, result | {"logs_path": log_file.saved()}
 
     def _must_begin_anew(self, state: JobState) -> bool:
         """Whether an adopted job is no result of this try.
@@ -339,14 +379,6 @@ class OctaRunJobOperator(DescribesJob):
 
     def _must_collect(self, spec: JobSpec) -> bool:
         return spec.over_ssh and (bool(spec.outputs) or as_text(self.log_path) is not None)
-
-    def _deadline_at(self, context: Context) -> float | None:
-        if self.execution_timeout is None:
-            return None
-        # Of the whole task, as it would be without deferring, however often it is resumed.
-        begun = getattr(context["ti"], "start_date", None)
-        at: float = time.time() if begun is None else begun.timestamp()
-        return at + self.execution_timeout.total_seconds()
 
     def _on_line(self, line: str) -> None:
         self._tail.append(line)
@@ -398,14 +430,4 @@ class OctaRunJobOperator(DescribesJob):
             return
         if self.on_kill_action == "keep" and self._kill_switch is not None and self._kill_switch.pulled:
             return
-        try:
-            bills = [*client.rentals.stop(key, deadline_s=_STOP_S)]
-            if uuid is not None and uuid not in {bill.uuid for bill in bills}:
-                bills.append(client.rentals.open(uuid).stop(deadline_s=_STOP_S))
-        except OctaError as stop_error:
-            self.log.error(
-                "A session may still run and bill: clear this task, or stop rental key %s. %s", key, stop_error
-            )
-            return
-        for bill in bills:
-            self.log.warning("Stopped session %s, since the task ended with %s", bill.uuid, type(error).__name__)
+        stop_after(error, client, key, uuid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
@@ -12,6 +11,7 @@ from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.session_reference import SessionArgument, SessionReference
 from airflow_provider.templated import as_int, as_text, is_known
+from airflow_provider.written_file import FileArgument, write_text
 from octa_provider.errors import OctaConfigError, OctaError, OctaNotFoundError
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class OctaFetchLogsOperator(BaseOperator):
 
     Args:
         session: the start operator's or the sensor's output, or a uuid.
-        path: also write the container's log to this file; folders on the way are made.
+        path: also write the container's log there: to a file of the worker, to a URL such as
+            `s3://aws_default@bucket/key`, or to an `ObjectStoragePath`; folders on the way are made.
         max_lines: show only so many of the last lines in the task's log; None shows all. The file gets everything.
         octa_conn_id: the connection.
 
@@ -48,7 +49,7 @@ class OctaFetchLogsOperator(BaseOperator):
         self,
         *,
         session: SessionArgument | None,
-        path: str | None = None,
+        path: FileArgument | None = None,
         max_lines: int | str | None = None,
         octa_conn_id: str = OctaHook.default_conn_name,
         **kwargs: Any,
@@ -87,14 +88,12 @@ class OctaFetchLogsOperator(BaseOperator):
         }
 
     def _written(self, logs: Logs) -> str | None:
-        path = as_text(self.path)
-        if path is None:
+        # Text that a template rendered to nothing is no path.
+        if self.path is None or as_text(self.path) is None:
             return None
-        target = Path(path).expanduser()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(logs.container, encoding="utf-8")
-        self.log.info("Wrote the container's log to %s", target)
-        return str(target)
+        written = write_text(self.path, logs.container)
+        self.log.info("Wrote the container's log to %s", written)
+        return written
 
 
 def _logs(client: OctaClient, uuid: str) -> Logs:

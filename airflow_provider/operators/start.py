@@ -12,6 +12,7 @@ from airflow_provider.choosing import ChoosesMachine
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.leaving_nothing import stop_after
 from airflow_provider.links import LINKS, push
 from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import rental_xcom, session_details
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from octa_provider.request import Request
 
 __all__ = ["OctaStartMachineOperator", "OctaStartRenderOperator", "StartsSession"]
-
-#: Seconds to stop what a failed start leaves; after that the log names what may still run.
-_STOP_S = 60.0
 
 
 class StartsSession(ChoosesMachine):
@@ -80,11 +78,16 @@ class StartsSession(ChoosesMachine):
         """
         key = rental_key(context)
         try:
-            request, requirements = self._request(), self._requirements()
-            deadline_s = checked_deadline(self.deadline_s)
             hook = OctaHook(self.octa_conn_id)
             client = hook.get_conn()
         except (OctaError, ValueError) as error:
+            fail_task(error)
+        try:
+            request, requirements = self._request(), self._requirements()
+            deadline_s = checked_deadline(self.deadline_s)
+        except ValueError as error:
+            # What was right when an earlier try started, whose worker then vanished, may be wrong now.
+            stop_after(error, client, key)
             fail_task(error)
         switch = self._kill_switch = KillSwitch(hook.settings, key)
 
@@ -107,7 +110,7 @@ class StartsSession(ChoosesMachine):
             # The core leaves nothing behind when it raises one of its own.
             fail_task(error)
         except BaseException as error:
-            self._stop_after(error, client, key, switch.uuid)
+            stop_after(error, client, key, switch.uuid)
             raise
         try:
             self._announce(rental)
@@ -115,7 +118,7 @@ class StartsSession(ChoosesMachine):
             if switch.pulled:
                 raise AirflowException("The task was killed when its session had just started.")
         except BaseException as error:
-            self._stop_after(error, client, key, rental.uuid)
+            stop_after(error, client, key, rental.uuid)
             raise
         return details
 
@@ -149,20 +152,6 @@ class StartsSession(ChoosesMachine):
             return {}
         push(context["ti"], session)
         return session_details(session)
-
-    def _stop_after(self, error: BaseException, client: OctaClient, key: str, uuid: str | None) -> None:
-        try:
-            bills = client.rentals.stop(key, deadline_s=_STOP_S)
-            if uuid is not None and uuid not in {bill.uuid for bill in bills}:
-                # A VPN carries no key.
-                bills = (*bills, client.rentals.open(uuid).stop(deadline_s=_STOP_S))
-        except OctaError as stop_error:
-            self.log.error(
-                "A session may still run and bill: clear this task, or stop rental key %s. %s", key, stop_error
-            )
-            return
-        for bill in bills:
-            self.log.warning("Stopped session %s, since starting it ended with %s", bill.uuid, type(error).__name__)
 
 
 class OctaStartMachineOperator(StartsSession):

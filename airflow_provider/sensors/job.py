@@ -12,8 +12,6 @@ from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
@@ -25,9 +23,15 @@ from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_travel import packed, unpacked
 from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.session_reference import json_safe
+from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_codes
 from octa_provider.errors import OctaError
+
+try:
+    from airflow.sdk.exceptions import AirflowRescheduleException
+except ImportError:  # Airflow 2
+    from airflow.exceptions import AirflowRescheduleException
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -46,7 +50,7 @@ JobArgument: TypeAlias = "Mapping[str, Any] | XComArg"
 class OctaJobSensor(BaseSensorOperator):
     """Wait for a job that `OctaRunJobOperator(wait_for_completion=False)` started, show its log, and stop its session.
 
-    The session is stopped when the job has ended, when it is too late, and when the sensor is killed.
+    The session is stopped when the job has ended, when it is too late, and when the sensor fails or is killed.
 
     Args:
         job: the output of the operator that started it.
@@ -90,16 +94,13 @@ class OctaJobSensor(BaseSensorOperator):
         self._kill_switch: KillSwitch | None = None
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._seen: JobState | None = None
+        self._concluded = False
 
     def execute(self, context: Context) -> Any:
-        """Wait; what is too late is stopped."""
+        """Wait; whatever ends the wait without the job's end stops the job."""
         if self.deferrable:
             self._defer(context)
-        try:
-            return super().execute(context)
-        except (AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout):
-            self._stop()
-            raise
+        return self._poked(context)
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Take what the trigger saw; it has stopped the session, if it could."""
@@ -108,9 +109,13 @@ class OctaJobSensor(BaseSensorOperator):
             self._tail.extend(event["tail"])
             raise_for_outcome(unpacked(event["job"]), self._tail, self.skip_on_exit_code)
             return event["result"]
+        if event["what"] == "unwatched":
+            self.log.warning("The triggerer can't watch the job, so this worker does: %s", event["message"])
+            self.job = {"job": event["job"]}
+            return self._poked(context)
         self._stop()
         if event["what"] == "deadline":
-            raise AirflowSensorTimeout(f"The job did not end within {self.timeout:g} s; its session was stopped.")
+            raise AirflowSensorTimeout("The job did not end within the time it was given; its session was stopped.")
         raise AirflowException(f"The job could not be watched, and was stopped: {event.get('message', event['what'])}")
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -118,6 +123,16 @@ class OctaJobSensor(BaseSensorOperator):
         if next_method == "__fail__":
             self._stop()
         return super().resume_execution(next_method, next_kwargs, context)
+
+    def _poked(self, context: Context) -> Any:
+        try:
+            return super().execute(context)
+        except AirflowRescheduleException:
+            raise
+        except BaseException:
+            if not self._concluded:
+                self._stop()
+            raise
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once."""
@@ -133,6 +148,7 @@ class OctaJobSensor(BaseSensorOperator):
             if not state.ended:
                 return False
             result = client.jobs.finish(state)
+            self._concluded = True
         except OctaError as error:
             fail_task(error)
         raise_for_outcome(state, self._tail, self.skip_on_exit_code)
@@ -148,18 +164,20 @@ class OctaJobSensor(BaseSensorOperator):
         from airflow_provider.triggers.killed_by_user import TRY_KEY
         from octa_provider.job_look import GRACE_S
 
-        state = self._state()
+        state, deadline_at = self._state(), time.time() + self.timeout
+        if (task_deadline := task_deadline_at(self.execution_timeout, context)) is not None:
+            deadline_at = min(deadline_at, task_deadline)
         context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
         self.defer(
             trigger=OctaJobTrigger(
                 octa_conn_id=self.octa_conn_id,
                 job=packed(state),
                 latest_end=state.end_by or state.ready_by + state.timeout_s + GRACE_S,
-                deadline_at=time.time() + self.timeout,
+                deadline_at=deadline_at,
                 poll_interval=self.poke_interval,
             ),
             method_name="execute_resumed",
-            timeout=timedelta(seconds=self.timeout + _LATER_S),
+            timeout=timedelta(seconds=max(0.0, deadline_at - time.time()) + _LATER_S),
         )
 
     def _state(self) -> JobState:
@@ -183,8 +201,7 @@ class OctaJobSensor(BaseSensorOperator):
         self.log.info("[job] %s", line)
 
     def _stop(self) -> None:
-        state = self._state()
         try:
-            self._client().rentals.restore(state.rental).stop()
-        except OctaError as error:
-            self.log.error("Session %s may still run and bill: stop it. %s", state.rental["uuid"], error)
+            self._client().rentals.restore(self._state().rental).stop()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
+            self.log.error("The session of the job may still run and bill: stop it. %s", error)

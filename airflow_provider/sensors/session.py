@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.session_reference import SessionArgument, SessionReference, json_safe, session_details
+from airflow_provider.task_deadline import task_deadline_at
 from octa_provider.errors import OctaError
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ class OctaSessionReadySensor(BaseSensorOperator):
     """Wait until a session is ready: in either mode (`poke`, `reschedule`), or deferred.
 
     A session that has failed or ended fails the task at once, with the end of its system log: no retry can mend that.
-    One that is not ready within `timeout` is stopped, since it bills. Outages of the API only slow the wait down.
+    One that is not ready within `timeout`, or `execution_timeout`, is stopped, since it bills. Outages of the API only
+    slow the wait down. A user who clears or marks the sensor stops nothing: the session is that of the task that
+    started it, and of its teardown.
 
     Args:
         session: the start operator's output, or a uuid.
@@ -81,6 +84,9 @@ class OctaSessionReadySensor(BaseSensorOperator):
         """Wait; what is too late is stopped."""
         if self.deferrable:
             return self._deferred(context)
+        return self._poked(context)
+
+    def _poked(self, context: Context) -> Any:
         try:
             return super().execute(context)
         except (AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout):
@@ -97,6 +103,9 @@ class OctaSessionReadySensor(BaseSensorOperator):
             raise AirflowSensorTimeout(event["message"])
         if event["what"] == "failed":
             raise AirflowFailException(event["message"])
+        if event["what"] == "unwatched":
+            self.log.warning("The triggerer can't watch the session, so this worker does: %s", event["message"])
+            return self._poked(context)
         self._stop()
         raise AirflowException(f"The session could not be watched, and was stopped: {event['message']}")
 
@@ -136,16 +145,19 @@ class OctaSessionReadySensor(BaseSensorOperator):
         seen = self.poke(context)
         if isinstance(seen, PokeReturnValue):
             return seen.xcom_value
+        deadline_at = time.time() + self.timeout
+        if (task_deadline := task_deadline_at(self.execution_timeout, context)) is not None:
+            deadline_at = min(deadline_at, task_deadline)
         self.defer(
             trigger=OctaSessionReadyTrigger(
                 octa_conn_id=self.octa_conn_id,
                 session=json_safe(self._rental().to_dict()),
-                deadline_at=time.time() + self.timeout,
+                deadline_at=deadline_at,
                 poll_interval=self.poke_interval,
             ),
             method_name="execute_resumed",
             # Only for a triggerer that never runs it.
-            timeout=timedelta(seconds=self.timeout + LATER_S),
+            timeout=timedelta(seconds=max(0.0, deadline_at - time.time()) + LATER_S),
         )
         raise AssertionError("unreachable: defer raises")
 
@@ -159,13 +171,17 @@ class OctaSessionReadySensor(BaseSensorOperator):
             fail_task(error)
 
     def _stop(self) -> None:
-        rental = self._rental()
         try:
+            rental = self._rental()
             rental.stop()
-        except OctaError as error:
-            self.log.error("Session %s may still run and bill: stop it. %s", rental.uuid, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
+            self.log.error("Session %s may still run and bill: stop it. %s", _told(self.session), error)
         else:
             self.log.warning("Stopped session %s: it was not ready in time.", rental.uuid)
+
+
+def _told(session: object) -> object:
+    return session.get("uuid") if isinstance(session, Mapping) else session
 
 
 def _has_ended(rental: Rental) -> bool:

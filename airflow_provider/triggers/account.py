@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from octa_provider.watcher import Watcher
 
 __all__ = ["Account", "account", "settings_in_trigger"]
+
+log = logging.getLogger(__name__)
+
+#: Seconds between tries to read a connection. Airflow's API server may be starting anew, and the session runs.
+_PATIENCE_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 _clients: SharedByUsers[OctaClient] = SharedByUsers()
 _masked: set[ConnectionSettings] = set()
@@ -49,15 +56,35 @@ def account(settings: ConnectionSettings, poll_s: float) -> Iterator[Account]:
 
 
 async def settings_in_trigger(octa_conn_id: str) -> ConnectionSettings:
-    """A connection's settings, asked of Airflow without blocking the loop."""
-    from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+    """A connection's settings, asked of Airflow without blocking the loop, and again when it does not answer.
 
+    Raises:
+        ValueError: the connection holds something it cannot.
+        Exception: Airflow does not tell the connection; it makes no difference between one that is missing and an API
+            server that is away for a moment.
+    """
     from airflow_provider.hooks.octa import mask_secrets
 
-    connection = await get_async_connection(octa_conn_id)
-    settings = ConnectionSettings.from_connection(connection, await get_async_extra_dejson(connection))
+    for pause_s in _PATIENCE_S:
+        try:
+            settings = await _asked(octa_conn_id)
+            break
+        except ValueError:
+            raise
+        except Exception as error:  # noqa: BLE001 - each Airflow has its own
+            log.warning("Connection %r can't be read, asking again: %s", octa_conn_id, error)
+            await asyncio.sleep(pause_s)
+    else:
+        settings = await _asked(octa_conn_id)
     if settings not in _masked:
         # It tells the supervisor and waits for its answer: once is enough for a thousand triggers.
         await in_thread(mask_secrets, settings)
         _masked.add(settings)
     return settings
+
+
+async def _asked(octa_conn_id: str) -> ConnectionSettings:
+    from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+    connection = await get_async_connection(octa_conn_id)
+    return ConnectionSettings.from_connection(connection, await get_async_extra_dejson(connection))

@@ -117,7 +117,10 @@ class OctaJobTrigger(BaseTrigger):
         from octa_provider.job_spec import JobPhase
         from octa_provider.job_wait import until_look_is_due
 
-        settings = self._settings = await settings_in_trigger(self.octa_conn_id)
+        try:
+            settings = self._settings = await settings_in_trigger(self.octa_conn_id)
+        except Exception as error:  # noqa: BLE001 - nothing is wrong with the job: a worker may reach its connection
+            return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
         with account(settings, self.poll_interval) as here:
             while not state.ended:
                 if self.deadline_at is not None and time.time() >= self.deadline_at:
@@ -172,13 +175,18 @@ class OctaJobTrigger(BaseTrigger):
         from airflow_provider.links import push_from_trigger
 
         self._linked = True
-        if session is not None and self.task_instance is not None:
+        if session is None or self.task_instance is None:
+            return
+        try:
             await in_thread(push_from_trigger, self.task_instance, session)
+        except Exception as error:  # noqa: BLE001 - for want of a link no job is lost
+            self.log.warning("No links to session %s: %s: %s", session.uuid, type(error).__name__, error)
 
     async def _stop_if_killed(self) -> None:
         job = unpacked(self.job)
-        # A worker that sends or fetches files uses the session after this trigger's end.
-        if not self.stops_on_kill or not await is_task_over(self, resumed_is_over=not job.over_ssh):
+        # After this trigger's end a worker that sends or fetches files uses the session, and whoever it is kept for.
+        resumed_is_over = self.stops and not job.over_ssh
+        if not self.stops_on_kill or not await is_task_over(self, resumed_is_over=resumed_is_over):
             return
         settings = self._settings or await settings_in_trigger(self.octa_conn_id)
         self.log.warning("The task was ended by a user: stopping session %s", job.rental["uuid"])

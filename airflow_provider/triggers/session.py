@@ -29,8 +29,8 @@ class OctaSessionReadyTrigger(BaseTrigger):
         deadline_at: Unix time from which it is too late; then the session is stopped.
         poll_interval: seconds between two list calls, at least.
 
-    Yields one event, a dict with `what`: `ready` (with `session`, as the sensor returns it), `failed`, `late` (stopped)
-    or `broken` (with `message`).
+    Yields one event, a dict with `what`: `ready` (with `session`, as the sensor returns it), `failed`, `late`
+    (stopped), `unwatched` (Airflow does not tell the connection here) or `broken` (with `message`).
     """
 
     def __init__(
@@ -70,7 +70,10 @@ class OctaSessionReadyTrigger(BaseTrigger):
         reference = SessionReference.from_argument(self.session)
         if reference is None:
             return {"what": "failed", "message": "no session was started, so there is nothing to wait for"}
-        settings = await settings_in_trigger(self.octa_conn_id)
+        try:
+            settings = await settings_in_trigger(self.octa_conn_id)
+        except Exception as error:  # noqa: BLE001 - nothing is wrong with the session: a worker may reach its connection
+            return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
         with account(settings, self.poll_interval) as here:
             rental = reference.rental(here.client)
             while True:

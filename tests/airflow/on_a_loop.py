@@ -1,0 +1,72 @@
+"""Run triggers as a triggerer does: all on one event loop that nothing may hold up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from airflow_provider.triggers.job import OctaJobTrigger
+from airflow_provider.triggers.session import OctaSessionReadyTrigger
+
+T = TypeVar("T")
+Trigger = OctaJobTrigger | OctaSessionReadyTrigger
+
+
+async def event_of(trigger: Trigger) -> dict[str, Any]:
+    """The one event of a trigger."""
+    events = [event.payload async for event in trigger.run()]
+    assert len(events) == 1
+    return dict(events[0])
+
+
+def all_events(*triggers: Trigger) -> list[dict[str, Any]]:
+    """Run triggers at the same time; returns their events in the same order."""
+
+    async def main() -> list[dict[str, Any]]:
+        return await asyncio.gather(*(event_of(trigger) for trigger in triggers))
+
+    return on_a_loop(main)
+
+
+def on_a_loop(main: Callable[[], Coroutine[Any, Any, T]], patience_s: float = 60.0) -> T:
+    """Run a coroutine on a loop of its own; a wait that never ends fails the test."""
+
+    async def in_time() -> T:
+        return await asyncio.wait_for(main(), patience_s)
+
+    return asyncio.run(in_time())
+
+
+async def cancelled(tasks: list[asyncio.Task[Any]]) -> None:
+    """As a triggerer that shuts down ends its triggers."""
+    for one in tasks:
+        one.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Collected(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@contextmanager
+def what_held_up_the_loop(longest_s: float) -> Iterator[list[str]]:
+    """What asyncio's debug mode says about callbacks that took longer, on the loop that runs this block."""
+    loop, logger, handler = asyncio.get_running_loop(), logging.getLogger("asyncio"), _Collected()
+    loop.set_debug(True)
+    loop.slow_callback_duration = longest_s
+    logger.addHandler(handler)
+    slow: list[str] = []
+    try:
+        yield slow
+    finally:
+        logger.removeHandler(handler)
+        loop.set_debug(False)
+        slow += [line for line in handler.lines if line.startswith("Executing")]

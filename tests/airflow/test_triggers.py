@@ -1,0 +1,364 @@
+"""The triggers, many at once on one event loop, against the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import importlib
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.models.trigger import Trigger as TriggerRow
+from airflow_runs import Renting
+from on_a_loop import Trigger, all_events, cancelled, event_of, on_a_loop, what_held_up_the_loop
+
+from airflow_provider.job_travel import packed
+from airflow_provider.triggers import account as account_module
+from airflow_provider.triggers import job as job_module
+from airflow_provider.triggers import killed_by_user
+from airflow_provider.triggers.job import OctaJobTrigger
+from airflow_provider.triggers.session import OctaSessionReadyTrigger
+from octa_provider import JobSpec, JobState, MachineRequest
+from octa_provider.sightings import Sightings
+
+NEVER_READY = {"kind": "never_ready", "times": None}
+
+
+def begun_job(renting: Renting, name: str, command: str = "sleep 600", **spec: Any) -> JobState:
+    with renting.client() as client:
+        return client.jobs.start(JobSpec(image="alpine:3", command=command, **spec), f"tests/triggers/job/{name}")
+
+
+def job_trigger(state: JobState, **arguments: Any) -> OctaJobTrigger:
+    defaults = {"octa_conn_id": "octa_default", "latest_end": time.time() + 7200, "poll_interval": 0.3}
+    return OctaJobTrigger(job=packed(state), **(defaults | arguments))
+
+
+def begun_session(renting: Renting, name: str) -> str:
+    with renting.client() as client:
+        request = MachineRequest(image="alpine:3", start_command="sleep 600")
+        return client.rentals.start(request, key=f"tests/triggers/session/{name}").uuid
+
+
+def session_trigger(uuid: str, **arguments: Any) -> OctaSessionReadyTrigger:
+    defaults = {"octa_conn_id": "octa_default", "deadline_at": time.time() + 600, "poll_interval": 0.3}
+    return OctaSessionReadyTrigger(session={"uuid": uuid}, **(defaults | arguments))
+
+
+def requests_since(renting: Renting, before: int, path: str) -> int:
+    made = renting.emulator.ledger()["requests"][before:]
+    return sum(1 for one in made if one["method"] == "GET" and one["path"] == path)
+
+
+def stopped(renting: Renting, *uuids: str) -> None:
+    """Stop what a test was right to leave running."""
+    with renting.client() as client:
+        for uuid in uuids:
+            client.rentals.open(uuid).stop()
+
+
+def test_all_triggers_of_a_connection_share_one_list_call(renting: Renting) -> None:
+    renting.emulator.faults(NEVER_READY)
+    jobs = [job_trigger(begun_job(renting, f"job-{n}"), poll_interval=1) for n in range(10)]
+    sessions = [session_trigger(begun_session(renting, f"session-{n}"), poll_interval=1) for n in range(10)]
+    before = len(renting.emulator.ledger()["requests"])
+
+    async def main() -> float:
+        begun = time.monotonic()
+        tasks = [asyncio.create_task(event_of(trigger)) for trigger in (*jobs, *sessions)]
+        await asyncio.sleep(5)
+        waited_s = time.monotonic() - begun
+        await cancelled(tasks)
+        return waited_s
+
+    waited_s = on_a_loop(main)
+    asked = requests_since(renting, before, "/sessions")
+    # One at once, then one a second, however many wait.
+    assert 3 <= asked <= waited_s + 2
+    assert len(renting.emulator.ledger()["requests"]) - before <= asked + 2
+    # Cancelled as by a triggerer that shuts down: nothing is stopped.
+    assert len(renting.running()) == 20
+    stopped(renting, *renting.running())
+
+
+def test_nothing_blocks_the_loop(renting: Renting) -> None:
+    """Each answer takes a second: a request made on the loop would hold it up for as long."""
+    states = [begun_job(renting, f"slow-{n}", "echo hello") for n in range(3)]
+    uuids = [begun_session(renting, f"slow-{n}") for n in range(3)]
+    renting.emulator.faults({"kind": "delay", "seconds": 1, "times": None})
+
+    async def main() -> tuple[list[str], list[str], list[dict[str, Any]]]:
+        with what_held_up_the_loop(0.8) as slow:
+            triggers: list[Trigger] = [job_trigger(state) for state in states]
+            triggers += [session_trigger(uuid) for uuid in uuids]
+            events = await asyncio.gather(*(event_of(trigger) for trigger in triggers))
+        with what_held_up_the_loop(0.8) as noticed:
+            await asyncio.create_task(holds_up())
+        return slow, noticed, events
+
+    async def holds_up() -> None:
+        time.sleep(1)
+
+    slow, noticed, events = on_a_loop(main)
+    assert [event["what"] for event in events] == ["ended"] * 3 + ["ready"] * 3
+    assert len(noticed) == 1
+    assert slow == []
+    renting.emulator.clear_faults()
+    assert len(renting.running()) == 3
+    stopped(renting, *uuids)
+
+
+def stored_and_made_anew(trigger: Trigger) -> Any:
+    """As another triggerer gets it: through Airflow's own table, encrypted."""
+    row = TriggerRow.from_object(trigger)
+    module, _, name = row.classpath.rpartition(".")
+    return getattr(importlib.import_module(module), name)(**row.kwargs)
+
+
+def test_a_trigger_made_anew_has_the_same_deadlines(renting: Renting) -> None:
+    state = JobState.from_dict(begun_job(renting, "anew").to_dict())
+    job = job_trigger(state, deadline_at=1_900_000_000.5, latest_end=1_800_000_000.25, collects=True, stops=False)
+    session = session_trigger(state.rental["uuid"], deadline_at=1_900_000_000.5)
+    for trigger in (job, session):
+        again = stored_and_made_anew(trigger)
+        assert again.serialize() == trigger.serialize()
+        assert again.deadline_at == 1_900_000_000.5
+        assert renting.emulator.api_key not in json.dumps(trigger.serialize())
+    assert stored_and_made_anew(job).latest_end == 1_800_000_000.25
+    stopped(renting, state.rental["uuid"])
+
+
+def test_a_deadline_that_passed_while_no_triggerer_ran_counts(renting: Renting) -> None:
+    renting.emulator.faults({"kind": "never_ready", "times": 2})
+    job = job_trigger(begun_job(renting, "passed"), deadline_at=time.time() - 1)
+    session = session_trigger(begun_session(renting, "passed"), deadline_at=time.time() - 1)
+    events = all_events(stored_and_made_anew(job), stored_and_made_anew(session))
+    assert [event["what"] for event in events] == ["deadline", "late"]
+    assert renting.running() == []
+
+
+def test_an_error_of_the_poller_reaches_nobody(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    triggers = [
+        job_trigger(begun_job(renting, "stumbles", "echo hello")),
+        session_trigger(begun_session(renting, "stumbles")),
+    ]
+    ask, stumbled = Sightings.ask, []
+
+    def stumbles(self: Sightings, uuids: Any) -> Any:
+        if len(stumbled) < 2:
+            stumbled.append(True)
+            raise RuntimeError("a bug of ours")
+        return ask(self, uuids)
+
+    monkeypatch.setattr(Sightings, "ask", stumbles)
+    events = all_events(*triggers)
+    assert len(stumbled) == 2
+    assert [event["what"] for event in events] == ["ended", "ready"]
+    stopped(renting, *renting.running())
+
+
+@pytest.mark.parametrize(
+    "fault", [{"kind": "garbage"}, {"kind": "truncate"}, {"kind": "status", "status": 429, "retry_after": 1}]
+)
+def test_a_bad_answer_ends_no_wait(renting: Renting, fault: dict[str, Any]) -> None:
+    trigger = job_trigger(begun_job(renting, "bad-answer", "echo hello"))
+    renting.emulator.faults(fault | {"method": "GET", "path": "/sessions", "times": 2})
+    (event,) = all_events(trigger)
+    assert event["what"] == "ended"
+    assert event["result"]["outcome"] == "succeeded"
+
+
+def test_a_trigger_that_runs_twice_starts_nothing_and_ends_well_twice(renting: Renting, tmp_path: Path) -> None:
+    """As when a triggerer that stalled comes back, and another has taken its triggers over."""
+    trigger = job_trigger(begun_job(renting, "twice", f"echo run >> {tmp_path}/runs; sleep 1; echo whole"))
+    events = all_events(trigger, stored_and_made_anew(trigger))
+    assert [event["what"] for event in events] == ["ended", "ended"]
+    assert [event["result"]["outcome"] for event in events] == ["succeeded", "succeeded"]
+    assert [event["tail"] for event in events] == [["whole"], ["whole"]]
+    assert (tmp_path / "runs").read_text() == "run\n"
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_a_trigger_that_was_ended_goes_on_elsewhere(renting: Renting) -> None:
+    """A triggerer is shut down in the middle; another carries on with what was stored when the task deferred."""
+    trigger = job_trigger(begun_job(renting, "moved", "echo one; sleep 2; echo two"))
+
+    async def main() -> None:
+        task = asyncio.create_task(event_of(trigger))
+        await asyncio.sleep(1)
+        await cancelled([task])
+
+    on_a_loop(main)
+    assert len(renting.running()) == 1
+    (event,) = all_events(stored_and_made_anew(trigger))
+    assert event["result"]["outcome"] == "succeeded"
+    assert event["tail"][-1] == "two"
+    assert renting.running() == []
+
+
+def test_a_session_is_stopped_before_its_event_is_told(renting: Renting) -> None:
+    """Resuming can wait minutes for a slot, and that time would be billed."""
+    trigger = job_trigger(begun_job(renting, "told", "echo hello"))
+
+    async def main() -> None:
+        async for event in trigger.run():
+            assert event.payload["what"] == "ended"
+            assert renting.running() == []
+
+    on_a_loop(main)
+
+
+def test_log_lines_go_to_the_task_that_they_are_of(renting: Renting) -> None:
+    whose: contextvars.ContextVar[str] = contextvars.ContextVar("whose", default="nobody")
+    seen: list[tuple[str, str]] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append((whose.get(), record.getMessage()))
+
+    handler = Handler(logging.INFO)
+    triggers = {name: job_trigger(begun_job(renting, name, f"echo I am {name}; sleep 1")) for name in ("ann", "bob")}
+    renting.emulator.faults({"kind": "status", "status": 503, "method": "GET", "path": "/sessions", "times": 3})
+
+    async def one(name: str) -> dict[str, Any]:
+        whose.set(name)
+        return await event_of(triggers[name])
+
+    async def main() -> list[dict[str, Any]]:
+        return await asyncio.gather(*(asyncio.create_task(one(name)) for name in triggers))
+
+    logger = logging.getLogger("octa_provider")
+    for trigger in triggers.values():
+        # On Airflow 3 a trigger's own logger is no logger of `logging`.
+        trigger._log = logger
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        events = on_a_loop(main)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+    assert [event["what"] for event in events] == ["ended", "ended"]
+    lines = {(who, line) for who, line in seen if line.startswith("[job]")}
+    assert lines == {("ann", "[job] I am ann"), ("bob", "[job] I am bob")}
+    # What the shared poller says is no task's own.
+    polled = {who for who, line in seen if line.startswith("watching")}
+    assert polled == {"nobody"}
+
+
+def test_airflow_that_does_not_tell_the_connection_ends_no_job(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its API server may be starting anew; a worker is to go on, and the job is left alone meanwhile."""
+    monkeypatch.setattr(account_module, "_PATIENCE_S", (0.1, 0.1))
+    job = job_trigger(begun_job(renting, "no-connection"), octa_conn_id="octa_unknown")
+    session = session_trigger(begun_session(renting, "no-connection"), octa_conn_id="octa_unknown")
+    events = all_events(job, session)
+    assert [event["what"] for event in events] == ["unwatched", "unwatched"]
+    assert events[0]["job"] == job.job
+    assert len(renting.running()) == 2
+    stopped(renting, *renting.running())
+
+
+def test_a_connection_that_comes_back_is_asked_for_again(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_module, "_PATIENCE_S", (0.5,) * 10)
+    trigger = job_trigger(begun_job(renting, "comes-back", "echo hello"), octa_conn_id="octa_later")
+
+    async def main() -> dict[str, Any]:
+        task = asyncio.create_task(event_of(trigger))
+        await asyncio.sleep(0.7)
+        renting.connection("octa_later")
+        return await task
+
+    assert on_a_loop(main)["what"] == "ended"
+
+
+class TaskInstance:
+    """As much of one as a trigger tells its links and asks its state with."""
+
+    dag_id, run_id, task_id, map_index, try_number = "dag", "run", "job", -1, 1
+
+
+def test_a_link_that_cannot_be_told_ends_no_job(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def fails(*arguments: Any) -> None:
+        asked.append(arguments)
+        raise RuntimeError("no XCom today")
+
+    monkeypatch.setattr("airflow_provider.links.push_from_trigger", fails)
+    trigger = job_trigger(begun_job(renting, "no-link", "sleep 1; echo hello"))
+    trigger.task_instance = TaskInstance()
+    (event,) = all_events(trigger)
+    assert len(asked) == 1
+    assert event["what"] == "ended"
+    assert event["result"]["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("now", "arguments", "stops"),
+    [
+        # A triggerer that stalled is told so of triggers that were moved away (3.3): the task waits still.
+        (("deferred", False), {}, False),
+        (("failed", False), {}, True),
+        (("success", False), {}, True),
+        ((None, False), {}, True),
+        # It was cleared, and the next try waits already.
+        (("deferred", True), {}, True),
+        # Cleared, and about to run again.
+        (("scheduled", False), {}, True),
+        (("failed", False), {"stops_on_kill": False}, False),
+        # Resumed by another triggerer's event, its session kept for a look into it.
+        (("running", False), {"stops": False}, False),
+        (("failed", False), {"stops": False}, True),
+    ],
+)
+def test_only_a_task_that_is_over_is_stopped(
+    renting: Renting,
+    monkeypatch: pytest.MonkeyPatch,
+    now: tuple[str | None, bool],
+    arguments: dict[str, Any],
+    stops: bool,
+) -> None:
+    monkeypatch.setattr(killed_by_user, "_now", lambda ti: killed_by_user._Now(*now))
+    trigger = job_trigger(begun_job(renting, "killed"), **arguments)
+    trigger.task_instance = TaskInstance()
+    on_a_loop(trigger.on_kill)
+    assert (renting.running() == []) is stops
+    stopped(renting, *renting.running())
+
+
+def test_when_airflow_does_not_tell_the_state_nothing_is_stopped(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(ti: Any) -> Any:
+        raise ConnectionError("the API server is away")
+
+    monkeypatch.setattr(killed_by_user, "_now", fails)
+    trigger = job_trigger(begun_job(renting, "not-told"))
+    trigger.task_instance = TaskInstance()
+    on_a_loop(trigger.on_kill)
+    assert len(renting.running()) == 1
+    stopped(renting, *renting.running())
+
+
+def test_a_kill_and_the_end_of_the_work_at_once_stop_once(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`on_kill` and the cancel that follows it may both run."""
+    monkeypatch.setattr(killed_by_user, "_now", lambda ti: killed_by_user._Now("failed"))
+    monkeypatch.setattr(job_module, "TELLS_KILLS", False)
+    trigger = job_trigger(begun_job(renting, "both"))
+    trigger.task_instance = TaskInstance()
+
+    async def main() -> None:
+        task = asyncio.create_task(event_of(trigger))
+        await asyncio.sleep(0.5)
+        await asyncio.gather(trigger.on_kill(), cancelled([task]))
+
+    on_a_loop(main)
+    assert renting.running() == []
