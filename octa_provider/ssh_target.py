@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.errors import OctaConfigError, OctaSshError
+from octa_provider.pem_text import is_pem_text, pem_lines
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -62,8 +63,8 @@ def client_keys(target: SshTarget) -> Any:
     if given is None:
         return ()
     try:
-        if "PRIVATE KEY-----" in str(given):
-            return [asyncssh.import_private_key(str(given).strip() + "\n", target.passphrase)]
+        if is_pem_text(str(given)):
+            return [asyncssh.import_private_key(pem_lines(str(given)), target.passphrase)]
         return [asyncssh.read_private_key(str(Path(given).expanduser()), target.passphrase)]
     except (OSError, ValueError) as error:
         # The text of a key is not quoted, not even a broken one that was taken for a path; nor may the cause do so.

@@ -149,8 +149,8 @@ def mask_secrets(settings: ConnectionSettings) -> None:
     if settings.api_key:
         mask_secret(settings.api_key)
     key = settings.ssh_private_key or ""
-    # A path is no secret. A PEM text shows in logs line by line, so each line is masked too; the form of Airflow 3 makes
-    # one line of it, with spaces in between.
+    # A path is no secret. A PEM text shows in logs line by line, so each line is masked too; a browser that pastes it
+    # into the form makes one line of it, with spaces in between.
     if "PRIVATE KEY-----" in key:
         mask_secret(key)
         for line in key.rpartition("-----END")[0].partition("KEY-----")[2].replace("\\n", "\n").split():
