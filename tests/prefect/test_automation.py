@@ -6,17 +6,20 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from examples import EXAMPLES, example
 from flow_process import FlowProcesses
+from prefect.events import emit_event
 from prefect_server import PrefectServer, Process, start_process
 from renting import Renting
 from waiting_for import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
-SCRIPT = Path(__file__).parents[2] / "dags_examples" / "prefect" / "reap_orphans.py"
+SCRIPT = EXAMPLES / "reap_orphans.py"
 
 
 @pytest.fixture
@@ -80,6 +83,25 @@ def test_a_flow_run_that_crashes_is_reaped_at_once(
     (flows.folder / "end").touch()
     server.wait_for_state(other, "Completed")
     renting.wait_until_none_runs()
+
+
+def test_a_flow_run_whose_whole_machine_is_gone_is_ended_and_reaped(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, reaper: Process
+) -> None:
+    run = flows.new_run("block")
+    runner = flows.runner(run)
+    wait_for((flows.folder / "runs").exists, "it runs")
+    runner.kill()
+    assert server.state_of(run) == "Running", "nobody has told"
+    automation = example("end_silent_runs").end_silent_runs(within=timedelta(seconds=10))
+    try:
+        # Its last one, as the flow's process sends them; the real ones are 30 s apart at least.
+        emit_event("prefect.flow-run.heartbeat", resource={"prefect.resource.id": f"prefect.flow-run.{run}"})
+        server.wait_for_state(run, "Crashed")
+        wait_for(lambda: not renting.running(), "its machine is stopped", 90)
+    finally:
+        automation.delete()
+    assert "heartbeats" in server.flow_run(run)["state"]["message"]
 
 
 def still_running(renting: Renting) -> list[str]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from conftest import BLENDER_PYTHON
+from examples import EXAMPLES, example
 from pool import Pool
 from prefect import Flow
 from prefect.states import State
-from prefect_server import PrefectServer
+from prefect_server import PrefectServer, start_process
 from renting import Renting
 from waiting_for import wait_for
 
@@ -26,7 +26,6 @@ from prefect_blocks.flows import FramesMissingError
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "dags_examples" / "prefect"
 
 #: Fits a line to points by gradient descent: a training with a real result, and no library.
 TRAIN = """
@@ -49,14 +48,12 @@ args.model.mkdir()
 """
 
 
-def example(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+#: The code in the documents that is marked so.
+SHOWN = [
+    block
+    for document in (ROOT / "docs" / "prefect.md", ROOT / "README.md")
+    for block in re.findall(r"<!-- run with prefect -->\n```python\n(.*?)```", document.read_text(), re.DOTALL)
+]
 
 
 def run(flow: Flow[..., Any], *args: Any, **kwargs: Any) -> tuple[str, State[Any]]:
@@ -222,6 +219,15 @@ def test_work_pool(server: PrefectServer, renting: Renting, pool: Pool) -> None:
     assert session["rental_key"] == f"prefect/{run_id}/worker/0"
     assert server.flow_run(run_id)["infrastructure_pid"].startswith(session["uuid"])
     logged(server, run_id, "This machine:")
+
+
+@pytest.mark.parametrize("number", range(len(SHOWN)))
+def test_what_the_document_shows_runs(server: PrefectServer, renting: Renting, tmp_path: Path, number: int) -> None:
+    settings = {"PREFECT_API_URL": server.api_url, "PREFECT_HOME": str(tmp_path / "home")} | renting.emulator.env()
+    (tmp_path / "shown.py").write_text(SHOWN[number])
+    process = start_process([sys.executable, "shown.py"], tmp_path / "log", settings, tmp_path)
+    assert process.wait(120) == 0, process.output
+    assert renting.running() == []
 
 
 def test_every_example_is_tested_and_runs_as_a_script() -> None:
