@@ -15,7 +15,7 @@ SDK := $(VENVS)/sdk
 
 .PHONY: help demo test core airflow airflow-2.11 prefect blender clean
 help:
-	@echo "make demo   render an animation on the emulator, from an Airflow DAG"
+	@echo "make demo   render an animation on the emulator, from an Airflow DAG (ORCHESTRATOR=prefect: a Prefect flow)"
 	@echo "make test   every test, lint and types"
 	@echo "make clean  remove the environments"
 
@@ -48,8 +48,14 @@ $(BLENDER)/.made: constraints/blender.txt demo/blender_environment.py $(UV)
 	@$(PYTHON) demo/blender_environment.py $(BLENDER) --uv $(UV) --constraints constraints/blender.txt
 	@touch $@
 
-demo: $(AIRFLOW)/.made $(BLENDER)/.made
-	@$(AIRFLOW)/bin/python -m demo.run --blender-python $(BLENDER)/bin/python $(if $(KEEP),--keep)
+# make demo ORCHESTRATOR=prefect; KEEP=1 leaves the orchestrator up at the end
+ORCHESTRATOR ?= airflow
+ifeq ($(filter $(ORCHESTRATOR),airflow prefect),)
+$(error ORCHESTRATOR=$(ORCHESTRATOR) is neither airflow nor prefect)
+endif
+demo: $(VENVS)/$(ORCHESTRATOR)/.made $(BLENDER)/.made
+	@$(VENVS)/$(ORCHESTRATOR)/bin/python -m demo.run --orchestrator $(ORCHESTRATOR) \
+		--blender-python $(BLENDER)/bin/python $(if $(KEEP),--keep)
 
 # CHECKS="core airflow" runs only those of tests/all_checks.py
 test: $(CORE)/.made $(AIRFLOW)/.made $(AIRFLOW_2)/.made $(PREFECT)/.made $(BLENDER)/.made $(SDK)/.made
