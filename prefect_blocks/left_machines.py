@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
     from octa_provider import OctaClient
 
-__all__ = ["LeftMachine", "find_left_machines"]
+__all__ = ["WORKER_LABEL", "LeftMachine", "find_left_machines"]
 
 _UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
-_WORKER_LABEL = "prefect.worker.name"
+#: Where Prefect notes which worker has a flow run.
+WORKER_LABEL = "prefect.worker.name"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ async def find_left_machines(
             run = runs.get(run_id) or await client.read_flow_run(run_id)
         except ObjectNotFound:
             continue
-        if run.work_pool_name == pool.name and run.labels.get(_WORKER_LABEL) not in alive:
+        if run.work_pool_name == pool.name and run.labels.get(WORKER_LABEL) not in alive:
             configuration = of_run.get(run_id) or await configuration_of(run) or of_pool
             found.append(LeftMachine(run, configuration, pid, pid in active))
     return found

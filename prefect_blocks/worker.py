@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -27,7 +28,7 @@ from octa_provider.job_spec import JobState
 from prefect_blocks.events import emit
 from prefect_blocks.flow_run_end import Patience
 from prefect_blocks.infrastructure_pid import InfrastructurePid
-from prefect_blocks.left_machines import LeftMachine, find_left_machines
+from prefect_blocks.left_machines import WORKER_LABEL, LeftMachine, find_left_machines
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.rental_key import worker_key
 from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables
@@ -269,6 +270,9 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         flow_run, configuration, pid = machine.flow_run, machine.configuration, machine.pid
         try:
             self._logger.info("Following session %s of flow run %s to its end", pid.uuid, flow_run.id)
+            with suppress(httpx.HTTPError, PrefectException):
+                # Other workers see that it has one again.
+                await self.client.update_flow_run_labels(flow_run.id, {WORKER_LABEL: self.name})
             with configuration.account().get_client() as client:
                 limits = {
                     "timeout_s": configuration.max_duration_s,

@@ -64,7 +64,7 @@ def send_what_waits() -> None:
 
 @pytest.fixture
 def renting(shared_emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch) -> Iterator[Renting]:
-    """The emulator behind the environment; nothing may be left running on it."""
+    """The emulator behind the environment. Nothing may be left running on it, and no key may have had two at once."""
     for name, value in shared_emulator.env().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OCTA_SSH_KEY_FILE", str(shared_emulator.ssh_private_key))
@@ -75,6 +75,7 @@ def renting(shared_emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch) ->
     for uuid in left:
         shared_emulator.end_session(uuid)
     assert not left, "sessions were left running"
+    assert renting.never_two_at_once(), "two machines were paid for the same work"
 
 
 @pytest.fixture

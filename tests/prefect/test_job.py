@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from prefect import flow, get_run_logger, task
 from prefect.context import FlowRunContext
+from prefect.exceptions import TerminationSignal
 from prefect_server import PrefectServer
 from pydantic import SecretStr
 from renting import Renting
@@ -218,17 +220,14 @@ def test_a_run_that_is_not_waited_for_can_be_stopped(server: PrefectServer, rent
 def test_a_trigger_that_fails_after_the_start_leaves_nothing(
     server: PrefectServer, renting: Renting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class TerminationLike(BaseException):
-        """As Prefect's own, which no `except Exception` sees."""
-
     def ends(*args: object, **kwargs: object) -> None:
-        raise TerminationLike
+        raise TerminationSignal(signal.SIGTERM)
 
     monkeypatch.setattr("prefect_blocks.job.emit", ends)
 
     @flow
     def steps() -> None:
-        with pytest.raises(TerminationLike):
+        with pytest.raises(TerminationSignal):
             OctaJob(command="sleep 60", **QUICK).trigger()
 
     steps()

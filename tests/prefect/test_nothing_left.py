@@ -40,8 +40,9 @@ def test_killed_and_the_next_try_adopts(
     assert len(renting.sessions) == 1, "the second try adopted it"
 
 
-def test_killed_while_it_stops(server: PrefectServer, renting: Renting, flows: FlowProcesses) -> None:
-    run = flows.new_run("job")
+@pytest.mark.parametrize("name", ["job", "job_async", "block", "block_async"])
+def test_killed_while_it_stops(server: PrefectServer, renting: Renting, flows: FlowProcesses, name: str) -> None:
+    run = flows.new_run(name)
     (flows.folder / "end").touch()
     # Nothing is stopped while the process that asks for it lives.
     renting.emulator.faults({"kind": "drop_before", "times": None, **STOP})

@@ -163,3 +163,51 @@ def test_killed_while_it_starts_a_machine(server: PrefectServer, renting: Rentin
     server.wait_for_state(run, "Completed")
     renting.wait_until_none_runs()
     assert len(renting.sessions) == 1
+
+
+def test_the_server_is_down_while_the_worker_follows(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    """The flow ends meanwhile, and its machine is stopped although nobody can be asked."""
+    pool.worker()
+    run = pool.submit("works", {"folder": str(tmp_path)})
+    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    server.process.kill()
+    try:
+        time.sleep(3)
+        assert len(renting.running()) == 1, "not knowing is no reason to stop it"
+        (tmp_path / "end").touch()
+        time.sleep(2)
+    finally:
+        server.start()
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+    assert len(renting.sessions) == 1
+
+
+def test_two_runs_at_once_have_a_machine_each(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    pool.worker()
+    (tmp_path / "end").touch()
+    runs = [pool.submit("works", {"folder": str(tmp_path)}) for _ in range(2)]
+    for run in runs:
+        server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+    assert sorted(renting.rental_keys) == sorted(f"prefect/{run}/worker/0" for run in runs)
+
+
+def test_a_flow_run_that_is_retried_gets_another_machine(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    """The first one's is gone, and its key with it."""
+    pool.worker()
+    run = pool.submit("dies", {"folder": str(tmp_path)})
+    server.wait_for_state(run, "Crashed")
+    renting.wait_until_none_runs()
+    server.post(f"/flow_runs/{run}/set_state", state={"type": "SCHEDULED"}, force=True)
+    wait_for(lambda: len(renting.sessions) == 2, "a second machine")
+    server.wait_for_state(run, "Crashed")
+    renting.wait_until_none_runs()
+    assert renting.rental_keys == [f"prefect/{run}/worker/0", f"prefect/{run}/worker/1"]

@@ -1,0 +1,197 @@
+"""What Prefect asks of a worker type, one promise at a time; and what this one adds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from pool import Pool
+from prefect import flow
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound
+from prefect.states import Cancelled, Cancelling, Crashed, Pending, Running
+from prefect_server import PrefectServer
+from renting import Renting
+from waiting_for import wait_for
+
+from octa_provider import MachineRequest
+from octa_provider.errors import OctaConfigError
+from prefect_blocks import OctaWorker
+from prefect_blocks.flow_run_end import Patience
+from prefect_blocks.infrastructure_pid import InfrastructurePid
+from prefect_blocks.rental_key import worker_key
+from prefect_blocks.worker_configuration import OctaJobConfiguration
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("server")]
+
+
+@pytest.fixture
+def configuration(renting: Renting) -> OctaJobConfiguration:
+    return OctaJobConfiguration(command="sleep 300", image="alpine:3", poll_s=0.2, env={})
+
+
+@pytest.fixture
+def rented(renting: Renting) -> Iterator[InfrastructurePid]:
+    """A machine as a worker rents it."""
+    key = worker_key(uuid4(), 0)
+    rental = renting.client().rentals.start(MachineRequest("alpine:3"), key=key)
+    yield InfrastructurePid(rental.uuid, key)
+    renting.client().rentals.stop(key)
+
+
+async def kill(pool: Pool, pid: str, configuration: OctaJobConfiguration) -> None:
+    async with OctaWorker(work_pool_name=pool.name) as worker:
+        await worker.kill_infrastructure(pid, configuration)
+
+
+def test_kill_infrastructure_stops_the_machine(
+    pool: Pool, renting: Renting, configuration: OctaJobConfiguration, rented: InfrastructurePid
+) -> None:
+    asyncio.run(kill(pool, str(rented), configuration))
+    assert renting.running() == []
+
+
+def test_kill_infrastructure_says_when_it_is_gone(
+    pool: Pool, renting: Renting, configuration: OctaJobConfiguration, rented: InfrastructurePid
+) -> None:
+    renting.client().rentals.stop(rented.key)
+    with pytest.raises(InfrastructureNotFound, match=rented.uuid):
+        asyncio.run(kill(pool, str(rented), configuration))
+
+
+@pytest.mark.parametrize("pid", ["12345", "some-cluster:uid:job-name", "a-uuid/prefect/no-uuid/worker/0", ""])
+def test_kill_infrastructure_leaves_what_is_another_workers(
+    pool: Pool, renting: Renting, configuration: OctaJobConfiguration, pid: str
+) -> None:
+    with pytest.raises(InfrastructureNotAvailable):
+        asyncio.run(kill(pool, pid, configuration))
+    assert renting.count_requests("POST", "/services/nothing") == 0
+
+
+def test_the_infrastructure_pid_tells_all_that_is_needed_to_find_the_rental(renting: Renting) -> None:
+    pid = InfrastructurePid("a-uuid", worker_key(UUID(int=5), 3))
+    assert InfrastructurePid.read(str(pid)) == pid
+    assert (pid.flow_run_id, pid.run_count) == (UUID(int=5), 3)
+    assert InfrastructurePid.read(None) is None
+
+
+def test_a_flow_run_that_is_run_again_gets_a_machine_of_its_own() -> None:
+    run = uuid4()
+    assert worker_key(run, 0) == worker_key(run, 0)
+    assert len({worker_key(run, 0), worker_key(run, 1), worker_key(uuid4(), 0)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("state", "at", "over"),
+    [
+        (None, 0.0, True),
+        (Running(), 100.0, False),
+        (Pending(), 100.0, False),
+        (Cancelling(), 0.0, False),
+        (Cancelling(), 9.9, False),
+        (Cancelling(), 10.0, True),
+        (Cancelled(), 10.0, True),
+        (Crashed(), 10.0, True),
+    ],
+)
+def test_a_process_has_its_grace_when_its_flow_run_is_over(state: Any, at: float, over: bool) -> None:
+    patience = Patience(10.0)
+    patience.is_over(state, 0.0)
+    assert patience.is_over(state, at) == over
+
+
+def test_a_flow_run_that_goes_on_after_all_gets_its_grace_anew() -> None:
+    patience = Patience(10.0)
+    assert not patience.is_over(Cancelling(), 0.0)
+    assert not patience.is_over(Running(), 8.0)
+    assert not patience.is_over(Cancelling(), 11.0)
+    assert patience.is_over(Cancelling(), 21.0)
+
+
+def test_initiating_a_run_returns_at_once_and_the_machine_is_followed_to_its_end(
+    server: PrefectServer, pool: Pool, renting: Renting
+) -> None:
+    """What `submit` calls: it must not wait for the flow run, and nobody else may have to stop its machine."""
+    configuration = OctaJobConfiguration(command="sleep 3", image="alpine:3", poll_s=0.2, env={})
+
+    @flow
+    def nothing() -> None: ...
+
+    async def initiates() -> tuple[float, FlowRun, list[str]]:
+        async with OctaWorker(work_pool_name=pool.name) as worker:
+            run = await worker.client.create_flow_run(nothing, state=Pending())
+            began = time.monotonic()
+            await worker._initiate_run(run, configuration)
+            return time.monotonic() - began, await worker.client.read_flow_run(run.id), renting.running()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, run, running = asyncio.run(initiates())
+    assert len(running) == 1, "it returned while the machine ran"
+    assert run.infrastructure_pid == f"{running[0]}/{worker_key(run.id, 0)}"
+    assert renting.running() == []
+
+
+def test_an_api_that_no_machine_can_reach_is_told_before_anything_is_paid(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCTA_BASE_URL", "https://api.octa.example")
+    for api in ("http://127.0.0.1:4200/api", "http://localhost:4200/api", "http://[::1]:4200/api"):
+        configuration = OctaJobConfiguration(command="true", image="alpine:3", env={"PREFECT_API_URL": api})
+        with pytest.raises(OctaConfigError, match=r"env\.PREFECT_API_URL"):
+            configuration.spec()
+    reachable = {"PREFECT_API_URL": "https://prefect.example/api"}
+    OctaJobConfiguration(command="true", image="alpine:3", env=reachable).spec()
+
+
+def test_the_form_takes_a_saved_account(server: PrefectServer, pool: Pool, renting: Renting) -> None:
+    """Prefect's server refuses a reference that its schema could take for a block itself."""
+    from pydantic import SecretStr
+
+    from prefect_blocks import OctaCredentials
+
+    emulator = renting.emulator
+    account = OctaCredentials(api_key=SecretStr(emulator.api_key), base_url=emulator.base_url)
+    account.save("for-pools", overwrite=True)
+    reference = {"$ref": {"block_document_id": server.block_id("octaspace-credentials", "for-pools")}}
+    run = pool.submit("greets", credentials=reference)
+
+    async def resolved() -> OctaJobConfiguration:
+        async with OctaWorker(work_pool_name=pool.name) as worker:
+            await worker.sync_with_backend()
+            flow_run = await worker.client.read_flow_run(UUID(run))
+            return await OctaJobConfiguration.resolve_for_flow_run(
+                flow_run, client=worker.client, work_pool=worker.work_pool, worker_name=worker.name
+            )
+
+    found = asyncio.run(resolved()).account()
+    assert found.api_key is not None
+    assert found.api_key.get_secret_value() == emulator.api_key
+    assert emulator.api_key not in repr(found)
+
+
+def test_two_workers_of_one_pool_do_not_follow_the_same_machine(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Any
+) -> None:
+    """The second is there while the first follows; then the first dies, and exactly one run has one machine."""
+    first = pool.worker("first")
+    run = pool.submit("works", {"folder": str(tmp_path)})
+    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    second = pool.worker("second")
+    wait_for(lambda: "started" in second.output.lower(), "the second one is up")
+    time.sleep(5)
+    assert "Following session" not in second.output
+    first.kill()
+    # Prefect counts a worker as gone after three heartbeats; these are two seconds here.
+    wait_for(lambda: "Following session" in second.output, "the second one takes over", 60)
+    assert server.flow_run(run)["labels"]["prefect.worker.name"] == "second"
+    (tmp_path / "end").touch()
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+    assert len(renting.sessions) == 1
