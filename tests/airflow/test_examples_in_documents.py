@@ -1,0 +1,85 @@
+"""What docs/airflow.md shows runs, and nothing that there is is missing from it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import airflow
+import pytest
+from airflow_runs import Renting, run
+
+from airflow_provider.get_provider_info import get_provider_info
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "airflow.md").read_text(encoding="utf-8")
+EXAMPLES = sorted(path.name for path in (ROOT / "dags_examples" / "airflow").glob("*.py") if path.name != "train.py")
+
+
+def shown_dag(name: str, folder: Path) -> Any:
+    """The DAG of the document, from a file of its own, as Airflow reads it."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:
+        from airflow.models.dagbag import DagBag
+    blocks = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    file = folder / f"{name}.py"
+    file.write_text(next(block for block in blocks if f"def {name}()" in block))
+    bag = DagBag(dag_folder=str(file))
+    assert not bag.import_errors, bag.import_errors
+    return bag.dags[name]
+
+
+@pytest.mark.e2e
+def test_the_first_dag_runs_and_tells_its_asset_what_it_cost(renting: Renting, tmp_path: Path) -> None:
+    dag = shown_dag("hello_octa", tmp_path)
+    if airflow.__version__.startswith("2."):
+        # It tells datasets that its database knows.
+        dag.sync_to_db()
+    ended = run(dag)
+    assert ended.state == "success"
+    result = ended.result("hello")
+    assert ended.result("bill") == f"{result['cost_usd']} USD on node {result['node_id']}"
+    (extra,) = asset_extras()
+    assert (extra["uuid"], extra["cost_wei"]) == (result["uuid"], result["cost_wei"])
+    assert renting.running() == []
+
+
+@pytest.mark.e2e
+def test_the_survey_maps_over_machines(renting: Renting, tmp_path: Path) -> None:
+    ended = run(shown_dag("survey", tmp_path))
+    assert ended.state == "success"
+    offered = [machine["node_id"] for machine in ended.result("machines")]
+    assert [ended.result(f"look[{index}]")["node_id"] for index in range(2)] == offered
+    assert len({session["node_id"] for session in renting.sessions}) == 2
+    assert renting.running() == []
+
+
+def test_every_class_is_in_the_table() -> None:
+    info = get_provider_info()
+    modules = [
+        name for kind in ("operators", "sensors", "hooks") for one in info[kind] for name in one["python-modules"]
+    ]
+    public = [name for module in modules for name in importlib.import_module(module).__all__ if name.startswith("Octa")]
+    assert len(public) > 10
+    assert [name for name in public if f"| `{name}` |" not in DOCUMENT] == []
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_is_in_the_table_and_says_what_it_needs(name: str) -> None:
+    assert f"| [{name}](" in DOCUMENT
+    text = (ROOT / "dags_examples" / "airflow" / name).read_text(encoding="utf-8")
+    assert "Needs a connection `octa_default`" in text.split('"""')[1]
+
+
+def asset_extras() -> list[dict[str, Any]]:
+    from airflow.utils.session import create_session
+
+    try:
+        from airflow.models.asset import AssetEvent
+    except ImportError:
+        from airflow.models.dataset import DatasetEvent as AssetEvent
+    with create_session() as session:
+        return [dict(event.extra) for event in session.query(AssetEvent) if event.source_dag_id == "hello_octa"]
