@@ -91,7 +91,8 @@ def local_file(path: FileArgument | None) -> Iterator[LocalFile]:
 
 
 def _is_local(path: FileArgument) -> bool:
-    return isinstance(path, Path) or (isinstance(path, str) and "://" not in path)
+    # On Airflow 2 an `ObjectStoragePath` is a `Path` too; its text is a URL.
+    return "://" not in str(path)
 
 
 def _target(path: FileArgument) -> Any:
