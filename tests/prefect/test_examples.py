@@ -48,11 +48,14 @@ args.model.mkdir()
 """
 
 
-#: The code in the documents that is marked so.
-SHOWN = [
+#: The code in the document that is marked so.
+SHOWN = re.findall(
+    r"<!-- run with prefect -->\n```python\n(.*?)```", (ROOT / "docs" / "prefect.md").read_text(), re.DOTALL
+)
+README = [
     block
-    for document in (ROOT / "docs" / "prefect.md", ROOT / "README.md")
-    for block in re.findall(r"<!-- run with prefect -->\n```python\n(.*?)```", document.read_text(), re.DOTALL)
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    if "from prefect import" in block
 ]
 
 
@@ -227,6 +230,17 @@ def test_what_the_document_shows_runs(server: PrefectServer, renting: Renting, t
     (tmp_path / "shown.py").write_text(SHOWN[number])
     process = start_process([sys.executable, "shown.py"], tmp_path / "log", settings, tmp_path)
     assert process.wait(120) == 0, process.output
+    assert renting.running() == []
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("shown", README)
+def test_the_readmes_flow_renders(renting: Renting, scene: Path, tmp_path: Path, shown: str) -> None:
+    names: dict[str, Any] = {"__name__": "readme"}
+    exec(compile(shown, "README.md", "exec"), names)
+    names["first_render"](str(scene), str(tmp_path))
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == [f"{n:04d}.png" for n in range(1, 25)]
+    assert len(renting.sessions) == 1
     assert renting.running() == []
 
 
