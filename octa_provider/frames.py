@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from fileseq.exceptions import FileSeqException
-from fileseq.frameset import FrameSet
-
 from octa_provider.errors import OctaConfigError
 
 MAX_FRAMES = 1_000_000
@@ -48,6 +45,9 @@ class Frames:
 
     def __str__(self) -> str:
         """The range in its shortest form: `1-10`, `1-9x2`, `1-3,7`."""
+        # Imported where it is used: it takes longer than all else of a DAG file that only names this module.
+        from fileseq.frameset import FrameSet
+
         return str(FrameSet(self.numbers))
 
 
@@ -61,6 +61,9 @@ def parse(text: str) -> Frames:
     Raises:
         OctaConfigError: it is not a range, is empty, or has more than a million frames.
     """
+    from fileseq.exceptions import FileSeqException
+    from fileseq.frameset import FrameSet
+
     parts = [part.strip() for part in text.split(",")] if isinstance(text, str) else [""]
     if not all(_PART.fullmatch(part) for part in parts):
         raise OctaConfigError(f"{text!r} is not a frame range: write it like 1-240, 1-240x2 or 1,5,10-20")

@@ -119,7 +119,7 @@ def test_what_fileseq_refuses_is_refused_in_our_words(monkeypatch: pytest.Monkey
     def refuse(text: str) -> None:
         raise ParseException("no")
 
-    monkeypatch.setattr("octa_provider.frames.FrameSet", refuse)
+    monkeypatch.setattr("fileseq.frameset.FrameSet", refuse)
     with pytest.raises(OctaConfigError, match="write it like"):
         parse("1-10")
 

@@ -1,0 +1,45 @@
+"""Parsing an example costs little, asks nobody, and says nothing wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = """
+import json, pathlib, runpy, socket, sys, warnings
+
+def refuse(*arguments, **options):
+    raise AssertionError("network")
+
+socket.socket.connect = refuse
+warnings.simplefilter("error", DeprecationWarning)
+dags = {}
+for path in map(pathlib.Path, sys.argv[1:]):
+    with warnings.catch_warnings():
+        # Airflow's own, and its libraries': only what stands in the example is ours.
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", module=path.stem)
+        names = runpy.run_path(str(path), run_name=path.stem)
+    dags[path.stem] = [key for key, value in names.items() if key[0] != "_" and isinstance(value, list | dict)]
+heavy = [name for name in sys.modules if name.startswith(("octa_provider.", "asyncssh", "fileseq"))]
+print(json.dumps({"globals": dags, "modules": heavy}))
+"""
+
+#: What an example may load of the core while it is parsed: plain values.
+LIGHT = {"errors", "frames", "job_spec", "marketplace", "rental_key", "request"}
+
+
+def test_parsing_the_examples_asks_nobody_and_loads_only_plain_values() -> None:
+    examples = [str(path) for path in sorted((ROOT / "dags_examples" / "airflow").glob("*.py")) if path.stem != "train"]
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *examples], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout.splitlines()[-1])
+    assert set(told["modules"]) - {f"octa_provider.{name}" for name in LIGHT} == set()
+    assert len(told["globals"]) == len(examples) == 7
+    assert [name for name, found in told["globals"].items() if found] == []
