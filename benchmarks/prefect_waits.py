@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -41,7 +42,9 @@ def main() -> None:
     arguments.add_argument("--waits", type=int, nargs="*", default=[1, 100, 1000])
     arguments.add_argument("--seconds", type=float, default=30.0, help="how long to count")
     options = arguments.parse_args()
-    os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
+    os.environ.update(PREFECT_LOGGING_LEVEL="CRITICAL", PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1")
+    # A thousand threads on one client say that it keeps no thousand connections.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     from prefect.testing.utilities import prefect_test_harness
 
     print(f"one look every {POLL_S:g} s\n")

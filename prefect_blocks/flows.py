@@ -27,6 +27,10 @@ from prefect_blocks.session_result import wei_as_text
 __all__ = ["FramesMissingError", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]
 
 
+#: Seconds that a slot of the concurrency limit is kept for a process that does not renew it.
+SLOT_LEASE_S = 120.0
+
+
 class FramesMissingError(OctaError):
     """Frames that were asked for are not there, or are no whole pictures.
 
@@ -174,7 +178,8 @@ def _render_chunk(
     blender = ["blender", "-b", "scene.blend", "-o", "//frames/frame_####", "-F", "PNG", "-x", "1", "-f", numbers]
     slot: AbstractContextManager[object] = nullcontext()
     if concurrency_limit:
-        slot = concurrency(concurrency_limit, occupy=1)
+        # The slot of a process that was killed is free again when this is over; the next try waits for it.
+        slot = concurrency(concurrency_limit, occupy=1, lease_duration=SLOT_LEASE_S)
     with slot:
         result = run_job(
             image,

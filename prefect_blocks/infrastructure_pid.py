@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from octa_provider.job_spec import JOB_ENV, JobState
@@ -68,8 +68,10 @@ class InfrastructurePid:
         """Whether the session, or another one of its key, is listed as active."""
         return any(s.uuid == self.uuid or s.rental_key == self.key for s in client.sessions.list())
 
-    def job_state(self, client: OctaClient, *, timeout_s: float, ready_timeout_s: float) -> JobState:
-        """The state of its job, from which it can be followed; its log comes from the start.
+    def job_state(
+        self, client: OctaClient, *, timeout_s: float, ready_timeout_s: float, max_cost_usd: float | None = None
+    ) -> JobState:
+        """The state of its job, from which it can be followed; its log comes from the start, and its cap is kept.
 
         The session's environment tells the nonce that marks the exit code. Of one that nobody knows any more the
         outcome can't be told, and the state ends as lost.
@@ -80,7 +82,7 @@ class InfrastructurePid:
         now = client.clock.time()
         return JobState(
             key=self.key,
-            rental=self.rental(client).to_dict(),
+            rental=replace(self.rental(client), max_cost_usd=max_cost_usd).to_dict(),
             nonce=envs.get(JOB_ENV, "").partition(":")[0] or "unknown",
             over_ssh=False,
             timeout_s=timeout_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 
+from octa_provider.errors import OctaError
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun, WorkPool
 
-    from octa_provider import OctaClient
-
 __all__ = ["WORKER_LABEL", "LeftMachine", "find_left_machines"]
+
+log = logging.getLogger("prefect_blocks.left_machines")
 
 _UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 #: Where Prefect notes which worker has a flow run.
@@ -86,14 +88,15 @@ async def find_left_machines(
             return await configuration_type.resolve_for_flow_run(
                 run, client=client, work_pool=pool, worker_name=worker_name
             )
-        except ObjectNotFound:
+        except (ObjectNotFound, ValueError):
+            # Its deployment was deleted, or has values that can't be.
             return None
 
     of_pool: OctaJobConfiguration = await configuration_type.from_template_and_values(
         base_job_template=pool.base_job_template, values={}, client=client
     )
     of_run = {run.id: await configuration_of(run) or of_pool for run in runs.values()}
-    active = await in_thread(lambda: _active_machines([of_pool, *of_run.values()]))
+    active, unasked = await in_thread(lambda: _active_machines([(None, of_pool), *of_run.items()]))
     pids = {run.id: pid for run in runs.values() if (pid := InfrastructurePid.read(run.infrastructure_pid))}
     for pid in active:
         run_id = pid.flow_run_id
@@ -102,6 +105,9 @@ async def find_left_machines(
     alive = await _others_alive(client, pool.name, worker_name)
     found = []
     for run_id, pid in pids.items():
+        if pid not in active and run_id in unasked:
+            # Not knowing is not having ended.
+            continue
         try:
             run = runs.get(run_id) or await client.read_flow_run(run_id)
         except ObjectNotFound:
@@ -117,14 +123,27 @@ async def _others_alive(client: PrefectClient, pool_name: str, worker_name: str)
     return {worker.name for worker in workers if str(worker.status).upper().endswith("ONLINE")} - {worker_name}
 
 
-def _active_machines(configurations: Iterable[OctaJobConfiguration]) -> list[InfrastructurePid]:
-    """The workers' machines on all accounts, those of a flow run's earlier runs first."""
-    clients: dict[object, OctaClient] = {}
-    for configuration in configurations:
-        client = configuration.account().get_client()
-        clients.setdefault(client.transport.account, client)
-    sessions = [session for client in clients.values() for session in client.sessions.list()]
-    for client in clients.values():
-        client.close()
-    pids = [pid for session in sessions if (pid := InfrastructurePid.of_session(session)) is not None]
-    return sorted(pids, key=lambda pid: pid.run_count)
+def _active_machines(
+    configurations: Iterable[tuple[UUID | None, OctaJobConfiguration]],
+) -> tuple[list[InfrastructurePid], set[UUID | None]]:
+    """The workers' machines on all accounts, those of a flow run's earlier runs first; and whose account is silent.
+
+    An account that can't be asked costs its own machines, not those of the others.
+    """
+    asked: dict[object, list[InfrastructurePid] | None] = {}
+    unasked: set[UUID | None] = set()
+    for name, configuration in configurations:
+        try:
+            with configuration.account().get_client() as client:
+                account = client.transport.account
+                if account not in asked:
+                    asked[account] = None
+                    sessions = client.sessions.list()
+                    asked[account] = [pid for one in sessions if (pid := InfrastructurePid.of_session(one)) is not None]
+                if asked[account] is None:
+                    unasked.add(name)
+        except OctaError as error:
+            log.warning("an account of the pool can't be asked for its machines now: %s", error)
+            unasked.add(name)
+    pids = [pid for found in asked.values() for pid in found or ()]
+    return sorted(pids, key=lambda pid: pid.run_count), unasked

@@ -97,7 +97,8 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                 try:
                     state = await self._start(client, flow_run, configuration)
                 except OctaCancelledError:
-                    # The flow run is over and has its state; there is no infrastructure to tell of.
+                    # There is no infrastructure to tell of, and Prefect leaves a run alone that is being submitted.
+                    await self._mark_as_cancelled(flow_run.id, "Cancelled while its machine was being rented.")
                     status.started(None)
                     return OctaWorkerResult(identifier="none", status_code=0)
                 status.started(str(InfrastructurePid.of(state)))
@@ -194,8 +195,9 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                 logger.warning("The flow run is over and its process is not: session %s is stopped", pid.uuid)
                 bill = await self._in_thread(rental.stop)
                 emit("stopped", rental, flow_run_id=flow_run.id, **bill.to_dict())
-                if seen is not None and seen.is_cancelling():
-                    await self._mark_as_cancelled(flow_run.id)
+                await self._mark_as_cancelled(
+                    flow_run.id, "Cancelled; its process did not end in time, so the worker stopped its machine."
+                )
                 return OctaWorkerResult(identifier=str(pid), status_code=0)
             state = await self._in_thread(partial(client.jobs.poll, state, on_line=show))
             if not state.ended:
@@ -224,8 +226,11 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             return False, None
         return flow_run.state is not None, flow_run.state
 
-    async def _mark_as_cancelled(self, flow_run_id: UUID) -> None:
-        message = "Cancelled; its process did not end in time, so the worker stopped its machine."
+    async def _mark_as_cancelled(self, flow_run_id: UUID, message: str) -> None:
+        """Tell the end of a flow run that is being cancelled; one that has told its end itself keeps it."""
+        _, state = await self._state_of(flow_run_id)
+        if state is None or not state.is_cancelling():
+            return
         try:
             await self.client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)
         except (httpx.HTTPError, PrefectException) as error:
@@ -245,6 +250,9 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                     await self._look_for_left_machines()
                 except (httpx.HTTPError, OctaError, PrefectException) as error:
                     self._logger.warning("can't look for machines that nobody follows now: %s", error)
+                except Exception:
+                    # Whatever it is, it must not end the worker.
+                    self._logger.exception("looking for machines that nobody follows")
                 await anyio.sleep(self.heartbeat_interval_seconds)
 
     async def _look_for_left_machines(self) -> None:
@@ -274,11 +282,14 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                 # Other workers see that it has one again.
                 await self.client.update_flow_run_labels(flow_run.id, {WORKER_LABEL: self.name})
             with configuration.account().get_client() as client:
-                limits = {
-                    "timeout_s": configuration.max_duration_s,
-                    "ready_timeout_s": configuration.ready_timeout_s,
-                }
-                state = await self._in_thread(partial(pid.job_state, client, **limits))
+                job_state = partial(
+                    pid.job_state,
+                    client,
+                    timeout_s=configuration.max_duration_s,
+                    ready_timeout_s=configuration.ready_timeout_s,
+                    max_cost_usd=configuration.max_cost_usd,
+                )
+                state = await self._in_thread(job_state)
                 result = await self._follow(client, flow_run, configuration, state)
             if result.status_code != 0:
                 await self._propose_crashed_state(flow_run, "The machine ended without ending the flow run.")

@@ -211,3 +211,33 @@ def test_a_flow_run_that_is_retried_gets_another_machine(
     server.wait_for_state(run, "Crashed")
     renting.wait_until_none_runs()
     assert renting.rental_keys == [f"prefect/{run}/worker/0", f"prefect/{run}/worker/1"]
+
+
+def test_cancelled_while_the_machine_is_being_rented(server: PrefectServer, renting: Renting, pool: Pool) -> None:
+    """Nobody knows of the session yet: what has been asked for is given up, and stopped when it comes."""
+    renting.emulator.faults({"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 4})
+    before = renting.count_requests("GET", "/services/mr")
+    pool.worker()
+    run = pool.submit("greets")
+    server.wait_for_state(run, "Submitting")
+    wait_for(lambda: renting.count_requests("GET", "/services/mr") > before, "it looks for a machine")
+    assert server.flow_run(run)["infrastructure_pid"] is None
+    server.set_state(run, "CANCELLING")
+    server.wait_for_state(run, "Cancelled")
+    assert renting.running() == []
+    assert len(renting.sessions) <= 1
+
+
+def test_a_restarted_worker_keeps_to_the_cap(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    first = pool.worker()
+    run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=5.0)
+    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    first.kill()
+    pool.worker()
+    renting.emulator.advance_clock(1000 * 3600)
+    server.wait_for_state(run, "Crashed")
+    assert "over budget" in server.flow_run(run)["state"]["message"]
+    renting.wait_until_none_runs()

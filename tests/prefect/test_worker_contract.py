@@ -190,8 +190,31 @@ def test_two_workers_of_one_pool_do_not_follow_the_same_machine(
     first.kill()
     # Prefect counts a worker as gone after three heartbeats; these are two seconds here.
     wait_for(lambda: "Following session" in second.output, "the second one takes over", 60)
-    assert server.flow_run(run)["labels"]["prefect.worker.name"] == "second"
+    wait_for(lambda: server.flow_run(run)["labels"]["prefect.worker.name"] == "second", "it says so")
     (tmp_path / "end").touch()
     server.wait_for_state(run, "Completed")
     renting.wait_until_none_runs()
     assert len(renting.sessions) == 1
+
+
+def test_an_account_that_can_not_be_asked_costs_only_its_own_machines(
+    server: PrefectServer, pool: Pool, renting: Renting
+) -> None:
+    """And a flow run of it, whose machine is not seen, is not taken for one whose machine has ended."""
+    from prefect_blocks import OctaCredentials
+    from prefect_blocks.left_machines import _active_machines
+
+    key = worker_key(uuid4(), 0)
+    rental = renting.client().rentals.start(MachineRequest("alpine:3"), key=key)
+    good, bad = uuid4(), uuid4()
+    refused = OctaCredentials(api_key="refused", base_url=renting.emulator.base_url, retries=0)
+    active, unasked = _active_machines(
+        [
+            (bad, OctaJobConfiguration(command="true", env={}, credentials=refused)),
+            (None, OctaJobConfiguration(command="true", env={})),
+            (good, OctaJobConfiguration(command="true", env={})),
+        ]
+    )
+    assert InfrastructurePid(rental.uuid, key) in active
+    assert unasked == {bad}
+    renting.client().rentals.stop(key)
