@@ -78,9 +78,10 @@ def see_to_the_end(
 
 
 def _pause(client: OctaClient, seconds: float, is_cancelled: Callable[[], bool]) -> None:
-    until = client.clock.monotonic() + seconds
-    while (left := until - client.clock.monotonic()) > 0 and not is_cancelled():
+    left = seconds
+    while left > 0 and not is_cancelled():
         client.clock.sleep(min(left, SLICE_S))
+        left -= SLICE_S
 
 
 def _stop_unfinished(client: OctaClient, state: JobState | None, key: str) -> None:
