@@ -1,0 +1,27 @@
+"""A DAG run in a process of its own, for a test to kill: `python dag_to_kill.py '{"name": ...}'`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG
+from airflow_runs import run
+
+from airflow_provider.operators.job import OctaRunJobOperator
+
+#: The run is the same one each time: the next process is the next try of the same task.
+AT = datetime(2026, 1, 2, tzinfo=timezone.utc)
+
+
+def dag_to_kill(name: str, **arguments: Any) -> Any:
+    """A DAG of one job."""
+    with DAG(name, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+        OctaRunJobOperator(**{"task_id": "job", "image": "alpine:3", "poll_interval": 0.2} | arguments)
+    return dag
+
+
+if __name__ == "__main__":
+    run(dag_to_kill(**json.loads(sys.argv[1])), at=AT)

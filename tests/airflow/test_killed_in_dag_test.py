@@ -1,0 +1,211 @@
+"""The process that runs a DAG is killed with -9; the next try of the same run finds what the first one left.
+
+On each Airflow, by `dag.test()`: the trigger of a deferred task runs in the same process there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_runs import Renting, run
+from dag_to_kill import AT, dag_to_kill
+from on_a_loop import cancelled, event_of, on_a_loop
+from test_triggers import begun_job, job_trigger, stopped
+
+from airflow_provider.triggers.killed_by_user import TELLS_KILLS
+
+HERE = Path(__file__).parent
+PATIENCE_S = 40.0
+
+BOTH = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "deferred"])
+
+
+@contextmanager
+def first_try(log: Path, name: str, **arguments: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """The first try, in a process that is killed at the end of the block."""
+    told = json.dumps({"name": name} | arguments)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [sys.executable, str(HERE / "dag_to_kill.py"), told], stdout=output, stderr=output, env=env
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+def until(process: subprocess.Popen[bytes], log: Path, what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        assert process.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.05)
+
+
+@BOTH
+def test_killed_while_running(renting: Renting, tmp_path: Path, deferrable: bool) -> None:
+    name, log = f"killed_running_{deferrable}", tmp_path / "log"
+    arguments = {
+        "command": f"echo run >> {tmp_path}/runs; sleep 5; echo whole > {tmp_path}/output",
+        "deferrable": deferrable,
+    }
+    with first_try(log, name, **arguments) as process:
+        until(process, log, (tmp_path / "runs").exists)
+        if deferrable:
+            until(process, log, lambda: "running trigger in line" in log.read_text())
+    assert len(renting.running()) == 1
+    ended = run(dag_to_kill(name, **arguments), at=AT)
+    assert ended.state == "success"
+    assert ended.result("job")["attempts"] == 2
+    assert (tmp_path / "runs").read_text() == "run\n"
+    assert (tmp_path / "output").read_text() == "whole\n"
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_killed_while_starting(renting: Renting, tmp_path: Path) -> None:
+    """The session is rented, and the answer never reaches the process."""
+    log, arguments = tmp_path / "log", {"command": f"echo whole >> {tmp_path}/output"}
+    renting.emulator.faults(
+        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 5, "after_effect": True}
+    )
+    with first_try(log, "killed_starting", **arguments) as process:
+        until(process, log, renting.running)
+    ended = run(dag_to_kill("killed_starting", **arguments), at=AT)
+    assert ended.state == "success"
+    assert (tmp_path / "output").read_text() == "whole\n"
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_what_is_not_durable_is_stopped_before_it_begins_anew(renting: Renting, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    arguments = {
+        "command": f"echo run >> {tmp_path}/runs; test $(wc -l < {tmp_path}/runs) = 2 || sleep 600; echo whole",
+        "durable": False,
+        "deferrable": True,
+    }
+    with first_try(log, "killed_not_durable", **arguments) as process:
+        until(process, log, (tmp_path / "runs").exists)
+    ended = run(dag_to_kill("killed_not_durable", **arguments), at=AT)
+    assert ended.state == "success"
+    assert ended.result("job")["attempts"] == 1
+    assert (tmp_path / "runs").read_text() == "run\nrun\n"
+    assert len(renting.sessions) == 2
+    assert renting.most_at_once == 1
+    assert renting.running() == []
+
+
+def test_files_of_a_killed_try_come_with_the_next(renting: Renting, tmp_path: Path) -> None:
+    log, target = tmp_path / "log", tmp_path / "result" / "out"
+    (tmp_path / "in").write_text("whole")
+    arguments = {
+        "command": f"echo run >> {tmp_path}/runs; sleep 3; cp data/in out",
+        "inputs": {str(tmp_path / "in"): "data/in"},
+        "outputs": {"out": str(target)},
+        "deferrable": True,
+    }
+    with first_try(log, "killed_files", **arguments) as process:
+        until(process, log, (tmp_path / "runs").exists)
+    ended = run(dag_to_kill("killed_files", **arguments), at=AT)
+    assert ended.state == "success"
+    assert (tmp_path / "runs").read_text() == "run\n"
+    assert target.read_text() == "whole"
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+@BOTH
+def test_an_api_that_is_gone_for_a_while_ends_no_job(renting: Renting, tmp_path: Path, deferrable: bool) -> None:
+    def outage() -> None:
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.05)
+        renting.emulator.faults({"kind": "drop_before", "path": "*", "method": "*", "times": None})
+        time.sleep(5)
+        renting.emulator.clear_faults()
+
+    thread = threading.Thread(target=outage)
+    thread.start()
+    ended = run(
+        dag_to_kill(
+            f"outage_{deferrable}",
+            command=f"touch {tmp_path}/begun; sleep 2; echo whole > {tmp_path}/output",
+            deferrable=deferrable,
+        )
+    )
+    thread.join()
+    assert ended.state == "success"
+    assert (tmp_path / "output").read_text() == "whole\n"
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+@BOTH
+def test_a_timeout_and_then_a_retry_run_one_at_a_time(renting: Renting, tmp_path: Path, deferrable: bool) -> None:
+    dag = dag_to_kill(
+        f"timeout_{deferrable}",
+        command=f"test -e {tmp_path}/again || {{ touch {tmp_path}/again; sleep 600; }}; echo whole",
+        deferrable=deferrable,
+        execution_timeout=timedelta(seconds=3),
+        retries=1,
+        retry_delay=timedelta(0),
+    )
+    ended = run(dag)
+    if ended.state == "running":
+        # On Airflow 2 the timeout passes through `dag.test()`: the same run goes on when it is asked for again.
+        ended = run(dag, at=ended.dag_run.execution_date)
+    assert ended.state == "success"
+    assert len(renting.sessions) == 2
+    assert renting.most_at_once == 1
+    assert renting.running() == []
+
+
+@pytest.mark.skipif(TELLS_KILLS, reason="on this Airflow a user's act calls on_kill: tests/airflow/e2e/test_killed.py")
+@pytest.mark.parametrize(
+    ("state", "stops"),
+    [
+        ("deferred", False),  # The triggerer shuts down.
+        ("failed", True),
+        ("success", True),
+        (None, True),  # It was cleared.
+        ("up_for_retry", True),
+    ],
+)
+def test_a_cancel_is_told_from_a_users_act_by_the_tasks_row(
+    renting: Renting, tmp_path: Path, state: str | None, stops: bool
+) -> None:
+    """Airflow 2 cancels a trigger for either, and gives no reason."""
+    from airflow.utils.session import create_session
+
+    ended = run(dag_to_kill("cancelled", command="true"))
+    ti = ended.ti("job")
+    with create_session() as session:
+        row = session.merge(ti)
+        row.state = state
+    trigger = job_trigger(begun_job(renting, "cancelled"))
+    trigger.task_instance = ti
+
+    async def main() -> None:
+        task = asyncio.create_task(event_of(trigger))
+        await asyncio.sleep(0.5)
+        await cancelled([task])
+
+    on_a_loop(main)
+    assert (renting.running() == []) is stops
+    stopped(renting, *renting.running())
