@@ -117,8 +117,8 @@ PEERS = (
 def main() -> int:
     """Measure, print the table, and return the exit status: 0 when the goal is reached."""
     parser = argparse.ArgumentParser(description="Import cost of operators, one process for each measurement.")
-    parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--rounds", type=int, default=15, help="2 or more")
+    rounds = max(2, parser.parse_args().rounds)
     missing = [peer for peer in PEERS if not peer.is_installed]
     if missing:
         print(f"Not installed here, so not compared: {', '.join(peer.package for peer in missing)}.")
