@@ -141,13 +141,17 @@ def test_a_night_with_a_broken_scene_has_failed_and_renders_the_others(renting: 
     assert renting.running() == []
 
 
-def test_a_night_keeps_to_its_budget_and_its_price(renting: Renting, tmp_path: Path) -> None:
+def test_a_night_keeps_to_its_budget_and_its_price(
+    renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     nightly(tmp_path, "a")
     ended = run(example("nightly_batch"), night(tmp_path, frames="1..6", budget_usd=0.0000001))
     assert ended.tasks["render[0]"] == "failed"
+    assert "did not succeed (over budget)" in told(capfd)
     assert len(renting.sessions) == 1
     ended = run(example("nightly_batch"), night(tmp_path, max_price_usd=0.00001))
     assert ended.tasks["render[0]"] == "failed"
+    assert "too expensive" in told(capfd)
     assert ended.tasks["reap"] == "success"
     assert len(renting.sessions) == 1
     assert renting.running() == []
