@@ -8,7 +8,6 @@ from prefect.blocks.abstract import CredentialsBlock
 from pydantic import Field, HttpUrl, SecretStr, field_validator
 
 from prefect_blocks.logo import LOGO_URL
-from prefect_blocks.pem_text import pem_text
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient
@@ -90,7 +89,7 @@ class OctaCredentials(CredentialsBlock):
     @property
     def private_key(self) -> str | None:
         """The SSH private key as text; None leaves it to `OCTA_SSH_KEY_FILE`, the agent and the default files."""
-        return pem_text(self.ssh_private_key.get_secret_value()) or None
+        return self.ssh_private_key.get_secret_value() or None
 
 
 def credentials_named(name: str) -> OctaCredentials:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncssh
 import pytest
+from prefect import flow
 from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from prefect_server import PrefectServer
@@ -71,19 +71,28 @@ def test_without_fields_the_environment_counts(renting: Renting) -> None:
         client.accounts.balance()
 
 
-def test_a_key_that_was_pasted_into_one_line_is_a_key_again() -> None:
-    """A password field of a browser takes the line ends out."""
-    key = asyncssh.generate_private_key("ssh-ed25519")
-    text = key.export_private_key().decode()
-    pasted = text.replace("\n", "")
-    with pytest.raises(asyncssh.KeyImportError):
-        asyncssh.import_private_key(pasted)
-    read = OctaCredentials(ssh_private_key=SecretStr(pasted)).private_key
-    assert read is not None
-    assert asyncssh.import_private_key(read).public_data == key.public_data
-    assert OctaCredentials(ssh_private_key=SecretStr(text)).private_key == text
-    assert OctaCredentials().private_key is None
-    assert OctaCredentials(ssh_private_key=None).private_key is None
+def test_a_key_that_was_pasted_into_the_form_opens_a_machine(
+    server: PrefectServer, renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password field of Prefect's newer UI takes the line ends out."""
+    monkeypatch.delenv("OCTA_SSH_KEY_FILE")
+    pasted = renting.emulator.ssh_private_key.read_text().replace("\n", "")
+    OctaCredentials(ssh_private_key=SecretStr(pasted)).save("pasted", overwrite=True)
+
+    @flow
+    def steps() -> int | None:
+        job = OctaJob(credentials=credentials_named("pasted"), image="alpine:3", command="true", via="ssh", poll_s=0.2)
+        run = job.trigger()
+        run.wait_for_completion()
+        return run.fetch_result().exit_code
+
+    assert steps() == 0
+    assert renting.running() == []
+
+
+def test_a_field_that_is_none_counts_as_empty() -> None:
+    credentials = OctaCredentials(api_key=None, base_url=None, ssh_private_key=None)
+    assert (credentials.api_key.get_secret_value(), credentials.base_url, credentials.private_key) == ("", "", None)
 
 
 def test_forms_begin_with_what_is_needed_and_ask_for_no_type() -> None:
