@@ -33,6 +33,7 @@ class Services(AirflowServices):
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "1",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "6",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
+            "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
             # A warning of Airflow's own about it would drown the rest.
@@ -51,6 +52,18 @@ class Services(AirflowServices):
             send(pid, signal.SIGKILL)
         child.process.wait()
         self.children.children.remove(child)
+
+    def stall(self, name: str) -> Callable[[], None]:
+        """Stop a process and all that it started in their tracks, as a machine that hangs; returns what wakes them."""
+        pids = session_members(self.child(name))
+        for pid in pids:
+            send(pid, signal.SIGSTOP)
+
+        def wake() -> None:
+            for pid in pids:
+                send(pid, signal.SIGCONT)
+
+        return wake
 
     def begin(self, name: str) -> None:
         """Start one of the processes again."""
@@ -151,6 +164,12 @@ class Work:
     def kill_process(self) -> None:
         """Kill -9 of the process that runs the task."""
         os.kill(int(self.tries[-1][1]), signal.SIGKILL)
+
+    def kill_worker(self) -> None:
+        """Kill -9 of that process and of the one that watches it, as when a worker's machine is gone."""
+        _, pid, watcher, _ = self.tries[-1]
+        os.kill(int(watcher), signal.SIGKILL)
+        os.kill(int(pid), signal.SIGKILL)
 
     def mark(self, state: str) -> None:
         """As a user does in the browser."""

@@ -65,15 +65,47 @@ def test_killed_while_starting(airflow: Airflow) -> None:
 
 
 def test_killed_while_running(airflow: Airflow) -> None:
-    work = airflow.work("on_worker", "echo run >> $F/runs; sleep 6; echo whole > $F/output")
-    work.until_running()
-    time.sleep(1)
+    work = airflow.work("on_worker", "echo run >> $F/runs; echo begun; sleep 8; echo whole > $F/output")
+    work.until("its lines should appear", lambda: "[job] begun" in work.log)
+    # Until the look that showed them is over, and written down.
+    time.sleep(2)
     work.kill_process()
     assert work.ended() == "success"
     assert is_whole(work)
     assert (work.folder / "runs").read_text() == "run\n"
     assert len(work.sessions) == 1
     assert work.running == []
+    # Known from `task_state_store` alone: without it the next try shows the log from its start.
+    assert work.log.count("[job] begun") == 1
+
+
+def test_a_worker_that_vanishes(airflow: Airflow) -> None:
+    """Airflow calls nobody. What it does then is its own: it tries again, which carries on, or fails: the reaper's."""
+    work = airflow.work("on_worker", "echo run >> $F/runs; sleep 20; echo whole > $F/output")
+    work.until("the command should run", (work.folder / "runs").exists)
+    work.kill_worker()
+    if work.ended() == "success":
+        assert is_whole(work)
+        assert len({one[3] for one in work.tries}) == 2
+    else:
+        reaper = airflow.work("reap")
+        reaper.until("the reaper should succeed", lambda: reaper.state == "success")
+    assert (work.folder / "runs").read_text() == "run\n"
+    assert len(work.sessions) == 1
+    assert work.running == []
+
+
+def test_marked_while_starting(airflow: Airflow) -> None:
+    """The session is rented, and its answer is still to come: `execute` goes on behind `on_kill`, for five seconds."""
+    airflow.emulator.faults(
+        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 4, "after_effect": True}
+    )
+    work = airflow.work("on_worker", FOR_EVER)
+    work.until_running()
+    work.mark("failed")
+    work.until_stopped()
+    assert work.state == "failed"
+    assert len(work.sessions) == 1
 
 
 @BOTH
@@ -158,6 +190,45 @@ def test_scheduler_killed_and_started_again(airflow: Airflow) -> None:
     assert work.ended() == "success"
     assert is_whole(work)
     assert len(work.sessions) == 1
+
+
+def test_a_triggerer_that_stalls_and_comes_back(airflow: Airflow) -> None:
+    """Another one has taken its trigger over by then: it is told to end it, as if a user had ended the task."""
+    work = airflow.work(
+        "deferred", "echo run >> $F/runs; until [ -e $F/go ]; do sleep 0.2; done; echo whole > $F/output"
+    )
+    work.until_deferred()
+    wake = airflow.services.stall("triggerer")
+    try:
+        airflow.services.begin("triggerer")
+        started = f"trigger {work.dag_id}/{work.run_id}/"
+        work.until("its trigger should run once more", lambda: work.log.count(started) >= 2)
+    finally:
+        wake()
+    time.sleep(5)
+    assert len(work.running) == 1
+    (work.folder / "go").touch()
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert (work.folder / "runs").read_text() == "run\n"
+    assert len(work.sessions) == 1
+    assert work.running == []
+    airflow.services.kill("triggerer")
+
+
+def test_a_wait_that_airflow_gives_up_is_stopped(airflow: Airflow) -> None:
+    """No triggerer runs it: Airflow's own limit ends the wait, and resumes with `__fail__`, not with our method."""
+    airflow.services.kill("triggerer")
+    try:
+        work = airflow.work("deferred_soon_given_up", FOR_EVER)
+        work.until_running()
+        assert work.ended() == "failed"
+        assert work.running == []
+        assert len(work.sessions) == 1
+        assert "Stopped session" in work.log
+        assert "TaskDeferralTimeout" in work.log
+    finally:
+        airflow.services.begin("triggerer")
 
 
 def test_a_kept_session_goes_on_with_the_next_try(airflow: Airflow) -> None:

@@ -6,7 +6,7 @@ import os
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.providers.common.compat.sdk import DAG, Param
 
@@ -26,9 +26,17 @@ def note_process(context: Any) -> None:
         file.write(line)
 
 
-def one_job(name: str, **arguments: Any) -> None:
+class SoonGivenUp(OctaRunJobOperator):
+    """Airflow itself ends the wait after a few seconds, not half an hour after the job's last deadline."""
+
+    def defer(self, *, timeout: timedelta | None = None, **arguments: Any) -> NoReturn:
+        super().defer(timeout=timedelta(seconds=4), **arguments)
+        raise AssertionError("unreachable: defer raises")
+
+
+def one_job(name: str, operator: type[OctaRunJobOperator] = OctaRunJobOperator, **arguments: Any) -> None:
     with DAG(name, schedule=None, params=PARAMS, max_active_runs=50):
-        OctaRunJobOperator(
+        operator(
             **{
                 "task_id": "job",
                 "image": "alpine:3",
@@ -47,6 +55,7 @@ one_job("on_worker", deferrable=False)
 one_job("deferred", deferrable=True)
 one_job("worker_timeout", deferrable=False, execution_timeout=timedelta(seconds=8), retries=0)
 one_job("deferred_timeout", deferrable=True, execution_timeout=timedelta(seconds=8), retries=0)
+one_job("deferred_soon_given_up", SoonGivenUp, deferrable=True, retries=0)
 one_job("deferred_kept", deferrable=True, on_kill_action="keep")
 one_job(
     "deferred_files",

@@ -1,0 +1,117 @@
+"""`on_kill` of each operator: it stops what runs, asks Airflow for nothing, and needs no lock of what it interrupts.
+
+On Airflow 3 it runs in a signal handler and has five seconds; a call to the supervisor that was interrupted holds its
+lock meanwhile, so that asking Airflow for anything would wait for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+from airflow_runs import Renting
+
+from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.job_travel import packed
+from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.operators.start import OctaStartMachineOperator
+from airflow_provider.sensors.job import OctaJobSensor
+from airflow_provider.task_memory import TaskMemory
+from octa_provider import JobSpec
+
+
+class TaskInstance:
+    """As much of one as an operator needs that is called directly."""
+
+    dag_id, run_id, task_id, map_index, try_number, start_date = "on_kill", "manual__1", "task", -1, 1, None
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.asked.append(f"push {key}")
+
+    def xcom_pull(self, **arguments: Any) -> Any:
+        self.asked.append("pull")
+
+
+def job() -> Any:
+    return OctaRunJobOperator(
+        task_id="task", image="alpine:3", command="sleep 600", poll_interval=0.2, deferrable=False
+    )
+
+
+def sensor() -> Any:
+    state = OctaHook().get_conn().jobs.start(JobSpec(image="alpine:3", command="sleep 600"), "tests/on_kill/sensor")
+    return OctaJobSensor(task_id="task", job={"job": packed(state)}, poke_interval=0.2, timeout=600, deferrable=False)
+
+
+@pytest.mark.parametrize("make", [job, sensor])
+def test_a_kill_stops_what_runs_and_asks_airflow_for_nothing(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, make: Any
+) -> None:
+    operator, ti = make(), TaskInstance()
+    asked: list[str] = []
+    handled: list[tuple[float, list[str]]] = []
+
+    def handler(number: int, frame: object) -> None:
+        def refused(self: object, *arguments: Any) -> Any:
+            asked.append(type(self).__name__)
+            raise RuntimeError("it would wait for ever")
+
+        pushed, begun = len(ti.asked), time.monotonic()
+        with monkeypatch.context() as patch:
+            patch.setattr(OctaHook, "get_connection", refused)
+            patch.setattr(TaskMemory, "_get", refused)
+            patch.setattr(TaskMemory, "_set", refused)
+            operator.on_kill()
+        handled.append((time.monotonic() - begun, asked + ti.asked[pushed:]))
+
+    def kill() -> None:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if operator._kill_switch is not None and operator._kill_switch.uuid in renting.running():
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            time.sleep(0.05)
+
+    before = signal.signal(signal.SIGTERM, handler)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with pytest.raises(Exception, match=r"killed|did not succeed"):
+            operator.execute({"ti": ti})
+    finally:
+        killer.join()
+        signal.signal(signal.SIGTERM, before)
+    ((took_s, asked_for),) = handled
+    assert asked_for == []
+    assert took_s < 4.5
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_a_kill_while_every_logging_handler_is_locked_returns_in_time(renting: Renting) -> None:
+    """The code that it interrupts may have been writing a log line."""
+    operator = OctaStartMachineOperator(task_id="task", image="alpine:3")
+    operator.execute({"ti": TaskInstance()})
+    handlers = [handler for handler in (*logging.getLogger().handlers, logging.lastResort) if handler is not None]
+    for handler in handlers:
+        handler.acquire()
+    try:
+        begun = time.monotonic()
+        operator.on_kill()
+        took_s = time.monotonic() - begun
+    finally:
+        for handler in handlers:
+            handler.release()
+    assert took_s < 4.5
+    deadline = time.monotonic() + 10
+    while renting.running() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert renting.running() == []
