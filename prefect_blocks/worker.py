@@ -195,6 +195,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                 logger.warning("The flow run is over and its process is not: session %s is stopped", pid.uuid)
                 bill = await self._in_thread(rental.stop)
                 emit("stopped", rental, flow_run_id=flow_run.id, **bill.to_dict())
+                logger.info(_stopped(pid, bill.duration_s, bill.charge_usd))
                 await self._mark_as_cancelled(
                     flow_run.id, "Cancelled; its process did not end in time, so the worker stopped its machine."
                 )
@@ -204,8 +205,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                 await anyio.sleep(configuration.poll_s)
         result = await self._in_thread(partial(client.jobs.finish, state))
         emit("ended", rental, flow_run_id=flow_run.id, outcome=result.outcome.value, cost_usd=result.cost_usd)
-        cost = "" if result.cost_usd is None else f", {result.cost_usd:.4f} USD"
-        logger.info("Session %s was stopped after %s s%s", pid.uuid, result.duration_s, cost)
+        logger.info(_stopped(pid, result.duration_s, result.cost_usd))
         if result.succeeded or pid.uuid in self._killed:
             self._killed.discard(pid.uuid)
             return OctaWorkerResult(identifier=str(pid), status_code=0)
@@ -298,3 +298,8 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             self._logger.exception("following session %s of flow run %s", pid.uuid, flow_run.id)
         finally:
             self._followed.discard(flow_run.id)
+
+
+def _stopped(pid: InfrastructurePid, duration_s: float | None, cost_usd: float | None) -> str:
+    cost = "" if cost_usd is None else f", {cost_usd:.4f} USD"
+    return f"Session {pid.uuid} was stopped after {duration_s} s{cost}"

@@ -50,7 +50,7 @@ class Pool:
         flow_id = self.server.post("/flows/", name=flow_name)["id"]
         env = {"PATH": str(Path(sys.executable).parent), "PREFECT_API_URL": self.server.api_url}
         env |= {"PREFECT_RUNNER_HEARTBEAT_FREQUENCY": "30", "PREFECT_LOGGING_LEVEL": "INFO"}
-        variables = {"env": env, "poll_s": 0.5, "cancel_grace_s": 2, "image": "prefect:3"} | job_variables
+        variables = {"env": env, "poll_s": 0.5, "cancel_grace_s": 30, "image": "prefect:3"} | job_variables
         deployment = self.server.post(
             "/deployments/",
             name=f"{flow_name}-{uuid.uuid4().hex[:6]}",
