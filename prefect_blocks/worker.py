@@ -24,7 +24,7 @@ from prefect.states import Cancelled
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
 from octa_provider.errors import OctaCancelledError, OctaError
-from octa_provider.job_spec import JobState
+from octa_provider.job_spec import JobPhase, JobState
 from prefect_blocks.events import emit
 from prefect_blocks.flow_run_end import Patience
 from prefect_blocks.infrastructure_pid import InfrastructurePid
@@ -191,7 +191,9 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
 
         while not state.ended:
             known, seen = await self._state_of(flow_run.id)
-            if known and patience.is_over(seen, time.monotonic()):
+            # On a machine that is coming up there is no process yet that could end itself.
+            idle = state.phase is JobPhase.STARTING and seen is not None and (seen.is_cancelling() or seen.is_final())
+            if known and (idle or patience.is_over(seen, time.monotonic())):
                 logger.warning("The flow run is over and its process is not: session %s is stopped", pid.uuid)
                 bill = await self._in_thread(rental.stop)
                 emit("stopped", rental, flow_run_id=flow_run.id, **bill.to_dict())

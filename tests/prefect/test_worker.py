@@ -70,7 +70,8 @@ def test_nothing_fits_crashes_the_flow_run_with_the_reason(server: PrefectServer
 def test_cancelled_while_the_machine_comes_up(server: PrefectServer, renting: Renting, pool: Pool) -> None:
     renting.emulator.faults({"kind": "never_ready"})
     pool.worker()
-    run = pool.submit("greets")
+    # Nothing runs there yet that could use the grace.
+    run = pool.submit("greets", cancel_grace_s=600)
     renting.wait_until_running()
     wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
     server.set_state(run, "CANCELLING")
