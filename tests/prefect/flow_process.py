@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
 import uuid
 from pathlib import Path
@@ -9,6 +12,8 @@ from typing import Any
 
 from prefect_server import BIN, PrefectServer, Process, start_process
 from renting import Renting
+
+from octa_provider.emulator.process import marked_pids
 
 FLOWS = Path(__file__).parent / "flows"
 
@@ -64,7 +69,14 @@ class FlowProcesses:
         self._started.append(process)
         return process
 
-    def close(self) -> None:
+    def kill_all(self) -> None:
+        """Kill -9 of every process of every flow run, as when the power of their computer fails."""
+        # By their environment: Prefect's runner gives the flow's process a session of its own.
+        for pid in marked_pids("PREFECT_HOME", str(self.folder / "home")):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for process in self._started:
-            if process.popen.poll() is None:
-                process.kill()
+            process.popen.wait(20)
+
+    def close(self) -> None:
+        self.kill_all()

@@ -89,9 +89,9 @@ def test_a_flow_run_whose_whole_machine_is_gone_is_ended_and_reaped(
     server: PrefectServer, renting: Renting, flows: FlowProcesses, reaper: Process
 ) -> None:
     run = flows.new_run("block")
-    runner = flows.runner(run)
+    flows.runner(run)
     wait_for((flows.folder / "runs").exists, "it runs")
-    runner.kill()
+    flows.kill_all()
     assert server.state_of(run) == "Running", "nobody has told"
     automation = example("end_silent_runs").end_silent_runs(within=timedelta(seconds=10))
     try:
