@@ -93,7 +93,7 @@ def render_animation_flow(
     requirements: dict[str, Any] | None = None,
     max_cost_usd: float | None = None,
     timeout_s: float = 6 * 3600.0,
-    concurrency_limit: str = "octa-machines",
+    concurrency_limit: str = "",
     poll_s: float = 5.0,
     credentials: str = "",
 ) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def render_animation_flow(
         max_cost_usd: cap for each machine.
         timeout_s: seconds that one machine may render.
         concurrency_limit: a global concurrency limit of yours; at most so many machines run at once over all flow runs.
-            Without one of that name there is no limit beyond `machines`.
+            Left out, there is no limit beyond `machines`.
         poll_s: seconds between two looks at a machine.
         credentials: name of a saved `OctaCredentials` block, with an SSH key; empty for the environment's account.
 

@@ -75,7 +75,7 @@ CHECKS = (
     Check("core", "core", ("pytest", "-q", "-n", "2", *COVERAGE, *CORE_TESTS)),
     Check("airflow", "airflow", ("pytest", "-q", "tests/airflow"), lane=1),
     Check("airflow-2.11", "airflow-2.11", ("pytest", "-q", "tests/airflow", "--ignore=tests/airflow/e2e"), lane=1),
-    Check("prefect", "prefect", ("pytest", "-q", "tests/prefect"), lane=2),
+    Check("prefect", "prefect", ("pytest", "-q", "-n", "2", "tests/prefect"), lane=2),
 )
 _printing = threading.Lock()
 

@@ -24,12 +24,7 @@ from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
 from airflow_provider.sensors.session import OctaSessionReadySensor
 from octa_provider import frames
-
-
-def is_whole_png(path: Path) -> bool:
-    """Whether a file is a PNG from its first byte to its last."""
-    data = path.read_bytes()
-    return data.startswith(b"\x89PNG\r\n\x1a\n") and data.endswith(b"IEND\xaeB`\x82")
+from octa_provider.pictures import broken_frames
 
 
 @dag(
@@ -54,7 +49,6 @@ def render_animation() -> None:
     def run(session: dict[str, Any], chunk: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         assert params is not None
         wanted = frames.parse(chunk)
-        names = {f"frame_{number:04d}.png" for number in wanted}
         blender = ["blender", "-b", "scene.blend", "-o", "//frames/frame_####", "-F", "PNG", "-x", "1"]
         command = shlex.join([*blender, "-f", ",".join(str(number) for number in wanted)])
         with OctaHook().get_ssh(session["uuid"]) as machine:
@@ -64,10 +58,9 @@ def render_animation() -> None:
             ended = machine.run(piped, on_line=print)
             if ended.exit_code != 0:
                 raise AirflowException(f"Blender ended with exit code {ended.exit_code}; its last lines are above.")
-            files = machine.get("frames", params["output"])
-        whole = {path.name for path in files if is_whole_png(path)}
-        if whole != names:
-            raise AirflowException(f"Of frames {chunk}, missing or broken: {names - whole}; too many: {whole - names}.")
+            machine.get("frames", params["output"])
+        if broken := broken_frames(params["output"], wanted):
+            raise AirflowException(f"Of frames {chunk}, missing or broken: {broken}")
         return {"uuid": session["uuid"], "node_id": session["node_id"], "frames": list(wanted)}
 
     @task_group

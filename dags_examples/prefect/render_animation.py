@@ -39,8 +39,7 @@ def render_animation(
         output,
         machines=machines,
         requirements={"gpu_count": 1, "max_price_usd": max_price_usd, "order_by": "score_per_usd"},
-        # The name of a global concurrency limit of yours goes here, to share one over all flow runs.
-        concurrency_limit="",
+        # concurrency_limit= takes the name of a global limit of yours, shared by all flow runs.
     )
     (Path(output) / "bill.json").write_text(json.dumps(bill, indent=2) + "\n")
     return bill
