@@ -83,3 +83,15 @@ $(SDK)/.made: constraints/sdk.txt $(UV)
 sdk: $(SDK)/.made
 chaos: $(CORE)/.made $(SDK)/.made
 	@$(CORE)/bin/python -m tests.chaos --runs $(RUNS) --seed $(SEED) $(CHAOS)
+
+# What it costs to parse a DAG with our operator, beside three well-known ones: make bench-import ROUNDS=5
+PEERS := $(VENVS)/peers
+$(PEERS)/.made: pyproject.toml constraints/airflow.txt constraints/airflow-peers.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(PEERS)
+	$(UV) pip install --quiet --python $(PEERS)/bin/python -c constraints/airflow.txt -c constraints/airflow-peers.txt \
+		-e '.[airflow]' apache-airflow-providers-cncf-kubernetes apache-airflow-providers-dbt-cloud apache-airflow-providers-ssh
+	@touch $@
+
+.PHONY: bench-import
+bench-import: $(PEERS)/.made
+	@$(PEERS)/bin/python benchmarks/import_time.py --rounds $(or $(ROUNDS),15)
