@@ -73,8 +73,14 @@ CHECKS = (
     Check("types-airflow", "airflow", ("mypy", "airflow_provider"), tests=False),
     Check("types-prefect", "prefect", ("mypy", "prefect_blocks"), tests=False),
     Check("core", "core", ("pytest", "-q", "-n", "2", *COVERAGE, *CORE_TESTS)),
-    Check("airflow", "airflow", ("pytest", "-q", "tests/airflow"), lane=1),
-    Check("airflow-2.11", "airflow-2.11", ("pytest", "-q", "tests/airflow", "--ignore=tests/airflow/e2e"), lane=1),
+    # By file: the tests of `e2e` share one Airflow with all its processes.
+    Check("airflow", "airflow", ("pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/airflow"), lane=1),
+    Check(
+        "airflow-2.11",
+        "airflow-2.11",
+        ("pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/airflow", "--ignore=tests/airflow/e2e"),
+        lane=1,
+    ),
     Check("prefect", "prefect", ("pytest", "-q", "-n", "2", "tests/prefect"), lane=2),
 )
 _printing = threading.Lock()

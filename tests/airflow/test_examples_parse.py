@@ -30,7 +30,7 @@ print(json.dumps({"globals": dags, "modules": heavy}))
 """
 
 #: What an example may load of the core while it is parsed: plain values.
-LIGHT = {"errors", "frames", "job_spec", "marketplace", "rental_key", "request"}
+LIGHT = {"errors", "frames", "job_spec", "marketplace", "pictures", "rental_key", "request"}
 
 
 def test_parsing_the_examples_asks_nobody_and_loads_only_plain_values() -> None:

@@ -57,7 +57,9 @@ def test_a_store_without_folders_works_too() -> None:
     except ImportError:
         from airflow.io.store import attach
     attach("memory", fs=fsspec.filesystem("memory"))
-    assert write_text("memory://bucket/run/job.log", "printed\n") == "memory://bucket/run/job.log"
+    written = write_text("memory://bucket/run/job.log", "printed\n")
+    # Airflow 2 writes the scheme of such a store with three strokes.
+    assert written.replace(":///", "://") == "memory://bucket/run/job.log"
     with fsspec.filesystem("memory").open("bucket/run/job.log", "rt") as file:
         assert file.read() == "printed\n"
 
