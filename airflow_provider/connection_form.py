@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CONN_FIELDS", "UI_FIELD_BEHAVIOUR"]
+__all__ = ["CONN_FIELDS", "DEFAULT_CONN_ID", "UI_FIELD_BEHAVIOUR"]
+
+DEFAULT_CONN_ID = "octa_default"
 
 #: The fields kept in the connection's extra, as `conn-fields` of the provider info.
 CONN_FIELDS: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.choosing import ChoosesMachine
-from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.templated import as_float, as_int, as_ports, as_text, as_texts, is_known
 from octa_provider.job_spec import JobSpec
 
@@ -75,7 +75,7 @@ class DescribesJob(ChoosesMachine):
         max_cost_usd: float | str | None = None,
         http_ports: Sequence[int | str] | str = (),
         ports: Sequence[int | str] | str = (),
-        octa_conn_id: str = OctaHook.default_conn_name,
+        octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

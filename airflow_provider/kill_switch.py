@@ -9,9 +9,12 @@ its own does the work.
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
-from airflow_provider.connection_settings import ConnectionSettings
 from octa_provider.errors import OctaError
+
+if TYPE_CHECKING:
+    from airflow_provider.connection_settings import ConnectionSettings
 
 __all__ = ["KillSwitch"]
 

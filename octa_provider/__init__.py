@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from octa_provider.errors import Refusal as Refusal
     from octa_provider.hooks import RequestContext as RequestContext
     from octa_provider.hooks import ResponseContext as ResponseContext
-    from octa_provider.job_spec import JobOutcome as JobOutcome
-    from octa_provider.job_spec import JobResult as JobResult
     from octa_provider.job_spec import JobSpec as JobSpec
-    from octa_provider.job_spec import JobState as JobState
+    from octa_provider.job_state import JobOutcome as JobOutcome
+    from octa_provider.job_state import JobResult as JobResult
+    from octa_provider.job_state import JobState as JobState
     from octa_provider.marketplace import Requirements as Requirements
     from octa_provider.rental import Bill as Bill
     from octa_provider.rental import Rental as Rental
@@ -73,7 +73,8 @@ _HOME = {
         "Refusal",
     ),
     "octa_provider.hooks": ("RequestContext", "ResponseContext"),
-    "octa_provider.job_spec": ("JobOutcome", "JobResult", "JobSpec", "JobState"),
+    "octa_provider.job_spec": ("JobSpec",),
+    "octa_provider.job_state": ("JobOutcome", "JobResult", "JobState"),
     "octa_provider.marketplace": ("Requirements",),
     "octa_provider.rental": ("Bill", "Rental"),
     "octa_provider.request": ("MachineRequest", "RenderRequest", "VpnRequest"),

@@ -21,7 +21,8 @@ from octa_provider.job_look import JobLook, OnLine, overdue, running, ssh_key
 from octa_provider.job_machine import begin_detached, fetch_outputs
 from octa_provider.job_run import see_to_the_end
 from octa_provider.job_script import container_command, log_keeper_command
-from octa_provider.job_spec import JOB_ENV, JobOutcome, JobPhase, JobResult, JobSpec, JobState
+from octa_provider.job_spec import JOB_ENV, JobSpec
+from octa_provider.job_state import JobOutcome, JobPhase, JobResult, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, ask_until, is_transient
 from octa_provider.rental import Bill, Rental

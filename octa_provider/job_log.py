@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaError, OctaNotFoundError
 from octa_provider.following import SessionLog
 from octa_provider.job_script import lacks_shell, read_marker
-from octa_provider.job_spec import JobOutcome, JobPhase, JobState
+from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.log_follower import LogCursor
 from octa_provider.patience import is_transient
 from octa_provider.plain_text import plain

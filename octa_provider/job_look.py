@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaSshError
 from octa_provider.job_log import read_job_log
 from octa_provider.job_machine import look_at_detached
-from octa_provider.job_spec import JobOutcome, JobPhase, JobState
+from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, is_transient
 from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget

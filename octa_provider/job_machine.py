@@ -23,7 +23,8 @@ from octa_provider.job_script import (
 from octa_provider.ssh import RemoteMachine, SshTarget
 
 if TYPE_CHECKING:
-    from octa_provider.job_spec import JobSpec, JobState
+    from octa_provider.job_spec import JobSpec
+    from octa_provider.job_state import JobState
     from octa_provider.models import Session
 
 log = logging.getLogger("octa_provider.job_machine")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaConfigError
 from octa_provider.job_look import OnLine
-from octa_provider.job_spec import JobPhase, JobResult, JobSpec, JobState
+from octa_provider.job_spec import JobSpec
+from octa_provider.job_state import JobPhase, JobResult, JobState
 from octa_provider.stop_signals import stop_signals_raise
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.job_look import GRACE_S
-from octa_provider.job_spec import JobPhase, JobState
+from octa_provider.job_state import JobPhase, JobState
 from octa_provider.models import SessionPhase
 
 if TYPE_CHECKING:

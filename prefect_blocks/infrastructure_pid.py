@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from octa_provider.job_spec import JOB_ENV, JobState
+from octa_provider.job_spec import JOB_ENV
+from octa_provider.job_state import JobState
 from prefect_blocks.rental_key import flow_run_of, is_worker_key
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from prefect.blocks.abstract import JobBlock, JobRun
 from pydantic import Field, HttpUrl
 
 from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.job_spec import JobPhase, JobResult, JobSpec, JobState
+from octa_provider.job_spec import JobSpec
+from octa_provider.job_state import JobPhase, JobResult, JobState
 from octa_provider.progress import ProgressTracker
 from prefect_blocks.events import emit
 from prefect_blocks.handing_over import stopped_unless_handed_over

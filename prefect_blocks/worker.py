@@ -24,7 +24,7 @@ from prefect.states import Cancelled
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
 from octa_provider.errors import OctaCancelledError, OctaError
-from octa_provider.job_spec import JobPhase, JobState
+from octa_provider.job_state import JobPhase, JobState
 from prefect_blocks.events import emit
 from prefect_blocks.flow_run_end import Patience
 from prefect_blocks.infrastructure_pid import InfrastructurePid

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider.connection_form import CONN_FIELDS, UI_FIELD_BEHAVIOUR
+from airflow_provider.connection_form import CONN_FIELDS, DEFAULT_CONN_ID, UI_FIELD_BEHAVIOUR
 from airflow_provider.connection_settings import ConnectionSettings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class OctaHook(BaseHook):
     """
 
     conn_name_attr = "octa_conn_id"
-    default_conn_name = "octa_default"
+    default_conn_name = DEFAULT_CONN_ID
     conn_type = "octa"
     hook_name = "OctaSpace"
 

@@ -12,7 +12,6 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowTaskTim
 
 from airflow_provider.describing_job import DescribesJob
 from airflow_provider.failure import fail_task
-from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_travel import packed, unpacked
 from airflow_provider.kill_switch import KillSwitch
@@ -23,12 +22,12 @@ from airflow_provider.session_reference import json_safe, rental_xcom
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_codes, as_float, as_text, is_known
-from airflow_provider.written_file import FileArgument, local_file
 from octa_provider.errors import OctaError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider.written_file import FileArgument
     from octa_provider import JobSpec, JobState, OctaClient, Rental
 
 __all__ = ["OctaRunJobOperator"]
@@ -195,6 +194,9 @@ class OctaRunJobOperator(DescribesJob):
 
     def _connected(self, context: Context) -> OctaClient:
         """The client; from here on a kill stops what runs."""
+        # What only a task that runs needs is imported here: DAG files are parsed over and over.
+        from airflow_provider.hooks.octa import OctaHook
+
         try:
             hook = OctaHook(self.octa_conn_id)
             client = hook.get_conn()
@@ -243,7 +245,7 @@ class OctaRunJobOperator(DescribesJob):
 
     def _go_on(self, context: Context, client: OctaClient, spec: JobSpec, state: JobState) -> Any:
         """The next step that is a worker's; then wait, here or deferred."""
-        from octa_provider.job_spec import JobPhase
+        from octa_provider.job_state import JobPhase
 
         self._refuse_killed()
         if state.phase is JobPhase.READY:
@@ -257,7 +259,7 @@ class OctaRunJobOperator(DescribesJob):
         return self._wait_here(context, client, spec, state)
 
     def _wait_here(self, context: Context, client: OctaClient, spec: JobSpec, state: JobState) -> Any:
-        from octa_provider.job_spec import JobPhase
+        from octa_provider.job_state import JobPhase
 
         memory, shown = TaskMemory(context), False
         while not state.ended:
@@ -344,6 +346,8 @@ class OctaRunJobOperator(DescribesJob):
         self, client: OctaClient, state: JobState, result: dict[str, Any] | None, stops: bool
     ) -> tuple[JobState, dict[str, Any]]:
         """The job with its files fetched, and what it came to, its session being stopped."""
+        from airflow_provider.written_file import local_file
+
         with local_file(self.log_path) as log_file:
             # A session that has been stopped has no files any more, but its log.
             if result is None or not state.over_ssh:
@@ -358,7 +362,7 @@ class OctaRunJobOperator(DescribesJob):
         The try before may have been killed a moment ago and its session be stopping; or its failure was reported, and
         the session kept.
         """
-        from octa_provider.job_spec import JobOutcome
+        from octa_provider.job_state import JobOutcome
 
         if state.attempts == 1 or state.outcome is JobOutcome.SUCCEEDED:
             return False

@@ -114,7 +114,7 @@ class OctaJobTrigger(BaseTrigger):
         await self._stop_if_killed()
 
     async def _watched(self, state: JobState) -> dict[str, Any]:
-        from octa_provider.job_spec import JobPhase
+        from octa_provider.job_state import JobPhase
         from octa_provider.job_wait import until_look_is_due
 
         try:

@@ -20,7 +20,8 @@ from octa_provider.commands.listing import print_json
 from octa_provider.commands.requirement_options import add_requirement_options, requirements_of
 from octa_provider.commands.wording import shown_cost, shown_lines, shown_text
 from octa_provider.errors import OctaConfigError
-from octa_provider.job_spec import VIAS, JobOutcome, JobResult, JobSpec
+from octa_provider.job_spec import VIAS, JobSpec
+from octa_provider.job_state import JobOutcome, JobResult
 from octa_provider.rental_key import checked_key, rental_key
 
 if TYPE_CHECKING:

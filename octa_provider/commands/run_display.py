@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from octa_provider.commands.connection import tell
 from octa_provider.commands.wording import shown_lines, shown_text
-from octa_provider.job_spec import JobPhase
+from octa_provider.job_state import JobPhase
 
 if TYPE_CHECKING:
-    from octa_provider.job_spec import JobState
+    from octa_provider.job_state import JobState
     from octa_provider.progress import ProgressTracker
 
 _WORDS = {

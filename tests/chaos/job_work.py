@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from octa_provider.client import OctaClient
-from octa_provider.job_spec import JobPhase, JobSpec, JobState
+from octa_provider.job_spec import JobSpec
+from octa_provider.job_state import JobPhase, JobState
 from octa_provider.marketplace import Requirements
 from tests.chaos.boundaries import Boundaries
 from tests.chaos.quick_clock import QuickClock

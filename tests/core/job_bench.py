@@ -19,7 +19,8 @@ from octa_provider import OctaClient
 from octa_provider.clock import Clock
 from octa_provider.emulator.process import SESSION_MARK, marked_pids
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
-from octa_provider.job_spec import JobPhase, JobSpec, JobState
+from octa_provider.job_spec import JobSpec
+from octa_provider.job_state import JobPhase, JobState
 
 PATIENCE_S = 20.0
 

@@ -13,7 +13,7 @@ import pytest
 from job_bench import Bench, bench, emulator, in_fork, kill_9
 
 from octa_provider import JobOutcome, JobSpec, JobState
-from octa_provider.job_spec import JobPhase
+from octa_provider.job_state import JobPhase
 
 __all__ = ["bench", "emulator"]
 
@@ -23,7 +23,7 @@ PART = """
 import json, sys
 from pathlib import Path
 from octa_provider import JobSpec, JobState, OctaClient
-from octa_provider.job_spec import JobPhase
+from octa_provider.job_state import JobPhase
 options = json.loads(sys.argv[1])
 file, key = Path(options["state"]), options["ssh_key"]
 with OctaClient(options["api_key"], base_url=options["base_url"]) as client:

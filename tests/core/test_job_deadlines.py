@@ -9,7 +9,7 @@ from octa_provider import JobOutcome, JobSpec, JobState
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.errors import OctaAuthenticationError
 from octa_provider.job_look import GRACE_S, OUTAGE_S, UNSEEN_S
-from octa_provider.job_spec import JobPhase
+from octa_provider.job_state import JobPhase
 
 __all__ = ["bench", "emulator"]
 

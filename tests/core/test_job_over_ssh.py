@@ -14,7 +14,7 @@ from job_bench import Bench, CuttableProxy, LeapingClock, bench, cuttable, emula
 
 from octa_provider import JobOutcome, JobSpec
 from octa_provider.emulator.testing import EmulatorHandle
-from octa_provider.job_spec import JobPhase
+from octa_provider.job_state import JobPhase
 from octa_provider.ssh import RemoteMachine, SshTarget
 
 __all__ = ["bench", "emulator"]
