@@ -70,9 +70,10 @@ def signal_server(*, hang_up: bool = False) -> Iterator[tuple[int, list[str]]]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     yield server.get_port(), signals
-    server.close()
     loop.call_soon_threadsafe(loop.stop)
     thread.join(5)
+    # Only now: a server of asyncio's is not to be closed beside the loop that it runs on.
+    server.close()
     loop.run_until_complete(server.wait_closed())
     loop.close()
 
