@@ -73,8 +73,14 @@ CHECKS = (
     Check("types-airflow", "airflow", ("mypy", "airflow_provider"), tests=False),
     Check("types-prefect", "prefect", ("mypy", "prefect_blocks"), tests=False),
     Check("core", "core", ("pytest", "-q", "-n", "2", *COVERAGE, *CORE_TESTS)),
-    # By file: the tests of `e2e` share one Airflow with all its processes.
-    Check("airflow", "airflow", ("pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/airflow"), lane=1),
+    # Alone: a whole Airflow, whose scheduler fails healthy tasks when it gets no time.
+    Check("airflow-e2e", "airflow", ("pytest", "-q", "tests/airflow/e2e")),
+    Check(
+        "airflow",
+        "airflow",
+        ("pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/airflow", "--ignore=tests/airflow/e2e"),
+        lane=1,
+    ),
     Check(
         "airflow-2.11",
         "airflow-2.11",

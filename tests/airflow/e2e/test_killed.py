@@ -223,7 +223,7 @@ def test_a_wait_that_airflow_gives_up_is_stopped(airflow: Airflow) -> None:
         work = airflow.work("deferred_soon_given_up", FOR_EVER)
         work.until_running()
         assert work.ended() == "failed"
-        assert work.running == [], work.log
+        work.until_stopped()
         assert len(work.sessions) == 1
         assert "Stopped session" in work.log
         assert "TaskDeferralTimeout" in work.log
