@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from airflow_provider.templated import as_float, as_int, as_text, is_known
+from airflow_provider.templated import as_float, as_int, as_ints, as_text, is_known
 from octa_provider.marketplace import Requirements
 
 __all__ = ["CHOICE_FIELDS", "check_choice", "to_requirements"]
@@ -79,8 +79,7 @@ def _refuse_second_choice(given: Mapping[str, Any]) -> None:
 
 def _converted(name: str, value: Any) -> Any:
     if name == "exclude_nodes":
-        nodes = [as_int(name, part) for part in (value.split(",") if isinstance(value, str) else value)]
-        return tuple(node for node in nodes if node is not None)
+        return as_ints(name, value)
     if name in _TEXT:
         return as_text(value)
     return as_int(name, value) if name in _WHOLE else as_float(name, value)

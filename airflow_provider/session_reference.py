@@ -74,11 +74,20 @@ class SessionReference:
 
 
 def started_by(session: object) -> str | None:
-    """The id of the task whose output a `session` argument is; None when it is no task's output."""
+    """The id of the task whose output a `session` argument is; None when it is no task's output.
+
+    Raises:
+        ValueError: it is a sensor's output.
+    """
     references = getattr(session, "iter_references", None)
     if references is None:
         return None
     for operator, _key in references():
+        if getattr(operator, "poke_interval", None) is not None:
+            raise ValueError(
+                f"session is the output of the sensor {operator.task_id}, which is empty when the sensor fails: "
+                "give the start task's output, or start_task_id."
+            )
         return str(operator.task_id)
     return None
 

@@ -11,7 +11,7 @@ __all__ = [
     "as_flag",
     "as_float",
     "as_int",
-    "as_ports",
+    "as_ints",
     "as_text",
     "as_texts",
     "checked_deadline",
@@ -115,8 +115,8 @@ def as_codes(name: str, codes: int | Collection[int] | None) -> frozenset[int]:
     return frozenset(given)
 
 
-def as_ports(name: str, ports: Sequence[int | str] | int | str | None) -> tuple[int, ...]:
-    """Rendered port numbers: a sequence, one number, or text with commas.
+def as_ints(name: str, ports: Sequence[int | str] | int | str | None) -> tuple[int, ...]:
+    """Rendered whole numbers, such as ports: a sequence, one number, or text with commas.
 
     Raises:
         ValueError: one of them is no whole number.

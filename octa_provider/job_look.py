@@ -169,6 +169,9 @@ def overdue(state: JobState, now: float, *, blind: str = "", patience_s: float =
     if state.ended:
         return state
     due = state.ready_by if state.end_by is None else state.end_by
+    if blind and state.end_by is None:
+        # It may have come up, and run, since anybody last looked: a trigger that was restarted knows no later state.
+        due += state.timeout_s + GRACE_S
     if now <= due + (patience_s if blind else 0.0):
         return state
     if blind:

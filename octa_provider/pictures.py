@@ -78,6 +78,8 @@ def broken_frames(
         paths = {number: Path(folder) / name.format(number) for number in numbers}
     except (IndexError, KeyError, ValueError) as error:
         raise OctaConfigError(f"{name!r} is no format of a frame's file name, such as 'frame_{{:04d}}.png'") from error
+    if len(set(paths.values())) < len(paths):
+        raise OctaConfigError(f"{name!r} names several frames alike: give it a place for the number, such as {{:04d}}")
     sizes: dict[int, tuple[int, int]] = {}
     broken: dict[int, str] = {}
     for number, path in paths.items():

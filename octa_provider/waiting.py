@@ -57,10 +57,7 @@ def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_can
                 if session.progress and session.progress != last:
                     log.info("session %s: %s", rental.uuid, session.progress)
                 last = session.progress or session.phase.value
-                refuse_failed(rental, session)
-                refuse_over_budget(rental, session)
-                if session.phase is SessionPhase.READY:
-                    stop_later_twins(rental, session)
+                if is_ready(rental, session):
                     return session
         if deadline.passed:
             rental.stop()
@@ -70,6 +67,20 @@ def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_can
                 uuid=rental.uuid,
             )
         deadline.pause(poll_s * random.uniform(0.9, 1.1))
+
+
+def is_ready(rental: Rental, session: Session) -> bool:
+    """Whether a session that is waited for can be used, as it was just seen; then its later twins are stopped.
+
+    Raises:
+        OctaSessionFailedError, OctaBudgetError: it can't be, and was stopped.
+    """
+    refuse_failed(rental, session)
+    refuse_over_budget(rental, session)
+    if session.phase is not SessionPhase.READY:
+        return False
+    stop_later_twins(rental, session)
+    return True
 
 
 def stop_later_twins(rental: Rental, session: Session) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -13,7 +14,11 @@ from typing import Any, ParamSpec, TypeVar
 import anyio
 from prefect.context import FlowRunContext, TaskRunContext
 
+from octa_provider.errors import OctaCancelledError
+
 __all__ = ["async_twin", "cancellation", "in_thread", "in_thread_or_left", "in_thread_or_undone"]
+
+log = logging.getLogger("prefect_blocks.in_thread")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,10 +48,21 @@ async def in_thread_or_undone(work: Callable[[], T], undo: Callable[[T], object]
     except asyncio.CancelledError:
         cancelled.set()
         with anyio.CancelScope(shield=True):
-            await asyncio.wait([done])
-            if done.exception() is None:
-                await asyncio.to_thread(undo, done.result())
+            if await _at_its_end(done) is None:
+                await _at_its_end(asyncio.ensure_future(asyncio.to_thread(undo, done.result())))
         raise
+
+
+async def _at_its_end(work: asyncio.Future[Any]) -> BaseException | None:
+    """What work failed with whose coroutine was cancelled; its errors are logged, since the cancellation goes on."""
+    while not work.done():
+        # Cancelled once more: it is waited for all the same, or what was rented is nobody's.
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([work])
+    error = None if work.cancelled() else work.exception()
+    if error is not None and not isinstance(error, OctaCancelledError):
+        log.error("while it was cancelled: %s: %s", type(error).__name__, error)
+    return error
 
 
 async def in_thread_or_left(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

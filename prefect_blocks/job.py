@@ -143,10 +143,12 @@ class OctaJobRun(JobRun[JobResult]):
 
     Attributes:
         state: how far it is; a JSON value by `to_dict`.
+        is_watched: whether somebody has begun to follow it, who stops it on every way out.
     """
 
     def __init__(self, job: OctaJob, spec: JobSpec, state: JobState, report: JobReport) -> None:
         self.state = state
+        self.is_watched = False
         self._job = job
         self._spec = spec
         self._report = report
@@ -178,11 +180,12 @@ class OctaJobRun(JobRun[JobResult]):
                     emit("ready", rental)
                     self._remember_urls(rental)
 
+            self.is_watched = True
             self._result = client.jobs.watch(
                 self.state,
                 self._spec,
                 private_key=self._job.credentials.private_key,
-                log_path=self._job.log_path,
+                log_path=None if self._job.log_path is None else Path(self._job.log_path).expanduser(),
                 on_line=self._report.line,
                 on_state=remember,
                 is_cancelled=cancellation(),

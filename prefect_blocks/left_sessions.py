@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.client.orchestration import get_client
 
-from octa_provider.errors import OctaStopError
+from octa_provider.errors import OctaError, OctaStopError
 from prefect_blocks.credentials import credentials_named
 from prefect_blocks.events import emit
 from prefect_blocks.owner import family_of
@@ -41,6 +41,7 @@ def stop_left_sessions(
 
     Raises:
         OctaStopError: some could not be stopped in time, and may still bill.
+        OctaError: the API could not be asked at the last look.
 
     Example:
         >>> @flow(on_crashed=[stop_left_sessions], on_cancellation=[stop_left_sessions])
@@ -54,16 +55,27 @@ def stop_left_sessions(
     until = time.monotonic() + (settle_s if unexpected else 0.0)
     with credentials_named(credentials).get_client() as octa:
         while True:
+            # Of one flow run that can't be looked at, or one session that can't be stopped, the others know nothing.
+            failed: dict[str, None] = {}
+            trouble: OctaError | None = None
             for flow_run_id in family:
-                reaped = octa.rentals.reap(f"{PREFIX}/{flow_run_id}", is_alive=is_worker_key, dry_run=False)
+                try:
+                    reaped = octa.rentals.reap(f"{PREFIX}/{flow_run_id}", is_alive=is_worker_key, dry_run=False)
+                except OctaError as error:
+                    log.warning("what flow run %s has left can't be seen now: %s", flow_run_id, error)
+                    trouble = error
+                    continue
                 for orphan in reaped.orphans:
                     log.warning("session %s of %s was left running", orphan.uuid, orphan.key)
                     if orphan.uuid in reaped.stopped:
                         emit("stopped", octa.rentals.open(orphan.uuid, orphan.key), flow_run_id=flow_run_id)
-                if reaped.failed:
-                    raise OctaStopError(
-                        f"not stopped, so perhaps still billing: {', '.join(reaped.failed)}", uuids=reaped.failed
-                    )
+                failed.update(dict.fromkeys(reaped.failed))
             if time.monotonic() >= until:
+                if failed:
+                    raise OctaStopError(
+                        f"not stopped, so perhaps still billing: {', '.join(failed)}", uuids=tuple(failed)
+                    )
+                if trouble is not None:
+                    raise trouble
                 return
             time.sleep(min(LOOK_S, max(until - time.monotonic(), 0.0)))

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 from prefect.context import FlowRunContext, TaskRunContext
 
+from octa_provider.errors import OctaConfigError
 from octa_provider.rental_key import rental_key as join_parts
 
 __all__ = ["PREFIX", "flow_run_of", "is_worker_key", "rental_key", "task_run_of", "worker_key"]
@@ -127,9 +131,16 @@ def _of_try(flow: FlowRunContext) -> _Numbers:
 
 
 def _digest(value: object) -> str:
-    # What is no JSON counts by its type alone: its text could differ from process to process.
-    text = json.dumps(value, sort_keys=True, default=lambda other: type(other).__qualname__)
+    try:
+        text = json.dumps(value, sort_keys=True, default=_told_by)
+    except (TypeError, ValueError) as error:
+        raise OctaConfigError(f"these parameters can't name what is rented ({error}): give it a key=") from error
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _told_by(value: object) -> str:
+    """How something that is no JSON counts: by its type alone where its text could differ from process to process."""
+    return str(value) if isinstance(value, (os.PathLike, UUID, date, Decimal)) else type(value).__qualname__
 
 
 def _uuid(text: str) -> UUID | None:

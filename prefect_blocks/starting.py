@@ -9,6 +9,7 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.transactions import Transaction, get_transaction
 
+from octa_provider.errors import OctaConfigError
 from octa_provider.marketplace import Requirements, rank
 from octa_provider.request import MachineRequest, RenderRequest, Request, VpnRequest
 from prefect_blocks.credentials import OctaCredentials
@@ -51,11 +52,14 @@ def find_machines(
 
     Returns:
         For each `node_id`, `price_usd` (per hour), `gpu_model`, `gpu_count`, `gpu_memory_mb`, `blender_score`,
-        `country`.
+        `cpu_cores`, `country_iso`.
 
     Raises:
+        OctaConfigError: another service.
         OctaNoMachineError: nothing fits; says why for each.
     """
+    if service not in ("mr", "render"):
+        raise OctaConfigError(f"service={service!r} has no machines to choose from: give mr or render")
     with (credentials or OctaCredentials()).get_client() as client:
         catalogue = client.services.mr if service == "mr" else client.services.render
         ranking = rank(catalogue.available(), requirements_of(requirements))

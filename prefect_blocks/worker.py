@@ -123,13 +123,22 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                 raise InfrastructureNotFound(f"session {pid.uuid} has ended already")
             self._killed.add(pid.uuid)
             rental = pid.rental(client)
-            bill = await self._in_thread(rental.stop)
+            try:
+                bill = await self._in_thread(rental.stop)
+            except OctaError:
+                # It may end by itself later, and that is a crash.
+                self._killed.discard(pid.uuid)
+                raise
             emit("stopped", rental, flow_run_id=pid.flow_run_id, **bill.to_dict())
 
     async def _initiate_run(self, flow_run: FlowRun, configuration: OctaJobConfiguration) -> None:
         """Rent the machine and return, for `submit`; the machine is followed behind the caller's back."""
         with configuration.account().get_client() as client:
-            pid = InfrastructurePid.of(await self._start(client, flow_run, configuration))
+            try:
+                pid = InfrastructurePid.of(await self._start(client, flow_run, configuration))
+            except OctaCancelledError:
+                await self._mark_as_cancelled(flow_run.id, "Cancelled while its machine was being rented.")
+                return
         await self.client.update_flow_run(flow_run.id, infrastructure_pid=str(pid))
         self._follow_soon(LeftMachine(flow_run, configuration, pid))
 
@@ -156,13 +165,13 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                     given_up.set()
 
         # The watch ends first, so that no group of exceptions comes out of here.
-        failure: OctaError | None = None
+        failure: Exception | None = None
         state: JobState | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(give_up_with_flow_run)
             try:
                 state = await self._in_thread(partial(client.jobs.start, spec, key, is_cancelled=given_up.is_set))
-            except OctaError as error:
+            except Exception as error:  # noqa: BLE001 - raised below
                 failure = error
             group.cancel_scope.cancel()
         if state is None:

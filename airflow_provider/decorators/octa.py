@@ -52,6 +52,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
                 raise ValueError(f"{name} is not for @task.octa: leave it out.")
         self.python = python
         self._folder: Path | None = None
+        self._result_name = ""
         super().__init__(command="known later", via="ssh", **kwargs)
 
     def execute(self, context: Context) -> Any:
@@ -87,8 +88,10 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             (self._folder / name).write_text(text, encoding="utf-8")
         self.command = [self.python, "-u", f"{remote}/run.py"]
         spec = super()._spec(context)
-        # Fetched into a folder of its own, perhaps by another worker than the one that starts.
-        fetched = f"{self._folder}-result/result.json"
+        # Fetched into a folder of its own, perhaps by another worker than the one that starts. Its name tells it from
+        # whatever the user fetches.
+        self._result_name = f"{remote}.json"
+        fetched = f"{self._folder}-result/{self._result_name}"
         return replace(
             spec,
             inputs={**spec.inputs, **{str(self._folder / n): f"{remote}/{n}" for n in ("run.py", "arguments.json")}},
@@ -96,7 +99,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         )
 
     def _value(self, result: dict[str, Any]) -> Any:
-        path = next(Path(file) for file in result["outputs"] if Path(file).name == "result.json")
+        path = next(Path(file) for file in result["outputs"] if Path(file).name == self._result_name)
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:

@@ -147,12 +147,12 @@ class OctaRunJobOperator(DescribesJob):
                 self.log.error("A session may still run and bill: clear this task, or stop rental key %s.", key)
             raise
         try:
+            if "job" in event:
+                self._switch.uuid = event["job"]["rental"]["uuid"]
             if event["what"] in {"broken", "deadline"}:
                 self._fail_stopped(event, client, key)
             spec, state = self._checked_spec(context), unpacked(event["job"])
             self._tail.extend(event.get("tail", ()))
-            if self._kill_switch is not None:
-                self._kill_switch.uuid = state.rental["uuid"]
             if event["what"] == "ended" and event["result"] is not None:
                 return self._ended(context, client, spec, state, event["result"])
             if event["what"] == "unwatched":
@@ -208,6 +208,7 @@ class OctaRunJobOperator(DescribesJob):
 
     def _checked_spec(self, context: Context) -> JobSpec:
         try:
+            self._poll_s()
             spec = self._spec(context)
             if not self.wait_for_completion and spec.over_ssh:
                 raise ValueError("wait_for_completion=False is for jobs without files: a worker has to send them.")
@@ -364,7 +365,10 @@ class OctaRunJobOperator(DescribesJob):
         """
         from octa_provider.job_state import JobOutcome
 
-        if state.attempts == 1 or state.outcome is JobOutcome.SUCCEEDED:
+        if state.attempts == 1 or state.outcome in {JobOutcome.SUCCEEDED, JobOutcome.OVER_BUDGET}:
+            # A cap that was reached has been reached under our eyes: whoever sees it stops the session.
+            return False
+        if state.exit_code in self.skip_on_exit_code:
             return False
         return state.outcome is JobOutcome.LOST or self.on_finish_action == "keep"
 
@@ -434,4 +438,7 @@ class OctaRunJobOperator(DescribesJob):
             return
         if self.on_kill_action == "keep" and self._kill_switch is not None and self._kill_switch.pulled:
             return
+        if uuid is None and self._kill_switch is not None:
+            # The key alone does not find a session whose environment is not echoed, or that a list misses.
+            uuid = self._kill_switch.uuid
         stop_after(error, client, key, uuid)

@@ -16,7 +16,7 @@ from airflow_provider.leaving_nothing import stop_after
 from airflow_provider.links import LINKS, push
 from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import rental_xcom, session_details
-from airflow_provider.templated import as_flag, as_int, as_ports, as_text, as_texts, checked_deadline, is_known
+from airflow_provider.templated import as_flag, as_int, as_ints, as_text, as_texts, checked_deadline, is_known
 from octa_provider.errors import OctaError
 from octa_provider.request import MachineRequest, RenderRequest
 
@@ -91,6 +91,8 @@ class StartsSession(ChoosesMachine):
             fail_task(error)
         switch = self._kill_switch = KillSwitch(hook.settings, key)
 
+        from octa_provider.patience import is_transient
+
         def remember(rental: Rental) -> None:
             switch.uuid = rental.uuid
             # As early as can be: links and alert callbacks want it also when this task fails later.
@@ -106,12 +108,14 @@ class StartsSession(ChoosesMachine):
                 is_cancelled=lambda: switch.pulled,
             )
             remember(rental)
-        except OctaError as error:
-            # The core leaves nothing behind when it raises one of its own.
-            fail_task(error)
         except BaseException as error:
-            stop_after(error, client, key, switch.uuid)
-            raise
+            if not isinstance(error, OctaError):
+                stop_after(error, client, key, switch.uuid)
+                raise
+            if is_transient(error):
+                # The core leaves nothing of its own behind; but what an earlier try left it has perhaps not even seen.
+                stop_after(error, client, key, switch.uuid)
+            fail_task(error)
         try:
             self._announce(rental)
             details = rental_xcom(rental) | self._details(context, client, rental.uuid)
@@ -238,8 +242,8 @@ class OctaStartMachineOperator(StartsSession):
             image=as_text(self.image) or "",
             disk_gb=as_int("disk_gb", self.disk_gb) or MachineRequest.disk_gb,
             envs=as_texts("envs", self.envs),
-            ports=as_ports("ports", self.ports),
-            http_ports=as_ports("http_ports", self.http_ports),
+            ports=as_ints("ports", self.ports),
+            http_ports=as_ints("http_ports", self.http_ports),
             start_command=self.start_command or "",
             entrypoint=self.entrypoint or "",
             app=as_text(self.app) or "",
@@ -251,8 +255,8 @@ class OctaStartMachineOperator(StartsSession):
             app=self.app if is_known(self.app) else "",
             disk_gb=_known_disk(self.disk_gb, MachineRequest.disk_gb),
             envs=as_texts("envs", self.envs) if is_known(self.envs) else {},
-            ports=as_ports("ports", self.ports) if is_known(self.ports) else (),
-            http_ports=as_ports("http_ports", self.http_ports) if is_known(self.http_ports) else (),
+            ports=as_ints("ports", self.ports) if is_known(self.ports) else (),
+            http_ports=as_ints("http_ports", self.http_ports) if is_known(self.http_ports) else (),
         )
 
 

@@ -69,6 +69,8 @@ class OctaStartVpnOperator(StartsSession):
 
     def _left(self, context: Context, client: OctaClient) -> Rental | None:
         reference = SessionReference.from_argument(self._memory.session())
+        if reference is not None and self._kill_switch is not None:
+            self._kill_switch.uuid = reference.uuid
         if reference is None or all(session.uuid != reference.uuid for session in client.sessions.list()):
             return None
         return reference.rental(client)

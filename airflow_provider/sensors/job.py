@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow.providers.common.compat.sdk import (
@@ -50,7 +51,8 @@ JobArgument: TypeAlias = "Mapping[str, Any] | XComArg"
 class OctaJobSensor(BaseSensorOperator):
     """Wait for a job that `OctaRunJobOperator(wait_for_completion=False)` started, show its log, and stop its session.
 
-    The session is stopped when the job has ended, when it is too late, and when the sensor fails or is killed.
+    The session is stopped when the job has ended, when it is too late, and when the sensor fails or is killed. In mode
+    `reschedule` nobody is there to be killed between two looks: then the reaper stops it once the DAG run is over.
 
     Args:
         job: the output of the operator that started it.
@@ -189,10 +191,18 @@ class OctaJobSensor(BaseSensorOperator):
         except ValueError as error:
             fail_task(error)
 
+    @cached_property
+    def _hook(self) -> OctaHook:
+        # One for all looks: Airflow may be away for a moment, and the job goes on.
+        return OctaHook(self.octa_conn_id)
+
     def _client(self) -> OctaClient:
-        state, hook = self._state(), OctaHook(self.octa_conn_id)
-        client = hook.get_conn()
-        self._kill_switch = KillSwitch(hook.settings, state.key)
+        state = self._state()
+        try:
+            client = self._hook.get_conn()
+        except ValueError as error:
+            fail_task(error)
+        self._kill_switch = KillSwitch(self._hook.settings, state.key)
         self._kill_switch.uuid = state.rental["uuid"]
         return client
 

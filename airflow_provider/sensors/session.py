@@ -117,25 +117,24 @@ class OctaSessionReadySensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once."""
-        from octa_provider.models import SessionPhase
         from octa_provider.patience import is_transient
-        from octa_provider.waiting import gone_error, look, refuse_failed
+        from octa_provider.waiting import gone_error, is_ready, look
 
         rental = self._rental()
         try:
             session = look(rental)
             if session is None:
-                if _may_be_too_new(rental) and not _has_ended(rental):
+                if _may_be_too_new(rental, context["ti"].start_date) and not _has_ended(rental):
                     return False
                 raise gone_error(rental)
-            refuse_failed(rental, session)
+            ready = is_ready(rental, session)
         except OctaError as error:
             if not is_transient(error):
                 fail_task(error)
             self.log.warning("Session %s could not be read, looking again later: %s", rental.uuid, error)
             return False
         self.log.info("Session %s: %s", rental.uuid, session.progress or session.phase.value)
-        if session.phase is not SessionPhase.READY:
+        if not ready:
             return False
         return PokeReturnValue(is_done=True, xcom_value=json_safe(rental.to_dict()) | session_details(session))
 
@@ -188,9 +187,11 @@ def _has_ended(rental: Rental) -> bool:
     return any(session.uuid == rental.uuid for session in rental.client.sessions.list(recent=True))
 
 
-def _may_be_too_new(rental: Rental) -> bool:
+def _may_be_too_new(rental: Rental, waiting_since: datetime | None) -> bool:
     from octa_provider.waiting import APPEARING_S
 
-    if rental.started_at is None:
+    # Of a plain uuid nobody knows when it was started.
+    since = rental.started_at or waiting_since
+    if since is None:
         return False
-    return (datetime.now(timezone.utc) - rental.started_at).total_seconds() < APPEARING_S
+    return (datetime.now(timezone.utc) - since).total_seconds() < APPEARING_S

@@ -15,7 +15,6 @@ from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTime
 
 if TYPE_CHECKING:
     from octa_provider import Rental
-    from octa_provider.models import Session
 
 __all__ = ["OctaSessionReadyTrigger"]
 
@@ -66,6 +65,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
 
     async def _waited(self) -> dict[str, Any]:
         from octa_provider.models import SessionPhase
+        from octa_provider.waiting import is_ready
 
         reference = SessionReference.from_argument(self.session)
         if reference is None:
@@ -85,7 +85,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
                     )
                 except OctaWaitTimeoutError:
                     return await self._late(here, rental)
-                if await in_thread(_judged, rental, session):
+                if await in_thread(is_ready, rental, session):
                     return {"what": "ready", "session": json_safe(rental.to_dict()) | session_details(session)}
 
     async def _late(self, here: Account, rental: Rental) -> dict[str, Any]:
@@ -97,16 +97,3 @@ class OctaSessionReadyTrigger(BaseTrigger):
             return {"what": "late", "message": f"{message}, and could not be stopped: {error}"}
         self.log.warning("Stopped session %s: it was not ready in time.", rental.uuid)
         return {"what": "late", "message": f"{message}; it was stopped"}
-
-
-def _judged(rental: Rental, session: Session) -> bool:
-    """Whether a session that comes up is ready; raises for one that failed."""
-    from octa_provider.models import SessionPhase
-    from octa_provider.waiting import refuse_failed, refuse_over_budget, stop_later_twins
-
-    refuse_failed(rental, session)
-    refuse_over_budget(rental, session)
-    if session.phase is not SessionPhase.READY:
-        return False
-    stop_later_twins(rental, session)
-    return True

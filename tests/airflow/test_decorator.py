@@ -153,3 +153,20 @@ def test_what_the_decorator_decides_is_refused() -> None:
         pytest.raises(ValueError, match=r"command is not for @task\.octa"),
     ):
         octa_task(image="python:3.12", command="true")(refused)()
+
+
+def test_what_the_function_leaves_beside_its_result_is_the_users(renting: Renting, tmp_path: Path) -> None:
+    (tmp_path / "precious.csv").write_text("mine")
+    with DAG("own_result", schedule=None) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2, outputs={"result.json": str(tmp_path / "result.json")})
+        def leaves_a_file() -> str:
+            with open("result.json", "w") as file:
+                file.write('"of the file"')
+            return "of the function"
+
+        leaves_a_file()
+    ended = run(dag)
+    assert ended.result("leaves_a_file") == "of the function"
+    assert (tmp_path / "result.json").read_text() == '"of the file"'
+    assert (tmp_path / "precious.csv").read_text() == "mine"

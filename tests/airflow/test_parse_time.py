@@ -139,3 +139,22 @@ def test_parsing_makes_no_request_and_imports_no_http_library() -> None:
     assert ended.returncode == 0, ended.stderr
     assert [line for line in ended.stdout.splitlines() if " <- " in line] == []
     assert "parsed" in ended.stdout
+
+
+@pytest.mark.parametrize(("given", "nodes"), [(5, (5,)), ("[1, 2]", (1, 2)), ("1, 2", (1, 2)), ([3], (3,))])
+def test_machines_to_leave_out_come_in_every_form_that_a_template_gives(given: object, nodes: tuple[int, ...]) -> None:
+    from airflow_provider.choice import to_requirements
+
+    assert to_requirements(None, {"exclude_nodes": given}).exclude_nodes == nodes
+
+
+def test_a_stop_is_not_given_what_a_sensor_returns() -> None:
+    from airflow_provider.operators.start import OctaStartMachineOperator
+    from airflow_provider.operators.stop import OctaStopSessionOperator
+    from airflow_provider.sensors.session import OctaSessionReadySensor
+
+    with DAG("of_a_sensor", schedule=None):
+        started = OctaStartMachineOperator(task_id="start", image="alpine:3")
+        ready = OctaSessionReadySensor(task_id="ready", session=started.output)
+        with pytest.raises(ValueError, match="output of the sensor ready"):
+            OctaStopSessionOperator(task_id="stop", session=ready.output)

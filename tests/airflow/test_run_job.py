@@ -258,3 +258,48 @@ def test_templates_are_let_through_when_parsed() -> None:
         poll_interval="{{ params.often }}",
         ports="{{ params.ports }}",
     )
+
+
+def test_a_session_whose_key_is_not_echoed_is_stopped_by_its_uuid(renting: Renting, deferrable: bool) -> None:
+    renting.emulator.faults({"kind": "no_user_envs", "times": None, "method": "*", "path": "*"})
+    ended = run_job("not_echoed", command="sleep 600", execution_timeout=timedelta(seconds=4), deferrable=deferrable)
+    assert ended.tasks == {"job": "failed"}
+    renting.emulator.clear_faults()
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_a_poll_interval_that_renders_to_nothing_rents_nothing(renting: Renting) -> None:
+    ended = run_job("no_interval", poll_interval="{{ 0 }}", retries=1, retry_delay=timedelta(0))
+    assert ended.state == "failed"
+    assert renting.sessions == []
+
+
+@pytest.mark.parametrize("code", [9, None])
+def test_what_ended_under_our_eyes_is_not_rented_again_though_its_session_is_kept(
+    renting: Renting, tmp_path: Path, code: int | None
+) -> None:
+    """The worker of the first try vanished while the command ran."""
+    command = f"while [ ! -e {tmp_path}/go ]; do sleep 0.1; done; exit 9"
+
+    def vanish(context: Any) -> None:
+        OctaHook().get_conn().jobs.start(
+            JobSpec(image="alpine:3", command=command, max_cost_usd=1.0), rental_key(context)
+        )
+        if code is None:
+            renting.emulator.advance_clock(1e6)
+        else:
+            (tmp_path / "go").touch()
+
+    ended = run_job(
+        "kept_once",
+        command=command,
+        max_cost_usd=1.0,
+        on_finish_action="keep",
+        skip_on_exit_code=9,
+        pre_execute=once(vanish),
+    )
+    assert ended.tasks == {"job": "failed" if code is None else "skipped"}
+    assert len(renting.sessions) == 1
+    for uuid in renting.running():
+        renting.client().rentals.open(uuid).stop()

@@ -10,6 +10,7 @@ from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.errors import OctaAuthenticationError
 from octa_provider.job_look import GRACE_S, OUTAGE_S, UNSEEN_S
 from octa_provider.job_state import JobPhase
+from octa_provider.models import SessionPhase
 
 __all__ = ["bench", "emulator"]
 
@@ -199,3 +200,14 @@ def test_a_log_that_cannot_be_saved_costs_the_log_alone(
     emulator.clear_faults()
     result = bench.client.jobs.finish(state, log_path=tmp_path_factory.mktemp("none") / "job.log")
     assert (result.exit_code, result.logs_path) == (3, None)
+
+
+def test_an_outage_after_a_restart_does_not_end_a_job_that_was_last_seen_while_it_started(bench: Bench) -> None:
+    """A trigger that is started anew knows the state of when it was deferred: the job may run for hours by then."""
+    state = bench.client.jobs.start(spec(timeout_s=36_000), bench.key)
+    uuid = state.rental["uuid"]
+    eventually(lambda: bench.client.services.session(uuid).info().phase is SessionPhase.READY, "it comes up")
+    bench.emulator.faults(DOWN)
+    assert after(bench, state, 7200) == state
+    bench.emulator.clear_faults()
+    assert bench.client.jobs.poll(state).phase is JobPhase.RUNNING

@@ -107,3 +107,8 @@ def test_a_name_of_ones_own(folder: Path) -> None:
 
 def test_nothing_asked_for_nothing_missing(tmp_path: Path) -> None:
     assert broken_frames(tmp_path, []) == {}
+
+
+def test_a_name_without_a_place_for_the_number_is_refused(folder: Path) -> None:
+    with pytest.raises(OctaConfigError, match="names several frames alike"):
+        broken_frames(folder, [1, 2], name="frame.png")

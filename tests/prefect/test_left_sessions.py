@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flow_process import FlowProcesses
@@ -97,3 +98,29 @@ def test_only_what_the_flow_run_itself_has_rented(
     assert {session["rental_key"] for session in renting.sessions if session["uuid"] in left} == set(others)
     for key in others:
         client.rentals.stop(key)
+
+
+def test_one_flow_run_that_can_not_be_looked_at_leaves_the_others_stopped(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from uuid import UUID
+
+    from octa_provider.errors import OctaNetworkError
+    from octa_provider.rental import Rentals
+
+    run, called = flows.new_run("hooked"), flows.new_run("hooked")
+    renting.client().rentals.start(MachineRequest("alpine:3"), key=f"prefect/{called}/flow/a-0")
+    monkeypatch.setattr("prefect_blocks.left_sessions.family_of", lambda prefect, uuid: [UUID(run), UUID(called)])
+    reap = Rentals.reap
+
+    def cut_off(self: Rentals, prefix: str = "", **options: Any) -> Any:
+        if run in prefix:
+            raise OctaNetworkError("no route today", maybe_sent=False)
+        return reap(self, prefix, **options)
+
+    monkeypatch.setattr(Rentals, "reap", cut_off)
+    with get_client(sync_client=True) as prefect:
+        flow_run = prefect.read_flow_run(UUID(run))
+    with pytest.raises(OctaNetworkError):
+        stop_left_sessions(None, flow_run, flow_run.state)
+    assert renting.running() == []

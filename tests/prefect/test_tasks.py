@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from pathlib import Path
 
 import pytest
 from prefect import flow
@@ -11,7 +13,13 @@ from prefect.cache_policies import INPUTS
 from prefect.transactions import transaction
 from renting import Renting
 
-from octa_provider.errors import OctaNoMachineError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.errors import (
+    OctaConfigError,
+    OctaNoMachineError,
+    OctaSessionFailedError,
+    OctaStopError,
+    OctaWaitTimeoutError,
+)
 from prefect_blocks import tasks
 from prefect_blocks.job import JobFailedError
 
@@ -238,3 +246,51 @@ def test_a_job_that_fails_raises_with_what_it_came_to(renting: Renting) -> None:
     with pytest.raises(JobFailedError, match="exit code 7") as failed:
         steps()
     assert failed.value.result.exit_code == 7
+
+
+def test_a_catalogue_that_is_none_is_refused(renting: Renting) -> None:
+    with pytest.raises(OctaConfigError, match="give mr or render"):
+        tasks.find_machines.fn(service="vpn")
+
+
+def test_work_that_is_cancelled_twice_is_still_undone() -> None:
+    from prefect_blocks.in_thread import in_thread_or_undone
+
+    undone: list[str] = []
+
+    async def cancelled_twice() -> None:
+        work = asyncio.create_task(in_thread_or_undone(lambda: time.sleep(0.6) or "rented", undone.append))
+        for _ in range(2):
+            await asyncio.sleep(0.1)
+            work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    asyncio.run(cancelled_twice())
+    assert undone == ["rented"]
+
+
+def test_what_can_not_be_stopped_is_named_though_the_cancellation_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    from prefect_blocks.in_thread import in_thread
+
+    def stop() -> None:
+        time.sleep(0.3)
+        raise OctaStopError("perhaps still billing: some-uuid", uuids=("some-uuid",))
+
+    async def cancelled() -> None:
+        work = asyncio.create_task(in_thread(stop))
+        await asyncio.sleep(0.1)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    asyncio.run(cancelled())
+    assert "perhaps still billing: some-uuid" in caplog.text
+
+
+def test_paths_tell_work_apart_and_what_tells_nothing_is_refused() -> None:
+    from prefect_blocks.rental_key import _digest
+
+    assert _digest(Path("a.blend")) != _digest(Path("b.blend"))
+    with pytest.raises(OctaConfigError, match="give it a key="):
+        _digest({(1, 2): "x"})
