@@ -15,6 +15,7 @@ from airflow_provider.job_travel import packed, unpacked
 from airflow_provider.session_reference import json_safe
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
+from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaConfigError, OctaError
 
@@ -97,16 +98,18 @@ class OctaJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch until there is something to do for a worker, or nothing more to do at all."""
-        state = unpacked(self.job)
+        state, begun = unpacked(self.job), time.monotonic()
         try:
-            event = await self._watched(state)
+            try:
+                event = await self._watched(state)
+            except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
+                self.log.error("The job %s can't be watched: %s: %s", state.key, type(error).__name__, error)
+                event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
+            await until_task_may_resume(self, begun)
         except asyncio.CancelledError:
             if not TELLS_KILLS:
                 await self._stop_if_killed()
             raise
-        except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
-            self.log.error("The job %s can't be watched: %s: %s", state.key, type(error).__name__, error)
-            event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
         yield TriggerEvent({"job": self.job, "tail": list(self._tail)} | event)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:

@@ -10,6 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.session_reference import SessionReference, json_safe, session_details
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
+from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 
@@ -55,12 +56,14 @@ class OctaSessionReadyTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for its one event."""
+        begun = time.monotonic()
         try:
             event = await self._waited()
         except OctaSessionFailedError as error:
             event = {"what": "failed", "message": str(error)}
         except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
             event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
+        await until_task_may_resume(self, begun)
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _waited(self) -> dict[str, Any]:

@@ -362,3 +362,24 @@ def test_a_kill_and_the_end_of_the_work_at_once_stop_once(renting: Renting, monk
 
     on_a_loop(main)
     assert renting.running() == []
+
+
+def test_a_task_is_not_resumed_before_its_executor_has_told_of_the_deferral(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow fails a task that runs again before; what `dag.test()` runs has no executor, and does not wait."""
+    from types import SimpleNamespace
+
+    from airflow_provider.triggers import resume_pace
+
+    monkeypatch.setattr(resume_pace, "SOONEST_S", 1.0)
+
+    def seconds(task_instance: object, ran_s: float) -> float:
+        begun = time.monotonic()
+        trigger: Any = SimpleNamespace(task_instance=task_instance)
+        asyncio.run(resume_pace.until_task_may_resume(trigger, begun - ran_s))
+        return time.monotonic() - begun
+
+    assert seconds(None, 0.0) < 0.5
+    assert seconds("a task", 5.0) < 0.5
+    assert seconds("a task", 0.0) >= 0.9

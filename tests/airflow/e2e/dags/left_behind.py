@@ -60,8 +60,6 @@ one_job("deferred_kept", deferrable=True, on_kill_action="keep")
 one_job(
     "deferred_files",
     deferrable=True,
-    # Airflow fails a task that resumes before its executor has told of the deferral's end, which a busy machine delays.
-    poll_interval=5,
     command="{{ params.command }}; cp data/input output",
     inputs={"{{ params.folder }}/input": "data/input"},
     outputs={"output": "{{ params.folder }}/output"},
