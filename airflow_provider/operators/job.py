@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -147,8 +147,7 @@ class OctaRunJobOperator(DescribesJob):
                 self.log.error("A session may still run and bill: clear this task, or stop rental key %s.", key)
             raise
         try:
-            if "job" in event:
-                self._switch.uuid = event["job"]["rental"]["uuid"]
+            self._switch.uuid = _uuid_told_by(event)
             if event["what"] in {"broken", "deadline"}:
                 self._fail_stopped(event, client, key)
             spec, state = self._checked_spec(context), unpacked(event["job"])
@@ -442,3 +441,10 @@ class OctaRunJobOperator(DescribesJob):
             # The key alone does not find a session whose environment is not echoed, or that a list misses.
             uuid = self._kill_switch.uuid
         stop_after(error, client, key, uuid)
+
+
+def _uuid_told_by(event: Mapping[str, Any]) -> str | None:
+    """The session that an event is about; one of another version of this package may tell it in another way."""
+    job = event.get("job")
+    rental = job.get("rental") if isinstance(job, Mapping) else None
+    return rental.get("uuid") if isinstance(rental, Mapping) else None
