@@ -91,28 +91,29 @@ class PrefectServer:
         except httpx.HTTPError:
             return False
 
-    def post(self, path: str, **body: Any) -> Any:
-        # 503 is what the server says while SQLite is busy; Prefect's own client asks again too.
-        for _ in range(10):
-            response = httpx.post(f"{self.api_url}{path}", json=body, timeout=30)
-            if response.status_code != 503:
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask the server; again while it answers 503, as Prefect's own client does: SQLite is busy."""
+        until = time.monotonic() + 60
+        while True:
+            response = httpx.request(method, f"{self.api_url}{path}", timeout=30, **options)
+            if response.status_code != 503 or time.monotonic() >= until:
                 break
             time.sleep(0.5)
-        assert not response.is_error, f"POST {path} answered {response.status_code}: {response.text}"
+        assert not response.is_error, f"{method} {path} answered {response.status_code}: {response.text}"
+        return response
+
+    def post(self, path: str, **body: Any) -> Any:
+        response = self.ask("POST", path, json=body)
         return response.json() if response.content else None
 
     def block_id(self, slug: str, name: str) -> str:
-        response = httpx.get(f"{self.api_url}/block_types/slug/{slug}/block_documents/name/{name}", timeout=30)
-        response.raise_for_status()
-        return str(response.json()["id"])
+        return str(self.ask("GET", f"/block_types/slug/{slug}/block_documents/name/{name}").json()["id"])
 
     def delete(self, path: str) -> None:
-        httpx.delete(f"{self.api_url}{path}", timeout=30).raise_for_status()
+        self.ask("DELETE", path)
 
     def flow_run(self, flow_run_id: str) -> dict[str, Any]:
-        response = httpx.get(f"{self.api_url}/flow_runs/{flow_run_id}", timeout=30)
-        response.raise_for_status()
-        return dict(response.json())
+        return dict(self.ask("GET", f"/flow_runs/{flow_run_id}").json())
 
     def state_of(self, flow_run_id: str) -> str:
         return str(self.flow_run(flow_run_id)["state_name"])
