@@ -14,6 +14,7 @@ from job_bench import Bench, CuttableProxy, LeapingClock, bench, cuttable, emula
 
 from octa_provider import JobOutcome, JobSpec
 from octa_provider.emulator.testing import EmulatorHandle
+from octa_provider.job_script import WORK_FOLDER
 from octa_provider.job_state import JobPhase
 from octa_provider.ssh import RemoteMachine, SshTarget
 
@@ -268,7 +269,7 @@ def test_a_file_that_changed_on_its_way_is_fetched_again(
 
     monkeypatch.setattr(asyncssh.SFTPClient, "get", get)
     state = bench.client.jobs.collect(state, private_key=bench.ssh_key)
-    assert (state.outcome, corrupted) == (JobOutcome.SUCCEEDED, ["octa-job/work/a"])
+    assert (state.outcome, corrupted) == (JobOutcome.SUCCEEDED, [f"{WORK_FOLDER}/a"])
     assert (tmp_path / "a").read_text() == "right\n"
 
 
