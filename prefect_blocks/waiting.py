@@ -10,7 +10,7 @@ from octa_provider.errors import OctaCancelledError, OctaWaitTimeoutError
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline
 from octa_provider.stop_signals import stop_signals_raise
-from octa_provider.waiting import gone_error, refuse_failed, refuse_over_budget
+from octa_provider.waiting import refuse_failed, refuse_over_budget
 from prefect_blocks.in_thread import in_thread
 
 if TYPE_CHECKING:
@@ -79,8 +79,6 @@ def _worth_a_look(rental: Rental) -> Callable[[Session], bool]:
 
 
 def _is_ready(rental: Rental, session: Session) -> bool:
-    if session.phase is SessionPhase.FINISHED:
-        raise gone_error(rental)
     refuse_failed(rental, session)
     refuse_over_budget(rental, session)
     return session.phase is SessionPhase.READY

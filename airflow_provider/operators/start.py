@@ -108,14 +108,14 @@ class StartsSession(ChoosesMachine):
                 is_cancelled=lambda: switch.pulled,
             )
             remember(rental)
-        except BaseException as error:
-            if not isinstance(error, OctaError):
-                stop_after(error, client, key, switch.uuid)
-                raise
+        except OctaError as error:
             if is_transient(error):
                 # The core leaves nothing of its own behind; but what an earlier try left it has perhaps not even seen.
                 stop_after(error, client, key, switch.uuid)
             fail_task(error)
+        except BaseException as error:
+            stop_after(error, client, key, switch.uuid)
+            raise
         try:
             self._announce(rental)
             details = rental_xcom(rental) | self._details(context, client, rental.uuid)

@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect_server import BIN, PrefectServer, Process, start_process
 from renting import Renting
+from waiting_for import wait_for
 
 FLOWS = Path(__file__).parent / "flows"
 
@@ -68,6 +69,13 @@ class Pool:
             enforce_parameter_schema=False,
         )
         return str(run["id"])
+
+    def at_work(self, folder: Path) -> str:
+        """A run of the flow `works` that has begun on a machine which Prefect knows of; returns its id."""
+        run = self.submit("works", {"folder": str(folder)})
+        wait_for((folder / "runs").exists, "the flow runs", 90)
+        wait_for(lambda: self.server.flow_run(run)["infrastructure_pid"], "the machine is known")
+        return run
 
     def close(self) -> None:
         for process in self._workers:

@@ -109,9 +109,7 @@ def test_a_worker_that_is_killed_and_started_again_sees_its_run_to_the_end(
     server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
 ) -> None:
     first = pool.worker()
-    run = pool.submit("works", {"folder": str(tmp_path)})
-    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
-    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    run = pool.at_work(tmp_path)
     first.kill()
     (tmp_path / "end").touch()
     server.wait_for_state(run, "Completed")
@@ -126,9 +124,7 @@ def test_a_machine_that_died_while_no_worker_was_there(
     server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
 ) -> None:
     first = pool.worker()
-    run = pool.submit("works", {"folder": str(tmp_path)})
-    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
-    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    run = pool.at_work(tmp_path)
     first.kill()
     renting.emulator.end_session(renting.running()[0], "the node is gone")
     pool.worker()
@@ -139,9 +135,7 @@ def test_a_worker_that_ends_leaves_its_machines_to_the_next_one(
     server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
 ) -> None:
     first = pool.worker("first")
-    run = pool.submit("works", {"folder": str(tmp_path)})
-    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
-    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    run = pool.at_work(tmp_path)
     pool.end_of(first)
     assert len(renting.running()) == 1
     pool.worker("first")
@@ -172,9 +166,7 @@ def test_the_server_is_down_while_the_worker_follows(
 ) -> None:
     """The flow ends meanwhile, and its machine is stopped although nobody can be asked."""
     pool.worker()
-    run = pool.submit("works", {"folder": str(tmp_path)})
-    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
-    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    run = pool.at_work(tmp_path)
     server.process.kill()
     try:
         time.sleep(3)
