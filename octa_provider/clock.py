@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
 
 
 class Clock:
@@ -11,9 +10,9 @@ class Clock:
 
     Example:
         >>> class Held(Clock):
-        ...     now = 0.0
-        ...     def monotonic(self): return self.now
-        ...     def sleep(self, seconds): self.now += seconds
+        ...     at_s = 0.0
+        ...     def monotonic(self): return self.at_s
+        ...     def sleep(self, seconds): self.at_s += seconds
     """
 
     def monotonic(self) -> float:
@@ -29,9 +28,16 @@ class Clock:
         if seconds > 0:
             time.sleep(seconds)
 
-    def now(self) -> datetime:
-        """The present as an aware datetime in UTC."""
-        return datetime.fromtimestamp(self.time(), tz=timezone.utc)
+    def steady_time(self) -> float:
+        """Unix time in seconds as it was when first asked for, and what has passed since: for deadlines that travel.
+
+        A wall clock that is set forward or back while this process runs does not move it.
+        """
+        if self._began is None:
+            self._began = self.time() - self.monotonic()
+        return self._began + self.monotonic()
+
+    _began: float | None = None
 
 
 SYSTEM_CLOCK = Clock()
