@@ -134,7 +134,9 @@ def refuse_failed(rental: Rental, session: Session) -> None:
     """Raise when the session has ended, or says that it failed; what still runs is stopped first."""
     if session.phase is SessionPhase.FINISHED:
         raise gone_error(rental)
-    if session.phase is SessionPhase.UNKNOWN and _FAILED.search(session.progress or ""):
+    # One that failed may already be on its way out: `stopping after error`.
+    told = session.phase in {SessionPhase.UNKNOWN, SessionPhase.STOPPING}
+    if told and _FAILED.search(session.progress or ""):
         tail = system_log_tail(rental)
         rental.stop()
         raise OctaSessionFailedError(
