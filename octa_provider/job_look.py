@@ -14,7 +14,7 @@ from octa_provider.job_machine import look_at_detached
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, is_transient
-from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget
+from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget, stop_later_twins
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
@@ -55,7 +55,7 @@ class JobLook:
 
     def state(self, seen: Session | None = None) -> JobState:
         """How far the job is now; `seen` is its session, where somebody has just looked."""
-        state, rental, now = self._state, self._rental, self._client.clock.time()
+        state, rental, now = self._state, self._rental, self._client.clock.steady_time()
         try:
             session = seen or look(rental)
         except OctaError as error:
@@ -77,12 +77,13 @@ class JobLook:
         except OctaSessionFailedError as error:
             return state.ending(JobOutcome.LOST, str(error))
         if state.phase is JobPhase.STARTING and session.phase is SessionPhase.READY:
-            state = _up(state, now)
+            stop_later_twins(rental, session)
+            state = _up(state, now, session)
         if state.phase is not JobPhase.RUNNING:
-            return overdue(state, now)
+            return overdue(state, now, session=session)
         self._state = state
         blind = self._look_over_ssh(session) if state.over_ssh else self._look_at_log()
-        return overdue(self._state, now, blind=blind, patience_s=UNSEEN_S)
+        return overdue(self._state, now, session=session, blind=blind, patience_s=UNSEEN_S)
 
     def _look_at_log(self) -> str:
         """Look at a command that is the container's own. Returns why nothing could be seen; empty when it could."""
@@ -157,12 +158,16 @@ def judged(state: JobState, unknown: str) -> JobState:
     return state.ending(JobOutcome.FAILED, f"the command ended with exit code {code}", code)
 
 
-def overdue(state: JobState, now: float, *, blind: str = "", patience_s: float = 0.0) -> JobState:
+def overdue(
+    state: JobState, now: float, *, session: Session | None = None, blind: str = "", patience_s: float = 0.0
+) -> JobState:
     """The state itself, unless a deadline has passed.
 
     Args:
         state: how far the job is.
         now: Unix time.
+        session: the session as it was seen at this look. How long it has run is the API's count, which holds whatever
+            this machine's clock says.
         blind: why nothing could be seen at this look, if so.
         patience_s: how much later the deadline is then.
     """
@@ -172,7 +177,7 @@ def overdue(state: JobState, now: float, *, blind: str = "", patience_s: float =
     if blind and state.end_by is None:
         # It may have come up, and run, since anybody last looked: a trigger that was restarted knows no later state.
         due += state.timeout_s + GRACE_S
-    if now <= due + (patience_s if blind else 0.0):
+    if now <= due + (patience_s if blind else 0.0) or (session is not None and _has_time_left(state, session)):
         return state
     if blind:
         return state.ending(JobOutcome.LOST, f"{blind} for {patience_s:g} s past the deadline: outcome unknown")
@@ -181,9 +186,21 @@ def overdue(state: JobState, now: float, *, blind: str = "", patience_s: float =
     return state.ending(JobOutcome.TIMED_OUT, f"the command did not end within {state.timeout_s:g} s")
 
 
-def running(state: JobState, now: float, **changes: Any) -> JobState:
+def running(state: JobState, now: float, session: Session | None = None, **changes: Any) -> JobState:
     """The state once the command runs."""
-    return state.having(phase=JobPhase.RUNNING, end_by=now + state.timeout_s + GRACE_S, **changes)
+    ran_from_s = None if session is None or session.duration_s is None else float(session.duration_s)
+    end_by = now + state.timeout_s + GRACE_S
+    return state.having(phase=JobPhase.RUNNING, end_by=end_by, ran_from_s=ran_from_s, **changes)
+
+
+def _has_time_left(state: JobState, session: Session) -> bool:
+    """Whether a deadline that has passed by this machine's clock has not by the API's count of the session's time."""
+    ran_s = session.duration_s
+    if ran_s is None:
+        return False
+    if state.end_by is None:
+        return state.ready_timeout_s is not None and ran_s < state.ready_timeout_s
+    return state.ran_from_s is not None and ran_s - state.ran_from_s < state.timeout_s + GRACE_S
 
 
 def ssh_key(private_key: str | Path | None) -> str | Path | None:
@@ -191,5 +208,5 @@ def ssh_key(private_key: str | Path | None) -> str | Path | None:
     return private_key if private_key is not None else os.environ.get(KEY_FILE_ENV)
 
 
-def _up(state: JobState, now: float) -> JobState:
-    return state.having(phase=JobPhase.READY) if state.over_ssh else running(state, now)
+def _up(state: JobState, now: float, session: Session) -> JobState:
+    return state.having(phase=JobPhase.READY) if state.over_ssh else running(state, now, session)

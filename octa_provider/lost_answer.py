@@ -2,8 +2,8 @@
 
 A session with an echo tells its rental key. Without one it can only be reckoned: new since the request, on the machine
 that was asked, of the same service, not known to be another key's. A machine rental that is the only such session
-counts as ours. A VPN session never does: any of the account may start one on the same machine at the same moment, it costs
-nothing while nobody uses it, and to stop somebody else's is worse. What can't be told is shown, never stopped.
+counts as ours. A VPN session never does: any of the account may start one on the same machine at the same moment, it
+costs nothing while nobody uses it, and to stop somebody else's is worse. What can't be told is shown, never stopped.
 """
 
 from __future__ import annotations

@@ -161,6 +161,19 @@ class Rental:
             self.client.intents.remove(self.key, self.claim)
         return self.bill(ended.get(self.uuid))
 
+    def stop_after(self, error: BaseException, deadline_s: float = 300.0) -> None:
+        """Stop after something has gone wrong: that it can't be stopped is told, and does not hide what went wrong.
+
+        Args:
+            error: what went wrong; it says so too when the session may bill on.
+            deadline_s: seconds to try for.
+        """
+        try:
+            self.stop(deadline_s=deadline_s)
+        except OctaError as problem:
+            log.error("%s", problem)
+            tell_also(error, problem.message)
+
     def bill(self, session: Session | None) -> Bill:
         """What a session of this rental came to, as far as the API tells."""
         if session is None:
@@ -200,6 +213,7 @@ class Rentals:
         max_cost_usd: float | None = None,
         max_duration_s: float | None = None,
         fingerprint: str | None = None,
+        attempt: str | None = None,
         is_wanted: Callable[[Session], bool] | None = None,
         on_started: Callable[[Rental], object] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
@@ -219,6 +233,7 @@ class Rentals:
                 rental is waited for, stop what has cost so much.
             max_duration_s: refuse what the balance can't pay for that long, and later stop what runs longer.
             fingerprint: tells this work from other work under the same key; made of the request when left out.
+            attempt: names this try in the session's environment; a random name when left out.
             is_wanted: whether a session that runs under the key is the one that is wanted; when left out, whether it
                 has the same fingerprint.
             on_started: called with the rental as soon as its uuid is known, to write it down.
@@ -264,6 +279,7 @@ class Rentals:
             max_cost_usd=max_cost_usd,
             max_duration_s=max_duration_s,
             fingerprint=mark,
+            attempt=attempt,
             is_wanted=is_wanted or has_same_fingerprint,
             rental_of=rental_of,
             on_started=on_started,
@@ -363,20 +379,11 @@ class Rentals:
                 with hold():
                     # A start that failed has cleaned up after itself; a signal may have come after that.
                     if rental is not None and (returned or not isinstance(error, OctaError)):
-                        self._stop_after(error, rental, stop_deadline_s)
+                        rental.stop_after(error, deadline_s=stop_deadline_s)
                 raise
             else:
                 with hold():
                     rental.stop(deadline_s=stop_deadline_s)
-
-    @staticmethod
-    def _stop_after(error: BaseException, rental: Rental, deadline_s: float) -> None:
-        """Stop after something has gone wrong: that it can't be stopped is told, and does not hide what went wrong."""
-        try:
-            rental.stop(deadline_s=deadline_s)
-        except OctaError as problem:
-            log.error("%s", problem)
-            tell_also(error, problem.message)
 
     def reap(
         self,
@@ -401,7 +408,8 @@ class Rentals:
             max_age_s: sessions of the own namespace that have run so many seconds are stopped although their owner
                 lives: one that can't run, such as a task of a paused DAG, would let them bill for ever.
             is_alive: told a whole key, says whether its owner still lives: True, False, or None for an owner that it
-                does not know. Such a one is gone in the own namespace, and alive in another. What raises counts as alive.
+                does not know. Such a one is gone in the own namespace, and alive in another. What raises counts as
+                alive.
             any_namespace: other namespaces too, and what earlier releases started.
             dry_run: only say what would be stopped.
             deadline_s: seconds to try to stop for, all together.

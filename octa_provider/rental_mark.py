@@ -37,9 +37,9 @@ class RentalMark:
     namespace: str = ""
 
     @classmethod
-    def new(cls, fingerprint: str, namespace: str) -> RentalMark:
+    def new(cls, fingerprint: str, namespace: str, attempt: str | None = None) -> RentalMark:
         """The mark of a try that begins now."""
-        return cls(fingerprint, secrets.token_hex(8), namespace)
+        return cls(fingerprint, attempt or secrets.token_hex(8), namespace)
 
     @classmethod
     def of(cls, session: Session) -> RentalMark | None:

@@ -56,8 +56,8 @@ class Starting:
     """One call of `Rentals.start`, whose arguments it holds.
 
     Attributes:
-        client, request, key, requirements, settle_s, deadline_s, max_cost_usd, max_duration_s, fingerprint, is_wanted,
-            on_started, is_cancelled: as in `Rentals.start`; the key is whole.
+        client, request, key, requirements, settle_s, deadline_s, max_cost_usd, max_duration_s, fingerprint, attempt,
+            is_wanted, on_started, is_cancelled: as in `Rentals.start`; the key is whole.
         rental_of: makes the rental from a uuid, the session if it was seen, whether it is adopted, and the machine.
     """
 
@@ -70,6 +70,7 @@ class Starting:
     max_cost_usd: float | None
     max_duration_s: float | None
     fingerprint: str
+    attempt: str | None
     is_wanted: Callable[[Session], bool]
     rental_of: Callable[[str, Session | None, bool, Machine | VpnMachine | None], Rental]
     on_started: Callable[[Rental], object] | None
@@ -83,7 +84,7 @@ class Starting:
 
     def run(self) -> Rental:
         """The one rental of the key."""
-        self._mark = RentalMark.new(self.fingerprint, self.client.namespace)
+        self._mark = RentalMark.new(self.fingerprint, self.client.namespace, self.attempt)
         self._deadline = Deadline(self.client.clock, self.deadline_s)
         self._octa = self.client.within(self._deadline)
         self._nodes = nodes_of(self.client.transport.account, self.client.clock)
@@ -168,8 +169,15 @@ class Starting:
             for session in sessions
             if session.rental_key == self.key
             # Other work under that name is left alone: it may be another installation's.
-            or (session.rental_key in earlier and RentalMark.of(session) is None and self.is_wanted(session))
+            or (session.rental_key in earlier and RentalMark.of(session) is None and self._is_same_work(session))
         ]
+
+    def _is_same_work(self, session: Session) -> bool:
+        try:
+            return self.is_wanted(session)
+        except OctaConfigError as error:
+            log.info("session %s is not taken for an earlier one of %s: %s", session.uuid, self.key, error)
+            return False
 
     def _why_not(self, session: Session, fingerprint: str | None = None) -> str | None:
         """Why a session of the key can't be adopted; None when it can."""
@@ -226,7 +234,7 @@ class Starting:
                 continue
             machine = order.next(self.client.clock.monotonic())
             found = self._try(machine, order)
-            if isinstance(found, Rental):
+            if not isinstance(found, Refusal):
                 return found
             log.info("node %s: %s", machine.node_id, found.reason)
             refusals[machine.node_id] = found

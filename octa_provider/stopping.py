@@ -86,7 +86,7 @@ def sweep(
             what = ", ".join(running) or f"the sessions of {key}"
             raise OctaStopError(
                 f"not seen gone within {deadline_s:g} s, so perhaps still billing: {what}. "
-                f"Run: {stop_command(list(running), key)}",
+                f"Run: {stop_command(list(running), key)}, or find what is left: octa-provider reap",
                 uuids=tuple(running),
             ) from problem
         deadline.pause(pause(problem))
