@@ -26,7 +26,8 @@ from octa_provider.resources.network import Network
 from octa_provider.resources.nodes import Nodes
 from octa_provider.resources.services import Services
 from octa_provider.resources.sessions import Sessions
-from octa_provider.transport import Transport, TransportOptions
+from octa_provider.transport import Transport
+from octa_provider.transport_options import TransportOptions
 
 if TYPE_CHECKING:
     import requests
@@ -91,28 +92,59 @@ class OctaClient:
             on_response=on_response,
             clock=clock,
         )
-        self._transport = Transport(_api_key(api_key), options, session)
-        self.accounts = Accounts(self._transport)
-        self.network = Network(self._transport)
-        self.apps = Apps(self._transport)
-        self.nodes = Nodes(self._transport)
-        self.services = Services(self._transport)
-        self.sessions = Sessions(self._transport)
-        self.idle_jobs = IdleJobs(self._transport)
         self._intents = intents
+        self._whole: OctaClient | None = None
+        self._use(Transport(_api_key(api_key), options, session))
+
+    def _use(self, transport: Transport) -> None:
+        self._transport = transport
+        self.accounts = Accounts(transport)
+        self.network = Network(transport)
+        self.apps = Apps(transport)
+        self.nodes = Nodes(transport)
+        self.services = Services(transport)
+        self.sessions = Sessions(transport)
+        self.idle_jobs = IdleJobs(transport)
+
+    def within(self, deadline: Deadline, is_cancelled: Callable[[], bool] = lambda: False) -> OctaClient:
+        """This client for requests that must end by a deadline, for a caller that asks again himself.
+
+        It shares the connections, the key and the hooks, costs next to nothing to make, and needs no closing. Its
+        requests are sent once: nothing is tried again here. Each one ends, connection, headers and body together, by
+        the deadline or after the client's timeout, whichever comes first; one that begins at or after the deadline has
+        a second, so that a stop can still be sent. `rentals` and `jobs` are those of the client itself, since what they
+        give outlives a deadline. Of a client that `within` gave, both deadlines hold, and both cancels.
+
+        Args:
+            deadline: when every request must have ended.
+            is_cancelled: asked about twice a second while a read's answer arrives. A request with a side effect is not
+                cut short: its answer tells what bills from now on.
+
+        Raises (its requests):
+            OctaTimeoutError: not ended in time.
+            OctaCancelledError: `is_cancelled` said yes.
+
+        Example:
+            >>> deadline = Deadline(octa.clock, 5.0)
+            >>> octa.within(deadline).sessions.list()
+        """
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        for cached in ("rentals", "jobs"):
+            view.__dict__.pop(cached, None)
+        view._whole = self._whole or self
+        view._use(self._transport.within(deadline, is_cancelled))
+        return view
 
     @cached_property
     def rentals(self) -> Rentals:
         """Sessions started exactly once and stopped for certain."""
-        return Rentals(self)
+        return Rentals(self) if self._whole is None else self._whole.rentals
 
     @cached_property
     def jobs(self) -> Jobs:
         """Commands run to completion."""
-        return Jobs(self)
-
-    def within(self, deadline: Deadline, is_cancelled: Callable[[], bool] = lambda: False) -> OctaClient:
-        return self
+        return Jobs(self) if self._whole is None else self._whole.jobs
 
     @property
     def namespace(self) -> str:
