@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import time
+from datetime import datetime, timezone
 
 
 class Clock:
@@ -28,6 +30,10 @@ class Clock:
         if seconds > 0:
             time.sleep(seconds)
 
+    def now(self) -> datetime:
+        """The present as an aware datetime in UTC."""
+        return datetime.fromtimestamp(self.time(), tz=timezone.utc)
+
     def steady_time(self) -> float:
         """Unix time in seconds as it was when first asked for, and what has passed since: for deadlines that travel.
 
@@ -37,7 +43,15 @@ class Clock:
             self._began = self.time() - self.monotonic()
         return self._began + self.monotonic()
 
+    @property
+    def identity(self) -> str:
+        """Tells this clock of this process from every other: times of two clocks may be hours apart."""
+        if self._identity is None:
+            self._identity = secrets.token_hex(4)
+        return self._identity
+
     _began: float | None = None
+    _identity: str | None = None
 
 
 SYSTEM_CLOCK = Clock()

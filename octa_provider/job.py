@@ -187,7 +187,7 @@ class Jobs:
                 return self._state(rental, spec, found, attempts=1 if found == nonce else 2)
             log.warning("the session of %s is gone: started anew", key)
             rental.stop()
-        raise OctaConfigError(f"the sessions of {key} are gone as soon as they are found: give it another key")
+        raise OctaConfigError(f"the key {key} is used for two different jobs at the same time: give each its own")
 
     def poll(
         self,
@@ -227,8 +227,8 @@ class Jobs:
             if not isinstance(error, (OctaSshError, OctaNotFoundError)) and not is_transient(error):
                 raise
             log.warning("beginning the job %s: %s", state.key, error)
-            return overdue(state, self._client.clock.steady_time(), session=session)
-        return running(state, self._client.clock.steady_time(), session, host_key=host_key)
+            return overdue(state, self._client.clock, session=session)
+        return running(state, self._client.clock, session, host_key=host_key)
 
     def collect(
         self,
@@ -294,6 +294,7 @@ class Jobs:
             appear_by=now + APPEARING_S,
             ready_by=now + spec.ready_timeout_s,
             ready_timeout_s=spec.ready_timeout_s,
+            clock=self._client.clock.identity,
             outputs=_local_names(spec),
             attempts=attempts,
         )
@@ -367,7 +368,7 @@ def _run_of(session: Session, key: str, spec: JobSpec) -> str | None:
     nonce, _, fingerprint = (session.user_envs or {}).get(JOB_ENV, "").partition(":")
     if not fingerprint:
         raise OctaConfigError(
-            f"{key} is the key of session {session.uuid}, which is no job. Stop it first: "
+            f"{key} is the key of session {session.uuid}, which is no job: stop it first: "
             f"{stop_command([session.uuid])}"
         )
     return nonce if fingerprint == spec.fingerprint else None

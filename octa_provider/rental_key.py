@@ -21,6 +21,8 @@ _PRINTABLE = re.compile(r"[!-~]+")
 _KEPT = re.compile(r"[^A-Za-z0-9._:+@=-]")
 #: Releases before 0.2 cut a key to so many characters, the last of which were a hash.
 _EARLIER_CHARS = 240
+#: With one of these in front it could not be told whether a key has its namespace already.
+_FIRST_PARTS = frozenset({"airflow", "cli", "prefect"})
 
 
 def rental_key(*parts: object) -> str:
@@ -62,11 +64,14 @@ def checked_namespace(namespace: object) -> str:
     """A namespace as it stands in keys: one segment, encoded as every part is; empty for none.
 
     Raises:
-        OctaConfigError: it is no text, or too long.
+        OctaConfigError: it is no text, too long, or what work keys themselves begin with.
     """
     if not isinstance(namespace, str) or len(namespace) > 200:
         raise OctaConfigError("the namespace must be text of at most 200 characters, such as 'prod'")
-    return _encoded(namespace.strip())
+    encoded = _encoded(namespace.strip())
+    if encoded in _FIRST_PARTS:
+        raise OctaConfigError(f"the namespace {encoded} is what keys begin with: take another, such as {encoded}-prod")
+    return encoded
 
 
 def with_namespace(key: str, namespace: str) -> str:

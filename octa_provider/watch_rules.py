@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from octa_provider.errors import (
     OctaAuthenticationError,
@@ -79,14 +82,17 @@ def vanished(uuid: str) -> OctaSessionFailedError:
     )
 
 
-def look_up(client: OctaClient, uuid: str) -> Session | None:
+def look_up(client: OctaClient, uuid: str, recent: Records[Session], now: float) -> Session | None:
     """What became of a session that is neither in the list nor among those that have ended.
 
-    Being among the recent ones does not mean that it has ended (C: "completed and active"): `/info` tells.
+    Being among the recent ones does not mean that it has ended (C: "completed and active"): `/info` tells. One that is
+    there, and that neither the list of active ones nor `/info` knows, has.
 
     Args:
         client: the API.
         uuid: the session.
+        recent: the list of recent ones, asked for after the other list.
+        now: Unix time in seconds.
 
     Returns:
         The session as `/info` tells, with `finished_at` when it has ended; None when nothing is known.
@@ -94,7 +100,9 @@ def look_up(client: OctaClient, uuid: str) -> Session | None:
     try:
         return client.services.session(uuid).info(retries=0)
     except OctaNotFoundError:
-        return None
+        ended = next((session for session in recent if session.uuid == uuid), None)
+        at = datetime.fromtimestamp(now, tz=timezone.utc)
+        return None if ended is None else msgspec.structs.replace(ended, finished_at=at)
 
 
 def asked_pause(error: BaseException) -> float | None:
