@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ __all__ = [
     "as_ints",
     "as_text",
     "as_texts",
+    "checked_cap",
     "checked_deadline",
     "is_known",
 ]
@@ -127,13 +129,30 @@ def as_ints(name: str, ports: Sequence[int | str] | int | str | None) -> tuple[i
     return tuple(port for port in (as_int(name, part) for part in parts) if port is not None)
 
 
-def checked_deadline(deadline_s: Any) -> float:
-    """A rendered `deadline_s`.
+def checked_deadline(deadline_s: Any, name: str = "deadline_s", example: float = 300) -> float:
+    """A rendered number of seconds that something may take.
+
+    Args:
+        deadline_s: the value.
+        name: the argument's name, for the error.
+        example: seconds that would do, for the error.
 
     Raises:
-        ValueError: it leaves no time.
+        ValueError: it leaves no time, or is no number of seconds that could ever pass.
     """
-    known = as_float("deadline_s", deadline_s)
-    if known is None or not known > 0:
-        raise ValueError(f"deadline_s={deadline_s!r} leaves no time: give seconds above 0, such as 300.")
+    known = as_float(name, deadline_s)
+    if known is None or not known > 0 or not math.isfinite(known):
+        raise ValueError(f"{name}={deadline_s!r} leaves no time: give seconds above 0, such as {example}.")
+    return known
+
+
+def checked_cap(name: str, value: Any) -> float | None:
+    """A rendered cap, such as `max_cost_usd` or `max_duration_s`; None for none.
+
+    Raises:
+        ValueError: it caps nothing, or everything.
+    """
+    known = as_float(name, value)
+    if known is not None and not (math.isfinite(known) and known > 0):
+        raise ValueError(f"{name}={value!r} is no cap: give a number above 0, or leave it out.")
     return known

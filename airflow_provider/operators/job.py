@@ -21,7 +21,7 @@ from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import json_safe, rental_xcom
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
-from airflow_provider.templated import as_codes, as_float, as_text, is_known
+from airflow_provider.templated import as_codes, as_text, checked_deadline, is_known
 from octa_provider.errors import OctaError
 
 if TYPE_CHECKING:
@@ -379,10 +379,7 @@ class OctaRunJobOperator(DescribesJob):
         return self._kill_switch
 
     def _poll_s(self) -> float:
-        known = as_float("poll_interval", self.poll_interval)
-        if known is None or not known > 0:
-            raise ValueError(f"poll_interval={self.poll_interval!r} leaves no time: give seconds above 0, such as 5.")
-        return known
+        return checked_deadline(self.poll_interval, "poll_interval", 5)
 
     def _must_collect(self, spec: JobSpec) -> bool:
         return spec.over_ssh and (bool(spec.outputs) or as_text(self.log_path) is not None)

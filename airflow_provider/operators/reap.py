@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,6 @@ class OctaReapOperator(BaseOperator):
 
 def _seconds(name: str, value: float | str) -> float:
     known = as_float(name, value)
-    if known is None or known < 0:
+    if known is None or not (math.isfinite(known) and known >= 0):
         raise OctaConfigError(f"{name}={value!r}: give a number of seconds, 0 or more.")
     return known

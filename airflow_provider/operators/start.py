@@ -16,7 +16,16 @@ from airflow_provider.leaving_nothing import stop_after
 from airflow_provider.links import LINKS, push
 from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import rental_xcom, session_details
-from airflow_provider.templated import as_flag, as_int, as_ints, as_text, as_texts, checked_deadline, is_known
+from airflow_provider.templated import (
+    as_flag,
+    as_int,
+    as_ints,
+    as_text,
+    as_texts,
+    checked_cap,
+    checked_deadline,
+    is_known,
+)
 from octa_provider.errors import OctaError
 from octa_provider.request import MachineRequest, RenderRequest
 
@@ -28,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OctaStartMachineOperator", "OctaStartRenderOperator", "StartsSession"]
 
+#: Told to the core when it starts, and carried with the session: whoever waits for it holds them.
+_CAPS = ("max_cost_usd", "max_duration_s")
+
 
 class StartsSession(ChoosesMachine):
     """What all start operators share: the choice of the machine, starting exactly once, stopping when that goes wrong.
@@ -36,7 +48,15 @@ class StartsSession(ChoosesMachine):
     When the task fails after it started something, it stops it: a failed setup runs no teardown.
     """
 
-    template_fields: Sequence[str] = ("octa_conn_id", "disk_gb", "envs", "deadline_s", *ChoosesMachine.template_fields)
+    template_fields: Sequence[str] = (
+        "octa_conn_id",
+        "disk_gb",
+        "envs",
+        "max_cost_usd",
+        "max_duration_s",
+        "deadline_s",
+        *ChoosesMachine.template_fields,
+    )
     template_fields_renderers: ClassVar[dict[str, str]] = {"envs": "json", "requirements": "json"}
     operator_extra_links = LINKS
     ui_color = "#d5f2e3"
@@ -46,6 +66,8 @@ class StartsSession(ChoosesMachine):
         *,
         disk_gb: int | str = 10,
         envs: Mapping[str, str] | None = None,
+        max_cost_usd: float | str | None = None,
+        max_duration_s: float | str | None = None,
         deadline_s: float | str = 300.0,
         octa_conn_id: str = OctaHook.default_conn_name,
         **kwargs: Any,
@@ -53,6 +75,8 @@ class StartsSession(ChoosesMachine):
         super().__init__(**kwargs)
         self.disk_gb = disk_gb
         self.envs = envs
+        self.max_cost_usd = max_cost_usd
+        self.max_duration_s = max_duration_s
         self.deadline_s = deadline_s
         self.octa_conn_id = octa_conn_id
         self._kill_switch: KillSwitch | None = None
@@ -84,6 +108,8 @@ class StartsSession(ChoosesMachine):
             fail_task(error)
         try:
             request, requirements = self._request(), self._requirements()
+            max_cost_usd = checked_cap("max_cost_usd", self.max_cost_usd)
+            max_duration_s = checked_cap("max_duration_s", self.max_duration_s)
             deadline_s = checked_deadline(self.deadline_s)
         except ValueError as error:
             # What was right when an earlier try started, whose worker then vanished, may be wrong now.
@@ -103,6 +129,8 @@ class StartsSession(ChoosesMachine):
                 request,
                 key=key,
                 requirements=requirements,
+                max_cost_usd=max_cost_usd,
+                max_duration_s=max_duration_s,
                 deadline_s=deadline_s,
                 on_started=remember,
                 is_cancelled=lambda: switch.pulled,
@@ -135,6 +163,9 @@ class StartsSession(ChoosesMachine):
         self._check_choice()
         if is_known(self.deadline_s):
             checked_deadline(self.deadline_s)
+        for name in _CAPS:
+            if is_known(value := getattr(self, name)):
+                checked_cap(name, value)
         self._known_request()
 
     def _announce(self, rental: Rental) -> None:
@@ -185,6 +216,9 @@ class OctaStartMachineOperator(StartsSession):
         min_reliability: at least this share of its sessions ended as they should, in percent.
         exclude_nodes: machines not to take.
         order_by: `price` (default), `blender_score` or `score_per_usd`.
+        max_cost_usd: refuse, and while the ready sensor waits for it also stop, what costs more.
+        max_duration_s: refuse what the balance can't pay for so many seconds, and while the ready sensor waits also
+            stop what has run longer.
         deadline_s: seconds to try to start for, through outages of the API and from machine to machine.
         requirements: the same as a mapping or `Requirements`; single arguments win over it.
         octa_conn_id: the connection.
@@ -199,7 +233,8 @@ class OctaStartMachineOperator(StartsSession):
 
     Example:
         >>> start = OctaStartMachineOperator(task_id="start", image="blender:4.5", gpu_model="4090", max_price_usd=0.6)
-        >>> stop = OctaStopSessionOperator(task_id="stop", session=start.output).as_teardown(setups=start)
+        >>> OctaStopSessionOperator(task_id="stop", session=start.output).as_teardown(
+        ...     setups=start, on_failure_fail_dagrun=True)
     """
 
     template_fields: Sequence[str] = (

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger
 
+from airflow_provider.task_states import states_of
 from airflow_provider.triggers.worker_threads import in_thread
 
 __all__ = ["TELLS_KILLS", "TRY_KEY", "is_task_over"]
@@ -63,21 +64,16 @@ class _Now:
 
 def _now(ti: Any) -> _Now:
     try:
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
         from airflow.sdk.execution_time.xcom import XCom
     except ImportError:
         return _now_in_database(ti)
-    states = RuntimeTaskInstance.get_task_states(
-        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-    )
-    # A mapped task is called by its id and index there.
-    of_run: dict[str, Any] = states.get(ti.run_id) or {}
-    state = of_run.get(ti.task_id, of_run.get(f"{ti.task_id}_{ti.map_index}"))
-    if state is None:
+    states = states_of(ti.dag_id, ti.run_id, [ti.task_id], ti.map_index)
+    state = states.get(ti.task_id, states.get(f"{ti.task_id}_{ti.map_index}", "None"))
+    if state == "None":
         return _Now(None)
     # Which try it is is not told; but each try begins by wiping the task's XCom, and writes its number there.
     noted = XCom.get_one(key=TRY_KEY, task_id=ti.task_id, dag_id=ti.dag_id, run_id=ti.run_id, map_index=ti.map_index)
-    return _Now(str(getattr(state, "value", state)), noted != ti.try_number)
+    return _Now(state, noted != ti.try_number)
 
 
 def _now_in_database(ti: Any) -> _Now:

@@ -12,7 +12,7 @@ from airflow_provider.session_reference import SessionReference, json_safe, sess
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
-from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 
 if TYPE_CHECKING:
     from octa_provider import Rental
@@ -29,8 +29,9 @@ class OctaSessionReadyTrigger(BaseTrigger):
         deadline_at: Unix time from which it is too late; then the session is stopped.
         poll_interval: seconds between two list calls, at least.
 
-    Yields one event, a dict with `what`: `ready` (with `session`, as the sensor returns it), `failed`, `late`
-    (stopped), `unwatched` (Airflow does not tell the connection here) or `broken` (with `message`).
+    Yields one event, a dict with `what`: `ready` (with `session`, as the sensor returns it), `failed` (ended, or
+    stopped at a cap), `late` (stopped), `unwatched` (Airflow does not tell the connection here) or
+    `broken` (with `message`).
     """
 
     def __init__(
@@ -59,7 +60,8 @@ class OctaSessionReadyTrigger(BaseTrigger):
         begun = time.monotonic()
         try:
             event = await self._waited()
-        except OctaSessionFailedError as error:
+        except (OctaSessionFailedError, OctaBudgetError) as error:
+            # In either case it has been stopped, and another look would see the same.
             event = {"what": "failed", "message": str(error)}
         except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
             event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
@@ -79,11 +81,13 @@ class OctaSessionReadyTrigger(BaseTrigger):
             return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
         with account(settings, self.poll_interval) as here:
             rental = reference.rental(here.client)
+            capped = rental.max_cost_usd is not None or rental.max_duration_s is not None
             while True:
                 try:
                     session = await here.watcher.wait_async(
                         rental.uuid,
-                        lambda session: session.phase is not SessionPhase.STARTING,
+                        # A cap may be reached while it comes up: then each look at it counts.
+                        lambda session: capped or session.phase is not SessionPhase.STARTING,
                         max(0.0, self.deadline_at - time.time()),
                     )
                 except OctaWaitTimeoutError:
