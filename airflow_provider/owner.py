@@ -25,12 +25,11 @@ def is_owner_alive(key: str) -> bool | None:
         False when the task has failed, or when its DAG run is over; None when this Airflow has no such task or run.
     """
     parts = key_parts(key)
-    if parts is None or "airflow" not in parts[:2]:
+    owner = parts[1:] if len(parts) == 6 else parts
+    if len(owner) != 5 or owner[0] != "airflow" or not owner[4].lstrip("-").isdecimal():
         return True
-    owner = parts[parts.index("airflow") + 1 :]
-    if len(owner) != 4 or not owner[3].lstrip("-").isdecimal():
-        return True
-    dag_id, run_id, task_id, map_index = owner[0], owner[1], owner[2], int(owner[3])
+    _, dag_id, run_id, task_id, index = owner
+    map_index = int(index)
     states = states_of(dag_id, run_id, [task_id], map_index)
     state = states.get(task_id if map_index < 0 else f"{task_id}_{map_index}")
     if state is None:

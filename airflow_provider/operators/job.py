@@ -203,6 +203,7 @@ class OctaRunJobOperator(DescribesJob):
             fail_task(error)
         self._kill_switch = KillSwitch(hook.settings, rental_key(context))
         self._private_key = hook.settings.ssh_private_key
+        self._namespace = hook.settings.namespace
         return client
 
     def _checked_spec(self, context: Context) -> JobSpec:
@@ -306,6 +307,7 @@ class OctaRunJobOperator(DescribesJob):
                 latest_end=latest_end,
                 deadline_at=deadline_at,
                 poll_interval=self._poll_s(),
+                namespace=self._namespace,
                 collects=self._must_collect(spec),
                 stops=self.on_finish_action == "stop",
                 stops_on_kill=self.on_kill_action == "stop",

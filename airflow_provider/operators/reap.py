@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.owner import is_owner_alive
-from airflow_provider.templated import as_float, is_known
+from airflow_provider.templated import as_float, checked_cap, checked_deadline, is_known
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.rental_key import rental_key
 
@@ -24,15 +24,17 @@ __all__ = ["OctaReapOperator"]
 class OctaReapOperator(BaseOperator):
     """Find sessions whose task is over, and stop them.
 
-    Airflow is asked about the task of each session that was started from Airflow: it is left alone while the task is
-    not over, and while a DAG run goes on in which it succeeded. Sessions without one of our keys, or with one of
-    another tool, are never touched.
-
-    An account that several Airflows share needs `dag_ids`: what one of them does not know, it takes for deleted.
+    Airflow is asked about the task of each session that was started from this Airflow, as its namespace tells: it is
+    left alone while the task is not over, and while a DAG run goes on in which it succeeded. Sessions without a rental
+    key, with one of another tool, or of another Airflow on the same account are never touched.
 
     Args:
         dag_ids: only sessions of these DAGs; all of them when left out.
         older_than_s: only sessions that have run so many seconds.
+        max_age_s: this Airflow's sessions that have run so many seconds are stopped although their task is not over:
+            one that can't run, of a paused DAG or without a slot, would let them bill for ever. None for no limit.
+        any_namespace: also sessions of another namespace whose DAG run this Airflow has and that is over, as after you
+            gave it another namespace. Not where another Airflow of the account has DAGs of the same names.
         dry_run: only tell what would be stopped.
         deadline_s: seconds to try to stop for, all together.
         octa_conn_id: the connection.
@@ -47,7 +49,7 @@ class OctaReapOperator(BaseOperator):
         >>> OctaReapOperator(task_id="reap", dag_ids=["render_animation"])
     """
 
-    template_fields: Sequence[str] = ("octa_conn_id", "dag_ids", "older_than_s", "deadline_s")
+    template_fields: Sequence[str] = ("octa_conn_id", "dag_ids", "older_than_s", "max_age_s", "deadline_s")
     ui_color = "#f0e0f5"
 
     def __init__(
@@ -55,6 +57,8 @@ class OctaReapOperator(BaseOperator):
         *,
         dag_ids: Sequence[str] | str | None = None,
         older_than_s: float | str = 300.0,
+        max_age_s: float | str | None = None,
+        any_namespace: bool = False,
         dry_run: bool = False,
         deadline_s: float | str = 300.0,
         octa_conn_id: str = OctaHook.default_conn_name,
@@ -63,14 +67,18 @@ class OctaReapOperator(BaseOperator):
         super().__init__(**kwargs)
         self.dag_ids = dag_ids
         self.older_than_s = older_than_s
+        self.max_age_s = max_age_s
+        self.any_namespace = any_namespace
         # `dry_run` is a method of every operator.
         self.only_tell = dry_run
         self.deadline_s = deadline_s
         self.octa_conn_id = octa_conn_id
         if is_known(older_than_s):
             _seconds("older_than_s", older_than_s)
+        if is_known(max_age_s):
+            checked_cap("max_age_s", max_age_s)
         if is_known(deadline_s):
-            _seconds("deadline_s", deadline_s)
+            checked_deadline(deadline_s)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look and stop; returns what was found."""
@@ -84,9 +92,11 @@ class OctaReapOperator(BaseOperator):
                 reaped = client.rentals.reap(
                     prefix,
                     older_than_s=_seconds("older_than_s", self.older_than_s),
+                    max_age_s=checked_cap("max_age_s", self.max_age_s),
+                    any_namespace=self.any_namespace,
                     is_alive=is_owner_alive,
                     dry_run=self.only_tell,
-                    deadline_s=_seconds("deadline_s", self.deadline_s),
+                    deadline_s=checked_deadline(self.deadline_s),
                 )
                 for orphan in reaped.orphans:
                     self.log.warning("Session %s of %s was left behind", orphan.uuid, orphan.key)

@@ -196,19 +196,19 @@ class OctaStopSessionOperator(BaseOperator):
         self, context: Context, client: OctaClient, task_id: str, score: int | None, deadline_s: float
     ) -> Callable[[], Iterable[Bill]]:
         """What stops all that one start task started, in this map index, or in all when this task has none."""
+        key, prefix = rental_key(context, task_id), rental_key_of_all_indexes(context, task_id)
         index = context["ti"].map_index
-        if index is not None and index >= 0:
-            key = rental_key(context, task_id)
-            return lambda: client.rentals.stop(key, deadline_s=deadline_s)
-        prefix = rental_key_of_all_indexes(context, task_id)
 
         def stop() -> Iterable[Bill]:
+            own = client.rentals.stop(key, deadline_s=deadline_s)
+            if index is not None and index >= 0:
+                return own
             reaped = client.rentals.reap(prefix, dry_run=False, deadline_s=deadline_s)
             # They are gone; this tells what they came to.
             bills = [client.rentals.open(uuid).stop(score=score, deadline_s=deadline_s) for uuid in reaped.stopped]
             if reaped.failed:
                 raise OctaError(f"Not seen stopped in time, so perhaps still billing: {', '.join(reaped.failed)}.")
-            return bills
+            return (*own, *bills)
 
         return stop
 

@@ -177,6 +177,7 @@ class OctaJobSensor(BaseSensorOperator):
                 latest_end=state.end_by or state.ready_by + state.timeout_s + GRACE_S,
                 deadline_at=deadline_at,
                 poll_interval=self.poke_interval,
+                namespace=self._hook.settings.namespace,
             ),
             method_name="execute_resumed",
             timeout=timedelta(seconds=max(0.0, deadline_at - time.time()) + _LATER_S),

@@ -153,6 +153,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
                 session=json_safe(self._rental().to_dict()),
                 deadline_at=deadline_at,
                 poll_interval=self.poke_interval,
+                namespace=OctaHook(self.octa_conn_id).settings.namespace,
             ),
             method_name="execute_resumed",
             # Only for a triggerer that never runs it.

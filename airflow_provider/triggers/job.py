@@ -44,6 +44,7 @@ class OctaJobTrigger(BaseTrigger):
         latest_end: Unix time at which the command must have ended, wherever and however often this trigger starts anew.
         deadline_at: Unix time at which the task's `execution_timeout` is over; None without one.
         poll_interval: seconds between two looks.
+        namespace: the one of the rental key's client; None for what was deferred before there were any.
         collects: whether files are to be fetched by a worker, before the session is stopped.
         stops: whether the session is stopped when the job has ended.
         stops_on_kill: whether it is stopped when a user clears, fails or deletes the task.
@@ -63,6 +64,7 @@ class OctaJobTrigger(BaseTrigger):
         latest_end: float,
         deadline_at: float | None = None,
         poll_interval: float = 5.0,
+        namespace: str | None = None,
         collects: bool = False,
         stops: bool = True,
         stops_on_kill: bool = True,
@@ -73,6 +75,7 @@ class OctaJobTrigger(BaseTrigger):
         self.latest_end = latest_end
         self.deadline_at = deadline_at
         self.poll_interval = poll_interval
+        self.namespace = namespace
         self.collects = collects
         self.stops = stops
         self.stops_on_kill = stops_on_kill
@@ -90,6 +93,7 @@ class OctaJobTrigger(BaseTrigger):
                 "latest_end": self.latest_end,
                 "deadline_at": self.deadline_at,
                 "poll_interval": self.poll_interval,
+                "namespace": self.namespace,
                 "collects": self.collects,
                 "stops": self.stops,
                 "stops_on_kill": self.stops_on_kill,
@@ -121,7 +125,7 @@ class OctaJobTrigger(BaseTrigger):
         from octa_provider.job_wait import until_look_is_due
 
         try:
-            settings = self._settings = await settings_in_trigger(self.octa_conn_id)
+            settings = self._settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
         except Exception as error:  # noqa: BLE001 - nothing is wrong with the job: a worker may reach its connection
             return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
         with account(settings, self.poll_interval) as here:
@@ -191,7 +195,7 @@ class OctaJobTrigger(BaseTrigger):
         resumed_is_over = self.stops and not job.over_ssh
         if not self.stops_on_kill or not await is_task_over(self, resumed_is_over=resumed_is_over):
             return
-        settings = self._settings or await settings_in_trigger(self.octa_conn_id)
+        settings = self._settings or await settings_in_trigger(self.octa_conn_id, self.namespace)
         self.log.warning("The task was ended by a user: stopping session %s", job.rental["uuid"])
         await in_thread(_stop_session, settings, job.rental["uuid"])
 

@@ -28,6 +28,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
         session: the start operator's output, or `{"uuid": ...}`.
         deadline_at: Unix time from which it is too late; then the session is stopped.
         poll_interval: seconds between two list calls, at least.
+        namespace: the one of the rental key's client; None for what was deferred before there were any.
 
     Yields one event, a dict with `what`: `ready` (with `session`, as the sensor returns it), `failed` (ended, or
     stopped at a cap), `late` (stopped), `unwatched` (Airflow does not tell the connection here) or
@@ -35,13 +36,20 @@ class OctaSessionReadyTrigger(BaseTrigger):
     """
 
     def __init__(
-        self, *, octa_conn_id: str, session: Mapping[str, Any], deadline_at: float, poll_interval: float = 5.0
+        self,
+        *,
+        octa_conn_id: str,
+        session: Mapping[str, Any],
+        deadline_at: float,
+        poll_interval: float = 5.0,
+        namespace: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.octa_conn_id = octa_conn_id
         self.session = dict(session)
         self.deadline_at = deadline_at
         self.poll_interval = poll_interval
+        self.namespace = namespace
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow stores to make this trigger anew anywhere."""
@@ -52,6 +60,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
                 "session": self.session,
                 "deadline_at": self.deadline_at,
                 "poll_interval": self.poll_interval,
+                "namespace": self.namespace,
             },
         )
 
@@ -76,7 +85,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
         if reference is None:
             return {"what": "failed", "message": "no session was started, so there is nothing to wait for"}
         try:
-            settings = await settings_in_trigger(self.octa_conn_id)
+            settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
         except Exception as error:  # noqa: BLE001 - nothing is wrong with the session: a worker may reach its connection
             return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
         with account(settings, self.poll_interval) as here:

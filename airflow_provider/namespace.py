@@ -1,0 +1,178 @@
+"""The namespace of an Airflow's rental keys: what tells its machines from those of other Airflows on the same account.
+
+Two Airflows may run the same DAG for the same date, and have the same URL, the same folders and the same-looking
+database (`docker compose` gives all of these alike). What is really one for each is what the database holds, and every
+process of an Airflow reaches that: workers and triggerers over the API, where they may not see the database itself. So
+an id is made once, and kept as an Airflow Variable. A URL that was configured for the API server tells apart what has
+a copy of another's database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import time
+import uuid
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException, conf
+
+__all__ = ["NAMESPACE_VARIABLE", "default_namespace"]
+
+log = logging.getLogger(__name__)
+
+#: The Variable that keeps the id. One that somebody set to a text of their own is the namespace itself.
+NAMESPACE_VARIABLE = "octa_namespace"
+_DESCRIPTION = (
+    "Tells the OctaSpace machines of this Airflow from those of others on the same account. "
+    "Change it only while none of its machines runs."
+)
+_MADE = re.compile(r"airflow-[0-9a-f]{12}")
+_SALT = "octa-provider namespace"
+#: What Airflow's URL is where nobody configured one: the same in every installation.
+_ANYWHERE = frozenset({"", "/", "http://localhost:8080", "http://localhost:8080/", "http://0.0.0.0:8080"})
+#: Two tries at once may each make an id; whoever is read twice, so many seconds apart, has won.
+_SETTLED_S = 0.5
+_WHAT_TO_DO = "Name one in the connection's extra (namespace), or in the environment variable OCTA_NAMESPACE."
+
+
+def default_namespace() -> str:
+    """The namespace of this Airflow, where neither the connection nor `OCTA_NAMESPACE` names one.
+
+    It is the same in every process of one Airflow, and never asked for while a DAG file is parsed.
+
+    Raises:
+        AirflowException: Airflow can't be asked now: what was rented under another name would not be found again.
+    """
+    kept, url = _kept(os.getpid()), _configured_url()
+    if _MADE.fullmatch(kept) is None or not url:
+        return kept
+    return _made_of(kept, url)
+
+
+@cache
+def _kept(process: int) -> str:
+    """The Variable's value, made when there is none; asked once in a process."""
+    comms = _supervisor()
+    try:
+        return _over_api(comms) if comms is not None else _in_database()
+    except PermissionError as error:
+        log.warning("This task may not read or write Airflow Variables, so %s: %s", _WHAT_TO_DO, error)
+        return _made_of("task", _configured_url() or str(conf.get("core", "execution_api_server_url", fallback="")))
+    except AirflowException:
+        raise
+    except Exception as error:
+        raise AirflowException(
+            f"Which machines are this Airflow's can't be asked now ({type(error).__name__}: {error}). {_WHAT_TO_DO}"
+        ) from error
+
+
+def _supervisor() -> Any:
+    """What a task or a trigger of Airflow 3 asks its Airflow through; None elsewhere."""
+    try:
+        from airflow.sdk.execution_time import task_runner
+    except ImportError:
+        return None
+    return getattr(task_runner, "SUPERVISOR_COMMS", None)
+
+
+def _over_api(comms: Any) -> str:
+    from airflow.sdk import Variable
+
+    # Also the environment (AIRFLOW_VAR_OCTA_NAMESPACE), and secrets backends.
+    if found := _text(Variable.get(NAMESPACE_VARIABLE, default=None)):
+        return found
+    # The same answer is given for one that is missing and for a server that stumbled: writing then would rename all.
+    if found := _asked(comms):
+        return found
+    Variable.set(NAMESPACE_VARIABLE, _new(), description=_DESCRIPTION)
+    last = _asked(comms)
+    while True:
+        time.sleep(_SETTLED_S)
+        now = _asked(comms)
+        if now and now == last:
+            return now
+        last = now
+
+
+def _asked(comms: Any) -> str:
+    """The Variable's value, as the API server itself tells it; empty for one that is certainly not there."""
+    from airflow.sdk.exceptions import AirflowRuntimeError
+    from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
+
+    try:
+        answer = comms.send(GetVariable(key=NAMESPACE_VARIABLE))
+    except AirflowRuntimeError as error:
+        answer = error.error
+    if not isinstance(answer, ErrorResponse):
+        return _text(answer.value)
+    kind = str(getattr(answer.error, "value", answer.error))
+    if kind == "VARIABLE_NOT_FOUND":
+        return ""
+    if kind == "PERMISSION_DENIED":
+        raise PermissionError(f"Airflow denies the Variable {NAMESPACE_VARIABLE}")
+    raise AirflowException(f"Airflow does not tell the Variable {NAMESPACE_VARIABLE} now ({kind}). {_WHAT_TO_DO}")
+
+
+def _in_database() -> str:
+    """The same where the database is reached directly: on Airflow 2, and outside tasks."""
+    from airflow.models.variable import Variable
+    from airflow.utils.session import create_session
+    from sqlalchemy.exc import DatabaseError, IntegrityError
+
+    if found := _text(Variable.get(NAMESPACE_VARIABLE, default_var=None)):
+        return found
+    try:
+        with create_session() as session:
+            session.add(Variable(key=NAMESPACE_VARIABLE, val=_new(), description=_DESCRIPTION))
+    except IntegrityError:
+        log.debug("another process has just made the namespace")
+    except DatabaseError as error:
+        if not re.search(r"no such table|does not exist|doesn't exist", str(error)):
+            raise
+        # There is no Airflow here, only its library: a script, or a test.
+        log.warning("This Airflow has no database, so its machines are told by its configuration. %s", _WHAT_TO_DO)
+        return _made_of("configuration", *_configuration())
+    if found := _text(Variable.get(NAMESPACE_VARIABLE, default_var=None)):
+        return found
+    raise AirflowException(f"Airflow does not tell the Variable {NAMESPACE_VARIABLE}. {_WHAT_TO_DO}")
+
+
+def _new() -> str:
+    """An id for an Airflow that has none: tasks of one DAG run that begin at once all make the same one."""
+    try:
+        from airflow.sdk import get_current_context
+    except ImportError:
+        from airflow.operators.python import get_current_context
+    try:
+        run = get_current_context()["dag_run"]
+        return _made_of("new", run.dag_id, run.run_id, str(run.start_date or uuid.uuid4()))
+    except Exception:  # noqa: BLE001 - each Airflow has its own for: this is no task
+        return _made_of("new", str(uuid.uuid4()))
+
+
+def _configured_url() -> str:
+    for section in ("api", "webserver"):
+        url = str(conf.get(section, "base_url", fallback="") or "").strip()
+        if url and url not in _ANYWHERE:
+            return url.rstrip("/")
+    return ""
+
+
+def _configuration() -> tuple[str, ...]:
+    """What tells Airflows apart that have no database to ask. All of it ends in a salted hash."""
+    database = str(conf.get("database", "sql_alchemy_conn", fallback=""))
+    home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser().resolve()
+    return (str(home), re.sub(r"//[^/@]*@", "//", database), str(conf.get("core", "fernet_key", fallback="")))
+
+
+def _made_of(*parts: str) -> str:
+    return f"airflow-{hashlib.sha256(chr(0).join((_SALT, *parts)).encode()).hexdigest()[:12]}"
+
+
+def _text(value: object) -> str:
+    return str(value or "").strip()
