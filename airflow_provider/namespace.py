@@ -128,7 +128,8 @@ def _in_database() -> str:
         return found
     try:
         with create_session() as session:
-            session.add(Variable(key=NAMESPACE_VARIABLE, val=_new(), description=_DESCRIPTION))
+            made: Any = Variable
+            session.add(made(key=NAMESPACE_VARIABLE, val=_new(), description=_DESCRIPTION))
     except IntegrityError:
         log.debug("another process has just made the namespace")
     except DatabaseError as error:
@@ -143,16 +144,21 @@ def _in_database() -> str:
 
 
 def _new() -> str:
-    """An id for an Airflow that has none: tasks of one DAG run that begin at once all make the same one."""
+    """An id for an Airflow that has none: tasks of one DAG that begin at once all make the same one."""
+    # Airflow 3 drew it by chance when it first stored the DAG. Airflow 2 has none, and its database keeps two apart.
+    return _made_of("new", str(_dag_version() or uuid.uuid4()))
+
+
+def _dag_version() -> object:
     try:
         from airflow.sdk import get_current_context
     except ImportError:
-        from airflow.operators.python import get_current_context
+        return None
     try:
-        run = get_current_context()["dag_run"]
-        return _made_of("new", run.dag_id, run.run_id, str(run.start_date or uuid.uuid4()))
+        ti: Any = get_current_context()["ti"]
     except Exception:  # noqa: BLE001 - each Airflow has its own for: this is no task
-        return _made_of("new", str(uuid.uuid4()))
+        return None
+    return getattr(ti, "dag_version_id", None)
 
 
 def _configured_url() -> str:

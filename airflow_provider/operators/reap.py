@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.owner import is_owner_alive
+from airflow_provider.session_reference import json_safe
 from airflow_provider.templated import as_float, checked_cap, checked_deadline, is_known
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.rental_key import rental_key
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 __all__ = ["OctaReapOperator"]
+
+#: What is told of a session that was left behind.
+_TOLD = ("uuid", "key", "node_id", "age_s", "charge_wei")
 
 
 class OctaReapOperator(BaseOperator):
@@ -83,41 +87,46 @@ class OctaReapOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Look and stop; returns what was found."""
         dag_ids = [self.dag_ids] if isinstance(self.dag_ids, str) else self.dag_ids
-        prefixes = ["airflow"] if dag_ids is None else [rental_key("airflow", dag_id) for dag_id in dag_ids]
         found: dict[str, Any] = {"orphans": [], "stopped": []}
         failed: list[str] = []
         try:
+            older_than_s, max_age_s = (
+                _seconds("older_than_s", self.older_than_s),
+                checked_cap("max_age_s", self.max_age_s),
+            )
+            deadline_s = checked_deadline(self.deadline_s)
             client = OctaHook(self.octa_conn_id).get_conn()
-            for prefix in prefixes:
+
+            def reap(prefix: str, **options: Any) -> None:
                 reaped = client.rentals.reap(
-                    prefix,
-                    older_than_s=_seconds("older_than_s", self.older_than_s),
-                    max_age_s=checked_cap("max_age_s", self.max_age_s),
-                    any_namespace=self.any_namespace,
-                    is_alive=is_owner_alive,
-                    dry_run=self.only_tell,
-                    deadline_s=checked_deadline(self.deadline_s),
+                    prefix, older_than_s=older_than_s, dry_run=self.only_tell, deadline_s=deadline_s, **options
                 )
                 for orphan in reaped.orphans:
                     self.log.warning("Session %s of %s was left behind", orphan.uuid, orphan.key)
-                    wei = None if orphan.charge_wei is None else str(orphan.charge_wei)
                     found["orphans"].append(
-                        {
-                            "uuid": orphan.uuid,
-                            "key": orphan.key,
-                            "node_id": orphan.node_id,
-                            "age_s": orphan.age_s,
-                            "charge_wei": wei,
-                        }
+                        json_safe(
+                            {name: getattr(orphan, name) for name in ("uuid", "key", "node_id", "age_s", "charge_wei")}
+                        )
                     )
                 found["stopped"] += reaped.stopped
-                failed += reaped.failed
+                failed.extend(reaped.failed)
+
+            for prefix in ["airflow"] if dag_ids is None else [rental_key("airflow", dag_id) for dag_id in dag_ids]:
+                reap(prefix, is_alive=is_owner_alive, max_age_s=max_age_s)
+            if self.any_namespace:
+                # Elsewhere a prefix would have to name the namespace.
+                reap("", is_alive=lambda key: not _is_of(key, dag_ids) or is_owner_alive(key), any_namespace=True)
         except (OctaError, ValueError) as error:
             fail_task(error)
         if failed:
             raise AirflowException(f"Not seen stopped in time, so perhaps still billing: {', '.join(failed)}.")
         self.log.info("Stopped %d of %d sessions left behind", len(found["stopped"]), len(found["orphans"]))
         return found
+
+
+def _is_of(key: str, dag_ids: Sequence[str] | None) -> bool:
+    """Whether a key of any namespace is of one of these DAGs."""
+    return dag_ids is None or any(f"/{rental_key('airflow', dag_id)}/" in f"/{key}" for dag_id in dag_ids)
 
 
 def _seconds(name: str, value: float | str) -> float:
