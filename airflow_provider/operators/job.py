@@ -151,6 +151,8 @@ class OctaRunJobOperator(DescribesJob):
             if event["what"] in {"broken", "deadline"}:
                 self._fail_stopped(event, client, key)
             spec, state = self._checked_spec(context), unpacked(event["job"])
+            if event["what"] in {"ready", "exited"}:
+                state = _unless_stopped_meanwhile(client, state)
             self._tail.extend(event.get("tail", ()))
             if event["what"] == "ended" and event["result"] is not None:
                 return self._ended(context, client, spec, state, event["result"])
@@ -447,3 +449,25 @@ def _uuid_told_by(event: Mapping[str, Any]) -> str | None:
     job = event.get("job")
     rental = job.get("rental") if isinstance(job, Mapping) else None
     return rental.get("uuid") if isinstance(rental, Mapping) else None
+
+
+def _unless_stopped_meanwhile(client: OctaClient, state: JobState) -> JobState:
+    """The state a trigger handed over; but lost, or over budget, when its session was stopped before a worker came."""
+    from octa_provider.job_state import JobOutcome
+    from octa_provider.waiting import look, over_budget
+
+    rental = client.rentals.restore(state.rental)
+    try:
+        session = look(rental)
+        if session is not None and session.finished_at is None:
+            return state
+        ended = next((one for one in client.sessions.list(recent=True) if one.uuid == rental.uuid), session)
+    except OctaError:
+        # It is looked at again by what comes next.
+        return state
+    cap = None if ended is None else over_budget(rental, ended)
+    if cap is not None:
+        return state.ending(JobOutcome.OVER_BUDGET, f"session {rental.uuid} {cap}; it was stopped", state.exit_code)
+    left = "the command was begun" if state.exit_code is None else "its files were fetched"
+    message = f"session {rental.uuid} was stopped before {left}: no worker took the task over in time"
+    return state.ending(JobOutcome.LOST, message, state.exit_code)

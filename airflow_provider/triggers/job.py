@@ -14,6 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider.job_travel import packed, unpacked
 from airflow_provider.session_reference import json_safe
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
+from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
@@ -114,7 +115,26 @@ class OctaJobTrigger(BaseTrigger):
             if not TELLS_KILLS:
                 await self._stop_if_killed()
             raise
+        self._hand_over(event["what"])
         yield TriggerEvent({"job": self.job, "tail": list(self._tail)} | event)  # type: ignore[no-untyped-call]
+
+    def _hand_over(self, what: str) -> None:
+        """Until a worker runs the task, its session is watched from here: it may wait for its slot for days."""
+        if self._settings is None or what not in {"ready", "exited", "unwatched", "broken"}:
+            return
+        job, now = unpacked(self.job), time.time()
+        # A worker comes to begin the command in time, or to fetch files while the command might still have run. What
+        # could not be stopped is asked again.
+        latest = {"ready": job.ready_by, "broken": 0.0}.get(what, job.end_by or self.latest_end)
+        stop_at = now if what == "broken" else max(latest, now + PATIENCE_S)
+        watch_until_taken_over(
+            self.task_instance,
+            self._settings,
+            self.job["rental"],
+            stop_at=stop_at if self.deadline_at is None else min(stop_at, self.deadline_at),
+            stops_on_kill=self.stops_on_kill,
+            poll_s=self.poll_interval,
+        )
 
     async def on_kill(self) -> None:
         """A user ended the task (Airflow 3.3 and newer)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger
@@ -11,7 +12,7 @@ from airflow.triggers.base import BaseTrigger
 from airflow_provider.task_states import states_of
 from airflow_provider.triggers.worker_threads import in_thread
 
-__all__ = ["TELLS_KILLS", "TRY_KEY", "is_task_over"]
+__all__ = ["TELLS_KILLS", "TRY_KEY", "Watched", "how_it_waits", "is_task_over"]
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ TRY_KEY = "octa_try"
 _OVER = frozenset(
     {"failed", "success", "skipped", "removed", "upstream_failed", "up_for_retry", "up_for_reschedule", "restarting"}
 )
+_WAITING = frozenset({"deferred", "scheduled", "queued"})
 
 
 async def is_task_over(trigger: BaseTrigger, *, resumed_is_over: bool) -> bool:
@@ -52,6 +54,37 @@ async def is_task_over(trigger: BaseTrigger, *, resumed_is_over: bool) -> bool:
     if now.state is None or now.state in _OVER or now.is_another_try:
         return True
     return resumed_is_over and now.state != "deferred"
+
+
+class Watched(Enum):
+    """Who watches the session of a task whose trigger has told its event."""
+
+    #: Its task waits for a worker: the triggerer.
+    HERE = "here"
+    #: A worker runs it, or another try will.
+    ELSEWHERE = "elsewhere"
+    #: A user ended the task meanwhile.
+    BY_NOBODY = "by nobody"
+    #: Airflow can't be asked now.
+    UNKNOWN = "unknown"
+
+
+async def how_it_waits(ti: Any) -> Watched:
+    """Ask Airflow who watches the session of a task whose trigger has told its event.
+
+    Args:
+        ti: the trigger's task instance.
+    """
+    try:
+        now = await in_thread(_now, ti)
+    except Exception as error:  # noqa: BLE001 - each Airflow has its own
+        log.warning("How task %s waits can't be told now: %s", ti.task_id, error)
+        return Watched.UNKNOWN
+    if now.is_another_try:
+        return Watched.ELSEWHERE
+    if now.state is None or now.state in _OVER:
+        return Watched.BY_NOBODY
+    return Watched.HERE if now.state in _WAITING else Watched.ELSEWHERE
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.session_reference import SessionReference, json_safe, session_details
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
+from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 
 if TYPE_CHECKING:
+    from airflow_provider.connection_settings import ConnectionSettings
     from octa_provider import Rental
 
 __all__ = ["OctaSessionReadyTrigger"]
@@ -50,6 +52,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
         self.deadline_at = deadline_at
         self.poll_interval = poll_interval
         self.namespace = namespace
+        self._settings: ConnectionSettings | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow stores to make this trigger anew anywhere."""
@@ -75,34 +78,46 @@ class OctaSessionReadyTrigger(BaseTrigger):
         except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
             event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
         await until_task_may_resume(self, begun)
+        if event["what"] == "ready" and self._settings is not None:
+            watch_until_taken_over(
+                self.task_instance,
+                self._settings,
+                event["session"],
+                stop_at=max(self.deadline_at, time.time() + PATIENCE_S),
+                # The session is that of the task that started it.
+                stops_on_kill=False,
+                poll_s=self.poll_interval,
+            )
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _waited(self) -> dict[str, Any]:
         from octa_provider.models import SessionPhase
-        from octa_provider.waiting import is_ready
+        from octa_provider.waiting import is_ready, over_budget
 
         reference = SessionReference.from_argument(self.session)
         if reference is None:
             return {"what": "failed", "message": "no session was started, so there is nothing to wait for"}
         try:
-            settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
+            settings = self._settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
         except Exception as error:  # noqa: BLE001 - nothing is wrong with the session: a worker may reach its connection
             return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
         with account(settings, self.poll_interval) as here:
             rental = reference.rental(here.client)
-            capped = rental.max_cost_usd is not None or rental.max_duration_s is not None
             while True:
                 try:
                     session = await here.watcher.wait_async(
                         rental.uuid,
-                        # A cap may be reached while it comes up: then each look at it counts.
-                        lambda session: capped or session.phase is not SessionPhase.STARTING,
+                        lambda session: session.phase is not SessionPhase.STARTING or over_budget(rental, session),
                         max(0.0, self.deadline_at - time.time()),
                     )
                 except OctaWaitTimeoutError:
                     return await self._late(here, rental)
                 if await in_thread(is_ready, rental, session):
-                    return {"what": "ready", "session": json_safe(rental.to_dict()) | session_details(session)}
+                    return {
+                        "what": "ready",
+                        "at": time.time(),
+                        "session": json_safe(rental.to_dict()) | session_details(session),
+                    }
 
     async def _late(self, here: Account, rental: Rental) -> dict[str, Any]:
         message = f"session {rental.uuid} was not ready in time"
