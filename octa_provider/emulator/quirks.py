@@ -1,6 +1,7 @@
 """Which of the live API's oddities an answer shows: decided by the seed, so that a failure can be replayed.
 
-Each is evidence B in the API notes: a bug that an official client had against the live API.
+Each is evidence B or C in the API notes: a bug that an official client had against the live API, or a form of its own
+fixtures. Records are odd in their fields only: a list holds objects.
 """
 
 from __future__ import annotations
@@ -44,9 +45,13 @@ class Quirks:
             return value
         return "" if not value and self.shows("empty port list", ordinal, 4) else json.dumps(value)
 
+    def in_seconds(self, unix_ms: int, ordinal: int) -> int:
+        """Unix milliseconds, or seconds, as in the fixtures of both official SDKs (evidence C)."""
+        return unix_ms // 1000 if self.shows("time in seconds", ordinal, 3) else unix_ms
+
     def time(self, unix_ms: int, ordinal: int) -> int | str:
-        """Unix milliseconds, or ISO 8601."""
+        """Unix milliseconds or seconds, or ISO 8601."""
         if not self.shows("iso time", ordinal, 3):
-            return unix_ms
+            return self.in_seconds(unix_ms, ordinal)
         moment = datetime.fromtimestamp(unix_ms / 1000, tz=timezone.utc)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
