@@ -58,7 +58,7 @@ async def answer_with_faults(request: web.Request, handler: Handler) -> web.Stre
                 )
             case "truncate":
                 return await _truncate(request, response)
-            case "no_user_envs" | "odd_price" | "bare_uuid" | "duplicate_entry" | "missing_entry":
+            case "no_user_envs" | "seconds" | "odd_price" | "bare_uuid" | "duplicate_entry" | "missing_entry":
                 response = _edit(response, fault)
     return response
 
@@ -144,6 +144,9 @@ def _edit(response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
     if fault.kind == "no_user_envs":
         for record in records:
             _hide_user_envs(record, fault.option("form", "missing"))
+    elif fault.kind == "seconds":
+        for record in records:
+            _tell_seconds(record)
     elif fault.kind == "odd_price":
         for record in records:
             _make_price_odd(record, fault)
@@ -161,6 +164,13 @@ def _hide_user_envs(record: Any, form: str) -> None:
         del record["user_envs"]
     else:
         record["user_envs"] = None if form == "null" else {}
+
+
+def _tell_seconds(record: dict[str, Any]) -> None:
+    for times in (record, *record.get("system", ())):
+        for name in ("started_at", "finished_at", "ts"):
+            if isinstance(times.get(name), int):
+                times[name] //= 1000
 
 
 def _make_price_odd(record: Any, fault: Fault) -> None:

@@ -24,6 +24,7 @@ A fault is a JSON object with a `kind` and any of these:
 | `never_ready` | the session stays in its startup phase | |
 | `node_dies` | the node goes `seconds` after the start; with `node_id` alone, `seconds` from now | `seconds` (1) |
 | `no_user_envs` | answers lack `user_envs` | `form`: "missing", "null" or "empty" |
+| `seconds` | times of sessions and their logs are Unix seconds, not milliseconds | |
 | `odd_price` | a catalogue tells no price, or none that can be | `form`: "missing", "null", "zero" or "negative" |
 | `bare_uuid` | a machine's start is answered by an object, without the array around it | |
 | `duplicate_entry`, `missing_entry` | a list's last entry comes twice, or not at all | `index` (-1), `all: true` |
@@ -58,6 +59,7 @@ _DEFAULTS: dict[str, tuple[str, str]] = {
     "never_ready": ("POST", _START),
     "node_dies": ("POST", _START),
     "no_user_envs": ("GET", r"^/(sessions|services/[^/]+/info)$"),
+    "seconds": ("GET", r"^/(sessions|services/[^/]+/(info|logs))$"),
     "odd_price": ("GET", _CATALOGUES),
     "bare_uuid": ("POST", r"^/services/mr$"),
     "duplicate_entry": ("GET", _LISTS),

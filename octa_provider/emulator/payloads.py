@@ -55,7 +55,7 @@ def session_payload(platform: Platform, session: Session) -> dict[str, Any]:
     if order.service == "vpn":
         payload["config"] = _vpn_config(session, node) if session.is_ready else None
     if not session.running:
-        payload["finished_at"] = quirks.in_seconds(platform.finished_ms(session), ordinal)
+        payload["finished_at"] = platform.finished_ms(session)
         payload["termination_reason"] = _termination_reason(quirks, session)
     return payload
 

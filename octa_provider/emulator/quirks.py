@@ -45,13 +45,9 @@ class Quirks:
             return value
         return "" if not value and self.shows("empty port list", ordinal, 4) else json.dumps(value)
 
-    def in_seconds(self, unix_ms: int, ordinal: int) -> int:
-        """Unix milliseconds, or seconds, as in the fixtures of both official SDKs (evidence C)."""
-        return unix_ms // 1000 if self.shows("time in seconds", ordinal, 3) else unix_ms
-
     def time(self, unix_ms: int, ordinal: int) -> int | str:
-        """Unix milliseconds or seconds, or ISO 8601."""
+        """Unix milliseconds, or ISO 8601."""
         if not self.shows("iso time", ordinal, 3):
-            return self.in_seconds(unix_ms, ordinal)
+            return unix_ms
         moment = datetime.fromtimestamp(unix_ms / 1000, tz=timezone.utc)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

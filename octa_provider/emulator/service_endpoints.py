@@ -101,8 +101,7 @@ async def get_logs(request: web.Request) -> web.Response:
 
 
 def _logs_answer(platform: Platform, session: Session) -> web.Response:
-    quirks = platform.quirks
-    system = [{"ts": quirks.in_seconds(ts, session.ordinal), "msg": text} for ts, text in tuple(session.system)]
+    system = [{"ts": ts, "msg": text} for ts, text in tuple(session.system)]
     return json_answer({"container": platform.read_log(session), "system": system})
 
 

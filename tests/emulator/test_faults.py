@@ -368,3 +368,15 @@ def test_a_form_belongs_to_its_kind():
     for spec in ({"kind": "no_user_envs", "form": "zero"}, {"kind": "odd_price", "form": "empty"}):
         with pytest.raises(OctaConfigError, match="form"):
             parse_fault(spec)
+
+
+def test_seconds_tells_the_times_of_sessions_and_logs_in_seconds(hire):
+    tenant = hire(quirks=False)
+    tenant.emulator.faults({"kind": "seconds", "times": None})
+    uuid = tenant.start()
+    started_s = tenant.entry(uuid)["started_ms"] // 1000
+    assert tenant.info(uuid)["started_at"] == tenant.get("/sessions")[0]["started_at"] == started_s
+    assert started_s <= tenant.get(f"/services/{uuid}/logs")["system"][0]["ts"] <= started_s + 1
+    tenant.stop(uuid)
+    record = tenant.get("/sessions?recent=true")[0]
+    assert (record["started_at"], record["finished_at"]) == (started_s, tenant.entry(uuid)["stopped_ms"] // 1000)

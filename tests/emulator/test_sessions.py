@@ -246,8 +246,6 @@ def test_half_a_dozen_sessions_show_every_documented_form(hire):
     ended = tenant.get("/sessions?recent=1")
     assert {type(r["termination_reason"]) for r in ended} == {int, str}
     assert {int(r["termination_reason"]) for r in ended} == {0}
-    times = [r["finished_at"] for r in ended]
-    assert {time < 10_000_000_000 for time in times} == {True, False}
 
 
 def test_without_quirks_every_form_is_the_plain_one(hire):
@@ -260,17 +258,6 @@ def test_without_quirks_every_form_is_the_plain_one(hire):
         assert isinstance(record["ports_matrix"], dict)
         assert record["is_ready"] is True
         assert record["progress"] == "service configured"
-
-
-def test_times_in_seconds_are_seconds_throughout_a_session_and_its_log(hire):
-    tenant = hire(room=20)
-    for uuid in [tenant.start() for _ in range(6)]:
-        started, entry = tenant.info(uuid)["started_at"], tenant.entry(uuid)
-        logged = tenant.get(f"/services/{uuid}/logs")["system"][0]["ts"]
-        if isinstance(started, int):
-            unit_ms = 1000 if started < 10_000_000_000 else 1
-            assert started == entry["started_ms"] // unit_ms
-            assert abs(logged * unit_ms - entry["started_ms"]) <= 1000
 
 
 def test_a_full_node_rejects_a_machine_with_http_200_and_render_and_vpn_with_400(hire):
