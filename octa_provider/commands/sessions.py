@@ -84,7 +84,7 @@ def _recent_row(session: Session) -> tuple[object, ...]:
         session.node_id,
         shown_time(session.finished_at),
         shown_duration(session.duration_s),
-        session.termination_reason,
+        session.ended_because,
         _cost(session),
         session.rental_key,
     )
