@@ -178,7 +178,7 @@ def gone_error(rental: Rental) -> OctaSessionFailedError:
     except OctaError as error:
         log.warning("why session %s ended can't be read: %s", rental.uuid, error)
         ended = None
-    why = f" ({ended.termination_reason})" if ended is not None and ended.termination_reason else ""
+    why = f" ({ended.ended_because})" if ended is not None and ended.ended_because else ""
     return OctaSessionFailedError(
         f"session {rental.uuid} on node {rental.node_id} has ended{why}{_quoted(tail)}",
         uuid=rental.uuid,
