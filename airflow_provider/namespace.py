@@ -21,6 +21,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, conf
 
+from airflow_provider.variables import read_variable, write_variable
+
 __all__ = ["NAMESPACE_VARIABLE", "default_namespace"]
 
 log = logging.getLogger(__name__)
@@ -57,90 +59,32 @@ def default_namespace() -> str:
 @cache
 def _kept(process: int) -> str:
     """The Variable's value, made when there is none; asked once in a process."""
-    comms = _supervisor()
+    given = os.environ.get(f"AIRFLOW_VAR_{NAMESPACE_VARIABLE.upper()}", "").strip()
     try:
-        return _over_api(comms) if comms is not None else _in_database()
+        return given or read_variable(NAMESPACE_VARIABLE) or _made()
     except PermissionError as error:
-        log.warning("This task may not read or write Airflow Variables, so %s: %s", _WHAT_TO_DO, error)
-        return _made_of("task", _configured_url() or str(conf.get("core", "execution_api_server_url", fallback="")))
-    except AirflowException:
-        raise
+        log.warning("%s. %s", error, _WHAT_TO_DO)
+        return _made_of("task", str(conf.get("core", "execution_api_server_url", fallback="")), _configured_url())
     except Exception as error:
+        if re.search(r"no such table|does not exist|doesn't exist", str(error)):
+            # There is no Airflow here, only its library: a script, or a test.
+            log.warning("This Airflow has no database, so its machines are told by its configuration. %s", _WHAT_TO_DO)
+            return _made_of("configuration", *_configuration())
         raise AirflowException(
             f"Which machines are this Airflow's can't be asked now ({type(error).__name__}: {error}). {_WHAT_TO_DO}"
         ) from error
 
 
-def _supervisor() -> Any:
-    """What a task or a trigger of Airflow 3 asks its Airflow through; None elsewhere."""
-    try:
-        from airflow.sdk.execution_time import task_runner
-    except ImportError:
-        return None
-    return getattr(task_runner, "SUPERVISOR_COMMS", None)
-
-
-def _over_api(comms: Any) -> str:
-    from airflow.sdk import Variable
-
-    # Also the environment (AIRFLOW_VAR_OCTA_NAMESPACE), and secrets backends.
-    if found := _text(Variable.get(NAMESPACE_VARIABLE, default=None)):
-        return found
-    # The same answer is given for one that is missing and for a server that stumbled: writing then would rename all.
-    if found := _asked(comms):
-        return found
-    Variable.set(NAMESPACE_VARIABLE, _new(), description=_DESCRIPTION)
-    last = _asked(comms)
+def _made() -> str:
+    """Make an id and keep it, and take the one that stays when several are made at once."""
+    write_variable(NAMESPACE_VARIABLE, _new(), _DESCRIPTION, only_new=True)
+    last = read_variable(NAMESPACE_VARIABLE)
     while True:
         time.sleep(_SETTLED_S)
-        now = _asked(comms)
+        now = read_variable(NAMESPACE_VARIABLE)
         if now and now == last:
             return now
         last = now
-
-
-def _asked(comms: Any) -> str:
-    """The Variable's value, as the API server itself tells it; empty for one that is certainly not there."""
-    from airflow.sdk.exceptions import AirflowRuntimeError
-    from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
-
-    try:
-        answer = comms.send(GetVariable(key=NAMESPACE_VARIABLE))
-    except AirflowRuntimeError as error:
-        answer = error.error
-    if not isinstance(answer, ErrorResponse):
-        return _text(answer.value)
-    kind = str(getattr(answer.error, "value", answer.error))
-    if kind == "VARIABLE_NOT_FOUND":
-        return ""
-    if kind == "PERMISSION_DENIED":
-        raise PermissionError(f"Airflow denies the Variable {NAMESPACE_VARIABLE}")
-    raise AirflowException(f"Airflow does not tell the Variable {NAMESPACE_VARIABLE} now ({kind}). {_WHAT_TO_DO}")
-
-
-def _in_database() -> str:
-    """The same where the database is reached directly: on Airflow 2, and outside tasks."""
-    from airflow.models.variable import Variable
-    from airflow.utils.session import create_session
-    from sqlalchemy.exc import DatabaseError, IntegrityError
-
-    if found := _text(Variable.get(NAMESPACE_VARIABLE, default_var=None)):
-        return found
-    try:
-        with create_session() as session:
-            made: Any = Variable
-            session.add(made(key=NAMESPACE_VARIABLE, val=_new(), description=_DESCRIPTION))
-    except IntegrityError:
-        log.debug("another process has just made the namespace")
-    except DatabaseError as error:
-        if not re.search(r"no such table|does not exist|doesn't exist", str(error)):
-            raise
-        # There is no Airflow here, only its library: a script, or a test.
-        log.warning("This Airflow has no database, so its machines are told by its configuration. %s", _WHAT_TO_DO)
-        return _made_of("configuration", *_configuration())
-    if found := _text(Variable.get(NAMESPACE_VARIABLE, default_var=None)):
-        return found
-    raise AirflowException(f"Airflow does not tell the Variable {NAMESPACE_VARIABLE}. {_WHAT_TO_DO}")
 
 
 def _new() -> str:

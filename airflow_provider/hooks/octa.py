@@ -52,7 +52,9 @@ class OctaHook(BaseHook):
 
     @cached_property
     def _client(self) -> OctaClient:
-        return self.settings.client()
+        from airflow_provider.intents import VariableIntents
+
+        return self.settings.client(intents=VariableIntents())
 
     def get_conn(self) -> OctaClient:
         """The core's client for this connection, the same one each time.

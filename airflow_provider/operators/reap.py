@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.intents import VariableIntents
 from airflow_provider.owner import is_owner_alive
 from airflow_provider.session_reference import json_safe
 from airflow_provider.templated import as_float, checked_cap, checked_deadline, is_known
@@ -116,6 +117,8 @@ class OctaReapOperator(BaseOperator):
             if self.any_namespace:
                 # Elsewhere a prefix would have to name the namespace.
                 reap("", is_alive=lambda key: not _is_of(key, dag_ids) or is_owner_alive(key), any_namespace=True)
+            if not self.only_tell:
+                VariableIntents().forget_what_is_over(client.clock.time(), [one.uuid for one in client.sessions.list()])
         except (OctaError, ValueError) as error:
             fail_task(error)
         if failed:

@@ -49,9 +49,13 @@ def account(settings: ConnectionSettings, poll_s: float) -> Iterator[Account]:
         settings: the connection's.
         poll_s: seconds between two list calls; the shortest that anybody asks for counts.
     """
+    from airflow_provider.intents import VariableIntents
     from octa_provider.watcher import watcher_for
 
-    with _clients.use(settings, settings.client) as client, watcher_for(client, poll_s) as watcher:
+    def connect() -> OctaClient:
+        return settings.client(intents=VariableIntents())
+
+    with _clients.use(settings, connect) as client, watcher_for(client, poll_s) as watcher:
         yield Account(client, watcher)
 
 
