@@ -15,7 +15,7 @@ from airflow_provider.failure import fail_task
 from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_travel import packed, unpacked
 from airflow_provider.kill_switch import KillSwitch
-from airflow_provider.leaving_nothing import stop_after
+from airflow_provider.leaving_nothing import may_run_on, stop_after
 from airflow_provider.links import LINKS, push
 from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import json_safe, rental_xcom
@@ -130,10 +130,10 @@ class OctaRunJobOperator(DescribesJob):
             state = self._started(context, client, spec, TaskMemory(context).job())
             if not self.wait_for_completion:
                 self._refuse_killed()
-                return {"uuid": state.rental["uuid"], "key": key, "job": packed(state)}
+                return {"uuid": state.rental["uuid"], "key": state.key, "job": packed(state)}
             return self._go_on(context, client, spec, state)
         except BaseException as error:
-            self._stop_after(error, client, key)
+            self._stop_after(error, client, key, context=context)
             raise
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
@@ -144,10 +144,10 @@ class OctaRunJobOperator(DescribesJob):
             client = self._connected(context)
         except Exception:
             if event.get("result") is None:
-                self.log.error("A session may still run and bill: clear this task, or stop rental key %s.", key)
+                may_run_on(_key_told_by(event) or key, _uuid_told_by(event))
             raise
         try:
-            self._switch.uuid = _uuid_told_by(event)
+            self._switch.uuid = _uuid_told_by(event) or self._uuid_in_xcom(context)
             if event["what"] in {"broken", "deadline"}:
                 self._fail_stopped(event, client, key)
             spec, state = self._checked_spec(context), unpacked(event["job"])
@@ -167,19 +167,13 @@ class OctaRunJobOperator(DescribesJob):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every operator; but when Airflow itself ended the wait, it would call nothing else: stop first."""
         if next_method == "__fail__":
-            ti, key = context["ti"], rental_key(context)
+            key = rental_key(context)
             try:
                 client = self._connected(context)
-                uuid = ti.xcom_pull(task_ids=self.task_id, key=_UUID, map_indexes=ti.map_index)
-                self._switch.uuid = uuid
-                self._stop_after(AirflowException("the wait was ended"), client, key, uuid)
+                self._switch.uuid = self._uuid_in_xcom(context)
+                self._stop_after(AirflowException("the wait was ended"), client, key)
             except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
-                self.log.error(
-                    "A session may still run and bill: clear this task, or stop rental key %s. %s: %s",
-                    key,
-                    type(error).__name__,
-                    error,
-                )
+                may_run_on(key, self._known_uuid(), f"{type(error).__name__}: {error}")
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
@@ -432,16 +426,36 @@ class OctaRunJobOperator(DescribesJob):
             raise AirflowTaskTimeout(f"The task did not end within {self.execution_timeout}; its session was stopped.")
         raise AirflowException(f"The job {key} could not be watched: {event['message']}")
 
-    def _stop_after(self, error: BaseException, client: OctaClient, key: str, uuid: str | None = None) -> None:
+    def _stop_after(
+        self,
+        error: BaseException,
+        client: OctaClient,
+        key: str,
+        uuid: str | None = None,
+        context: Context | None = None,
+    ) -> None:
         """Leave nothing when the task fails or is killed, unless it says `keep`; a task that defers has not failed."""
         if isinstance(error, TaskDeferred) or self._concluded:
             return
         if self.on_kill_action == "keep" and self._kill_switch is not None and self._kill_switch.pulled:
             return
-        if uuid is None and self._kill_switch is not None:
-            # The key alone does not find a session whose environment is not echoed, or that a list misses.
-            uuid = self._kill_switch.uuid
-        stop_after(error, client, key, uuid)
+        # The key alone does not find a session whose environment is not echoed, or that a list misses.
+        stop_after(error, client, key, uuid or self._known_uuid(), context=context)
+
+    def _uuid_in_xcom(self, context: Context) -> str | None:
+        ti = context["ti"]
+        found = ti.xcom_pull(task_ids=self.task_id, key=_UUID, map_indexes=ti.map_index)
+        return found if isinstance(found, str) else None
+
+    def _known_uuid(self) -> str | None:
+        return None if self._kill_switch is None else self._kill_switch.uuid
+
+
+def _key_told_by(event: Mapping[str, Any]) -> str | None:
+    """The whole rental key of the job that an event is about, where the client that knows its namespace is missing."""
+    job = event.get("job")
+    key = job.get("key") if isinstance(job, Mapping) else None
+    return key if isinstance(key, str) else None
 
 
 def _uuid_told_by(event: Mapping[str, Any]) -> str | None:

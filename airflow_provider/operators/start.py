@@ -139,10 +139,10 @@ class StartsSession(ChoosesMachine):
         except OctaError as error:
             if is_transient(error):
                 # The core leaves nothing of its own behind; but what an earlier try left it has perhaps not even seen.
-                stop_after(error, client, key, switch.uuid)
+                stop_after(error, client, key, switch.uuid, context=context)
             fail_task(error)
         except BaseException as error:
-            stop_after(error, client, key, switch.uuid)
+            stop_after(error, client, key, switch.uuid, context=context)
             raise
         try:
             self._announce(rental)

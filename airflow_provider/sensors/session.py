@@ -183,7 +183,8 @@ class OctaSessionReadySensor(BaseSensorOperator):
             rental = self._rental()
             rental.stop()
         except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
-            self.log.error("Session %s may still run and bill: stop it. %s", _told(self.session), error)
+            uuid = _told(self.session)
+            self.log.error("Session %s may still run and bill. Stop it: octa-provider stop %s\n%s", uuid, uuid, error)
         else:
             self.log.warning("Stopped session %s: it was not ready in time.", rental.uuid)
 

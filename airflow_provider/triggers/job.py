@@ -226,4 +226,4 @@ def _stop_session(settings: ConnectionSettings, uuid: str) -> None:
         with settings.client() as client:
             client.rentals.open(uuid).stop(deadline_s=_KILL_S)
     except OctaError as error:
-        log.error("session %s may still run and bill: clear its task again, or reap it. %s", uuid, error)
+        log.error("Session %s may still run and bill. Stop it: octa-provider stop %s\n%s", uuid, uuid, error)

@@ -124,7 +124,9 @@ class OctaSessionReadyTrigger(BaseTrigger):
         try:
             await in_thread(rental.stop)
         except OctaError as error:
-            self.log.error("Session %s may still run and bill: stop it. %s", rental.uuid, error)
+            self.log.error(
+                "Session %s may still run and bill. Stop it: octa-provider stop %s\n%s", rental.uuid, rental.uuid, error
+            )
             return {"what": "late", "message": f"{message}, and could not be stopped: {error}"}
         self.log.warning("Stopped session %s: it was not ready in time.", rental.uuid)
         return {"what": "late", "message": f"{message}; it was stopped"}
