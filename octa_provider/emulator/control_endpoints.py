@@ -132,7 +132,7 @@ def _bytes(body: object, name: str) -> int:
 
 
 async def end_session(request: web.Request) -> web.Response:
-    """`POST /_emulator/sessions/{uuid}/end` with `{"reason": ...}`: the platform ends a session. A reason is told as given."""
+    """`POST /_emulator/sessions/{uuid}/end` with `{"reason": ...}`: the platform ends it; the API tells that reason."""
     platform = request.app[PLATFORM]
     session = platform.ledger.sessions.get(request.match_info["uuid"])
     if session is None:
