@@ -14,6 +14,7 @@ import pytest
 from airflow_runs import Renting, Run, example, run
 from small_scene import make_scene
 
+from airflow_provider.hooks.octa import OctaHook
 from octa_provider import MachineRequest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -159,9 +160,11 @@ def test_a_night_keeps_to_its_budget_and_its_price(
 
 def test_the_reaper_stops_what_was_left_and_nothing_else(renting: Renting) -> None:
     request = MachineRequest(image="alpine:3", start_command="sleep 600")
-    with renting.client() as client:
-        left = client.rentals.start(request, key="airflow/nightly_batch/a-run-that-is-gone/render/3")
-        other = client.rentals.start(request, key="airflow-of-others/render")
+    work = "airflow/nightly_batch/a-run-that-is-gone/render/3"
+    with OctaHook().get_conn() as client, renting.client() as others:
+        left = client.rentals.start(request, key=work)
+        other = client.rentals.start(request, key="another-tool/render")
+        another_airflows = others.rentals.start(request, key=f"another/{work}")
         young = run(example("reap_orphans"))
         assert young.result("reap") == {"orphans": [], "stopped": []}
         ended = run(example("reap_orphans"), {"older_than_s": 0})
@@ -169,8 +172,9 @@ def test_the_reaper_stops_what_was_left_and_nothing_else(renting: Renting) -> No
         assert ended.result("reap")["stopped"] == [left.uuid]
         (orphan,) = ended.result("reap")["orphans"]
         assert (orphan["uuid"], orphan["key"]) == (left.uuid, left.key)
-        assert renting.running() == [other.uuid]
+        assert renting.running() == [other.uuid, another_airflows.uuid]
         other.stop()
+        another_airflows.stop()
 
 
 def shared(folder: Path) -> dict[str, Any]:

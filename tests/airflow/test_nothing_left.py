@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowException, task
 from airflow_runs import Renting, run
+from dag_to_kill import AT
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.kill_switch import KillSwitch
@@ -194,3 +195,19 @@ def test_a_kill_returns_in_time_when_nobody_answers(renting: Renting) -> None:
 
 def test_a_kill_before_anything_began_is_quiet() -> None:
     start().on_kill()
+
+
+def test_a_start_takes_no_machine_that_runs_under_its_key_with_something_else(renting: Renting) -> None:
+    """The DAG was edited between two tries of one run: another image now."""
+    started: list[str] = []
+    for image in ("alpine:3.19", "alpine:3.20", "alpine:3.20"):
+        with DAG("edited", schedule=None, start_date=AT) as dag:
+            start(image=image, start_command="sleep 600")
+        ended = run(dag, at=AT)
+        assert ended.state == "success"
+        started.append(ended.result("start")["uuid"])
+    # The first was stopped for the second; the third try found what it wanted.
+    assert started[0] != started[1] == started[2]
+    assert renting.running() == [started[1]]
+    assert [session["image"] for session in renting.sessions] == ["alpine:3.19", "alpine:3.20"]
+    renting.emulator.end_session(started[1])
