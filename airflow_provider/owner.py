@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider.session_reference import with_integers
 from airflow_provider.task_states import dag_run_state, states_of
 from octa_provider.rental_key import key_parts
 
-__all__ = ["is_owner_alive"]
+__all__ = ["is_owner_alive", "rental_told_by_owner"]
 
 #: In these the task is over without a session that anybody could use.
 _DEAD = frozenset({"failed", "skipped", "upstream_failed", "removed"})
@@ -24,17 +29,59 @@ def is_owner_alive(key: str) -> bool | None:
     Returns:
         False when the task has failed, or when its DAG run is over; None when this Airflow has no such task or run.
     """
-    parts = key_parts(key)
-    owner = parts[1:] if len(parts) == 6 else parts
-    if len(owner) != 5 or owner[0] != "airflow" or not owner[4].lstrip("-").isdecimal():
+    owner = _owner(key)
+    if owner is None:
         return True
-    _, dag_id, run_id, task_id, index = owner
-    map_index = int(index)
-    states = states_of(dag_id, run_id, [task_id], map_index)
-    state = states.get(task_id if map_index < 0 else f"{task_id}_{map_index}")
+    states = states_of(owner.dag_id, owner.run_id, [owner.task_id], owner.map_index)
+    state = states.get(owner.task_id if owner.map_index < 0 else f"{owner.task_id}_{owner.map_index}")
     if state is None:
         return None
     if state != "success":
         return state not in _DEAD
-    run = dag_run_state(dag_id, run_id)
+    run = dag_run_state(owner.dag_id, owner.run_id)
     return None if run is None else run not in _RUN_ENDED
+
+
+def rental_told_by_owner(key: str) -> Mapping[str, Any] | None:
+    """The rental, with its caps, as the task of a rental key put it into XCom; None when it did not."""
+    owner = _owner(key)
+    if owner is None:
+        return None
+    for name in ("session", "return_value"):
+        found = _xcom().get_one(
+            key=name,
+            dag_id=owner.dag_id,
+            task_id=owner.task_id,
+            run_id=owner.run_id,
+            map_index=owner.map_index,
+        )
+        if isinstance(found, Mapping) and found.get("uuid"):
+            return with_integers(found)
+    return None
+
+
+def _xcom() -> Any:
+    try:
+        from airflow.sdk.execution_time.xcom import XCom
+    except ImportError:
+        from airflow.models.xcom import XCom as XComOnTwo
+
+        return XComOnTwo
+    return XCom
+
+
+@dataclass(frozen=True)
+class _Owner:
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+
+
+def _owner(key: str) -> _Owner | None:
+    """The task that a rental key names; None for a key of something else."""
+    parts = key_parts(key)
+    owner = parts[1:] if len(parts) == 6 else parts
+    if len(owner) != 5 or owner[0] != "airflow" or not owner[4].lstrip("-").isdecimal():
+        return None
+    return _Owner(owner[1], owner[2], owner[3], int(owner[4]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.intents import VariableIntents
-from airflow_provider.owner import is_owner_alive
+from airflow_provider.owner import is_owner_alive, rental_told_by_owner
 from airflow_provider.session_reference import json_safe
 from airflow_provider.templated import as_float, checked_cap, checked_deadline, is_known
 from octa_provider.errors import OctaConfigError, OctaError
@@ -19,6 +19,9 @@ from octa_provider.rental_key import rental_key
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from octa_provider import OctaClient
+    from octa_provider.models import Session
 
 __all__ = ["OctaReapOperator"]
 
@@ -30,8 +33,9 @@ class OctaReapOperator(BaseOperator):
     """Find sessions whose task is over, and stop them.
 
     Airflow is asked about the task of each session that was started from this Airflow, as its namespace tells: it is
-    left alone while the task is not over, and while a DAG run goes on in which it succeeded. Sessions without a rental
-    key, with one of another tool, or of another Airflow on the same account are never touched.
+    left alone while the task is not over, and while a DAG run goes on in which it succeeded; but not beyond a cap of
+    its own, which nobody holds while the task can't run. Sessions without a rental key, with one of another tool, or of
+    another Airflow on the same account are never touched.
 
     Args:
         dag_ids: only sessions of these DAGs; all of them when left out.
@@ -112,19 +116,42 @@ class OctaReapOperator(BaseOperator):
                 found["stopped"] += reaped.stopped
                 failed.extend(reaped.failed)
 
+            def is_alive(key: str) -> bool | None:
+                alive = is_owner_alive(key)
+                return False if alive and self._is_over_a_cap(client, key, active) else alive
+
+            active = client.sessions.list()
             for prefix in ["airflow"] if dag_ids is None else [rental_key("airflow", dag_id) for dag_id in dag_ids]:
-                reap(prefix, is_alive=is_owner_alive, max_age_s=max_age_s)
+                reap(prefix, is_alive=is_alive, max_age_s=max_age_s)
             if self.any_namespace:
                 # Elsewhere a prefix would have to name the namespace.
                 reap("", is_alive=lambda key: not _is_of(key, dag_ids) or is_owner_alive(key), any_namespace=True)
             if not self.only_tell:
-                VariableIntents().forget_what_is_over(client.clock.time(), [one.uuid for one in client.sessions.list()])
+                VariableIntents().forget_what_is_over(client.clock.time(), [session.uuid for session in active])
         except (OctaError, ValueError) as error:
             fail_task(error)
         if failed:
             raise AirflowException(f"Not seen stopped in time, so perhaps still billing: {', '.join(failed)}.")
         self.log.info("Stopped %d of %d sessions left behind", len(found["stopped"]), len(found["orphans"]))
         return found
+
+    def _is_over_a_cap(self, client: OctaClient, key: str, active: Iterable[Session]) -> bool:
+        """Whether a session has passed a cap of its own although its task is not over: nobody watches it then."""
+        from octa_provider.waiting import over_budget
+
+        try:
+            told = rental_told_by_owner(key)
+        except Exception as error:  # noqa: BLE001 - each Airflow has its own; such a session is as good as any other
+            self.log.warning("The caps of %s can't be asked: %s: %s", key, type(error).__name__, error)
+            return False
+        if told is None:
+            return False
+        rental = client.rentals.restore(told)
+        session = next((one for one in active if one.uuid == rental.uuid), None)
+        why = None if session is None else over_budget(rental, session)
+        if why is not None:
+            self.log.warning("Session %s of %s %s, and its task does not end it", rental.uuid, key, why)
+        return why is not None
 
 
 def _is_of(key: str, dag_ids: Sequence[str] | None) -> bool:

@@ -235,6 +235,33 @@ def test_a_machine_older_than_max_age_is_stopped_although_its_task_lives(renting
     renting.emulator.end_session(theirs)
 
 
+@pytest.mark.parametrize("capped", ["a start operator's", "a job's", "nobody's"])
+def test_a_machine_beyond_its_own_cap_is_stopped_although_its_task_lives(renting: Renting, capped: str) -> None:
+    """No task waits for it, or none that runs: nobody else holds its caps."""
+    name = f"beyond_{len(capped)}"
+    with DAG(name, schedule=None) as dag:
+        if capped == "a job's":
+            begun: Any = OctaRunJobOperator(
+                task_id="begin",
+                image="alpine:3",
+                command="sleep 600",
+                max_cost_usd=0.5,
+                wait_for_completion=False,
+            )
+        else:
+            cap = {"max_duration_s": 1800} if capped != "nobody's" else {}
+            begun = OctaStartMachineOperator(task_id="begin", image="alpine:3", **cap)
+        reap = OctaReapOperator(task_id="reap", older_than_s=0)
+        reap.pre_execute = lambda context: renting.emulator.advance_clock(10 * 3600)
+        begun >> reap
+    ended = run(dag)
+    assert ended.state == "success"
+    uuid = renting.sessions[0]["uuid"]
+    assert ended.result("reap")["stopped"] == ([] if capped == "nobody's" else [uuid])
+    for left in renting.running():
+        renting.emulator.end_session(left)
+
+
 @pytest.mark.parametrize("value", [0, -1, "inf", float("nan"), True, "old"])
 def test_a_max_age_that_is_none_is_refused_when_the_dag_is_parsed(value: object) -> None:
     with pytest.raises(ValueError, match="max_age_s"):
