@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.operators.start import StartsSession
 from airflow_provider.session_reference import SessionReference, rental_xcom
+from airflow_provider.starting_session import StartsSession
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_text, is_known
 from octa_provider.request import VpnRequest

@@ -20,6 +20,7 @@ from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.reap import OctaReapOperator
 from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
+from airflow_provider.rental_key import rental_key as work_key
 from octa_provider import MachineRequest
 from octa_provider.rental_key import rental_key
 
@@ -183,6 +184,25 @@ def test_the_same_dag_for_the_same_date_takes_and_stops_no_machine_of_another_ai
     assert ended.result("train")["attempts"] == 1
     assert renting.running() == [prod]
     renting.emulator.end_session(prod)
+
+
+def test_what_an_earlier_release_started_is_adopted_by_its_task(renting: Renting) -> None:
+    """It wrote the key without a namespace, and no word of what it had asked for."""
+
+    def start_as_before(context: Any) -> None:
+        client = OctaHook().get_conn()
+        node = client.services.mr.available()[0].node_id
+        work = work_key(context)
+        client.services.start(MachineRequest(image="alpine:3", envs={"OCTA_RENTAL_KEY": work}), node)
+
+    with DAG("before_namespaces", schedule=None) as dag:
+        started = OctaStartMachineOperator(task_id="start", image="alpine:3", pre_execute=start_as_before)
+        started >> OctaStopSessionOperator(task_id="stop", session=started.output)
+    ended = run(dag)
+    assert ended.state == "success"
+    assert ended.result("start")["adopted"]
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
 
 
 def test_the_reaper_leaves_other_airflows_machines_alone_unless_it_is_told(renting: Renting) -> None:
