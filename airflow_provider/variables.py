@@ -6,11 +6,15 @@ besides, asking every secrets backend and taking an outage for an absence, is no
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException
 
 __all__ = ["forget_variable", "read_variable", "variable_names", "write_variable"]
+
+#: Several sessions are stopped at the same time, and the first releases of Airflow 3 mix up what two threads ask.
+_one_at_a_time = threading.Lock()
 
 
 def read_variable(name: str) -> str:
@@ -125,7 +129,8 @@ def _answer(comms: Any, question: Any, *, missing_is_fine: bool = False) -> str 
     from airflow.sdk.execution_time.comms import ErrorResponse
 
     try:
-        answer = comms.send(question)
+        with _one_at_a_time:
+            answer = comms.send(question)
     except AirflowRuntimeError as error:
         answer = error.error
     if not isinstance(answer, ErrorResponse):
