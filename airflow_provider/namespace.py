@@ -13,12 +13,14 @@ import hashlib
 import logging
 import os
 import re
+import threading
 import time
 import uuid
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import AirflowException, conf
 
 from airflow_provider.variables import read_variable, write_variable
@@ -39,6 +41,8 @@ _SALT = "octa-provider namespace"
 _ANYWHERE = frozenset({"", "/", "http://localhost:8080", "http://localhost:8080/", "http://0.0.0.0:8080"})
 #: Two tries at once may each make an id; whoever is read twice, so many seconds apart, has won.
 _SETTLED_S = 0.5
+#: All triggers of a triggerer may want it at once: one of them asks.
+_asking = threading.Lock()
 _WHAT_TO_DO = "Name one in the connection's extra (namespace), or in the environment variable OCTA_NAMESPACE."
 
 
@@ -50,7 +54,9 @@ def default_namespace() -> str:
     Raises:
         AirflowException: Airflow can't be asked now: what was rented under another name would not be found again.
     """
-    kept, url = _kept(os.getpid()), _configured_url()
+    with _asking:
+        kept = _kept(os.getpid())
+    url = _configured_url()
     if _MADE.fullmatch(kept) is None or not url:
         return kept
     return _made_of(kept, url)
@@ -106,11 +112,9 @@ def _dag_version() -> object:
 
 
 def _configured_url() -> str:
-    for section in ("api", "webserver"):
-        url = str(conf.get(section, "base_url", fallback="") or "").strip()
-        if url and url not in _ANYWHERE:
-            return url.rstrip("/")
-    return ""
+    section = "webserver" if airflow_version.startswith("2.") else "api"
+    url = str(conf.get(section, "base_url", fallback="") or "").strip()
+    return "" if url in _ANYWHERE else url.rstrip("/")
 
 
 def _configuration() -> tuple[str, ...]:

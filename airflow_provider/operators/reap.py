@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
-from airflow_provider.intents import VariableIntents
 from airflow_provider.owner import is_owner_alive, rental_told_by_owner
 from airflow_provider.session_reference import json_safe
 from airflow_provider.templated import as_float, checked_cap, checked_deadline, is_known
@@ -127,6 +126,8 @@ class OctaReapOperator(BaseOperator):
                 # Elsewhere a prefix would have to name the namespace.
                 reap("", is_alive=lambda key: not _is_of(key, dag_ids) or is_owner_alive(key), any_namespace=True)
             if not self.only_tell:
+                from airflow_provider.intents import VariableIntents
+
                 VariableIntents().forget_what_is_over(client.clock.time(), [session.uuid for session in active])
         except (OctaError, ValueError) as error:
             fail_task(error)

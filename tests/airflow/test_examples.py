@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +148,16 @@ def test_a_night_keeps_to_its_budget_and_its_price(
     renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     nightly(tmp_path, "a")
-    ended = run(example("nightly_batch"), night(tmp_path, frames="1..6", budget_usd=0.0000001))
+    hours = threading.Thread(target=let_hours_pass_once_it_runs, args=(renting,))
+    hours.start()
+    ended = run(example("nightly_batch"), night(tmp_path, frames="1..6", budget_usd=0.05))
+    hours.join()
     assert ended.tasks["render[0]"] == "failed"
     assert "did not succeed (over budget)" in told(capfd)
+    assert len(renting.sessions) == 1
+    ended = run(example("nightly_batch"), night(tmp_path, budget_usd=0.0000001))
+    assert ended.tasks["render[0]"] == "failed"
+    assert "max_cost_usd=1e-07 does not pay for" in told(capfd)
     assert len(renting.sessions) == 1
     ended = run(example("nightly_batch"), night(tmp_path, max_price_usd=0.00001))
     assert ended.tasks["render[0]"] == "failed"
@@ -175,6 +184,14 @@ def test_the_reaper_stops_what_was_left_and_nothing_else(renting: Renting) -> No
         assert renting.running() == [other.uuid, another_airflows.uuid]
         other.stop()
         another_airflows.stop()
+
+
+def let_hours_pass_once_it_runs(renting: Renting) -> None:
+    deadline = time.monotonic() + 120
+    while not renting.running():
+        assert time.monotonic() < deadline, "nothing was rented"
+        time.sleep(0.05)
+    renting.emulator.advance_clock(10 * 3600)
 
 
 def shared(folder: Path) -> dict[str, Any]:
