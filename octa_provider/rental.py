@@ -22,14 +22,16 @@ from octa_provider.reaping import Reaped, reap
 from octa_provider.rental_key import earlier_forms, with_namespace
 from octa_provider.rental_mark import RentalMark, fingerprint_of
 from octa_provider.request import Request
-from octa_provider.starting import Starting, oldest
+from octa_provider.starting import Starting
 from octa_provider.stop_signals import stop_signals_raise
 from octa_provider.stopping import sweep
+from octa_provider.twins import oldest
 from octa_provider.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Logs, Machine, Session, VpnMachine
+    from octa_provider.patience import Deadline
 
 log = logging.getLogger("octa_provider.rental")
 
@@ -96,6 +98,10 @@ class Rental:
         if self._client is None:
             raise OctaConfigError("this rental has no client: reopen it with client.rentals.restore(rental.to_dict())")
         return self._client
+
+    def within(self, deadline: Deadline, is_cancelled: Callable[[], bool] = lambda: False) -> Rental:
+        """The same rental, whose requests keep to a deadline; see `OctaClient.within`."""
+        return replace(self, _client=self.client.within(deadline, is_cancelled))
 
     def to_dict(self) -> dict[str, Any]:
         """The rental as a small JSON value, without secrets."""

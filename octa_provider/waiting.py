@@ -20,11 +20,11 @@ from octa_provider.errors import (
 )
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, is_transient
-from octa_provider.starting import oldest
 from octa_provider.stopping import sweep
+from octa_provider.twins import later_twins
+from octa_provider.watch_rules import asked_pause, pause_s
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
     from octa_provider.models import Session
     from octa_provider.rental import Rental
 
@@ -34,6 +34,8 @@ TAIL_ENTRIES = 20
 #: A session that has just been started may not be known everywhere yet.
 APPEARING_S = 20.0
 TWIN_STOP_S = 30.0
+#: Why a session has ended is asked for so long.
+WHY_S = 30.0
 #: A pause asks so often whether the wait was cancelled.
 SLICE_S = 1.0
 _FAILED = re.compile(r"\b(fail|error|crash|abort)", re.IGNORECASE)
@@ -42,7 +44,8 @@ _FAILED = re.compile(r"\b(fail|error|crash|abort)", re.IGNORECASE)
 def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_cancelled: Callable[[], bool]) -> Session:
     """See `Rental.wait_until_ready`."""
     deadline = Deadline(rental.client.clock, deadline_s)
-    octa = rental.client.within(deadline, is_cancelled)
+    asked = rental.within(deadline, is_cancelled)
+    failures = 0
     appearing = Deadline(rental.client.clock, APPEARING_S)
     last = "not seen yet"
     while True:
@@ -50,14 +53,18 @@ def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_can
             rental.stop()
             raise OctaCancelledError(f"waiting for session {rental.uuid} was cancelled; it was stopped")
         try:
-            session = look(rental, octa)
+            session = look(asked)
         except OctaCancelledError:
             continue
         except OctaError as error:
             if not is_transient(error):
                 raise
             log.warning("waiting for session %s: %s", rental.uuid, error)
+            failures += 1
+            wait_s = pause_s(poll_s, failures, asked_pause(error), random.random())
         else:
+            failures = 0
+            wait_s = pause_s(poll_s, 0, None, random.random())
             if session is None and appearing.passed:
                 raise gone_error(rental)
             if session is not None:
@@ -73,7 +80,7 @@ def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_can
                 f"(last: {last}); it was stopped",
                 uuid=rental.uuid,
             )
-        pause = Deadline(rental.client.clock, poll_s * random.uniform(0.9, 1.1)).earlier(max(0.0, deadline.left_s))
+        pause = deadline.earlier(wait_s)
         while not pause.passed and not is_cancelled():
             pause.pause(SLICE_S)
 
@@ -93,16 +100,12 @@ def is_ready(rental: Rental, session: Session) -> bool:
 
 
 def stop_later_twins(rental: Rental, session: Session) -> None:
-    """Stop sessions of the same key that began after ours: whoever sees one stops it.
-
-    A try that was killed with its request under way can leave one that no list showed when ours was started. Without
-    this look it would bill until our stop sweeps the key. An older one is left to its holder: the oldest stays.
-    """
+    """Look for sessions of the same key that began after ours, and stop them; see `octa_provider.twins`."""
     if rental.key is None:
         return
     try:
-        mates = [s for s in rental.client.sessions.list() if s.rental_key == rental.key and s.uuid != rental.uuid]
-        later = [mate.uuid for mate in mates if oldest((session, mate)) is session]
+        octa = rental.client.within(Deadline(rental.client.clock, TWIN_STOP_S))
+        later = [mate.uuid for mate in later_twins(session, octa.sessions.list())]
         if later:
             log.warning("%s has several sessions: %s stays, %s are stopped", rental.key, rental.uuid, ", ".join(later))
             sweep(rental.client, uuids=later, key=None, deadline_s=TWIN_STOP_S)
@@ -114,14 +117,9 @@ def stop_later_twins(rental: Rental, session: Session) -> None:
         log.warning("whether %s has other sessions can't be seen now; its stop will look: %s", rental.key, error)
 
 
-def look(rental: Rental, octa: OctaClient | None = None) -> Session | None:
-    """The session now; None when it is neither known nor active. Finished ones carry `finished_at`.
-
-    Args:
-        rental: whose session.
-        octa: the client to ask with, such as one that keeps a deadline; the rental's own when left out.
-    """
-    client = octa or rental.client
+def look(rental: Rental) -> Session | None:
+    """The session now; None when it is neither known nor active. Finished ones carry `finished_at`."""
+    client = rental.client
     try:
         return client.services.session(rental.uuid).info()
     except OctaNotFoundError:
@@ -173,13 +171,14 @@ def over_budget(rental: Rental, session: Session) -> str | None:
 
 def gone_error(rental: Rental) -> OctaSessionFailedError:
     """The error for a session that has left while it was needed, with why, if the API tells."""
+    octa = rental.client.within(Deadline(rental.client.clock, WHY_S))
     tail = system_log_tail(rental)
     try:
-        ended = next((s for s in rental.client.sessions.list(recent=True) if s.uuid == rental.uuid), None)
+        ended = next((s for s in octa.sessions.list(recent=True) if s.uuid == rental.uuid), None)
     except OctaError as error:
         log.warning("why session %s ended can't be read: %s", rental.uuid, error)
         ended = None
-    why = f" ({ended.termination_reason})" if ended is not None and ended.termination_reason else ""
+    why = f" ({ended.ended_because})" if ended is not None and ended.ended_because else ""
     return OctaSessionFailedError(
         f"session {rental.uuid} on node {rental.node_id} has ended{why}{_quoted(tail)}",
         uuid=rental.uuid,
@@ -189,9 +188,10 @@ def gone_error(rental: Rental) -> OctaSessionFailedError:
 
 def system_log_tail(rental: Rental) -> str:
     """The last lines of the session's system log; empty when they can't be read."""
+    octa = rental.client.within(Deadline(rental.client.clock, WHY_S))
     for recent in (False, True):
         try:
-            entries = rental.logs(recent=recent).system
+            entries = octa.services.session(rental.uuid).logs(recent=recent).system
         except OctaError as error:
             log.info("the system log of %s can't be read: %s", rental.uuid, error)
             continue
