@@ -78,11 +78,8 @@ def reap(
     ours = [(session, key) for session in active if (key := session.rental_key or claimed.get(session.uuid))]
 
     def is_orphan(session: Session, key: str) -> bool:
-        mark = RentalMark.of(session)
-        # An earlier release told of no installation. A session that tells no key at all is known from our own store.
-        namespace = mark.namespace if mark is not None else "" if session.rental_key else client.namespace
-        is_own = namespace == client.namespace
-        work = split_namespace(key, namespace) if is_own else key
+        is_own = _is_own(session, key, client.namespace)
+        work = split_namespace(key, client.namespace) if is_own else key
         if not (is_own or any_namespace) or not _has_prefix(work or key, prefix):
             return False
         age_s = _age_s(session, client)
@@ -109,6 +106,18 @@ def reap(
         failed = error.uuids
     stopped = tuple(uuid for uuid in uuids if uuid not in failed)
     return Reaped(orphans, stopped, failed, len(ours) - len(orphans))
+
+
+def _is_own(session: Session, key: str, namespace: str) -> bool:
+    """Whether a session belongs to the installation of this namespace."""
+    mark = RentalMark.of(session)
+    if mark is not None:
+        return mark.namespace == namespace
+    if session.rental_key is not None:
+        # An earlier release told of no installation.
+        return namespace == ""
+    # It tells nothing, and is known from our own store, which installations of one machine may share.
+    return split_namespace(key, namespace) is not None
 
 
 def _has_prefix(key: str, prefix: str) -> bool:
