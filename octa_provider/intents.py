@@ -103,6 +103,9 @@ class Intents(Protocol):
     def claimed(self) -> Mapping[str, str]:
         """Sessions that are known to belong to a key, as far as this store sees them: uuid to key."""
 
+    def pending(self) -> tuple[tuple[str, Intent], ...]:
+        """The intents of every key whose session is not known yet, each with its key."""
+
 
 class FolderIntents:
     """Intents in a folder, one small file each. What can't be read or written is logged and passed over.
@@ -151,6 +154,10 @@ class FolderIntents:
     def claimed(self) -> Mapping[str, str]:
         """Every session whose uuid is known here."""
         return {intent.uuid: key for key, intent in self._all("*.json") if intent.uuid is not None}
+
+    def pending(self) -> tuple[tuple[str, Intent], ...]:
+        """Every intent whose session is not known yet."""
+        return tuple((key, intent) for key, intent in self._all("*.json") if intent.uuid is None)
 
     def _path(self, key: str, attempt: str) -> Path:
         return self._folder / f"{_digest(key)}.{_digest(attempt)[:16]}.json"

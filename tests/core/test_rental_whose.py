@@ -14,8 +14,15 @@ import pytest
 
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
-from octa_provider.errors import OctaBudgetError, OctaConfigError, OctaError, OctaNoMachineError
+from octa_provider.errors import (
+    OctaBudgetError,
+    OctaConfigError,
+    OctaError,
+    OctaNoMachineError,
+    OctaStartUnclearError,
+)
 from octa_provider.hooks import RequestContext
+from octa_provider.intents import Intent
 from octa_provider.marketplace import Requirements
 from octa_provider.rental import Rental
 from octa_provider.rental_key import rental_key
@@ -462,6 +469,37 @@ def test_a_session_that_another_key_is_known_to_have_is_not_taken(roomy: Bench) 
     assert (rental.uuid, rental.adopted) == (left, True)
     other.stop()
     assert roomy.running() == [left]
+
+
+def rival_of(roomy: Bench, node_id: int) -> Intent:
+    """Another key's request for the same machine whose answer nobody has, as its try has written it down."""
+    return Intent("rival", "other work", "mr", node_id, before=(), at=roomy.clock.time())
+
+
+def test_a_session_that_another_keys_lost_request_may_have_left_is_named_and_never_stopped(roomy: Bench) -> None:
+    killed_in_its_post(roomy, "rental")
+    (left,) = roomy.running()
+    roomy.client.intents.put("somebody/else", rival_of(roomy, roomy.session(left)["node_id"]))
+    with pytest.raises(OctaStartUnclearError, match="can't be told") as caught:
+        roomy.start()
+    assert caught.value.uuids == (left,)
+    assert roomy.session(left)["stopped_ms"] is None
+    assert roomy.posts() == 1
+
+
+@pytest.mark.parametrize("answer", ["another session", "none"])
+def test_another_keys_request_that_gets_its_answer_meanwhile_leaves_ours_to_us(roomy: Bench, answer: str) -> None:
+    killed_in_its_post(roomy, "rental")
+    (left,) = roomy.running()
+    rival = rival_of(roomy, roomy.session(left)["node_id"])
+    intents = roomy.client.intents
+    intents.put("somebody/else", rival)
+    if answer == "none":
+        roomy.clock.later(5, lambda: intents.remove("somebody/else", rival.attempt))
+    else:
+        roomy.clock.later(5, lambda: intents.put("somebody/else", rival.started("another")))
+    rental = roomy.start()
+    assert (rental.uuid, rental.adopted) == (left, True)
 
 
 def test_a_rental_without_an_echo_is_found_by_the_next_try_and_by_the_reaper(unechoed: Bench) -> None:
