@@ -78,8 +78,9 @@ def reap(
     ours = [(session, key) for session in active if (key := session.rental_key or claimed.get(session.uuid))]
 
     def is_orphan(session: Session, key: str) -> bool:
-        is_own = _is_own(session, key, client.namespace)
-        work = split_namespace(key, client.namespace) if is_own else key
+        namespace = _namespace_of(session, key, client)
+        is_own = namespace == client.namespace
+        work = split_namespace(key, namespace) if is_own else key
         if not (is_own or any_namespace) or not _has_prefix(work or key, prefix):
             return False
         age_s = _age_s(session, client)
@@ -108,16 +109,13 @@ def reap(
     return Reaped(orphans, stopped, failed, len(ours) - len(orphans))
 
 
-def _is_own(session: Session, key: str, namespace: str) -> bool:
-    """Whether a session belongs to the installation of this namespace."""
-    mark = RentalMark.of(session)
-    if mark is not None:
-        return mark.namespace == namespace
+def _namespace_of(session: Session, key: str, client: OctaClient) -> str:
+    """The namespace that a session was started in; empty for none, and for what an earlier release started."""
     if session.rental_key is not None:
-        # An earlier release told of no installation.
-        return namespace == ""
-    # It tells nothing, and is known from our own store, which installations of one machine may share.
-    return split_namespace(key, namespace) is not None
+        mark = RentalMark.of(session)
+        return "" if mark is None else mark.namespace
+    # It tells nothing: it was written down, here or by another installation that shares the store.
+    return next((i.namespace for i in client.intents.read(key) if i.uuid == session.uuid), "")
 
 
 def _has_prefix(key: str, prefix: str) -> bool:
