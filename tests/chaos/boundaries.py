@@ -118,6 +118,8 @@ class Boundaries:
 
     def _dies_at_half(self, name: str, what: str) -> bool:
         """Only then may half of the bytes leave alone: whoever lives on has to send them once."""
+        if self._signal is not signal.SIGKILL:
+            return False
         event = f"{self.phase} | {self._request} | half of {name} of {what}"
         named = event == self._point and self.crossed[event] + 1 == self._occurrence
         return named or self._total + 1 == self._number

@@ -16,7 +16,7 @@ from tests.chaos.verdict import Verdict
 
 SDK_PYTHON = ROOT / ".venvs" / "sdk" / "bin" / "python"
 #: After so many runs a ground is left for a new one: its ledger grows, and nodes that died stay dead.
-RUNS_ON_A_GROUND = 60
+RUNS_ON_A_GROUND = 90
 
 
 @dataclass(frozen=True)

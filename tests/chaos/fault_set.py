@@ -45,6 +45,7 @@ class FaultSet:
         reapers: what reaps while the work is done: "owners", who know the owners of their own installation alone, or
             "ages", for which every owner is gone and only what has run for an hour is old; empty for none.
         jumps: whether the wall clock jumps by hours, between tries and within each.
+        promised: False where nothing can be promised: then it is measured, and reported as its own row.
     """
 
     name: str
@@ -66,6 +67,7 @@ class FaultSet:
     tellable: bool = True
     reapers: str = ""
     jumps: bool = False
+    promised: bool = True
 
     def may_run_at_once(self, killed_at: str | None) -> int:
         """How many sessions of one key may run at the same time, until a start resolves it."""

@@ -26,7 +26,7 @@ MARKETS: dict[str, dict[str, Any]] = {
     "prices": {"machines": 40},
 }
 #: A market whose prices rise is left for a new one after so many runs, before nothing cheap is left.
-RUNS_UNTIL_DEAR = 6
+RUNS_UNTIL_DEAR = 8
 
 
 class Zygotes:

@@ -15,9 +15,11 @@ class LedgerTail:
 
     Attributes:
         emulator: whose.
+        overlaps: of every key, how many sessions ran at the same time, and how long; as `sessions` last saw it.
     """
 
     emulator: EmulatorHandle
+    overlaps: dict[str, dict[str, float]] = field(default_factory=dict, init=False)
     _begin: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -33,9 +35,11 @@ class LedgerTail:
 
     def sessions(self, work_key: str) -> dict[str, dict[str, Any]]:
         """The sessions of a work key in every installation, by uuid."""
+        ledger = self.emulator.ledger(requests=False)
+        self.overlaps = ledger["max_running_by_key"]
         return {
             session["uuid"]: session
-            for session in self.emulator.ledger(requests=False)["sessions"]
+            for session in ledger["sessions"]
             if session["rental_key"] is not None
             and (session["rental_key"] == work_key or session["rental_key"].endswith(f"/{work_key}"))
         }

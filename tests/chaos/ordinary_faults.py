@@ -177,5 +177,6 @@ ORDINARY_FAULTS = (
         overlap=IN_FLIGHT,
         overlap_after="POST",
         tellable=False,
+        promised=False,
     ),
 )

@@ -98,7 +98,6 @@ def judge(
         left_by_signal: sessions that ran when the tries had ended that got a signal.
     """
     sessions = ledger.sessions(plan.key)
-    summaries = emulator.ledger(requests=False)["max_running_by_key"]
     errors = tuple(t.outcome["error"] for t in tries if "error" in t.outcome and not t.reaper)
     left = [uuid for uuid, session in sessions.items() if session["stopped_ms"] is None]
     shown = [uuid for uuid in left if not plan.fault_set.tellable and any(uuid in error for error in errors)]
@@ -106,7 +105,7 @@ def judge(
     wrong = _what_is_wrong(plan, tries, sessions, emulator)
     for uuid in left:
         emulator.request("POST", f"/services/{uuid}/stop")
-    at_once = [summaries.get(plan.full_key(ns), {"max_running": 0, "overlap_ms": 0.0}) for ns in plan.namespaces]
+    at_once = [ledger.overlaps.get(plan.full_key(ns), {"max_running": 0, "overlap_ms": 0.0}) for ns in plan.namespaces]
     killed = {
         ns: [t.outcome["killed_at"] for t in tries if t.namespace == ns and "killed_at" in t.outcome]
         for ns in plan.namespaces
