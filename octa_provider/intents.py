@@ -16,9 +16,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from octa_provider.errors import OctaConfigError
+
+if TYPE_CHECKING:
+    from octa_provider.clock import Clock
 
 __all__ = ["FolderIntents", "Intent", "Intents", "state_folder"]
 
@@ -42,6 +45,8 @@ class Intent:
         at: Unix time of the request, in seconds.
         uuid: the session, once the API has told it.
         namespace: of the installation; empty for none.
+        boot: since when `counted` counts: `Clock.boot`; empty for an intent that knows the wall clock alone.
+        counted: the time of the request as `Clock.monotonic` told it, in seconds: no wall clock that is set moves it.
     """
 
     attempt: str
@@ -52,6 +57,18 @@ class Intent:
     at: float
     uuid: str | None = None
     namespace: str = ""
+    boot: str = ""
+    counted: float = 0.0
+
+    def age_s(self, clock: Clock) -> float:
+        """Seconds since the request; below 0 when the wall clock was set back, or another machine's is ahead.
+
+        Args:
+            clock: of this process.
+        """
+        if self.boot and self.boot == clock.boot:
+            return clock.monotonic() - self.counted
+        return clock.time() - self.at
 
     def started(self, uuid: str) -> Intent:
         """The same, once the session is known."""
@@ -83,6 +100,8 @@ class Intent:
                 at=float(value["at"]),
                 uuid=None if uuid is None else str(uuid),
                 namespace=str(value.get("namespace", "")),
+                boot=str(value.get("boot", "")),
+                counted=float(value.get("counted", 0.0)),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise OctaConfigError(f"this is not an intent: {error!r}") from None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaNotFoundError, OctaStartUnclearError
-from octa_provider.intents import Intent
+from octa_provider.intents import EXPIRES_S, Intent
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, ask_until
 from octa_provider.stopping import stop_command
@@ -65,6 +65,8 @@ class LostAnswers:
             node_id=node_id,
             before=before,
             at=self._client.clock.time(),
+            boot=self._client.clock.boot,
+            counted=self._client.clock.monotonic(),
             namespace=self._client.namespace,
         )
         self._store.put(self._key, self._own)
@@ -130,11 +132,11 @@ class LostAnswers:
 
     def _may_appear(self, intent: Intent) -> bool:
         # A clock that was set back must not make us wait for a day.
-        return intent.uuid is None and abs(self._client.clock.time() - intent.at) <= self._settle_s
+        return intent.uuid is None and abs(intent.age_s(self._client.clock)) <= self._settle_s
 
     def _of(self, intent: Intent, sessions: Sequence[Session], deadline: Deadline) -> Session | None:
         if intent.uuid is None:
-            left = [] if intent.is_over(self._client.clock.time()) else self._could_be_left(intent, sessions)
+            left = self._could_be_left(intent, sessions)
             return the_one_left(left, intent, self._key, is_contested=self._is_contested(intent, left))
         listed = next((session for session in sessions if session.uuid == intent.uuid), None)
         if listed is not None:
@@ -146,23 +148,22 @@ class LostAnswers:
         return None if session.phase is SessionPhase.FINISHED else session
 
     def _could_be_left(self, intent: Intent, sessions: Sequence[Session]) -> list[Session]:
-        claimed, now = self._store.claimed(), self._client.clock.time()
-        return could_be_left(sessions, intent, key=self._key, claimed=claimed, now=now)
+        age_s = intent.age_s(self._client.clock)
+        return could_be_left(sessions, intent, key=self._key, claimed=self._store.claimed(), age_s=age_s)
 
     def _is_contested(self, intent: Intent, left: Sequence[Session]) -> bool:
         """Whether another key's request, whose session is not known either, may have started one of these."""
         if not left:
             return False
-        now = self._client.clock.time()
         return any(
-            could_be_left(left, rival, key=key, claimed={}, now=now)
+            could_be_left(left, rival, key=key, claimed={}, age_s=rival.age_s(self._client.clock))
             for key, rival in self._store.pending()
-            if key != self._key and not rival.is_over(now)
+            if key != self._key
         )
 
 
 def could_be_left(
-    sessions: Iterable[Session], intent: Intent, *, key: str, claimed: Mapping[str, str], now: float
+    sessions: Iterable[Session], intent: Intent, *, key: str, claimed: Mapping[str, str], age_s: float
 ) -> list[Session]:
     """The sessions that an intent's request may have left.
 
@@ -171,8 +172,10 @@ def could_be_left(
         intent: the request, as it was before it was sent.
         key: its rental key.
         claimed: sessions that are known to be a key's: uuid to key.
-        now: Unix time in seconds.
+        age_s: seconds since the request. What it may have left has been told of within `EXPIRES_S`.
     """
+    if age_s > EXPIRES_S:
+        return []
     return [
         session
         for session in sessions
@@ -182,7 +185,7 @@ def could_be_left(
         and session.node_id == intent.node_id
         and session.uuid not in intent.before
         and claimed.get(session.uuid, key) == key
-        and _is_as_old(session, now - intent.at)
+        and _is_as_old(session, age_s)
     ]
 
 

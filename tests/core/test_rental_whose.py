@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from octa_provider.client import OctaClient
+from octa_provider.clock import Clock
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import (
     OctaBudgetError,
@@ -425,6 +426,26 @@ def test_what_a_killed_try_has_left_is_adopted_though_it_tells_no_key(unechoed: 
     rental.stop()
     assert unechoed.running() == []
     assert unechoed.client.intents.read(unechoed.key) == ()
+
+
+class SetClock(Clock):
+    """A wall clock that somebody has set."""
+
+    def __init__(self, by_s: float) -> None:
+        self._by_s = by_s
+
+    def time(self) -> float:
+        return super().time() + self._by_s
+
+
+@pytest.mark.parametrize("hours", [-26, -1, 0.2, 2, 26])
+def test_it_is_found_also_when_the_wall_clock_was_set_meanwhile(unechoed: Bench, hours: float) -> None:
+    killed_in_its_post(unechoed, "rental")
+    clock = SetClock(hours * 3600)
+    with OctaClient(unechoed.emulator.api_key, base_url=unechoed.emulator.base_url, clock=clock) as octa:
+        rental = octa.rentals.start(unechoed.request, key=unechoed.key)
+    assert [rental.uuid] == unechoed.running()
+    assert len(unechoed.sessions()) == 1
 
 
 def test_a_job_that_a_killed_try_has_left_is_carried_on_though_it_tells_no_key(unechoed: Bench) -> None:
