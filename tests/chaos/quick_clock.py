@@ -26,6 +26,11 @@ class QuickClock(Clock):
         """Real seconds, and those that were skipped."""
         return time.monotonic() + self._skipped_s
 
+    @property
+    def boot(self) -> str:
+        """As the real seconds are counted."""
+        return Clock().boot
+
     def time(self) -> float:
         """Unix time, the seconds that were skipped, and what the wall clock was set by."""
         lived_s = self.monotonic() - self._first_s
