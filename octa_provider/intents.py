@@ -31,6 +31,8 @@ log = logging.getLogger("octa_provider.intents")
 STATE_FOLDER_ENV = "OCTA_STATE_DIR"
 #: An intent without a uuid is forgotten after this: what it may have left has been told of by then.
 EXPIRES_S = 3600.0
+#: So often an intent is written, should somebody remove the folder meanwhile.
+WRITES = 20
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,16 @@ class FolderIntents:
         path = self._path(key, intent.attempt)
         part = path.with_suffix(f".{os.getpid()}.part")
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part.write_text(json.dumps({"key": key, **intent.to_dict()}), encoding="utf-8")
-            part.replace(path)
+            for left in reversed(range(WRITES)):
+                try:
+                    self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    part.write_text(json.dumps({"key": key, **intent.to_dict()}), encoding="utf-8")
+                    part.replace(path)
+                    break
+                except (FileNotFoundError, FileExistsError):
+                    # Whoever removes the last intent removes the folder too, perhaps between these steps.
+                    if not left:
+                        raise
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)

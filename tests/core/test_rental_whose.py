@@ -580,6 +580,26 @@ def test_a_folder_of_another_user_is_not_believed(
     assert "belongs to another user" in caplog.text
 
 
+def test_two_that_come_and_go_in_one_folder_lose_nothing_that_is_written_down(tmp_path: Path) -> None:
+    lost: list[str] = []
+
+    def come_and_go(key: str) -> None:
+        store = FolderIntents(tmp_path / "state")
+        for number in range(300):
+            intent = Intent(f"try {number}", "f", "mr", 1, (), 5.0)
+            store.put(key, intent)
+            if store.read(key) != (intent,):
+                lost.append(f"{key} {number}")
+            store.remove(key, intent.attempt)
+
+    threads = [threading.Thread(target=come_and_go, args=(key,)) for key in ("a", "b", "c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert lost == []
+
+
 def test_nothing_that_is_written_down_stays_when_the_session_tells_its_key(bench: Bench) -> None:
     rental = bench.start()
     assert rental.claim is None
