@@ -13,10 +13,12 @@ from octa_provider.address import DEFAULT_BASE_URL, checked_base_url
 from octa_provider.clock import SYSTEM_CLOCK, Clock
 from octa_provider.errors import OctaConfigError
 from octa_provider.hooks import RequestContext, ResponseContext
+from octa_provider.intents import FolderIntents, Intents, state_folder
 from octa_provider.job import Jobs
 from octa_provider.limits import checked_max_retry_after, checked_retries, checked_timeout
 from octa_provider.patience import Deadline
 from octa_provider.rental import Rentals
+from octa_provider.rental_key import NAMESPACE_ENV, checked_namespace
 from octa_provider.resources.accounts import Accounts
 from octa_provider.resources.apps import Apps
 from octa_provider.resources.idle_jobs import IdleJobs
@@ -46,6 +48,10 @@ class OctaClient:
         session: a `requests.Session` of yours, with its own adapters and TLS settings; it is not closed here.
         allow_http: permit plain http to other machines than this one.
         max_retry_after: the longest wait, in seconds, that a server's `Retry-After` can ask for.
+        namespace: tells this installation from others that share the account; it stands in front of every rental key.
+            Else the environment variable `OCTA_NAMESPACE`, else none.
+        intents: where it is written down what is about to be rented, for a next try elsewhere. A folder of this user on
+            this machine when left out: `OCTA_STATE_DIR`, else below `~/.local/state/octa-provider`.
         clock: where the time comes from; tests replace it.
 
     Raises:
@@ -70,8 +76,11 @@ class OctaClient:
         session: requests.Session | None = None,
         allow_http: bool = False,
         max_retry_after: float = 60.0,
+        namespace: str | None = None,
+        intents: Intents | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._namespace = checked_namespace(os.environ.get(NAMESPACE_ENV, "") if namespace is None else namespace)
         options = TransportOptions(
             base_urls=_base_urls(base_url, allow_http=allow_http),
             timeout_s=checked_timeout(timeout),
@@ -83,6 +92,7 @@ class OctaClient:
             on_response=on_response,
             clock=clock,
         )
+        self._intents = intents
         self._whole: OctaClient | None = None
         self._use(Transport(_api_key(api_key), options, session))
 
@@ -135,6 +145,16 @@ class OctaClient:
     def jobs(self) -> Jobs:
         """Commands run to completion."""
         return Jobs(self) if self._whole is None else self._whole.jobs
+
+    @property
+    def namespace(self) -> str:
+        """What stands in front of every rental key; empty for none."""
+        return self._namespace
+
+    @cached_property
+    def intents(self) -> Intents:
+        """Where it is written down what is about to be rented."""
+        return FolderIntents(state_folder(self._transport.account)) if self._intents is None else self._intents
 
     @property
     def base_url(self) -> str:

@@ -220,7 +220,7 @@ def _ends(client: OctaClient, uuid: str) -> Callable[[], bool]:
                 return (
                     appeared
                     or appearing.passed
-                    or any(session.uuid == uuid for session in client.sessions.list(recent=True))
+                    or any(s.uuid == uuid and s.finished_at is not None for s in client.sessions.list(recent=True))
                 )
         except OctaError as error:
             if not is_transient(error):

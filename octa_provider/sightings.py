@@ -57,7 +57,7 @@ class Sightings:
         found: dict[str, Session | OctaSessionFailedError] = {uuid: ended[uuid] for uuid in due if uuid in ended}
         for uuid in [uuid for uuid in due if uuid not in ended][:MAX_LOOKUPS_PER_POLL]:
             absence = self._absences[uuid]
-            session = look_up(self._client, uuid, recent, self._clock.now())
+            session = look_up(self._client, uuid, recent, self._clock.time())
             if session is not None:
                 found[uuid] = session
                 # It was there after all: should it stay away from the list, it has its time again.

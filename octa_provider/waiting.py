@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from octa_provider.cost import spent_usd, too_dear, unpriced_for_too_long
 from octa_provider.errors import (
     OctaBudgetError,
     OctaCancelledError,
@@ -23,6 +24,7 @@ from octa_provider.starting import oldest
 from octa_provider.stopping import sweep
 
 if TYPE_CHECKING:
+    from octa_provider.client import OctaClient
     from octa_provider.models import Session
     from octa_provider.rental import Rental
 
@@ -32,12 +34,15 @@ TAIL_ENTRIES = 20
 #: A session that has just been started may not be known everywhere yet.
 APPEARING_S = 20.0
 TWIN_STOP_S = 30.0
+#: A pause asks so often whether the wait was cancelled.
+SLICE_S = 1.0
 _FAILED = re.compile(r"\b(fail|error|crash|abort)", re.IGNORECASE)
 
 
 def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_cancelled: Callable[[], bool]) -> Session:
     """See `Rental.wait_until_ready`."""
     deadline = Deadline(rental.client.clock, deadline_s)
+    octa = rental.client.within(deadline, is_cancelled)
     appearing = Deadline(rental.client.clock, APPEARING_S)
     last = "not seen yet"
     while True:
@@ -45,7 +50,9 @@ def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_can
             rental.stop()
             raise OctaCancelledError(f"waiting for session {rental.uuid} was cancelled; it was stopped")
         try:
-            session = look(rental)
+            session = look(rental, octa)
+        except OctaCancelledError:
+            continue
         except OctaError as error:
             if not is_transient(error):
                 raise
@@ -66,7 +73,9 @@ def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_can
                 f"(last: {last}); it was stopped",
                 uuid=rental.uuid,
             )
-        deadline.pause(poll_s * random.uniform(0.9, 1.1))
+        pause = Deadline(rental.client.clock, poll_s * random.uniform(0.9, 1.1)).earlier(max(0.0, deadline.left_s))
+        while not pause.passed and not is_cancelled():
+            pause.pause(SLICE_S)
 
 
 def is_ready(rental: Rental, session: Session) -> bool:
@@ -105,9 +114,14 @@ def stop_later_twins(rental: Rental, session: Session) -> None:
         log.warning("whether %s has other sessions can't be seen now; its stop will look: %s", rental.key, error)
 
 
-def look(rental: Rental) -> Session | None:
-    """The session now; None when it is neither known nor active. Finished ones carry `finished_at`."""
-    client = rental.client
+def look(rental: Rental, octa: OctaClient | None = None) -> Session | None:
+    """The session now; None when it is neither known nor active. Finished ones carry `finished_at`.
+
+    Args:
+        rental: whose session.
+        octa: the client to ask with, such as one that keeps a deadline; the rental's own when left out.
+    """
+    client = octa or rental.client
     try:
         return client.services.session(rental.uuid).info()
     except OctaNotFoundError:
@@ -120,7 +134,9 @@ def refuse_failed(rental: Rental, session: Session) -> None:
     """Raise when the session has ended, or says that it failed; what still runs is stopped first."""
     if session.phase is SessionPhase.FINISHED:
         raise gone_error(rental)
-    if session.phase is SessionPhase.UNKNOWN and _FAILED.search(session.progress or ""):
+    # One that failed may already be on its way out: `stopping after error`.
+    told = session.phase in {SessionPhase.UNKNOWN, SessionPhase.STOPPING}
+    if told and _FAILED.search(session.progress or ""):
         tail = system_log_tail(rental)
         rental.stop()
         raise OctaSessionFailedError(
@@ -131,19 +147,28 @@ def refuse_failed(rental: Rental, session: Session) -> None:
 
 
 def refuse_over_budget(rental: Rental, session: Session) -> None:
-    """Stop and raise when a cap of the rental is reached."""
-    spent = rental.usd(session.charge_wei, session)
-    if rental.max_cost_usd is not None and spent is not None and spent >= rental.max_cost_usd:
+    """Stop and raise when a cap of the rental is reached, or can't be held."""
+    why = over_budget(rental, session)
+    if why is not None:
         rental.stop()
-        raise OctaBudgetError(
-            f"session {rental.uuid} has cost {spent:.4f} USD of at most {rental.max_cost_usd:g}; it was stopped"
-        )
+        raise OctaBudgetError(f"session {rental.uuid} {why}; it was stopped")
+
+
+def over_budget(rental: Rental, session: Session) -> str | None:
+    """Which cap of the rental its session has reached, as the end of a sentence; None when it has reached none."""
+    dear = too_dear(session, rental.max_price_usd)
+    if dear is not None:
+        return f"costs too much: {dear}"
+    if rental.max_cost_usd is not None:
+        spent = spent_usd(rental, session)
+        if spent is not None and spent >= rental.max_cost_usd:
+            return f"has cost {spent:.4f} USD of at most {rental.max_cost_usd:g}"
+        if spent is None and unpriced_for_too_long(session):
+            return f"has run {session.duration_s} s at a price that nobody tells, so max_cost_usd can't be held"
     ran = session.duration_s
     if rental.max_duration_s is not None and ran is not None and ran >= rental.max_duration_s:
-        rental.stop()
-        raise OctaBudgetError(
-            f"session {rental.uuid} has run {ran} s of at most {rental.max_duration_s:g}; it was stopped"
-        )
+        return f"has run {ran} s of at most {rental.max_duration_s:g}"
+    return None
 
 
 def gone_error(rental: Rental) -> OctaSessionFailedError:
