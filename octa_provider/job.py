@@ -196,6 +196,7 @@ class Jobs:
         private_key: str | Path | None = None,
         on_line: OnLine | None = None,
         session: Session | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> JobState:
         """Look once, and return how far the job has come. Outages change nothing.
 
@@ -204,11 +205,14 @@ class Jobs:
             private_key: as in `run`.
             on_line: called with each new line of the command's output.
             session: the job's session as it was seen a moment ago, by `job_wait` for one; it is not asked for again.
+            is_cancelled: asked while something arrives from the API; when it says yes, the look is cut short.
 
         Raises:
             OctaError: the API refused the key, or a session over its budget could not be stopped.
         """
-        return state if state.ended else JobLook(self._client, state, private_key, on_line).state(session)
+        if state.ended:
+            return state
+        return JobLook(self._client, state, private_key, on_line, is_cancelled).state(session)
 
     def begin(self, state: JobState, spec: JobSpec, *, private_key: str | Path | None = None) -> JobState:
         """Send the inputs and start the command over SSH, when the phase is `READY`.
@@ -274,10 +278,11 @@ class Jobs:
             OctaStopError: the session could not be stopped in time, and may still bill.
         """
         rental = self._client.rentals.restore(state.rental)
+        deadline = Deadline(self._client.clock, ADOPT_S)
         bill = (
             rental.stop()
             if stop
-            else rental.bill(ask_until(Deadline(self._client.clock, ADOPT_S), lambda: look(rental)))
+            else rental.bill(ask_until(deadline, lambda: look(rental, self._client.within(deadline))))
         )
         return self._result(state, rental, bill, log_path)
 

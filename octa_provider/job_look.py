@@ -8,7 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaSshError
+from octa_provider.cost import price_usd, spent_usd
+from octa_provider.errors import (
+    OctaBudgetError,
+    OctaCancelledError,
+    OctaError,
+    OctaSessionFailedError,
+    OctaSshError,
+)
 from octa_provider.job_log import read_job_log
 from octa_provider.job_machine import look_at_detached
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.clock import Clock
     from octa_provider.models import Session
+    from octa_provider.rental import Rental
 
 log = logging.getLogger("octa_provider.job_look")
 
@@ -31,6 +39,8 @@ OUTAGE_S = 1800.0
 UNSEEN_S = 300.0
 #: The API's log may lag behind a command over SSH that has ended.
 LOG_LAG_S = 10.0
+#: The session is asked for so long, in one look.
+LOOK_S = 60.0
 KEY_FILE_ENV = "OCTA_SSH_KEY_FILE"
 OnLine = Callable[[str], object]
 
@@ -43,22 +53,32 @@ class JobLook:
         state: how far the job was at the last look.
         private_key: as in `Jobs.run`.
         on_line: called with each new line of the command's output.
+        is_cancelled: asked while something arrives from the API; when it says yes, the look is cut short.
     """
 
     def __init__(
-        self, client: OctaClient, state: JobState, private_key: str | Path | None, on_line: OnLine | None
+        self,
+        client: OctaClient,
+        state: JobState,
+        private_key: str | Path | None,
+        on_line: OnLine | None,
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self._client = client
+        self._is_cancelled = is_cancelled
         self._state = state
         self._private_key = private_key
         self._on_line = on_line
         self._rental = client.rentals.restore(state.rental)
+        self._enough: Callable[[], bool] = lambda: False
 
     def state(self, seen: Session | None = None) -> JobState:
         """How far the job is now; `seen` is its session, where somebody has just looked."""
         state, rental, clock = self._state, self._rental, self._client.clock
         try:
-            session = seen or look(rental)
+            session = seen or look(rental, self._client.within(Deadline(clock, LOOK_S), self._is_cancelled))
+        except OctaCancelledError:
+            return state
         except OctaError as error:
             if not is_transient(error):
                 raise
@@ -78,11 +98,14 @@ class JobLook:
         except OctaSessionFailedError as error:
             return state.ending(JobOutcome.LOST, str(error))
         if state.phase is JobPhase.STARTING and session.phase is SessionPhase.READY:
-            stop_later_twins(rental, session)
+            if seen is None:
+                # Whoever has seen it in a list has looked for twins there.
+                stop_later_twins(rental, session)
             state = _up(state, clock, session)
         if state.phase is not JobPhase.RUNNING:
             return overdue(state, clock, session=session)
         self._state = state
+        self._enough = _spends_too_much(rental, session, clock)
         blind = self._look_over_ssh(session) if state.over_ssh else self._look_at_log()
         return overdue(self._state, clock, session=session, blind=blind, patience_s=UNSEEN_S)
 
@@ -122,7 +145,12 @@ class JobLook:
         return ""
 
     def _read_log(self) -> bool:
-        self._state, read = read_job_log(self._client, self._state, on_line=self._on_line)
+        self._state, read = read_job_log(
+            self._client,
+            self._state,
+            on_line=self._on_line,
+            is_cancelled=lambda: self._is_cancelled() or self._enough(),
+        )
         return read
 
     def _read_rest_of_log(self) -> None:
@@ -213,6 +241,15 @@ def _has_time_left(state: JobState, session: Session) -> bool:
 def ssh_key(private_key: str | Path | None) -> str | Path | None:
     """The private key to use: the given one, else the file that the environment names, else None for the agent."""
     return private_key if private_key is not None else os.environ.get(KEY_FILE_ENV)
+
+
+def _spends_too_much(rental: Rental, session: Session, clock: Clock) -> Callable[[], bool]:
+    """Asked while a log arrives, however long it takes: whether the cap on cost has been reached meanwhile."""
+    spent, price, began = spent_usd(rental, session), price_usd(session) or rental.price_usd, clock.monotonic()
+    cap = rental.max_cost_usd
+    if cap is None or spent is None or price is None:
+        return lambda: False
+    return lambda: spent + price * (clock.monotonic() - began) / 3600 >= cap
 
 
 def _up(state: JobState, clock: Clock, session: Session) -> JobState:

@@ -71,7 +71,7 @@ def see_to_the_end(
         while not state.ended:
             if is_cancelled():
                 raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
-            state = tell(jobs.poll(state, private_key=private_key, on_line=on_line), state)
+            state = tell(jobs.poll(state, private_key=private_key, on_line=on_line, is_cancelled=is_cancelled), state)
             if state.phase is JobPhase.READY:
                 # Told before: sending the inputs may take a while.
                 state = tell(jobs.begin(state, spec, private_key=private_key), state)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import logging
 import os
 import signal
 import sys
-import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -38,10 +39,11 @@ class ProcessSignals:
 
     def __init__(self) -> None:
         self.ending = {f.__code__ for f in (self.hold, self.leave, self.release)}
-        self.between = {self.enter.__code__}
+        self.between = {f.__code__ for f in (self.enter, self._came, self._act, self._send_again, self._was_lost)}
         self._owner = 0
         self._blocks = 0
         self._held = 0
+        self._busy = 0
         self._before: dict[int, Handler] = {}
         self._pending: dict[int, None] = {}
         self._raised: BaseException | None = None
@@ -116,19 +118,23 @@ class ProcessSignals:
         self._act(number, None)
 
     def _came(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._owner:
-            # A child that was forked within the block has no machine to stop.
-            signal.signal(number, self._before[number])
-            os.kill(os.getpid(), number)
-        elif self._held or self._is_on_its_way() or _is_in(frame, self.ending):
-            self._pending[number] = None
-            with suppress(Exception):
-                log.warning("signal %d waits until what was rented is stopped: kill -9 would leave it running", number)
-        elif _is_in(frame, self.between) or (frame is not None and frame.f_globals is vars(contextlib)):
-            # Between a block and its body there is nobody to hear an exception: it would pass by the cleaning up.
-            self._send_again(number)
-        else:
-            self._act(number, frame)
+        self._busy += 1
+        try:
+            if os.getpid() != self._owner:
+                # A child that was forked within the block has no machine to stop.
+                signal.signal(number, self._before[number])
+                os.kill(os.getpid(), number)
+            elif self._held or self._is_on_its_way() or _is_in(frame, self.ending):
+                self._pending[number] = None
+                with suppress(Exception):
+                    log.warning("signal %d waits until what was rented is stopped: kill -9 leaves it running", number)
+            elif self._busy > 1 or _is_in(frame, self.between) or _is_in_contextlib(frame):
+                # Between a block and its body there is nobody to hear an exception: it would pass by the cleaning up.
+                self._send_again(number)
+            else:
+                self._act(number, frame)
+        finally:
+            self._busy -= 1
 
     def _act(self, number: int, frame: FrameType | None) -> None:
         handler = self._before[number]
@@ -145,10 +151,9 @@ class ProcessSignals:
             raise
 
     def _send_again(self, number: int) -> None:
-        again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), number))
-        again.daemon = True
         try:
-            again.start()
+            # Not by `threading`, whose steps in Python this may have interrupted.
+            _thread.start_new_thread(_kill_later, (os.getpid(), number))
         except RuntimeError:
             # No threads any more: then when what runs now has ended.
             self._pending[number] = None
@@ -175,6 +180,15 @@ class ProcessSignals:
 
 def _is_in(frame: FrameType | None, codes: set[CodeType]) -> bool:
     return frame is not None and frame.f_code in codes
+
+
+def _is_in_contextlib(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_globals is vars(contextlib)
+
+
+def _kill_later(pid: int, number: int) -> None:
+    time.sleep(AGAIN_S)
+    os.kill(pid, number)
 
 
 def _handlers_to_replace() -> dict[int, Handler]:

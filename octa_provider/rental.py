@@ -22,9 +22,10 @@ from octa_provider.reaping import Reaped, reap
 from octa_provider.rental_key import earlier_forms, with_namespace
 from octa_provider.rental_mark import RentalMark, fingerprint_of
 from octa_provider.request import Request
-from octa_provider.starting import Starting, oldest
+from octa_provider.starting import Starting
 from octa_provider.stop_signals import cleaned_up_by
 from octa_provider.stopping import sweep
+from octa_provider.twins import oldest
 from octa_provider.waiting import wait_until_ready
 
 if TYPE_CHECKING:

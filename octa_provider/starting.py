@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from octa_provider.balance import paid_by_balance, read_balance, within_cap
@@ -35,7 +34,9 @@ from octa_provider.patience import Deadline, ask_until, is_transient, pauses
 from octa_provider.rental_key import RENTAL_KEY_ENV, earlier_forms
 from octa_provider.rental_mark import RENTAL_MARK_ENV, RentalMark
 from octa_provider.request import Request, VpnRequest
+from octa_provider.stop_signals import cleaned_up_by
 from octa_provider.stopping import stop_command, sweep
+from octa_provider.twins import oldest
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("octa_provider.starting")
 
-NEVER = datetime.max.replace(tzinfo=timezone.utc)
 #: A try that was refused everywhere looks so long for a session that another try of its key has just started.
 SIBLING_S = 3.0
 #: A clean-up may take so long: whoever ends us, such as an orchestrator that cancels, kills us soon after.
@@ -94,14 +94,23 @@ class Starting:
         rental = self._existing()
         if rental is not None:
             return rental
+        adopted: Rental | None = None
+
+        def clean_up(error: BaseException | None) -> None:
+            nonlocal adopted
+            if error is not None:
+                adopted = self._adopted_after(error)
+                if adopted is None:
+                    self._abandon(error)
+
         try:
-            rental = self._first_that_starts()
-        except BaseException as error:
-            rental = self._adopted_after(error)
-            if rental is None:
-                self._abandon(error)
+            # A signal that comes while this cleans up waits until nothing is left.
+            with cleaned_up_by(clean_up):
+                return self._first_that_starts()
+        except OctaError:
+            if adopted is None:
                 raise
-        return rental
+            return adopted
 
     def _marked(self, request: Request) -> Request:
         if isinstance(request, VpnRequest):
@@ -467,11 +476,6 @@ class Starting:
 
     def _sweep_key(self) -> None:
         sweep(self.client, uuids=tuple(self._uuids), key=self.key, deadline_s=self._clean_up_s)
-
-
-def oldest(sessions: Iterable[Session]) -> Session | None:
-    """The session that stays: first by start, then by uuid, so that everybody who looks agrees."""
-    return min(sessions, key=lambda s: (s.started_at or NEVER, s.uuid), default=None)
 
 
 def _may_have_started(error: OctaError) -> bool:

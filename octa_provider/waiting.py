@@ -20,8 +20,8 @@ from octa_provider.errors import (
 )
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, is_transient
-from octa_provider.starting import oldest
 from octa_provider.stopping import sweep
+from octa_provider.twins import later_twins
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
@@ -34,6 +34,8 @@ TAIL_ENTRIES = 20
 #: A session that has just been started may not be known everywhere yet.
 APPEARING_S = 20.0
 TWIN_STOP_S = 30.0
+#: Why a session has ended is asked for so long.
+WHY_S = 30.0
 #: A pause asks so often whether the wait was cancelled.
 SLICE_S = 1.0
 _FAILED = re.compile(r"\b(fail|error|crash|abort)", re.IGNORECASE)
@@ -93,16 +95,12 @@ def is_ready(rental: Rental, session: Session) -> bool:
 
 
 def stop_later_twins(rental: Rental, session: Session) -> None:
-    """Stop sessions of the same key that began after ours: whoever sees one stops it.
-
-    A try that was killed with its request under way can leave one that no list showed when ours was started. Without
-    this look it would bill until our stop sweeps the key. An older one is left to its holder: the oldest stays.
-    """
+    """Look for sessions of the same key that began after ours, and stop them; see `octa_provider.twins`."""
     if rental.key is None:
         return
     try:
-        mates = [s for s in rental.client.sessions.list() if s.rental_key == rental.key and s.uuid != rental.uuid]
-        later = [mate.uuid for mate in mates if oldest((session, mate)) is session]
+        octa = rental.client.within(Deadline(rental.client.clock, TWIN_STOP_S))
+        later = [mate.uuid for mate in later_twins(session, octa.sessions.list())]
         if later:
             log.warning("%s has several sessions: %s stays, %s are stopped", rental.key, rental.uuid, ", ".join(later))
             sweep(rental.client, uuids=later, key=None, deadline_s=TWIN_STOP_S)
@@ -173,9 +171,10 @@ def over_budget(rental: Rental, session: Session) -> str | None:
 
 def gone_error(rental: Rental) -> OctaSessionFailedError:
     """The error for a session that has left while it was needed, with why, if the API tells."""
+    octa = rental.client.within(Deadline(rental.client.clock, WHY_S))
     tail = system_log_tail(rental)
     try:
-        ended = next((s for s in rental.client.sessions.list(recent=True) if s.uuid == rental.uuid), None)
+        ended = next((s for s in octa.sessions.list(recent=True) if s.uuid == rental.uuid), None)
     except OctaError as error:
         log.warning("why session %s ended can't be read: %s", rental.uuid, error)
         ended = None
@@ -189,9 +188,10 @@ def gone_error(rental: Rental) -> OctaSessionFailedError:
 
 def system_log_tail(rental: Rental) -> str:
     """The last lines of the session's system log; empty when they can't be read."""
+    octa = rental.client.within(Deadline(rental.client.clock, WHY_S))
     for recent in (False, True):
         try:
-            entries = rental.logs(recent=recent).system
+            entries = octa.services.session(rental.uuid).logs(recent=recent).system
         except OctaError as error:
             log.info("the system log of %s can't be read: %s", rental.uuid, error)
             continue
