@@ -153,7 +153,7 @@ class OctaJobRun(JobRun[JobResult]):
         self._spec = spec
         self._report = report
         self._result: JobResult | None = None
-        self._urls: dict[int, str] = {}
+        self._urls: dict[int | str, str] = {}
 
     @property
     def uuid(self) -> str:

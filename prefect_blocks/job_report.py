@@ -66,7 +66,7 @@ class JobReport:
         if fraction is not None and time.monotonic() - self._updated >= UPDATE_S:
             self._show(fraction)
 
-    def ended(self, result: JobResult, urls: Mapping[int, str]) -> None:
+    def ended(self, result: JobResult, urls: Mapping[int | str, str]) -> None:
         """The job has ended; `urls` is what it published while it ran, by port."""
         if result.succeeded and self._bar is not None:
             self._show(1.0)

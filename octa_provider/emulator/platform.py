@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from octa_provider.emulator.apps import make_apps
-from octa_provider.emulator.billing import MS_PER_HOUR, BillingClock, wall_ns
+from octa_provider.emulator.billing import BYTES_PER_GB, MS_PER_HOUR, BillingClock, wall_ns
 from octa_provider.emulator.catalogue import Node, make_nodes
 from octa_provider.emulator.container import Container
 from octa_provider.emulator.images import Images
@@ -26,6 +26,10 @@ from octa_provider.emulator.state import StateFolder
 STARTING_TEXTS = ("queued", "preparing node", "provisioning", "pulling image", "create container", "starting service")
 #: The texts of a session that is ready: which one, is an oddity.
 READY_TEXTS = ("service configured", "Configured", "running", "READY")
+#: Why the platform itself ends a session, in the words of its ledger; the API tells a number.
+CLOSED, UNPAID, OFFLINE, BROKEN = "emulator stopped", "insufficient_funds", "node offline", "start failed"
+ENDED = "ended by the platform"
+OWN_REASONS = frozenset({CLOSED, UNPAID, OFFLINE, BROKEN, ENDED})
 #: How many sessions `GET /sessions?recent=true` shows (evidence C: "last 50 completed + active").
 RECENT_LIMIT = 50
 #: A VPN takes no room on a node but this much.
@@ -124,7 +128,7 @@ class Platform:
         """End every session, and with it every process."""
         await self._cancel(self._background)
         await asyncio.gather(
-            *(self.end(session, by="platform", reason="emulator stopped") for session in tuple(self._running.values()))
+            *(self.end(session, by="platform", reason=CLOSED) for session in tuple(self._running.values()))
         )
         self.ledger.close()
 
@@ -160,14 +164,34 @@ class Platform:
         overdrawn_wei = self.billed_wei(now_ms) - self.ledger.balance_start_wei
         if overdrawn_wei < 0 or not self._running:
             return
-        rate_wei = sum(session.price_wei for session in self._running.values())
+        rate_wei = sum(session.idle_hour_wei for session in self._running.values())
         # Back to the last millisecond that was paid for: the bill never exceeds what there was.
         paid_until_ms = now_ms - -(-overdrawn_wei * MS_PER_HOUR // max(1, rate_wei))
+        while self.billed_wei(paid_until_ms) > self.ledger.balance_start_wei:
+            # Each session's charge is rounded by itself.
+            paid_until_ms -= 1
+        await self._end_unpaid(paid_until_ms)
+
+    async def let_traffic_flow(self, session: Session, *, tx_bytes: int, rx_bytes: int) -> None:
+        """Let bytes go through a session; those that the balance does not pay for stay out, and end everything."""
+        left_wei = max(0, self.balance_wei())
+        most = tx_bytes + rx_bytes
+        if session.traffic_price_wei:
+            most = min(most, left_wei * BYTES_PER_GB // session.traffic_price_wei)
+        unpaid = tx_bytes + rx_bytes - most
+        session.rx_flowed += max(0, rx_bytes - unpaid)
+        session.tx_flowed += tx_bytes - max(0, unpaid - rx_bytes)
+        self.ledger.write_session(session)
+        if unpaid:
+            await self._end_unpaid(self.clock.now_ms())
+        self._money_changed.set()
+
+    async def _end_unpaid(self, paid_until_ms: int) -> None:
         for session in tuple(self._running.values()):
             self.note(session, "the balance is empty")
         await asyncio.gather(
             *(
-                self.end(session, by="platform", reason="insufficient_funds", billed_until_ms=paid_until_ms)
+                self.end(session, by="platform", reason=UNPAID, billed_until_ms=paid_until_ms)
                 for session in tuple(self._running.values())
             )
         )
@@ -175,7 +199,7 @@ class Platform:
     async def _watch_balance(self) -> None:
         while True:
             await self.settle()
-            rate_wei = sum(session.price_wei for session in self._running.values())
+            rate_wei = sum(session.idle_hour_wei for session in self._running.values())
             wait_s = None
             if rate_wei and self.clock.speed:
                 wait_s = max(0.005, self.balance_wei() * 3600 / rate_wei / self.clock.speed)
@@ -226,7 +250,8 @@ class Platform:
             uuid=str(uuid.uuid4()),
             ordinal=len(self.ledger.sessions),
             order=order,
-            price_wei=node.price_wei,
+            price_wei=0 if order.service == "vpn" else node.price_wei,
+            traffic_price_wei=node.traffic_price_wei if order.service == "vpn" else 0,
             started_ns=now_ns,
             billed_from_ms=self.clock.now_ms(),
             advanced_ms=self.clock.advanced_ms,
@@ -270,7 +295,7 @@ class Platform:
         for session in tuple(self._running.values()):
             if session.order.node_id == node_id:
                 self.note(session, "node is offline")
-                await self.end(session, by="fault", reason="node offline")
+                await self.end(session, by="fault", reason=OFFLINE)
 
     def read_log(self, session: Session) -> str:
         """What a session's container printed, also after its end."""
@@ -337,9 +362,9 @@ class Platform:
             except OSError as error:
                 # This machine has no room for it: full disk, too many open files.
                 self.note(session, f"node error: {error}")
-                self.in_background(self.end(session, by="platform", reason="start failed"))
+                self.in_background(self.end(session, by="platform", reason=BROKEN))
                 return
-        session.is_ready = True
+        session.is_ready, session.ready_ns = True, wall_ns()
         plain = session.ordinal % len(READY_TEXTS) if self.quirks.enabled else 0
         session.progress = READY_TEXTS[plain]
         self.note(session, "service configured")
