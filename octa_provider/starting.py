@@ -34,6 +34,7 @@ from octa_provider.patience import Deadline, ask_until, is_transient, pauses
 from octa_provider.rental_key import RENTAL_KEY_ENV, earlier_forms
 from octa_provider.rental_mark import RENTAL_MARK_ENV, RentalMark
 from octa_provider.request import Request, VpnRequest
+from octa_provider.stop_signals import cleaned_up_by
 from octa_provider.stopping import stop_command, sweep
 from octa_provider.twins import oldest
 
@@ -93,14 +94,23 @@ class Starting:
         rental = self._existing()
         if rental is not None:
             return rental
+        adopted: Rental | None = None
+
+        def clean_up(error: BaseException | None) -> None:
+            nonlocal adopted
+            if error is not None:
+                adopted = self._adopted_after(error)
+                if adopted is None:
+                    self._abandon(error)
+
         try:
-            rental = self._first_that_starts()
-        except BaseException as error:
-            rental = self._adopted_after(error)
-            if rental is None:
-                self._abandon(error)
+            # A signal that comes while this cleans up waits until nothing is left.
+            with cleaned_up_by(clean_up):
+                return self._first_that_starts()
+        except OctaError:
+            if adopted is None:
                 raise
-        return rental
+            return adopted
 
     def _marked(self, request: Request) -> Request:
         if isinstance(request, VpnRequest):
