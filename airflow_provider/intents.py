@@ -50,16 +50,12 @@ class VariableIntents:
             self._keep(key, left)
 
     def claimed(self) -> Mapping[str, str]:
-        """Every session whose uuid is known here."""
-        claimed: dict[str, str] = {}
-        try:
-            for name in variable_names(_PREFIX):
-                found = _unpacked(read_variable(name))
-                if found is not None:
-                    claimed |= {one.uuid: found[0] for one in found[1] if one.uuid is not None}
-        except Exception as error:  # noqa: BLE001 - as above
-            log.warning("What other tasks have rented can't be asked: %s: %s", type(error).__name__, error)
-        return claimed
+        """Every session whose uuid is known here: uuid to key."""
+        return {intent.uuid: key for key, intent in self._all() if intent.uuid is not None}
+
+    def pending(self) -> tuple[tuple[str, Intent], ...]:
+        """The intents of every key whose session is not known yet, each with its key."""
+        return tuple((key, intent) for key, intent in self._all() if intent.uuid is None)
 
     def forget_what_is_over(self, now: float, active: Collection[str]) -> None:
         """Remove what nobody asks for again: requests long past, and sessions that are gone.
@@ -68,15 +64,18 @@ class VariableIntents:
             now: Unix time in seconds.
             active: the uuids of the account's sessions that run.
         """
+        for key, intent in self._all():
+            if intent.is_over(now) or (intent.uuid not in {None, *active} and now - intent.at > EXPIRES_S):
+                self.remove(key, intent.attempt)
+
+    def _all(self) -> list[tuple[str, Intent]]:
+        """The intents of every key; none on an Airflow that does not list its Variables for a task (3.0 to 3.2)."""
         try:
             found = [_unpacked(read_variable(name)) for name in variable_names(_PREFIX)]
         except Exception as error:  # noqa: BLE001 - as above
-            log.warning("What was written down and is over can't be asked: %s: %s", type(error).__name__, error)
-            return
-        for key, intents in (one for one in found if one is not None):
-            for intent in intents:
-                if intent.is_over(now) or (intent.uuid not in {None, *active} and now - intent.at > EXPIRES_S):
-                    self.remove(key, intent.attempt)
+            log.warning("What other tasks have rented can't be asked: %s: %s", type(error).__name__, error)
+            return []
+        return [(key, intent) for key, intents in (one for one in found if one is not None) for intent in intents]
 
     def _keep(self, key: str, intents: list[Intent]) -> None:
         try:

@@ -48,6 +48,7 @@ def test_intents_are_kept_read_replaced_and_forgotten() -> None:
     store.put("another", intent("other", 1.0, "b-uuid"))
     assert store.read(key) == (intent("early", 1.0), intent("late", 2.0, "a-uuid"))
     assert store.claimed() == {"a-uuid": key, "b-uuid": "another"}
+    assert store.pending() == ((key, intent("early", 1.0)),)
     store.remove(key, "nobody")
     for attempt in ("early", "late"):
         store.remove(key, attempt)
