@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from octa_provider.intents import Intents
 
 __all__ = ["ConnectionSettings"]
+
+_WHAT_EXTRA_IS = 'give one such as {"ssh_key_file": "/home/airflow/.ssh/id_ed25519"}, or leave it empty.'
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class ConnectionSettings:
         Raises:
             ValueError: a field holds something it cannot.
         """
-        extra = connection.extra_dejson if extra is None else extra
+        extra = _extra(connection, extra)
         timeout = as_float("timeout", extra.get("timeout"))
         retries = as_int("retries", extra.get("retries"))
         return cls(
@@ -114,3 +117,27 @@ def _base_url(connection: Any) -> str | None:
     if connection.port and len(urls) == 1:
         urls = [f"{urls[0].rstrip('/')}:{connection.port}"]
     return ",".join(urls)
+
+
+def _extra(connection: Any, known: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A connection's extra as an object; also one that was encoded twice, as some secrets backends do.
+
+    Raises:
+        ValueError: it is something else. Airflow itself takes text that is no JSON for an empty one.
+    """
+    if isinstance(known, Mapping) and known:
+        return known
+    text = connection.extra
+    value: Any = text
+    for _ in range(2):
+        if not isinstance(value, str) or not value.strip():
+            break
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError(f"its extra is no JSON: {_WHAT_EXTRA_IS}") from None
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"its extra is a {type(value).__name__} and no JSON object: {_WHAT_EXTRA_IS}")
+    return value

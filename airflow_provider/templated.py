@@ -15,6 +15,7 @@ __all__ = [
     "as_ints",
     "as_text",
     "as_texts",
+    "as_word",
     "checked_cap",
     "checked_deadline",
     "is_known",
@@ -27,7 +28,7 @@ _NOTHING = frozenset({"", "None"})
 def is_known(value: object) -> bool:
     """Whether a value is final when the DAG file is parsed, and can be checked there."""
     if isinstance(value, str):
-        return "{{" not in value and "{%" not in value
+        return not any(mark in value for mark in ("{{", "{%", "{#"))
     if isinstance(value, Mapping):
         return all(is_known(part) for part in (*value.keys(), *value.values()))
     if isinstance(value, list | tuple | set | frozenset):
@@ -100,9 +101,23 @@ def as_texts(name: str, values: Mapping[Any, Any] | None) -> dict[str, str]:
     if values is not None and not isinstance(values, Mapping):
         raise ValueError(f"{name} is a {type(values).__name__}; give a mapping of names to texts.")
     return {
-        os.fspath(key) if isinstance(key, os.PathLike) else str(key): str(value)
+        os.fspath(key) if isinstance(key, os.PathLike) else str(key): as_word(f"{name}[{key!r}]", value)
         for key, value in (values or {}).items()
     }
+
+
+def as_word(name: str, value: Any) -> str:
+    """A rendered value that becomes one text, such as an environment variable or an argument of a command.
+
+    Raises:
+        ValueError: it is a collection: native rendering makes one of a text such as `0,1`.
+    """
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        raise ValueError(
+            f"{name}={value!r} is a {type(value).__name__}, and text was wanted: with render_template_as_native_obj a "
+            "template's text may become something else; quote it there, as in {{ value | tojson }}."
+        )
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
 
 def as_codes(name: str, codes: int | Collection[int] | None) -> frozenset[int]:

@@ -65,7 +65,7 @@ def test_a_cap_that_is_rendered_to_none_starts_nothing(renting: Renting, name: s
 
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "deferred"])
-@pytest.mark.parametrize("cap", [{"max_cost_usd": "{{ 0.0000001 }}"}, {"max_duration_s": "{{ 1 }}"}], ids=["usd", "s"])
+@pytest.mark.parametrize("cap", [{"max_cost_usd": "{{ 0.5 }}"}, {"max_duration_s": "{{ 7200 }}"}], ids=["usd", "s"])
 def test_a_cap_of_the_start_holds_while_the_session_comes_up(
     renting: Renting, cap: dict[str, str], deferrable: bool
 ) -> None:
@@ -79,6 +79,7 @@ def test_a_cap_of_the_start_holds_while_the_session_comes_up(
             timeout=600,
             deferrable=deferrable,
             retries=2,
+            pre_execute=lambda context: renting.emulator.advance_clock(10 * 3600),
         )
         stopped = OctaStopSessionOperator(task_id="stop", session=started.output)
         started >> ready >> stopped.as_teardown(setups=started, on_failure_fail_dagrun=True)
