@@ -62,6 +62,7 @@ def test_it_tells_who_stopped_what_and_which_requests_came(tenant):
         ("POST", f"/services/{uuid}/stop"),
     ]
     assert ledger["requests"][0]["uuid"] == ledger["requests"][2]["uuid"] == uuid
+    assert all(r["user_agent"].startswith("python-requests/") for r in ledger["requests"])
     assert ledger["request_counts"]["POST /services/{uuid}/stop"] == 1
     assert tenant.emulator.ledger(requests=False)["requests"] == []
 
