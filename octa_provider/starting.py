@@ -144,7 +144,7 @@ class Starting:
             sessions = self._list()
             mine = self._mine(sessions)
             living = [session for session in mine if session.phase is not SessionPhase.STOPPING]
-            recalled = None if mine else self._lost.recall(sessions, self._deadline)
+            recalled = None if mine else self._lost.recall(sessions, self._deadline, may_wait=not settled.passed)
             keep = oldest(living) if recalled is None else recalled[1]
             if keep is not None:
                 why = self._why_not(keep, None if recalled is None else recalled[0].fingerprint)
