@@ -76,10 +76,12 @@ def test_no_moment_of_a_block_loses_its_cleaning_up(shape: str, how: str) -> Non
     assert int(ended.stdout.split()[-1]) > 10
 
 
-@pytest.mark.parametrize("times", [1, 2])
+#: Every signal for a machine; for a VPN, and for a second signal on top, one of them.
+CASES = [("mr", number, 1) for number in SIGNALS] + [("vpn", signal.SIGHUP, 1), ("mr", signal.SIGQUIT, 2)]
+
+
 @pytest.mark.parametrize("moment", list(MOMENTS))
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize("service", ["mr", "vpn"])
+@pytest.mark.parametrize(("service", "number", "times"), CASES)
 def test_a_signal_in_a_script_that_rents_leaves_nothing(
     emulator: EmulatorHandle, service: str, number: signal.Signals, moment: str, times: int
 ) -> None:
