@@ -74,11 +74,5 @@ def run_job(
         **choice_of(requirements_of(requirements)),
     )
     run = job.trigger(key)
-    try:
-        run.wait_for_completion()
-    except BaseException:
-        # A signal that came before the watch, which stops the machine on every way out of itself.
-        if not run.is_watched:
-            run.stop()
-        raise
+    run.wait_for_completion()
     return wei_as_text(run.fetch_result().to_dict())
