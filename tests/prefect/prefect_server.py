@@ -92,7 +92,7 @@ class PrefectServer:
             return False
 
     def go_away(self, how: str) -> None:
-        """Be gone for good: `killed`, so that connections are refused, or `frozen`, so that nothing is ever answered."""
+        """Be gone for good: `killed` (connections are refused) or `frozen` (nothing is ever answered)."""
         if how == "killed":
             self.process.kill()
         else:

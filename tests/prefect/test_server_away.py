@@ -48,7 +48,7 @@ def follows(renting: Renting) -> None:
 def test_the_cap_of_a_job_holds(
     own_server: PrefectServer, renting: Renting, flows: FlowProcesses, name: str, way: str
 ) -> None:
-    run = flows.new_run(name, max_cost_usd=5.0)
+    run = flows.new_run(name, max_cost_usd=0.05)
     flows.engine(run)
     follows(renting)
     wait_for(lambda: own_server.artifacts_of(run), "its progress is shown")
@@ -56,7 +56,7 @@ def test_the_cap_of_a_job_holds(
     uuid = renting.running()[0]
     seen = renting.count_requests("GET", f"/services/{uuid}")
     wait_for(lambda: renting.count_requests("GET", f"/services/{uuid}") > seen + 20, "it is watched as before")
-    renting.emulator.advance_clock(1000 * 3600)
+    renting.emulator.advance_clock(5 * 3600)
     renting.wait_until_none_runs()
     assert len(renting.sessions) == 1
 
@@ -90,14 +90,14 @@ def test_the_cap_of_a_flow_run_in_a_pool_holds(
     pool = Pool(own_server, renting, tmp_path)
     try:
         worker = pool.worker(**FOR_EVER)
-        run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=5.0)
+        run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=0.05)
         wait_for((tmp_path / "runs").exists, "the flow runs", 90)
         wait_for(lambda: own_server.flow_run(run)["infrastructure_pid"], "the machine is known")
         own_server.go_away(way)
         uuid = renting.running()[0]
         seen = renting.count_requests("GET", f"/services/{uuid}")
         wait_for(lambda: renting.count_requests("GET", f"/services/{uuid}") > seen + 10, "it is watched as before")
-        renting.emulator.advance_clock(1000 * 3600)
+        renting.emulator.advance_clock(5 * 3600)
         renting.wait_until_none_runs()
         assert worker.popen.poll() is None
     finally:
@@ -112,13 +112,13 @@ def test_a_worker_that_prefect_ends_since_its_server_is_away_sees_to_its_machine
     try:
         quick = {"PREFECT_CLIENT_MAX_RETRIES": "0", "PREFECT_WORKER_QUERY_SECONDS": "0.1"}
         worker = pool.worker(**quick)
-        run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=5.0)
+        run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=0.05)
         wait_for((tmp_path / "runs").exists, "the flow runs", 90)
         wait_for(lambda: own_server.flow_run(run)["infrastructure_pid"], "the machine is known")
         own_server.go_away("killed")
         wait_for(lambda: "are seen to their end first" in worker.output, "Prefect has given the worker up", 120)
         assert len(renting.running()) == 1
-        renting.emulator.advance_clock(1000 * 3600)
+        renting.emulator.advance_clock(5 * 3600)
         renting.wait_until_none_runs()
         worker.wait()
     finally:
