@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from octa_provider.errors import OctaServerError as OctaServerError
     from octa_provider.errors import OctaSessionFailedError as OctaSessionFailedError
     from octa_provider.errors import OctaSshError as OctaSshError
+    from octa_provider.errors import OctaStartUnclearError as OctaStartUnclearError
     from octa_provider.errors import OctaStopError as OctaStopError
     from octa_provider.errors import OctaTimeoutError as OctaTimeoutError
     from octa_provider.errors import OctaValidationError as OctaValidationError
@@ -66,6 +67,7 @@ _HOME = {
         "OctaServerError",
         "OctaSessionFailedError",
         "OctaSshError",
+        "OctaStartUnclearError",
         "OctaStopError",
         "OctaTimeoutError",
         "OctaValidationError",

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from octa_provider.clock import Clock
 from octa_provider.errors import MAX_BODY_CHARS, OctaDecodeError, OctaNetworkError, OctaTimeoutError
 from octa_provider.http_session import innermost
 from octa_provider.models import decode_json
+from octa_provider.time_limit import TimeLimit
 
 CHUNK_BYTES = 64 * 1024
 MAYBE = "(the server may have acted on it)"
@@ -38,45 +38,64 @@ class Answer:
             ) from error
 
 
-def pieces(response: requests.Response, method: str, url: str) -> Iterator[bytes]:
-    """The body as it arrives: `read1` gives what is there, so that a dripping server can't hold us in one read.
+@dataclass(frozen=True)
+class Arrived:
+    """An answer whose headers have arrived, its body not read yet.
 
-    Raises:
-        OctaNetworkError: the body broke off; OctaTimeoutError when the server fell silent.
+    Attributes:
+        response: as requests gives it.
+        method, url: of the request.
+        limit: when the body must have ended, however busily it arrives.
     """
-    try:
-        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
-            yield chunk
-    except (HTTPError, OSError) as error:
-        kind = OctaTimeoutError if isinstance(error, ReadTimeoutError) else OctaNetworkError
-        raise kind(
-            f"{method} {url}: the answer broke off: {innermost(error)} {MAYBE}", method=method, url=url
-        ) from error
 
+    response: requests.Response
+    method: str
+    url: str
+    limit: TimeLimit
 
-def whole(response: requests.Response, method: str, url: str, *, clock: Clock, timeout_s: float, limit: int) -> bytes:
-    """The whole body.
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.response.status_code
 
-    Args:
-        response: an answer whose body was not read yet.
-        method: for errors.
-        url: for errors.
-        clock: where the time comes from.
-        timeout_s: seconds until the body must have ended, however busily it arrives.
-        limit: most bytes, unpacked.
+    def pieces(self) -> Iterator[bytes]:
+        """The body as it arrives: `read1` gives what is there, so that a dripping server can't hold us in one read.
 
-    Raises:
-        OctaNetworkError: the body broke off, or did not end in time.
-        OctaDecodeError: it is longer than `limit`.
-    """
-    deadline = clock.monotonic() + timeout_s
-    body = bytearray()
-    for chunk in pieces(response, method, url):
-        body += chunk
-        if len(body) > limit:
-            raise OctaDecodeError(f"{method} {url} answered with more than {limit} bytes", what=f"{method} {url}")
-        if clock.monotonic() > deadline:
-            raise OctaTimeoutError(
-                f"{method} {url}: the answer did not end within {timeout_s:g} s {MAYBE}", method=method, url=url
-            )
-    return bytes(body)
+        Raises:
+            OctaNetworkError: the body broke off; OctaTimeoutError when it did not end within the limit.
+            OctaCancelledError: the caller has taken it back.
+        """
+        limit = self.limit
+        limit.in_body = True
+        try:
+            while chunk := self.response.raw.read1(CHUNK_BYTES, decode_content=True):
+                if not limit.counted:
+                    # A session of the caller's own, whose connections know no limit.
+                    limit.slice_s()
+                    limit.came(len(chunk))
+                yield chunk
+        except (HTTPError, OSError) as error:
+            if isinstance(error, (ReadTimeoutError, TimeoutError)):
+                kind: type[OctaNetworkError] = OctaTimeoutError
+                problem = f"the answer did not end in time: {limit.told}"
+            else:
+                kind, problem = OctaNetworkError, f"the answer broke off: {innermost(error)}"
+            raise kind(f"{self.method} {self.url}: {problem} {MAYBE}", method=self.method, url=self.url) from error
+
+    def whole(self, most_bytes: int) -> bytes:
+        """The whole body.
+
+        Args:
+            most_bytes: unpacked.
+
+        Raises:
+            OctaNetworkError, OctaCancelledError: as for `pieces`.
+            OctaDecodeError: it is longer than `most_bytes`.
+        """
+        body = bytearray()
+        for chunk in self.pieces():
+            body += chunk
+            if len(body) > most_bytes:
+                what = f"{self.method} {self.url}"
+                raise OctaDecodeError(f"{what} answered with more than {most_bytes} bytes", what=what)
+        return bytes(body)

@@ -13,9 +13,12 @@ from octa_provider.address import DEFAULT_BASE_URL, checked_base_url
 from octa_provider.clock import SYSTEM_CLOCK, Clock
 from octa_provider.errors import OctaConfigError
 from octa_provider.hooks import RequestContext, ResponseContext
+from octa_provider.intents import FolderIntents, Intents, state_folder
 from octa_provider.job import Jobs
 from octa_provider.limits import checked_max_retry_after, checked_retries, checked_timeout
+from octa_provider.patience import Deadline
 from octa_provider.rental import Rentals
+from octa_provider.rental_key import NAMESPACE_ENV, checked_namespace
 from octa_provider.resources.accounts import Accounts
 from octa_provider.resources.apps import Apps
 from octa_provider.resources.idle_jobs import IdleJobs
@@ -23,7 +26,8 @@ from octa_provider.resources.network import Network
 from octa_provider.resources.nodes import Nodes
 from octa_provider.resources.services import Services
 from octa_provider.resources.sessions import Sessions
-from octa_provider.transport import Transport, TransportOptions
+from octa_provider.transport import Transport
+from octa_provider.transport_options import TransportOptions
 
 if TYPE_CHECKING:
     import requests
@@ -44,6 +48,10 @@ class OctaClient:
         session: a `requests.Session` of yours, with its own adapters and TLS settings; it is not closed here.
         allow_http: permit plain http to other machines than this one.
         max_retry_after: the longest wait, in seconds, that a server's `Retry-After` can ask for.
+        namespace: tells this installation from others that share the account; it stands in front of every rental key.
+            Else the environment variable `OCTA_NAMESPACE`, else none.
+        intents: where it is written down what is about to be rented, for a next try elsewhere. A folder of this user on
+            this machine when left out: `OCTA_STATE_DIR`, else below `~/.local/state/octa-provider`.
         clock: where the time comes from; tests replace it.
 
     Raises:
@@ -68,8 +76,11 @@ class OctaClient:
         session: requests.Session | None = None,
         allow_http: bool = False,
         max_retry_after: float = 60.0,
+        namespace: str | None = None,
+        intents: Intents | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._namespace = checked_namespace(os.environ.get(NAMESPACE_ENV, "") if namespace is None else namespace)
         options = TransportOptions(
             base_urls=_base_urls(base_url, allow_http=allow_http),
             timeout_s=checked_timeout(timeout),
@@ -81,24 +92,69 @@ class OctaClient:
             on_response=on_response,
             clock=clock,
         )
-        self._transport = Transport(_api_key(api_key), options, session)
-        self.accounts = Accounts(self._transport)
-        self.network = Network(self._transport)
-        self.apps = Apps(self._transport)
-        self.nodes = Nodes(self._transport)
-        self.services = Services(self._transport)
-        self.sessions = Sessions(self._transport)
-        self.idle_jobs = IdleJobs(self._transport)
+        self._intents = intents
+        self._whole: OctaClient | None = None
+        self._use(Transport(_api_key(api_key), options, session))
+
+    def _use(self, transport: Transport) -> None:
+        self._transport = transport
+        self.accounts = Accounts(transport)
+        self.network = Network(transport)
+        self.apps = Apps(transport)
+        self.nodes = Nodes(transport)
+        self.services = Services(transport)
+        self.sessions = Sessions(transport)
+        self.idle_jobs = IdleJobs(transport)
+
+    def within(self, deadline: Deadline, is_cancelled: Callable[[], bool] = lambda: False) -> OctaClient:
+        """This client for requests that must end by a deadline, for a caller that asks again himself.
+
+        It shares the connections, the key and the hooks, costs next to nothing to make, and needs no closing. Its
+        requests are sent once: nothing is tried again here. Each one ends, connection, headers and body together, by
+        the deadline or after the client's timeout, whichever comes first; one that begins at or after the deadline has
+        a second, so that a stop can still be sent. `rentals` and `jobs` are those of the client itself, since what they
+        give outlives a deadline. Of a client that `within` gave, both deadlines hold, and both cancels.
+
+        Args:
+            deadline: when every request must have ended.
+            is_cancelled: asked about twice a second while a read's answer arrives. A request with a side effect is not
+                cut short: its answer tells what bills from now on.
+
+        Raises (its requests):
+            OctaTimeoutError: not ended in time.
+            OctaCancelledError: `is_cancelled` said yes.
+
+        Example:
+            >>> deadline = Deadline(octa.clock, 5.0)
+            >>> octa.within(deadline).sessions.list()
+        """
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        for cached in ("rentals", "jobs"):
+            view.__dict__.pop(cached, None)
+        view._whole = self._whole or self
+        view._use(self._transport.within(deadline, is_cancelled))
+        return view
 
     @cached_property
     def rentals(self) -> Rentals:
         """Sessions started exactly once and stopped for certain."""
-        return Rentals(self)
+        return Rentals(self) if self._whole is None else self._whole.rentals
 
     @cached_property
     def jobs(self) -> Jobs:
         """Commands run to completion."""
-        return Jobs(self)
+        return Jobs(self) if self._whole is None else self._whole.jobs
+
+    @property
+    def namespace(self) -> str:
+        """What stands in front of every rental key; empty for none."""
+        return self._namespace
+
+    @cached_property
+    def intents(self) -> Intents:
+        """Where it is written down what is about to be rented."""
+        return FolderIntents(state_folder(self._transport.account)) if self._intents is None else self._intents
 
     @property
     def base_url(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from datetime import datetime, timezone
 
@@ -11,9 +12,9 @@ class Clock:
 
     Example:
         >>> class Held(Clock):
-        ...     now = 0.0
-        ...     def monotonic(self): return self.now
-        ...     def sleep(self, seconds): self.now += seconds
+        ...     at_s = 0.0
+        ...     def monotonic(self): return self.at_s
+        ...     def sleep(self, seconds): self.at_s += seconds
     """
 
     def monotonic(self) -> float:
@@ -32,6 +33,25 @@ class Clock:
     def now(self) -> datetime:
         """The present as an aware datetime in UTC."""
         return datetime.fromtimestamp(self.time(), tz=timezone.utc)
+
+    def steady_time(self) -> float:
+        """Unix time in seconds as it was when first asked for, and what has passed since: for deadlines that travel.
+
+        A wall clock that is set forward or back while this process runs does not move it.
+        """
+        if self._began is None:
+            self._began = self.time() - self.monotonic()
+        return self._began + self.monotonic()
+
+    @property
+    def identity(self) -> str:
+        """Tells this clock of this process from every other: times of two clocks may be hours apart."""
+        if self._identity is None:
+            self._identity = secrets.token_hex(4)
+        return self._identity
+
+    _began: float | None = None
+    _identity: str | None = None
 
 
 SYSTEM_CLOCK = Clock()

@@ -22,6 +22,7 @@ from octa_provider.http_session import (
 )
 from octa_provider.redaction import without_key
 from octa_provider.redirect import MAX_REDIRECTS, hold_redirect, redirect_target, same_origin
+from octa_provider.time_limit import TimeLimit
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Call:
         method, path, params, json: of the request.
         public: sent without the key.
         repeatable: reads only, so that it may be sent again and may follow redirects.
-        timeout_s: seconds to wait for a connection, and for an answer.
+        timeout_s: seconds for the whole of it: connection, request and answer.
+        streamed: the answer may be of any size, and has more time while it arrives at a fair rate.
     """
 
     method: str
@@ -42,6 +44,7 @@ class Call:
     public: bool
     repeatable: bool
     timeout_s: float
+    streamed: bool = False
 
 
 class Connections:
@@ -77,8 +80,8 @@ class Connections:
         if session is not None:
             session.close()
 
-    def send(self, call: Call, url: str) -> requests.Response:
-        """The answer to one request, its body not read yet.
+    def send(self, call: Call, url: str, limit: TimeLimit) -> requests.Response:
+        """The answer to one request, its body not read yet, redirects and all within the limit.
 
         A redirect is followed for a read alone: following it otherwise would send a side effect twice, or turn it into
         a GET. Once it leaves the origin of `url`, the key stays behind, wherever the next redirect leads.
@@ -88,7 +91,7 @@ class Connections:
             OctaConfigError: nothing could be sent, or a redirect leads to plain http.
         """
         auth: AuthBase = NoAuth() if call.public or self._api_key is None else KeyAuth(self._api_key)
-        response = self._send_once(call, url, auth)
+        response = self._send_once(call, url, auth, limit)
         for _ in range(MAX_REDIRECTS if call.repeatable else 0):
             try:
                 target = redirect_target(response, allow_http=self._allow_http)
@@ -100,39 +103,46 @@ class Connections:
             response.close()
             if not same_origin(url, target):
                 auth = NoAuth()
-            response = self._send_once(call, target, auth, redirected=True)
+            response = self._send_once(call, target, auth, limit, redirected=True)
         return response
 
-    def _send_once(self, call: Call, url: str, auth: AuthBase, *, redirected: bool = False) -> requests.Response:
+    def _send_once(
+        self, call: Call, url: str, auth: AuthBase, limit: TimeLimit, *, redirected: bool = False
+    ) -> requests.Response:
         headers = {"User-Agent": self._user_agent, "Accept": "application/json, */*;q=0.5"}
         body = None
         if call.json is not None:
             body = msgspec.json.encode(call.json)
             headers["Content-Type"] = "application/json"
         session = self._session()
+        limit.request_left = False
         try:
-            return session.request(
-                call.method,
-                url,
-                params=dict(call.params) if call.params and not redirected else None,
-                data=body,
-                headers=headers,
-                auth=auth,
-                timeout=call.timeout_s,
-                stream=True,
-                allow_redirects=False,
-                hooks={"response": [*session.hooks["response"], hold_redirect]},
-                proxies=proxies_for(url) if redirected and self._given is None else None,
-            )
-        except (requests.RequestException, HTTPError) as error:
-            raise self._network_error(error, call.method, url.partition("?")[0]) from error
+            with limit.imposed():
+                return session.request(
+                    call.method,
+                    url,
+                    params=dict(call.params) if call.params and not redirected else None,
+                    data=body,
+                    headers=headers,
+                    auth=auth,
+                    timeout=limit.wait_s(),
+                    stream=True,
+                    allow_redirects=False,
+                    hooks={"response": [*session.hooks["response"], hold_redirect]},
+                    proxies=proxies_for(url) if redirected and self._given is None else None,
+                )
+        except (requests.RequestException, HTTPError, TimeoutError) as error:
+            raise self._network_error(error, call.method, url.partition("?")[0], limit) from error
         except OSError as error:
             # requests reads certificate files before it connects, and wraps whatever goes wrong after that.
             raise OctaConfigError(f"{call.method} {url.partition('?')[0]} can't be sent: {error}") from error
 
-    def _network_error(self, error: requests.RequestException | HTTPError, method: str, url: str) -> OctaNetworkError:
-        sent = maybe_sent(error)
-        kind = OctaTimeoutError if isinstance(error, requests.Timeout) else OctaNetworkError
+    def _network_error(
+        self, error: requests.RequestException | HTTPError | TimeoutError, method: str, url: str, limit: TimeLimit
+    ) -> OctaNetworkError:
+        # A session of the caller's own tells nothing about its connections: there the error alone must do.
+        sent = maybe_sent(error) and (limit.request_left or self._given is not None)
+        kind = OctaTimeoutError if isinstance(error, (requests.Timeout, TimeoutError)) else OctaNetworkError
         effect = "the server may have acted on it" if sent else "nothing was sent"
         # The request carries the key, and whoever stores this error may store its cause along with it.
         if isinstance(error, requests.RequestException):

@@ -14,6 +14,7 @@
     ├── OctaRejectedError                     a 2xx answer that starts nothing
     ├── OctaDecodeError                       an answer that is not what it must be
     ├── OctaNoMachineError                    no machine fits, or every one that fits refused
+    ├── OctaStartUnclearError                 whether a lost request started something can't be told
     ├── OctaSessionFailedError                the session ended while we waited for it
     ├── OctaWaitTimeoutError                  the deadline passed before the session was ready
     ├── OctaSshError                          the rented machine could not be reached, or used, over SSH
@@ -52,12 +53,14 @@ __all__ = [
     "OctaServerError",
     "OctaSessionFailedError",
     "OctaSshError",
+    "OctaStartUnclearError",
     "OctaStopError",
     "OctaTimeoutError",
     "OctaValidationError",
     "OctaWaitTimeoutError",
     "Refusal",
     "clip_body",
+    "tell_also",
     "without_user_info",
 ]
 
@@ -85,6 +88,19 @@ def without_user_info(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+def tell_also(error: BaseException, text: str) -> None:
+    """Add to an error what came on top of it: to its message, or as a note where it is not ours.
+
+    Args:
+        error: what went wrong first, and is what the caller gets.
+        text: a sentence.
+    """
+    if isinstance(error, OctaError):
+        error.also(text)
+    elif hasattr(error, "add_note"):  # Python 3.11 and newer
+        error.add_note(text)
+
+
 class OctaError(Exception):
     """The root: `except OctaError` catches everything this library raises on purpose.
 
@@ -95,6 +111,11 @@ class OctaError(Exception):
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
         self.message = message
+
+    def also(self, text: str) -> None:
+        """Add a sentence to the message: what came on top of it must neither hide the error nor be hidden by it."""
+        self.message = f"{self.message.rstrip().rstrip('.')}. {text}"
+        self.args = (self.message,)
 
 
 class OctaConfigError(OctaError, ValueError):
@@ -266,6 +287,20 @@ class OctaNoMachineError(OctaError):
     def __init__(self, message: str = "", *, refusals: Sequence[Refusal] = ()) -> None:
         super().__init__(message)
         self.refusals = tuple(refusals)
+
+
+class OctaStartUnclearError(OctaError):
+    """A request got no answer, and what it may have left can't be told from somebody else's. Nothing was stopped.
+
+    Attributes:
+        uuids: the sessions that may be its.
+        key: the rental key.
+    """
+
+    def __init__(self, message: str = "", *, uuids: Sequence[str] = (), key: str = "") -> None:
+        super().__init__(message)
+        self.uuids = tuple(uuids)
+        self.key = key
 
 
 class OctaSessionFailedError(OctaError):

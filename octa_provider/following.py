@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.address import path_of
-from octa_provider.errors import OctaError, OctaNotFoundError
+from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
 from octa_provider.log_follower import LogCursor, LogFollower
 from octa_provider.log_stream import spool_logs
 from octa_provider.patience import Deadline, ask_until, is_transient
@@ -24,12 +24,18 @@ __all__ = ["SessionLog", "follow"]
 log = logging.getLogger("octa_provider.following")
 
 SLICE_S = 1.0
+#: A log of any size may come in one look, but no look keeps its caller longer than this.
+LOOK_S = 600.0
+#: Through an outage the end of a log is asked for again for so long.
+OUTAGE_S = 60.0
 
 
 class SessionLog:
     """A session's log, read as it grows: each line once, in order, as plain text.
 
-    Memory stays bounded whatever the container prints; the text of each look goes to a temporary file.
+    Memory stays bounded whatever the container prints; the text of each look goes to a temporary file. So does time: a
+    look ends at its deadline, or when the log comes slower than 16 KB a second for as long as the client's timeout. A
+    look that was cut short gives no lines and moves no cursor; the next one reads all of them.
 
     Args:
         client: the API.
@@ -56,59 +62,89 @@ class SessionLog:
         """How far it is; `to_dict()` makes a JSON value of it."""
         return self._follower.cursor
 
-    def new_lines(self, *, recent: bool = False) -> Iterator[str]:
-        """One look: the complete lines that are new.
+    def new_lines(
+        self,
+        *,
+        recent: bool = False,
+        deadline_s: float = LOOK_S,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[str]:
+        """One look: the complete lines that are new. Nothing is tried again.
 
         Args:
             recent: for a session that has finished.
+            deadline_s: seconds until the whole log must have come.
+            is_cancelled: asked about twice a second while it comes.
 
         Raises:
             OctaNotFoundError: there is no such log: not yet, or only with `recent`.
-            OctaError: the request failed, or the answer is not what it must be.
+            OctaCancelledError: `is_cancelled` said yes.
+            OctaError: the request failed, did not end in time, or the answer is not what it must be.
         """
+        client = self._client.within(Deadline(self._client.clock, deadline_s), is_cancelled)
         params = {"recent": "true"} if recent else None
-        with self._client.transport.stream(self._path, params=params) as chunks:
+        with client.transport.stream(self._path, params=params) as chunks:
             logs = spool_logs(chunks, folder=self._folder)
         with logs:
             self.system = logs.system or self.system
             yield from self._plain(self._follower.feed(logs.container))
 
-    def last_lines(self, deadline_s: float = 60.0) -> Iterator[str]:
+    def last_lines(self, deadline_s: float = LOOK_S, is_cancelled: Callable[[], bool] = lambda: False) -> Iterator[str]:
         """What is left when the session is done, the unfinished last line included.
 
-        Asks for the finished session's log and the running one's, since either may be gone; asks again through outages.
+        Asks for the finished session's log and the running one's, since either may be gone; asks again through outages
+        of a minute.
 
         Args:
-            deadline_s: seconds to try for.
+            deadline_s: seconds for all of it.
+            is_cancelled: asked about twice a second while it comes.
 
         Raises:
+            OctaCancelledError: `is_cancelled` said yes.
             OctaError: the log could not be read in time. What was held stays held, for another call.
         """
         deadline = Deadline(self._client.clock, deadline_s)
+        patience = deadline.earlier(OUTAGE_S)
         for recent in (True, False):
+
+            def look(recent: bool = recent) -> Iterator[str]:
+                lines = self.new_lines(recent=recent, deadline_s=deadline.left_s, is_cancelled=is_cancelled)
+                return _first(lines)
+
             # Lines of a look that breaks off half way are given when it is tried again, and only then.
-            lines = ask_until(deadline, lambda recent=recent: _first(self.new_lines(recent=recent)))  # type: ignore[misc]
-            yield from lines
+            yield from ask_until(patience, look)
         yield from self._plain(self._follower.finish())
 
-    def follow(self, *, until: Callable[[], object] | None = None, poll_s: float = 5.0) -> Iterator[str]:
+    def follow(
+        self,
+        *,
+        until: Callable[[], object] | None = None,
+        poll_s: float = 5.0,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[str]:
         """Lines as they come, until the session is done. Outages slow it down and do not end it.
 
         Args:
-            until: asked after each look and about every second; when it says yes, what is left comes and that is the
-                end. When left out: until the session has ended.
+            until: asked after each look and about every second, also while a look is under way; when it says yes, what
+                is left comes and that is the end. When left out: until the session has ended.
             poll_s: seconds between two looks.
+            is_cancelled: asked as often; when it says yes, that is the end at once.
 
         Raises:
+            OctaCancelledError: `is_cancelled` said yes.
             OctaAuthenticationError, OctaForbiddenError: the key was refused.
             OctaError: the end of the log could not be read.
         """
-        clock = self._client.clock
         done = until or _ends(self._client, self.uuid)
+        # The caller's question costs nothing, and one yes is enough; ours is a request.
+        asked = _once_yes(until) if until else lambda: False
         while True:
             pause_s = poll_s
             try:
-                yield from self.new_lines()
+                yield from self.new_lines(is_cancelled=lambda: asked() or is_cancelled())
+            except OctaCancelledError:
+                # Then it is done, or was cancelled, which is told below.
+                log.debug("a look at the log of session %s was cut short", self.uuid)
             except OctaNotFoundError as error:
                 log.debug("no log of session %s now: %s", self.uuid, error)
             except OctaError as error:
@@ -116,15 +152,20 @@ class SessionLog:
                     raise
                 log.warning("the log of session %s can't be read now: %s", self.uuid, error)
                 pause_s = max(poll_s, asked_pause(error) or 0.0)
-            pause = Deadline(clock, pause_s)
-            ended = done()
+            self._refuse_cancelled(is_cancelled)
+            pause = Deadline(self._client.clock, pause_s)
+            ended = asked() or done()
             while not ended and not pause.passed:
-                pause.pause(SLICE_S if until else pause_s)
-                # The caller's question costs nothing; ours is a request.
-                ended = until() if until else False
+                pause.pause(SLICE_S)
+                self._refuse_cancelled(is_cancelled)
+                ended = asked()
             if ended:
-                yield from self.last_lines()
+                yield from self.last_lines(is_cancelled=is_cancelled)
                 return
+
+    def _refuse_cancelled(self, is_cancelled: Callable[[], bool]) -> None:
+        if is_cancelled():
+            raise OctaCancelledError(f"following the log of session {self.uuid} was cancelled")
 
     def _plain(self, lines: Iterator[str]) -> Iterator[str]:
         # A container that prints its environment must not carry the key into a log.
@@ -139,6 +180,7 @@ def follow(
     until: Callable[[], object] | None = None,
     cursor: LogCursor | None = None,
     poll_s: float = 5.0,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> LogCursor:
     """Hand each line of a session's log to `on_line` until the session is done. See `SessionLog` for the parts.
 
@@ -149,12 +191,13 @@ def follow(
         until: when it says yes, what is left comes and that is the end; until the session has ended when left out.
         cursor: where an earlier follower was.
         poll_s: seconds between two looks.
+        is_cancelled: asked about every second; when it says yes, OctaCancelledError ends the following.
 
     Returns:
         How far it came, to carry on from.
     """
     session_log = SessionLog(client, uuid, cursor=cursor)
-    for line in session_log.follow(until=until, poll_s=poll_s):
+    for line in session_log.follow(until=until, poll_s=poll_s, is_cancelled=is_cancelled):
         on_line(line)
     return session_log.cursor
 
@@ -177,7 +220,7 @@ def _ends(client: OctaClient, uuid: str) -> Callable[[], bool]:
                 return (
                     appeared
                     or appearing.passed
-                    or any(session.uuid == uuid for session in client.sessions.list(recent=True))
+                    or any(s.uuid == uuid and s.finished_at is not None for s in client.sessions.list(recent=True))
                 )
         except OctaError as error:
             if not is_transient(error):
@@ -187,6 +230,18 @@ def _ends(client: OctaClient, uuid: str) -> Callable[[], bool]:
         return session.finished_at is not None
 
     return ended
+
+
+def _once_yes(question: Callable[[], object]) -> Callable[[], bool]:
+    """The same question, which stays answered once it was answered with yes."""
+    answered = False
+
+    def asked() -> bool:
+        nonlocal answered
+        answered = answered or bool(question())
+        return answered
+
+    return asked
 
 
 def _first(lines: Iterator[str]) -> Iterator[str]:

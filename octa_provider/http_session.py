@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import (
@@ -21,6 +20,7 @@ from urllib3.exceptions import (
 )
 
 from octa_provider.address import is_loopback
+from octa_provider.bounded_connection import BoundedAdapter
 from octa_provider.errors import OctaConfigError
 
 #: How http.client's error begins when a proxy refuses to open a tunnel: before that, nothing goes through it.
@@ -68,7 +68,7 @@ def new_session(base_urls: tuple[str, ...]) -> requests.Session:
             session.proxies[f"{parts.scheme}://{parts.hostname}"] = proxy
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=8, pool_maxsize=32, max_retries=0))
+        session.mount(scheme, BoundedAdapter(pool_connections=8, pool_maxsize=32, max_retries=0))
     return session
 
 
@@ -82,7 +82,7 @@ def proxies_for(url: str) -> dict[str, str]:
     return dict(get_environ_proxies(url))
 
 
-def maybe_sent(error: requests.RequestException | HTTPError) -> bool:
+def maybe_sent(error: requests.RequestException | HTTPError | TimeoutError) -> bool:
     """False only when it is certain that no byte of the request left; everything unclear counts as sent."""
     causes = _causes(error)
     if isinstance(error, ValueError):

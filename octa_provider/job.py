@@ -26,7 +26,7 @@ from octa_provider.job_state import JobOutcome, JobPhase, JobResult, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, ask_until, is_transient
 from octa_provider.rental import Bill, Rental
-from octa_provider.rental_key import checked_key
+from octa_provider.stopping import stop_command
 from octa_provider.waiting import APPEARING_S, look
 
 if TYPE_CHECKING:
@@ -85,10 +85,10 @@ class Jobs:
             OctaCancelledError: `is_cancelled` said yes; the session was stopped.
             OctaStopError: the session could not be stopped in time, and may still bill.
         """
-        checked_key(key)
+        key = self._client.rentals.full_key(key)
         return see_to_the_end(
             self._client,
-            lambda: self.start(spec, key, earlier=earlier, is_cancelled=is_cancelled),
+            lambda on_started: self.start(spec, key, earlier=earlier, is_cancelled=is_cancelled, on_started=on_started),
             spec,
             key,
             private_key=private_key,
@@ -124,7 +124,7 @@ class Jobs:
         """
         return see_to_the_end(
             self._client,
-            lambda: state,
+            lambda on_started: state,
             spec,
             state.key,
             private_key=private_key,
@@ -164,21 +164,28 @@ class Jobs:
         nonce = secrets.token_hex(8)
         command = log_keeper_command() if spec.over_ssh else container_command(spec.command_line, spec.timeout_s)
         request = spec.request(command, {JOB_ENV: f"{nonce}:{spec.fingerprint}"})
+
+        def is_this_job(session: Session) -> bool:
+            return _run_of(session, key, spec) is not None
+
         for _ in range(2):
             rental = self._client.rentals.start(
                 request,
                 key=key,
                 requirements=spec.requirements,
                 max_cost_usd=spec.max_cost_usd,
+                fingerprint=spec.fingerprint,
+                attempt=nonce,
+                is_wanted=is_this_job,
                 is_cancelled=is_cancelled,
                 on_started=on_started,
             )
             found = self._nonce_of(rental, spec, nonce) if rental.adopted else nonce
             if found is not None:
                 if earlier is not None and (earlier.nonce, earlier.rental["uuid"]) == (found, rental.uuid):
-                    return self._carried_on(earlier, spec)
+                    return self._carried_on(earlier, spec, rental)
                 return self._state(rental, spec, found, attempts=1 if found == nonce else 2)
-            log.warning("%s has the session of another job, or one that is gone: stopped, and started anew", key)
+            log.warning("the session of %s is gone: started anew", key)
             rental.stop()
         raise OctaConfigError(f"the key {key} is used for two different jobs at the same time: give each its own")
 
@@ -189,6 +196,7 @@ class Jobs:
         private_key: str | Path | None = None,
         on_line: OnLine | None = None,
         session: Session | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> JobState:
         """Look once, and return how far the job has come. Outages change nothing.
 
@@ -197,11 +205,14 @@ class Jobs:
             private_key: as in `run`.
             on_line: called with each new line of the command's output.
             session: the job's session as it was seen a moment ago, by `job_wait` for one; it is not asked for again.
+            is_cancelled: asked while something arrives from the API; when it says yes, the look is cut short.
 
         Raises:
             OctaError: the API refused the key, or a session over its budget could not be stopped.
         """
-        return state if state.ended else JobLook(self._client, state, private_key, on_line).state(session)
+        if state.ended:
+            return state
+        return JobLook(self._client, state, private_key, on_line, is_cancelled).state(session)
 
     def begin(self, state: JobState, spec: JobSpec, *, private_key: str | Path | None = None) -> JobState:
         """Send the inputs and start the command over SSH, when the phase is `READY`.
@@ -209,8 +220,10 @@ class Jobs:
         Safe to repeat: a command that was begun goes on, whoever asks again.
         """
         rental = self._client.rentals.restore(state.rental)
+        session: Session | None = None
         try:
-            host_key = begin_detached(rental.info(), state, spec, ssh_key(private_key))
+            session = rental.info()
+            host_key = begin_detached(session, state, spec, ssh_key(private_key))
         except OctaError as error:
             if isinstance(error, OctaSshError) and not error.lost:
                 return state.ending(JobOutcome.FAILED, str(error))
@@ -218,8 +231,8 @@ class Jobs:
             if not isinstance(error, (OctaSshError, OctaNotFoundError)) and not is_transient(error):
                 raise
             log.warning("beginning the job %s: %s", state.key, error)
-            return overdue(state, self._client.clock.time())
-        return running(state, self._client.clock.time(), host_key=host_key)
+            return overdue(state, self._client.clock, session=session)
+        return running(state, self._client.clock, session, host_key=host_key)
 
     def collect(
         self,
@@ -265,17 +278,18 @@ class Jobs:
             OctaStopError: the session could not be stopped in time, and may still bill.
         """
         rental = self._client.rentals.restore(state.rental)
+        deadline = Deadline(self._client.clock, ADOPT_S)
         bill = (
             rental.stop()
             if stop
-            else rental.bill(ask_until(Deadline(self._client.clock, ADOPT_S), lambda: look(rental)))
+            else rental.bill(ask_until(deadline, lambda: look(rental, self._client.within(deadline))))
         )
         return self._result(state, rental, bill, log_path)
 
     # -- what the parts share ------------------------------------------------------------------------------------
 
     def _state(self, rental: Rental, spec: JobSpec, nonce: str, attempts: int) -> JobState:
-        now = self._client.clock.time()
+        now = self._client.clock.steady_time()
         return JobState(
             key=rental.key or "",
             rental=rental.to_dict(),
@@ -284,13 +298,23 @@ class Jobs:
             timeout_s=spec.timeout_s,
             appear_by=now + APPEARING_S,
             ready_by=now + spec.ready_timeout_s,
+            ready_timeout_s=spec.ready_timeout_s,
+            clock=self._client.clock.identity,
             outputs=_local_names(spec),
             attempts=attempts,
         )
 
-    def _carried_on(self, earlier: JobState, spec: JobSpec) -> JobState:
+    def _carried_on(self, earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
         # What the earlier try has fetched may lie on another worker: this one fetches it again.
         return earlier.having(
+            # With the caps of now; when it was first rented, its price was known better.
+            rental={
+                **earlier.rental,
+                "max_cost_usd": rental.max_cost_usd,
+                "max_price_usd": rental.max_price_usd,
+                "key": rental.key,
+                "claim": rental.claim,
+            },
             attempts=earlier.attempts + 1,
             outputs=_local_names(spec),
             phase=JobPhase.EXITED if earlier.ended else earlier.phase,
@@ -299,16 +323,14 @@ class Jobs:
 
     def _nonce_of(self, rental: Rental, spec: JobSpec, ours: str) -> str | None:
         """Which run an adopted session is: its nonce, or None when it is another job than this one, or gone."""
-        session = ask_until(Deadline(self._client.clock, ADOPT_S), lambda: look(rental))
+        deadline = Deadline(self._client.clock, ADOPT_S)
+        session = ask_until(deadline, lambda: look(rental, self._client.within(deadline)))
         if session is None or session.phase is SessionPhase.FINISHED:
             return None
         if session.rental_key is None:
-            # Not echoed: then it can only have been adopted after an unclear answer to our own request.
-            return ours
-        nonce, _, fingerprint = (session.user_envs or {}).get(JOB_ENV, "").partition(":")
-        if not fingerprint:
-            raise OctaConfigError(f"{rental.key} is the key of session {rental.uuid}, which is no job: stop it first")
-        return nonce if fingerprint == spec.fingerprint else None
+            # Not echoed: what the try that started it wrote down names the run.
+            return rental.claim or ours
+        return _run_of(session, rental.key or "", spec)
 
     def _save_log(self, state: JobState, log_path: str | os.PathLike[str]) -> None:
         try:
@@ -338,6 +360,23 @@ class Jobs:
             key=state.key,
             attempts=state.attempts,
         )
+
+
+def _run_of(session: Session, key: str, spec: JobSpec) -> str | None:
+    """The nonce of the run that a session is; None when it is another job than this one.
+
+    Raises:
+        OctaConfigError: it is no job at all, so that somebody may be using it.
+    """
+    if session.rental_key is None:
+        return ""
+    nonce, _, fingerprint = (session.user_envs or {}).get(JOB_ENV, "").partition(":")
+    if not fingerprint:
+        raise OctaConfigError(
+            f"{key} is the key of session {session.uuid}, which is no job: stop it first: "
+            f"{stop_command([session.uuid])}"
+        )
+    return nonce if fingerprint == spec.fingerprint else None
 
 
 def _local_names(spec: JobSpec) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaError, OctaNotFoundError
+from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
 from octa_provider.following import SessionLog
 from octa_provider.job_script import lacks_shell, read_marker
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
@@ -32,6 +32,7 @@ def read_job_log(
     *,
     on_line: Callable[[str], object] | None = None,
     recent: bool = False,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> tuple[JobState, bool]:
     """Read the log on from where the state is.
 
@@ -40,6 +41,7 @@ def read_job_log(
         state: the job.
         on_line: called with each new line of the command's output, control characters neutralised.
         recent: the session has finished.
+        is_cancelled: asked while the log arrives; when it says yes the look is cut short.
 
     Returns:
         The state with the new place in the log; of phase `EXITED` when the marker was there, and ended when the image
@@ -47,15 +49,21 @@ def read_job_log(
     """
     session_log = _log_of(client, state)
     read = True
+    if recent:
+        lines = session_log.last_lines(LAST_LINES_S, is_cancelled)
+    else:
+        lines = session_log.new_lines(is_cancelled=is_cancelled)
     try:
         # Of a finished session nothing more will come, so that also an unfinished line counts.
-        for line in session_log.last_lines(LAST_LINES_S) if recent else session_log.new_lines():
+        for line in lines:
             marker = read_marker(line, state.nonce)
             if marker is not None and state.phase is not JobPhase.EXITED:
                 state = state.having(phase=JobPhase.EXITED, exit_code=marker.exit_code, timed_out=marker.timed_out)
             text = line if marker is None else marker.before
             if on_line is not None and (marker is None or text):
                 on_line(text)
+    except OctaCancelledError:
+        read = False
     except OctaError as error:
         # A 404: not there yet, or the session has just ended, which the next look at it will tell.
         if not is_transient(error) and not isinstance(error, OctaNotFoundError):

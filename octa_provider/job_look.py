@@ -8,17 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaSshError
+from octa_provider.cost import price_usd, spent_usd
+from octa_provider.errors import (
+    OctaBudgetError,
+    OctaCancelledError,
+    OctaError,
+    OctaSessionFailedError,
+    OctaSshError,
+)
 from octa_provider.job_log import read_job_log
 from octa_provider.job_machine import look_at_detached
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, is_transient
-from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget
+from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget, stop_later_twins
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
+    from octa_provider.clock import Clock
     from octa_provider.models import Session
+    from octa_provider.rental import Rental
 
 log = logging.getLogger("octa_provider.job_look")
 
@@ -30,6 +39,8 @@ OUTAGE_S = 1800.0
 UNSEEN_S = 300.0
 #: The API's log may lag behind a command over SSH that has ended.
 LOG_LAG_S = 10.0
+#: The session is asked for so long, in one look.
+LOOK_S = 60.0
 KEY_FILE_ENV = "OCTA_SSH_KEY_FILE"
 OnLine = Callable[[str], object]
 
@@ -42,30 +53,40 @@ class JobLook:
         state: how far the job was at the last look.
         private_key: as in `Jobs.run`.
         on_line: called with each new line of the command's output.
+        is_cancelled: asked while something arrives from the API; when it says yes, the look is cut short.
     """
 
     def __init__(
-        self, client: OctaClient, state: JobState, private_key: str | Path | None, on_line: OnLine | None
+        self,
+        client: OctaClient,
+        state: JobState,
+        private_key: str | Path | None,
+        on_line: OnLine | None,
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self._client = client
+        self._is_cancelled = is_cancelled
         self._state = state
         self._private_key = private_key
         self._on_line = on_line
         self._rental = client.rentals.restore(state.rental)
+        self._enough: Callable[[], bool] = lambda: False
 
     def state(self, seen: Session | None = None) -> JobState:
         """How far the job is now; `seen` is its session, where somebody has just looked."""
-        state, rental, now = self._state, self._rental, self._client.clock.time()
+        state, rental, clock = self._state, self._rental, self._client.clock
         try:
-            session = seen or look(rental)
+            session = seen or look(rental, self._client.within(Deadline(clock, LOOK_S), self._is_cancelled))
+        except OctaCancelledError:
+            return state
         except OctaError as error:
             if not is_transient(error):
                 raise
             log.warning("looking at the job %s: %s", state.key, error)
-            return overdue(state, now, blind="the API did not answer", patience_s=OUTAGE_S)
+            return overdue(state, clock, blind="the API did not answer", patience_s=OUTAGE_S)
         if session is None:
             # One that was seen to be up needs no more time to appear.
-            appearing = state.phase is JobPhase.STARTING and now < state.appear_by
+            appearing = state.phase is JobPhase.STARTING and clock.steady_time() < state.appear_by
             return state if appearing else self._lost()
         if session.phase is SessionPhase.FINISHED:
             return self._lost()
@@ -77,12 +98,16 @@ class JobLook:
         except OctaSessionFailedError as error:
             return state.ending(JobOutcome.LOST, str(error))
         if state.phase is JobPhase.STARTING and session.phase is SessionPhase.READY:
-            state = _up(state, now)
+            if seen is None:
+                # Whoever has seen it in a list has looked for twins there.
+                stop_later_twins(rental, session)
+            state = _up(state, clock, session)
         if state.phase is not JobPhase.RUNNING:
-            return overdue(state, now)
+            return overdue(state, clock, session=session)
         self._state = state
+        self._enough = _spends_too_much(rental, session, clock)
         blind = self._look_over_ssh(session) if state.over_ssh else self._look_at_log()
-        return overdue(self._state, now, blind=blind, patience_s=UNSEEN_S)
+        return overdue(self._state, clock, session=session, blind=blind, patience_s=UNSEEN_S)
 
     def _look_at_log(self) -> str:
         """Look at a command that is the container's own. Returns why nothing could be seen; empty when it could."""
@@ -120,7 +145,12 @@ class JobLook:
         return ""
 
     def _read_log(self) -> bool:
-        self._state, read = read_job_log(self._client, self._state, on_line=self._on_line)
+        self._state, read = read_job_log(
+            self._client,
+            self._state,
+            on_line=self._on_line,
+            is_cancelled=lambda: self._is_cancelled() or self._enough(),
+        )
         return read
 
     def _read_rest_of_log(self) -> None:
@@ -157,12 +187,16 @@ def judged(state: JobState, unknown: str) -> JobState:
     return state.ending(JobOutcome.FAILED, f"the command ended with exit code {code}", code)
 
 
-def overdue(state: JobState, now: float, *, blind: str = "", patience_s: float = 0.0) -> JobState:
+def overdue(
+    state: JobState, clock: Clock, *, session: Session | None = None, blind: str = "", patience_s: float = 0.0
+) -> JobState:
     """The state itself, unless a deadline has passed.
 
     Args:
         state: how far the job is.
-        now: Unix time.
+        clock: of this process.
+        session: the session as it was seen at this look. Where the deadline was set by another process, whose clock may
+            have been another, the API's count of how long the session has run has the last word.
         blind: why nothing could be seen at this look, if so.
         patience_s: how much later the deadline is then.
     """
@@ -172,7 +206,9 @@ def overdue(state: JobState, now: float, *, blind: str = "", patience_s: float =
     if blind and state.end_by is None:
         # It may have come up, and run, since anybody last looked: a trigger that was restarted knows no later state.
         due += state.timeout_s + GRACE_S
-    if now <= due + (patience_s if blind else 0.0):
+    if clock.steady_time() <= due + (patience_s if blind else 0.0):
+        return state
+    if session is not None and state.clock != clock.identity and _has_time_left(state, session):
         return state
     if blind:
         return state.ending(JobOutcome.LOST, f"{blind} for {patience_s:g} s past the deadline: outcome unknown")
@@ -181,9 +217,25 @@ def overdue(state: JobState, now: float, *, blind: str = "", patience_s: float =
     return state.ending(JobOutcome.TIMED_OUT, f"the command did not end within {state.timeout_s:g} s")
 
 
-def running(state: JobState, now: float, **changes: Any) -> JobState:
+def running(state: JobState, clock: Clock, session: Session, **changes: Any) -> JobState:
     """The state once the command runs."""
-    return state.having(phase=JobPhase.RUNNING, end_by=now + state.timeout_s + GRACE_S, **changes)
+    return state.having(
+        phase=JobPhase.RUNNING,
+        end_by=clock.steady_time() + state.timeout_s + GRACE_S,
+        clock=clock.identity,
+        ran_from_s=None if session.duration_s is None else float(session.duration_s),
+        **changes,
+    )
+
+
+def _has_time_left(state: JobState, session: Session) -> bool:
+    """Whether a deadline that has passed by this machine's clock has not by the API's count of the session's time."""
+    ran_s = session.duration_s
+    if ran_s is None:
+        return False
+    if state.end_by is None:
+        return state.ready_timeout_s is not None and ran_s < state.ready_timeout_s
+    return state.ran_from_s is not None and ran_s - state.ran_from_s < state.timeout_s + GRACE_S
 
 
 def ssh_key(private_key: str | Path | None) -> str | Path | None:
@@ -191,5 +243,14 @@ def ssh_key(private_key: str | Path | None) -> str | Path | None:
     return private_key if private_key is not None else os.environ.get(KEY_FILE_ENV)
 
 
-def _up(state: JobState, now: float) -> JobState:
-    return state.having(phase=JobPhase.READY) if state.over_ssh else running(state, now)
+def _spends_too_much(rental: Rental, session: Session, clock: Clock) -> Callable[[], bool]:
+    """Asked while a log arrives, however long it takes: whether the cap on cost has been reached meanwhile."""
+    spent, price, began = spent_usd(rental, session), price_usd(session) or rental.price_usd, clock.monotonic()
+    cap = rental.max_cost_usd
+    if cap is None or spent is None or price is None:
+        return lambda: False
+    return lambda: spent + price * (clock.monotonic() - began) / 3600 >= cap
+
+
+def _up(state: JobState, clock: Clock, session: Session) -> JobState:
+    return state.having(phase=JobPhase.READY) if state.over_ssh else running(state, clock, session)

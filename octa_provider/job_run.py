@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaCancelledError, OctaConfigError
+from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job_look import OnLine
 from octa_provider.job_spec import JobSpec
 from octa_provider.job_state import JobPhase, JobResult, JobState
@@ -17,6 +16,7 @@ from octa_provider.stop_signals import stop_signals_raise
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
+    from octa_provider.rental import Rental
 
 __all__ = ["see_to_the_end"]
 
@@ -26,7 +26,7 @@ SLICE_S = 1.0
 
 def see_to_the_end(
     client: OctaClient,
-    start: Callable[[], JobState],
+    start: Callable[[Callable[[Rental], object]], JobState],
     spec: JobSpec,
     key: str,
     *,
@@ -41,7 +41,7 @@ def see_to_the_end(
 
     Args:
         client: the API.
-        start: what starts it, or returns how far it is.
+        start: what starts it, or returns how far it is; it is handed what to tell the rental to, once there is one.
         spec, key, private_key, log_path, on_line, on_state, is_cancelled, poll_s: as in `Jobs.run`.
     """
     jobs = client.jobs
@@ -52,15 +52,17 @@ def see_to_the_end(
             on_state(now)
         return now
 
+    rented: list[Rental] = []
     with stop_signals_raise() as hold:
-        finished = False
         try:
-            state = start()
+            state = start(rented.append)
             tell(state)
             while not state.ended:
                 if is_cancelled():
                     raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
-                state = tell(jobs.poll(state, private_key=private_key, on_line=on_line), state)
+                state = tell(
+                    jobs.poll(state, private_key=private_key, on_line=on_line, is_cancelled=is_cancelled), state
+                )
                 if state.phase is JobPhase.READY:
                     # Told before: sending the inputs may take a while.
                     state = tell(jobs.begin(state, spec, private_key=private_key), state)
@@ -68,14 +70,16 @@ def see_to_the_end(
                     _pause(client, poll_s * random.uniform(0.9, 1.1), is_cancelled)
             state = jobs.collect(state, private_key=private_key, log_path=log_path)
             tell(state)
+        except BaseException as error:
             with hold():
-                result = jobs.finish(state, log_path=log_path)
-                finished = True
-            return result
-        finally:
-            if not finished:
-                with hold():
-                    _stop_unfinished(client, state, key)
+                if state is not None:
+                    client.rentals.restore(state.rental).stop_after(error)
+                elif rented and not isinstance(error, OctaError):
+                    # A start that failed has cleaned up after itself; this is for a signal right after it.
+                    rented[-1].stop_after(error)
+            raise
+        with hold():
+            return jobs.finish(state, log_path=log_path)
 
 
 def _pause(client: OctaClient, seconds: float, is_cancelled: Callable[[], bool]) -> None:
@@ -83,12 +87,3 @@ def _pause(client: OctaClient, seconds: float, is_cancelled: Callable[[], bool])
     while left > 0 and not is_cancelled():
         client.clock.sleep(min(left, SLICE_S))
         left -= SLICE_S
-
-
-def _stop_unfinished(client: OctaClient, state: JobState | None, key: str) -> None:
-    if state is not None:
-        client.rentals.restore(state.rental).stop()
-    elif not isinstance(sys.exc_info()[1], OctaConfigError):
-        # A start that failed has cleaned up after itself; this is for a signal right after it. A session that the
-        # key was refused for is somebody else's.
-        client.rentals.stop(key, deadline_s=30.0)

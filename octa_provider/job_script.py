@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from octa_provider.job_spec import JOB_ENV
+from octa_provider.rental_mark import RENTAL_MARK_ENV
 
 #: Where a job over SSH keeps its files, below the login folder.
 JOB_FOLDER = "octa-job"
@@ -35,7 +36,7 @@ if [ $? -eq 1 ]; then c=timeout; [ -z "$g" ] || kill -KILL -$p 2>/dev/null; fi
 # The marker comes twice: the first may hang on a line that the command did not end, the second has its own. Then it
 # idles: a container that ends might be restarted, and is billed until it is stopped anyway.
 _CONTAINER = f"""
-n=${{{JOB_ENV}%%:*}}; unset {JOB_ENV}; d="${{HOME:-/root}}/.octa-job-$n"
+n=${{{JOB_ENV}%%:*}}; unset {JOB_ENV} {RENTAL_MARK_ENV}; d="${{HOME:-/root}}/.octa-job-$n"
 if [ -d "$d" ]; then c=restarted; [ ! -s "$d/exit" ] || c=$(cat "$d/exit")
 else mkdir -p "$d" 2>/dev/null
 {_RUN.strip()}

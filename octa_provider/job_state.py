@@ -55,6 +55,9 @@ class JobState:
         appear_by: Unix time by which the session must be known to the API.
         ready_by: Unix time by which the session must be up.
         end_by: Unix time by which the command must have ended, once it runs.
+        ready_timeout_s: seconds that the session may take to come up; None in a state of an earlier release.
+        clock: whose clock `appear_by`, `ready_by` and `end_by` are of; see `Clock.identity`.
+        ran_from_s: how long the session had run, by the API's count, when the command was begun; None when unknown.
         exit_code: the command's exit code, once known.
         timed_out: whether the machine ended the command at its deadline.
         outcome: how it ended, once known.
@@ -75,6 +78,9 @@ class JobState:
     outputs: Mapping[str, str] = field(default_factory=dict)
     phase: JobPhase = JobPhase.STARTING
     end_by: float | None = None
+    ready_timeout_s: float | None = None
+    clock: str | None = None
+    ran_from_s: float | None = None
     exit_code: int | None = None
     timed_out: bool = False
     outcome: JobOutcome | None = None

@@ -57,7 +57,7 @@ async def until_look_is_due(watcher: Watcher, clock: Clock, state: JobState, pol
     Raises:
         OctaAuthenticationError, OctaForbiddenError: the key was refused.
     """
-    pause_s = look_pause_s(state, clock.time(), poll_s)
+    pause_s = look_pause_s(state, clock.steady_time(), poll_s)
     due_at = clock.monotonic() + pause_s
 
     def is_due(session: Session) -> bool:

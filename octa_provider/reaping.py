@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaStopError
 from octa_provider.patience import Deadline, ask_until
+from octa_provider.rental_key import split_namespace
+from octa_provider.rental_mark import RentalMark
 from octa_provider.stopping import sweep
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Orphan:
 
     Attributes:
         uuid: the session.
-        key: its rental key.
+        key: its rental key, whole.
         node_id: the machine.
         age_s: seconds since it started; None when the API does not tell.
         charge_wei: what it has cost so far.
@@ -46,7 +47,7 @@ class Reaped:
         orphans: sessions whose owner is gone.
         stopped: the uuids of those that were stopped and seen gone; empty in a dry run.
         failed: the uuids of those that could not be stopped in time.
-        kept: how many sessions of ours were left alone.
+        kept: how many sessions with a rental key were left alone, those of other installations included.
     """
 
     orphans: tuple[Orphan, ...]
@@ -60,20 +61,41 @@ def reap(
     *,
     prefix: str,
     older_than_s: float,
-    is_alive: Callable[[str], bool],
+    max_age_s: float | None,
+    is_alive: Callable[[str], bool | None],
+    any_namespace: bool,
     dry_run: bool,
     deadline_s: float,
 ) -> Reaped:
     """See `Rentals.reap`."""
-    if older_than_s < 0:
+    if not older_than_s >= 0:
         raise OctaConfigError("older_than_s must be a number of seconds, 0 or more")
+    if max_age_s is not None and not max_age_s > 0:
+        raise OctaConfigError("max_age_s must be a number of seconds above 0, or left out")
     deadline = Deadline(client.clock, deadline_s)
-    active = ask_until(deadline, client.sessions.list)
-    ours = [(session, session.rental_key) for session in active if session.rental_key]
+    active = ask_until(deadline, client.within(deadline).sessions.list)
+    claimed = client.intents.claimed()
+    ours = [(session, key) for session in active if (key := session.rental_key or claimed.get(session.uuid))]
+
+    def is_orphan(session: Session, key: str) -> bool:
+        mark = RentalMark.of(session)
+        # An earlier release told of no installation. A session that tells no key at all is known from our own store.
+        namespace = mark.namespace if mark is not None else "" if session.rental_key else client.namespace
+        is_own = namespace == client.namespace
+        work = split_namespace(key, namespace) if is_own else key
+        if not (is_own or any_namespace) or not _has_prefix(work or key, prefix):
+            return False
+        age_s = _age_s(session, client)
+        if older_than_s and (age_s is None or age_s < older_than_s):
+            return False
+        if max_age_s is not None and is_own and age_s is not None and age_s >= max_age_s:
+            return True
+        return _is_gone(is_alive, key, is_own=is_own)
+
     orphans = tuple(
-        _orphan(session, key, client.clock.now())
+        Orphan(session.uuid, key, session.node_id, _age_s(session, client), session.charge_wei)
         for session, key in ours
-        if _has_prefix(key, prefix) and _is_old(session, older_than_s, client.clock.now()) and not _lives(is_alive, key)
+        if is_orphan(session, key)
     )
     if dry_run or not orphans:
         return Reaped(orphans, (), (), len(ours) - len(orphans))
@@ -94,27 +116,24 @@ def _has_prefix(key: str, prefix: str) -> bool:
     return stem == "" or key == stem or key.startswith(f"{stem}/")
 
 
-def _is_old(session: Session, seconds: float, now: datetime) -> bool:
-    if seconds == 0:
-        return True
-    age_s = _age_s(session, now)
-    return age_s is not None and age_s >= seconds
+def _age_s(session: Session, client: OctaClient) -> float | None:
+    # What the API counts comes first: this machine's clock may be hours off.
+    if session.duration_s is not None:
+        return float(max(session.duration_s, 0))
+    if session.started_at is None:
+        return None
+    return max(0.0, client.clock.time() - session.started_at.timestamp())
 
 
-def _age_s(session: Session, now: datetime) -> float | None:
-    if session.started_at is not None:
-        return (now - session.started_at).total_seconds()
-    return None if session.duration_s is None else float(session.duration_s)
+def _is_gone(is_alive: Callable[[str], bool | None], key: str, *, is_own: bool) -> bool:
+    """Whether the owner of a session is known to be gone.
 
-
-def _lives(is_alive: Callable[[str], bool], key: str) -> bool:
+    An owner that nobody here knows of is gone if it would be known here, and another installation's if not.
+    """
     try:
-        return is_alive(key)
+        alive = is_alive(key)
     except Exception:
         # Not knowing is no licence to stop somebody's render.
         log.exception("whether the owner of %s lives can't be told, so it is left alone", key)
-        return True
-
-
-def _orphan(session: Session, key: str, now: datetime) -> Orphan:
-    return Orphan(session.uuid, key, session.node_id, _age_s(session, now), session.charge_wei)
+        return False
+    return is_own if alive is None else not alive

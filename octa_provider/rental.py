@@ -1,34 +1,38 @@
 """Rentals: sessions that are started exactly once, waited for, and stopped for certain.
 
 A rental is known by its key, which names the work. Whoever starts a key that already has a session gets that session.
-VPN sessions carry no environment and so no key: there a new session is told by the difference between the lists before
-and after, on the same node and of the same kind, and only within one call of `start`; a second process can't adopt it.
+VPN sessions carry no environment and so no key: they are known by what was written down (`octa_provider.intents`), and
+what a lost answer may have left is told, never taken.
 """
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.balance import WEI_PER_OCTA, checked_cap
+from octa_provider.cost import PRICE_STEP_USD, price_usd
+from octa_provider.errors import OctaConfigError, OctaError, tell_also
 from octa_provider.marketplace import Requirements
 from octa_provider.reaping import Reaped, reap
-from octa_provider.rental_key import checked_key
+from octa_provider.rental_key import earlier_forms, with_namespace
+from octa_provider.rental_mark import RentalMark, fingerprint_of
 from octa_provider.request import Request
-from octa_provider.starting import Starting, oldest
+from octa_provider.starting import Starting
 from octa_provider.stop_signals import stop_signals_raise
 from octa_provider.stopping import sweep
+from octa_provider.twins import oldest
 from octa_provider.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Logs, Machine, Session, VpnMachine
 
-WEI_PER_OCTA = 10**18
+log = logging.getLogger("octa_provider.rental")
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,17 @@ class Rental:
 
     Attributes:
         uuid: the session.
-        key: the rental key; None for a session that was opened without one.
+        key: the rental key, whole; None for a session that was opened without one.
         service: `mr`, `render` or `vpn`.
         node_id: the machine.
-        price_usd: USD per hour when it was rented.
-        price_wei: wei per hour when it was rented.
+        price_usd: USD per hour, as the session tells it, else as the catalogue did.
+        price_wei: wei per hour, at the same price.
         started_at: when it started, in UTC.
         adopted: True when the session was already there: from an earlier try, or from an answer that was lost.
         max_cost_usd: stop when this is spent.
         max_duration_s: stop when it has run so many seconds.
+        max_price_usd: stop when it says that it costs more, in USD per hour.
+        claim: what the store of intents knows it by; None for a session that tells its key itself.
     """
 
     uuid: str
@@ -81,6 +87,8 @@ class Rental:
     adopted: bool = False
     max_cost_usd: float | None = None
     max_duration_s: float | None = None
+    max_price_usd: float | None = None
+    claim: str | None = None
     _client: OctaClient | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -143,14 +151,29 @@ class Rental:
         Safe to repeat. Asks again through outages until the deadline.
 
         Args:
-            score: what the machine was worth, 1 to 5.
+            score: what the machine was worth, 1 to 5; anything else is left out and logged.
             deadline_s: seconds to try for.
 
         Raises:
             OctaStopError: still running, or not seen gone, when the deadline passed. It bills until it is stopped.
         """
         ended = sweep(self.client, uuids=(self.uuid,), key=self.key, score=score, deadline_s=deadline_s)
+        if self.claim is not None and self.key is not None:
+            self.client.intents.remove(self.key, self.claim)
         return self.bill(ended.get(self.uuid))
+
+    def stop_after(self, error: BaseException, deadline_s: float = 300.0) -> None:
+        """Stop after something has gone wrong: that it can't be stopped is told, and does not hide what went wrong.
+
+        Args:
+            error: what went wrong; it says so too when the session may bill on.
+            deadline_s: seconds to try for.
+        """
+        try:
+            self.stop(deadline_s=deadline_s)
+        except OctaError as problem:
+            log.error("%s", problem)
+            tell_also(error, problem.message)
 
     def bill(self, session: Session | None) -> Bill:
         """What a session of this rental came to, as far as the API tells."""
@@ -190,19 +213,30 @@ class Rentals:
         deadline_s: float = 300.0,
         max_cost_usd: float | None = None,
         max_duration_s: float | None = None,
+        fingerprint: str | None = None,
+        attempt: str | None = None,
+        is_wanted: Callable[[Session], bool] | None = None,
         on_started: Callable[[Rental], object] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> Rental:
         """Start a session under a key exactly once, or adopt the one that the key already has.
 
+        A session of the key that was started for something else (another image, say), or that costs more than the
+        requirements allow, is stopped, and another one started.
+
         Args:
             request: what to rent.
-            key: the rental key, such as `rental_key("nightly", shot)`.
+            key: the rental key, such as `rental_key("nightly", shot)`; the client's namespace is put in front.
             requirements: which machine; the cheapest one when left out.
             settle_s: seconds to look for a session after an answer that leaves it unclear whether one was started.
             deadline_s: seconds to try for, through outages.
-            max_cost_usd: refuse, and later stop, what costs more.
+            max_cost_usd: refuse machines that tell no price, or of which it does not pay for a minute; later, while the
+                rental is waited for, stop what has cost so much.
             max_duration_s: refuse what the balance can't pay for that long, and later stop what runs longer.
+            fingerprint: tells this work from other work under the same key; made of the request when left out.
+            attempt: names this try in the session's environment; a random name when left out.
+            is_wanted: whether a session that runs under the key is the one that is wanted; when left out, whether it
+                has the same fingerprint.
             on_started: called with the rental as soon as its uuid is known, to write it down.
             is_cancelled: asked before and after every step that spends money; when it says yes, what was started is
                 stopped.
@@ -211,53 +245,103 @@ class Rentals:
             OctaNoMachineError: nothing fits, or all that fit refused; says why for each.
             OctaBudgetError: the balance or a cap does not allow it.
             OctaCancelledError: `is_cancelled` said yes; nothing runs.
-            OctaError: the API could not be reached, or refused the key.
+            OctaStartUnclearError: an answer was lost, and what it may have left can't be told from somebody else's.
+            OctaError: the API could not be reached, or refused the key. Should a machine have been left, it says so.
         """
-        for name, value in (("max_cost_usd", max_cost_usd), ("max_duration_s", max_duration_s)):
-            if value is not None and (isinstance(value, bool) or not value > 0):
-                raise OctaConfigError(f"{name} must be above 0, or left out")
+        max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)
+        max_duration_s = checked_cap("max_duration_s", max_duration_s)
+        requirements = requirements or Requirements()
+        whole = self.full_key(key)
+        mark = fingerprint_of(request) if fingerprint is None else fingerprint
 
         def rental_of(
             uuid: str, session: Session | None, adopted: bool, machine: Machine | VpnMachine | None
         ) -> Rental:
             return replace(
-                self._rental(uuid, key, session, service=request.service, machine=machine),
+                self._rental(uuid, whole, session, service=request.service, machine=machine),
                 adopted=adopted,
                 max_cost_usd=max_cost_usd,
                 max_duration_s=max_duration_s,
+                max_price_usd=requirements.max_price_usd,
             )
+
+        def has_same_fingerprint(session: Session) -> bool:
+            # One without a mark was started by an earlier release, which knew no fingerprints.
+            known = RentalMark.of(session)
+            return known is None or known.fingerprint == mark
 
         starting = Starting(
             client=self._client,
             request=request,
-            key=checked_key(key),
-            requirements=requirements or Requirements(),
+            key=whole,
+            requirements=requirements,
             settle_s=settle_s,
             deadline_s=deadline_s,
+            max_cost_usd=max_cost_usd,
             max_duration_s=max_duration_s,
+            fingerprint=mark,
+            attempt=attempt,
+            is_wanted=is_wanted or has_same_fingerprint,
             rental_of=rental_of,
             on_started=on_started,
             is_cancelled=is_cancelled,
         )
         return starting.run()
 
+    def full_key(self, key: str) -> str:
+        """A key with the client's namespace in front; one that begins with it stays as it is.
+
+        Raises:
+            OctaConfigError: it can't be a rental key.
+        """
+        return with_namespace(key, self._client.namespace)
+
     def find(self, key: str) -> Rental | None:
         """The rental of a key, if it has an active session; the oldest one when it has several."""
-        session = oldest(s for s in self._client.sessions.list() if s.rental_key == checked_key(key))
-        return None if session is None else replace(self._rental(session.uuid, key, session), adopted=True)
+        whole = self.full_key(key)
+        sessions = self._client.sessions.list()
+        claims = {intent.uuid: intent.attempt for intent in self._client.intents.read(whole) if intent.uuid}
+        names = {whole, *(earlier_forms(whole, self._client.namespace))}
+        session = oldest(
+            s
+            for s in sessions
+            if s.rental_key == whole
+            or (s.rental_key in names and RentalMark.of(s) is None)
+            or (s.rental_key is None and s.uuid in claims)
+        )
+        if session is None:
+            return None
+        rental = self._rental(session.uuid, session.rental_key or whole, session)
+        return replace(rental, adopted=True, claim=claims.get(session.uuid))
 
     def open(self, uuid: str, key: str | None = None) -> Rental:
         """A handle on a session by its uuid; no request is made."""
-        return Rental(uuid=uuid, key=None if key is None else checked_key(key), _client=self._client)
+        return Rental(uuid=uuid, key=None if key is None else self.full_key(key), _client=self._client)
 
     def restore(self, state: Mapping[str, Any]) -> Rental:
         """A handle from what `Rental.to_dict` returned; no request is made."""
         return Rental.from_dict(state, self._client)
 
     def stop(self, key: str, *, deadline_s: float = 300.0) -> tuple[Bill, ...]:
-        """Stop every active session of a key; returns when they have been seen gone. No session is fine too."""
-        ended = sweep(self._client, uuids=(), key=checked_key(key), deadline_s=deadline_s)
-        return tuple(self._rental(uuid, key, session).bill(session) for uuid, session in ended.items())
+        """Stop every active session of a key; returns when they have been seen gone. No session is fine too.
+
+        Args:
+            key: the rental key, with or without the client's namespace. Without it, what an earlier release started
+                under the key as it stands is stopped too.
+            deadline_s: seconds to try for.
+
+        Raises:
+            OctaStopError: some were still running, or not seen gone, when the deadline passed.
+        """
+        whole = self.full_key(key)
+        claims = {intent.uuid: intent.attempt for intent in self._client.intents.read(whole) if intent.uuid}
+        ended = sweep(self._client, uuids=tuple(claims), key=whole, deadline_s=deadline_s)
+        for attempt in claims.values():
+            self._client.intents.remove(whole, attempt)
+        if key != whole:
+            earlier = [s.uuid for s in self._client.sessions.list() if s.rental_key == key and RentalMark.of(s) is None]
+            ended |= sweep(self._client, uuids=earlier, key=None, deadline_s=deadline_s)
+        return tuple(self._rental(uuid, whole, session).bill(session) for uuid, session in ended.items())
 
     @contextmanager
     def rent(
@@ -278,34 +362,56 @@ class Rentals:
         """
         with stop_signals_raise() as hold:
             rental: Rental | None = None
+            on_started = options.pop("on_started", None)
+
+            def started(told: Rental) -> None:
+                # A signal may come before the start returns: from here on there is something to stop.
+                nonlocal rental
+                rental = told
+                if on_started is not None:
+                    on_started(told)
+
+            returned = False
             try:
-                rental = self.start(request, key=key, requirements=requirements, **options)
+                rental = self.start(request, key=key, requirements=requirements, on_started=started, **options)
+                returned = True
                 yield rental
-            finally:
+            except BaseException as error:
                 with hold():
-                    if rental is not None:
-                        rental.stop(deadline_s=stop_deadline_s)
-                    elif not isinstance(sys.exc_info()[1], OctaError):
-                        # A signal between the start and the name it is given; a start that failed has cleaned up.
-                        self.stop(key, deadline_s=stop_deadline_s)
+                    # A start that failed has cleaned up after itself; a signal may have come after that.
+                    if rental is not None and (returned or not isinstance(error, OctaError)):
+                        rental.stop_after(error, deadline_s=stop_deadline_s)
+                raise
+            else:
+                with hold():
+                    rental.stop(deadline_s=stop_deadline_s)
 
     def reap(
         self,
         prefix: str = "",
         *,
         older_than_s: float = 0.0,
-        is_alive: Callable[[str], bool] = lambda key: False,
+        max_age_s: float | None = None,
+        is_alive: Callable[[str], bool | None] = lambda key: False,
+        any_namespace: bool = False,
         dry_run: bool = True,
         deadline_s: float = 300.0,
     ) -> Reaped:
         """Find sessions of ours whose owner is gone, and stop them.
 
-        A session without one of our keys is never touched.
+        A session without one of our keys is never touched. Nor is one of another namespace, unless asked for: it
+        belongs to another installation that shares the account.
 
         Args:
-            prefix: only keys that begin with it, by whole segments: `airflow/a` does not match `airflow/ab/...`.
-            older_than_s: only sessions that have run so many seconds.
-            is_alive: told a key, says whether its owner still lives; what raises counts as alive.
+            prefix: only keys that begin with it, by whole segments: `airflow/a` does not match `airflow/ab/...`. In the
+                client's own namespace it is what follows the namespace, in another one the whole key.
+            older_than_s: only sessions that have run so many seconds, as the API counts them.
+            max_age_s: sessions of the own namespace that have run so many seconds are stopped although their owner
+                lives: one that can't run, such as a task of a paused DAG, would let them bill for ever.
+            is_alive: told a whole key, says whether its owner still lives: True, False, or None for an owner that it
+                does not know. Such a one is gone in the own namespace, and alive in another. What raises counts as
+                alive.
+            any_namespace: other namespaces too, and what earlier releases started.
             dry_run: only say what would be stopped.
             deadline_s: seconds to try to stop for, all together.
         """
@@ -313,7 +419,9 @@ class Rentals:
             self._client,
             prefix=prefix,
             older_than_s=older_than_s,
+            max_age_s=max_age_s,
             is_alive=is_alive,
+            any_namespace=any_namespace,
             dry_run=dry_run,
             deadline_s=deadline_s,
         )
@@ -327,15 +435,23 @@ class Rentals:
         service: str | None = None,
         machine: Machine | VpnMachine | None = None,
     ) -> Rental:
+        offered_usd: float | None = getattr(machine, "price_usd", None)
+        offered_wei: int | None = getattr(machine, "price_wei", None)
+        told_usd = None if session is None else price_usd(session)
+        # The session's own price comes in steps: it counts where it really is another one.
+        if told_usd and offered_usd and abs(told_usd - offered_usd) > PRICE_STEP_USD:
+            steps, offered_steps = round(told_usd / PRICE_STEP_USD), max(1, round(offered_usd / PRICE_STEP_USD))
+            offered_wei = None if offered_wei is None else offered_wei * steps // offered_steps
+            offered_usd = told_usd
         return Rental(
             uuid=uuid,
-            key=key,
+            key=session.rental_key or key if session is not None else key,
             service=(session.service if session is not None else "") or service,
             node_id=session.node_id
             if session is not None and session.node_id is not None
             else getattr(machine, "node_id", None),
-            price_usd=getattr(machine, "price_usd", None),
-            price_wei=getattr(machine, "price_wei", None),
+            price_usd=told_usd if offered_usd is None else offered_usd,
+            price_wei=offered_wei,
             started_at=None if session is None else session.started_at,
             _client=self._client,
         )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaSessionFailedError
+from octa_provider.twins import twins_of
 from octa_provider.watch_rules import Absence, is_listed_odd, look_up, vanished
 
 if TYPE_CHECKING:
@@ -25,12 +26,16 @@ class Sightings:
     Args:
         client: the API.
         clock: where the time comes from.
+
+    Attributes:
+        twins: later sessions under the key of one that is asked for, in the last list: nobody holds them.
     """
 
     def __init__(self, client: OctaClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
         self._absences: dict[str, Absence] = {}
+        self.twins: list[str] = []
 
     def ask(self, uuids: Collection[str]) -> Iterator[dict[str, Session | OctaSessionFailedError]]:
         """Ask for these sessions. First come those in the list, then those that were looked up.
@@ -42,6 +47,7 @@ class Sightings:
             OctaError: a request failed; what came before holds.
         """
         listed = self._client.sessions.list(retries=0)
+        self.twins = [twin.uuid for twin in twins_of(uuids, listed)]
         active = {session.uuid: session for session in listed}
         missing = [uuid for uuid in uuids if uuid not in active and not is_listed_odd(uuid, listed)]
         now = self._clock.monotonic()
@@ -57,7 +63,7 @@ class Sightings:
         found: dict[str, Session | OctaSessionFailedError] = {uuid: ended[uuid] for uuid in due if uuid in ended}
         for uuid in [uuid for uuid in due if uuid not in ended][:MAX_LOOKUPS_PER_POLL]:
             absence = self._absences[uuid]
-            session = look_up(self._client, uuid, recent, self._clock.now())
+            session = look_up(self._client, uuid, recent, self._clock.time())
             if session is not None:
                 found[uuid] = session
                 # It was there after all: should it stay away from the list, it has its time again.

@@ -45,11 +45,13 @@ class SshTarget:
         """The target of a ready session: its direct address, else its proxy.
 
         Raises:
-            OctaSshError: the session tells neither.
+            OctaSshError: the session tells neither. A single answer can lack what the next one has: ask again.
         """
         endpoint = session.ssh_direct or session.ssh_proxy
         if endpoint is None:
-            raise OctaSshError(f"session {session.uuid} tells no SSH address: is it ready, and of a kind that has SSH?")
+            raise OctaSshError(
+                f"session {session.uuid} tells no SSH address: is it ready, and of a kind that has SSH?", lost=True
+            )
         return cls(endpoint.host, endpoint.port, private_key=private_key, passphrase=passphrase, host_key=host_key)
 
 

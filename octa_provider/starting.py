@@ -1,13 +1,14 @@
-"""Starting exactly once: the five steps of the design, for one key."""
+"""Starting exactly once: one key, one session, whoever else tries at the same time and whatever gets lost."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from octa_provider.balance import paid_by_balance, read_balance, within_cap
+from octa_provider.cost import too_dear
 from octa_provider.errors import (
     OctaApiError,
     OctaBudgetError,
@@ -20,32 +21,43 @@ from octa_provider.errors import (
     OctaRateLimitError,
     OctaRejectedError,
     OctaServerError,
+    OctaStartUnclearError,
     OctaStopError,
     Refusal,
 )
+from octa_provider.lost_answer import LostAnswers
+from octa_provider.machine_order import MachineOrder
 from octa_provider.marketplace import Requirements, rank, rank_vpn
+from octa_provider.models import SessionPhase
+from octa_provider.node_memory import nodes_of
 from octa_provider.patience import Deadline, ask_until, is_transient, pauses
-from octa_provider.rental_key import RENTAL_KEY_ENV
+from octa_provider.rental_key import RENTAL_KEY_ENV, earlier_forms
+from octa_provider.rental_mark import RENTAL_MARK_ENV, RentalMark
 from octa_provider.request import Request, VpnRequest
-from octa_provider.stopping import sweep
+from octa_provider.stopping import stop_command, sweep
+from octa_provider.twins import oldest
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
-    from octa_provider.models import Machine, Session, VpnMachine
+    from octa_provider.models import Machine, Records, Session, VpnMachine
     from octa_provider.rental import Rental
 
 log = logging.getLogger("octa_provider.starting")
 
-NEVER = datetime.max.replace(tzinfo=timezone.utc)
-MAX_MACHINES = 25
-WEI_PER_OCTA = 10**18
+#: A try that was refused everywhere looks so long for a session that another try of its key has just started.
+SIBLING_S = 3.0
+#: A clean-up may take so long: whoever ends us, such as an orchestrator that cancels, kills us soon after.
+CLEAN_UP_S = 30.0
 
 
 @dataclass
 class Starting:
     """One call of `Rentals.start`, whose arguments it holds.
 
-    `rental_of` makes the rental from a uuid, the session if it was seen, whether it is adopted, and the machine.
+    Attributes:
+        client, request, key, requirements, settle_s, deadline_s, max_cost_usd, max_duration_s, fingerprint, attempt,
+            is_wanted, on_started, is_cancelled: as in `Rentals.start`; the key is whole.
+        rental_of: makes the rental from a uuid, the session if it was seen, whether it is adopted, and the machine.
     """
 
     client: OctaClient
@@ -54,132 +66,206 @@ class Starting:
     requirements: Requirements
     settle_s: float
     deadline_s: float
+    max_cost_usd: float | None
     max_duration_s: float | None
+    fingerprint: str
+    attempt: str | None
+    is_wanted: Callable[[Session], bool]
     rental_of: Callable[[str, Session | None, bool, Machine | VpnMachine | None], Rental]
     on_started: Callable[[Rental], object] | None
     is_cancelled: Callable[[], bool]
-    _posted: bool = field(default=False, init=False)
-    _unclear: bool = field(default=False, init=False)
+    #: Sessions that an answer to this very try told of.
     _uuids: list[str] = field(default_factory=list, init=False)
-    _asked: Machine | VpnMachine | None = field(default=None, init=False)
-    _before: set[str] = field(default_factory=set, init=False)
+    #: Whether a request is under way whose answer nobody knows yet.
+    _unclear: bool = field(default=False, init=False)
+    #: Whether any machine has been asked.
+    _asked: bool = field(default=False, init=False)
 
     def run(self) -> Rental:
         """The one rental of the key."""
-        self._keyed_request = self._with_key(self.request)
+        self._mark = RentalMark.new(self.fingerprint, self.client.namespace, self.attempt)
         self._deadline = Deadline(self.client.clock, self.deadline_s)
+        self._octa = self.client.within(self._deadline)
+        self._nodes = nodes_of(self.client.transport.account, self.client.clock)
+        self._lost = LostAnswers(self.client, self.key, self._mark, self.request.service, self.settle_s)
+        self._marked_request = self._marked(self.request)
         self._refuse_cancelled()
-        before = ask_until(self._deadline, self.client.sessions.list)
-        mine = self._mine(before)
-        if mine:
-            return self._adopt(mine)
-        machines = self._affordable(self._fitting())
-        self._before = {s.uuid for s in before}
+        rental = self._existing()
+        if rental is not None:
+            return rental
         try:
-            return self._first_that_starts(machines)
-        except BaseException:
-            self._abandon()
-            raise
+            rental = self._first_that_starts()
+        except BaseException as error:
+            rental = self._adopted_after(error)
+            if rental is None:
+                self._abandon(error)
+                raise
+        return rental
 
-    # -- before money is spent -----------------------------------------------------------------------------------
-
-    def _with_key(self, request: Request) -> Request:
+    def _marked(self, request: Request) -> Request:
         if isinstance(request, VpnRequest):
             return request
-        if request.envs.get(RENTAL_KEY_ENV, self.key) != self.key:
-            raise OctaConfigError(f"envs must not set {RENTAL_KEY_ENV}: it carries the rental key")
-        return request.with_envs({RENTAL_KEY_ENV: self.key})
+        for name in (RENTAL_KEY_ENV, RENTAL_MARK_ENV):
+            if name in request.envs and request.envs[name] != self.key:
+                raise OctaConfigError(f"envs must not set {name}: it carries the rental key, or what belongs to it")
+        return request.with_envs(self._mark.envs(self.key))
 
     def _refuse_cancelled(self) -> None:
         if self.is_cancelled():
             raise OctaCancelledError(f"starting {self.key} was cancelled; nothing of it runs")
 
-    def _mine(self, sessions: Iterable[Session]) -> list[Session]:
-        return [s for s in sessions if s.rental_key == self.key]
+    def _list(self) -> Records[Session]:
+        sessions = ask_until(self._deadline, self._octa.sessions.list)
+        self._nodes.saw(sessions)
+        self._sessions = sessions
+        return sessions
 
-    def _adopt(self, mine: Sequence[Session]) -> Rental:
-        """Step 1: the key already has a session."""
+    # -- what runs under the key already -------------------------------------------------------------------------
+
+    def _existing(self) -> Rental | None:
+        """The rental to adopt, if there is one.
+
+        A session that is being stopped is waited out. One that was started for something else, or is too dear, is
+        stopped; when there is another such one then, two different pieces of work share the key.
+        """
+        replaced: set[str] = set()
+        settled = Deadline(self.client.clock, self.settle_s)
+        while True:
+            sessions = self._list()
+            mine = self._mine(sessions)
+            living = [session for session in mine if session.phase is not SessionPhase.STOPPING]
+            recalled = None if mine else self._lost.recall(sessions, self._deadline)
+            keep = oldest(living) if recalled is None else recalled[1]
+            if keep is not None:
+                why = self._why_not(keep, None if recalled is None else recalled[0].fingerprint)
+                if why is None:
+                    return self._adopt(living or [keep], None if recalled is None else recalled[0].attempt)
+                if replaced and keep.uuid not in replaced:
+                    raise self._two_works()
+                log.warning("session %s of %s: %s; it is stopped, and another one started", keep.uuid, self.key, why)
+                replaced |= {session.uuid for session in living} | {keep.uuid}
+                sweep(self.client, uuids=replaced, key=None, deadline_s=max(1.0, self._deadline.left_s))
+            elif mine:
+                if self._deadline.passed:
+                    raise OctaStopError(
+                        f"session {mine[0].uuid} of {self.key} is still being stopped after {self.deadline_s:g} s, so "
+                        f"nothing new was started. Run: {stop_command([mine[0].uuid])}",
+                        uuids=[session.uuid for session in mine],
+                    )
+                log.info("session %s of %s is being stopped: waiting until it is gone", mine[0].uuid, self.key)
+                self._deadline.pause(1.0)
+            elif self._lost.pending and not settled.passed:
+                settled.pause(max(0.1, min(1.0, self.settle_s / 10)))
+            else:
+                return None
+            self._refuse_cancelled()
+
+    def _mine(self, sessions: Iterable[Session]) -> list[Session]:
+        """The sessions of this key, also those that an earlier release started under what it called it then."""
+        earlier = earlier_forms(self.key, self.client.namespace)
+        return [
+            session
+            for session in sessions
+            if session.rental_key == self.key
+            # Other work under that name is left alone: it may be another installation's.
+            or (session.rental_key in earlier and RentalMark.of(session) is None and self._is_same_work(session))
+        ]
+
+    def _is_same_work(self, session: Session) -> bool:
+        try:
+            return self.is_wanted(session)
+        except OctaConfigError as error:
+            log.info("session %s is not taken for an earlier one of %s: %s", session.uuid, self.key, error)
+            return False
+
+    def _why_not(self, session: Session, fingerprint: str | None = None) -> str | None:
+        """Why a session of the key can't be adopted; None when it can."""
+        wanted = self.is_wanted(session) if fingerprint is None else fingerprint == self.fingerprint
+        if not wanted:
+            return "it was started for something else"
+        return too_dear(session, self.requirements.max_price_usd)
+
+    def _two_works(self) -> OctaConfigError:
+        return OctaConfigError(
+            f"the key {self.key} is used for two different pieces of work at the same time: give each its own"
+        )
+
+    def _adopt(self, mine: Sequence[Session], claim: str | None = None) -> Rental:
         keep = self._keep_oldest(mine)
-        rental = self.rental_of(keep.uuid, keep, True, None)
+        if claim is not None:
+            claim = self._lost.claim(claim, keep.uuid)
+        rental = replace(self.rental_of(keep.uuid, keep, True, None), claim=claim)
         log.info("adopted session %s of %s, posted nothing", keep.uuid, self.key)
         self._tell(rental)
         if self.is_cancelled():
-            self._sweep()
+            self._sweep_key()
             self._refuse_cancelled()
         return rental
 
+    # -- before money is spent -----------------------------------------------------------------------------------
+
     def _fitting(self) -> Sequence[Machine | VpnMachine]:
-        services = self.client.services
+        """The machines that fit, best first, and that the caps and the balance allow."""
+        services = self._octa.services
         if isinstance(self.request, VpnRequest):
-            return rank_vpn(ask_until(self._deadline, services.vpn.available), self.requirements)
+            vpns = rank_vpn(ask_until(self._deadline, services.vpn.available), self.requirements)
+            return paid_by_balance(vpns, self.max_duration_s, read_balance(self._octa))
         catalogue = services.mr.available if self.request.service == "mr" else services.render.available
         ranking = rank(ask_until(self._deadline, catalogue), self.requirements)
         if not ranking.machines:
             raise ranking.error()
-        return ranking.machines
-
-    def _affordable(self, machines: Sequence[Machine | VpnMachine]) -> Sequence[Machine | VpnMachine]:
-        """The machines that the balance pays for; an unreadable balance leaves the refusal to the API."""
-        try:
-            balance = self.client.accounts.balance().balance_wei
-        except OctaError as error:
-            if not is_transient(error):
-                raise
-            log.warning("the balance can't be read, so it is not checked: %s", error)
-            return machines
-        if balance is None:
-            return machines
-        if balance <= 0:
-            raise OctaBudgetError(f"the account is empty ({_octa(balance)}): top it up, nothing was started")
-        if self.max_duration_s is None:
-            return machines
-        hours = self.max_duration_s / 3600
-        paid = [m for m in machines if int((_price_wei(m) or 0) * hours) <= balance]
-        if not paid:
-            cheapest = min(int((_price_wei(m) or 0) * hours) for m in machines)
-            raise OctaBudgetError(
-                f"the balance of {_octa(balance)} does not pay for {hours:g} h: the cheapest machine that fits costs "
-                f"{_octa(cheapest)} for it; top it up or lower max_duration_s"
-            )
-        return paid
+        held = within_cap(ranking.machines, self.max_cost_usd)
+        return paid_by_balance(held, self.max_duration_s, read_balance(self._octa))
 
     # -- spending it ---------------------------------------------------------------------------------------------
 
-    def _first_that_starts(self, machines: Sequence[Machine | VpnMachine]) -> Rental:
-        """Steps 2 to 4, machine by machine."""
-        refusals: list[Refusal] = []
-        for machine in machines[:MAX_MACHINES]:
-            found = self._try(machine)
-            if isinstance(found, Refusal):
-                log.info("node %s: %s", machine.node_id, found.reason)
-                refusals.append(found)
-                if self._deadline.passed:
+    def _first_that_starts(self) -> Rental:
+        """Ask machine by machine, until one takes the session or none is left, also on a second look."""
+        refusals: dict[int, Refusal] = {}
+        order = MachineOrder(self._fitting(), self.key, self._nodes)
+        looked_again = False
+        while not self._deadline.passed:
+            if not len(order):
+                if looked_again:
                     break
+                looked_again = True
+                order = self._offered_since(refusals)
                 continue
-            uuid, adopted = found
-            self._uuids.append(uuid)
-            rental = self.rental_of(uuid, None, adopted, machine)
-            self._tell(rental)
-            self._refuse_cancelled()
-            return self._resolve(rental, machine)
-        told = "; ".join(f"node {r.node_id}: {r.reason}" for r in refusals[:10])
+            machine = order.next(self.client.clock.monotonic())
+            found = self._try(machine, order)
+            if not isinstance(found, Refusal):
+                return found
+            log.info("node %s: %s", machine.node_id, found.reason)
+            refusals[machine.node_id] = found
+        told = "; ".join(f"node {r.node_id}: {r.reason}" for r in list(refusals.values())[:10])
+        late = f" within {self.deadline_s:g} s, and {len(order)} more were not asked" if len(order) else ""
         raise OctaNoMachineError(
-            f"none of the {len(refusals)} machines asked took the session ({told}): "
+            f"none of the {len(refusals)} machines asked took the session{late} ({told}): "
             "widen the requirements or try later",
-            refusals=refusals,
+            refusals=tuple(refusals.values()),
         )
 
-    def _try(self, machine: Machine | VpnMachine) -> tuple[str, bool] | Refusal:
-        """Ask one machine: its session's uuid and whether it had to be looked for, or why it refused."""
+    def _offered_since(self, refusals: dict[int, Refusal]) -> MachineOrder:
+        """Machines that have come into the catalogue since it was read."""
+        try:
+            machines = [m for m in self._fitting() if m.node_id not in refusals]
+        except (OctaNoMachineError, OctaBudgetError):
+            machines = []
+        return MachineOrder(machines, self.key, self._nodes)
+
+    def _try(self, machine: Machine | VpnMachine, order: MachineOrder) -> Rental | Refusal:
+        """Ask one machine: the rental, or why it refused."""
         pause = pauses()
         while True:
             self._refuse_cancelled()
-            self._posted = self._unclear = True
-            self._asked = machine
+            self._asked = True
+            self._lost.about_to_ask(machine.node_id, self._sessions)
+            self._unclear = True
             try:
-                started = self.client.services.start(self._keyed_request, machine.node_id)
+                uuid, adopted = self._octa.services.start(self._marked_request, machine.node_id).uuid, False
             except OctaRejectedError as error:
                 self._unclear = False
+                self._nodes.refused(machine.node_id, self.client.clock.monotonic())
                 return Refusal(machine.node_id, error.reason or str(error))
             except OctaError as error:
                 if not _may_have_started(error):
@@ -190,66 +276,66 @@ class Starting:
                     self._deadline.pause(wait)
                     continue
                 log.warning("node %s: %s; looking whether it started", machine.node_id, error)
+                self._nodes.failed(machine.node_id, self.client.clock.monotonic())
                 session = self._look_for()
                 self._unclear = False
-                return Refusal(machine.node_id, str(error)) if session is None else (session.uuid, True)
-            self._uuids.append(started.uuid)
-            self._unclear = False
-            return started.uuid, False
+                if session is None:
+                    order.waited_in_vain()
+                    return Refusal(machine.node_id, str(error))
+                uuid, adopted = session.uuid, True
+            if not adopted:
+                self._uuids.append(uuid)
+                self._unclear = False
+            self._nodes.took(machine.node_id)
+            return self._resolve(uuid, adopted, machine)
 
     def _wait_or_refuse(
         self, error: OctaError, machine: Machine | VpnMachine, pause: Callable[[OctaError | None], float]
     ) -> float | Refusal:
         """What to do after an answer that certainly started nothing: wait and ask again, go on, or give up."""
         if isinstance(error, (OctaNetworkError, OctaRateLimitError)):
-            if self._deadline.passed:
+            if self._deadline.passed or not is_transient(error):
                 raise error
             return pause(error)
         if isinstance(error, OctaApiError):
             if error.status == 402:
                 raise OctaBudgetError(f"the balance does not pay for node {machine.node_id}: {error}") from error
             if error.status not in {401, 403}:
+                self._nodes.refused(machine.node_id, self.client.clock.monotonic())
                 return Refusal(machine.node_id, str(error))
         raise error
 
     def _look_for(self) -> Session | None:
-        """Step 3: the session that an unclear answer may have left, looked for until the settle time is over.
+        """The session that an unclear answer may have left, looked for until the settle time is over.
 
-        Only a list that was read after the settle time says that there is none.
+        Only a list that was read after the settle time says that there is none, or, where sessions do not echo their
+        environment, which it is.
         """
         settled = Deadline(self.client.clock, self.settle_s)
         poll_s = max(0.1, min(2.0, self.settle_s / 10))
         while True:
             last_look = settled.passed
-            found = self._left_by_us(ask_until(self._deadline, self.client.sessions.list))
-            if found:
-                return oldest(found)
-            if last_look:
-                return None
+            sessions = self._list()
+            found = oldest(self._mine(sessions)) or (self._lost.left_for_certain(sessions) if last_look else None)
+            if found is not None or last_look:
+                if found is not None and self._is_own(found):
+                    self._uuids.append(found.uuid)
+                return found
             settled.pause(poll_s)
 
-    def _left_by_us(self, sessions: Sequence[Session]) -> list[Session]:
-        """What an unclear answer may have left, as far as a list shows it."""
-        return self._mine(sessions) or [s for s in sessions if self._could_be_ours(s)]
+    def _is_own(self, session: Session) -> bool:
+        """Whether this very try has started it; one that tells nothing has just been reckoned to be."""
+        mark = RentalMark.of(session)
+        return session.rental_key is None if mark is None else mark.attempt == self._mark.attempt
 
-    def _could_be_ours(self, session: Session) -> bool:
-        """Without an echo of the environment: new since before, on the node that was asked, of the same kind.
-
-        An echo that is empty is one: such a session was started without our key. VPN sessions alone never have any.
-        """
-        unknown = not session.user_envs if isinstance(self.request, VpnRequest) else session.user_envs is None
-        return (
-            unknown
-            and session.uuid not in self._before
-            and self._asked is not None
-            and session.node_id == self._asked.node_id
-            and session.service == self.request.service
-        )
-
-    def _resolve(self, rental: Rental, machine: Machine | VpnMachine) -> Rental:
-        """Step 4: several sessions with our key, from two tries at once or a late commit: the oldest one stays."""
+    def _resolve(self, uuid: str, adopted: bool, machine: Machine | VpnMachine) -> Rental | Refusal:
+        """A session runs: is it the only one of its key, does it tell its key, and does it cost what it should?"""
+        claim: str | None = self._lost.started(uuid)
+        rental = replace(self.rental_of(uuid, None, adopted, machine), claim=claim)
+        self._tell(rental)
+        self._refuse_cancelled()
         try:
-            sessions = ask_until(self._deadline.earlier(max(self.settle_s, 1.0)), self.client.sessions.list)
+            sessions = ask_until(self._deadline.earlier(max(self.settle_s, 1.0)), self._octa.sessions.list)
         except OctaError as error:
             if not is_transient(error):
                 raise
@@ -257,17 +343,40 @@ class Starting:
                 "whether %s has other sessions can't be seen now; its stop will look again: %s", self.key, error
             )
             return rental
-        mine = self._mine(sessions)
-        own = next((s for s in sessions if s.uuid == rental.uuid), None)
-        others = [s for s in mine if s.uuid != rental.uuid]
-        if not others:
-            return rental if own is None else self.rental_of(own.uuid, own, rental.adopted, machine)
-        keep = self._keep_oldest(mine, also=rental.uuid)
-        if keep.uuid == rental.uuid:
-            return self.rental_of(keep.uuid, keep, rental.adopted, machine)
-        adopted = self.rental_of(keep.uuid, keep, True, None)
-        self._tell(adopted)
-        return adopted
+        own = next((s for s in sessions if s.uuid == uuid), None)
+        if own is None:
+            # Not listed yet.
+            mine = self._mine(sessions)
+        else:
+            dear = too_dear(own, self.requirements.max_price_usd)
+            if dear is not None:
+                return self._too_dear(own, dear)
+            if own.rental_key is not None:
+                self._lost.settled()
+                claim = None
+            rental = replace(self.rental_of(uuid, own, adopted, machine), claim=claim)
+            mine = self._mine(sessions)
+        living = [s for s in mine if s.phase is not SessionPhase.STOPPING]
+        if not [s for s in living if s.uuid != uuid]:
+            return rental
+        keep = oldest(living)
+        assert keep is not None
+        if not self.is_wanted(keep):
+            raise self._two_works()
+        self._keep_oldest(living, also=uuid)
+        if keep.uuid == uuid:
+            return rental
+        adopted_rental = self.rental_of(keep.uuid, keep, True, None)
+        self._lost.settled()
+        self._tell(adopted_rental)
+        return adopted_rental
+
+    def _too_dear(self, session: Session, why: str) -> Refusal:
+        """Stop what costs more than it may, and say so for this machine."""
+        log.warning("session %s on node %s: %s; it is stopped", session.uuid, session.node_id, why)
+        sweep(self.client, uuids=[session.uuid], key=None, deadline_s=max(CLEAN_UP_S, self._deadline.left_s))
+        self._lost.settled()
+        return Refusal(session.node_id, why)
 
     def _keep_oldest(self, mine: Sequence[Session], also: str | None = None) -> Session:
         """Of several sessions of the key the oldest; the others are stopped by whoever sees them."""
@@ -289,40 +398,74 @@ class Starting:
 
     # -- when it goes wrong --------------------------------------------------------------------------------------
 
-    def _abandon(self) -> None:
-        """Leave nothing of the key behind; what can't be stopped now is found by the next try, or by reap."""
-        if not self._posted:
+    def _adopted_after(self, error: BaseException) -> Rental | None:
+        """The session of another try of this key, which was quicker: it may be why everybody refused this one."""
+        if not isinstance(error, (OctaNoMachineError, OctaBudgetError)):
+            return None
+        seen_until = Deadline(self.client.clock, min(SIBLING_S, self.settle_s) if self._asked else 0.0)
+        while True:
+            last_look = seen_until.passed
+            try:
+                mine = [s for s in self._mine(self._list()) if s.phase is not SessionPhase.STOPPING]
+            except OctaError as problem:
+                log.warning("whether another try has started %s can't be seen: %s", self.key, problem)
+                return None
+            keep = oldest(mine)
+            if keep is not None and self._why_not(keep) is None:
+                self._lost.settled()
+                return self._adopt(mine)
+            if last_look:
+                return None
+            seen_until.pause(0.5)
+
+    def _abandon(self, error: BaseException) -> None:
+        """Leave nothing behind that this try has started; what can't be stopped now is named in the error.
+
+        What another try of the key has started stays, unless the key itself was cancelled.
+        """
+        if isinstance(error, OctaStartUnclearError):
+            # Stopping would be guessing: the intent stays, for the next try.
             return
         try:
             if self._unclear:
                 self._uuids += [session.uuid for session in self._look_once_more()]
-            self._sweep()
-        except OctaError as error:
-            log.error("sessions of %s may be left; start it again, or run: octa-provider reap. %s", self.key, error)
+            if isinstance(error, OctaCancelledError):
+                self._sweep_key()
+            elif self._uuids:
+                sweep(self.client, uuids=self._uuids, key=None, deadline_s=self._clean_up_s)
+            self._lost.settled()
+        except OctaError as problem:
+            if isinstance(problem, OctaStartUnclearError):
+                told = problem.message
+            else:
+                left = stop_command(self._uuids, None if self._uuids else self.key)
+                told = (
+                    f"A machine of {self.key} may have been left and bill on. Run: {left} (not now, because: {problem})"
+                )
+            log.error("%s", told)
+            if isinstance(error, OctaError):
+                error.also(told)
 
     def _look_once_more(self) -> list[Session]:
-        """What the request that was interrupted has left; an outage does not end the look."""
+        """What this try's own request, whose answer is not known, has left; an outage does not end the look."""
         settled = Deadline(self.client.clock, self.settle_s)
-        patient = Deadline(self.client.clock, self._patience_s)
+        patient = Deadline(self.client.clock, self._clean_up_s)
+        octa = self.client.within(patient)
         while True:
             last_look = settled.passed
-            found = self._left_by_us(ask_until(patient, self.client.sessions.list))
+            sessions = ask_until(patient, octa.sessions.list)
+            found = [s for s in sessions if s.rental_key == self.key and self._is_own(s)]
             if found or last_look:
-                return found
+                left = None if found else self._lost.left_for_certain(sessions)
+                return found if left is None else [left]
             settled.pause(1.0)
 
     @property
-    def _patience_s(self) -> float:
-        # Whoever ends us, such as an orchestrator that cancels, kills us soon.
-        return max(30.0, self.settle_s)
+    def _clean_up_s(self) -> float:
+        return max(CLEAN_UP_S, self.settle_s)
 
-    def _sweep(self) -> None:
-        sweep(self.client, uuids=tuple(self._uuids), key=self.key, deadline_s=self._patience_s)
-
-
-def oldest(sessions: Iterable[Session]) -> Session | None:
-    """The session that stays: first by start, then by uuid, so that everybody who looks agrees."""
-    return min(sessions, key=lambda s: (s.started_at or NEVER, s.uuid), default=None)
+    def _sweep_key(self) -> None:
+        sweep(self.client, uuids=tuple(self._uuids), key=self.key, deadline_s=self._clean_up_s)
 
 
 def _may_have_started(error: OctaError) -> bool:
@@ -331,11 +474,3 @@ def _may_have_started(error: OctaError) -> bool:
     if isinstance(error, OctaApiError):
         return isinstance(error, OctaServerError) or error.status == 408
     return isinstance(error, OctaDecodeError)
-
-
-def _price_wei(machine: Machine | VpnMachine) -> int | None:
-    return getattr(machine, "price_wei", None)
-
-
-def _octa(wei: int) -> str:
-    return f"{wei / WEI_PER_OCTA:.4f} OCTA"

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaApiError, OctaError, OctaNotFoundError, OctaStopError
+from octa_provider.errors import (
+    OctaAuthenticationError,
+    OctaConfigError,
+    OctaError,
+    OctaForbiddenError,
+    OctaNotFoundError,
+    OctaStopError,
+)
 from octa_provider.patience import Deadline, is_transient, pauses
 
 if TYPE_CHECKING:
@@ -14,6 +24,9 @@ if TYPE_CHECKING:
     from octa_provider.models import Records, Session
 
 log = logging.getLogger("octa_provider.stopping")
+
+#: So many sessions are asked to stop at the same time: one that hangs must not let the others bill on.
+AT_ONCE = 16
 
 
 def sweep(
@@ -26,14 +39,14 @@ def sweep(
 ) -> dict[str, Session | None]:
     """Stop these sessions and every active one of the key; return when all have been seen gone.
 
-    Seen gone means: not in the list of active sessions, and either in the list of recent ones or unknown to `/info`.
-    (A 404 to `stop` alone proves nothing, and a list can miss an entry.)
+    Seen gone means: not in the list of active sessions, and either with its end in the list of recent ones or unknown
+    to `/info`. (A 404 to `stop` alone proves nothing, and a list can miss an entry.)
 
     Args:
         client: the API.
         uuids: sessions to stop.
-        key: the rental key to sweep; None for none.
-        score: what the machines were worth, 1 to 5.
+        key: the rental key to sweep, whole; None for none.
+        score: what the machines were worth, 1 to 5; anything else is left out: nothing keeps a stop from happening.
         deadline_s: seconds to try for.
 
     Returns:
@@ -44,20 +57,22 @@ def sweep(
         OctaError: the API refused the key.
     """
     deadline = Deadline(client.clock, deadline_s)
+    octa = client.within(deadline)
+    score = _usable_score(score)
     pause = pauses()
     running = dict.fromkeys(uuids)
     ended: dict[str, Session | None] = {}
     while True:
-        problem = _ask_to_stop(client, running, score)
+        problem = _ask_to_stop(octa, list(running), score)
         try:
-            active = client.sessions.list()
+            active = octa.sessions.list()
             mates = {s.uuid for s in active if key is not None and s.rental_key == key}
             found = mates - running.keys()
             running.update(dict.fromkeys(found))
             if not found:
                 gone = [uuid for uuid in running if not _is_listed(uuid, active)]
                 if gone:
-                    ended.update(_confirmed_gone(client, gone))
+                    ended.update(_confirmed_gone(octa, gone))
                 running = {uuid: None for uuid in running if uuid not in ended}
             if not running:
                 return ended
@@ -68,29 +83,56 @@ def sweep(
                 raise
             problem = error
         if deadline.passed:
+            what = ", ".join(running) or f"the sessions of {key}"
             raise OctaStopError(
-                f"not seen gone within {deadline_s:g} s, so perhaps still billing: "
-                f"{', '.join(running) or f'the sessions of {key}'}. Stop again, or run: octa-provider reap",
+                f"not seen gone within {deadline_s:g} s, so perhaps still billing: {what}. "
+                f"Run: {stop_command(list(running), key)}, or find what is left: octa-provider reap",
                 uuids=tuple(running),
             ) from problem
         deadline.pause(pause(problem))
 
 
-def _ask_to_stop(client: OctaClient, uuids: Iterable[str], score: int | None) -> OctaError | None:
-    """Ask once for each; whether it helped is what the lists tell. Returns what last went wrong."""
-    problem: OctaError | None = None
-    for uuid in uuids:
-        try:
-            client.services.session(uuid).stop(score=score)
-        except OctaError as error:
-            if not is_transient(error) and not isinstance(error, OctaApiError):
-                raise
-            if isinstance(error, OctaApiError) and error.status in {401, 403}:
-                raise
-            if not isinstance(error, OctaNotFoundError):
-                log.warning("asked %s to stop: %s", uuid, error)
-                problem = error
-    return problem
+def stop_command(uuids: Sequence[str], key: str | None = None) -> str:
+    """The command line that stops these sessions, to be pasted into a shell; that of the key when there are none."""
+    words = ["--key", key] if key is not None and not uuids else uuids
+    return shlex.join(["octa-provider", "stop", *words])
+
+
+def _usable_score(score: object) -> int | None:
+    if score is None or (isinstance(score, int) and not isinstance(score, bool) and 1 <= score <= 5):
+        return score
+    log.warning("the score %r is left out: it must be a whole number from 1 to 5", score)
+    return None
+
+
+def _ask_to_stop(octa: OctaClient, uuids: Sequence[str], score: int | None) -> OctaError | None:
+    """Ask once for each, at the same time; whether it helped is what the lists tell. Returns what last went wrong.
+
+    Raises:
+        OctaError: the API refused the key.
+    """
+    ask = partial(_ask_one_to_stop, octa, score)
+    if len(uuids) <= 1:
+        problems = [ask(uuid) for uuid in uuids]
+    else:
+        with ThreadPoolExecutor(min(AT_ONCE, len(uuids)), "octa-stop") as threads:
+            problems = list(threads.map(ask, uuids))
+    for problem in problems:
+        if isinstance(problem, (OctaAuthenticationError, OctaForbiddenError)):
+            raise problem
+    return next((problem for problem in reversed(problems) if problem is not None), None)
+
+
+def _ask_one_to_stop(octa: OctaClient, score: int | None, uuid: str) -> OctaError | None:
+    try:
+        octa.services.session(uuid).stop(score=score)
+    except OctaNotFoundError:
+        return None
+    except OctaError as error:
+        # Also a uuid that can't be one: what a stranger's list says must not keep the others running.
+        log.warning("asked %s to stop: %s", uuid, error)
+        return error
+    return None
 
 
 def _is_listed(uuid: str, active: Records[Session]) -> bool:
@@ -98,17 +140,21 @@ def _is_listed(uuid: str, active: Records[Session]) -> bool:
     return any(s.uuid == uuid for s in active) or any(uuid in repr(record) for record in active.odd)
 
 
-def _confirmed_gone(client: OctaClient, uuids: list[str]) -> dict[str, Session | None]:
+def _confirmed_gone(octa: OctaClient, uuids: list[str]) -> dict[str, Session | None]:
     """Of sessions that are not listed as active: those that have certainly ended, and what they came to."""
-    recent = {s.uuid: s for s in client.sessions.list(recent=True)}
+    # The list of recent sessions holds active ones too (C): only `finished_at` says that one has ended.
+    ended = {s.uuid: s for s in octa.sessions.list(recent=True) if s.finished_at is not None}
     gone: dict[str, Session | None] = {}
     for uuid in uuids:
-        if uuid in recent:
-            gone[uuid] = recent[uuid]
+        if uuid in ended:
+            gone[uuid] = ended[uuid]
             continue
         try:
-            session = client.services.session(uuid).info()
+            session = octa.services.session(uuid).info()
         except OctaNotFoundError:
+            gone[uuid] = None
+        except OctaConfigError:
+            # No uuid, so no session that anybody could bill: what listed it has left it out now.
             gone[uuid] = None
         else:
             if session.finished_at is not None:

@@ -12,16 +12,20 @@ from typing import IO, Any, NoReturn, TypeVar
 import requests
 from urllib3.exceptions import HTTPError, MaxRetryError
 
-from octa_provider.answer import Answer, pieces, whole
+from octa_provider.answer import Answer, Arrived
 from octa_provider.api_error import api_error
-from octa_provider.clock import SYSTEM_CLOCK, Clock
+from octa_provider.api_hosts import ApiHosts
+from octa_provider.bounds import Bounds
+from octa_provider.clock import Clock
 from octa_provider.connections import Call, Connections
 from octa_provider.download import Target, save_whole
-from octa_provider.errors import OctaApiError, OctaConfigError, OctaError, OctaNetworkError
+from octa_provider.errors import OctaApiError, OctaCancelledError, OctaConfigError, OctaError, OctaNetworkError
 from octa_provider.hooks import RequestContext, ResponseContext
 from octa_provider.limits import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, checked_retries, checked_timeout
+from octa_provider.patience import Deadline
 from octa_provider.redaction import MASK, loggable, loggable_body, without_key
 from octa_provider.retry import RETRIED_STATUS, FullJitterRetry
+from octa_provider.transport_options import TransportOptions
 
 log = logging.getLogger("octa_provider.transport")
 
@@ -34,21 +38,6 @@ class _Failure:
 
     error: OctaError
     asked_s: float | None = None
-
-
-@dataclass(frozen=True)
-class TransportOptions:
-    """How requests are sent; the arguments of `OctaClient`, checked."""
-
-    base_urls: tuple[str, ...]
-    timeout_s: float = 30.0
-    retries: int = 2
-    max_retry_after_s: float = 60.0
-    allow_http: bool = False
-    user_agent: str = "octa-provider"
-    on_request: Callable[[RequestContext], object] | None = None
-    on_response: Callable[[ResponseContext], object] | None = None
-    clock: Clock = SYSTEM_CLOCK
 
 
 class Transport:
@@ -72,7 +61,8 @@ class Transport:
             allow_http=options.allow_http,
             given=session,
         )
-        self._preferred = 0
+        self._hosts = ApiHosts(options.base_urls)
+        self._bounds = Bounds()
 
     @property
     def clock(self) -> Clock:
@@ -82,7 +72,7 @@ class Transport:
     @property
     def base_url(self) -> str:
         """The base URL in use: the first one, until a connection to it failed."""
-        return self._options.base_urls[self._preferred]
+        return self._hosts.first
 
     @property
     def account(self) -> tuple[str, ...]:
@@ -90,9 +80,17 @@ class Transport:
         key = hashlib.sha256((self._api_key or "").encode()).hexdigest()
         return (*self._options.base_urls, key)
 
+    def within(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> Transport:
+        """This transport on the same connections, with every request bounded: see `OctaClient.within`."""
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._bounds = self._bounds.within(deadline, is_cancelled)
+        return view
+
     def close(self) -> None:
-        """Close the connections that are ours."""
-        self._connections.close()
+        """Close the connections that are ours; of a transport that `within` gave, none are."""
+        if not self._bounds:
+            self._connections.close()
 
     def masked(self, text: str) -> str:
         """The text with the key masked, for whoever shows what a server sent."""
@@ -114,22 +112,22 @@ class Transport:
     ) -> Answer:
         """Read `path`, trying again on connection errors, 429 and 5xx."""
         call = self._call("GET", path, params=params, public=public, timeout=timeout)
-        return self._request(call, lambda response, url: self._read(response, call, url, MAX_ANSWER_BYTES), retries)
+        return self._request(call, self._read, retries)
 
     def send(self, method: str, path: str, *, json: object = None, timeout: float | None = None) -> Answer:
         """Send a request with a side effect: once, whatever happens."""
         call = self._call(method, path, json=json, repeatable=False, timeout=timeout)
-        return self._request(call, lambda response, url: self._read(response, call, url, MAX_ANSWER_BYTES))
+        return self._request(call, self._read)
 
     def download(self, path: str, target: Target, *, retries: int | None = None, timeout: float | None = None) -> int:
         """Stream `path` to a file path or an open binary file, whole or not at all; returns the bytes written."""
-        call = self._call("GET", path, timeout=timeout)
+        call = self._call("GET", path, timeout=timeout, streamed=True)
 
         def fill(file: IO[bytes]) -> int:
-            def save(response: requests.Response, url: str) -> int:
+            def save(arrived: Arrived) -> int:
                 file.seek(0)
                 file.truncate()
-                return sum(file.write(piece) for piece in pieces(response, "GET", url))
+                return sum(file.write(piece) for piece in arrived.pieces())
 
             return self._request(call, save, retries)
 
@@ -138,9 +136,9 @@ class Transport:
     @contextmanager
     def stream(self, path: str, *, params: Mapping[str, str] | None = None) -> Iterator[Iterator[bytes]]:
         """Read `path` piece by piece, for answers too big to hold. Only the start of it is tried again."""
-        response, url = self._request(self._call("GET", path, params=params), lambda response, url: (response, url))
-        with response:
-            yield pieces(response, "GET", url)
+        arrived = self._request(self._call("GET", path, params=params, streamed=True), lambda arrived: arrived)
+        with arrived.response:
+            yield arrived.pieces()
 
     # -- attempts ------------------------------------------------------------------------------------------------
 
@@ -154,19 +152,20 @@ class Transport:
         public: bool = False,
         repeatable: bool = True,
         timeout: float | None = None,
+        streamed: bool = False,
     ) -> Call:
         """A request, checked; OctaConfigError when it can't be sent."""
         if not public and self._api_key is None:
             raise OctaConfigError("no API key: pass api_key=... or set the environment variable OCTA_API_KEY")
         seconds = self._options.timeout_s if timeout is None else checked_timeout(timeout)
-        return Call(method, path, params, json, public, repeatable, seconds)
+        return Call(method, path, params, json, public, repeatable, seconds, streamed)
 
-    def _request(self, call: Call, consume: Callable[[requests.Response, str], T], retries: int | None = None) -> T:
+    def _request(self, call: Call, consume: Callable[[Arrived], T], retries: int | None = None) -> T:
         """Attempts until one succeeds or the policy gives up; `consume` turns a 2xx response into the result."""
         options = self._options
-        policy = FullJitterRetry.for_reads(
-            options.retries if retries is None else checked_retries(retries), options.max_retry_after_s
-        )
+        tries = options.retries if retries is None else checked_retries(retries)
+        # Whoever set bounds asks again himself: two layers would multiply their tries.
+        policy = FullJitterRetry.for_reads(0 if self._bounds else tries, options.max_retry_after_s)
         while True:
             outcome = self._attempt(call, consume, attempt=len(policy.history) + 1)
             if not isinstance(outcome, _Failure):
@@ -182,25 +181,20 @@ class Transport:
             log.info("%s; trying again in %.1f s", error, pause)
             self.clock.sleep(pause)
 
-    def _attempt(self, call: Call, consume: Callable[[requests.Response, str], T], attempt: int) -> T | _Failure:
+    def _attempt(self, call: Call, consume: Callable[[Arrived], T], attempt: int) -> T | _Failure:
         """One attempt: on the preferred base URL, then on the others as long as no byte was sent."""
-        urls = self._options.base_urls
-        first = self._preferred
-        for step in range(len(urls)):
-            index = (first + step) % len(urls)
-            outcome = self._exchange(call, urls[index] + call.path, consume, attempt)
+        for base_url in self._hosts.in_turn():
+            outcome = self._exchange(call, base_url + call.path, consume, attempt)
             if not (isinstance(outcome, _Failure) and isinstance(outcome.error, OctaNetworkError)):
-                self._preferred = index
+                self._hosts.prefer(base_url)
                 return outcome
             # Whatever comes next starts at the next host: this one did not answer.
-            self._preferred = (index + 1) % len(urls)
+            self._hosts.pass_over(base_url)
             if outcome.error.maybe_sent:
                 break
         return outcome
 
-    def _exchange(
-        self, call: Call, url: str, consume: Callable[[requests.Response, str], T], attempt: int
-    ) -> T | _Failure:
+    def _exchange(self, call: Call, url: str, consume: Callable[[Arrived], T], attempt: int) -> T | _Failure:
         """One request to one URL: what `consume` made of the answer, or the failure it amounts to."""
         self._tell(self._options.on_request, RequestContext(call.method, url, attempt))
         if log.isEnabledFor(logging.DEBUG):
@@ -210,11 +204,13 @@ class Transport:
         response: requests.Response | None = None
         outcome: T | _Failure
         try:
-            response = self._connections.send(call, url)
+            limit = self._bounds.limit(call.timeout_s, streamed=call.streamed, side_effect=not call.repeatable)
+            response = self._connections.send(call, url, limit)
+            arrived = Arrived(response, call.method, url, limit)
             if 200 <= response.status_code < 300:
-                outcome = consume(response, url)
+                outcome = consume(arrived)
             else:
-                outcome = self._failure(response, call, url)
+                outcome = self._failure(arrived)
         except OctaError as error:
             outcome = _Failure(error)
         except BaseException:
@@ -239,30 +235,33 @@ class Transport:
 
     # -- answers -------------------------------------------------------------------------------------------------
 
-    def _read(self, response: requests.Response, call: Call, url: str, limit: int) -> Answer:
+    def _read(self, arrived: Arrived, most_bytes: int | None = None) -> Answer:
         """The whole answer; when it echoes the key, without it: errors, logs and databases take it from here."""
-        body = whole(response, call.method, url, clock=self.clock, timeout_s=call.timeout_s, limit=limit)
+        body = arrived.whole(MAX_ANSWER_BYTES if most_bytes is None else most_bytes)
         if self._api_key:
             body = body.replace(self._api_key.encode(), MASK.encode())
         if log.isEnabledFor(logging.DEBUG):
-            log.debug("%s %s answered %d %s", call.method, url, response.status_code, loggable_body(body))
-        return Answer(response.status_code, body, call.method, url)
+            log.debug("%s %s answered %d %s", arrived.method, arrived.url, arrived.status, loggable_body(body))
+        return Answer(arrived.status, body, arrived.method, arrived.url)
 
-    def _failure(self, response: requests.Response, call: Call, url: str) -> _Failure:
+    def _failure(self, arrived: Arrived) -> _Failure:
         """What an answer outside 2xx amounts to."""
         try:
-            body = self._read(response, call, url, MAX_ERROR_BYTES).body
+            body = self._read(arrived, MAX_ERROR_BYTES).body
+        except OctaCancelledError:
+            raise
         except OctaError:
             # The status alone says what to do: an error body that breaks off must not hide it.
             body = b""
+        headers = arrived.response.headers
         asked_s = FullJitterRetry.for_reads(0, self._options.max_retry_after_s).seconds_asked(
-            response.headers.get("Retry-After")
+            headers.get("Retry-After")
         )
-        request_id = response.headers.get("x-request-id")
+        request_id = headers.get("x-request-id")
         error = api_error(
-            response.status_code,
-            method=call.method,
-            url=url,
+            arrived.status,
+            method=arrived.method,
+            url=arrived.url,
             body=body.decode("utf-8", "replace"),
             request_id=self.masked(request_id) if request_id else None,
             retry_after=asked_s,

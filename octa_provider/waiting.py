@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from octa_provider.cost import spent_usd, too_dear, unpriced_for_too_long
 from octa_provider.errors import (
     OctaBudgetError,
     OctaCancelledError,
@@ -19,10 +20,11 @@ from octa_provider.errors import (
 )
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, is_transient
-from octa_provider.starting import oldest
 from octa_provider.stopping import sweep
+from octa_provider.twins import later_twins
 
 if TYPE_CHECKING:
+    from octa_provider.client import OctaClient
     from octa_provider.models import Session
     from octa_provider.rental import Rental
 
@@ -32,12 +34,17 @@ TAIL_ENTRIES = 20
 #: A session that has just been started may not be known everywhere yet.
 APPEARING_S = 20.0
 TWIN_STOP_S = 30.0
+#: Why a session has ended is asked for so long.
+WHY_S = 30.0
+#: A pause asks so often whether the wait was cancelled.
+SLICE_S = 1.0
 _FAILED = re.compile(r"\b(fail|error|crash|abort)", re.IGNORECASE)
 
 
 def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_cancelled: Callable[[], bool]) -> Session:
     """See `Rental.wait_until_ready`."""
     deadline = Deadline(rental.client.clock, deadline_s)
+    octa = rental.client.within(deadline, is_cancelled)
     appearing = Deadline(rental.client.clock, APPEARING_S)
     last = "not seen yet"
     while True:
@@ -45,7 +52,9 @@ def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_can
             rental.stop()
             raise OctaCancelledError(f"waiting for session {rental.uuid} was cancelled; it was stopped")
         try:
-            session = look(rental)
+            session = look(rental, octa)
+        except OctaCancelledError:
+            continue
         except OctaError as error:
             if not is_transient(error):
                 raise
@@ -66,7 +75,9 @@ def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_can
                 f"(last: {last}); it was stopped",
                 uuid=rental.uuid,
             )
-        deadline.pause(poll_s * random.uniform(0.9, 1.1))
+        pause = Deadline(rental.client.clock, poll_s * random.uniform(0.9, 1.1)).earlier(max(0.0, deadline.left_s))
+        while not pause.passed and not is_cancelled():
+            pause.pause(SLICE_S)
 
 
 def is_ready(rental: Rental, session: Session) -> bool:
@@ -84,16 +95,12 @@ def is_ready(rental: Rental, session: Session) -> bool:
 
 
 def stop_later_twins(rental: Rental, session: Session) -> None:
-    """Stop sessions of the same key that began after ours: whoever sees one stops it.
-
-    A try that was killed with its request under way can leave one that no list showed when ours was started. Without
-    this look it would bill until our stop sweeps the key. An older one is left to its holder: the oldest stays.
-    """
+    """Look for sessions of the same key that began after ours, and stop them; see `octa_provider.twins`."""
     if rental.key is None:
         return
     try:
-        mates = [s for s in rental.client.sessions.list() if s.rental_key == rental.key and s.uuid != rental.uuid]
-        later = [mate.uuid for mate in mates if oldest((session, mate)) is session]
+        octa = rental.client.within(Deadline(rental.client.clock, TWIN_STOP_S))
+        later = [mate.uuid for mate in later_twins(session, octa.sessions.list())]
         if later:
             log.warning("%s has several sessions: %s stays, %s are stopped", rental.key, rental.uuid, ", ".join(later))
             sweep(rental.client, uuids=later, key=None, deadline_s=TWIN_STOP_S)
@@ -105,9 +112,14 @@ def stop_later_twins(rental: Rental, session: Session) -> None:
         log.warning("whether %s has other sessions can't be seen now; its stop will look: %s", rental.key, error)
 
 
-def look(rental: Rental) -> Session | None:
-    """The session now; None when it is neither known nor active. Finished ones carry `finished_at`."""
-    client = rental.client
+def look(rental: Rental, octa: OctaClient | None = None) -> Session | None:
+    """The session now; None when it is neither known nor active. Finished ones carry `finished_at`.
+
+    Args:
+        rental: whose session.
+        octa: the client to ask with, such as one that keeps a deadline; the rental's own when left out.
+    """
+    client = octa or rental.client
     try:
         return client.services.session(rental.uuid).info()
     except OctaNotFoundError:
@@ -120,7 +132,9 @@ def refuse_failed(rental: Rental, session: Session) -> None:
     """Raise when the session has ended, or says that it failed; what still runs is stopped first."""
     if session.phase is SessionPhase.FINISHED:
         raise gone_error(rental)
-    if session.phase is SessionPhase.UNKNOWN and _FAILED.search(session.progress or ""):
+    # One that failed may already be on its way out: `stopping after error`.
+    told = session.phase in {SessionPhase.UNKNOWN, SessionPhase.STOPPING}
+    if told and _FAILED.search(session.progress or ""):
         tail = system_log_tail(rental)
         rental.stop()
         raise OctaSessionFailedError(
@@ -131,26 +145,36 @@ def refuse_failed(rental: Rental, session: Session) -> None:
 
 
 def refuse_over_budget(rental: Rental, session: Session) -> None:
-    """Stop and raise when a cap of the rental is reached."""
-    spent = rental.usd(session.charge_wei, session)
-    if rental.max_cost_usd is not None and spent is not None and spent >= rental.max_cost_usd:
+    """Stop and raise when a cap of the rental is reached, or can't be held."""
+    why = over_budget(rental, session)
+    if why is not None:
         rental.stop()
-        raise OctaBudgetError(
-            f"session {rental.uuid} has cost {spent:.4f} USD of at most {rental.max_cost_usd:g}; it was stopped"
-        )
+        raise OctaBudgetError(f"session {rental.uuid} {why}; it was stopped")
+
+
+def over_budget(rental: Rental, session: Session) -> str | None:
+    """Which cap of the rental its session has reached, as the end of a sentence; None when it has reached none."""
+    dear = too_dear(session, rental.max_price_usd)
+    if dear is not None:
+        return f"costs too much: {dear}"
+    if rental.max_cost_usd is not None:
+        spent = spent_usd(rental, session)
+        if spent is not None and spent >= rental.max_cost_usd:
+            return f"has cost {spent:.4f} USD of at most {rental.max_cost_usd:g}"
+        if spent is None and unpriced_for_too_long(session):
+            return f"has run {session.duration_s} s at a price that nobody tells, so max_cost_usd can't be held"
     ran = session.duration_s
     if rental.max_duration_s is not None and ran is not None and ran >= rental.max_duration_s:
-        rental.stop()
-        raise OctaBudgetError(
-            f"session {rental.uuid} has run {ran} s of at most {rental.max_duration_s:g}; it was stopped"
-        )
+        return f"has run {ran} s of at most {rental.max_duration_s:g}"
+    return None
 
 
 def gone_error(rental: Rental) -> OctaSessionFailedError:
     """The error for a session that has left while it was needed, with why, if the API tells."""
+    octa = rental.client.within(Deadline(rental.client.clock, WHY_S))
     tail = system_log_tail(rental)
     try:
-        ended = next((s for s in rental.client.sessions.list(recent=True) if s.uuid == rental.uuid), None)
+        ended = next((s for s in octa.sessions.list(recent=True) if s.uuid == rental.uuid), None)
     except OctaError as error:
         log.warning("why session %s ended can't be read: %s", rental.uuid, error)
         ended = None
@@ -164,9 +188,10 @@ def gone_error(rental: Rental) -> OctaSessionFailedError:
 
 def system_log_tail(rental: Rental) -> str:
     """The last lines of the session's system log; empty when they can't be read."""
+    octa = rental.client.within(Deadline(rental.client.clock, WHY_S))
     for recent in (False, True):
         try:
-            entries = rental.logs(recent=recent).system
+            entries = octa.services.session(rental.uuid).logs(recent=recent).system
         except OctaError as error:
             log.info("the system log of %s can't be read: %s", rental.uuid, error)
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -82,24 +82,27 @@ def vanished(uuid: str) -> OctaSessionFailedError:
     )
 
 
-def look_up(client: OctaClient, uuid: str, recent: Records[Session], now: datetime) -> Session | None:
-    """What became of a session that is neither in the list nor among those that finished at a known time.
+def look_up(client: OctaClient, uuid: str, recent: Records[Session], now: float) -> Session | None:
+    """What became of a session that is neither in the list nor among those that have ended.
+
+    Being among the recent ones does not mean that it has ended (C: "completed and active"): `/info` tells. One that is
+    there, and that neither the list of active ones nor `/info` knows, has.
 
     Args:
         client: the API.
         uuid: the session.
-        recent: the list of those that finished, asked for after the other list.
-        now: the present.
+        recent: the list of recent ones, asked for after the other list.
+        now: Unix time in seconds.
 
     Returns:
-        The session with `finished_at`, or as `/info` tells when it is active after all; None when nothing is known.
+        The session as `/info` tells, with `finished_at` when it has ended; None when nothing is known.
     """
     try:
         return client.services.session(uuid).info(retries=0)
     except OctaNotFoundError:
-        # Among the recent ones and nowhere else: it has ended, even if the API leaves out when.
         ended = next((session for session in recent if session.uuid == uuid), None)
-        return None if ended is None else msgspec.structs.replace(ended, finished_at=now)
+        at = datetime.fromtimestamp(now, tz=timezone.utc)
+        return None if ended is None else msgspec.structs.replace(ended, finished_at=at)
 
 
 def asked_pause(error: BaseException) -> float | None:

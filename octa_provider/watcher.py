@@ -23,6 +23,7 @@ from octa_provider.errors import OctaConfigError, OctaError, OctaSessionFailedEr
 from octa_provider.models import SessionPhase
 from octa_provider.shared_by_users import SharedByUsers
 from octa_provider.sightings import Sightings
+from octa_provider.stopping import sweep
 from octa_provider.watch_rules import asked_pause, is_fatal, pause_s
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Watcher", "watcher_for"]
 
 log = logging.getLogger("octa_provider.watcher")
+
+TWIN_STOP_S = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,7 @@ class Watcher:
         self._clock = clock or client.clock
         self._sleeps_for_real = type(self._clock).sleep is Clock.sleep
         self._nobody_yet()
+        self._client = client
         self._sightings = Sightings(client, self._clock)
         self._failures = 0
         self._poll_at = self._clock.monotonic()
@@ -85,6 +89,7 @@ class Watcher:
         self._waiters: dict[_Waiter, None] = {}
         self._poller: threading.Thread | None = None
         self._nobody_waits = threading.Event()
+        self._stopper: threading.Thread | None = None
 
     @property
     def waiting(self) -> int:
@@ -240,6 +245,23 @@ class Watcher:
             for waiter in waiters:
                 if waiter.uuid in seen:
                     self._show(waiter, seen[waiter.uuid])
+            self._stop_twins()
+
+    def _stop_twins(self) -> None:
+        """Stop, beside the watching, what runs under the key of a session that is watched, and is not the oldest."""
+        twins, self._sightings.twins = self._sightings.twins, []
+        if not twins or (self._stopper is not None and self._stopper.is_alive()):
+            return
+        log.warning("stopping %s: each is a later session of a key whose first one is watched", ", ".join(twins))
+        run = contextvars.Context().run
+        self._stopper = threading.Thread(target=run, args=(self._stop, twins), name="octa-twins", daemon=True)
+        self._stopper.start()
+
+    def _stop(self, uuids: list[str]) -> None:
+        try:
+            sweep(self._client, uuids=uuids, key=None, deadline_s=TWIN_STOP_S)
+        except OctaError as error:
+            log.warning("the next look tries again: %s", error)
 
     def _show(self, waiter: _Waiter, seen: Session | OctaSessionFailedError) -> None:
         """Tell one waiter, if this is what it waits for."""

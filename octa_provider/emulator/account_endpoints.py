@@ -9,9 +9,10 @@ import secrets
 from aiohttp import web
 
 from octa_provider.emulator.billing import wall_ns
-from octa_provider.emulator.catalogue import MARKET_PRICE_USD, OwnNode
 from octa_provider.emulator.exchange import PLATFORM, error_answer, json_answer, json_body
 from octa_provider.emulator.orders import parse_prices
+from octa_provider.emulator.own_nodes import OwnNode
+from octa_provider.emulator.prices import MARKET_PRICE_USD, wei_to_usd
 
 #: Idle jobs of every own node: runs, failed, runs with its log as lines.
 IDLE_JOBS = ("1", "2", "3")
@@ -46,7 +47,7 @@ async def get_network(request: web.Request) -> web.Response:
     gpus: dict[str, dict[str, float]] = {}
     for node in nodes:
         entry = gpus.setdefault(node.gpu_model, {"avg_price": 0.0, "count": 0})
-        price_usd = node.price_wei / 10**18 * MARKET_PRICE_USD / node.gpu_count
+        price_usd = wei_to_usd(node.price_wei) / node.gpu_count
         total = entry["avg_price"] * entry["count"] + price_usd * node.gpu_count
         entry["count"] += node.gpu_count
         entry["avg_price"] = round(total / entry["count"], 4)

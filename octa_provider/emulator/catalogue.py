@@ -1,4 +1,4 @@
-"""The emulated network: machines, the account's own nodes, apps. Seeded and repeatable."""
+"""The emulated network: the machines on offer. Seeded and repeatable."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+from octa_provider.emulator.prices import (
+    MARKET_PRICE_USD,
+    hourly_prices,
+    raised,
+    reprice,
+    unit_prices,
+    usd_to_wei,
+    vpn_prices,
+)
 from octa_provider.emulator.quirks import Quirks
 
-#: USD for one OCTA on the emulated market.
-MARKET_PRICE_USD = 0.0213
-
 FIRST_NODE_ID = 1001
-FIRST_OWN_NODE_ID = 9001
 GIB = 1024**3
 
 # Country, ISO code, city, latitude, longitude; the first are the most frequent.
@@ -61,6 +66,7 @@ class Node:
         place: country, ISO code, city, latitude, longitude.
         gpu_model: model of its cards; every card of a node is the same.
         price_wei: price of an hour, exact.
+        traffic_price_wei: price of a GB through a VPN, exact.
         room: sessions that fit.
         disk_gb: disk that can be given to sessions.
         payload: its record in the mr and render catalogues, oddities included.
@@ -79,6 +85,7 @@ class Node:
     cpu_cores: int
     memory_bytes: int
     price_wei: int
+    traffic_price_wei: int
     room: int
     disk_gb: int
     payload: dict[str, Any]
@@ -92,10 +99,12 @@ class Node:
         """An address of the documentation range, so that nobody connects to a stranger."""
         return f"203.0.113.{self.node_id % 250 + 1}"
 
-
-def usd_to_wei(usd: float) -> int:
-    """The price in wei, at the emulated market price."""
-    return round(usd / MARKET_PRICE_USD * 10**9) * 10**9
+    def raise_price(self, factor: float) -> None:
+        """Let its owner ask `factor` times as much, from the next start on; the catalogues show it."""
+        self.price_wei = raised(self.price_wei, factor)
+        self.traffic_price_wei = raised(self.traffic_price_wei, factor)
+        reprice(self.payload, hourly_prices(self.price_wei))
+        reprice(self.vpn_payload, vpn_prices(self.traffic_price_wei))
 
 
 def make_nodes(count: int, quirks: Quirks, seed: int, room: int | None = None) -> dict[int, Node]:
@@ -161,19 +170,14 @@ def _make_node(node_id: int, index: int, rng: random.Random, quirks: Quirks, roo
         "blender_cpu_score": round(cpu_cores * 7.3, 2),
         "net_down_mbits": down,
         "net_up_mbits": up,
-        "total_price_usd": price_usd,
-        "total_price_wei": price_wei,
-        "total_price_ether": price_wei / 10**18,
-        "base_usd": round(price_usd * 10_000),
-        "base_wei": price_wei,
-        "storage_usd": 1,
-        "storage_wei": usd_to_wei(0.0001),
-        "traffic_usd": 1,
-        "traffic_wei": usd_to_wei(0.0001),
+        **hourly_prices(price_wei),
+        **unit_prices("storage", usd_to_wei(0.0001)),
+        **unit_prices("traffic", usd_to_wei(0.0001)),
         "market_price": MARKET_PRICE_USD,
-        "currency_usd": MARKET_PRICE_USD,
+        "currency_usd": True,
         "reliability": {
-            "uptime": rng.randint(3_600, 9_000_000),
+            # Per cent, as in the official fixtures.
+            "uptime": round(99 + rng.randint(3_600, 9_000_000) / 9_000_000, 2),
             "stability": stability,
             "s_avg_d": rng.randint(600, 90_000),
             "s_max_d": rng.randint(90_000, 900_000),
@@ -184,7 +188,7 @@ def _make_node(node_id: int, index: int, rng: random.Random, quirks: Quirks, roo
         "features": ["ssh", "docker", "gpu"],
         "available_ports": rng.randint(10, 200),
     }
-    traffic = rng.uniform(0.01, 0.2)
+    traffic_price_wei = usd_to_wei(rng.uniform(0.01, 0.2))
     vpn_payload = {
         "node_id": node_id,
         "country": place[0],
@@ -195,8 +199,7 @@ def _make_node(node_id: int, index: int, rng: random.Random, quirks: Quirks, roo
         "net_down_mbits": down * 125_000 if quirks.shows("vpn bytes per second", index, 3) else down,
         "net_up_mbits": up,
         "residential": rng.random() < 0.3,
-        "traffic_price_usd": round(traffic, 4),
-        "traffic_price_ether": round(traffic / MARKET_PRICE_USD, 9),
+        **vpn_prices(traffic_price_wei),
     }
     return Node(
         node_id=node_id,
@@ -208,6 +211,7 @@ def _make_node(node_id: int, index: int, rng: random.Random, quirks: Quirks, roo
         cpu_cores=cpu_cores,
         memory_bytes=memory_bytes,
         price_wei=price_wei,
+        traffic_price_wei=traffic_price_wei,
         room=gpu_count if room is None else room,
         disk_gb=disk_gb,
         payload=payload,
@@ -245,104 +249,3 @@ def _make_odd(payload: dict[str, Any], turn: int) -> None:
             # New fields appear at any time.
             payload["tpm_version"] = {"major": 2}
             payload["features"] = None
-
-
-def make_apps(quirks: Quirks) -> list[Any]:
-    """The catalogue of apps; with quirks, ports also as JSON strings, odd env values, and one odd record."""
-    rows: list[tuple[str, str, str, list[int], list[int], dict[str, Any], str, int]] = [
-        ("Ubuntu 24.04", "OS", "ubuntu:24.04", [22], [], {}, "", 10),
-        ("Jupyter", "AI", "jupyter/base-notebook", [22], [8888], {"TOKEN": None}, "start-notebook.sh", 20),
-        ("Stable Diffusion", "AI", "octa/stable-diffusion", [22], [7860], {"LISTEN": 1}, "./webui.sh", 60),
-        ("ComfyUI", "AI", "octa/comfyui", [22], [8188, 8189], {}, "python3 main.py", 60),
-        ("Blender", "Render", "blender:4.5", [22], [], {"CYCLES_DEVICE": "CUDA"}, "", 20),
-        ("Multi port", "Network", "octa/ports", [22, 5000, 6000], [], {"RATIO": 0.5}, "", 10),
-    ]
-    apps: list[Any] = []
-    for ordinal, (name, category, image, ports, http_ports, envs, start_command, disk_gb) in enumerate(rows):
-        apps.append(
-            {
-                "uuid": f"00000000-0000-4000-8000-{ordinal + 1:012d}",
-                "name": name,
-                "category": category,
-                "description": f"{name}, as the emulator offers it",
-                "image": image,
-                "ports": quirks.port_list(ports, ordinal),
-                "http_ports": quirks.port_list(http_ports, ordinal + 1),
-                "envs": envs if quirks.enabled else {key: str(value) for key, value in envs.items()},
-                "start_command": start_command,
-                "extra": {"min_disk_size": disk_gb},
-                "personal": False,
-            }
-        )
-    if quirks.enabled:
-        apps.insert(2, None)
-    return apps
-
-
-@dataclass
-class OwnNode:
-    """A node that belongs to the account.
-
-    Attributes:
-        node_id: its id.
-        node: where its figures come from.
-        prices: `base`, `storage`, `traffic` in wei.
-        booted_ms: Unix time of its last start.
-        reboots: how often the API rebooted it.
-    """
-
-    node_id: int
-    node: Node
-    prices: dict[str, int]
-    booted_ms: int
-    reboots: int = 0
-
-    def _system(self) -> dict[str, Any]:
-        node = self.node
-        return {
-            "arch": "x86_64",
-            "cpu_model_name": node.cpu_model,
-            "cpu_cores": node.cpu_cores,
-            "memory": {"size": node.memory_bytes, "free": node.memory_bytes // 2},
-            "disk": {"size": node.disk_gb * GIB, "free": node.disk_gb * GIB // 2},
-            "gpus": [{"model": node.gpu_model, "mem_total_mb": node.gpu_memory_mb}] * node.gpu_count,
-            "os_version": "Ubuntu 22.04.4 LTS",
-        }
-
-    def list_payload(self, quirks: Quirks, now_ms: int) -> dict[str, Any]:
-        """The record in `GET /nodes`."""
-        prices = {name: quirks.number(value, "node price", self.node_id) for name, value in self.prices.items()}
-        return {
-            "id": self.node_id,
-            "ip": f"198.51.100.{self.node_id % 250}",
-            "state": "online",
-            "osn": "emulated",
-            "uptime": (now_ms - self.booted_ms) // 1000,
-            "vrf_dt": self.booted_ms,
-            "location": {"city": self.node.place[2], "country": self.node.place[0]},
-            "prices": prices,
-            "system": self._system(),
-        }
-
-    def detail_payload(self, quirks: Quirks, now_ms: int) -> dict[str, Any]:
-        """The answer of `GET /nodes/{id}`: another envelope, without top-level prices (evidence B)."""
-        payload = self.list_payload(quirks, now_ms)
-        del payload["prices"]
-        payload["data"] = payload.pop("system")
-        payload["reliability"] = {"uptime": payload["uptime"], "stability": 99.1, "rating": {"count": 4, "score": 4.8}}
-        payload["features"] = ["ssh", "docker", "gpu"]
-        return payload
-
-
-def make_own_nodes(nodes: dict[int, Node], now_ms: int) -> dict[int, OwnNode]:
-    """The account's two own nodes, by id."""
-    models = list(nodes.values())
-    return {
-        FIRST_OWN_NODE_ID + index: OwnNode(
-            node_id=FIRST_OWN_NODE_ID + index,
-            node=models[index % len(models)],
-            prices={"base": models[index % len(models)].price_wei, "storage": 10**15, "traffic": 10**15},
-            booted_ms=now_ms - 86_400_000,
-        )
-        for index in range(2)
-    }

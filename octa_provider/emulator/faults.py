@@ -20,6 +20,7 @@ A fault is a JSON object with a `kind` and any of these:
 | `truncate` | it happens, the answer breaks off halfway | |
 | `late_commit` | an error, then it happens | `seconds` (1), `answer` (500): a status, "drop", "hang" |
 | `late_listing` | the session starts, lists show it `seconds` later | `seconds` (1) |
+| `raise_price` | just before the start the node's price becomes `factor` times as high | `factor` (5) |
 | `never_ready` | the session stays in its startup phase | |
 | `node_dies` | the node goes `seconds` after the start; with `node_id` alone, `seconds` from now | `seconds` (1) |
 | `no_user_envs` | answers lack `user_envs` | `form`: "missing", "null" or "empty" |
@@ -50,6 +51,7 @@ _DEFAULTS: dict[str, tuple[str, str]] = {
     "truncate": ("*", "*"),
     "late_commit": ("POST", _START),
     "late_listing": ("POST", _START),
+    "raise_price": ("POST", _START),
     "never_ready": ("POST", _START),
     "node_dies": ("POST", _START),
     "no_user_envs": ("GET", r"^/(sessions|services/[^/]+/info)$"),
@@ -74,6 +76,7 @@ _OPTIONS: dict[str, tuple[type, ...]] = {
     "status": (int,),
     "retry_after": (int, float, str, type(None)),
     "seconds": (int, float),
+    "factor": (int, float),
     "reason": (str,),
     "body": (str, dict, list),
     "effect": (bool,),
@@ -160,6 +163,8 @@ def parse_fault(spec: object) -> Fault:
             raise OctaConfigError(f"The fault's {name} cannot be {value!r}.")
     if not 200 <= spec.get("status", 503) <= 599:
         raise OctaConfigError(f"The fault's status cannot be {spec['status']}: give 200 to 599.")
+    if not 0 <= spec.get("factor", 5) <= 10**6:
+        raise OctaConfigError(f"The fault's factor cannot be {spec['factor']}: give 0 to 1000000.")
     answer = spec.get("answer", 500)
     if answer not in ("drop", "hang") and not (isinstance(answer, int) and 200 <= answer <= 599):
         raise OctaConfigError(f'The fault\'s answer cannot be {answer!r}: give a status, "drop" or "hang".')

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from octa_provider.emulator.catalogue import MARKET_PRICE_USD, Node
+from octa_provider.emulator.catalogue import Node
 from octa_provider.emulator.container import SESSION_HOST
 from octa_provider.emulator.platform import Platform
+from octa_provider.emulator.prices import MARKET_PRICE_USD, ten_thousandths_usd
 from octa_provider.emulator.session import Session
 
 
@@ -35,6 +36,11 @@ def session_payload(platform: Platform, session: Session) -> dict[str, Any]:
         "charge_amount": quirks.number(session.charge_wei(now_ms), "charge", ordinal),
         "user_envs": dict(order.envs),
         "container_id": _container_id(platform, session),
+        "prices": {
+            "base_usd": ten_thousandths_usd(session.price_wei),
+            "currency_usd": True,
+            "market_price": MARKET_PRICE_USD,
+        },
     }
     if node is not None:
         payload |= _node_fields(node)
@@ -84,11 +90,6 @@ def _node_fields(node: Node) -> dict[str, Any]:
             "gpu": [{"model": node.gpu_model, "mem_total_mb": node.gpu_memory_mb}] * node.gpu_count,
             "total_memory": node.memory_bytes,
             "disk": node.disk_gb,
-        },
-        "prices": {
-            "base_usd": round(node.price_wei / 10**18 * MARKET_PRICE_USD * 10_000),
-            "currency_usd": MARKET_PRICE_USD,
-            "market_price": MARKET_PRICE_USD,
         },
     }
 

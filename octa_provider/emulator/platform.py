@@ -9,11 +9,13 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from octa_provider.emulator.apps import make_apps
 from octa_provider.emulator.billing import MS_PER_HOUR, BillingClock, wall_ns
-from octa_provider.emulator.catalogue import Node, make_apps, make_nodes, make_own_nodes
+from octa_provider.emulator.catalogue import Node, make_nodes
 from octa_provider.emulator.container import Container
 from octa_provider.emulator.images import Images
 from octa_provider.emulator.ledger import Ledger
+from octa_provider.emulator.own_nodes import make_own_nodes
 from octa_provider.emulator.process import ProcessTable
 from octa_provider.emulator.quirks import Quirks
 from octa_provider.emulator.session import Order, Session
@@ -24,6 +26,8 @@ from octa_provider.emulator.state import StateFolder
 STARTING_TEXTS = ("queued", "preparing node", "provisioning", "pulling image", "create container", "starting service")
 #: The texts of a session that is ready: which one, is an oddity.
 READY_TEXTS = ("service configured", "Configured", "running", "READY")
+#: How many sessions `GET /sessions?recent=true` shows (evidence C: "last 50 completed + active").
+RECENT_LIMIT = 50
 #: A VPN takes no room on a node but this much.
 VPN_ROOM = 50
 
@@ -33,11 +37,13 @@ class StartFaults:
     """What faults do to one start.
 
     Attributes:
+        price_factor: how many times as much its node asks from now on.
         never_ready: it never leaves its startup phase.
         dies_after_s: its node dies after so many seconds.
         hidden_s: the list shows it only after so many seconds.
     """
 
+    price_factor: float = 1
     never_ready: bool = False
     dies_after_s: float | None = None
     hidden_s: float = 0.0
@@ -185,10 +191,11 @@ class Platform:
         now_ns = wall_ns()
         return [session for session in self._running.values() if session.listed_from_ns <= now_ns]
 
-    def finished(self) -> list[Session]:
-        """The sessions that have ended, latest first."""
-        ended = [session for session in self.ledger.sessions.values() if not session.running]
-        return sorted(ended, key=lambda session: session.stopped_ns or 0, reverse=True)
+    def recent(self) -> list[Session]:
+        """The last sessions, active and ended ones: by the moment of their end, or of their start, newest first."""
+        now_ns = wall_ns()
+        known = [s for s in self.ledger.sessions.values() if not s.running or s.listed_from_ns <= now_ns]
+        return sorted(known, key=lambda session: session.stopped_ns or session.started_ns, reverse=True)[:RECENT_LIMIT]
 
     def running_count(self) -> int:
         """How many sessions are billed now, shown or not."""
@@ -212,6 +219,8 @@ class Platform:
         if self.balance_wei() <= 0:
             raise OutOfFundsError
         node = self._node_with_room(order)
+        if faults.price_factor != 1:
+            node.raise_price(faults.price_factor)
         now_ns = wall_ns()
         session = Session(
             uuid=str(uuid.uuid4()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from aiohttp import web
@@ -12,9 +13,6 @@ from octa_provider.emulator.orders import BadRequestError, parse_order, parse_sc
 from octa_provider.emulator.payloads import catalogue_payload, session_payload
 from octa_provider.emulator.platform import OutOfFundsError, Platform, RefusedError, StartFaults
 from octa_provider.emulator.session import Session
-
-#: How many finished sessions `?recent=true` shows.
-RECENT_LIMIT = 1000
 
 
 def catalogue(service: str) -> Any:
@@ -67,6 +65,7 @@ def _start_one(platform: Platform, service: str, item: Any) -> web.Response:
 def _start_faults() -> StartFaults:
     dying, hidden = exchange().faults_of("node_dies"), exchange().faults_of("late_listing")
     return StartFaults(
+        price_factor=math.prod(fault.option("factor", 5) for fault in exchange().faults_of("raise_price")),
         never_ready=bool(exchange().faults_of("never_ready")),
         dies_after_s=dying[0].option("seconds", 1) if dying else None,
         hidden_s=hidden[0].option("seconds", 1) if hidden else 0.0,
@@ -118,9 +117,9 @@ async def stop(request: web.Request) -> web.Response:
 
 
 async def list_sessions(request: web.Request) -> web.Response:
-    """`GET /sessions`, `GET /sessions?recent=true`."""
+    """`GET /sessions`; `GET /sessions?recent=true`: the last ones, ended (with `finished_at`) and active (without)."""
     platform = request.app[PLATFORM]
-    sessions = platform.finished()[:RECENT_LIMIT] if _recent(request) else platform.active()
+    sessions = platform.recent() if _recent(request) else platform.active()
     return json_answer([session_payload(platform, session) for session in sessions])
 
 

@@ -48,6 +48,7 @@ _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _BYTES_PER_MBIT = 125_000
 _LARGEST_MBPS = 100_000
+_MILLISECONDS_FROM = 10_000_000_000
 _WEI_PER_ETHER = Decimal(10) ** 18
 # The default context rounds to 28 digits: less than a large balance has.
 _EXACTLY = Context(prec=400)
@@ -236,19 +237,23 @@ def usd_from_ten_thousandths(value: object) -> float | None:
 
 
 def moment(value: object) -> datetime | None:
-    """An aware UTC datetime from Unix milliseconds (a number or digits) or ISO 8601 text (evidence B).
+    """An aware UTC datetime from Unix milliseconds, Unix seconds, or ISO 8601 text (evidence B).
 
-    Without a zone the text is taken as UTC. Zero and negative numbers mean "not yet" and give None.
+    A number below 10,000,000,000 counts seconds, as in the fixtures of both official SDKs, a larger one milliseconds
+    (evidence C: the Ruby playground tells them apart so). Digits as text are numbers. Text without a zone is UTC. Zero
+    and negative numbers mean "not yet" and give None.
     """
     if isinstance(value, str):
         written = _ISO.fullmatch(value.strip())
         if written:
             return _from_iso(written)
-    milliseconds = number(value)
-    if milliseconds is None or milliseconds <= 0:
+    elapsed = number(value)
+    if elapsed is None or elapsed <= 0:
         return None
     try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
+        return _EPOCH + (
+            timedelta(seconds=elapsed) if elapsed < _MILLISECONDS_FROM else timedelta(milliseconds=elapsed)
+        )
     except OverflowError:
         return None
 

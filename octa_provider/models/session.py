@@ -26,6 +26,7 @@ from octa_provider.models.fields import (
 )
 from octa_provider.models.hardware import NodeHardware, decode_hardware
 from octa_provider.models.model import Model
+from octa_provider.models.session_progress import means_ready, means_starting, means_stopping
 from octa_provider.models.wire import require_object, shown
 
 if TYPE_CHECKING:
@@ -35,20 +36,6 @@ __all__ = ["Endpoint", "Proxy", "Session", "SessionPhase", "SessionPrices"]
 
 #: The environment variable in which a rental key travels.
 _RENTAL_KEY_ENV = "OCTA_RENTAL_KEY"
-_READY_WORDS = frozenset({"service configured", "configured", "running", "ready"})
-_STARTING_PARTS = (
-    "prepar",
-    "config",
-    "start",
-    "deploy",
-    "queue",
-    "provision",
-    "pending",
-    "build",
-    "pull",
-    "create",
-    "init",
-)
 
 
 class SessionPhase(str, Enum):
@@ -56,6 +43,8 @@ class SessionPhase(str, Enum):
 
     STARTING = "starting"
     READY = "ready"
+    #: Active, and billed, but being stopped: nothing may be begun on it.
+    STOPPING = "stopping"
     #: Active, with a progress text that the API does not document.
     UNKNOWN = "unknown"
     FINISHED = "finished"
@@ -169,7 +158,7 @@ class Session(Model, frozen=True, kw_only=True):
             app_name=text(get("app_name")),
             node_id=integer(get("node_id")),
             progress=progress,
-            is_ready=flag(get("is_ready")) is True or _means_ready(progress),
+            is_ready=flag(get("is_ready")) is True or means_ready(progress),
             duration_s=integer(get("duration")),
             started_at=moment(get("started_at")),
             finished_at=moment(get("finished_at")),
@@ -196,27 +185,23 @@ class Session(Model, frozen=True, kw_only=True):
     def phase(self) -> SessionPhase:
         """Where the session is, by the documented rule.
 
-        `finished_at` is set: FINISHED. `is_ready`, or a progress of exactly `service configured`, `configured`,
-        `running` or `ready` in any case: READY. A progress that contains one of the words for coming up: STARTING.
-        Anything else: UNKNOWN.
+        `finished_at` is set: FINISHED, and nothing else means that. A progress that says it is being stopped, such as
+        `stop requested`: STOPPING, also while `is_ready` is still true. `is_ready`, or a progress of exactly
+        `service configured`, `configured`, `running` or `ready` in any case: READY. A progress that contains one of
+        the words for coming up: STARTING. Anything else: UNKNOWN.
         """
         if self.finished_at is not None:
             return SessionPhase.FINISHED
-        if self.is_ready or _means_ready(self.progress):
+        if means_stopping(self.progress):
+            return SessionPhase.STOPPING
+        if self.is_ready:
             return SessionPhase.READY
-        progress = (self.progress or "").lower()
-        if any(part in progress for part in _STARTING_PARTS):
-            return SessionPhase.STARTING
-        return SessionPhase.UNKNOWN
+        return SessionPhase.STARTING if means_starting(self.progress) else SessionPhase.UNKNOWN
 
     @property
     def rental_key(self) -> str | None:
         """The rental key it was started under; None when it has none or the API does not echo the environment."""
         return self.user_envs.get(_RENTAL_KEY_ENV) if self.user_envs else None
-
-
-def _means_ready(progress: str | None) -> bool:
-    return progress is not None and progress.strip().lower() in _READY_WORDS
 
 
 def _endpoint(value: object) -> Endpoint | None:

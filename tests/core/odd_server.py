@@ -88,6 +88,29 @@ def drip(piece: bytes, every_s: float, *, declared: int = 10_000) -> Step:
     return step
 
 
+def dripping(data: bytes, every_s: float) -> Step:
+    """Send these bytes one by one, whatever they are a part of."""
+
+    def step(connection: socket.socket, request: Received) -> bool:
+        for byte in data:
+            connection.sendall(bytes([byte]))
+            time.sleep(every_s)
+        return False
+
+    return step
+
+
+def endless(data: bytes, every_s: float) -> Step:
+    """Send the same again and again, until the client hangs up."""
+
+    def step(connection: socket.socket, request: Received) -> bool:
+        while True:
+            connection.sendall(data)
+            time.sleep(every_s)
+
+    return step
+
+
 def silent(seconds: float = 5.0) -> Step:
     """Read the request and say nothing until the client hangs up."""
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from odd_server import OddServer, Received, answer, dripping
 
-from octa_provider import OctaClient, OctaError
+from octa_provider import OctaCancelledError, OctaClient, OctaError
 from octa_provider.clock import Clock
-from octa_provider.errors import OctaAuthenticationError, OctaServerError
+from octa_provider.errors import OctaAuthenticationError, OctaServerError, OctaTimeoutError
 from octa_provider.following import SessionLog, follow
 from octa_provider.log_follower import LogCursor
 
@@ -210,3 +213,78 @@ def test_memory_stays_bounded_whatever_the_container_prints() -> None:
     # 64 MB more would show at once; what is allowed is a few blocks.
     assert measured["peak_mb"] - measured["before_mb"] < 24
     assert measured["peak_mb"] < 100
+
+
+DRIPPING = dripping(b'HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{"container": "' + b"x" * 99_999, 0.05)
+
+
+def endless_log(connection: socket.socket, request: object) -> bool:
+    connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n{"container": "')
+    while True:
+        connection.sendall(b"x" * 65_536)
+        time.sleep(0.01)
+
+
+@pytest.fixture(params=[DRIPPING, endless_log], ids=["a log that drips", "a log without end"])
+def held_up(request: pytest.FixtureRequest) -> Iterator[OctaClient]:
+    """A client whose server never comes to the end of a log, and whose own timeout is far away."""
+    with (
+        OddServer(request.param) as server,
+        OctaClient(KEY, base_url=server.url, clock=HeldClock(), timeout=3600.0, retries=0) as client,
+    ):
+        yield client
+
+
+def test_a_look_ends_at_its_deadline(held_up: OctaClient) -> None:
+    with pytest.raises(OctaTimeoutError):
+        list(SessionLog(held_up, UUID).new_lines(deadline_s=0.5))
+
+
+def test_the_last_look_ends_at_its_deadline(held_up: OctaClient) -> None:
+    with pytest.raises(OctaTimeoutError):
+        list(SessionLog(held_up, UUID).last_lines(deadline_s=0.0))
+
+
+@pytest.mark.parametrize("read", [SessionLog.new_lines, SessionLog.last_lines, SessionLog.follow])
+def test_a_cancel_is_heard_in_the_middle_of_a_look(held_up: OctaClient, read: Callable[..., Iterator[str]]) -> None:
+    asked: list[int] = []
+
+    def is_cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 2
+
+    with pytest.raises(OctaCancelledError):
+        list(read(SessionLog(held_up, UUID), is_cancelled=is_cancelled))
+
+
+def test_a_cancel_is_heard_between_two_looks(api: Api) -> None:
+    api.answers = {LOGS: [log_of("one\n")], INFO: [session()]}
+    with pytest.raises(OctaCancelledError):
+        followed(api, is_cancelled=lambda: api.clock.at >= 3, poll_s=60.0)
+    assert api.clock.at < 10
+
+
+def test_the_end_is_heard_in_the_middle_of_a_look_and_what_is_left_still_comes() -> None:
+    drips = iter((True, False))
+
+    def step(connection: socket.socket, request: Received) -> bool:
+        if request.path == LOGS and next(drips, False):
+            return DRIPPING(connection, request)
+        return answer(body=log_of("one\nlast") if request.path == LOGS else log_of("one\n"))(connection, request)
+
+    said = iter((False, False, True))
+    with (
+        OddServer(step) as server,
+        OctaClient(KEY, base_url=server.url, clock=HeldClock(), timeout=3600.0, retries=0) as client,
+    ):
+        assert list(SessionLog(client, UUID).follow(until=lambda: next(said, False))) == ["one", "last"]
+
+
+def test_a_look_that_was_cut_short_costs_no_line(api: Api) -> None:
+    api.answers = {LOGS: [log_of("one\n"), b'{"container": "one\\ntwo\\nthr', log_of("one\ntwo\nthree\n")]}
+    with api.client() as client:
+        log = SessionLog(client, UUID)
+        assert list(log.new_lines()) == ["one"]
+        with pytest.raises(OctaError):
+            list(log.new_lines())
+        assert list(log.new_lines()) == ["two", "three"]

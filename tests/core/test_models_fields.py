@@ -251,7 +251,7 @@ def test_base_usd_counts_ten_thousandths_of_a_dollar() -> None:
         " 2024-05-01T12:00:00Z ",
     ],
 )
-def test_times_are_milliseconds_or_iso_8601(sent: object) -> None:
+def test_times_are_milliseconds_or_iso_8601_text(sent: object) -> None:
     assert fields.moment(sent) == NOON
     assert fields.moment(sent).tzinfo is UTC  # type: ignore[union-attr]
 
@@ -262,8 +262,14 @@ def test_milliseconds_and_fractions_are_kept() -> None:
     assert fields.moment("2024-05-01") == NOON - timedelta(hours=12)
 
 
-def test_a_value_that_looks_like_seconds_is_read_as_documented_in_milliseconds() -> None:
-    assert fields.moment(1714564800) == datetime(1970, 1, 20, 20, 16, 4, 800000, tzinfo=UTC)
+@pytest.mark.parametrize("sent", [NOON_MS // 1000, NOON_MS / 1000, str(NOON_MS // 1000), f"{NOON_MS // 1000}.0"])
+def test_a_time_in_seconds_is_told_from_one_in_milliseconds_by_its_size(sent: object) -> None:
+    assert fields.moment(sent) == NOON
+
+
+def test_ten_billion_is_the_first_number_of_milliseconds() -> None:
+    assert fields.moment(9_999_999_999) == datetime(2286, 11, 20, 17, 46, 39, tzinfo=UTC)
+    assert fields.moment(10_000_000_000) == datetime(1970, 4, 26, 17, 46, 40, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

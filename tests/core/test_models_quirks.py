@@ -467,6 +467,14 @@ def test_the_phase_follows_the_documented_rule(fields: dict[str, Any], phase: Se
     assert found.phase != SessionPhase.READY or found.is_ready
 
 
+def test_a_session_and_its_log_tell_their_times_in_seconds_or_in_milliseconds() -> None:
+    in_seconds = session(started_at=NOON_MS // 1000, finished_at=str(NOON_MS // 1000))
+    assert (in_seconds.started_at, in_seconds.finished_at) == (NOON, NOON)
+    assert session(started_at=NOON_MS).started_at == NOON
+    logs = Logs.from_payload({"system": [{"ts": NOON_MS // 1000, "msg": "a"}, {"ts": NOON_MS, "msg": "b"}]})
+    assert [entry.at for entry in logs.system] == [NOON, NOON]
+
+
 # --- logs
 
 

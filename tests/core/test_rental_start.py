@@ -17,7 +17,9 @@ from octa_provider.errors import (
     OctaNoMachineError,
     OctaRateLimitError,
     OctaServerError,
+    OctaStartUnclearError,
 )
+from octa_provider.hooks import ResponseContext
 from octa_provider.marketplace import Requirements
 from octa_provider.rental import Rental
 from octa_provider.request import MachineRequest, RenderRequest, VpnRequest
@@ -316,7 +318,9 @@ def test_an_interrupt_in_an_outage_waits_for_the_api_and_stops_the_session(bench
     assert bench.running() == []
 
 
-def test_an_interrupt_leaves_no_vpn_either_though_it_carries_no_key(bench: Bench) -> None:
+def test_an_interrupt_names_the_vpn_that_it_may_have_left_and_stops_none(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     bench.emulator.faults({"kind": "drop_after", **START}, {**MISSING, "times": 2})
 
     def interrupt() -> None:
@@ -325,7 +329,8 @@ def test_an_interrupt_leaves_no_vpn_either_though_it_carries_no_key(bench: Bench
     bench.clock.later(1, interrupt)
     with pytest.raises(KeyboardInterrupt):
         bench.start(request=VpnRequest("wg"), requirements=Requirements())
-    assert bench.emulator.ledger(requests=False)["running"] == 0
+    (left,) = bench.emulator.ledger(requests=False)["running_uuids"]
+    assert f"octa-provider stop {left}" in caplog.text
 
 
 def test_what_cannot_be_cleaned_up_is_said_and_left_to_the_next_try(
@@ -338,7 +343,8 @@ def test_what_cannot_be_cleaned_up_is_said_and_left_to_the_next_try(
 
     with pytest.raises(ValueError, match=r"^$"):
         bench.start(on_started=fail)
-    assert f"sessions of {bench.key} may be left; start it again, or run: octa-provider reap" in caplog.text
+    (left,) = bench.running()
+    assert f"A machine of {bench.key} may have been left and bill on. Run: octa-provider stop {left}" in caplog.text
     bench.emulator.clear_faults()
     bench.start().stop()
     assert bench.running() == []
@@ -419,7 +425,7 @@ def test_a_cap_that_cannot_be_is_refused_before_any_request(bench: Bench, name: 
     assert bench.requests() == []
 
 
-@pytest.mark.parametrize("key", ["", "two words", "tab\t", "ü", "x" * 241])
+@pytest.mark.parametrize("key", ["", "two words", "tab\t", "ü", "x" * 16_385])
 def test_a_key_that_cannot_travel_is_refused_before_any_request(bench: Bench, key: str) -> None:
     with pytest.raises(OctaConfigError, match="a rental key must be"):
         bench.start(key=key)
@@ -457,14 +463,48 @@ def test_a_stranger_that_starts_on_the_node_meanwhile_is_not_taken_for_ours(benc
     assert bench.session(strangers[0])["stopped_ms"] is None
 
 
-def test_a_vpn_whose_answer_is_lost_is_found_by_what_is_new_on_the_node(bench: Bench) -> None:
+def test_a_vpn_whose_answer_is_lost_is_named_with_its_command_and_neither_taken_nor_doubled(bench: Bench) -> None:
     bench.emulator.faults({"kind": "drop_after", **START})
+    for _ in range(2):
+        with pytest.raises(OctaStartUnclearError, match="may be yours or somebody else's") as caught:
+            bench.start(request=VpnRequest("wg"), requirements=Requirements())
+    (left,) = bench.emulator.ledger(requests=False)["running_uuids"]
+    assert caught.value.uuids == (left,)
+    assert f"octa-provider stop {left}" in str(caught.value)
+    bench.client.rentals.open(left).stop()
     rental = bench.start(request=VpnRequest("wg"), requirements=Requirements())
-    assert rental.adopted
-    assert rental.service == "vpn"
-    assert bench.emulator.ledger(requests=False)["running_uuids"] == [rental.uuid]
+    assert not rental.adopted
     rental.stop()
     assert bench.emulator.ledger(requests=False)["running"] == 0
+
+
+def test_a_vpn_of_somebody_else_on_the_same_machine_is_never_taken_nor_stopped(bench: Bench) -> None:
+    strangers: list[str] = []
+
+    def stranger(context: ResponseContext) -> None:
+        if context.method == "POST" and not strangers:
+            order = {"node_id": int(node.node_id), "subkind": "wg"}
+            strangers.append(bench.emulator.request("POST", "/services/vpn", json=order).json()["uuid"])
+
+    client = OctaClient(
+        bench.emulator.api_key, base_url=bench.emulator.base_url, clock=bench.clock, on_response=stranger
+    )
+    node = client.services.vpn.available()[0]
+    bench.emulator.faults({"kind": "drop_before", "method": "POST", "path": "/services/vpn"})
+    with client, pytest.raises(OctaStartUnclearError):
+        client.rentals.start(VpnRequest("wg"), key=bench.key, requirements=Requirements(node_id=node.node_id))
+    assert bench.emulator.ledger(requests=False)["running_uuids"] == strangers
+
+
+def test_a_vpn_whose_uuid_was_told_is_adopted_by_the_next_try(bench: Bench) -> None:
+    first = bench.start(request=VpnRequest("wg"), requirements=Requirements())
+    again = bench.start(request=VpnRequest("wg"), requirements=Requirements())
+    assert (again.uuid, again.adopted) == (first.uuid, True)
+    assert bench.client.rentals.find(bench.key) == again
+    other = bench.start(request=VpnRequest("ss"), requirements=Requirements())
+    assert bench.emulator.ledger(requests=False)["running_uuids"] == [other.uuid]
+    other.stop()
+    assert bench.client.intents.read(bench.key) == ()
 
 
 # -- finding and opening --------------------------------------------------------------------------------------------

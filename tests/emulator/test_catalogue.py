@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from octa_provider.emulator.catalogue import make_apps, make_nodes, make_own_nodes
+from octa_provider.emulator.apps import make_apps
+from octa_provider.emulator.catalogue import make_nodes
+from octa_provider.emulator.own_nodes import make_own_nodes
 from octa_provider.emulator.quirks import Quirks
 
 ODD = Quirks(True, 7)

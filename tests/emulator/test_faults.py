@@ -269,6 +269,7 @@ def test_faults_from_the_start(hire):
         {"kind": "earthquake"},
         {"kind": "status", "sttus": 500},
         {"kind": "status", "status": 99},
+        {"kind": "raise_price", "factor": -1},
         {"kind": "status", "status": "500"},
         {"kind": "status", "times": True},
         {"kind": "status", "path": "^("},
@@ -287,3 +288,41 @@ def test_every_kind_is_documented():
     from octa_provider.emulator import faults
 
     assert all(f"`{kind}`" in (faults.__doc__ or "") for kind in KINDS)
+
+
+def offered(tenant, node_id=1001):
+    return next(record for record in tenant.get("/services/mr") if record and record["node_id"] == node_id)
+
+
+def test_raise_price_lets_the_session_cost_more_than_the_list_said_and_the_next_list_say_so(tenant):
+    listed = offered(tenant)
+    tenant.emulator.faults({"kind": "raise_price", "method": "POST", "path": "/services/mr", "factor": 5})
+    uuid = tenant.start("sleep 1000", node_id=1001)
+    assert tenant.entry(uuid)["price_wei"] == 5 * int(listed["total_price_wei"])
+    info = tenant.info(uuid)
+    assert info["prices"]["base_usd"] == pytest.approx(5 * listed["base_usd"], abs=3)
+    dearer = offered(tenant)
+    assert int(dearer["total_price_wei"]) == 5 * int(listed["total_price_wei"])
+    assert dearer["base"] == 5 * listed["base"]
+    assert dearer["total_price_usd"] == pytest.approx(5 * listed["total_price_usd"], abs=1e-3)
+    tenant.emulator.advance_clock(3600)
+    assert int(tenant.info(uuid)["charge_amount"]) >= 5 * int(listed["total_price_wei"])
+
+
+def test_a_session_keeps_the_price_that_it_was_started_at(tenant):
+    before = tenant.start(node_id=1003)
+    price = tenant.info(before)["prices"]["base_usd"]
+    tenant.emulator.faults({"kind": "raise_price", "factor": 1.5, "times": None})
+    after, last = tenant.start(node_id=1003), tenant.start(node_id=1003)
+    assert tenant.info(before)["prices"]["base_usd"] == price
+    assert tenant.entry(after)["price_wei"] * 2 == tenant.entry(before)["price_wei"] * 3
+    assert tenant.entry(last)["price_wei"] * 4 == tenant.entry(before)["price_wei"] * 9
+
+
+def test_a_price_is_raised_on_the_node_that_is_named_and_only_there(tenant):
+    tenant.emulator.faults({"kind": "raise_price", "node_id": 1002})
+    before = offered(tenant, 1001), offered(tenant, 1002)
+    tenant.start(node_id=1001)
+    tenant.start(node_id=1002)
+    assert offered(tenant, 1001)["total_price_wei"] == before[0]["total_price_wei"]
+    assert offered(tenant, 1002)["total_price_wei"] == 5 * before[1]["total_price_wei"]

@@ -142,6 +142,31 @@ def test_a_stopped_session_is_recent_and_no_longer_active(hire):
     assert tenant.entry(uuid)["stopped_by"] == "api"
 
 
+def test_the_recent_list_holds_active_sessions_too_newest_first_and_those_without_an_end(hire):
+    tenant = hire(quirks=False, room=20)
+    ended, running = tenant.ready(), tenant.ready("sleep 1000")
+    tenant.stop(ended)
+    newest = tenant.start("sleep 1000")
+    records = tenant.get("/sessions?recent=true")
+    assert [record["uuid"] for record in records] == [newest, ended, running]
+    assert ["finished_at" in record for record in records] == [False, True, False]
+    assert "termination_reason" not in records[0]
+    assert tenant.listed() == [running, newest]
+
+
+def test_the_recent_list_ends_after_fifty(hire):
+    tenant = hire(quirks=False, room=60, start_delay_s=30)
+    uuids = [tenant.start() for _ in range(52)]
+    assert [record["uuid"] for record in tenant.get("/sessions?recent=true")] == uuids[:1:-1]
+    assert tenant.listed() == uuids
+
+
+def test_a_session_that_no_list_shows_yet_is_not_recent_either(tenant):
+    tenant.emulator.faults({"kind": "late_listing", "seconds": 30})
+    tenant.start()
+    assert tenant.get("/sessions?recent=true") == tenant.get("/sessions") == []
+
+
 def test_some_stopped_sessions_are_forgotten_by_info_and_stop(tenant):
     uuids = [tenant.start() for _ in range(2)]
     for uuid in uuids:

@@ -1,0 +1,110 @@
+"""What the account and the caps pay for, before anything is started."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from octa_provider.errors import OctaBudgetError, OctaConfigError, OctaError
+from octa_provider.patience import is_transient
+
+if TYPE_CHECKING:
+    from octa_provider.client import OctaClient
+    from octa_provider.models import Machine, VpnMachine
+
+__all__ = ["checked_cap", "paid_by_balance", "read_balance", "within_cap"]
+
+log = logging.getLogger("octa_provider.balance")
+
+WEI_PER_OCTA = 10**18
+#: A cap that does not pay for so long is refused: no machine comes up in less.
+SHORTEST_S = 60.0
+
+M = TypeVar("M", "Machine", "VpnMachine")
+
+
+def checked_cap(name: str, value: object) -> float | None:
+    """A cap as a number; raises OctaConfigError unless it is a finite number above 0, or left out.
+
+    Args:
+        name: what the caller calls it.
+        value: what the caller gave.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise OctaConfigError(f"{name} must be a number above 0, or left out, not {value!r}")
+    return float(value)
+
+
+def within_cap(machines: Sequence[Machine], max_cost_usd: float | None) -> Sequence[Machine]:
+    """The machines that a cap on cost can hold: those whose price is known, and of which it pays for a minute.
+
+    Raises:
+        OctaBudgetError: there is none.
+    """
+    if max_cost_usd is None:
+        return machines
+    priced = [m for m in machines if m.price_usd]
+    if not priced:
+        raise OctaBudgetError(
+            f"max_cost_usd={max_cost_usd:g} can't be held: none of the {len(machines)} machines that fit tells its "
+            "price; nothing was started"
+        )
+    held = [m for m in priced if (m.price_usd or 0) * SHORTEST_S / 3600 <= max_cost_usd]
+    if not held:
+        cheapest = min(m.price_usd or math.inf for m in priced)
+        raise OctaBudgetError(
+            f"max_cost_usd={max_cost_usd:g} does not pay for {SHORTEST_S:g} s of the cheapest machine that fits "
+            f"({cheapest:.4f} USD/h): raise it; nothing was started"
+        )
+    return held
+
+
+def paid_by_balance(machines: Sequence[M], max_duration_s: float | None, balance_wei: int | None) -> Sequence[M]:
+    """The machines that the balance pays for.
+
+    Args:
+        machines: those that fit.
+        max_duration_s: seconds that have to be paid for; None when that is not known.
+        balance_wei: the account's balance; None when the API does not tell.
+
+    Raises:
+        OctaBudgetError: the account is empty, or none of them is paid for.
+    """
+    if balance_wei is None:
+        return machines
+    if balance_wei <= 0:
+        raise OctaBudgetError(f"the account is empty ({_octa(balance_wei)}): top it up, nothing was started")
+    if max_duration_s is None:
+        return machines
+    seconds = math.ceil(max_duration_s)
+
+    def cost_wei(machine: M) -> int:
+        return (getattr(machine, "price_wei", None) or 0) * seconds // 3600
+
+    paid = [m for m in machines if cost_wei(m) <= balance_wei]
+    if not paid:
+        cheapest = min(cost_wei(m) for m in machines)
+        raise OctaBudgetError(
+            f"the balance of {_octa(balance_wei)} does not pay for {max_duration_s / 3600:g} h: the cheapest machine "
+            f"that fits costs {_octa(cheapest)} for it; top it up or lower max_duration_s"
+        )
+    return paid
+
+
+def read_balance(octa: OctaClient) -> int | None:
+    """The account's balance in wei; None when it can't be read now: then the API has to refuse."""
+    try:
+        return octa.accounts.balance().balance_wei
+    except OctaError as error:
+        if not is_transient(error):
+            raise
+        log.warning("the balance can't be read, so it is not checked: %s", error)
+        return None
+
+
+def _octa(wei: int) -> str:
+    return f"{wei / WEI_PER_OCTA:.4f} OCTA"

@@ -1,0 +1,193 @@
+"""Which session a request may have left whose answer nobody has, where sessions do not echo their environment.
+
+A session with an echo tells its rental key. Without one it can only be reckoned: new since the request, on the machine
+that was asked, of the same service, not known to be another key's. A machine rental that is the only such session
+counts as ours. A VPN session never does: any of the account may start one on the same machine at the same moment, it
+costs nothing while nobody uses it, and to stop somebody else's is worse. What can't be told is shown, never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import OctaNotFoundError, OctaStartUnclearError
+from octa_provider.intents import Intent
+from octa_provider.models import SessionPhase
+from octa_provider.patience import Deadline, ask_until
+from octa_provider.stopping import stop_command
+
+if TYPE_CHECKING:
+    from octa_provider.client import OctaClient
+    from octa_provider.models import Session
+    from octa_provider.rental_mark import RentalMark
+
+__all__ = ["LostAnswers", "could_be_left", "the_one_left"]
+
+#: A request that got through is committed within this, even behind a gateway that has given up on it.
+LATEST_S = 300.0
+#: Clocks of two machines, and the way of the request between them.
+SLACK_S = 10.0
+
+
+class LostAnswers:
+    """The intents of one call of `start`: its own, and those that earlier tries of its key left.
+
+    Args:
+        client: the API, and the store of intents.
+        key: the rental key, whole.
+        mark: of this try.
+        service: what is rented.
+        settle_s: seconds to look for a session after an answer that leaves it unclear whether one was started.
+
+    Attributes:
+        pending: after `recall`: whether a session of an earlier try, perhaps one that runs now, may still appear.
+    """
+
+    def __init__(self, client: OctaClient, key: str, mark: RentalMark, service: str, settle_s: float) -> None:
+        self._client = client
+        self._store = client.intents
+        self._key = key
+        self._mark = mark
+        self._service = service
+        self._settle_s = settle_s
+        self._own: Intent | None = None
+        self.pending = False
+
+    def about_to_ask(self, node_id: int, sessions: Iterable[Session]) -> None:
+        """Write down which machine is asked next, and what runs there already."""
+        before = tuple(s.uuid for s in sessions if s.node_id == node_id and s.service == self._service)
+        self._own = Intent(
+            attempt=self._mark.attempt,
+            fingerprint=self._mark.fingerprint,
+            service=self._service,
+            node_id=node_id,
+            before=before,
+            at=self._client.clock.time(),
+        )
+        self._store.put(self._key, self._own)
+
+    def started(self, uuid: str) -> str:
+        """Write down that the API has told the uuid. Returns what the rental has to remember: `Rental.claim`."""
+        assert self._own is not None
+        self._own = self._own.started(uuid)
+        self._store.put(self._key, self._own)
+        return self._own.attempt
+
+    def claim(self, attempt: str, uuid: str) -> str:
+        """Write down that an earlier try's intent has become a session that this one adopts."""
+        for intent in self._store.read(self._key):
+            if intent.attempt == attempt and intent.uuid is None:
+                self._store.put(self._key, intent.started(uuid))
+        return attempt
+
+    def settled(self) -> None:
+        """Forget this try's intent: its session tells its key, or there is none."""
+        if self._own is not None:
+            self._store.remove(self._key, self._own.attempt)
+            self._own = None
+
+    def left(self, sessions: Sequence[Session]) -> list[Session]:
+        """The sessions that this try's own request may have left, without an echo."""
+        return [] if self._own is None else self._could_be_left(self._own, sessions)
+
+    def left_for_certain(self, sessions: Sequence[Session]) -> Session | None:
+        """The session that counts as left by this try's own request; raises OctaStartUnclearError when in doubt."""
+        return None if self._own is None else the_one_left(self.left(sessions), self._own, self._key)
+
+    def recall(self, sessions: Sequence[Session], deadline: Deadline) -> tuple[Intent, Session] | None:
+        """The session that an earlier try of this key has left, with what it had written down.
+
+        Args:
+            sessions: the account's active sessions.
+            deadline: until when to ask for a session that the list does not show.
+
+        Raises:
+            OctaStartUnclearError: whose it is can't be told.
+        """
+        self.pending = False
+        for intent in self._store.read(self._key):
+            session = self._of(intent, sessions, deadline)
+            # One that tells a key is adopted by that, or is not ours.
+            if session is not None and session.rental_key is None:
+                return intent, session
+            if self._may_appear(intent):
+                self.pending = True
+            else:
+                self._store.remove(self._key, intent.attempt)
+        return None
+
+    def _may_appear(self, intent: Intent) -> bool:
+        # A clock that was set back must not make us wait for a day.
+        return intent.uuid is None and abs(self._client.clock.time() - intent.at) <= self._settle_s
+
+    def _of(self, intent: Intent, sessions: Sequence[Session], deadline: Deadline) -> Session | None:
+        if intent.uuid is None:
+            left = [] if intent.is_over(self._client.clock.time()) else self._could_be_left(intent, sessions)
+            return the_one_left(left, intent, self._key)
+        listed = next((session for session in sessions if session.uuid == intent.uuid), None)
+        if listed is not None:
+            return listed
+        try:
+            session = ask_until(deadline, self._client.within(deadline).services.session(intent.uuid).info)
+        except OctaNotFoundError:
+            return None
+        return None if session.phase is SessionPhase.FINISHED else session
+
+    def _could_be_left(self, intent: Intent, sessions: Sequence[Session]) -> list[Session]:
+        claimed, now = self._store.claimed(), self._client.clock.time()
+        return could_be_left(sessions, intent, key=self._key, claimed=claimed, now=now)
+
+
+def could_be_left(
+    sessions: Iterable[Session], intent: Intent, *, key: str, claimed: Mapping[str, str], now: float
+) -> list[Session]:
+    """The sessions that an intent's request may have left.
+
+    Args:
+        sessions: the account's active sessions.
+        intent: the request, as it was before it was sent.
+        key: its rental key.
+        claimed: sessions that are known to be a key's: uuid to key.
+        now: Unix time in seconds.
+    """
+    return [
+        session
+        for session in sessions
+        # An echo that is empty is one: such a session was started without our key. VPN sessions alone never have any.
+        if (not session.user_envs if intent.service == "vpn" else session.user_envs is None)
+        and session.service == intent.service
+        and session.node_id == intent.node_id
+        and session.uuid not in intent.before
+        and claimed.get(session.uuid, key) == key
+        and _is_as_old(session, now - intent.at)
+    ]
+
+
+def the_one_left(found: Sequence[Session], intent: Intent, key: str) -> Session | None:
+    """The session that counts as left by an intent's request; None when there is none.
+
+    Raises:
+        OctaStartUnclearError: it can't be told which, or whether any of them is ours.
+    """
+    if not found:
+        return None
+    if len(found) == 1 and intent.service != "vpn":
+        return found[0]
+    uuids = [session.uuid for session in found]
+    kind = "VPN sessions" if intent.service == "vpn" else "sessions"
+    raise OctaStartUnclearError(
+        f"whether the lost request for {key} started something on node {intent.node_id} can't be told: {len(uuids)} "
+        f"{kind} that show no environment began there since, and may be yours or somebody else's. Nothing was stopped, "
+        "and nothing more is started. Look: octa-provider sessions. Stop what is yours: "
+        f"{stop_command(uuids)}. If none is, start under another key",
+        uuids=uuids,
+        key=key,
+    )
+
+
+def _is_as_old(session: Session, since_s: float) -> bool:
+    """Whether it began after the request, and not much later; yes where the API or the clock does not tell."""
+    if session.duration_s is None or since_s < 0:
+        return True
+    return since_s - LATEST_S <= session.duration_s <= since_s + SLACK_S

@@ -1,0 +1,24 @@
+"""How a client sends its requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from octa_provider.clock import SYSTEM_CLOCK, Clock
+from octa_provider.hooks import RequestContext, ResponseContext
+
+
+@dataclass(frozen=True)
+class TransportOptions:
+    """How requests are sent; the arguments of `OctaClient`, checked."""
+
+    base_urls: tuple[str, ...]
+    timeout_s: float = 30.0
+    retries: int = 2
+    max_retry_after_s: float = 60.0
+    allow_http: bool = False
+    user_agent: str = "octa-provider"
+    on_request: Callable[[RequestContext], object] | None = None
+    on_response: Callable[[ResponseContext], object] | None = None
+    clock: Clock = SYSTEM_CLOCK

@@ -1,0 +1,55 @@
+"""Several sessions under one key: the oldest stays, and whoever sees a later one stops it.
+
+A try that was killed with its request under way can leave a session that no list showed when the next one started its
+own. Nobody holds it, so that it would bill until a stop sweeps the key.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from octa_provider.models import SessionPhase
+
+if TYPE_CHECKING:
+    from octa_provider.models import Session
+
+__all__ = ["later_twins", "oldest", "twins_of"]
+
+_NEVER = datetime.max.replace(tzinfo=timezone.utc)
+
+
+def oldest(sessions: Iterable[Session]) -> Session | None:
+    """The session that stays: first by start, then by uuid, so that everybody who looks agrees."""
+    return min(sessions, key=lambda s: (s.started_at or _NEVER, s.uuid), default=None)
+
+
+def later_twins(session: Session, sessions: Iterable[Session]) -> list[Session]:
+    """The sessions of the same key that began after this one; an older one is left to its holder."""
+    if session.rental_key is None:
+        return []
+    return [
+        mate
+        for mate in sessions
+        if mate.rental_key == session.rental_key
+        and mate.uuid != session.uuid
+        and mate.phase is not SessionPhase.STOPPING
+        and oldest((session, mate)) is session
+    ]
+
+
+def twins_of(uuids: Collection[str], sessions: Iterable[Session]) -> list[Session]:
+    """The later twins of all that are watched, from one list.
+
+    Args:
+        uuids: the sessions that somebody watches.
+        sessions: the account's active sessions.
+    """
+    keyed = {session.uuid: session for session in sessions if session.rental_key is not None}
+    shared = {key for key, count in Counter(s.rental_key for s in keyed.values()).items() if count > 1}
+    several = [session for session in keyed.values() if session.rental_key in shared]
+    found = {twin.uuid: twin for session in several if session.uuid in uuids for twin in later_twins(session, several)}
+    # Somebody watches it: which of the two stays is for them to find out.
+    return [twin for uuid, twin in found.items() if uuid not in uuids]
