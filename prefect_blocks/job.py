@@ -16,7 +16,7 @@ from octa_provider.job_spec import JobSpec
 from octa_provider.job_state import JobResult, JobState
 from octa_provider.progress import ProgressTracker
 from octa_provider.stop_signals import stop_signals_raise
-from prefect_blocks.at_exit import signals_as_before
+from prefect_blocks.at_exit import hear_signals, signals_as_before
 from prefect_blocks.events import emit
 from prefect_blocks.handing_over import stopped_unless_handed_over
 from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_undone
@@ -137,6 +137,7 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
         tracker = ProgressTracker(self.progress, self.progress_total)
         report = JobReport(self._name(), self.logger, tracker, about=key)
         lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_run()
+        hear_signals()
         with self.credentials.get_client() as client, stopped_unless_handed_over() as on_started:
             work = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
             name = (client.transport.account, work)
@@ -162,6 +163,8 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
     async def atrigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:
         """As `trigger`, for coroutines; a run that nobody got, since its coroutine was cancelled, is stopped."""
         trigger = partial(self.trigger, key, outlives_flow=outlives_flow)
+        # Here, since they reach the main thread alone.
+        hear_signals()
         return await in_thread_or_undone(trigger, lambda run: run.stop())
 
     def _followed(self, name: Hashable, spec: JobSpec, lifetime: Lifetime) -> JobFollower | None:

@@ -69,7 +69,7 @@ class JobFollower:
         self._log_path = log_path
         self._poll_s = poll_s
         self._why = ""
-        self._is_to_end = threading.Event()
+        self._is_to_end = False
         self._has_ended = threading.Event()
         self._urls: dict[int, str] = {}
 
@@ -83,17 +83,18 @@ class JobFollower:
 
     def carry_on(self, lifetime: Lifetime) -> bool:
         """Follow it for the next try too; False when it is being ended, or has ended."""
-        with _lock:
-            if self._is_to_end.is_set() or self._has_ended.is_set():
-                return False
-            self._lifetime = lifetime
-            return True
+        self._lifetime = lifetime
+        return not (self._is_to_end or self.ended)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has ended and its machine is stopped, as far as it could be."""
+        return self._has_ended.is_set()
 
     def end(self, why: str) -> None:
-        """Have the machine stopped; returns at once."""
-        with _lock:
-            self._why = self._why or why
-            self._is_to_end.set()
+        """Have the machine stopped; returns at once, and is safe in a signal's handler."""
+        self._why = self._why or why
+        self._is_to_end = True
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until the job has ended and its machine is stopped; returns whether that is so."""
@@ -102,11 +103,9 @@ class JobFollower:
     # -- in the thread -------------------------------------------------------------------------------------------
 
     def _must_end(self) -> bool:
-        with _lock:
-            if not self._is_to_end.is_set() and self._lifetime.is_over():
-                self._why = "the run that triggered it is over"
-                self._is_to_end.set()
-            return self._is_to_end.is_set()
+        if not self._is_to_end and self._lifetime.is_over():
+            self.end("the run that triggered it is over")
+        return self._is_to_end
 
     def _follow(self, name: Hashable) -> None:
         try:
