@@ -1,8 +1,17 @@
-"""The hosts that serve the API to one client: which one is asked first."""
+"""The hosts that serve the API to one client: which one is asked first, and which have ever answered."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
+
+from octa_provider.clock import Clock
+from octa_provider.network_fault import Hope, NetworkFault
+
+#: A host that refuses connections may be about to start: it is asked for about a quarter of a minute in all.
+SHORT_S = 12.0
+#: Whoever comes back after so long has not been asking all the time.
+ANEW_S = 60.0
 
 
 class ApiHosts:
@@ -10,11 +19,16 @@ class ApiHosts:
 
     Args:
         base_urls: where the API is served, in the order of preference.
+        clock: where the time comes from.
     """
 
-    def __init__(self, base_urls: Sequence[str]) -> None:
+    def __init__(self, base_urls: Sequence[str], clock: Clock) -> None:
         self._base_urls = tuple(base_urls)
+        self._clock = clock
         self._first = 0
+        self._answered: set[str] = set()
+        #: When a host that has never answered was first and last found hopeless.
+        self._asked: dict[str, tuple[float, float]] = {}
 
     @property
     def first(self) -> str:
@@ -34,3 +48,26 @@ class ApiHosts:
     def pass_over(self, base_url: str) -> None:
         """Ask the one after this first from now on."""
         self._first = (self._base_urls.index(base_url) + 1) % len(self._base_urls)
+
+    def has_answered(self, url: str) -> None:
+        """Whatever keeps this host from answering later is an outage, and will pass."""
+        self._answered.add(_origin(url))
+
+    def is_final(self, url: str, fault: NetworkFault) -> bool:
+        """Whether asking this host again can't help, now that it failed in this way."""
+        origin = _origin(url)
+        if origin in self._answered or fault.hope is Hope.LONG:
+            return False
+        if fault.hope is Hope.NONE:
+            return True
+        now = self._clock.monotonic()
+        first, last = self._asked.get(origin, (now, now))
+        if not 0 <= now - last < ANEW_S:
+            first = now
+        self._asked[origin] = (first, now)
+        return now - first >= SHORT_S
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
+from octa_provider.api_hosts import ApiHosts
 from octa_provider.errors import OctaConfigError, OctaNetworkError, OctaTimeoutError
 from octa_provider.http_session import (
     KeyAuth,
@@ -20,6 +22,7 @@ from octa_provider.http_session import (
     new_session,
     proxies_for,
 )
+from octa_provider.network_fault import fault_of
 from octa_provider.redaction import without_key
 from octa_provider.redirect import MAX_REDIRECTS, hold_redirect, redirect_target, same_origin
 from octa_provider.time_limit import TimeLimit
@@ -53,6 +56,7 @@ class Connections:
     Args:
         api_key: the account's key, or None for public endpoints alone.
         base_urls: where requests will go; their proxies are read from the environment once.
+        hosts: is told which hosts have answered.
         user_agent: the `User-Agent`.
         allow_http: a redirect may lead to plain http.
         given: a `requests.Session` to use instead of one of our own; it stays the caller's to close.
@@ -62,6 +66,7 @@ class Connections:
         self,
         api_key: str | None,
         base_urls: tuple[str, ...],
+        hosts: ApiHosts,
         *,
         user_agent: str,
         allow_http: bool,
@@ -69,6 +74,7 @@ class Connections:
     ) -> None:
         self._api_key = api_key
         self._base_urls = base_urls
+        self._hosts = hosts
         self._user_agent = user_agent
         self._allow_http = allow_http
         self._given = given
@@ -118,7 +124,7 @@ class Connections:
         limit.request_left = False
         try:
             with limit.imposed():
-                return session.request(
+                response = session.request(
                     call.method,
                     url,
                     params=dict(call.params) if call.params and not redirected else None,
@@ -136,6 +142,8 @@ class Connections:
         except OSError as error:
             # requests reads certificate files before it connects, and wraps whatever goes wrong after that.
             raise OctaConfigError(f"{call.method} {url.partition('?')[0]} can't be sent: {error}") from error
+        self._hosts.has_answered(url)
+        return response
 
     def _network_error(
         self, error: requests.RequestException | HTTPError | TimeoutError, method: str, url: str, limit: TimeLimit
@@ -147,8 +155,11 @@ class Connections:
         # The request carries the key, and whoever stores this error may store its cause along with it.
         if isinstance(error, requests.RequestException):
             error.request = None
-        text = without_key(innermost(error), self._api_key)
-        return kind(f"{method} {url}: {text} ({effect})", maybe_sent=sent, method=method, url=url)
+        fault = fault_of(error, urlsplit(url).hostname or url)
+        cause = without_key(innermost(error), self._api_key)
+        text = f"{fault.text} ({effect}; {cause})" if fault.text else f"{cause} ({effect})"
+        final = self._hosts.is_final(url, fault)
+        return kind(f"{method} {url}: {text}", maybe_sent=sent, method=method, url=url, final=final)
 
     def _session(self) -> requests.Session:
         """This process's session: a forked child must not write into its parent's sockets."""

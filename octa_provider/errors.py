@@ -130,13 +130,18 @@ class OctaNetworkError(OctaError):
             True is also the default: who does not know must assume the worst.
         method: the HTTP method, such as `POST`.
         url: the URL, without user info.
+        final: True when asking again can't help: the host has never answered this client, and what is wrong (its
+            certificate, its name, a proxy's URL, connections refused for a quarter of a minute) won't pass by itself.
     """
 
-    def __init__(self, message: str = "", *, maybe_sent: bool = True, method: str = "", url: str = "") -> None:
+    def __init__(
+        self, message: str = "", *, maybe_sent: bool = True, method: str = "", url: str = "", final: bool = False
+    ) -> None:
         super().__init__(message)
         self.maybe_sent = maybe_sent
         self.method = method
         self.url = without_user_info(url)
+        self.final = final
 
 
 class OctaTimeoutError(OctaNetworkError):

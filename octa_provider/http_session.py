@@ -84,7 +84,7 @@ def proxies_for(url: str) -> dict[str, str]:
 
 def maybe_sent(error: requests.RequestException | HTTPError | TimeoutError) -> bool:
     """False only when it is certain that no byte of the request left; everything unclear counts as sent."""
-    causes = _causes(error)
+    causes = causes_of(error)
     if isinstance(error, ValueError):
         # The URL, a header of ours or the proxy was refused; but urllib3's InvalidHeader is about the answer's headers.
         return any(isinstance(cause, InvalidHeader) for cause in causes)
@@ -97,7 +97,7 @@ def maybe_sent(error: requests.RequestException | HTTPError | TimeoutError) -> b
 
 def innermost(error: BaseException) -> str:
     """What went wrong, without the layers that requests and urllib3 wrap around it."""
-    cause = _causes(error)[-1]
+    cause = causes_of(error)[-1]
     return f"{type(cause).__name__}: {cause}"
 
 
@@ -111,7 +111,8 @@ def _certificates() -> str | bool:
     return True
 
 
-def _causes(error: BaseException) -> list[BaseException]:
+def causes_of(error: BaseException) -> list[BaseException]:
+    """The error and what it was made of, the layers of requests and urllib3 first, at most ten."""
     chain = [error]
     while len(chain) < 10:
         last = chain[-1]
@@ -120,6 +121,9 @@ def _causes(error: BaseException) -> list[BaseException]:
             if isinstance(last, MaxRetryError)
             else next((a for a in last.args if isinstance(a, BaseException)), None)
         )
+        if inner is None and isinstance(last, HTTPError):
+            # These keep what the system said as their cause alone.
+            inner = last.__cause__
         if inner is None:
             break
         chain.append(inner)

@@ -41,6 +41,7 @@ class Intent:
         before: the uuids of the account's sessions of that service on that machine, before the request.
         at: Unix time of the request, in seconds.
         uuid: the session, once the API has told it.
+        namespace: of the installation; empty for none.
     """
 
     attempt: str
@@ -50,6 +51,7 @@ class Intent:
     before: tuple[str, ...]
     at: float
     uuid: str | None = None
+    namespace: str = ""
 
     def started(self, uuid: str) -> Intent:
         """The same, once the session is known."""
@@ -80,6 +82,7 @@ class Intent:
                 before=tuple(str(known) for known in value["before"]),
                 at=float(value["at"]),
                 uuid=None if uuid is None else str(uuid),
+                namespace=str(value.get("namespace", "")),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise OctaConfigError(f"this is not an intent: {error!r}") from None

@@ -279,11 +279,7 @@ class Jobs:
         """
         rental = self._client.rentals.restore(state.rental)
         deadline = Deadline(self._client.clock, ADOPT_S)
-        bill = (
-            rental.stop()
-            if stop
-            else rental.bill(ask_until(deadline, lambda: look(rental, self._client.within(deadline))))
-        )
+        bill = rental.stop() if stop else rental.bill(ask_until(deadline, lambda: look(rental.within(deadline))))
         return self._result(state, rental, bill, log_path)
 
     # -- what the parts share ------------------------------------------------------------------------------------
@@ -324,7 +320,7 @@ class Jobs:
     def _nonce_of(self, rental: Rental, spec: JobSpec, ours: str) -> str | None:
         """Which run an adopted session is: its nonce, or None when it is another job than this one, or gone."""
         deadline = Deadline(self._client.clock, ADOPT_S)
-        session = ask_until(deadline, lambda: look(rental, self._client.within(deadline)))
+        session = ask_until(deadline, lambda: look(rental.within(deadline)))
         if session is None or session.phase is SessionPhase.FINISHED:
             return None
         if session.rental_key is None:

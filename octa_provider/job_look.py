@@ -76,7 +76,7 @@ class JobLook:
         """How far the job is now; `seen` is its session, where somebody has just looked."""
         state, rental, clock = self._state, self._rental, self._client.clock
         try:
-            session = seen or look(rental, self._client.within(Deadline(clock, LOOK_S), self._is_cancelled))
+            session = seen or look(rental.within(Deadline(clock, LOOK_S), self._is_cancelled))
         except OctaCancelledError:
             return state
         except OctaError as error:

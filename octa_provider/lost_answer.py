@@ -64,6 +64,7 @@ class LostAnswers:
             node_id=node_id,
             before=before,
             at=self._client.clock.time(),
+            namespace=self._client.namespace,
         )
         self._store.put(self._key, self._own)
 

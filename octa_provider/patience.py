@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable
 from typing import TypeVar
 
 from octa_provider.clock import Clock
 from octa_provider.errors import OctaApiError, OctaDecodeError, OctaError, OctaNetworkError
+from octa_provider.outage import outages
 from octa_provider.retry import RETRIED_STATUS
-
-log = logging.getLogger("octa_provider.patience")
 
 T = TypeVar("T")
 FIRST_PAUSE_S = 0.5
@@ -29,6 +27,11 @@ class Deadline:
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
         self._at = clock.monotonic() + seconds
+
+    @property
+    def clock(self) -> Clock:
+        """Where its time comes from."""
+        return self._clock
 
     @property
     def left_s(self) -> float:
@@ -50,10 +53,15 @@ class Deadline:
 
 
 def is_transient(error: BaseException) -> bool:
-    """True when the same question may get an answer later: no connection, 429, 5xx, or an answer that is garbage."""
+    """True when the same question may get an answer later: no connection, 429, 5xx, or an answer that is garbage.
+
+    Not so a connection that can never be (`OctaNetworkError.final`).
+    """
     if isinstance(error, OctaApiError):
         return error.status in RETRIED_STATUS
-    return isinstance(error, (OctaNetworkError, OctaDecodeError))
+    if isinstance(error, OctaNetworkError):
+        return not error.final
+    return isinstance(error, OctaDecodeError)
 
 
 def pauses() -> Callable[[OctaError | None], float]:
@@ -70,15 +78,25 @@ def pauses() -> Callable[[OctaError | None], float]:
     return pause
 
 
-def ask_until(deadline: Deadline, question: Callable[[], T]) -> T:
-    """The answer to `question`, asked again through transient errors; at the deadline the last one is raised."""
+def ask_until(deadline: Deadline, question: Callable[[], T], waiting: str = "") -> T:
+    """The answer to `question`, asked again through transient errors; at the deadline the last one is raised.
+
+    Args:
+        deadline: until when. No pause goes past it, whatever the server asks for.
+        question: what is asked.
+        waiting: what waits for the answer, for the log.
+    """
     pause = pauses()
+    told: set[str] = set()
     while True:
         try:
-            return question()
+            answer = question()
         except OctaError as error:
             if not is_transient(error) or deadline.passed:
                 raise
-            wait = pause(error)
-            log.info("%s; asking again in %.1f s", error, wait)
-            deadline.pause(wait)
+            told.add(outages.failed(error, deadline.clock, waiting))
+            deadline.pause(pause(error))
+        else:
+            for about in told:
+                outages.over(about, deadline.clock)
+            return answer

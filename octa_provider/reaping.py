@@ -78,9 +78,7 @@ def reap(
     ours = [(session, key) for session in active if (key := session.rental_key or claimed.get(session.uuid))]
 
     def is_orphan(session: Session, key: str) -> bool:
-        mark = RentalMark.of(session)
-        # An earlier release told of no installation. A session that tells no key at all is known from our own store.
-        namespace = mark.namespace if mark is not None else "" if session.rental_key else client.namespace
+        namespace = _namespace_of(session, key, client)
         is_own = namespace == client.namespace
         work = split_namespace(key, namespace) if is_own else key
         if not (is_own or any_namespace) or not _has_prefix(work or key, prefix):
@@ -109,6 +107,15 @@ def reap(
         failed = error.uuids
     stopped = tuple(uuid for uuid in uuids if uuid not in failed)
     return Reaped(orphans, stopped, failed, len(ours) - len(orphans))
+
+
+def _namespace_of(session: Session, key: str, client: OctaClient) -> str:
+    """The namespace that a session was started in; empty for none, and for what an earlier release started."""
+    if session.rental_key is not None:
+        mark = RentalMark.of(session)
+        return "" if mark is None else mark.namespace
+    # It tells nothing: it was written down, here or by another installation that shares the store.
+    return next((i.namespace for i in client.intents.read(key) if i.uuid == session.uuid), "")
 
 
 def _has_prefix(key: str, prefix: str) -> bool:

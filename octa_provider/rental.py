@@ -31,6 +31,7 @@ from octa_provider.waiting import wait_until_ready
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Logs, Machine, Session, VpnMachine
+    from octa_provider.patience import Deadline
 
 log = logging.getLogger("octa_provider.rental")
 
@@ -97,6 +98,10 @@ class Rental:
         if self._client is None:
             raise OctaConfigError("this rental has no client: reopen it with client.rentals.restore(rental.to_dict())")
         return self._client
+
+    def within(self, deadline: Deadline, is_cancelled: Callable[[], bool] = lambda: False) -> Rental:
+        """The same rental, whose requests keep to a deadline; see `OctaClient.within`."""
+        return replace(self, _client=self.client.within(deadline, is_cancelled))
 
     def to_dict(self) -> dict[str, Any]:
         """The rental as a small JSON value, without secrets."""

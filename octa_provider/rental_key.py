@@ -19,7 +19,7 @@ NAMESPACE_ENV = "OCTA_NAMESPACE"
 MAX_KEY_CHARS = 16_384
 _PRINTABLE = re.compile(r"[!-~]+")
 _KEPT = re.compile(r"[^A-Za-z0-9._:+@=-]")
-#: Releases before 0.2 cut a key to so many characters, the last of which were a hash.
+#: Earlier releases cut a key to so many characters, the last of which were a hash.
 _EARLIER_CHARS = 240
 #: With one of these in front it could not be told whether a key has its namespace already.
 _FIRST_PARTS = frozenset({"airflow", "cli", "prefect"})
@@ -98,7 +98,7 @@ def split_namespace(key: str, namespace: str) -> str | None:
 
 
 def earlier_forms(key: str, namespace: str) -> tuple[str, ...]:
-    """What a release before 0.2 called the same work: without the namespace, and cut where it was long."""
+    """What an earlier release called the same work: without the namespace, and cut where it was long."""
     work = split_namespace(key, namespace) or key
     if len(work) > _EARLIER_CHARS:
         digest = hashlib.sha256(work.encode()).hexdigest()[:32]

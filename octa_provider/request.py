@@ -126,8 +126,8 @@ class VpnRequest:
     """A VPN session. It carries no environment, so no rental key: see `octa_provider.rental`.
 
     Args:
-        subkind: `wg`, `openvpn`, `ss`, `v2ray` or `http_proxy`.
-        protocol: `trojan`, `vmess` or `vless`: required for v2ray, not allowed otherwise.
+        subkind: `wg`, `openvpn`, `ss`, `v2ray` or `http_proxy`; None is `wg`, as it is to the API (evidence C).
+        protocol: `trojan`, `vmess` or `vless`, for v2ray alone; None is `trojan` there (evidence C).
 
     Raises:
         OctaConfigError: an argument that the API could only refuse.
@@ -135,10 +135,15 @@ class VpnRequest:
 
     service: ClassVar[str] = "vpn"
 
-    subkind: str
+    subkind: str | None = None
     protocol: str | None = None
 
     def __post_init__(self) -> None:
+        # Said rather than left out: the same request then looks the same, whoever reads it.
+        if self.subkind is None:
+            object.__setattr__(self, "subkind", "wg")
+        if self.subkind == "v2ray" and self.protocol is None:
+            object.__setattr__(self, "protocol", "trojan")
         if self.subkind not in VPN_SUBKINDS:
             raise OctaConfigError(f"subkind must be one of {', '.join(VPN_SUBKINDS)}, not {self.subkind!r}")
         if self.subkind == "v2ray" and self.protocol not in V2RAY_PROTOCOLS:

@@ -22,6 +22,7 @@ from octa_provider.download import Target, save_whole
 from octa_provider.errors import OctaApiError, OctaCancelledError, OctaConfigError, OctaError, OctaNetworkError
 from octa_provider.hooks import RequestContext, ResponseContext
 from octa_provider.limits import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, checked_retries, checked_timeout
+from octa_provider.outage import outages
 from octa_provider.patience import Deadline
 from octa_provider.redaction import MASK, loggable, loggable_body, without_key
 from octa_provider.retry import RETRIED_STATUS, FullJitterRetry
@@ -54,14 +55,15 @@ class Transport:
     def __init__(self, api_key: str | None, options: TransportOptions, session: requests.Session | None = None) -> None:
         self._api_key = api_key
         self._options = options
+        self._hosts = ApiHosts(options.base_urls, options.clock)
         self._connections = Connections(
             api_key,
             options.base_urls,
+            self._hosts,
             user_agent=options.user_agent,
             allow_http=options.allow_http,
             given=session,
         )
-        self._hosts = ApiHosts(options.base_urls)
         self._bounds = Bounds()
 
     @property
@@ -139,6 +141,7 @@ class Transport:
         arrived = self._request(self._call("GET", path, params=params, streamed=True), lambda arrived: arrived)
         with arrived.response:
             yield arrived.pieces()
+        outages.answered(arrived.url, arrived.method, self.clock)
 
     # -- attempts ------------------------------------------------------------------------------------------------
 
@@ -183,6 +186,7 @@ class Transport:
 
     def _attempt(self, call: Call, consume: Callable[[Arrived], T], attempt: int) -> T | _Failure:
         """One attempt: on the preferred base URL, then on the others as long as no byte was sent."""
+        hopeful: _Failure | None = None
         for base_url in self._hosts.in_turn():
             outcome = self._exchange(call, base_url + call.path, consume, attempt)
             if not (isinstance(outcome, _Failure) and isinstance(outcome.error, OctaNetworkError)):
@@ -191,8 +195,11 @@ class Transport:
             # Whatever comes next starts at the next host: this one did not answer.
             self._hosts.pass_over(base_url)
             if outcome.error.maybe_sent:
-                break
-        return outcome
+                return outcome
+            if not outcome.error.final:
+                hopeful = outcome
+        # As long as one of them may come back, asking again can help.
+        return hopeful or outcome
 
     def _exchange(self, call: Call, url: str, consume: Callable[[Arrived], T], attempt: int) -> T | _Failure:
         """One request to one URL: what `consume` made of the answer, or the failure it amounts to."""
@@ -226,6 +233,9 @@ class Transport:
         problem = str(outcome.error) if isinstance(outcome, _Failure) else None
         if isinstance(outcome, _Failure) and response is not None:
             response.close()
+        if response is not None and not (isinstance(outcome, _Failure) and isinstance(outcome.error, OctaNetworkError)):
+            is_answer = not call.streamed and not (isinstance(outcome, _Failure) and _may_pass(outcome.error))
+            outages.answered(url, call.method if is_answer else None, self.clock)
         log.debug("%s %s attempt %d: %s in %.3f s", call.method, url, attempt, problem or status, duration)
         self._tell(
             self._options.on_response,
@@ -281,4 +291,6 @@ class Transport:
 
 def _may_pass(error: OctaError) -> bool:
     """True for errors that the same GET may not meet again."""
-    return isinstance(error, OctaNetworkError) or (isinstance(error, OctaApiError) and error.status in RETRIED_STATUS)
+    if isinstance(error, OctaNetworkError):
+        return not error.final
+    return isinstance(error, OctaApiError) and error.status in RETRIED_STATUS

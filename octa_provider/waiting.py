@@ -22,9 +22,9 @@ from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, is_transient
 from octa_provider.stopping import sweep
 from octa_provider.twins import later_twins
+from octa_provider.watch_rules import asked_pause, pause_s
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
     from octa_provider.models import Session
     from octa_provider.rental import Rental
 
@@ -44,7 +44,8 @@ _FAILED = re.compile(r"\b(fail|error|crash|abort)", re.IGNORECASE)
 def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_cancelled: Callable[[], bool]) -> Session:
     """See `Rental.wait_until_ready`."""
     deadline = Deadline(rental.client.clock, deadline_s)
-    octa = rental.client.within(deadline, is_cancelled)
+    asked = rental.within(deadline, is_cancelled)
+    failures = 0
     appearing = Deadline(rental.client.clock, APPEARING_S)
     last = "not seen yet"
     while True:
@@ -52,14 +53,18 @@ def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_can
             rental.stop()
             raise OctaCancelledError(f"waiting for session {rental.uuid} was cancelled; it was stopped")
         try:
-            session = look(rental, octa)
+            session = look(asked)
         except OctaCancelledError:
             continue
         except OctaError as error:
             if not is_transient(error):
                 raise
             log.warning("waiting for session %s: %s", rental.uuid, error)
+            failures += 1
+            wait_s = pause_s(poll_s, failures, asked_pause(error), random.random())
         else:
+            failures = 0
+            wait_s = pause_s(poll_s, 0, None, random.random())
             if session is None and appearing.passed:
                 raise gone_error(rental)
             if session is not None:
@@ -75,7 +80,7 @@ def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_can
                 f"(last: {last}); it was stopped",
                 uuid=rental.uuid,
             )
-        pause = Deadline(rental.client.clock, poll_s * random.uniform(0.9, 1.1)).earlier(max(0.0, deadline.left_s))
+        pause = deadline.earlier(wait_s)
         while not pause.passed and not is_cancelled():
             pause.pause(SLICE_S)
 
@@ -112,14 +117,9 @@ def stop_later_twins(rental: Rental, session: Session) -> None:
         log.warning("whether %s has other sessions can't be seen now; its stop will look: %s", rental.key, error)
 
 
-def look(rental: Rental, octa: OctaClient | None = None) -> Session | None:
-    """The session now; None when it is neither known nor active. Finished ones carry `finished_at`.
-
-    Args:
-        rental: whose session.
-        octa: the client to ask with, such as one that keeps a deadline; the rental's own when left out.
-    """
-    client = octa or rental.client
+def look(rental: Rental) -> Session | None:
+    """The session now; None when it is neither known nor active. Finished ones carry `finished_at`."""
+    client = rental.client
     try:
         return client.services.session(rental.uuid).info()
     except OctaNotFoundError:
@@ -178,7 +178,7 @@ def gone_error(rental: Rental) -> OctaSessionFailedError:
     except OctaError as error:
         log.warning("why session %s ended can't be read: %s", rental.uuid, error)
         ended = None
-    why = f" ({ended.termination_reason})" if ended is not None and ended.termination_reason else ""
+    why = f" ({ended.ended_because})" if ended is not None and ended.ended_because else ""
     return OctaSessionFailedError(
         f"session {rental.uuid} on node {rental.node_id} has ended{why}{_quoted(tail)}",
         uuid=rental.uuid,

@@ -71,7 +71,7 @@ class JobFollower:
         self._why = ""
         self._is_to_end = False
         self._has_ended = threading.Event()
-        self._urls: dict[int, str] = {}
+        self._urls: dict[int | str, str] = {}
 
     def start(self, name: Hashable) -> None:
         """Begin to follow; `name` is the account and the rental key, for the next try in this process."""

@@ -73,7 +73,7 @@ class JobReport:
         """As `say`, where it went otherwise than it should."""
         self._logger.warning("%s", text)
 
-    def ended(self, result: JobResult, urls: Mapping[int, str]) -> None:
+    def ended(self, result: JobResult, urls: Mapping[int | str, str]) -> None:
         """The job has ended, and its machine is stopped; `urls` is what it published while it ran, by port."""
         cost = "" if result.cost_usd is None else f", {result.cost_usd:.6f} USD"
         self.say(f"Session {result.uuid} was stopped; the job: {result.outcome.value}{cost}")
@@ -97,7 +97,7 @@ class JobReport:
                 }
             ],
         )
-        links = [f"- port {port}: [{url}]({url})" for port, url in sorted(urls.items())]
+        links = [f"- port {port}: [{url}]({url})" for port, url in sorted(urls.items(), key=str)]
         links += [f"- output: `{path}`" for path in result.outputs]
         links += [f"- log: `{result.logs_path}`"] if result.logs_path else []
         if links:

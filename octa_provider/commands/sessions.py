@@ -45,7 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"octa-provider: {counted(len(listed.odd), 'session')} could not be read: not shown, "
             "though billed like any other"
         )
-    sessions = sorted(listed, key=lambda s: (s.started_at is None, s.started_at, s.uuid))
+    # The API's recent list holds active ones too: what has an end has ended.
+    wanted = [session for session in listed if session.finished_at is not None or not arguments.recent]
+    sessions = sorted(wanted, key=lambda s: (s.started_at is None, s.started_at, s.uuid))
     if arguments.json:
         # The environment itself stays out: it may hold secrets.
         print_json([{**plain(s), "rental_key": s.rental_key, "phase": s.phase.value} for s in sessions])
@@ -84,7 +86,7 @@ def _recent_row(session: Session) -> tuple[object, ...]:
         session.node_id,
         shown_time(session.finished_at),
         shown_duration(session.duration_s),
-        session.termination_reason,
+        session.ended_because,
         _cost(session),
         session.rental_key,
     )

@@ -9,13 +9,14 @@ import secrets
 from aiohttp import web
 
 from octa_provider.emulator.billing import wall_ns
+from octa_provider.emulator.catalogue import GIB
 from octa_provider.emulator.exchange import PLATFORM, error_answer, json_answer, json_body
 from octa_provider.emulator.orders import parse_prices
 from octa_provider.emulator.own_nodes import OwnNode
 from octa_provider.emulator.prices import MARKET_PRICE_USD, wei_to_usd
 
-#: Idle jobs of every own node: runs, failed, runs with its log as lines.
-IDLE_JOBS = ("1", "2", "3")
+#: Idle jobs of every own node: runs, failed, runs; the last is the Ruby SDK's example, completed.
+IDLE_JOBS = ("1", "2", "3", "42")
 
 
 async def get_account(request: web.Request) -> web.Response:
@@ -24,7 +25,7 @@ async def get_account(request: web.Request) -> web.Response:
     account = {name: value for name, value in platform.state.account.items() if name != "api_key"}
     balance = platform.balance_wei()
     account["balance"] = str(balance) if platform.quirks.enabled else balance
-    account["avatar"] = None
+    account["avatar"] = f"https://example.com/avatars/{account['uid']}.png"
     return json_answer(account)
 
 
@@ -56,41 +57,51 @@ async def get_network(request: web.Request) -> web.Response:
             "blockchain": {
                 "height": 9_142_000 + platform.clock.now_ms() // 13_000 % 100_000,
                 "difficulty": 1_204_500_000_000,
-                "hashrate": "92.4 GH/s",
+                "hashrate": 92_400_000_000,
                 "total_supply": 44_200_000,
+                "circulating_supply": 42_115_431,
                 "era": 4,
                 "blocktime": 13.1,
             },
             "market_price": MARKET_PRICE_USD,
             "mmROI": 11.4,
-            "nodes": {"count": len(nodes), "vpn": len(nodes)},
+            "nodes": {
+                "count": len(nodes),
+                "vpn": len(nodes),
+                "online": len(nodes),
+                "total": len(platform.nodes),
+            },
             "power": {
                 "cpus": sum(node.cpu_cores for node in nodes),
                 "gpus": sum(node.gpu_count for node in nodes),
-                "disk": sum(node.disk_gb for node in nodes),
+                "disk": sum(node.disk_gb for node in nodes) * GIB,
                 "mem": sum(node.memory_bytes for node in nodes),
+                "total_tflops": 42.5 * sum(node.gpu_count for node in nodes),
+                "utilized_tflops": 42.5 * platform.running_count(),
             },
             "staked": 7_310_000,
             "marketplace": {"gpus": gpus},
-            "platform": {"sessions": platform.running_count()},
+            "platform": {"total_jobs": len(platform.ledger.sessions)},
             "render": {"frames_24h": 41_233, "frames_total": 18_340_021},
         }
     )
 
 
 async def list_apps(request: web.Request) -> web.Response:
-    """`GET /apps`."""
-    return json_answer(request.app[PLATFORM].apps)
+    """`GET /apps`, with the Ruby SDK's filter `category`."""
+    category = request.query.get("category", "").lower()
+    apps = [app for app in request.app[PLATFORM].apps if category in ("", app["category"].lower())]
+    return json_answer(apps)
 
 
 async def list_nodes(request: web.Request) -> web.Response:
-    """`GET /nodes`, with the filter `country` (name or ISO code); `app` is accepted, and every node takes every app."""
+    """`GET /nodes`, filtered by `country` (name or ISO code) and `state`; every node takes every `app`."""
     platform = request.app[PLATFORM]
-    country = request.query.get("country", "").lower()
+    country, state = request.query.get("country", "").lower(), request.query.get("state", "").lower()
     nodes = [
         node.list_payload(platform.quirks, wall_ns() // 1_000_000)
         for node in platform.own_nodes.values()
-        if not country or country in (node.node.place[0].lower(), node.node.place[1].lower())
+        if country in ("", node.node.place[0].lower(), node.node.place[1].lower()) and state in ("", node.state)
     ]
     return json_answer(nodes)
 
@@ -105,7 +116,7 @@ def _own_node(request: web.Request) -> OwnNode:
 
 async def get_node(request: web.Request) -> web.Response:
     """`GET /nodes/{id}`."""
-    return json_answer(_own_node(request).detail_payload(request.app[PLATFORM].quirks, wall_ns() // 1_000_000))
+    return json_answer(_own_node(request).detail_payload(wall_ns() // 1_000_000))
 
 
 async def download_ident(request: web.Request) -> web.Response:
@@ -149,18 +160,31 @@ async def get_idle_job(request: web.Request) -> web.Response:
     job = _idle_job(request)
     if job is None:
         return error_answer(404, "Idle job not found")
-    if job == "2":
-        return json_answer({"is_up": False, "uptime": 0, "error": "exit status 1"})
-    return json_answer({"is_up": True, "uptime": 5400})
+    return json_answer(
+        {
+            "id": int(job),
+            "node_id": int(request.match_info["node_id"]),
+            "command": "python train.py --epochs 10",
+            "created_at": "2026-04-10T12:00:00Z",
+            "finished_at": None,
+            **_IDLE_STATES.get(job, {"status": "running", "is_up": True, "uptime": 5400}),
+        }
+    )
+
+
+_IDLE_STATES: dict[str, dict[str, object]] = {
+    "2": {"status": "failed", "is_up": False, "uptime": 0, "error": "exit status 1"},
+    "42": {"status": "completed", "is_up": False, "uptime": 0, "finished_at": "2026-04-10T14:30:00Z"},
+}
 
 
 async def get_idle_job_logs(request: web.Request) -> web.Response:
-    """`GET /idle_jobs/{node_id}/{job_id}/logs`: gzip then base64; with quirks, job 3 has a list of lines."""
+    """`GET /idle_jobs/{node_id}/{job_id}/logs`: gzip then base64; with quirks, job 42 has a list of lines (C: Ruby)."""
     job = _idle_job(request)
     if job is None:
         return error_answer(404, "Idle job not found")
     lines = [f"[{number}] hashing" for number in range(50)]
-    if job == "3" and request.app[PLATFORM].quirks.enabled:
+    if job == "42" and request.app[PLATFORM].quirks.enabled:
         return json_answer({"data": [{"line": number, "text": text} for number, text in enumerate(lines)]})
     packed = gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0)
     return json_answer({"data": base64.b64encode(packed).decode()})

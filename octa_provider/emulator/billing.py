@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable
 
 MS_PER_HOUR = 3_600_000
+BYTES_PER_GB = 10**9
+#: What a session sends and receives in a second while nobody uses it.
+IDLE_TX_BYTES_PER_S = 1200
+IDLE_RX_BYTES_PER_S = 5100
 
 
 def wall_ns() -> int:
@@ -16,6 +20,11 @@ def wall_ns() -> int:
 def charge_wei(price_wei: int, elapsed_ms: int) -> int:
     """The charge for `elapsed_ms` of billing time at `price_wei` an hour, rounded down to the wei."""
     return price_wei * max(0, elapsed_ms) // MS_PER_HOUR
+
+
+def traffic_wei(price_wei: int, moved_bytes: int) -> int:
+    """The charge for bytes sent and received at `price_wei` a GB (10^9 bytes), rounded down to the wei."""
+    return price_wei * moved_bytes // BYTES_PER_GB
 
 
 class BillingClock:

@@ -226,12 +226,12 @@ def _make_odd(payload: dict[str, Any], turn: int) -> None:
             payload["net_down_mbits"] *= 125_000
             payload["net_up_mbits"] *= 125_000
         case 1:
-            payload["total_price_usd"] = None
+            del payload["total_price_usd"]
         case 2:
-            # The deprecated field as it once was: a plain string.
+            # The Ruby SDK's fixture: the deprecated field as it once was, a plain string, and no word of the new ones.
             payload["gpu"] = payload["gpus"][0]["model"]
             payload["gpus"] = None
-            del payload["blender_score"]
+            del payload["is_has_gpu"], payload["blender_score"]
         case 3:
             payload["total_price_wei"] = str(payload["total_price_wei"])
             payload["reliability"] = payload["reliability"]["stability"]

@@ -36,6 +36,9 @@ def session_entry(platform: Platform, session: Session) -> dict[str, Any]:
         "termination_reason": session.termination_reason,
         "score": session.score,
         "price_wei": session.price_wei,
+        "traffic_price_wei": session.traffic_price_wei,
+        "tx_bytes": session.tx_bytes(now_ms),
+        "rx_bytes": session.rx_bytes(now_ms),
         "billed_ms": session.billed_ms(now_ms),
         "charge_wei": session.charge_wei(now_ms),
         "progress": session.progress,
@@ -110,6 +113,24 @@ async def advance_clock(request: web.Request) -> web.Response:
     return json_answer({"billing_ms": platform.clock.now_ms(), "advanced_ms": platform.clock.advanced_ms})
 
 
+async def let_traffic_flow(request: web.Request) -> web.Response:
+    """`POST /_emulator/sessions/{uuid}/traffic` with `{"tx_bytes": N, "rx_bytes": N}`: let traffic go through it."""
+    platform = request.app[PLATFORM]
+    session = platform.ledger.sessions.get(request.match_info["uuid"])
+    if session is None or not session.running:
+        raise web.HTTPNotFound(text="Session not found")
+    body = await json_body(request)
+    await platform.let_traffic_flow(session, tx_bytes=_bytes(body, "tx_bytes"), rx_bytes=_bytes(body, "rx_bytes"))
+    return json_answer(session_entry(platform, session))
+
+
+def _bytes(body: object, name: str) -> int:
+    value = body.get(name, 0) if isinstance(body, dict) else None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 10**18:
+        raise BadRequestError(f"{name} must be a number of bytes from 0 to 10^18")
+    return value
+
+
 async def end_session(request: web.Request) -> web.Response:
     """`POST /_emulator/sessions/{uuid}/end` with `{"reason": ...}`: the platform ends a session."""
     platform = request.app[PLATFORM]
@@ -133,4 +154,5 @@ def control_routes() -> list[web.RouteDef]:
         web.delete(CONTROL_PREFIX + "faults", clear_faults),
         web.post(CONTROL_PREFIX + "clock", advance_clock),
         web.post(CONTROL_PREFIX + "sessions/{uuid}/end", end_session),
+        web.post(CONTROL_PREFIX + "sessions/{uuid}/traffic", let_traffic_flow),
     ]

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from octa_provider.emulator.exchange import PLATFORM, error_answer, exchange, json_answer
 from octa_provider.emulator.faults import Fault
+from octa_provider.emulator.prices import PRICE_NAMES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -57,7 +58,7 @@ async def answer_with_faults(request: web.Request, handler: Handler) -> web.Stre
                 )
             case "truncate":
                 return await _truncate(request, response)
-            case "no_user_envs" | "duplicate_entry" | "missing_entry":
+            case "no_user_envs" | "seconds" | "odd_price" | "bare_uuid" | "duplicate_entry" | "missing_entry":
                 response = _edit(response, fault)
     return response
 
@@ -139,9 +140,18 @@ def _edit(response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
     if response.status >= 300:
         return response
     payload = json.loads(_bytes(response) or b"null")
+    records = payload if isinstance(payload, list) else [payload]
     if fault.kind == "no_user_envs":
-        for record in payload if isinstance(payload, list) else [payload]:
+        for record in records:
             _hide_user_envs(record, fault.option("form", "missing"))
+    elif fault.kind == "seconds":
+        for record in records:
+            _tell_seconds(record)
+    elif fault.kind == "odd_price":
+        for record in records:
+            _make_price_odd(record, fault)
+    elif fault.kind == "bare_uuid":
+        payload = {"uuid": records[0]["uuid"]} if "uuid" in records[0] else payload
     elif isinstance(payload, list):
         payload = _entries(payload, fault)
     return json_answer(payload, response.status)
@@ -154,6 +164,26 @@ def _hide_user_envs(record: Any, form: str) -> None:
         del record["user_envs"]
     else:
         record["user_envs"] = None if form == "null" else {}
+
+
+def _tell_seconds(record: dict[str, Any]) -> None:
+    for times in (record, *record.get("system", ())):
+        for name in ("started_at", "finished_at", "ts"):
+            if isinstance(times.get(name), int):
+                times[name] //= 1000
+
+
+def _make_price_odd(record: Any, fault: Fault) -> None:
+    if fault.option("node_id", record.get("node_id")) != record.get("node_id"):
+        return
+    # A session names its prices in an object of their own.
+    prices: dict[str, Any] = record.get("prices") or record
+    form = fault.option("form", "missing")
+    for name in [name for name in PRICE_NAMES if name in prices]:
+        if form == "missing":
+            del prices[name]
+        else:
+            prices[name] = {"null": None, "zero": 0, "negative": -1}[form]
 
 
 def _entries(payload: list[Any], fault: Fault) -> list[Any]:

@@ -4,7 +4,7 @@ A fault is a JSON object with a `kind` and any of these:
 
     method       "POST", or "*"                default: what the kind is about
     path         a glob on the path ("/services/*/stop"), or a regular expression when it begins with "^"
-    node_id      only requests whose body names this node
+    node_id      only requests whose body names this node; for `odd_price`, only the records of this node
     times        how many requests it meets; null: all of them      default 1
     after        let so many matching requests pass first           default 0
     probability  meet a matching request only with this chance      default 1.0; drawn from `seed` (default 0)
@@ -24,6 +24,9 @@ A fault is a JSON object with a `kind` and any of these:
 | `never_ready` | the session stays in its startup phase | |
 | `node_dies` | the node goes `seconds` after the start; with `node_id` alone, `seconds` from now | `seconds` (1) |
 | `no_user_envs` | answers lack `user_envs` | `form`: "missing", "null" or "empty" |
+| `seconds` | times of sessions and their logs are Unix seconds, not milliseconds | |
+| `odd_price` | a catalogue tells no price, or none that can be | `form`: "missing", "null", "zero" or "negative" |
+| `bare_uuid` | a machine's start is answered by an object, without the array around it | |
 | `duplicate_entry`, `missing_entry` | a list's last entry comes twice, or not at all | `index` (-1), `all: true` |
 """
 
@@ -38,6 +41,7 @@ from typing import Any
 from octa_provider.errors import OctaConfigError
 
 _START = r"^/services/(mr|render|vpn)$"
+_CATALOGUES = r"^/services/(mr|render|vpn)$"
 _LISTS = r"^/sessions$"
 
 # Kind -> the method and path that it meets when the fault names none.
@@ -55,6 +59,9 @@ _DEFAULTS: dict[str, tuple[str, str]] = {
     "never_ready": ("POST", _START),
     "node_dies": ("POST", _START),
     "no_user_envs": ("GET", r"^/(sessions|services/[^/]+/info)$"),
+    "seconds": ("GET", r"^/(sessions|services/[^/]+/(info|logs))$"),
+    "odd_price": ("GET", _CATALOGUES),
+    "bare_uuid": ("POST", r"^/services/mr$"),
     "duplicate_entry": ("GET", _LISTS),
     "missing_entry": ("GET", _LISTS),
 }
@@ -63,6 +70,12 @@ KINDS = tuple(_DEFAULTS)
 
 #: After one of these, the request has its answer and no other fault meets it.
 FINAL_KINDS = frozenset({"refuse", "status", "drop_before", "late_commit"})
+
+#: What the option `form` may say, and which it is when left out.
+FORMS = {
+    "no_user_envs": ("missing", "null", "empty"),
+    "odd_price": ("missing", "null", "zero", "negative"),
+}
 
 _OPTIONS: dict[str, tuple[type, ...]] = {
     "kind": (str,),
@@ -117,7 +130,8 @@ class Fault:
         wanted_path = self.option("path", default_path)
         if wanted_method not in ("*", method):
             return False
-        if "node_id" in self.spec and self.spec["node_id"] not in node_ids:
+        about_body = self.kind != "odd_price"
+        if about_body and "node_id" in self.spec and self.spec["node_id"] not in node_ids:
             return False
         if wanted_path.startswith("^"):
             return re.search(wanted_path, path) is not None
@@ -168,8 +182,9 @@ def parse_fault(spec: object) -> Fault:
     answer = spec.get("answer", 500)
     if answer not in ("drop", "hang") and not (isinstance(answer, int) and 200 <= answer <= 599):
         raise OctaConfigError(f'The fault\'s answer cannot be {answer!r}: give a status, "drop" or "hang".')
-    if spec.get("form", "missing") not in ("missing", "null", "empty"):
-        raise OctaConfigError(f'The fault\'s form cannot be {spec["form"]!r}: give "missing", "null" or "empty".')
+    forms = FORMS.get(kind, ("missing",))
+    if spec.get("form", "missing") not in forms:
+        raise OctaConfigError(f"The fault's form cannot be {spec['form']!r}: give one of {', '.join(forms)}.")
     if spec.get("path", "").startswith("^"):
         try:
             re.compile(spec["path"])

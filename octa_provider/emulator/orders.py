@@ -10,13 +10,16 @@ from octa_provider.emulator.session import Order
 VPN_SUBKINDS = ("wg", "openvpn", "ss", "v2ray", "http_proxy")
 V2RAY_PROTOCOLS = ("trojan", "vmess", "vless")
 MAX_DISK_GB = 100_000
+#: What a node's owner may ask: in wei (the TypeScript SDK), or for an hour of its GPU or CPU (the Ruby SDK).
+WEI_PRICES = ("base", "storage", "traffic")
+HOURLY_PRICES = ("gpu_hour", "cpu_hour")
 
 
 class BadRequestError(Exception):
     """The request's values are refused: 422, with the text as its message."""
 
 
-def parse_order(service: str, body: object, apps: list[Any]) -> Order:
+def parse_order(service: str, body: object, apps: list[dict[str, Any]]) -> Order:
     """The order in one item of a start request.
 
     Raises:
@@ -42,11 +45,11 @@ def parse_order(service: str, body: object, apps: list[Any]) -> Order:
     return _parse_machine(body, order, apps)
 
 
-def _parse_machine(body: dict[str, Any], order: dict[str, Any], apps: list[Any]) -> Order:
+def _parse_machine(body: dict[str, Any], order: dict[str, Any], apps: list[dict[str, Any]]) -> Order:
     image, start_command = _text(body, "image"), _text(body, "start_command")
     app_id, app_name = _text(body, "app"), ""
     if app_id:
-        app = next((app for app in apps if isinstance(app, dict) and app["uuid"] == app_id), None)
+        app = next((app for app in apps if app["uuid"] == app_id), None)
         if app is None:
             raise BadRequestError(f"app {app_id} does not exist")
         app_name = app["name"]
@@ -90,18 +93,22 @@ def parse_score(body: object) -> int | None:
     return score
 
 
-def parse_prices(body: object) -> dict[str, int]:
-    """The prices in the body of a node's price change.
+def parse_prices(body: object) -> dict[str, int | float]:
+    """The prices in the body of a node's price change: any of those that an official client sends.
 
     Raises:
-        BadRequestError: one is not a number of wei, or the body names none.
+        BadRequestError: one is not a number, or the body names none.
     """
     if not isinstance(body, dict):
         raise BadRequestError("the body must be an object")
-    prices = {name: body[name] for name in ("base", "storage", "traffic") if name in body}
+    prices = {name: body[name] for name in (*WEI_PRICES, *HOURLY_PRICES) if name in body}
     if not prices:
-        raise BadRequestError("base, storage or traffic is required")
+        raise BadRequestError(f"one of {', '.join((*WEI_PRICES, *HOURLY_PRICES))} is required")
     for name, value in prices.items():
+        if name in HOURLY_PRICES:
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+                raise BadRequestError(f"{name} must be a price, 0 or more")
+            continue
         if isinstance(value, str) and value.isascii() and value.isdigit():
             prices[name] = int(value)
         elif not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -111,6 +118,10 @@ def parse_prices(body: object) -> dict[str, int]:
 
 def _parse_vpn(node_id: int, body: dict[str, Any]) -> Order:
     subkind, protocol = body.get("subkind"), body.get("protocol")
+    if subkind is None:
+        subkind = "wg"
+    if subkind == "v2ray" and protocol is None:
+        protocol = "trojan"
     if subkind not in VPN_SUBKINDS:
         raise BadRequestError(f"subkind must be one of {', '.join(VPN_SUBKINDS)}")
     if subkind == "v2ray" and protocol not in V2RAY_PROTOCOLS:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from octa_provider.emulator.catalogue import Node
+from octa_provider.emulator.catalogue import GIB, Node
 from octa_provider.emulator.container import SESSION_HOST
 from octa_provider.emulator.platform import Platform
 from octa_provider.emulator.prices import MARKET_PRICE_USD, ten_thousandths_usd
+from octa_provider.emulator.quirks import Quirks
 from octa_provider.emulator.session import Session
+
+VPN_ADDRESS = "10.8.0.2"
 
 
 def session_payload(platform: Platform, session: Session) -> dict[str, Any]:
@@ -24,6 +27,7 @@ def session_payload(platform: Platform, session: Session) -> dict[str, Any]:
         "service": order.service,
         "kind": order.subkind or order.service,
         "app_name": order.app_name or None,
+        "app_logo": f"https://example.com/logos/{order.app_name.replace(' ', '-')}.png" if order.app_name else None,
         "node_id": order.node_id,
         "progress": session.progress,
         "is_ready": is_ready,
@@ -31,29 +35,28 @@ def session_payload(platform: Platform, session: Session) -> dict[str, Any]:
         "started_at": quirks.time(platform.started_ms(session), ordinal),
         "ports_matrix": quirks.mapping(session.ports_matrix, "ports matrix", ordinal),
         "urls": quirks.mapping(session.urls, "urls", ordinal),
-        "tx": quirks.number(duration_s * 1200, "tx", ordinal),
-        "rx": quirks.number(duration_s * 5100, "rx", ordinal),
+        "tx": quirks.number(session.tx_bytes(now_ms), "tx", ordinal),
+        "rx": quirks.number(session.rx_bytes(now_ms), "rx", ordinal),
         "charge_amount": quirks.number(session.charge_wei(now_ms), "charge", ordinal),
         "user_envs": dict(order.envs),
         "container_id": _container_id(platform, session),
         "prices": {
-            "base_usd": ten_thousandths_usd(session.price_wei),
+            **_price(session),
             "currency_usd": True,
             "market_price": MARKET_PRICE_USD,
         },
     }
     if node is not None:
-        payload |= _node_fields(node)
+        payload |= _node_fields(node) | {"ip": _private_ip(session)}
     if session.ssh_port and session.running:
         payload["ssh_direct"] = {"host": SESSION_HOST, "port": session.ssh_port}
         payload["ssh_proxy"] = {"host": "localhost", "port": session.ssh_port}
+        payload["ssh_web"] = f"https://ssh.example.com/{session.uuid}"
     if order.service == "vpn":
         payload["config"] = _vpn_config(session, node) if session.is_ready else None
     if not session.running:
         payload["finished_at"] = platform.finished_ms(session)
-        payload["termination_reason"] = session.termination_reason
-        if session.stopped_by == "api" and quirks.shows("reason as number", ordinal):
-            payload["termination_reason"] = 1
+        payload["termination_reason"] = _termination_reason(quirks, session)
     return payload
 
 
@@ -64,9 +67,22 @@ def catalogue_payload(platform: Platform, service: str) -> list[Any]:
         return [node.vpn_payload for node in online]
     records: list[Any] = [node.payload for node in online]
     if platform.quirks.enabled:
-        # One bad record must never take the rest down (evidence B).
-        records.insert(min(1, len(records)), None if service == "mr" else {"node_id": None, "gpus": "none"})
+        # One bad record must never take the rest down (evidence B). It is an object: no client has ever met another.
+        records.insert(min(1, len(records)), {"node_id": None, "gpus": "none"})
     return records
+
+
+def _price(session: Session) -> dict[str, int]:
+    if session.order.service == "vpn":
+        return {"traffic_usd": ten_thousandths_usd(session.traffic_price_wei)}
+    return {"base_usd": ten_thousandths_usd(session.price_wei)}
+
+
+def _termination_reason(quirks: Quirks, session: Session) -> str | int | None:
+    """0 when its owner stopped it (evidence C: 0 normal, 1 idle limit, anything else an error), else the platform's."""
+    if session.stopped_by == "api":
+        return quirks.number(0, "reason as text", session.ordinal)
+    return session.termination_reason
 
 
 def _container_id(platform: Platform, session: Session) -> str | list[str]:
@@ -81,17 +97,26 @@ def _container_id(platform: Platform, session: Session) -> str | list[str]:
 def _node_fields(node: Node) -> dict[str, Any]:
     return {
         "public_ip": node.public_ip,
-        "ip": node.public_ip,
         "country": node.place[0],
+        "country_iso": node.place[1],
         "city": node.place[2],
         "node_hw": {
             "cpu": node.cpu_model,
             "cpu_cores": node.cpu_cores,
             "gpu": [{"model": node.gpu_model, "mem_total_mb": node.gpu_memory_mb}] * node.gpu_count,
             "total_memory": node.memory_bytes,
-            "disk": node.disk_gb,
+            "disk": node.disk_gb * GIB,
         },
     }
+
+
+def _private_ip(session: Session) -> str:
+    """The session's address behind the node: in its VPN, or among its containers."""
+    return (
+        VPN_ADDRESS
+        if session.order.service == "vpn"
+        else f"172.17.{session.ordinal // 250 % 250}.{session.ordinal % 250 + 2}"
+    )
 
 
 def _vpn_config(session: Session, node: Node | None) -> str | dict[str, Any]:
@@ -99,7 +124,9 @@ def _vpn_config(session: Session, node: Node | None) -> str | dict[str, Any]:
     if session.order.subkind == "http_proxy":
         return {"ip": address, "port": 3128}
     if session.order.subkind == "wg":
-        return f"[Interface]\nAddress = 10.8.0.2/32\n\n[Peer]\nEndpoint = {address}:51820\nAllowedIPs = 0.0.0.0/0\n"
+        return (
+            f"[Interface]\nAddress = {VPN_ADDRESS}/32\n\n[Peer]\nEndpoint = {address}:51820\nAllowedIPs = 0.0.0.0/0\n"
+        )
     if session.order.subkind == "openvpn":
         return f"client\ndev tun\nproto udp\nremote {address} 1194\n"
     scheme = session.order.protocol or session.order.subkind

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from octa_provider.emulator.apps import make_apps
-from octa_provider.emulator.billing import MS_PER_HOUR, BillingClock, wall_ns
+from octa_provider.emulator.billing import BYTES_PER_GB, MS_PER_HOUR, BillingClock, wall_ns
 from octa_provider.emulator.catalogue import Node, make_nodes
 from octa_provider.emulator.container import Container
 from octa_provider.emulator.images import Images
@@ -160,9 +160,29 @@ class Platform:
         overdrawn_wei = self.billed_wei(now_ms) - self.ledger.balance_start_wei
         if overdrawn_wei < 0 or not self._running:
             return
-        rate_wei = sum(session.price_wei for session in self._running.values())
+        rate_wei = sum(session.idle_hour_wei for session in self._running.values())
         # Back to the last millisecond that was paid for: the bill never exceeds what there was.
         paid_until_ms = now_ms - -(-overdrawn_wei * MS_PER_HOUR // max(1, rate_wei))
+        while self.billed_wei(paid_until_ms) > self.ledger.balance_start_wei:
+            # Each session's charge is rounded by itself.
+            paid_until_ms -= 1
+        await self._end_unpaid(paid_until_ms)
+
+    async def let_traffic_flow(self, session: Session, *, tx_bytes: int, rx_bytes: int) -> None:
+        """Let bytes go through a session; those that the balance does not pay for stay out, and end everything."""
+        left_wei = max(0, self.balance_wei())
+        most = tx_bytes + rx_bytes
+        if session.traffic_price_wei:
+            most = min(most, left_wei * BYTES_PER_GB // session.traffic_price_wei)
+        unpaid = tx_bytes + rx_bytes - most
+        session.rx_flowed += max(0, rx_bytes - unpaid)
+        session.tx_flowed += tx_bytes - max(0, unpaid - rx_bytes)
+        self.ledger.write_session(session)
+        if unpaid:
+            await self._end_unpaid(self.clock.now_ms())
+        self._money_changed.set()
+
+    async def _end_unpaid(self, paid_until_ms: int) -> None:
         for session in tuple(self._running.values()):
             self.note(session, "the balance is empty")
         await asyncio.gather(
@@ -175,7 +195,7 @@ class Platform:
     async def _watch_balance(self) -> None:
         while True:
             await self.settle()
-            rate_wei = sum(session.price_wei for session in self._running.values())
+            rate_wei = sum(session.idle_hour_wei for session in self._running.values())
             wait_s = None
             if rate_wei and self.clock.speed:
                 wait_s = max(0.005, self.balance_wei() * 3600 / rate_wei / self.clock.speed)
@@ -226,7 +246,8 @@ class Platform:
             uuid=str(uuid.uuid4()),
             ordinal=len(self.ledger.sessions),
             order=order,
-            price_wei=node.price_wei,
+            price_wei=0 if order.service == "vpn" else node.price_wei,
+            traffic_price_wei=node.traffic_price_wei if order.service == "vpn" else 0,
             started_ns=now_ns,
             billed_from_ms=self.clock.now_ms(),
             advanced_ms=self.clock.advanced_ms,

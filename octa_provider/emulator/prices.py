@@ -54,6 +54,10 @@ def vpn_prices(wei_per_gb: int) -> dict[str, Any]:
     }
 
 
+#: Every field in which a machine, a VPN or a session names its price.
+PRICE_NAMES = (*hourly_prices(0), *vpn_prices(0))
+
+
 def reprice(record: dict[str, Any], prices: dict[str, Any]) -> None:
     """Put new prices into a record, in the form that each has there; one that is missing or null stays so."""
     for name, value in prices.items():

@@ -1,6 +1,7 @@
 """Which of the live API's oddities an answer shows: decided by the seed, so that a failure can be replayed.
 
-Each is evidence B in the API notes: a bug that an official client had against the live API.
+Each is evidence B or C in the API notes: a bug that an official client had against the live API, or a form of its own
+fixtures. Records are odd in their fields only: a list holds objects.
 """
 
 from __future__ import annotations

@@ -30,18 +30,16 @@ def start(service: str) -> Any:
     async def handler(request: web.Request) -> web.Response:
         platform = request.app[PLATFORM]
         body = await json_body(request)
-        if service != "mr":
+        if service != "mr" or not isinstance(body, list):
             return _start_one(platform, service, body)
-        if isinstance(body, list) and not body:
+        if len(body) != 1:
             raise BadRequestError("the array must hold one item")
-        if isinstance(body, list) and len(body) > 1:
-            raise BadRequestError("the array must hold no more than one item")
-        return _start_one(platform, service, body[0] if isinstance(body, list) else body)
+        return _start_one(platform, service, body[0], as_array=True)
 
     return handler
 
 
-def _start_one(platform: Platform, service: str, item: Any) -> web.Response:
+def _start_one(platform: Platform, service: str, item: Any, *, as_array: bool = False) -> web.Response:
     order = parse_order(service, item, platform.apps)
     machine = service == "mr"
     try:
@@ -51,13 +49,14 @@ def _start_one(platform: Platform, service: str, item: Any) -> web.Response:
     except RefusedError as refusal:
         if refusal.internal:
             return json_answer({"code": "INTERNAL_ERROR"}, 500)
+        if not machine:
+            # Both official clients take any 2xx of these two for a start, so that a refusal must be a status to them.
+            return error_answer(400, refusal.reason)
         # The live API says so with 200 (evidence B).
-        return json_answer(
-            [{"id": 0, "status": 1, "reason": refusal.reason}] if machine else {"reason": refusal.reason}
-        )
+        return json_answer([{"id": 0, "status": 1, "reason": refusal.reason}])
     exchange().session_uuid = session.uuid
     answer: Any = {"uuid": session.uuid}
-    if machine and not platform.quirks.shows("bare uuid", session.ordinal):
+    if as_array:
         answer = [{"id": item.get("id", 0), "uuid": session.uuid}]
     return json_answer(answer, 201 if platform.quirks.shows("201", session.ordinal) else 200)
 

@@ -6,7 +6,13 @@ import shlex
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from octa_provider.emulator.billing import charge_wei
+from octa_provider.emulator.billing import (
+    IDLE_RX_BYTES_PER_S,
+    IDLE_TX_BYTES_PER_S,
+    MS_PER_HOUR,
+    charge_wei,
+    traffic_wei,
+)
 
 RENTAL_KEY_VARIABLE = "OCTA_RENTAL_KEY"
 
@@ -67,7 +73,9 @@ class Session:
         uuid: its id.
         ordinal: its number in this account, from 0: decides its oddities.
         order: what was asked for.
-        price_wei: price of an hour.
+        price_wei: price of an hour; 0 for a VPN.
+        traffic_price_wei: price of a GB, of a VPN; 0 for the others.
+        tx_flowed, rx_flowed: bytes that a test let flow, beside what flows by itself.
         started_ns: when it started.
         billed_from_ms: billing time of its start.
         advanced_ms: how far the billing clock had been advanced then.
@@ -95,6 +103,9 @@ class Session:
     price_wei: int
     started_ns: int
     billed_from_ms: int
+    traffic_price_wei: int = 0
+    tx_flowed: int = 0
+    rx_flowed: int = 0
     advanced_ms: int = 0
     never_ready: bool = False
     listed_from_ns: int = 0
@@ -127,9 +138,24 @@ class Session:
         """Billing time from its start until its end, or until now."""
         return max(0, (now_ms if self.billed_until_ms is None else self.billed_until_ms) - self.billed_from_ms)
 
+    def tx_bytes(self, now_ms: int) -> int:
+        """What it has sent until its end, or until now."""
+        return self.tx_flowed + self.billed_ms(now_ms) * IDLE_TX_BYTES_PER_S // 1000
+
+    def rx_bytes(self, now_ms: int) -> int:
+        """What it has received until its end, or until now."""
+        return self.rx_flowed + self.billed_ms(now_ms) * IDLE_RX_BYTES_PER_S // 1000
+
     def charge_wei(self, now_ms: int) -> int:
-        """What it has cost until its end, or until now: exact."""
-        return charge_wei(self.price_wei, self.billed_ms(now_ms))
+        """What it has cost until its end, or until now: exact. A VPN costs its traffic, anything else its time."""
+        moved = self.tx_bytes(now_ms) + self.rx_bytes(now_ms)
+        return charge_wei(self.price_wei, self.billed_ms(now_ms)) + traffic_wei(self.traffic_price_wei, moved)
+
+    @property
+    def idle_hour_wei(self) -> int:
+        """What an hour costs while nobody uses it."""
+        idle_bytes = (IDLE_TX_BYTES_PER_S + IDLE_RX_BYTES_PER_S) * MS_PER_HOUR // 1000
+        return self.price_wei + traffic_wei(self.traffic_price_wei, idle_bytes)
 
     def record(self) -> dict[str, Any]:
         """Everything about it, for the ledger's file."""

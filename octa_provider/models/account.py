@@ -38,7 +38,7 @@ class Account(Model, frozen=True, kw_only=True):
     @classmethod
     def from_payload(cls, payload: object) -> Self:
         """Decode. Raises OctaDecodeError when the payload is not an object."""
-        raw = require_object(payload, "account")
+        raw = require_object(payload, "account", ("account_uuid", "email", "uid", "wallet", "balance"))
         return cls(
             raw=raw,
             account_uuid=text(raw.get("account_uuid")),
@@ -65,7 +65,7 @@ class Balance(Model, frozen=True, kw_only=True):
     @classmethod
     def from_payload(cls, payload: object) -> Self:
         """Decode. Raises OctaDecodeError when the payload is not an object."""
-        raw = require_object(payload, "balance")
+        raw = require_object(payload, "balance", ("balance",))
         return cls(raw=raw, balance_wei=integer(raw.get("balance")), currency=text(raw.get("currency")))
 
 
@@ -73,7 +73,7 @@ class Wallet(Model, frozen=True, kw_only=True):
     """`POST /accounts`: a new deposit wallet (evidence S).
 
     Attributes:
-        address: where to send OCTA; None when the answer named none.
+        address: where to send OCTA, also from `wallet` (evidence C); None when the answer named none.
     """
 
     address: str | None = None
@@ -81,5 +81,5 @@ class Wallet(Model, frozen=True, kw_only=True):
     @classmethod
     def from_payload(cls, payload: object) -> Self:
         """Decode. Raises OctaDecodeError when the payload is not an object."""
-        raw = require_object(payload, "wallet")
-        return cls(raw=raw, address=text(raw.get("address")))
+        raw = require_object(payload, "wallet", ("address", "wallet"))
+        return cls(raw=raw, address=text(raw.get("address")) or text(raw.get("wallet")))

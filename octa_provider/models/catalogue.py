@@ -10,9 +10,9 @@ from octa_provider.errors import OctaDecodeError
 from octa_provider.models.fields import (
     amount,
     bandwidth_mbps,
-    ether_as_wei,
     flag,
     integer,
+    label,
     mapping,
     number,
     ports,
@@ -20,6 +20,7 @@ from octa_provider.models.fields import (
     strings,
     text,
     usd_from_ten_thousandths,
+    wei,
 )
 from octa_provider.models.hardware import Gpu, Reliability, decode_gpus, decode_reliability
 from octa_provider.models.model import Model
@@ -50,21 +51,28 @@ class Machine(Model, frozen=True, kw_only=True):
     Attributes:
         node_id: the node, for `start`.
         country, country_iso, city: where it stands.
-        cpu_model_name, cpu_cores: its processor.
+        cpu_model_name, cpu_cores, cpu_vendor_id: its processor.
+        cpu_speed: its clock in MHz.
         memory_bytes: main memory in bytes.
+        memory_type, memory_speed: such as `DDR4`, and its clock in MHz.
         free_disk_bytes: free disk in bytes.
         gpus: its graphics cards, also from the deprecated `gpu` (evidence B).
+        has_gpu: the API's own word on whether it has any.
         cuda_version: such as `12.4`.
-        ai_score, blender_score: the API's benchmarks, higher is faster.
+        ai_score, blender_score, blender_cpu_score, blender_cuda_score, blender_optix_score: the API's benchmarks,
+            higher is faster.
         net_down_mbps, net_up_mbps: Mbit/s; bytes per second on the wire are converted (evidence B).
         price_usd: USD per hour, all included; None when the API named none.
         price_wei: wei per hour, exact.
-        base_usd: USD per hour for the machine alone.
-        storage_usd, traffic_usd: USD per unit of storage and traffic.
+        base_usd, base_wei: USD, and wei, per hour for the machine alone.
+        storage_usd, storage_wei: USD, and wei, per unit of storage.
+        traffic_usd, traffic_wei: USD, and wei, per unit of traffic.
+        market_price: USD for one OCTA.
+        currency_usd: whether the prices are in USD.
         reliability: how the node has behaved.
         features: the API's feature names.
         available_ports: how many ports can still be forwarded.
-        arch, os_version, virt: its system.
+        arch, os_version, virt, is_hive_os, is_wsl: its system.
     """
 
     node_id: int
@@ -73,32 +81,46 @@ class Machine(Model, frozen=True, kw_only=True):
     city: str | None = None
     cpu_model_name: str | None = None
     cpu_cores: int | None = None
+    cpu_vendor_id: str | None = None
+    cpu_speed: int | None = None
     memory_bytes: int | None = None
+    memory_type: str | None = None
+    memory_speed: int | None = None
     free_disk_bytes: int | None = None
     gpus: tuple[Gpu, ...] = ()
+    has_gpu: bool | None = None
     cuda_version: str | None = None
     ai_score: float | None = None
     blender_score: float | None = None
+    blender_cpu_score: float | None = None
+    blender_cuda_score: float | None = None
+    blender_optix_score: float | None = None
     net_down_mbps: float | None = None
     net_up_mbps: float | None = None
     price_usd: float | None = None
     price_wei: int | None = None
     base_usd: float | None = None
+    base_wei: int | None = None
     storage_usd: float | None = None
+    storage_wei: int | None = None
     traffic_usd: float | None = None
+    traffic_wei: int | None = None
+    market_price: float | None = None
+    currency_usd: bool | None = None
     reliability: Reliability | None = None
     features: tuple[str, ...] = ()
     available_ports: int | None = None
     arch: str | None = None
     os_version: str | None = None
     virt: str | None = None
+    is_hive_os: bool | None = None
+    is_wsl: bool | None = None
 
     @classmethod
     def from_payload(cls, payload: object) -> Self:
         """Decode. Raises OctaDecodeError when the payload is not an object or has no `node_id`."""
         raw = require_object(payload, "machine")
         get = raw.get
-        price_wei = integer(get("total_price_wei"))
         cuda_version = get("cuda_version")
         open_ports = get("available_ports")
         return cls(
@@ -109,25 +131,40 @@ class Machine(Model, frozen=True, kw_only=True):
             city=text(get("city")),
             cpu_model_name=text(get("cpu_model_name")),
             cpu_cores=integer(get("cpu_cores")),
+            cpu_vendor_id=text(get("cpu_vendor_id")),
+            cpu_speed=integer(get("cpu_speed")),
             memory_bytes=integer(get("total_memory")),
+            memory_type=text(get("memory_type")),
+            memory_speed=integer(get("memory_speed")),
             free_disk_bytes=integer(get("free_disk")),
             gpus=decode_gpus(get("gpus"), get("gpu")),
+            has_gpu=flag(get("is_has_gpu")),
             cuda_version=text(cuda_version) or (None if number(cuda_version) is None else str(cuda_version)),
             ai_score=number(get("ai_score")),
             blender_score=number(get("blender_score")),
+            blender_cpu_score=number(get("blender_cpu_score")),
+            blender_cuda_score=number(get("blender_cuda_score")),
+            blender_optix_score=number(get("blender_optix_score")),
             net_down_mbps=bandwidth_mbps(get("net_down_mbits")),
             net_up_mbps=bandwidth_mbps(get("net_up_mbits")),
             price_usd=amount(get("total_price_usd")),
-            price_wei=ether_as_wei(get("total_price_ether")) if price_wei is None else price_wei,
+            price_wei=wei(get("total_price_wei"), ether=get("total_price_ether")),
             base_usd=usd_from_ten_thousandths(get("base_usd")),
+            base_wei=wei(get("base"), get("base_wei"), ether=get("base_ether")),
             storage_usd=usd_from_ten_thousandths(get("storage_usd")),
+            storage_wei=wei(get("storage"), get("storage_wei"), ether=get("storage_ether")),
             traffic_usd=usd_from_ten_thousandths(get("traffic_usd")),
+            traffic_wei=wei(get("traffic"), get("traffic_wei"), ether=get("traffic_ether")),
+            market_price=amount(get("market_price")),
+            currency_usd=flag(get("currency_usd")),
             reliability=decode_reliability(get("reliability")),
             features=strings(get("features")),
             available_ports=len(open_ports) if isinstance(open_ports, list) else integer(open_ports),
             arch=text(get("arch")),
             os_version=text(get("os_version")),
             virt=text(get("virt")),
+            is_hive_os=flag(get("is_hive_os")),
+            is_wsl=flag(get("is_wsl")),
         )
 
     @property
@@ -153,7 +190,7 @@ class VpnMachine(Model, frozen=True, kw_only=True):
         node_id: the node, for `start`.
         country, country_iso, city: where it stands.
         latitude, longitude: degrees.
-        net_down_mbps, net_up_mbps: Mbit/s.
+        net_down_mbps, net_up_mbps: Mbit/s; `net_down_mbs` and `net_up_mbs` on the wire are the same (evidence C).
         residential: whether its address is a home's.
         traffic_price_usd: USD per GB.
         traffic_price_wei: wei per GB, from the ether on the wire.
@@ -183,11 +220,11 @@ class VpnMachine(Model, frozen=True, kw_only=True):
             city=text(raw.get("city")),
             latitude=number(raw.get("latitude")),
             longitude=number(raw.get("longitude")),
-            net_down_mbps=bandwidth_mbps(raw.get("net_down_mbits")),
-            net_up_mbps=bandwidth_mbps(raw.get("net_up_mbits")),
+            net_down_mbps=bandwidth_mbps(raw.get("net_down_mbits", raw.get("net_down_mbs"))),
+            net_up_mbps=bandwidth_mbps(raw.get("net_up_mbits", raw.get("net_up_mbs"))),
             residential=flag(raw.get("residential")),
             traffic_price_usd=amount(raw.get("traffic_price_usd")),
-            traffic_price_wei=ether_as_wei(raw.get("traffic_price_ether")),
+            traffic_price_wei=wei(raw.get("traffic_price_wei"), ether=raw.get("traffic_price_ether")),
         )
 
 
@@ -196,25 +233,32 @@ class App(Model, frozen=True, kw_only=True):
 
     Attributes:
         uuid: the app, for `start(app=...)`.
-        name, category, description: what it is.
-        image: the container image.
+        app_id: its number; number or text on the wire, text here.
+        name, version, category, description: what it is.
+        image: the container image to ask for.
+        docker_image: the image behind it.
         ports, http_ports: container ports to forward; JSON strings on the wire are opened (evidence B).
         envs: default environment; null is empty text, numbers are text (evidence B).
         start_command: what it runs; empty when the image decides.
         min_disk_gb: GB of disk that it needs.
+        min_vram_gb: GB of graphics memory that it needs.
         personal: whether it is the account's own.
     """
 
     uuid: str | None = None
+    app_id: str | None = None
     name: str | None = None
+    version: str | None = None
     category: str | None = None
     description: str | None = None
     image: str | None = None
+    docker_image: str | None = None
     ports: list[int] = msgspec.field(default_factory=list)
     http_ports: list[int] = msgspec.field(default_factory=list)
     envs: dict[str, str] = msgspec.field(default_factory=dict)
     start_command: str = ""
     min_disk_gb: float | None = None
+    min_vram_gb: float | None = None
     personal: bool | None = None
 
     @classmethod
@@ -224,14 +268,18 @@ class App(Model, frozen=True, kw_only=True):
         return cls(
             raw=raw,
             uuid=text(raw.get("uuid")),
+            app_id=label(raw.get("id")),
             name=text(raw.get("name")),
+            version=label(raw.get("version")),
             category=text(raw.get("category")),
             description=text(raw.get("description")),
             image=text(raw.get("image")),
+            docker_image=text(raw.get("docker_image")),
             ports=ports(raw.get("ports")),
             http_ports=ports(raw.get("http_ports")),
             envs=string_map(raw.get("envs")),
             start_command=text(raw.get("start_command")) or "",
             min_disk_gb=amount(mapping(raw.get("extra")).get("min_disk_size")),
+            min_vram_gb=amount(raw.get("min_vram_gb")),
             personal=flag(raw.get("personal")),
         )

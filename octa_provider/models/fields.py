@@ -31,6 +31,7 @@ __all__ = [
     "text",
     "url_map",
     "usd_from_ten_thousandths",
+    "wei",
 ]
 
 # The chain's own numbers end at 256 bits; a longer one is no number of ours.
@@ -188,9 +189,9 @@ def port_map(value: object) -> dict[int, int]:
     return {inner: outer for inner, outer in pairs if inner is not None and outer is not None}
 
 
-def url_map(value: object) -> dict[int, str]:
-    """Container port to URL, as in `{"8080": "https://..."}`."""
-    pairs = ((port_number(inner), text(url)) for inner, url in _pairs(value))
+def url_map(value: object) -> dict[int | str, str]:
+    """Container port or name of a service to URL: `{"8080": "https://..."}` or `{"jupyter": "https://..."}` (C)."""
+    pairs = ((port_number(inner) or text(inner), text(url)) for inner, url in _pairs(value))
     return {inner: url for inner, url in pairs if inner is not None and url is not None}
 
 
@@ -226,6 +227,16 @@ def ether_as_wei(value: object) -> int | None:
     """Wei from an amount in ether (whole OCTA)."""
     exact = _decimal(value)
     return None if exact is None or exact.adjusted() > 60 else _bounded(int(_EXACTLY.multiply(exact, _WEI_PER_ETHER)))
+
+
+def wei(*values: object, ether: object = None) -> int | None:
+    """A price in wei: the first of the values that tells one of 0 or more, else the amount in ether."""
+    for value in values:
+        price = integer(value)
+        if price is not None and price >= 0:
+            return price
+    price = None if ether is None else ether_as_wei(ether)
+    return price if price is not None and price >= 0 else None
 
 
 def usd_from_ten_thousandths(value: object) -> float | None:

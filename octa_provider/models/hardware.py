@@ -18,18 +18,20 @@ class Gpu(Model, frozen=True, kw_only=True):
     Attributes:
         model: such as `NVIDIA GeForce RTX 4090`; empty when unknown.
         memory_mb: its memory in MiB.
+        memory_free_mb: how much of it is free; only of the account's own nodes.
     """
 
     model: str = ""
     memory_mb: int | None = None
+    memory_free_mb: int | None = None
 
 
 class Reliability(Model, frozen=True, kw_only=True):
-    """How a node has behaved. A bare number on the wire (evidence C) becomes `uptime`.
+    """How a node has behaved. A bare number on the wire (evidence C) is its `stability`.
 
     Attributes:
-        uptime: the share of time it was up, in the API's own scale.
-        stability: the API's stability figure.
+        uptime: the share of time it was up, in percent.
+        stability: the API's figure for how steady it is, in percent.
         score: the mean rating that its renters gave, 1 to 5.
         count: how many ratings that is.
         sessions_normal: sessions that ended as they should.
@@ -56,7 +58,7 @@ class NodeHardware(Model, frozen=True, kw_only=True):
         cpu_cores: its cores.
         gpus: its graphics cards.
         memory_bytes: main memory in bytes.
-        disk: disk size, in the API's unit (not documented).
+        disk: disk size in bytes (evidence C).
     """
 
     cpu: str | None = None
@@ -71,7 +73,12 @@ def _card(value: object) -> Gpu | None:
         # An entry that says nothing we know is still a card, but `{}` is none.
         if not value:
             return None
-        return Gpu(raw=value, model=text(value.get("model")) or "", memory_mb=integer(value.get("mem_total_mb")))
+        return Gpu(
+            raw=value,
+            model=text(value.get("model")) or "",
+            memory_mb=integer(value.get("mem_total_mb")),
+            memory_free_mb=integer(value.get("mem_free_mb")),
+        )
     name = text(value)
     return Gpu(model=name) if name else None
 
@@ -115,7 +122,7 @@ def decode_reliability(value: object) -> Reliability | None:
             session_longest_s=number(value.get("s_max_d")),
         )
     bare = number(value)
-    return None if bare is None else Reliability(uptime=bare)
+    return None if bare is None else Reliability(stability=bare)
 
 
 def decode_hardware(value: object) -> NodeHardware | None:

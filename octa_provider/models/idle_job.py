@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import binascii
 import zlib
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from octa_provider.models.fields import flag, integer, label, text
+from octa_provider.models.fields import flag, integer, label, moment, text
 from octa_provider.models.model import Model
 from octa_provider.models.wire import require_object
 
@@ -25,17 +26,28 @@ _CHUNK = 256
 
 
 class IdleJob(Model, frozen=True, kw_only=True):
-    """`GET /idle_jobs/{node_id}/{job_id}` (evidence S).
+    """`GET /idle_jobs/{node_id}/{job_id}` (evidence S; C for what is told of a job that is over).
 
     Attributes:
+        job_id: the job; None when the answer does not repeat it.
+        node_id: its node.
+        status: the API's word, such as `running` or `completed`.
+        command: what it runs.
         is_up: whether it runs; None when the answer does not say.
         uptime_s: seconds it has run.
         error: what went wrong.
+        created_at, finished_at: aware, UTC.
     """
 
+    job_id: str | None = None
+    node_id: int | None = None
+    status: str | None = None
+    command: str | None = None
     is_up: bool | None = None
     uptime_s: int | None = None
     error: str | None = None
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
 
     @classmethod
     def from_payload(cls, payload: object) -> Self:
@@ -43,9 +55,15 @@ class IdleJob(Model, frozen=True, kw_only=True):
         raw = require_object(payload, "idle job")
         return cls(
             raw=raw,
+            job_id=label(raw.get("id")),
+            node_id=integer(raw.get("node_id")),
+            status=label(raw.get("status")),
+            command=text(raw.get("command")),
             is_up=flag(raw.get("is_up")),
             uptime_s=integer(raw.get("uptime")),
             error=label(raw.get("error")),
+            created_at=moment(raw.get("created_at")),
+            finished_at=moment(raw.get("finished_at")),
         )
 
 
@@ -65,7 +83,7 @@ class IdleJobLogs(Model, frozen=True, kw_only=True):
     @classmethod
     def from_payload(cls, payload: object) -> Self:
         """Decode. Raises OctaDecodeError when the payload is neither an object nor a list."""
-        raw = require_object({"data": payload} if isinstance(payload, list) else payload, "idle job logs")
+        raw = require_object({"data": payload} if isinstance(payload, list) else payload, "idle job logs", ("data",))
         data = raw.get("data")
         if isinstance(data, list):
             return cls(raw=raw, text="\n".join(map(_line, data)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from octa_provider.models.fields import amount, integer, label, mapping, number
+from octa_provider.models.fields import amount, integer, label, mapping, number, text
 from octa_provider.models.model import Model
 from octa_provider.models.wire import require_object
 
@@ -32,14 +32,19 @@ class Network(Model, frozen=True, kw_only=True):
     """`GET /network`, the one call without a key (evidence S). Any field can be missing.
 
     Attributes:
-        height, difficulty, hashrate, total_supply, era, blocktime: of the block chain, in the API's units.
+        height, difficulty, hashrate, total_supply, circulating_supply, blocktime: of the block chain, in the API's
+            units.
+        era: its number, or its name (`Vega`): both are in the official clients' fixtures.
         market_price: USD for one OCTA.
         mm_roi: `mmROI` on the wire.
-        nodes_count, vpn_count: nodes, and those that offer VPN.
-        power_cpus, power_gpus, power_disk, power_mem: what all nodes have together, in the API's units.
+        nodes_count, nodes_online, vpn_count: nodes, those that are up, and those that offer VPN.
+        power_cpus, power_gpus: what all nodes have together.
+        power_disk, power_mem: the same in bytes.
+        total_tflops, utilized_tflops: their speed, and how much of it is in use.
         staked: OCTA staked, in the API's unit.
         gpus: GPU model to its market.
         platform: the API's platform version, when it is plain text.
+        total_jobs: jobs on the platform.
         frames_24h, frames_total: frames rendered in the last day, and ever.
     """
 
@@ -47,27 +52,35 @@ class Network(Model, frozen=True, kw_only=True):
     difficulty: int | None = None
     hashrate: float | None = None
     total_supply: float | None = None
-    era: int | None = None
+    circulating_supply: float | None = None
+    era: int | str | None = None
     blocktime: float | None = None
     market_price: float | None = None
     mm_roi: float | None = None
     nodes_count: int | None = None
+    nodes_online: int | None = None
     vpn_count: int | None = None
     power_cpus: int | None = None
     power_gpus: int | None = None
     power_disk: int | None = None
     power_mem: int | None = None
+    total_tflops: float | None = None
+    utilized_tflops: float | None = None
     staked: float | None = None
     gpus: dict[str, GpuMarket] = msgspec.field(default_factory=dict)
     platform: str | None = None
+    total_jobs: int | None = None
     frames_24h: int | None = None
     frames_total: int | None = None
 
     @classmethod
     def from_payload(cls, payload: object) -> Self:
         """Decode. Raises OctaDecodeError when the payload is not an object."""
-        raw = require_object(payload, "network")
+        raw = require_object(
+            payload, "network", ("blockchain", "market_price", "nodes", "power", "marketplace", "platform", "render")
+        )
         chain = mapping(raw.get("blockchain"))
+        era = chain.get("era")
         nodes = mapping(raw.get("nodes"))
         power = mapping(raw.get("power"))
         render = mapping(raw.get("render"))
@@ -77,16 +90,20 @@ class Network(Model, frozen=True, kw_only=True):
             difficulty=integer(chain.get("difficulty")),
             hashrate=number(chain.get("hashrate")),
             total_supply=number(chain.get("total_supply")),
-            era=integer(chain.get("era")),
+            circulating_supply=number(chain.get("circulating_supply")),
+            era=text(era) if integer(era) is None else integer(era),
             blocktime=number(chain.get("blocktime")),
             market_price=amount(raw.get("market_price")),
             mm_roi=number(raw.get("mmROI")),
-            nodes_count=integer(nodes.get("count")),
+            nodes_count=integer(nodes.get("count", nodes.get("total"))),
+            nodes_online=integer(nodes.get("online")),
             vpn_count=integer(nodes.get("vpn")),
             power_cpus=integer(power.get("cpus")),
             power_gpus=integer(power.get("gpus")),
             power_disk=integer(power.get("disk")),
             power_mem=integer(power.get("mem")),
+            total_tflops=number(power.get("total_tflops")),
+            utilized_tflops=number(power.get("utilized_tflops")),
             staked=number(raw.get("staked")),
             gpus={
                 model: GpuMarket(
@@ -96,6 +113,7 @@ class Network(Model, frozen=True, kw_only=True):
                 if isinstance(model, str) and isinstance(market, dict)
             },
             platform=label(raw.get("platform")),
+            total_jobs=integer(mapping(raw.get("platform")).get("total_jobs")),
             frames_24h=integer(render.get("frames_24h")),
             frames_total=integer(render.get("frames_total")),
         )

@@ -10,6 +10,7 @@ import msgspec
 
 from octa_provider.errors import OctaDecodeError
 from octa_provider.models.fields import (
+    amount,
     flag,
     integer,
     label,
@@ -36,6 +37,7 @@ __all__ = ["Endpoint", "Proxy", "Session", "SessionPhase", "SessionPrices"]
 
 #: The environment variable in which a rental key travels.
 _RENTAL_KEY_ENV = "OCTA_RENTAL_KEY"
+_TERMINATIONS = {"0": "normal end", "1": "idle limit"}
 
 
 class SessionPhase(str, Enum):
@@ -69,13 +71,16 @@ class SessionPrices(Model, frozen=True, kw_only=True):
 
     Attributes:
         base_usd: USD per hour, from 1/10,000 USD on the wire.
-        currency_usd: the API's exchange figure.
+        currency_usd: whether the prices are in USD.
         market_price: USD for one OCTA.
+        gpu_hour, cpu_hour: what an hour of its GPU or CPU costs, in the API's unit (evidence C: the Ruby SDK).
     """
 
     base_usd: float | None = None
-    currency_usd: float | None = None
+    currency_usd: bool | None = None
     market_price: float | None = None
+    gpu_hour: float | None = None
+    cpu_hour: float | None = None
 
 
 class Session(Model, frozen=True, kw_only=True):
@@ -85,17 +90,19 @@ class Session(Model, frozen=True, kw_only=True):
         uuid: the session.
         service: `mr`, `render` or `vpn`; another word when the API knows more; empty when it says nothing.
         kind: the VPN's kind, or the API's word for others.
-        app_name: the app it was started from.
+        app_name, app_logo: the app it was started from, and the URL of its picture.
         node_id: the node it runs on.
-        progress: free text.
+        progress: free text; the `status` where there is none.
+        status: one word, where the API tells that (evidence C: the Ruby SDK).
         is_ready: the API's flag, or a progress text that means the same; see `phase`.
         duration_s: seconds it has run.
         started_at, finished_at: aware, UTC.
-        termination_reason: why it ended; a number on the wire is text here.
+        termination_reason: why it ended, as the API has it; a number on the wire is text here. See `ended_because`.
         public_ip: its address.
-        country, city: where it runs.
+        ip: its private address, or that in its VPN.
+        country, country_iso, city: where it runs.
         ports: container port to public port.
-        urls: container port to URL.
+        urls: container port, or the service's name, to URL.
         ssh_direct, ssh_proxy: where SSH answers, for root with the account's key.
         ssh_web: URL of a terminal in the browser.
         config: a VPN's configuration text, or the proxy's address.
@@ -113,18 +120,22 @@ class Session(Model, frozen=True, kw_only=True):
     service: str = ""
     kind: str | None = None
     app_name: str | None = None
+    app_logo: str | None = None
     node_id: int | None = None
     progress: str | None = None
+    status: str | None = None
     is_ready: bool = False
     duration_s: int | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     termination_reason: str | None = None
     public_ip: str | None = None
+    ip: str | None = None
     country: str | None = None
+    country_iso: str | None = None
     city: str | None = None
     ports: dict[int, int] = msgspec.field(default_factory=dict)
-    urls: dict[int, str] = msgspec.field(default_factory=dict)
+    urls: dict[int | str, str] = msgspec.field(default_factory=dict)
     ssh_direct: Endpoint | None = None
     ssh_proxy: Endpoint | None = None
     ssh_web: str | None = None
@@ -149,22 +160,28 @@ class Session(Model, frozen=True, kw_only=True):
                 what="session",
                 body=shown(raw),
             )
-        progress = label(get("progress"))
+        progress, status, is_ready = label(get("progress")), text(get("status")), flag(get("is_ready"))
+        # A status alone makes a session ready only where nothing else tells of that.
+        told = status if progress is None and is_ready is None else progress
         return cls(
             raw=raw,
             uuid=uuid,
             service=text(get("service")) or "",
             kind=label(get("kind")),
             app_name=text(get("app_name")),
+            app_logo=text(get("app_logo")),
             node_id=integer(get("node_id")),
-            progress=progress,
-            is_ready=flag(get("is_ready")) is True or means_ready(progress),
+            progress=progress or status,
+            status=status,
+            is_ready=is_ready is True or means_ready(told),
             duration_s=integer(get("duration")),
             started_at=moment(get("started_at")),
             finished_at=moment(get("finished_at")),
             termination_reason=label(get("termination_reason")),
-            public_ip=text(get("public_ip")) or text(get("ip")),
+            public_ip=text(get("public_ip")),
+            ip=text(get("ip")),
             country=text(get("country")),
+            country_iso=text(get("country_iso")),
             city=text(get("city")),
             ports=port_map(get("ports_matrix")),
             urls=url_map(get("urls")),
@@ -188,7 +205,7 @@ class Session(Model, frozen=True, kw_only=True):
         `finished_at` is set: FINISHED, and nothing else means that. A progress that says it is being stopped, such as
         `stop requested`: STOPPING, also while `is_ready` is still true. `is_ready`, or a progress of exactly
         `service configured`, `configured`, `running` or `ready` in any case: READY. A progress that contains one of
-        the words for coming up: STARTING. Anything else: UNKNOWN.
+        the words for coming up: STARTING. Anything else: UNKNOWN. Without a progress, the `status` is read like one.
         """
         if self.finished_at is not None:
             return SessionPhase.FINISHED
@@ -197,6 +214,11 @@ class Session(Model, frozen=True, kw_only=True):
         if self.is_ready:
             return SessionPhase.READY
         return SessionPhase.STARTING if means_starting(self.progress) else SessionPhase.UNKNOWN
+
+    @property
+    def ended_because(self) -> str | None:
+        """Why it ended, in words: the API counts 0 for a normal end and 1 for its idle limit (evidence C)."""
+        return _TERMINATIONS.get(self.termination_reason or "", self.termination_reason)
 
     @property
     def rental_key(self) -> str | None:
@@ -231,6 +253,8 @@ def _prices(value: object) -> SessionPrices | None:
     return SessionPrices(
         raw=raw,
         base_usd=usd_from_ten_thousandths(raw.get("base_usd")),
-        currency_usd=number(raw.get("currency_usd")),
+        currency_usd=flag(raw.get("currency_usd")),
         market_price=number(raw.get("market_price")),
+        gpu_hour=amount(raw.get("gpu_hour")),
+        cpu_hour=amount(raw.get("cpu_hour")),
     )

@@ -45,7 +45,7 @@ class Logs(Model, frozen=True, kw_only=True):
     @classmethod
     def from_payload(cls, payload: object) -> Self:
         """Decode. Raises OctaDecodeError when the payload is not an object."""
-        raw = require_object(payload, "logs")
+        raw = require_object(payload, "logs", ("container", "system"))
         container, system = raw.get("container"), raw.get("system")
         if isinstance(container, list):
             container = "\n".join(line for line in container if isinstance(line, str))

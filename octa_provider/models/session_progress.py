@@ -52,6 +52,7 @@ _ENDED = re.compile(
     r"\b(?:stopped|terminated|removed|deleted|destroyed|killed|cancell?ed|exited|halted|undeployed|released"
     r"|de ?(?:provision|commission|allocat|activat)ed)\b"
 )
+_READ_CHARS = 300
 _WORDS_RUN_TOGETHER = re.compile(r"(?<=[a-z])(?=[A-Z])|[\s_-]+")
 
 
@@ -66,8 +67,6 @@ def means_starting(progress: str | None) -> bool:
     return any(part in written for part in _STARTING_PARTS)
 
 
-# Every look at every session asks, and there are few texts.
-@lru_cache(maxsize=1024)
 def means_stopping(progress: str | None) -> bool:
     """Whether the text says that the session is being stopped, or was.
 
@@ -75,7 +74,13 @@ def means_stopping(progress: str | None) -> bool:
         progress: such as `stopping`, `Stop requested`, `service is shutting down`, `terminated`. What a session does
             while it comes up is none, though it names an end: `starting (stopping the old container first)`.
     """
-    if progress is None or means_ready(progress):
+    # Every look at every session asks, and there are few texts. A long one has said what it is by then.
+    return progress is not None and _tells_of_its_end(progress[:_READ_CHARS])
+
+
+@lru_cache(maxsize=1024)
+def _tells_of_its_end(progress: str) -> bool:
+    if means_ready(progress):
         return False
     written = _WORDS_RUN_TOGETHER.sub(" ", progress).strip().lower()
     if _END_ASKED_FOR.search(written):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import reprlib
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 import msgspec
@@ -16,6 +17,8 @@ __all__ = ["decode_json", "require_object", "shown"]
 # Python itself refuses to turn longer digit strings into an int, and back.
 _MAX_INT_DIGITS = 4000
 
+# Of an error's body (evidence C).
+_ERROR_FIELDS = ("error", "message", "detail", "code")
 _ENVIRONMENTS = ("user_envs", "envs")
 
 
@@ -88,13 +91,27 @@ def shown(payload: object) -> str:
         return f"({type(payload).__name__} that cannot be shown)"
 
 
-def require_object(payload: object, what: str) -> dict[str, Any]:
+def require_object(payload: object, what: str, own: Collection[str] = ()) -> dict[str, Any]:
     """The payload itself when it is a JSON object.
 
+    Args:
+        payload: the decoded JSON.
+        what: what is read, for the error.
+        own: the fields of which a real one has at least one. An object with none of them, but with an error's, is the
+            error of a gateway that says 200 (evidence C: the TypeScript playground's mock answers).
+
     Raises:
-        OctaDecodeError: it is anything else.
+        OctaDecodeError: it is anything else, or an error.
     """
     if isinstance(payload, dict):
+        if own and any(payload.get(name) for name in _ERROR_FIELDS) and all(payload.get(name) is None for name in own):
+            # Its text is not quoted: it is the server's, and may repeat what was sent.
+            raise OctaDecodeError(
+                f"{what}: the API answered with an error in its place, though with a status that says success. "
+                "Look at .body for the reason; try again later.",
+                what=what,
+                body=shown(payload),
+            )
         return payload
     raise OctaDecodeError(
         f"{what}: the API answered {type(payload).__name__} where an object belongs. "

@@ -12,6 +12,16 @@ class Apps:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self, *, retries: int | None = None, timeout: float | None = None) -> Records[App]:
-        """Every app: `GET /apps`."""
-        return decode_list(App, self._transport.get("/apps", retries=retries, timeout=timeout).json(), "GET /apps")
+    def list(
+        self, *, category: str | None = None, retries: int | None = None, timeout: float | None = None
+    ) -> Records[App]:
+        """Every app: `GET /apps`.
+
+        Args:
+            category: only apps of this category, such as `AI` (evidence C).
+            retries: tries after the first one, for this call.
+            timeout: seconds, for this call.
+        """
+        params = None if category is None else {"category": category}
+        answer = self._transport.get("/apps", params=params, retries=retries, timeout=timeout)
+        return decode_list(App, answer.json(), "GET /apps")

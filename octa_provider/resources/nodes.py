@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import IO
 
@@ -21,6 +22,7 @@ class Nodes:
         self,
         *,
         country: str | None = None,
+        state: str | None = None,
         app: str | None = None,
         retries: int | None = None,
         timeout: float | None = None,
@@ -29,11 +31,13 @@ class Nodes:
 
         Args:
             country: only nodes in this country.
+            state: only nodes in this state, such as `online` (evidence C).
             app: only nodes that can run this app.
             retries: tries after the first one, for this call.
             timeout: seconds, for this call.
         """
-        params = {name: value for name, value in (("country", country), ("app", app)) if value is not None}
+        filters = {"country": country, "state": state, "app": app}
+        params = {name: value for name, value in filters.items() if value is not None}
         answer = self._transport.get("/nodes", params=params, retries=retries, timeout=timeout)
         return decode_list(Node, answer.json(), "GET /nodes")
 
@@ -76,21 +80,45 @@ class Nodes:
         return self._transport.download(path_of("nodes", node_id, "logs"), target, retries=retries, timeout=timeout)
 
     def update_prices(
-        self, node_id: int, *, base_wei: int, storage_wei: int, traffic_wei: int, timeout: float | None = None
+        self,
+        node_id: int,
+        *,
+        base_wei: int | None = None,
+        storage_wei: int | None = None,
+        traffic_wei: int | None = None,
+        gpu_hour: float | None = None,
+        cpu_hour: float | None = None,
+        timeout: float | None = None,
     ) -> None:
-        """Set the node's prices: `PATCH /nodes/{id}/prices`, never retried.
+        """Set some of the node's prices: `PATCH /nodes/{id}/prices`, never retried. Those that are left out stay.
 
         Args:
             node_id: the node.
             base_wei: price of an hour, in wei.
             storage_wei: price of storage, in wei.
             traffic_wei: price of traffic, in wei.
+            gpu_hour: price of an hour of its GPU, in the API's unit (evidence C: the Ruby SDK's `gpu_hour: 0.5`).
+            cpu_hour: the same for its CPU.
             timeout: seconds, for this call.
+
+        Raises:
+            OctaConfigError: no price was given, or one is no price.
         """
-        prices = {"base": base_wei, "storage": storage_wei, "traffic": traffic_wei}
-        for name, value in prices.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        prices: dict[str, int | float] = {}
+        for name, wei in (("base", base_wei), ("storage", storage_wei), ("traffic", traffic_wei)):
+            if wei is None:
+                continue
+            if isinstance(wei, bool) or not isinstance(wei, int) or wei < 0:
                 raise OctaConfigError(f"{name}_wei must be a whole number of wei, 0 or more")
+            prices[name] = wei
+        for name, price in (("gpu_hour", gpu_hour), ("cpu_hour", cpu_hour)):
+            if price is None:
+                continue
+            if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < math.inf:
+                raise OctaConfigError(f"{name} must be a price, 0 or more")
+            prices[name] = price
+        if not prices:
+            raise OctaConfigError("give a price: base_wei, storage_wei, traffic_wei, gpu_hour or cpu_hour")
         self._transport.send("PATCH", path_of("nodes", node_id, "prices"), json=prices, timeout=timeout)
 
     def reboot(self, node_id: int, *, timeout: float | None = None) -> None:

@@ -125,14 +125,19 @@ class VpnRental:
         return decode_list(VpnMachine, answer.json(), "GET /services/vpn")
 
     def start(
-        self, *, node_id: int, subkind: str, protocol: str | None = None, timeout: float | None = None
+        self,
+        *,
+        node_id: int,
+        subkind: str | None = None,
+        protocol: str | None = None,
+        timeout: float | None = None,
     ) -> StartedSession:
         """Start a VPN session: `POST /services/vpn`, once. Result and errors as for a machine.
 
         Args:
             node_id: the machine.
-            subkind: `wg`, `openvpn`, `ss`, `v2ray` or `http_proxy`.
-            protocol: `trojan`, `vmess` or `vless`: required for v2ray, not allowed otherwise.
+            subkind: `wg`, `openvpn`, `ss`, `v2ray` or `http_proxy`; None is `wg`.
+            protocol: `trojan`, `vmess` or `vless`, for v2ray alone; None is `trojan` there.
             timeout: seconds, for this call.
         """
         return _start(self._transport, VpnRequest(subkind=subkind, protocol=protocol), node_id, timeout)

@@ -15,10 +15,10 @@ class Sessions:
     def list(
         self, *, recent: bool = False, retries: int | None = None, timeout: float | None = None
     ) -> Records[Session]:
-        """Active sessions, or recently finished ones: `GET /sessions`, `GET /sessions?recent=true`.
+        """Active sessions, or the last ones: `GET /sessions`, `GET /sessions?recent=true`.
 
         Args:
-            recent: the finished ones, which carry `finished_at` and `termination_reason`.
+            recent: the last ones, ended or not: those that have ended, and they alone, carry `finished_at`.
             retries: tries after the first one, for this call.
             timeout: seconds, for this call.
         """

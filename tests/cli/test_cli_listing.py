@@ -99,6 +99,16 @@ def test_finished_sessions_are_listed_with_why_they_ended(cli: Cli, start: Start
     assert uuid in cli("sessions", "--recent").out
 
 
+def test_the_recent_sessions_are_those_that_have_ended_and_say_so_in_words(cli: Cli, start: Start) -> None:
+    ended, running = start("cli/list/ended"), start("cli/list/running")
+    assert cli("stop", ended).status == 0
+    shown = cli("sessions", "--recent").out
+    assert ended in shown
+    assert "normal end" in shown
+    assert running not in shown
+    assert running not in cli("sessions", "--recent", "--json").out
+
+
 def test_no_sessions_is_said_on_standard_error(cli: Cli) -> None:
     shown = cli("sessions")
     assert (shown.status, shown.out) == (0, "")

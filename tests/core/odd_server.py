@@ -141,9 +141,10 @@ class OddServer:
         steps: the script.
         tls: a context to wrap each connection in.
         deaf: close every connection before reading a byte.
+        port: where to listen; a free one when left out.
     """
 
-    def __init__(self, *steps: Step, tls: ssl.SSLContext | None = None, deaf: bool = False) -> None:
+    def __init__(self, *steps: Step, tls: ssl.SSLContext | None = None, deaf: bool = False, port: int = 0) -> None:
         self.received: list[Received] = []
         self.accepts = 0
         self._steps = list(steps) or [answer()]
@@ -151,7 +152,7 @@ class OddServer:
         self._deaf = deaf
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

@@ -7,11 +7,13 @@ import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from octa_provider import OctaClient, OctaNotFoundError
+from octa_provider import OctaClient, OctaConfigError, OctaNotFoundError, OctaRejectedError
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
+from octa_provider.errors import OctaApiError
 from octa_provider.models import Session, SessionPhase
 
 
@@ -81,17 +83,24 @@ def test_network_get_needs_no_key(emulator: EmulatorHandle) -> None:
 def test_apps_list(octa: OctaClient, emulator: EmulatorHandle) -> None:
     apps = octa.apps.list()
     assert asked(emulator) == "GET /apps"
-    assert len(apps.odd) <= 1  # with quirks one record is odd on purpose
+    assert apps.odd == ()
     assert all(app.uuid and app.name for app in apps)
     assert all(isinstance(port, int) for app in apps for port in (*app.ports, *app.http_ports))
 
 
-def test_nodes_list_and_its_filter(octa: OctaClient, emulator: EmulatorHandle) -> None:
+def test_apps_list_of_a_category(octa: OctaClient, emulator: EmulatorHandle) -> None:
+    assert {app.category for app in octa.apps.list(category="AI")} == {"AI"}
+    assert emulator.ledger()["requests"][-1]["path"] == "/apps?category=AI"
+
+
+def test_nodes_list_and_its_filters(octa: OctaClient, emulator: EmulatorHandle) -> None:
     nodes = octa.nodes.list()
     assert asked(emulator) == "GET /nodes"
     assert nodes
     assert nodes[0].prices is not None
     assert list(octa.nodes.list(country="nowhere")) == []
+    assert list(octa.nodes.list(state="offline")) == []
+    assert len(octa.nodes.list(state="online")) == len(nodes)
 
 
 def test_nodes_get(octa: OctaClient, emulator: EmulatorHandle) -> None:
@@ -100,6 +109,9 @@ def test_nodes_get(octa: OctaClient, emulator: EmulatorHandle) -> None:
     assert asked(emulator) == f"GET /nodes/{node_id}"
     assert node.node_id == node_id
     assert node.system
+    listed = next(node for node in octa.nodes.list() if node.node_id == node_id)
+    assert (node.osn, node.memory_bytes, node.disk_bytes) == (listed.osn, listed.memory_bytes, listed.disk_bytes)
+    assert node.verified_at == listed.verified_at is not None
     with pytest.raises(OctaNotFoundError):
         octa.nodes.get(999_999)
 
@@ -125,6 +137,27 @@ def test_nodes_update_prices(octa: OctaClient, emulator: EmulatorHandle) -> None
     prices = next(node.prices for node in octa.nodes.list() if node.node_id == node_id)
     assert prices is not None
     assert (prices.base_wei, prices.storage_wei, prices.traffic_wei) == (10**20, 2, 3)
+
+
+def test_nodes_update_prices_sends_those_that_are_given(octa: OctaClient) -> None:
+    node_id = own_node(octa)
+    octa.nodes.update_prices(node_id, base_wei=7, storage_wei=8, traffic_wei=9)
+    octa.nodes.update_prices(node_id, gpu_hour=0.5, cpu_hour=0.1)
+    octa.nodes.update_prices(node_id, storage_wei=10)
+    prices = next(node.prices for node in octa.nodes.list() if node.node_id == node_id)
+    assert prices is not None
+    assert (prices.base_wei, prices.storage_wei, prices.traffic_wei) == (7, 10, 9)
+    assert (prices.gpu_hour, prices.cpu_hour) == (0.5, 0.1)
+
+
+@pytest.mark.parametrize("prices", [{}, {"base_wei": 0.5}, {"gpu_hour": -1}, {"gpu_hour": True}, {"cpu_hour": "1"}])
+def test_nodes_update_prices_refuses_what_is_no_price(
+    octa: OctaClient, emulator: EmulatorHandle, prices: dict[str, Any]
+) -> None:
+    before = len(emulator.ledger()["requests"])
+    with pytest.raises(OctaConfigError, match=r"price|wei"):
+        octa.nodes.update_prices(9001, **prices)
+    assert len(emulator.ledger()["requests"]) == before
 
 
 def test_nodes_reboot(octa: OctaClient, emulator: EmulatorHandle) -> None:
@@ -202,6 +235,44 @@ def test_services_vpn_start(octa: OctaClient, emulator: EmulatorHandle) -> None:
     octa.services.session(uuid).stop()
 
 
+@pytest.mark.parametrize(
+    ("asked_for", "kind", "begins"),
+    [({}, "wg", "[Interface]"), ({"subkind": "v2ray"}, "v2ray", "trojan://")],
+)
+def test_services_vpn_start_without_a_word_on_the_kind(
+    octa: OctaClient, asked_for: dict[str, Any], kind: str, begins: str
+) -> None:
+    uuid = octa.services.vpn.start(node_id=octa.services.vpn.available()[0].node_id, **asked_for).uuid
+    session = ready(octa, uuid)
+    assert session.kind == kind
+    assert str(session.config).startswith(begins)
+    assert session.ip != session.public_ip
+    octa.services.session(uuid).stop()
+
+
+def test_every_form_of_a_refused_start_is_an_error(octa: OctaClient, emulator: EmulatorHandle) -> None:
+    node_id = octa.services.render.available()[0].node_id
+    with pytest.raises(OctaApiError) as refused:
+        octa.services.render.start(node_id=1)
+    assert refused.value.status == 400
+    assert "Node not found" in str(refused.value)
+    for service in (octa.services.render, octa.services.vpn):
+        emulator.faults({"kind": "refuse", "reason": "No capacity"})
+        with pytest.raises(OctaRejectedError, match="No capacity"):
+            service.start(node_id=node_id)
+
+
+def test_a_machine_is_started_whether_its_answer_is_an_array_or_an_object(
+    octa: OctaClient, emulator: EmulatorHandle
+) -> None:
+    node_id = octa.services.mr.available()[0].node_id
+    emulator.faults({"kind": "bare_uuid"})
+    for _ in range(2):
+        uuid = octa.services.mr.start(node_id=node_id, image="alpine").uuid
+        assert uuid in emulator.ledger()["running_uuids"]
+        octa.services.session(uuid).stop()
+
+
 def test_an_unknown_session_is_not_found(octa: OctaClient) -> None:
     service = octa.services.session("00000000-0000-0000-0000-000000000000")
     for call in (service.info, service.logs, service.stop):
@@ -219,7 +290,7 @@ def test_idle_jobs_get(octa: OctaClient, emulator: EmulatorHandle) -> None:
 
 def test_idle_jobs_logs_in_both_forms(octa: OctaClient, emulator: EmulatorHandle) -> None:
     node_id = own_node(octa)
-    packed, listed = octa.idle_jobs.logs(node_id, "1"), octa.idle_jobs.logs(node_id, "3")
-    assert asked(emulator) == f"GET /idle_jobs/{node_id}/3/logs"
+    packed, listed = octa.idle_jobs.logs(node_id, "1"), octa.idle_jobs.logs(node_id, "42")
+    assert asked(emulator) == f"GET /idle_jobs/{node_id}/42/logs"
     assert packed.text.startswith("[0] hashing\n[1] hashing")
     assert listed.text.splitlines() == packed.text.splitlines()

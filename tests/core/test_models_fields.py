@@ -171,10 +171,13 @@ def test_ports_matrix_is_an_object_or_a_json_string(sent: object, value: dict[in
     [
         ({"8080": "https://a.example"}, {8080: "https://a.example"}),
         ('{"8080": "https://a.example"}', {8080: "https://a.example"}),
-        ({"8080": None, "web": "https://a.example", "81": 5}, {}),
+        ({"8080": None, "81": 5}, {}),
+        ({"jupyter": "https://a.example", "81": "https://b"}, {"jupyter": "https://a.example", 81: "https://b"}),
+        ({"0": "https://a.example", " ": "https://b"}, {"0": "https://a.example"}),
+        ('{"jupyter": "https://a.example"}', {"jupyter": "https://a.example"}),
     ],
 )
-def test_urls_is_an_object_or_a_json_string(sent: object, value: dict[int, str]) -> None:
+def test_urls_is_an_object_of_ports_or_names_or_its_json_string(sent: object, value: dict[int | str, str]) -> None:
     assert fields.url_map(sent) == value
 
 

@@ -199,8 +199,8 @@ def test_reliability_is_an_object_or_a_bare_number() -> None:
     assert (found.uptime, found.stability, found.score, found.count) == (99.5, 98.0, 4.8, 10)
     assert (found.session_mean_s, found.session_longest_s) == (3600.0, 7200.0)
     assert (found.sessions_normal, found.sessions_failed) == (100, 2)
-    assert machine(reliability=99.5).reliability == Reliability(uptime=99.5)
-    assert machine(reliability="99.5").reliability == Reliability(uptime=99.5)
+    assert machine(reliability=99.5).reliability == Reliability(stability=99.5)
+    assert machine(reliability="99.5").reliability == Reliability(stability=99.5)
     assert machine(reliability={"rating": 4.8}).reliability.score == 4.8  # type: ignore[union-attr]
     assert machine(reliability="good").reliability is None
 
@@ -299,7 +299,7 @@ def test_a_node_reads_alike_from_both_envelopes() -> None:
     assert (listed.prices.base_wei, listed.prices.storage_wei) == (31428028938060847852, 5)
     assert listed.prices.traffic_wei == 10**18
     assert detail.prices is None
-    assert detail.reliability == Reliability(uptime=99.0)
+    assert detail.reliability == Reliability(stability=99.0)
     assert detail.features == ("vpn",)
 
 
@@ -375,9 +375,9 @@ def test_a_termination_reason_is_an_int_or_a_string(sent: object, reason: str | 
 
 
 def test_the_prices_of_a_session_count_ten_thousandths() -> None:
-    prices = session(prices={"base_usd": 6200, "currency_usd": 1, "market_price": "0.02"}).prices
+    prices = session(prices={"base_usd": 6200, "currency_usd": True, "market_price": "0.02"}).prices
     assert prices is not None
-    assert (prices.base_usd, prices.currency_usd, prices.market_price) == (0.62, 1.0, 0.02)
+    assert (prices.base_usd, prices.currency_usd, prices.market_price) == (0.62, True, 0.02)
     assert session(prices=[]).prices is None
 
 
@@ -391,9 +391,11 @@ def test_the_hardware_of_a_session_is_read() -> None:
     assert session(node_hw=None).hardware is None
 
 
-def test_the_public_ip_falls_back_on_ip() -> None:
-    assert session(ip="192.0.2.1").public_ip == "192.0.2.1"
-    assert session(public_ip="192.0.2.2", ip="10.0.0.1").public_ip == "192.0.2.2"
+def test_the_private_address_is_never_taken_for_the_public_one() -> None:
+    behind = session(ip="10.0.0.1")
+    assert (behind.ip, behind.public_ip) == ("10.0.0.1", None)
+    both = session(public_ip="192.0.2.2", ip="10.0.0.1")
+    assert (both.ip, both.public_ip) == ("10.0.0.1", "192.0.2.2")
 
 
 @pytest.mark.parametrize(

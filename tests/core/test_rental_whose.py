@@ -473,6 +473,14 @@ def test_a_rental_without_an_echo_is_found_by_the_next_try_and_by_the_reaper(une
     assert unechoed.client.rentals.reap(unechoed.key, dry_run=False).stopped == (rental.uuid,)
 
 
+def test_without_an_echo_too_a_reaper_sees_its_own_namespace_alone(unechoed: Bench) -> None:
+    with client_of(unechoed.emulator, "prod") as prod, client_of(unechoed.emulator, "dev") as dev:
+        first, second = (octa.rentals.start(unechoed.request, key=unechoed.key) for octa in (prod, dev))
+        assert unechoed.client.rentals.reap(dry_run=False).stopped == ()
+        assert dev.rentals.reap(dry_run=False).stopped == (second.uuid,)
+        assert prod.rentals.reap(dry_run=False).stopped == (first.uuid,)
+
+
 def test_stopping_the_key_finds_it_without_an_echo(unechoed: Bench) -> None:
     unechoed.start()
     unechoed.client.rentals.stop(unechoed.key)

@@ -56,6 +56,13 @@ def test_a_vpn_session_names_its_kind() -> None:
     assert VpnRequest.service == "vpn"
 
 
+def test_a_vpn_is_wireguard_and_v2ray_trojan_unless_told_otherwise() -> None:
+    assert VpnRequest() == VpnRequest(None) == VpnRequest("wg")
+    assert VpnRequest().payload(7) == {"node_id": 7, "subkind": "wg"}
+    assert VpnRequest("v2ray") == VpnRequest("v2ray", "trojan")
+    assert VpnRequest("v2ray").payload(7) == {"node_id": 7, "subkind": "v2ray", "protocol": "trojan"}
+
+
 @pytest.mark.parametrize("make", [lambda envs: MachineRequest("i", envs=envs), lambda envs: RenderRequest(envs=envs)])
 def test_environment_is_added_to_a_copy(make: Callable[[dict[str, str]], MachineRequest | RenderRequest]) -> None:
     given = {"A": "1"}
@@ -101,7 +108,8 @@ def test_environment_is_added_to_a_copy(make: Callable[[dict[str, str]], Machine
         lambda: RenderRequest(multi_gpu_worker="yes"),  # type: ignore[arg-type]
         lambda: RenderRequest(multi_gpu_worker=1),  # type: ignore[arg-type]
         lambda: VpnRequest("pptp"),
-        lambda: VpnRequest("v2ray"),
+        lambda: VpnRequest(""),
+        lambda: VpnRequest(protocol="vmess"),
         lambda: VpnRequest("v2ray", "http"),
         lambda: VpnRequest("wg", "vmess"),
     ],

@@ -64,7 +64,12 @@ def test_a_huge_body_is_refused(tenant):
 
 
 def test_apps_are_listed(tenant):
-    assert {app["image"] for app in tenant.get("/apps") if app} >= {"blender:4.5", "ubuntu:24.04"}
+    assert {app["image"] for app in tenant.get("/apps")} >= {"blender:4.5", "ubuntu:24.04"}
+
+
+def test_apps_are_filtered_by_category(tenant):
+    assert {app["category"] for app in tenant.get("/apps?category=AI")} == {"AI"}
+    assert tenant.get("/apps?category=none") == []
 
 
 def test_own_nodes_have_two_envelopes(tenant):
@@ -73,9 +78,19 @@ def test_own_nodes_have_two_envelopes(tenant):
     assert listed[0]["prices"].keys() == {"base", "storage", "traffic"}
     detail = tenant.get("/nodes/9001")
     assert "prices" not in detail
-    assert detail["data"] == listed[0]["system"]
+    system = listed[0]["system"]
+    shared = system.keys() - {"memory"}
+    assert {name: detail["data"][name] for name in shared} == {name: system[name] for name in shared}
+    assert detail["data"]["memory"]["total_memory"] == system["memory"]["size"]
+    assert detail["data"]["uptime"] == pytest.approx(listed[0]["uptime"], abs=5)
+    assert detail["data"]["version"] == listed[0]["osn"]
     assert detail["reliability"]["rating"]
     assert detail["features"]
+
+
+def test_own_nodes_are_filtered_by_state(tenant):
+    assert [node["id"] for node in tenant.get("/nodes?state=online")] == [9001, 9002]
+    assert tenant.get("/nodes?state=offline") == []
 
 
 def test_own_nodes_are_filtered_by_country(tenant):
@@ -99,7 +114,18 @@ def test_prices_change_and_stay(tenant):
     assert int(prices["traffic"]) == 5
 
 
-@pytest.mark.parametrize("body", [None, [], {}, {"base": -1}, {"base": "1.5"}, {"base": True}])
+@pytest.mark.parametrize("body", [{"gpu_hour": 0.5}, {"gpu_hour": 0.5, "cpu_hour": 0.1}, {"storage": 7}])
+def test_any_price_that_an_official_client_sends_can_be_set_alone(tenant, body):
+    before = tenant.get("/nodes")[0]["prices"]
+    assert tenant.call("PATCH", "/nodes/9001/prices", body).status_code == 200
+    after = {name: float(value) for name, value in tenant.get("/nodes")[0]["prices"].items()}
+    assert after == {name: float(value) for name, value in (before | body).items()}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, [], {}, {"base": -1}, {"base": "1.5"}, {"base": True}, {"gpu_hour": -0.1}, {"gpu_hour": "x"}, {"hour": 1}],
+)
 def test_impossible_prices_are_refused(tenant, body):
     answer = tenant.call("PATCH", "/nodes/9001/prices", body)
     assert answer.status_code == 422
@@ -109,7 +135,7 @@ def test_impossible_prices_are_refused(tenant, body):
 def test_a_reboot_happens_once_per_get(tenant):
     tenant.get("/nodes/9001/reboot")
     assert tenant.emulator.ledger()["reboots"] == {"9001": 1, "9002": 0}
-    assert tenant.get("/nodes/9001")["uptime"] < 60
+    assert tenant.get("/nodes/9001")["data"]["uptime"] < 60
 
 
 @pytest.mark.parametrize("path", ["/nodes/1", "/nodes/x", "/nodes/7/reboot", "/idle_jobs/7/1", "/idle_jobs/9001/x"])
@@ -120,21 +146,25 @@ def test_unknown_nodes_and_jobs_are_not_found(tenant, path):
 
 
 def test_idle_jobs_are_up_or_say_why_not(tenant):
-    assert tenant.get("/idle_jobs/9001/1") == {"is_up": True, "uptime": 5400}
+    job = tenant.get("/idle_jobs/9001/1")
+    assert (job["is_up"], job["uptime"], job["status"], job["finished_at"]) == (True, 5400, "running", None)
     assert tenant.get("/idle_jobs/9001/2")["error"]
+    done = tenant.get("/idle_jobs/9001/42")
+    assert (done["id"], done["node_id"], done["status"], done["is_up"]) == (42, 9001, "completed", False)
+    assert done["created_at"] < done["finished_at"]
     assert tenant.call("GET", "/idle_jobs/9001/9/logs").status_code == 404
 
 
 def test_idle_job_logs_come_packed_and_as_lines(tenant, hire):
     packed = tenant.get("/idle_jobs/9001/1/logs")["data"]
     assert gzip.decompress(base64.b64decode(packed)).startswith(b"[0] hashing\n")
-    assert tenant.get("/idle_jobs/9001/3/logs")["data"][0] == {"line": 0, "text": "[0] hashing"}
-    assert isinstance(hire(quirks=False).get("/idle_jobs/9001/3/logs")["data"], str)
+    assert tenant.get("/idle_jobs/9001/42/logs")["data"][0] == {"line": 0, "text": "[0] hashing"}
+    assert isinstance(hire(quirks=False).get("/idle_jobs/9001/42/logs")["data"], str)
 
 
 def test_catalogues_hold_one_bad_record_each(tenant, hire):
-    assert tenant.get("/services/mr").count(None) == 1
-    assert {"node_id": None, "gpus": "none"} in tenant.get("/services/render")
+    for service in ("mr", "render"):
+        assert tenant.get(f"/services/{service}").count({"node_id": None, "gpus": "none"}) == 1
     assert all(isinstance(record["latitude"], float) for record in tenant.get("/services/vpn"))
     plain = hire(quirks=False)
     assert len(plain.get("/services/mr")) == len(plain.get("/services/render")) == 12

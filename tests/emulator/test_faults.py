@@ -173,13 +173,16 @@ def test_no_user_envs_hides_them_everywhere(tenant, form, expected):
     record = tenant.get("/sessions")[0]
     assert record.get("user_envs", "gone") == expected
     assert tenant.get(f"/services/{record['uuid']}/info").get("user_envs", "gone") == expected
+    assert tenant.get("/sessions?recent=true")[0].get("user_envs", "gone") == expected
+    tenant.stop(record["uuid"])
+    assert tenant.get("/sessions?recent=true")[0].get("user_envs", "gone") == expected
     assert tenant.call("GET", "/services/nobody/info").status_code == 404
     assert tenant.entry(record["uuid"])["rental_key"] == "k"
 
 
 def test_no_user_envs_leaves_odd_records_alone(tenant):
     tenant.emulator.faults({"kind": "no_user_envs", "path": "/services/mr"})
-    assert None in tenant.get("/services/mr")
+    assert {"node_id": None, "gpus": "none"} in tenant.get("/services/mr")
 
 
 def test_entries_come_twice_or_not_at_all(tenant):
@@ -291,7 +294,7 @@ def test_every_kind_is_documented():
 
 
 def offered(tenant, node_id=1001):
-    return next(record for record in tenant.get("/services/mr") if record and record["node_id"] == node_id)
+    return next(record for record in tenant.get("/services/mr") if record["node_id"] == node_id)
 
 
 def test_raise_price_lets_the_session_cost_more_than_the_list_said_and_the_next_list_say_so(tenant):
@@ -326,3 +329,54 @@ def test_a_price_is_raised_on_the_node_that_is_named_and_only_there(tenant):
     tenant.start(node_id=1002)
     assert offered(tenant, 1001)["total_price_wei"] == before[0]["total_price_wei"]
     assert offered(tenant, 1002)["total_price_wei"] == 5 * before[1]["total_price_wei"]
+
+
+ODD_PRICES = [("missing", "gone"), ("null", None), ("zero", 0), ("negative", -1)]
+
+
+@pytest.mark.parametrize(("form", "value"), ODD_PRICES)
+def test_odd_price_leaves_a_catalogue_without_a_price_that_can_be(tenant, form, value):
+    tenant.emulator.faults({"kind": "odd_price", "form": form, "times": None})
+    for record in tenant.get("/services/mr")[2:]:
+        for name in ("total_price_usd", "total_price_wei", "total_price_ether", "base", "base_usd"):
+            assert record.get(name, "gone") in (value, "gone"), name
+    assert tenant.get("/services/vpn")[0].get("traffic_price_usd", "gone") == value
+    assert offered(tenant).get("total_price_wei", "gone") == value
+
+
+def test_odd_price_is_met_on_one_node_and_in_sessions_where_it_is_told_so(tenant):
+    tenant.emulator.faults({"kind": "odd_price", "form": "zero", "node_id": 1002, "times": None})
+    assert offered(tenant, 1002)["total_price_usd"] == 0
+    assert offered(tenant, 1001)["total_price_usd"] > 0
+    uuid = tenant.start(node_id=1002)
+    assert tenant.entry(uuid)["price_wei"] > 0
+    assert tenant.info(uuid)["prices"]["base_usd"] > 0
+    tenant.emulator.faults({"kind": "odd_price", "form": "missing", "path": "^/(sessions|services/[^/]+/info)$"})
+    assert "base_usd" not in tenant.info(uuid)["prices"]
+
+
+def test_bare_uuid_answers_a_start_with_an_object(tenant):
+    assert isinstance(keyed(tenant).json(), list)
+    tenant.emulator.faults({"kind": "bare_uuid"})
+    assert keyed(tenant).json().keys() == {"uuid"}
+    tenant.emulator.faults({"kind": "bare_uuid"}, {"kind": "node_dies", "node_id": 1001, "seconds": 0})
+    eventually(lambda: tenant.listed() == [])
+    assert keyed(tenant).json() == [{"id": 0, "status": 1, "reason": "Node not found"}]
+
+
+def test_a_form_belongs_to_its_kind():
+    for spec in ({"kind": "no_user_envs", "form": "zero"}, {"kind": "odd_price", "form": "empty"}):
+        with pytest.raises(OctaConfigError, match="form"):
+            parse_fault(spec)
+
+
+def test_seconds_tells_the_times_of_sessions_and_logs_in_seconds(hire):
+    tenant = hire(quirks=False)
+    tenant.emulator.faults({"kind": "seconds", "times": None})
+    uuid = tenant.start()
+    started_s = tenant.entry(uuid)["started_ms"] // 1000
+    assert tenant.info(uuid)["started_at"] == tenant.get("/sessions")[0]["started_at"] == started_s
+    assert started_s <= tenant.get(f"/services/{uuid}/logs")["system"][0]["ts"] <= started_s + 1
+    tenant.stop(uuid)
+    record = tenant.get("/sessions?recent=true")[0]
+    assert (record["started_at"], record["finished_at"]) == (started_s, tenant.entry(uuid)["stopped_ms"] // 1000)

@@ -132,7 +132,8 @@ def test_a_stopped_session_is_recent_and_no_longer_active(hire):
     (record,) = tenant.get("/sessions?recent=true")
     assert record["uuid"] == uuid
     assert record["finished_at"] >= record["started_at"]
-    assert record["termination_reason"] == "stopped by user"
+    assert record["termination_reason"] == 0
+    assert tenant.entry(uuid)["termination_reason"] == "stopped by user"
     assert "ssh_direct" not in record
     assert tenant.logs(uuid, recent=True) == "last words\n"
     assert tenant.call("GET", f"/services/{uuid}/logs").status_code == 404
@@ -237,11 +238,14 @@ def test_half_a_dozen_sessions_show_every_documented_form(hire):
     assert {type(record["started_at"]) for record in records} == {int, str}
     assert {record["is_ready"] for record in records} == {True, None}
     assert {record["progress"] for record in records} == {"service configured", "Configured", "running", "READY"}
-    assert {type(answer.json()) for answer in answers} == {dict, list}
+    # The TypeScript SDK reads the uuid from an array, and only from there.
+    assert all(answer.json()[0].keys() == {"id", "uuid"} for answer in answers)
     assert {answer.status_code for answer in answers} == {200, 201}
     for record in records:
         tenant.stop(record["uuid"])
-    assert {type(r["termination_reason"]) for r in tenant.get("/sessions?recent=1")} == {int, str}
+    ended = tenant.get("/sessions?recent=1")
+    assert {type(r["termination_reason"]) for r in ended} == {int, str}
+    assert {int(r["termination_reason"]) for r in ended} == {0}
 
 
 def test_without_quirks_every_form_is_the_plain_one(hire):
@@ -256,15 +260,15 @@ def test_without_quirks_every_form_is_the_plain_one(hire):
         assert record["progress"] == "service configured"
 
 
-def test_a_full_node_rejects_with_http_200(hire):
+def test_a_full_node_rejects_a_machine_with_http_200_and_render_and_vpn_with_400(hire):
     tenant = hire(room=1)
     tenant.start()
     answer = tenant.post()
     assert answer.status_code == 200
     assert answer.json() == [{"id": 0, "status": 1, "reason": "Node is busy"}]
     render = tenant.call("POST", "/services/render", {"node_id": 1001, "disk_size": 1})
-    assert render.status_code == 200
-    assert render.json() == {"reason": "Node is busy"}
+    assert render.status_code == 400
+    assert render.json() == {"message": "Node is busy"}
 
 
 def test_some_nodes_answer_500_instead(hire):
@@ -323,7 +327,7 @@ def test_a_bare_item_is_taken_as_well(tenant):
 
 
 def test_an_app_brings_its_image_and_command(tenant):
-    app = next(app for app in tenant.get("/apps") if app and app["name"] == "ComfyUI")
+    app = next(app for app in tenant.get("/apps") if app["name"] == "ComfyUI")
     uuid = tenant.start(app=app["uuid"], image="", start_command="")
     assert tenant.info(uuid)["app_name"] == "ComfyUI"
     assert tenant.entry(uuid)["image"] == "octa/comfyui"
@@ -361,17 +365,36 @@ def test_a_vpn_gives_its_configuration_when_ready(tenant, subkind):
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"subkind": "ipsec"}, {"subkind": "v2ray"}, {"subkind": "wg", "protocol": "vless"}],
+    [
+        {"subkind": "ipsec"},
+        {"subkind": ""},
+        {"subkind": "v2ray", "protocol": "ss"},
+        {"subkind": "wg", "protocol": "vless"},
+        {"protocol": "vless"},
+    ],
 )
 def test_bad_vpn_input_is_refused(tenant, body):
     assert tenant.call("POST", "/services/vpn", {"node_id": 1001} | body).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "begins"),
+    [({}, "wg", "[Interface]"), ({"subkind": None}, "wg", "[Interface]"), ({"subkind": "v2ray"}, "v2ray", "trojan://")],
+)
+def test_a_vpn_is_wireguard_and_v2ray_trojan_unless_told_otherwise(tenant, body, kind, begins):
+    uuid = tenant.call("POST", "/services/vpn", {"node_id": 1001} | body).json()["uuid"]
+    eventually(lambda: tenant.is_ready(uuid))
+    info = tenant.info(uuid)
+    assert info["kind"] == kind
+    assert info["config"].startswith(begins)
 
 
 def test_vpns_do_not_take_a_machines_room(hire):
     tenant = hire(room=1)
     body = {"node_id": 1001, "subkind": "wg"}
     assert all("uuid" in tenant.call("POST", "/services/vpn", body).json() for _ in range(50))
-    assert tenant.call("POST", "/services/vpn", body).json() == {"reason": "Node is busy"}
+    full = tenant.call("POST", "/services/vpn", body)
+    assert (full.status_code, full.json()) == (400, {"message": "Node is busy"})
     tenant.start()
 
 

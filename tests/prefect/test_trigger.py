@@ -150,8 +150,8 @@ def test_a_script_ends_and_nothing_is_left(renting: Renting, flows: FlowProcesse
 def test_a_script_is_ended_by_a_signal_and_nothing_is_left(
     renting: Renting, flows: FlowProcesses, then: str, number: int
 ) -> None:
-    process = flows.script(SCRIPT.format(then=f"print('now', flush=True); {then}"))
-    wait_for(lambda: "now" in process.output, "it has triggered")
+    process = flows.script(SCRIPT.format(then=f"print('it has ' + 'triggered', flush=True); {then}"))
+    wait_for(lambda: "it has triggered" in process.output, "it has triggered")
     process.popen.send_signal(number)
     process.wait()
     assert len(renting.sessions) == 1
