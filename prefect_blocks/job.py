@@ -140,7 +140,7 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
         hear_signals()
         with self.credentials.get_client() as client, stopped_unless_handed_over() as on_started:
             work = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
-            name = (client.transport.account, work)
+            name = (client.transport.account, client.rentals.full_key(work))
             if (earlier := self._followed(name, spec, lifetime)) is not None:
                 return OctaJobRun(self, earlier)
             state = client.jobs.start(spec, work, is_cancelled=cancellation(), on_started=on_started)

@@ -11,8 +11,10 @@ from pydantic import BaseModel, Field
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job_spec import JobSpec
+from octa_provider.rental_key import NAMESPACE_ENV
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.machine_choice import MachineChoice
+from prefect_blocks.namespace import namespace_here
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -99,6 +101,8 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
         asked = set(self.env)
         super().prepare_for_flow_run(flow_run, *args, **kwargs)
         self.env = {name: value for name, value in self.env.items() if name in asked or not _stays_here(name)}
+        # What the flow itself rents there is this installation's too, also where its API has another address.
+        self.env.setdefault(NAMESPACE_ENV, namespace_here(self.account().namespace))
 
     def spec(self) -> JobSpec:
         """The job for the core.
