@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -159,8 +160,10 @@ class FolderIntents:
         return self._folder / f"{_digest(key)}.{_digest(attempt)[:16]}.json"
 
     def _all(self, pattern: str) -> list[tuple[str, Intent]]:
-        found = []
+        found: list[tuple[str, Intent]] = []
         try:
+            if not _is_ours(self._folder):
+                return found
             for path in sorted(self._folder.glob(pattern)):
                 try:
                     value = json.loads(path.read_text(encoding="utf-8"))
@@ -184,9 +187,23 @@ def state_folder(account: tuple[str, ...]) -> Path:
         account: tells accounts apart, without the key itself: `Transport.account`.
     """
     given = os.environ.get(STATE_FOLDER_ENV)
-    home = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
-    root = Path(given).expanduser() if given else home / "octa-provider"
+    try:
+        home = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+        root = Path(given).expanduser() if given else home / "octa-provider"
+    except RuntimeError:
+        # A container may run as a user that nobody knows, without a home.
+        root = Path(tempfile.gettempdir()) / f"octa-provider-{os.getuid() if hasattr(os, 'getuid') else 'state'}"
     return root / _digest("\n".join(account))[:16]
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is there, and this user's: in a shared one anybody could tell us what is ours."""
+    if not folder.is_dir():
+        return False
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+        log.warning("%s belongs to another user, so nothing in it is believed", folder)
+        return False
+    return True
 
 
 def _digest(text: str) -> str:

@@ -12,7 +12,7 @@ from octa_provider.emulator.exchange import PLATFORM, json_answer, json_body
 from octa_provider.emulator.faults import Fault, Faults, parse_fault
 from octa_provider.emulator.ledger import overlaps
 from octa_provider.emulator.orders import BadRequestError
-from octa_provider.emulator.platform import Platform
+from octa_provider.emulator.platform import ENDED, Platform
 from octa_provider.emulator.session import Session
 from octa_provider.errors import OctaConfigError
 
@@ -132,13 +132,13 @@ def _bytes(body: object, name: str) -> int:
 
 
 async def end_session(request: web.Request) -> web.Response:
-    """`POST /_emulator/sessions/{uuid}/end` with `{"reason": ...}`: the platform ends a session."""
+    """`POST /_emulator/sessions/{uuid}/end` with `{"reason": ...}`: the platform ends it; the API tells that reason."""
     platform = request.app[PLATFORM]
     session = platform.ledger.sessions.get(request.match_info["uuid"])
     if session is None:
         raise web.HTTPNotFound(text="Session not found")
     body = await json_body(request)
-    reason = body.get("reason", "ended by the platform") if isinstance(body, dict) else "ended by the platform"
+    reason = body.get("reason", ENDED) if isinstance(body, dict) else ENDED
     if not isinstance(reason, str | int):
         raise BadRequestError("reason must be a string or an integer")
     await platform.end(session, by="platform", reason=reason)

@@ -26,6 +26,10 @@ from octa_provider.emulator.state import StateFolder
 STARTING_TEXTS = ("queued", "preparing node", "provisioning", "pulling image", "create container", "starting service")
 #: The texts of a session that is ready: which one, is an oddity.
 READY_TEXTS = ("service configured", "Configured", "running", "READY")
+#: Why the platform itself ends a session, in the words of its ledger; the API tells a number.
+CLOSED, UNPAID, OFFLINE, BROKEN = "emulator stopped", "insufficient_funds", "node offline", "start failed"
+ENDED = "ended by the platform"
+OWN_REASONS = frozenset({CLOSED, UNPAID, OFFLINE, BROKEN, ENDED})
 #: How many sessions `GET /sessions?recent=true` shows (evidence C: "last 50 completed + active").
 RECENT_LIMIT = 50
 #: A VPN takes no room on a node but this much.
@@ -124,7 +128,7 @@ class Platform:
         """End every session, and with it every process."""
         await self._cancel(self._background)
         await asyncio.gather(
-            *(self.end(session, by="platform", reason="emulator stopped") for session in tuple(self._running.values()))
+            *(self.end(session, by="platform", reason=CLOSED) for session in tuple(self._running.values()))
         )
         self.ledger.close()
 
@@ -187,7 +191,7 @@ class Platform:
             self.note(session, "the balance is empty")
         await asyncio.gather(
             *(
-                self.end(session, by="platform", reason="insufficient_funds", billed_until_ms=paid_until_ms)
+                self.end(session, by="platform", reason=UNPAID, billed_until_ms=paid_until_ms)
                 for session in tuple(self._running.values())
             )
         )
@@ -291,7 +295,7 @@ class Platform:
         for session in tuple(self._running.values()):
             if session.order.node_id == node_id:
                 self.note(session, "node is offline")
-                await self.end(session, by="fault", reason="node offline")
+                await self.end(session, by="fault", reason=OFFLINE)
 
     def read_log(self, session: Session) -> str:
         """What a session's container printed, also after its end."""
@@ -358,9 +362,9 @@ class Platform:
             except OSError as error:
                 # This machine has no room for it: full disk, too many open files.
                 self.note(session, f"node error: {error}")
-                self.in_background(self.end(session, by="platform", reason="start failed"))
+                self.in_background(self.end(session, by="platform", reason=BROKEN))
                 return
-        session.is_ready = True
+        session.is_ready, session.ready_ns = True, wall_ns()
         plain = session.ordinal % len(READY_TEXTS) if self.quirks.enabled else 0
         session.progress = READY_TEXTS[plain]
         self.note(session, "service configured")

@@ -75,7 +75,8 @@ def test_a_session_tells_its_app_its_country_and_the_price_of_its_gpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "words"), [(0, "normal end"), ("0", "normal end"), (1, "idle limit"), (7, "7"), ("lost", "lost")]
+    ("reason", "words"),
+    [(0, "normal end"), ("0", "normal end"), (1, "idle limit"), (7, "error 7"), (-1, "error -1"), ("lost", "lost")],
 )
 def test_the_end_of_a_session_is_told_in_words(reason: object, words: str) -> None:
     assert session(termination_reason=reason).ended_because == words

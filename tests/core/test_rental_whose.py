@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -16,6 +17,7 @@ from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaBudgetError, OctaConfigError, OctaError, OctaNoMachineError
 from octa_provider.hooks import RequestContext
+from octa_provider.intents import FolderIntents, Intent, state_folder
 from octa_provider.marketplace import Requirements
 from octa_provider.rental import Rental
 from octa_provider.rental_key import rental_key
@@ -131,6 +133,7 @@ def test_a_cancelled_try_ends_the_key(bench: Bench) -> None:
 
 PROGRAM = """
 import sys
+import tempfile
 from octa_provider import MachineRequest, OctaClient
 with OctaClient() as octa:
     print("ready", flush=True)
@@ -498,6 +501,27 @@ def test_a_folder_that_cannot_be_written_costs_a_warning_and_no_start(
     assert "Set OCTA_STATE_DIR to a folder that can be written" in caplog.text
 
 
+def test_a_user_without_a_home_has_a_state_folder_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OCTA_STATE_DIR", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nobody(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    assert state_folder(("https://api.example", "0")).parent.parent == Path(tempfile.gettempdir())
+
+
+def test_a_folder_of_another_user_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FolderIntents(tmp_path)
+    store.put("k", Intent("a", "f", "mr", 1, (), 5.0))
+    monkeypatch.setattr(os, "getuid", lambda: 1 + tmp_path.stat().st_uid)
+    assert store.read("k") == ()
+    assert "belongs to another user" in caplog.text
+
+
 def test_nothing_that_is_written_down_stays_when_the_session_tells_its_key(bench: Bench) -> None:
     rental = bench.start()
     assert rental.claim is None
@@ -506,8 +530,6 @@ def test_nothing_that_is_written_down_stays_when_the_session_tells_its_key(bench
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"key": 1}', '{"key": "k", "at": "x"}'])
 def test_what_is_no_intent_is_passed_over(bench: Bench, text: str, tmp_path: Path) -> None:
-    from octa_provider.intents import FolderIntents, Intent
-
     store = FolderIntents(tmp_path)
     store.put("k", Intent("a", "f", "mr", 1, ("u",), 5.0))
     next(tmp_path.glob("*.json")).with_name("odd.json").write_text(text)
