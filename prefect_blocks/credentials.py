@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prefect.blocks.abstract import CredentialsBlock
@@ -86,8 +87,10 @@ class OctaCredentials(CredentialsBlock):
             OctaConfigError: a field holds something it can't.
         """
         from octa_provider import OctaClient
+        from prefect_blocks.intents import PrefectIntents
 
-        return OctaClient(
+        make = partial(
+            OctaClient,
             self.api_key.get_secret_value() or None,
             base_url=self.base_url or None,
             timeout=self.timeout_s,
@@ -95,6 +98,10 @@ class OctaCredentials(CredentialsBlock):
             allow_http=self.allow_http,
             namespace=namespace_here(self.namespace),
         )
+        with make() as plain:
+            # Of this computer, which the store on Prefect's server falls back on.
+            folder = plain.intents
+        return make(intents=PrefectIntents(folder))
 
     @property
     def private_key(self) -> str | None:

@@ -19,6 +19,7 @@ from octa_provider.errors import OctaConfigError, OctaError, OctaStopError
 from octa_provider.pictures import broken_frames
 from octa_provider.reaping import Reaped
 from prefect_blocks.credentials import credentials_named
+from prefect_blocks.intents import PrefectIntents
 from prefect_blocks.job import JobFailedError
 from prefect_blocks.job_report import FLUSH_S
 from prefect_blocks.owner import owner_lives
@@ -256,6 +257,8 @@ def reap_orphans_flow(
                 tuple(dict.fromkeys(reaped.failed + others.failed)),
                 others.kept,
             )
+        if isinstance(octa.intents, PrefectIntents) and not dry_run:
+            octa.intents.clear([session.uuid for session in octa.sessions.list()], octa.clock.time())
     for orphan in reaped.orphans:
         logger.warning("Orphan: session %s of %s, %s s old", orphan.uuid, orphan.key, orphan.age_s)
     if reaped.failed:
