@@ -17,6 +17,7 @@ from octa_provider.job_state import JobResult, JobState
 from octa_provider.progress import ProgressTracker
 from octa_provider.stop_signals import stop_signals_raise
 from prefect_blocks.at_exit import hear_signals, signals_as_before
+from prefect_blocks.caps import CapOrNone
 from prefect_blocks.events import emit
 from prefect_blocks.handing_over import stopped_unless_handed_over
 from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_undone
@@ -83,7 +84,7 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
     via: Literal["auto", "container", "ssh"] = Field(
         default="auto", description="How the command is run; auto takes SSH when there are files to move."
     )
-    max_cost_usd: float | None = Field(
+    max_cost_usd: CapOrNone = Field(
         default=None, title="Cost Cap (USD)", description="The job is stopped when it has cost so much."
     )
     http_ports: list[int] = Field(default_factory=list, description="Ports to publish as URLs while it runs.")

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from octa_provider.balance import checked_cap
 from octa_provider.marketplace import Requirements
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.job import OctaJob
@@ -55,6 +56,7 @@ def run_job(
         JobFailedError: the command did not end with exit code 0, or its outputs are missing.
         OctaNoMachineError, OctaBudgetError: nothing could be rented.
     """
+    checked_cap("max_cost_usd", max_cost_usd)
     job = OctaJob(
         credentials=credentials or OctaCredentials(),
         image=image,

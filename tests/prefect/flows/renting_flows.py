@@ -152,3 +152,11 @@ async def triggers_async(folder: str) -> None:
     (Path(folder) / "runs").touch()
     while not (Path(folder) / "end").exists():
         await asyncio.sleep(0.1)
+
+
+@flow
+def starts(folder: str) -> None:
+    """Starts machines that it does not stop."""
+    for _ in range(2):
+        tasks.start_machine("alpine:3", start_command="sleep 300")
+    hold(folder)
