@@ -97,8 +97,9 @@ def tell_also(error: BaseException, text: str) -> None:
     """
     if isinstance(error, OctaError):
         error.also(text)
-    elif hasattr(error, "add_note"):  # Python 3.11 and newer
-        error.add_note(text)
+    else:
+        # As `add_note` of Python 3.11 does it.
+        vars(error)["__notes__"] = [*getattr(error, "__notes__", ()), text]
 
 
 class OctaError(Exception):

@@ -17,9 +17,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from octa_provider.errors import OctaConfigError
+
+if TYPE_CHECKING:
+    from octa_provider.clock import Clock
 
 __all__ = ["FolderIntents", "Intent", "Intents", "state_folder"]
 
@@ -28,6 +31,8 @@ log = logging.getLogger("octa_provider.intents")
 STATE_FOLDER_ENV = "OCTA_STATE_DIR"
 #: An intent without a uuid is forgotten after this: what it may have left has been told of by then.
 EXPIRES_S = 3600.0
+#: So often an intent is written, should somebody remove the folder meanwhile.
+WRITES = 20
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class Intent:
         at: Unix time of the request, in seconds.
         uuid: the session, once the API has told it.
         namespace: of the installation; empty for none.
+        boot: since when `counted` counts: `Clock.boot`; empty for an intent that knows the wall clock alone.
+        counted: the time of the request as `Clock.monotonic` told it, in seconds: no wall clock that is set moves it.
     """
 
     attempt: str
@@ -53,6 +60,18 @@ class Intent:
     at: float
     uuid: str | None = None
     namespace: str = ""
+    boot: str = ""
+    counted: float = 0.0
+
+    def age_s(self, clock: Clock) -> float:
+        """Seconds since the request; below 0 when the wall clock was set back, or another machine's is ahead.
+
+        Args:
+            clock: of this process.
+        """
+        if self.boot and self.boot == clock.boot:
+            return clock.monotonic() - self.counted
+        return clock.time() - self.at
 
     def started(self, uuid: str) -> Intent:
         """The same, once the session is known."""
@@ -84,6 +103,8 @@ class Intent:
                 at=float(value["at"]),
                 uuid=None if uuid is None else str(uuid),
                 namespace=str(value.get("namespace", "")),
+                boot=str(value.get("boot", "")),
+                counted=float(value.get("counted", 0.0)),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise OctaConfigError(f"this is not an intent: {error!r}") from None
@@ -107,6 +128,9 @@ class Intents(Protocol):
     def claimed(self) -> Mapping[str, str]:
         """Sessions that are known to belong to a key, as far as this store sees them: uuid to key."""
 
+    def pending(self) -> tuple[tuple[str, Intent], ...]:
+        """The intents of every key whose session is not known yet, each with its key."""
+
 
 class FolderIntents:
     """Intents in a folder, one small file each. What can't be read or written is logged and passed over.
@@ -128,9 +152,16 @@ class FolderIntents:
         path = self._path(key, intent.attempt)
         part = path.with_suffix(f".{os.getpid()}.part")
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part.write_text(json.dumps({"key": key, **intent.to_dict()}), encoding="utf-8")
-            part.replace(path)
+            for left in reversed(range(WRITES)):
+                try:
+                    self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    part.write_text(json.dumps({"key": key, **intent.to_dict()}), encoding="utf-8")
+                    part.replace(path)
+                    break
+                except (FileNotFoundError, FileExistsError):
+                    # Whoever removes the last intent removes the folder too, perhaps between these steps.
+                    if not left:
+                        raise
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -155,6 +186,10 @@ class FolderIntents:
     def claimed(self) -> Mapping[str, str]:
         """Every session whose uuid is known here."""
         return {intent.uuid: key for key, intent in self._all("*.json") if intent.uuid is not None}
+
+    def pending(self) -> tuple[tuple[str, Intent], ...]:
+        """Every intent whose session is not known yet."""
+        return tuple((key, intent) for key, intent in self._all("*.json") if intent.uuid is None)
 
     def _path(self, key: str, attempt: str) -> Path:
         return self._folder / f"{_digest(key)}.{_digest(attempt)[:16]}.json"

@@ -30,7 +30,7 @@ class OctaStartVpnOperator(StartsSession):
 
     Args:
         subkind: `wg`, `openvpn`, `ss`, `v2ray`, ... as the core's `VpnRequest` knows them.
-        protocol: `trojan`, `vmess` or `vless`: for v2ray alone.
+        protocol: `trojan`, `vmess` or `vless`: for v2ray alone, where `trojan` is meant unless it says so.
         node_id, country, exclude_nodes: which exit; the cheapest traffic of those that fit.
         deadline_s: seconds to try to start for.
         octa_conn_id: the connection.
@@ -40,7 +40,7 @@ class OctaStartVpnOperator(StartsSession):
 
     template_fields: Sequence[str] = (*StartsSession.template_fields, "subkind", "protocol")
 
-    def __init__(self, *, subkind: str, protocol: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, subkind: str = "wg", protocol: str | None = None, **kwargs: Any) -> None:
         self.subkind = subkind
         self.protocol = protocol
         for name in ("disk_gb", "envs"):

@@ -26,6 +26,8 @@ from octa_provider.emulator.state import StateFolder
 STARTING_TEXTS = ("queued", "preparing node", "provisioning", "pulling image", "create container", "starting service")
 #: The texts of a session that is ready: which one, is an oddity.
 READY_TEXTS = ("service configured", "Configured", "running", "READY")
+#: The text of a session whose stop takes a while.
+STOPPING_TEXT = "stopping"
 #: Why the platform itself ends a session, in the words of its ledger; the API tells a number.
 CLOSED, UNPAID, OFFLINE, BROKEN = "emulator stopped", "insufficient_funds", "node offline", "start failed"
 ENDED = "ended by the platform"
@@ -274,7 +276,7 @@ class Platform:
             await self.end(session, by="api", reason="stopped by user")
         elif session.running:
             self.note(session, "stop requested")
-            session.progress = "stopping"
+            session.progress = STOPPING_TEXT
             self.in_background(self._end_later(session))
 
     async def end(self, session: Session, *, by: str, reason: str | int, billed_until_ms: int | None = None) -> None:
@@ -349,7 +351,7 @@ class Platform:
         pause_s = self.settings.start_delay_s / len(STARTING_TEXTS)
         texts = STARTING_TEXTS[:4] if session.never_ready else STARTING_TEXTS
         for text in texts:
-            session.progress = text
+            _come_up(session, text)
             if text != STARTING_TEXTS[0]:
                 self.note(session, text)
             await asyncio.sleep(pause_s)
@@ -366,7 +368,7 @@ class Platform:
                 return
         session.is_ready, session.ready_ns = True, wall_ns()
         plain = session.ordinal % len(READY_TEXTS) if self.quirks.enabled else 0
-        session.progress = READY_TEXTS[plain]
+        _come_up(session, READY_TEXTS[plain])
         self.note(session, "service configured")
 
     async def _end_later(self, session: Session) -> None:
@@ -403,3 +405,9 @@ class Platform:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _come_up(session: Session, text: str) -> None:
+    # One that is on its way out already does not say that it is coming up.
+    if session.progress != STOPPING_TEXT:
+        session.progress = text

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.campaign import Campaign, has_sdk, replay_command, run_campaign
-from tests.chaos.fault_sets import BY_NAME
-from tests.chaos.run import Verdict
 from tests.chaos.table import as_json, as_text, broken_promises
+from tests.chaos.verdict import Verdict
 
 RUNS = {"rental": 667, "job": 333, "plain": 100, "sdk": 100}
 LEAST_POINTS = 40
@@ -35,7 +34,7 @@ def test_a_thousand_killed_runs_leak_nothing_double_nothing_and_tell_the_truth(t
         killed_at = {verdict.killed_at for verdict in verdicts if verdict.client == client and verdict.killed_at}
         assert len(points[client]) >= LEAST_POINTS
         assert len(killed_at) >= LEAST_POINTS
-    others = [v for v in verdicts if v.client in ("plain", "sdk") and BY_NAME[v.fault].promised]
+    others = [v for v in verdicts if v.client in ("plain", "sdk")]
     # The yardstick shows that the faults are real: whoever posts and remembers the uuid loses machines to them.
     assert any(verdict.leaked for verdict in others)
 

@@ -201,6 +201,14 @@ def test_a_slow_stop_keeps_it_listed_and_billed_for_a_while(hire):
     assert tenant.entry(uuid)["billed_ms"] >= 800
 
 
+def test_one_that_is_on_its_way_out_no_longer_says_that_it_is_coming_up(hire):
+    tenant = hire(start_delay_s=0.3, stop_delay_s=30, quirks=False)
+    uuid = tenant.start()
+    tenant.stop(uuid)
+    eventually(lambda: "service configured" in tenant.entry(uuid)["system"])
+    assert tenant.entry(uuid)["progress"] == "stopping"
+
+
 def test_it_can_be_stopped_before_it_is_ready(hire):
     tenant = hire(start_delay_s=30)
     uuid = tenant.start("echo never")
