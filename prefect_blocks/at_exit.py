@@ -9,22 +9,33 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from types import FrameType
-from typing import Protocol
+from contextlib import AbstractContextManager
+from functools import partial
+from types import FrameType, TracebackType
+from typing import Any, Protocol
 
 from prefect.context import FlowRunContext
 
-from octa_provider.stop_signals import stop_signals_raise
+__all__ = [
+    "PROCESS_ENDS",
+    "Ends",
+    "ends_with_process",
+    "has_ended",
+    "hear_signals",
+    "signals_as_before",
+    "signals_heard",
+]
 
-__all__ = ["PROCESS_ENDS", "Ends", "ends_with_process", "has_ended", "hear_signals", "signals_as_before"]
+Handler = Callable[[int, FrameType | None], Any] | int | None
 
 log = logging.getLogger("prefect_blocks.at_exit")
 
 #: Seconds that all that is ended together may take, once the process is ending.
 END_S = 120.0
-#: The same after SIGTERM in a flow: Prefect's runner kills after 30 s.
-END_ON_SIGTERM_S = 20.0
+#: The same after a signal: Prefect's runner kills 30 s after SIGTERM.
+END_ON_SIGNAL_S = 20.0
+#: Those that kill by default and are sent to ask for the end; SIGINT raises by default. Windows knows some alone.
+SIGNALS = ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
 PROCESS_ENDS = "the process ends"
 
 
@@ -40,9 +51,11 @@ class Ends(Protocol):
 
 
 _under_way: dict[Ends, None] = {}
-_signals: ExitStack | None = None
-_chained: Callable[[int, FrameType | None], None] | None = None
-_before_chained: Callable[[int, FrameType | None], object] | None = None
+#: Blocks of `signals_heard` that are open.
+_blocks = 0
+#: What was there before our own handlers, by signal.
+_before: dict[int, Handler] = {}
+_ours: dict[int, Handler] = {}
 
 
 def ends_with_process(thing: Ends) -> None:
@@ -60,40 +73,61 @@ def has_ended(thing: Ends) -> None:
 
 
 def hear_signals() -> None:
-    """From here on signals that kill by default raise instead; does nothing outside of the main thread.
+    """From here on signals that kill by default raise SystemExit; does nothing outside of the main thread.
 
-    In a flow Prefect hears SIGTERM: it raises, tells of the crash, and kills the process. So there all is ended first,
-    and then it is Prefect's turn.
+    What is under way is ended before: in a flow Prefect tells of the crash then, and kills the process at once when it
+    was SIGTERM. `signals_as_before` puts them back.
     """
-    global _signals, _chained, _before_chained
     if threading.current_thread() is not threading.main_thread():
         return
-    if _signals is None:
-        _signals = ExitStack()
-        _signals.enter_context(stop_signals_raise())
-    theirs = signal.getsignal(signal.SIGTERM)
-    if FlowRunContext.get() is None or theirs is _chained or not callable(theirs):
-        return
+    for name in SIGNALS:
+        number = getattr(signal, name, None)
+        if number is None:
+            continue
+        before = signal.getsignal(number)
+        if before is _ours.get(number):
+            continue
+        # A program's own handler is its own affair; Prefect's, within a flow, raises.
+        of_prefect = number == signal.SIGTERM and callable(before) and FlowRunContext.get() is not None
+        if before is signal.SIG_DFL or of_prefect:
+            _before[number], _ours[number] = before, partial(_end_then, before)
+            signal.signal(number, _ours[number])
 
-    def end_then_theirs(number: int, frame: FrameType | None) -> None:
-        _end_all(END_ON_SIGTERM_S)
-        theirs(number, frame)
 
-    _chained, _before_chained = end_then_theirs, theirs
-    signal.signal(signal.SIGTERM, end_then_theirs)
+def _end_then(before: Handler, number: int, frame: FrameType | None) -> None:
+    _end_all(END_ON_SIGNAL_S)
+    if callable(before):
+        before(number, frame)
+    else:
+        raise SystemExit(128 + number)
 
 
 def signals_as_before() -> None:
-    """Put the signals back when nothing is under way any more; does nothing outside of the main thread."""
-    global _signals, _chained, _before_chained
-    if threading.current_thread() is not threading.main_thread() or _under_way:
+    """Put the signals back when nothing needs them any more; does nothing outside of the main thread."""
+    if threading.current_thread() is not threading.main_thread() or _under_way or _blocks:
         return
-    if _chained is not None and signal.getsignal(signal.SIGTERM) is _chained:
-        signal.signal(signal.SIGTERM, _before_chained)
-    _chained = _before_chained = None
-    if _signals is not None:
-        signals, _signals = _signals, None
-        signals.close()
+    for number, ours in _ours.items():
+        # What the program has set meanwhile is its own.
+        if signal.getsignal(number) is ours:
+            signal.signal(number, _before[number])
+    _before.clear()
+    _ours.clear()
+
+
+class signals_heard(AbstractContextManager[None]):
+    """`hear_signals` for the length of a block: for coroutines, whose work is in threads that signals never reach."""
+
+    def __enter__(self) -> None:
+        global _blocks
+        _blocks += 1
+        hear_signals()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        global _blocks
+        _blocks = max(0, _blocks - 1)
+        signals_as_before()
 
 
 def _end_all(seconds: float = END_S) -> None:
@@ -111,9 +145,11 @@ def _end_all(seconds: float = END_S) -> None:
 
 def _forget_all() -> None:
     # A forked child has none of its parent's threads: what they follow is the parent's.
-    global _signals, _chained, _before_chained
+    global _blocks
     _under_way.clear()
-    _signals = _chained = _before_chained = None
+    _before.clear()
+    _ours.clear()
+    _blocks = 0
 
 
 if hasattr(os, "register_at_fork"):

@@ -85,6 +85,11 @@ class PrefectIntents:
         kept = self._ask(lambda client: _variables(client, NAME_PREFIX)) or []
         return {**self._otherwise.claimed(), **{intent.uuid: key for key, intent in kept if intent.uuid is not None}}
 
+    def pending(self) -> tuple[tuple[str, Intent], ...]:
+        """The intents of every key whose session is not known yet, each with its key."""
+        kept = self._ask(lambda client: _variables(client, NAME_PREFIX)) or []
+        return (*self._otherwise.pending(), *((key, intent) for key, intent in kept if intent.uuid is None))
+
     def clear(self, active: Collection[str], now: float) -> int:
         """Forget what nobody will ask for any more: requests of long ago that left no session which still runs.
 

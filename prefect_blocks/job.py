@@ -15,7 +15,7 @@ from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.job_spec import JobSpec
 from octa_provider.job_state import JobResult, JobState
 from octa_provider.progress import ProgressTracker
-from octa_provider.stop_signals import stop_signals_raise
+from octa_provider.stop_signals import cleaned_up_by
 from prefect_blocks.at_exit import hear_signals, signals_as_before
 from prefect_blocks.caps import CapOrNone
 from prefect_blocks.events import emit
@@ -164,8 +164,6 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
     async def atrigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:
         """As `trigger`, for coroutines; a run that nobody got, since its coroutine was cancelled, is stopped."""
         trigger = partial(self.trigger, key, outlives_flow=outlives_flow)
-        # Here, since they reach the main thread alone.
-        hear_signals()
         return await in_thread_or_undone(trigger, lambda run: run.stop())
 
     def _followed(self, name: Hashable, spec: JobSpec, lifetime: Lifetime) -> JobFollower | None:
@@ -220,16 +218,16 @@ class OctaJobRun(JobRun[JobResult]):
             OctaStopError: the machine could not be stopped in time, and may still bill.
         """
         is_cancelled = cancellation()
-        with stop_signals_raise() as hold:
-            try:
-                while not self._follower.wait(SLICE_S):
-                    if is_cancelled():
-                        self._follower.end("the run that waits for it is being ended")
-            except BaseException:
-                with hold():
-                    self._follower.end("what waited for it was ended")
-                    self._follower.wait()
-                raise
+
+        def clean_up(error: BaseException | None) -> None:
+            if error is not None:
+                self._follower.end("what waited for it was ended")
+                self._follower.wait()
+
+        with cleaned_up_by(clean_up):
+            while not self._follower.wait(SLICE_S):
+                if is_cancelled():
+                    self._follower.end("the run that waits for it is being ended")
         signals_as_before()
         self._refuse_without_result()
 

@@ -13,6 +13,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from octa_provider.balance import checked_cap
+from prefect_blocks.at_exit import signals_heard
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_left, in_thread_or_undone
@@ -182,12 +183,22 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
             raise self._guarded.error from error
 
     async def __aenter__(self) -> RentedMachine:
-        return await in_thread_or_undone(self.__enter__, lambda machine: self.__exit__(None, None, None))
+        # Signals reach the main thread alone, and the block is there.
+        self._signals = signals_heard()
+        self._signals.__enter__()
+        try:
+            return await in_thread_or_undone(self.__enter__, lambda machine: self.__exit__(None, None, None))
+        except BaseException:
+            self._signals.__exit__(None, None, None)
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await in_thread(self.__exit__, kind, error, traceback)
+        try:
+            await in_thread(self.__exit__, kind, error, traceback)
+        finally:
+            self._signals.__exit__(None, None, None)
 
 
 def _logger() -> LoggerOrAdapter:

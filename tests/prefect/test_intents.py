@@ -70,6 +70,7 @@ def test_written_read_replaced_and_removed(server: PrefectServer, store: Prefect
     store.put("ns/another", intent("c"))
     assert store.read(KEY) == (second, first)
     assert store.claimed() == {}
+    assert sorted(key for key, _ in store.pending()) == ["ns/another", KEY, KEY]
     store.put(KEY, first.started("uuid"))
     assert store.read(KEY) == (second, first.started("uuid"))
     assert store.claimed() == {"uuid": KEY}

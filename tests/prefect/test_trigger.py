@@ -102,20 +102,23 @@ def test_however_a_flow_ends_nothing_is_left(renting: Renting, form: str, end: C
     renting.wait_until_none_runs()
 
 
+ENDS = ["cancelled", signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+
 @pytest.mark.parametrize("name", ["triggers", "triggers_async"])
-@pytest.mark.parametrize("end", ["cancelled", "terminated"])
+@pytest.mark.parametrize("end", ENDS, ids=str)
 def test_nobody_waits_and_the_flow_is_ended(
-    server: PrefectServer, renting: Renting, flows: FlowProcesses, name: str, end: str
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, name: str, end: str | int
 ) -> None:
     run = flows.new_run(name)
-    process = flows.runner(run) if end == "cancelled" else flows.engine(run)
+    process = flows.engine(run) if isinstance(end, int) else flows.runner(run)
     wait_for((flows.folder / "runs").exists, "it runs")
     assert len(renting.running()) == 2
-    if end == "cancelled":
+    if isinstance(end, int):
+        process.popen.send_signal(end)
+    else:
         server.set_state(run, "CANCELLING")
         server.wait_for_state(run, "Cancelled")
-    else:
-        process.popen.send_signal(signal.SIGTERM)
     process.wait()
     renting.wait_until_none_runs()
 
@@ -145,7 +148,7 @@ def test_a_script_ends_and_nothing_is_left(renting: Renting, flows: FlowProcesse
     assert renting.running() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 @pytest.mark.parametrize("then", ["import time; time.sleep(300)", "run.wait_for_completion()"])
 def test_a_script_is_ended_by_a_signal_and_nothing_is_left(
     renting: Renting, flows: FlowProcesses, then: str, number: int
@@ -270,3 +273,27 @@ def test_a_failed_job_travels_between_processes(pickler: Any) -> None:
     result = JobResult(3, JobOutcome.FAILED, "why", None, (), 1, 0.1, 1.0, 5, "uuid", "key", 1)
     error = pickler.loads(pickler.dumps(JobFailedError(result)))
     assert (error.result, str(error)) == (result, "failed: why")
+
+
+SETTINGS = """
+import signal, sys
+from prefect import flow
+from prefect_blocks import OctaJob
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)]
+job = OctaJob(image="alpine:3", command="exit 0", poll_s=0.2)
+def run():
+    started = job.trigger()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, "nohup stays nohup"
+    started.wait_for_completion()
+run()
+assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)]
+flow(run)()
+assert before == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)]
+"""
+
+
+def test_signals_are_afterwards_as_before_and_an_ignored_one_stays_so(renting: Renting, flows: FlowProcesses) -> None:
+    process = flows.script(SETTINGS)
+    assert process.wait() == 0, process.output
+    assert len(renting.sessions) == 2
