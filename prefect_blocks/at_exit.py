@@ -21,7 +21,6 @@ __all__ = [
     "Ends",
     "ends_with_process",
     "has_ended",
-    "hear_signals",
     "signals_as_before",
     "signals_heard",
 ]
@@ -59,7 +58,7 @@ _ours: dict[int, Handler] = {}
 
 
 def ends_with_process(thing: Ends) -> None:
-    """End a thing when the process ends by the end of its script, or by a signal (see `hear_signals`)."""
+    """End a thing when the process ends by the end of its script, or by a signal (see `signals_heard`)."""
     _under_way[thing] = None
     # What was registered last is called first. Prefect waits there for its own server, which may be away, and threads
     # can't be started any more in what `atexit` calls. Not public, so it may be missing.
@@ -72,14 +71,12 @@ def has_ended(thing: Ends) -> None:
     _under_way.pop(thing, None)
 
 
-def hear_signals() -> None:
-    """From here on signals that kill by default raise SystemExit; does nothing outside of the main thread.
+def _hear_signals() -> None:
+    """From here on signals that kill by default raise SystemExit.
 
     What is under way is ended before: in a flow Prefect tells of the crash then, and kills the process at once when it
-    was SIGTERM. `signals_as_before` puts them back.
+    was SIGTERM.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return
     for name in SIGNALS:
         number = getattr(signal, name, None)
         if number is None:
@@ -115,19 +112,29 @@ def signals_as_before() -> None:
 
 
 class signals_heard(AbstractContextManager[None]):
-    """`hear_signals` for the length of a block: for coroutines, whose work is in threads that signals never reach."""
+    """Signals are heard within the block, and after it as long as something is under way.
+
+    Coroutines need it around what works in threads, which signals never reach.
+    """
+
+    def __init__(self) -> None:
+        self._counts = False
 
     def __enter__(self) -> None:
         global _blocks
-        _blocks += 1
-        hear_signals()
+        if threading.current_thread() is threading.main_thread():
+            self._counts = True
+            _blocks += 1
+            _hear_signals()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         global _blocks
-        _blocks = max(0, _blocks - 1)
-        signals_as_before()
+        if self._counts:
+            self._counts = False
+            _blocks -= 1
+            signals_as_before()
 
 
 def _end_all(seconds: float = END_S) -> None:

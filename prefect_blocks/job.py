@@ -16,7 +16,7 @@ from octa_provider.job_spec import JobSpec
 from octa_provider.job_state import JobResult, JobState
 from octa_provider.progress import ProgressTracker
 from octa_provider.stop_signals import cleaned_up_by
-from prefect_blocks.at_exit import hear_signals, signals_as_before
+from prefect_blocks.at_exit import signals_as_before, signals_heard
 from prefect_blocks.caps import CapOrNone
 from prefect_blocks.events import emit
 from prefect_blocks.handing_over import stopped_unless_handed_over
@@ -138,8 +138,11 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
         tracker = ProgressTracker(self.progress, self.progress_total)
         report = JobReport(self._name(), self.logger, tracker, about=key)
         lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_run()
-        hear_signals()
-        with self.credentials.get_client() as client, stopped_unless_handed_over() as on_started:
+        with (
+            signals_heard(),
+            self.credentials.get_client() as client,
+            stopped_unless_handed_over() as on_started,
+        ):
             work = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
             name = (client.transport.account, client.rentals.full_key(work))
             if (earlier := self._followed(name, spec, lifetime)) is not None:

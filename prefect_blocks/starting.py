@@ -12,7 +12,7 @@ from prefect.transactions import Transaction, get_transaction
 from octa_provider.errors import OctaConfigError
 from octa_provider.marketplace import Requirements, rank
 from octa_provider.request import MachineRequest, RenderRequest, Request, VpnRequest
-from prefect_blocks.at_exit import hear_signals
+from prefect_blocks.at_exit import signals_heard
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
 from prefect_blocks.handing_over import stopped_unless_handed_over
@@ -186,8 +186,7 @@ def _start(
 ) -> dict[str, Any]:
     wanted = requirements_of(requirements)
     credentials = credentials or OctaCredentials()
-    hear_signals()
-    with credentials.get_client() as client, stopped_unless_handed_over() as on_started:
+    with signals_heard(), credentials.get_client() as client, stopped_unless_handed_over() as on_started:
         rental = client.rentals.start(
             request,
             key=rental_key([request.service, asdict(request), asdict(wanted)], key),

@@ -110,13 +110,13 @@ def test_a_worker_that_prefect_ends_since_its_server_is_away_sees_to_its_machine
     """Prefect ends a worker that has asked in vain for some minutes; made short here."""
     pool = Pool(own_server, renting, tmp_path)
     try:
-        quick = {"PREFECT_CLIENT_MAX_RETRIES": "0", "PREFECT_WORKER_QUERY_SECONDS": "0.1"}
+        quick = {"PREFECT_CLIENT_MAX_RETRIES": "1", "PREFECT_WORKER_QUERY_SECONDS": "0.1"}
         worker = pool.worker(**quick)
         run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=0.05)
         wait_for((tmp_path / "runs").exists, "the flow runs", 90)
         wait_for(lambda: own_server.flow_run(run)["infrastructure_pid"], "the machine is known")
         own_server.go_away("killed")
-        wait_for(lambda: "are seen to their end first" in worker.output, "Prefect has given the worker up", 120)
+        wait_for(lambda: "are seen to their end first" in worker.output, "Prefect has given the worker up", 200)
         assert len(renting.running()) == 1
         renting.emulator.advance_clock(5 * 3600)
         renting.wait_until_none_runs()
