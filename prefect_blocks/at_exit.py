@@ -21,6 +21,7 @@ __all__ = [
     "Ends",
     "ends_with_process",
     "has_ended",
+    "hear_signals",
     "signals_as_before",
     "signals_heard",
 ]
@@ -71,12 +72,14 @@ def has_ended(thing: Ends) -> None:
     _under_way.pop(thing, None)
 
 
-def _hear_signals() -> None:
-    """From here on signals that kill by default raise SystemExit.
+def hear_signals() -> None:
+    """From here on signals that kill by default raise SystemExit; does nothing outside of the main thread.
 
     What is under way is ended before: in a flow Prefect tells of the crash then, and kills the process at once when it
-    was SIGTERM.
+    was SIGTERM. `signals_as_before` puts them back.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return
     for name in SIGNALS:
         number = getattr(signal, name, None)
         if number is None:
@@ -125,7 +128,7 @@ class signals_heard(AbstractContextManager[None]):
         if threading.current_thread() is threading.main_thread():
             self._counts = True
             _blocks += 1
-            _hear_signals()
+            hear_signals()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
