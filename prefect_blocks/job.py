@@ -128,7 +128,8 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
 
         Args:
             key: names the job within the flow run, where two that look the same are not.
-            outlives_flow: let it run on when its flow run has ended; the end of the process still ends it.
+            outlives_flow: let it run on when its flow run has ended; the end of the process still ends it, and so does
+                `reap_orphans_flow`, which goes by flow runs.
 
         Raises:
             OctaNoMachineError, OctaBudgetError: nothing could be rented.

@@ -100,7 +100,8 @@ def start_machine(
         requirements: fields of the core's `Requirements`; the cheapest machine when left out.
         max_cost_usd: refuse what can't be paid, and stop what has cost so much, as long as this process lives.
         max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
-        outlives_flow: let it run on when its flow run has ended; its caps hold until the process ends.
+        outlives_flow: let it run on when its flow run has ended; its caps hold until the process ends. What goes by
+            flow runs, as `reap_orphans_flow` does, still stops it.
         deadline_s: seconds to try to start for.
         key: names the machine within the flow run, where two calls that look the same are not.
         credentials: the account; the environment's when left out.
