@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from octa_provider.commands import doctor, emulator, logs, machines, reap, run, sessions, stop
-from octa_provider.commands.connection import add_connection_options, api_key, masked, tell
+from octa_provider.commands.connection import add_connection_options, masked_by, tell
 from octa_provider.commands.streams import drop, open_closed_streams, settle
 from octa_provider.commands.wording import shown_lines
 from octa_provider.errors import OctaConfigError, OctaError
@@ -135,12 +135,8 @@ class _CommandParser(argparse.ArgumentParser):
 
 def _fail(arguments: argparse.Namespace, error: Exception | str, status: int) -> int:
     """One sentence on standard error, without the key and without what a terminal would obey."""
-    try:
-        key = api_key(arguments)
-    except OctaConfigError:
-        key = None
     text = str(error) or type(error).__name__
-    tell(f"{PROGRAM}: {shown_lines(masked(text, key))}")
+    tell(f"{PROGRAM}: {shown_lines(masked_by(arguments, text))}")
     return status
 
 

@@ -21,6 +21,8 @@ log = logging.getLogger("octa_provider.stop_signals")
 ASKED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGBREAK")
 #: These end a process that does not handle them: batch systems send them, and `alarm`.
 OTHERS = ("SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGALRM", "SIGPWR")
+#: A handler of the program's own is held back for these. Airflow's time limit of a task raises from SIGALRM.
+HELD_BACK = (*ASKED, "SIGALRM")
 #: A signal that comes where it can be neither raised nor held is sent again after so long.
 AGAIN_S = 0.005
 _CONTEXTS_LOOKED_AT = 100
@@ -126,8 +128,8 @@ class ProcessSignals:
                 os.kill(os.getpid(), number)
             elif self._held or self._is_on_its_way() or _is_in(frame, self.ending):
                 self._pending[number] = None
-                with suppress(Exception):
-                    log.warning("signal %d waits until what was rented is stopped: kill -9 leaves it running", number)
+                if signal.Signals(number).name in ASKED:
+                    self._tell(number)
             elif self._busy > 1 or _is_in(frame, self.between) or _is_in_contextlib(frame):
                 # Between a block and its body there is nobody to hear an exception: it would pass by the cleaning up.
                 self._send_again(number)
@@ -135,6 +137,12 @@ class ProcessSignals:
                 self._act(number, frame)
         finally:
             self._busy -= 1
+
+    @staticmethod
+    def _tell(number: int) -> None:
+        # Whoever writes to the same stream may have been interrupted.
+        with suppress(Exception):
+            log.warning("signal %d waits until what was rented is stopped: kill -9 leaves it running", number)
 
     def _act(self, number: int, frame: FrameType | None) -> None:
         handler = self._before[number]
@@ -200,7 +208,7 @@ def _handlers_to_replace() -> dict[int, Handler]:
             continue
         number = int(getattr(signal, name))
         handler = signal.getsignal(number)
-        if (handler is signal.SIG_DFL and number not in caught) or (callable(handler) and name in ASKED):
+        if (handler is signal.SIG_DFL and number not in caught) or (callable(handler) and name in HELD_BACK):
             found[number] = handler
         # Else it is ignored, or its handler is not Python's and could not be put back, or ends nothing.
     return found

@@ -34,7 +34,7 @@ from octa_provider.patience import Deadline, ask_until, is_transient, pauses
 from octa_provider.rental_key import RENTAL_KEY_ENV, earlier_forms
 from octa_provider.rental_mark import RENTAL_MARK_ENV, RentalMark
 from octa_provider.request import Request, VpnRequest
-from octa_provider.stop_signals import cleaned_up_by
+from octa_provider.stop_signals import cleaned_up_by, signals_held
 from octa_provider.stopping import stop_command, sweep
 from octa_provider.twins import oldest
 
@@ -272,7 +272,11 @@ class Starting:
             self._lost.about_to_ask(machine.node_id, self._sessions)
             self._unclear = True
             try:
-                uuid, adopted = self._octa.services.start(self._marked_request, machine.node_id).uuid, False
+                # A signal waits for the answer, which alone tells what there is to stop.
+                with signals_held():
+                    uuid, adopted = self._octa.services.start(self._marked_request, machine.node_id).uuid, False
+                    self._uuids.append(uuid)
+                    self._unclear = False
             except OctaRejectedError as error:
                 self._unclear = False
                 self._nodes.refused(machine.node_id, self.client.clock.monotonic())
@@ -293,9 +297,6 @@ class Starting:
                     order.waited_in_vain()
                     return Refusal(machine.node_id, str(error))
                 uuid, adopted = session.uuid, True
-            if not adopted:
-                self._uuids.append(uuid)
-                self._unclear = False
             self._nodes.took(machine.node_id)
             return self._resolve(uuid, adopted, machine)
 

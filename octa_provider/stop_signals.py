@@ -20,7 +20,7 @@ from types import TracebackType
 
 from octa_provider.process_signals import ProcessSignals
 
-__all__ = ["cleaned_up_by", "stop_signals_raise"]
+__all__ = ["cleaned_up_by", "signals_held", "stop_signals_raise"]
 
 _signals = ProcessSignals()
 
@@ -35,6 +35,11 @@ class _Hold(AbstractContextManager[None]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         _signals.release(error)
+
+
+def signals_held() -> AbstractContextManager[None]:
+    """A context in which signals wait, for a step that must not be cut in two. Keep it short: nobody can end it."""
+    return _Hold() if threading.current_thread() is threading.main_thread() else nullcontext()
 
 
 class stop_signals_raise(AbstractContextManager[Callable[[], AbstractContextManager[None]]]):

@@ -118,3 +118,12 @@ def tell(text: str) -> None:
 def masked(text: str, key: str | None) -> str:
     """The text without the key. Errors hold none; this is the second lock on the same door."""
     return text.replace(key, MASK) if key else text
+
+
+def masked_by(arguments: argparse.Namespace, text: str) -> str:
+    """The text without the key that these arguments give."""
+    try:
+        key = api_key(arguments)
+    except OctaConfigError:
+        key = None
+    return masked(text, key)

@@ -74,8 +74,7 @@ def nothing_is_left(emulator: EmulatorHandle, process: Any, status: int) -> None
 
 
 @pytest.mark.parametrize("moment", list(MOMENTS))
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(("number", "times"), [*((number, 1) for number in SIGNALS), (signal.SIGHUP, 2)])
 def test_a_signal_leaves_nothing_running_whenever_it_comes(
     emulator: EmulatorHandle, moment: str, number: signal.Signals, times: int
 ) -> None:
