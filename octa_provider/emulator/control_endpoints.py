@@ -58,8 +58,8 @@ async def get_ledger(request: web.Request) -> web.Response:
             "sessions": [session_entry(platform, session) for session in platform.ledger.sessions.values()],
             "requests": requests,
             "max_running_by_key": summary,
-            "billed_wei": platform.billed_wei(),
-            "balance_wei": platform.balance_wei(),
+            "billed_wei": platform.funds.billed_wei(),
+            "balance_wei": platform.funds.balance_wei(),
             "initial_balance_wei": platform.ledger.balance_start_wei,
             "reboots": {str(node.node_id): node.reboots for node in platform.own_nodes.values()},
             "wallets": platform.wallets,
@@ -120,7 +120,7 @@ async def let_traffic_flow(request: web.Request) -> web.Response:
     if session is None or not session.running:
         raise web.HTTPNotFound(text="Session not found")
     body = await json_body(request)
-    await platform.let_traffic_flow(session, tx_bytes=_bytes(body, "tx_bytes"), rx_bytes=_bytes(body, "rx_bytes"))
+    await platform.funds.let_traffic_flow(session, tx_bytes=_bytes(body, "tx_bytes"), rx_bytes=_bytes(body, "rx_bytes"))
     return json_answer(session_entry(platform, session))
 
 

@@ -16,6 +16,19 @@ TIMEOUT_S = 0.15
 NAMESPACES = ("east", "west")
 
 
+#: Of ours, each of which one variant does without.
+RULES = (
+    "adoption",
+    "settling",
+    "seeing it gone",
+    "namespaces",
+    "leaving others alone",
+    "comparing prices",
+    "what was written down",
+    "hearing signals",
+)
+
+
 @dataclass(frozen=True)
 class Client:
     """Somebody who does the work.
@@ -30,6 +43,11 @@ class Client:
     module: str
     ours: bool
 
+    @property
+    def clears_up(self) -> bool:
+        """Whether it is to stop what it rented when a signal ends it."""
+        return self.ours or self.module == "tests.chaos.broken_work"
+
 
 CLIENTS = {
     client.name: client
@@ -38,9 +56,7 @@ CLIENTS = {
         Client("job", "tests.chaos.job_work", True),
         Client("plain", "tests.chaos.plain_work", False),
         Client("sdk", "tests.chaos.sdk_work", False),
-        Client("without adoption", "tests.chaos.broken_work", False),
-        Client("without settling", "tests.chaos.broken_work", False),
-        Client("without seeing it gone", "tests.chaos.broken_work", False),
+        *(Client(f"without {rule}", "tests.chaos.broken_work", False) for rule in RULES),
     )
 }
 

@@ -19,12 +19,16 @@ class QuickClock(Clock):
     def __init__(self, speed: float, jumps: Sequence[Sequence[float]] = ()) -> None:
         self._speed = speed
         self._skipped_s = 0.0
-        self._jumps = jumps
+        self._jumps = [tuple(jump) for jump in jumps]
         self._first_s = time.monotonic()
 
     def monotonic(self) -> float:
         """Real seconds, and those that were skipped."""
         return time.monotonic() + self._skipped_s
+
+    def jump(self, by_s: float) -> None:
+        """Somebody sets the wall clock now, by so many seconds."""
+        self._jumps.append((0.0, by_s))
 
     @property
     def boot(self) -> str:

@@ -72,7 +72,7 @@ def carry_out(plan: Plan, ground: Ground) -> Verdict:
             time.sleep(plan.pause_s)
         last_round = time.monotonic()
         tries += _round(plan, ground, emulator, number, waiting)
-        if number == 0 and fault_set.signals and plan.client.ours:
+        if number == 0 and fault_set.signals and plan.client.clears_up:
             # Whoever is ended by a signal clears up itself: nobody may come after it.
             left_by_signal = len(ledger.running(plan.key))
     if lift is not None:

@@ -286,6 +286,8 @@ def test_a_full_node_rejects_a_machine_with_http_200_and_render_and_vpn_with_400
     render = tenant.call("POST", "/services/render", {"node_id": 1001, "disk_size": 1})
     assert render.status_code == 400
     assert render.json() == {"message": "Node is busy"}
+    bare = tenant.call("POST", "/services/mr", tenant.order()[0])
+    assert (bare.status_code, bare.json()) == (400, {"message": "Node is busy"})
 
 
 def test_some_nodes_answer_500_instead(hire):
