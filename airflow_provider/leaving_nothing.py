@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaNetworkError
+from octa_provider.errors import OctaBudgetError, OctaNetworkError, OctaNoMachineError, OctaStartUnclearError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -26,7 +26,8 @@ def stop_after(
     """Stop every session of a rental key, since the task ends with an error. What can't be stopped is named in the log.
 
     Whatever goes wrong here is logged, and hides nothing. A first try that never reached the API has started nothing,
-    so there is nothing to stop, and nothing to be alarmed about.
+    so there is nothing to stop, and nothing to be alarmed about. Nor has one that got no machine: what runs under the
+    key then is another try's, which Airflow may have taken for dead.
 
     Args:
         error: what the task ends with.
@@ -35,7 +36,7 @@ def stop_after(
         uuid: the session, if it is known: a VPN carries no key, and a key may not be echoed.
         context: of the task that runs, where an error may be its first try's.
     """
-    if uuid is None and _is_first_try(context) and _never_asked_for_any(error):
+    if uuid is None and (_got_no_machine(error) or (_is_first_try(context) and _never_asked_for_any(error))):
         return
     try:
         bills = [*client.rentals.stop(key, deadline_s=_STOP_S)]
@@ -65,6 +66,14 @@ def may_run_on(key: str, uuid: str | None = None, why: object = "") -> None:
         stop_command([] if uuid is None else [uuid], key),
         f"\n{why}" if why else "",
     )
+
+
+def _got_no_machine(error: BaseException) -> bool:
+    """Whether a start was refused everywhere: it has stopped what it had started itself."""
+    told: BaseException | None = error
+    while told is not None and not isinstance(told, (OctaNoMachineError, OctaBudgetError, OctaStartUnclearError)):
+        told = told.__cause__
+    return told is not None
 
 
 def _is_first_try(context: Context | None) -> bool:
