@@ -9,6 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, Param
 from airflow_runs import Renting, run
 
+from airflow_provider.namespace import default_namespace
 from airflow_provider.operators.logs import OctaFetchLogsOperator
 from airflow_provider.operators.start import OctaStartMachineOperator, OctaStartRenderOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
@@ -43,7 +44,7 @@ def test_the_four_steps(renting: Renting, tmp_path: Path, capfd: pytest.CaptureF
 
     rental = ended.result("start")
     assert rental["uuid"] == session["uuid"] == ended.result("start", "uuid")
-    assert rental["key"] == session["rental_key"] == f"airflow/four_steps/{ended.run_id}/start/-1"
+    assert rental["key"] == session["rental_key"] == f"{default_namespace()}/airflow/four_steps/{ended.run_id}/start/-1"
     assert rental["node_id"] == session["node_id"]
     assert rental["price_usd"] > 0
     assert int(rental["price_wei"]) > 0

@@ -22,6 +22,7 @@ from renting import Renting
 from waiting_for import wait_for
 
 from prefect_blocks.flows import FramesMissingError
+from prefect_blocks.namespace import namespace_here
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -219,7 +220,7 @@ def test_work_pool(server: PrefectServer, renting: Renting, pool: Pool) -> None:
     server.wait_for_state(run_id, "Completed")
     renting.wait_until_none_runs()
     (session,) = renting.sessions
-    assert session["rental_key"] == f"prefect/{run_id}/worker/0"
+    assert session["rental_key"] == f"{namespace_here()}/prefect/{run_id}/worker/0"
     assert server.flow_run(run_id)["infrastructure_pid"].startswith(session["uuid"])
     logged(server, run_id, "This machine:")
 
