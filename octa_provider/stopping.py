@@ -17,6 +17,7 @@ from octa_provider.errors import (
     OctaNotFoundError,
     OctaStopError,
 )
+from octa_provider.outage import outages
 from octa_provider.patience import Deadline, is_transient, pauses
 
 if TYPE_CHECKING:
@@ -135,7 +136,10 @@ def _ask_one_to_stop(octa: OctaClient, score: int | None, uuid: str) -> OctaErro
         return None
     except OctaError as error:
         # Also a uuid that can't be one: what a stranger's list says must not keep the others running.
-        log.warning("asked %s to stop: %s", uuid, error)
+        if is_transient(error):
+            outages.failed(error, octa.clock, f"session {uuid} is asked to stop")
+        else:
+            log.warning("asked %s to stop: %s", uuid, error)
         return error
     return None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.operators.start import StartsSession
 from airflow_provider.session_reference import SessionReference, rental_xcom
+from airflow_provider.starting_session import StartsSession
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_text, is_known
 from octa_provider.request import VpnRequest
@@ -24,9 +24,10 @@ _CHOSEN_BY = frozenset({"node_id", "country", "exclude_nodes"})
 class OctaStartVpnOperator(StartsSession):
     """Rent a VPN exit. Use it as a setup, with `OctaStopSessionOperator` as its teardown.
 
-    A VPN session carries no environment, and so no rental key: a try that dies between the start and its end leaves a
-    session that the next try knows only on Airflow 3.3 and newer, where the task can write it down. The configuration
-    is a secret, and stays out of XCom: `OctaHook().get_conn().services.session(uuid).info().config` tells it.
+    A VPN session carries no environment, and so no rental key. A try that dies once the API has told the uuid leaves a
+    session that the next try knows: it was written down. One that dies before leaves what can't be told from a VPN that
+    somebody else started there; then the task fails, and its error tells how to look. The configuration is a secret,
+    and stays out of XCom: `OctaHook().get_conn().services.session(uuid).info().config` tells it.
 
     Args:
         subkind: `wg`, `openvpn`, `ss`, `v2ray`, ... as the core's `VpnRequest` knows them.

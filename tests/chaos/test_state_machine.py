@@ -231,7 +231,7 @@ def test_a_rental_keeps_its_promises_whatever_happens_in_whatever_order(emulator
     run_state_machine_as_test(
         RentalMachine,
         settings=settings(
-            max_examples=60,
+            max_examples=50,
             stateful_step_count=12,
             deadline=None,
             derandomize=True,
