@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 from collections.abc import Mapping
@@ -119,6 +120,16 @@ def _base_url(connection: Any) -> str | None:
     return ",".join(urls)
 
 
+def _read(text: str) -> Any:
+    # Python's text of a dict is what people paste out of code.
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    raise ValueError(f"its extra is no JSON: {_WHAT_EXTRA_IS}")
+
+
 def _extra(connection: Any, known: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """A connection's extra as an object; also one that was encoded twice, as some secrets backends do.
 
@@ -132,10 +143,7 @@ def _extra(connection: Any, known: Mapping[str, Any] | None) -> Mapping[str, Any
     for _ in range(2):
         if not isinstance(value, str) or not value.strip():
             break
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise ValueError(f"its extra is no JSON: {_WHAT_EXTRA_IS}") from None
+        value = _read(value)
     if value is None or value == "":
         return {}
     if not isinstance(value, Mapping):

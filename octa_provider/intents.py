@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,6 +32,8 @@ log = logging.getLogger("octa_provider.intents")
 STATE_FOLDER_ENV = "OCTA_STATE_DIR"
 #: An intent without a uuid is forgotten after this: what it may have left has been told of by then.
 EXPIRES_S = 3600.0
+#: And any file, whatever it says, after this: no rental is meant to run for so long.
+KEPT_S = 90 * 86_400.0
 #: So often an intent is written, should somebody remove the folder meanwhile.
 WRITES = 20
 
@@ -162,6 +165,7 @@ class FolderIntents:
                     # Whoever removes the last intent removes the folder too, perhaps between these steps.
                     if not left:
                         raise
+            self._prune()
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -173,6 +177,13 @@ class FolderIntents:
                 error.strerror or error,
                 STATE_FOLDER_ENV,
             )
+
+    def _prune(self) -> None:
+        """Remove what nobody has asked for in a long time: a key that was killed and never tried again."""
+        for path in self._folder.glob("*.json"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > KEPT_S:
+                    path.unlink()
 
     def remove(self, key: str, attempt: str) -> None:
         """Forget the intent of an attempt."""

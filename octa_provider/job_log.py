@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("octa_provider.job_log")
 
-LAST_LINES_S = 60.0
+LAST_LINES_S = 300.0
 LINE_BYTES = 64 * 1024
 NO_SHELL = "the image has no /bin/sh, which runs the command: use an image that has a shell"
 

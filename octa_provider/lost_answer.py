@@ -16,12 +16,12 @@ from octa_provider.errors import OctaNotFoundError, OctaStartUnclearError
 from octa_provider.intents import EXPIRES_S, Intent
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, ask_until
+from octa_provider.rental_mark import RentalMark
 from octa_provider.stopping import stop_command
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Session
-    from octa_provider.rental_mark import RentalMark
 
 __all__ = ["LostAnswers", "could_be_left", "the_one_left"]
 
@@ -84,6 +84,13 @@ class LostAnswers:
             if intent.attempt == attempt and intent.uuid is None:
                 self._store.put(self._key, intent.started(uuid))
         return attempt
+
+    def told(self, sessions: Iterable[Session]) -> None:
+        """Forget the intents of the tries that started these sessions: they tell their key and mark themselves."""
+        for session in sessions:
+            mark = RentalMark.of(session)
+            if mark is not None:
+                self._store.remove(self._key, mark.attempt)
 
     def settled(self) -> None:
         """Forget this try's intent: its session tells its key, or there is none."""

@@ -205,6 +205,7 @@ class Starting:
         if claim is not None:
             claim = self._lost.claim(claim, keep.uuid)
         rental = replace(self.rental_of(keep.uuid, keep, True, None), claim=claim)
+        self._lost.told(mine)
         log.info("adopted session %s of %s, posted nothing", keep.uuid, self.key)
         self._tell(rental)
         if self.is_cancelled():

@@ -60,12 +60,12 @@ def test_a_wrong_field_is_named_with_its_connection(renting: Renting) -> None:
         OctaHook("octa_odd").get_conn()
 
 
-@pytest.mark.parametrize("extra", ['{"timeout": 5}', '"{\\"timeout\\": 5}"'], ids=["once", "twice"])
-def test_an_extra_may_be_encoded_twice(extra: str) -> None:
+@pytest.mark.parametrize("extra", ['{"timeout": 5}', '"{\\"timeout\\": 5}"', "{'timeout': 5}"])
+def test_an_extra_may_be_encoded_twice_or_be_pythons_text_of_one(extra: str) -> None:
     assert settings(extra=extra).timeout == 5
 
 
-@pytest.mark.parametrize("extra", ["[1]", "7", "{'timeout': 5}", "timeout"])
+@pytest.mark.parametrize("extra", ["[1]", "7", "{'timeout': ", "timeout"])
 def test_an_extra_that_is_no_object_is_told_with_its_connection(renting: Renting, extra: str) -> None:
     renting.connection("octa_odd_extra", extra=extra)
     works, message = OctaHook("octa_odd_extra").test_connection()

@@ -600,6 +600,23 @@ def test_two_that_come_and_go_in_one_folder_lose_nothing_that_is_written_down(tm
     assert lost == []
 
 
+def test_an_adopted_session_that_tells_its_key_needs_no_intent_any_more(bench: Bench) -> None:
+    killed_in_its_post(bench, "rental")
+    assert len(bench.client.intents.read(bench.key)) == 1
+    assert bench.start().adopted
+    assert bench.client.intents.read(bench.key) == ()
+
+
+def test_what_nobody_has_asked_for_in_months_is_removed(tmp_path: Path) -> None:
+    store = FolderIntents(tmp_path)
+    store.put("old", Intent("a", "f", "mr", 1, (), 5.0, uuid="gone"))
+    (path,) = tmp_path.glob("*.json")
+    os.utime(path, (0, 0))
+    store.put("new", Intent("b", "f", "mr", 1, (), 5.0))
+    assert store.read("old") == ()
+    assert len(store.read("new")) == 1
+
+
 def test_nothing_that_is_written_down_stays_when_the_session_tells_its_key(bench: Bench) -> None:
     rental = bench.start()
     assert rental.claim is None

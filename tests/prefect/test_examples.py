@@ -164,6 +164,7 @@ def test_machine_for_a_block(server: PrefectServer, renting: Renting, scene: Pat
     logged(server, run_id, "Blender 4")
 
 
+@pytest.mark.usefixtures("server")
 def test_machine_for_a_block_that_fails_stops_it(renting: Renting, tmp_path: Path) -> None:
     broken = tmp_path / "broken.blend"
     broken.write_bytes(b"no scene")
