@@ -105,7 +105,7 @@ class JobLook:
         if state.phase is not JobPhase.RUNNING:
             return overdue(state, clock, session=session)
         self._state = state
-        self._enough = _spends_too_much(rental, session, clock)
+        self._enough = spends_too_much(rental, session, clock)
         blind = self._look_over_ssh(session) if state.over_ssh else self._look_at_log()
         return overdue(self._state, clock, session=session, blind=blind, patience_s=UNSEEN_S)
 
@@ -188,7 +188,13 @@ def judged(state: JobState, unknown: str) -> JobState:
 
 
 def overdue(
-    state: JobState, clock: Clock, *, session: Session | None = None, blind: str = "", patience_s: float = 0.0
+    state: JobState,
+    clock: Clock,
+    *,
+    session: Session | None = None,
+    blind: str = "",
+    patience_s: float = 0.0,
+    why: str = "",
 ) -> JobState:
     """The state itself, unless a deadline has passed.
 
@@ -199,6 +205,7 @@ def overdue(
             have been another, the API's count of how long the session has run has the last word.
         blind: why nothing could be seen at this look, if so.
         patience_s: how much later the deadline is then.
+        why: what has kept the command from beginning, if that is known.
     """
     if state.ended:
         return state
@@ -213,7 +220,8 @@ def overdue(
     if blind:
         return state.ending(JobOutcome.LOST, f"{blind} for {patience_s:g} s past the deadline: outcome unknown")
     if state.end_by is None:
-        return state.ending(JobOutcome.NOT_READY, "the session was not ready for the command in time")
+        late = "the session was not ready for the command in time"
+        return state.ending(JobOutcome.NOT_READY, f"{late}: {why}" if why else late)
     return state.ending(JobOutcome.TIMED_OUT, f"the command did not end within {state.timeout_s:g} s")
 
 
@@ -243,7 +251,7 @@ def ssh_key(private_key: str | Path | None) -> str | Path | None:
     return private_key if private_key is not None else os.environ.get(KEY_FILE_ENV)
 
 
-def _spends_too_much(rental: Rental, session: Session, clock: Clock) -> Callable[[], bool]:
+def spends_too_much(rental: Rental, session: Session, clock: Clock) -> Callable[[], bool]:
     """Asked while a log arrives, however long it takes: whether the cap on cost has been reached meanwhile."""
     spent, price, began = spent_usd(rental, session), price_usd(session) or rental.price_usd, clock.monotonic()
     cap = rental.max_cost_usd

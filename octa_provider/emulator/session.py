@@ -84,6 +84,7 @@ class Session:
         progress: the progress text.
         is_ready: whether its service is configured.
         ssh_port: where its SSH server listens; 0 before it is ready.
+        ssh_proxy_port: the same for the proxy's address.
         ports_matrix: published port to local port.
         urls: http port to URL.
         http_targets: http port to the local port that its process must bind.
@@ -112,6 +113,7 @@ class Session:
     progress: str = "queued"
     is_ready: bool = False
     ssh_port: int = 0
+    ssh_proxy_port: int = 0
     ports_matrix: dict[str, int] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
     http_targets: dict[str, int] = field(default_factory=dict)
