@@ -59,6 +59,7 @@ class Jobs:
 
     def __init__(self, client: OctaClient) -> None:
         self._client = client
+        self._told: dict[str, str] = {}
 
     def run(
         self,
@@ -284,8 +285,12 @@ class Jobs:
             # A session that has just gone is for the next poll to judge.
             if not isinstance(error, (OctaSshError, OctaNotFoundError)) and not is_transient(error):
                 raise
-            log.warning("beginning the job %s: %s", state.key, error)
+            # A machine that is not up yet says the same at every look.
+            if self._told.get(state.key) != str(error):
+                self._told[state.key] = str(error)
+                log.warning("the job %s can't begin yet, and is tried again: %s", state.key, error)
             return overdue(state, self._client.clock, session=session, why=str(error))
+        self._told.pop(state.key, None)
         return running(state, self._client.clock, session, host_key=host_key)
 
     def collect(

@@ -92,9 +92,7 @@ def check_room_there(placed: Sequence[Placed], disk_gb: int) -> None:
     """Raise OctaConfigError where the inputs can't fit on the disk that is rented for them."""
     size = sum(one.tree.size for one in placed)
     if size > disk_gb * 10**9:
-        raise OctaConfigError(
-            f"the inputs are {shown_size(size)}, and the disk {disk_gb} GB: rent a larger one (disk_gb)"
-        )
+        raise OctaConfigError(f"the inputs are {shown_size(size)}, the disk {disk_gb} GB: rent a larger one (disk_gb)")
 
 
 def check_output_places(outputs: Mapping[str, str | os.PathLike[str]]) -> None:
@@ -104,30 +102,31 @@ def check_output_places(outputs: Mapping[str, str | os.PathLike[str]]) -> None:
         OctaConfigError: a file is in the way, or this user may not write there.
     """
     for remote, local in outputs.items():
-        if not isinstance(local, (str, os.PathLike)) or not os.fspath(local) or "\0" in str(os.fspath(local)):
-            raise OctaConfigError(f"the output {shown(remote)} needs a local path to go to, not {local!r}")
-        target = expanded(local)
-        into = str(os.fspath(local)).endswith("/")
-        if target.exists() and not target.is_dir():
-            if into:
-                raise OctaConfigError(f"{shown(target)} is a file, no folder to put the output {shown(remote)} into")
-            if not target.is_file():
-                raise OctaConfigError(f"{shown(target)} is no file or folder: nothing can be written to it")
-            target = target.parent
-        folder = existing_folder(target.absolute())
-        for above in (target.absolute(), *target.absolute().parents):
-            if above == folder:
-                break
-            if above.is_symlink() or above.exists():
-                raise OctaConfigError(f"{shown(above)} is in the way: the output {shown(remote)} needs a folder there")
         try:
-            # A file without a name, where the system has such.
-            with tempfile.TemporaryFile(dir=folder):
-                pass
+            _check_place(shown(remote), os.fspath(local))
         except OSError as error:
             raise OctaConfigError(
-                f"the output {shown(remote)} can't go to {shown(target)}: {shown(folder)}: {error.strerror}"
+                f"the output {shown(remote)} can't go to {shown(os.fspath(local))}: {error.strerror}"
             ) from error
+
+
+def _check_place(remote: str, local: str) -> None:
+    target = expanded(local)
+    if target.exists() and not target.is_dir():
+        if local.endswith("/"):
+            raise OctaConfigError(f"{shown(target)} is a file, no folder to put the output {remote} into")
+        if not target.is_file():
+            raise OctaConfigError(f"{shown(target)} is no file or folder: the output {remote} can't be written to it")
+        target = target.parent
+    folder = existing_folder(target.absolute())
+    for above in (target.absolute(), *target.absolute().parents):
+        if above == folder:
+            break
+        if above.is_symlink() or above.exists():
+            raise OctaConfigError(f"{shown(above)} is in the way: the output {remote} needs a folder there")
+    # A file without a name, where the system has such.
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def _above(name: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from octa_provider.job_machine import look_at_detached
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, is_transient
+from octa_provider.ssh_target import ssh_key as ssh_key
 from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget, stop_later_twins
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ UNSEEN_S = 300.0
 LOG_LAG_S = 10.0
 #: The session is asked for so long, in one look.
 LOOK_S = 60.0
-KEY_FILE_ENV = "OCTA_SSH_KEY_FILE"
 OnLine = Callable[[str], object]
 
 
@@ -244,11 +243,6 @@ def _has_time_left(state: JobState, session: Session) -> bool:
     if state.end_by is None:
         return state.ready_timeout_s is not None and ran_s < state.ready_timeout_s
     return state.ran_from_s is not None and ran_s - state.ran_from_s < state.timeout_s + GRACE_S
-
-
-def ssh_key(private_key: str | Path | None) -> str | Path | None:
-    """The private key to use: the given one, else the file that the environment names, else None for the agent."""
-    return private_key if private_key is not None else os.environ.get(KEY_FILE_ENV)
 
 
 def spends_too_much(rental: Rental, session: Session, clock: Clock) -> Callable[[], bool]:

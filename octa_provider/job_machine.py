@@ -255,7 +255,10 @@ def _sent(machine: RemoteMachine) -> dict[str, tuple[int, int]]:
 
 
 def _look(machine: RemoteMachine, nonce: str) -> DetachedStatus:
-    return read_status(machine.run(look_command(), timeout_s=COMMAND_TIMEOUT_S).output, nonce)
+    said = machine.run(look_command(), timeout_s=COMMAND_TIMEOUT_S).output
+    if lacks_shell(said):
+        raise OctaSshError(NO_SHELL)
+    return read_status(said, nonce)
 
 
 def _fetch_log(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_dsa", "id_ed448", "id_ed25519_sk", "id_ecdsa_sk", "id_xmss")
 #: More is no key: a path that is a mistake must not be read whole.
 MAX_KEY_BYTES = 1024 * 1024
+KEY_FILE_ENV = "OCTA_SSH_KEY_FILE"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ def client_keys(target: SshTarget) -> list[asyncssh.SSHKey] | tuple[()]:
         shown = str(given) if is_path else "the given text"
         reason = error.strerror if isinstance(error, OSError) else error
         raise OctaConfigError(f"{shown} can't be read as a private key: {reason}") from None
+
+
+def ssh_key(private_key: str | Path | None) -> str | Path | None:
+    """The private key to use: the given one, else the file that the environment names, else None for the agent."""
+    return private_key if private_key is not None else os.environ.get(KEY_FILE_ENV)
 
 
 def check_key(private_key: str | Path | None) -> None:
