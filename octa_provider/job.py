@@ -59,7 +59,6 @@ class Jobs:
 
     def __init__(self, client: OctaClient) -> None:
         self._client = client
-        self._told: dict[str, str] = {}
 
     def run(
         self,
@@ -286,11 +285,11 @@ class Jobs:
             if not isinstance(error, (OctaSshError, OctaNotFoundError)) and not is_transient(error):
                 raise
             # A machine that is not up yet says the same at every look.
-            if self._told.get(state.key) != str(error):
-                self._told[state.key] = str(error)
+            if state.message != str(error):
                 log.warning("the job %s can't begin yet, and is tried again: %s", state.key, error)
-            return overdue(state, self._client.clock, session=session, why=str(error))
-        self._told.pop(state.key, None)
+            if isinstance(error, OctaSshError):
+                state = state.having(message=str(error))
+            return overdue(state, self._client.clock, session=session)
         return running(state, self._client.clock, session, host_key=host_key)
 
     def collect(

@@ -193,7 +193,6 @@ def overdue(
     session: Session | None = None,
     blind: str = "",
     patience_s: float = 0.0,
-    why: str = "",
 ) -> JobState:
     """The state itself, unless a deadline has passed.
 
@@ -204,7 +203,6 @@ def overdue(
             have been another, the API's count of how long the session has run has the last word.
         blind: why nothing could be seen at this look, if so.
         patience_s: how much later the deadline is then.
-        why: what has kept the command from beginning, if that is known.
     """
     if state.ended:
         return state
@@ -220,7 +218,8 @@ def overdue(
         return state.ending(JobOutcome.LOST, f"{blind} for {patience_s:g} s past the deadline: outcome unknown")
     if state.end_by is None:
         late = "the session was not ready for the command in time"
-        return state.ending(JobOutcome.NOT_READY, f"{late}: {why}" if why else late)
+        # What has kept the command from beginning, where `begin` has found out.
+        return state.ending(JobOutcome.NOT_READY, f"{late}: {state.message}" if state.message else late)
     return state.ending(JobOutcome.TIMED_OUT, f"the command did not end within {state.timeout_s:g} s")
 
 
@@ -228,6 +227,7 @@ def running(state: JobState, clock: Clock, session: Session, **changes: Any) -> 
     """The state once the command runs."""
     return state.having(
         phase=JobPhase.RUNNING,
+        message="",
         end_by=clock.steady_time() + state.timeout_s + GRACE_S,
         clock=clock.identity,
         ran_from_s=None if session.duration_s is None else float(session.duration_s),

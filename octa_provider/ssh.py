@@ -47,8 +47,9 @@ KEPT_OUTPUT_CHARS = 64 * 1024
 #: A line without an end comes in pieces.
 LINE_CHARS = 64 * 1024
 READ_BYTES = 64 * 1024
-#: So many lines may wait for whoever reads them before the machine has to.
-LINES_WAITING = 1000
+#: So much may wait for whoever reads it before the machine has to.
+READS_WAITING = 8
+COMMAND_WINDOW_BYTES = 256 * 1024
 #: A transfer that lost its connection goes on over a new one, unless nothing moves any more.
 TRANSFER_TRIES = 3
 #: A machine that has just come up may be ahead of its sshd, and that of its keys.
@@ -145,9 +146,9 @@ class RemoteMachine:
         calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         kept = Tail(KEPT_OUTPUT_CHARS)
 
-        def tell(text: str) -> None:
+        def tell(lines: list[str]) -> None:
             if on_line is not None:
-                calls.put(lambda: on_line(text))
+                calls.put(lambda: [on_line(one) for one in lines])
 
         async def work() -> CommandResult:
             running = self._command(line, stdin, kept, tell, calls.qsize)
@@ -278,7 +279,7 @@ class RemoteMachine:
         return () if fetching is None else fetching.fetched
 
     async def _command(
-        self, line: str, stdin: str, kept: Tail, tell: Callable[[str], object], waiting: Callable[[], int]
+        self, line: str, stdin: str, kept: Tail, tell: Callable[[list[str]], object], waiting: Callable[[], int]
     ) -> int | None:
         import asyncssh
 
@@ -367,7 +368,8 @@ class RemoteMachine:
             lost = isinstance(error, (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection))
             raise OctaSshError(f"can't {what} {where}: {shown(error.reason)}", lost=lost) from error
         except (TimeoutError, asyncio.TimeoutError) as error:
-            raise OctaSshError(f"can't {what} {where}: it took too long", lost=True) from error
+            why = self._connection.trouble
+            raise OctaSshError(f"can't {what} {where}: {why or 'it took too long'}", lost=True) from error
         except (OSError, asyncssh.Error, ValueError, MemoryError) as error:
             said = shown(str(error)) or type(error).__name__
             raise OctaSshError(f"can't {what} {where}: {said}", lost=True) from error
@@ -407,13 +409,15 @@ async def _command(
     line: str,
     stdin: str,
     kept: Tail,
-    tell: Callable[[str], object],
+    tell: Callable[[list[str]], object],
     waiting: Callable[[], int],
 ) -> int | None:
     """Run a command to its end; its exit status, or None when the connection was lost."""
     import asyncssh
 
-    process = await connection.create_process(line, stderr=asyncssh.STDOUT, encoding="utf-8", errors="replace")
+    process = await connection.create_process(
+        line, stderr=asyncssh.STDOUT, encoding="utf-8", errors="replace", window=COMMAND_WINDOW_BYTES
+    )
     try:
         # A command may end before it has read what it is given, or without wanting any of it: no lost connection.
         with suppress(OSError):
@@ -423,15 +427,13 @@ async def _command(
         while text := await process.stdout.read(READ_BYTES):
             kept.add(text)
             *whole, rest = (rest + text).split("\n")
-            for one in whole:
-                tell(one)
             if len(rest) >= LINE_CHARS:
-                tell(rest)
-                rest = ""
-            while waiting() > LINES_WAITING:
+                whole, rest = [*whole, rest], ""
+            tell(whole)
+            while waiting() > READS_WAITING:
                 await asyncio.sleep(0.005)
         if rest:
-            tell(rest)
+            tell([rest])
         ended = await process.wait(check=False)
     except BaseException:
         # Closing the channel alone leaves a command that prints nothing running.

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaSshError
+from octa_provider.local_files import shown
 from octa_provider.ssh_target import SshTarget, client_keys
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class SshConnection:
 
     Attributes:
         host_key: the machine's public key, once it was seen.
+        trouble: why there is no connection, while it is tried again; empty otherwise.
     """
 
     def __init__(self, target: SshTarget) -> None:
@@ -50,6 +52,7 @@ class SshConnection:
         self._keys = client_keys(target)
         self._addresses = list(target.addresses)
         self._connection: asyncssh.SSHClientConnection | None = None
+        self.trouble = ""
         self._pid = 0
         self._opening = asyncio.Lock()
 
@@ -57,7 +60,7 @@ class SshConnection:
     def where(self) -> str:
         """The machine, for messages."""
         host, port = self._addresses[0]
-        return f"{self.target.username}@{host}:{port}"
+        return shown(f"{self.target.username}@{host}:{port}")
 
     @property
     def is_open(self) -> bool:
@@ -88,7 +91,7 @@ class SshConnection:
         self._connection = None
 
     async def _made(self, until: float) -> asyncssh.SSHClientConnection:
-        pause_s, told = FIRST_PAUSE_S, ""
+        pause_s, self.trouble = FIRST_PAUSE_S, ""
         while True:
             last: OctaSshError | None = None
             for address in tuple(self._addresses):
@@ -99,15 +102,16 @@ class SshConnection:
                         raise
                     last = last or error
                     continue
+                self.trouble = ""
                 # What has answered is asked first the next time.
                 self._addresses.sort(key=lambda one, best=address: one != best)  # type: ignore[misc]
                 return made
             assert last is not None
             if time.monotonic() + pause_s > until:
                 raise last
-            if str(last) != told:
-                told = str(last)
-                log.info("%s; asked again", told)
+            if str(last) != self.trouble:
+                self.trouble = str(last)
+                log.info("%s; asked again", last)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
 
@@ -117,7 +121,7 @@ class SshConnection:
         # At INFO asyncssh logs every command line, and ours may carry the values of environment variables.
         if logging.getLogger("asyncssh").level == logging.NOTSET:
             asyncssh.set_log_level(logging.WARNING)
-        where, pinning = f"{self.target.username}@{host}:{port}", self
+        where, pinning = shown(f"{self.target.username}@{host}:{port}"), self
         timeout_s = FIRST_ADDRESS_S if len(self._addresses) > 1 else CONNECT_TIMEOUT_S
 
         class Pinning(asyncssh.SSHClient):
@@ -157,7 +161,9 @@ class SshConnection:
         except (TimeoutError, asyncio.TimeoutError) as error:
             raise OctaSshError(f"can't connect to {where}: no answer in {timeout_s:g} s", lost=True) from error
         except (OSError, ValueError, asyncssh.Error) as error:
-            raise OctaSshError(f"can't connect to {where}: {error or type(error).__name__}", lost=True) from error
+            raise OctaSshError(
+                f"can't connect to {where}: {shown(str(error)) or type(error).__name__}", lost=True
+            ) from error
         return made
 
     def _is_pinned(self, key: asyncssh.SSHKey) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import logging
 import os
 import queue
 import threading
@@ -19,6 +20,8 @@ from typing import Any, TypeVar
 from octa_provider.errors import OctaCancelledError
 
 __all__ = ["ssh_loop", "wait_for"]
+
+log = logging.getLogger("octa_provider.ssh")
 
 T = TypeVar("T")
 #: So often is whoever waits asked whether it still wants to.
@@ -36,6 +39,7 @@ def ssh_loop() -> asyncio.AbstractEventLoop:
         loop = _loops.get(os.getpid())
         if loop is None:
             loop = asyncio.new_event_loop()
+            loop.set_exception_handler(_note)
             _loops.clear()
             _loops[os.getpid()] = loop
             thread = threading.Thread(target=_run, args=(loop,), name="octa-ssh", daemon=True)
@@ -91,6 +95,11 @@ def _settle(future: concurrent.futures.Future[T]) -> None:
     # The task's own clean-up needs some rounds of the loop; this comes behind them.
     ssh_loop().call_soon_threadsafe(lambda: ssh_loop().call_later(0.05, settled.set))
     settled.wait(ENDING_S)
+
+
+def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # What is ended leaves requests without an answer; whoever waited for them has been told.
+    log.debug("%s: %r", context.get("message"), context.get("exception"))
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
