@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from octa_provider.clock import Clock
 from octa_provider.errors import OctaConfigError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.models import SessionPhase
+from octa_provider.outage import outages
 from octa_provider.shared_by_users import SharedByUsers
 from octa_provider.sightings import Sightings
 from octa_provider.stopping import sweep
@@ -232,7 +233,7 @@ class Watcher:
             self._failures += 1
             asked_s = asked_pause(error)
             if isinstance(error, OctaError):
-                log.warning("watching %d sessions: %s", len(waiters), error)
+                outages.failed(error, self._clock, f"{len(waiters)} sessions are watched")
             else:
                 log.exception("watching %d sessions failed; trying again", len(waiters))
         finally:

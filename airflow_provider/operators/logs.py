@@ -72,14 +72,17 @@ class OctaFetchLogsOperator(BaseOperator):
             logs = _logs(OctaHook(self.octa_conn_id).get_conn(), reference.uuid)
         except (OctaError, ValueError) as error:
             fail_task(error)
-        container = logs.container.splitlines()
+        from octa_provider.plain_text import plain
+
+        # Only line feeds end lines: what a container prints must not look like lines of Airflow's own.
+        container = logs.container.removesuffix("\n").split("\n") if logs.container else []
         for entry in logs.system:
-            self.log.info("[system] %s%s", "" if entry.at is None else f"{entry.at:%H:%M:%S} ", entry.message)
+            self.log.info("[system] %s%s", "" if entry.at is None else f"{entry.at:%H:%M:%S} ", plain(entry.message))
         shown = container if max_lines is None else container[max(0, len(container) - max_lines) :]
         if len(shown) < len(container):
             self.log.info("[container] ... %d lines before these", len(container) - len(shown))
         for line in shown:
-            self.log.info("[container] %s", line)
+            self.log.info("[container] %s", plain(line))
         return {
             "uuid": reference.uuid,
             "container_lines": len(container),

@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tenancy import Tenant
 
 from octa_provider.emulator.ssh_conditions import SshConditions, SshWeather
-from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.errors import OctaConfigError
 
 
-def test_conditions_hold_until_they_are_lifted(octa_emulator: EmulatorHandle) -> None:
-    octa_emulator.ssh(round_trip_s=0.1, refusals=2)
-    answer = octa_emulator.request("POST", "/_emulator/ssh", json={"writes": "full"}).json()
+def test_conditions_hold_until_they_are_lifted(tenant: Tenant) -> None:
+    tenant.emulator.ssh(round_trip_s=0.1, refusals=2)
+    answer = tenant.emulator.request("POST", "/_emulator/ssh", json={"writes": "full"}).json()
     assert (answer["writes"], answer["round_trip_s"], answer["refusals"]) == ("full", 0.0, 0)
-    octa_emulator.ssh()
-    assert octa_emulator.request("POST", "/_emulator/ssh", json={}).json()["writes"] == ""
+    tenant.emulator.ssh()
+    assert tenant.emulator.request("POST", "/_emulator/ssh", json={}).json()["writes"] == ""
 
 
 @pytest.mark.parametrize(
     "odd",
     [{"rain": 1}, {"reads": "odd"}, {"writes": 5}, {"listing": "x"}, {"refusals": "1"}, {"direct_is_closed": 1}, [1]],
 )
-def test_a_condition_that_there_is_none_of_is_refused(octa_emulator: EmulatorHandle, odd: Any) -> None:
-    assert octa_emulator.request("POST", "/_emulator/ssh", json=odd).status_code == 400
+def test_a_condition_that_there_is_none_of_is_refused(tenant: Tenant, odd: Any) -> None:
+    assert tenant.emulator.request("POST", "/_emulator/ssh", json=odd).status_code == 422
     if isinstance(odd, dict):
         with pytest.raises(OctaConfigError):
             SshWeather().change(odd)
