@@ -96,3 +96,8 @@ $(PEERS)/.made: pyproject.toml constraints/airflow.txt constraints/airflow-peers
 .PHONY: bench-import
 bench-import: $(PEERS)/.made
 	@$(PEERS)/bin/python benchmarks/import_time.py --rounds $(or $(ROUNDS),15)
+
+# How quick files move over a line of 100 ms, beside scp: make bench-transfer BENCH="--big-mb 200"
+.PHONY: bench-transfer
+bench-transfer: $(CORE)/.made
+	@$(CORE)/bin/python benchmarks/transfer.py $(BENCH)

@@ -18,6 +18,8 @@
     ├── OctaSessionFailedError                the session ended while we waited for it
     ├── OctaWaitTimeoutError                  the deadline passed before the session was ready
     ├── OctaSshError                          the rented machine could not be reached, or used, over SSH
+    │   ├── OctaLocalFileError                a file of this machine can't be read or written
+    │   └── OctaUnfetchedError                some files could not be fetched; the others are here
     ├── OctaStopError                         sessions still run after the stop's deadline
     ├── OctaBudgetError                       a spending cap or the balance refused, or a cap was reached
     └── OctaCancelledError                    the caller took it back while it was being started
@@ -45,6 +47,7 @@ __all__ = [
     "OctaDecodeError",
     "OctaError",
     "OctaForbiddenError",
+    "OctaLocalFileError",
     "OctaNetworkError",
     "OctaNoMachineError",
     "OctaNotFoundError",
@@ -56,6 +59,7 @@ __all__ = [
     "OctaStartUnclearError",
     "OctaStopError",
     "OctaTimeoutError",
+    "OctaUnfetchedError",
     "OctaValidationError",
     "OctaWaitTimeoutError",
     "Refusal",
@@ -356,6 +360,22 @@ class OctaSshError(OctaError):
     def __init__(self, message: str = "", *, lost: bool = False) -> None:
         super().__init__(message)
         self.lost = lost
+
+
+class OctaLocalFileError(OctaSshError):
+    """A file of this machine can't be read or written: asking the rented one again can't help. Attributes as above."""
+
+
+class OctaUnfetchedError(OctaSshError):
+    """Some files of a folder could not be fetched, which the message names. The others are here.
+
+    Attributes:
+        fetched: the files that are here.
+    """
+
+    def __init__(self, message: str = "", *, lost: bool = False, fetched: Sequence[str] = ()) -> None:
+        super().__init__(message, lost=lost)
+        self.fetched = tuple(fetched)
 
 
 class OctaStopError(OctaError):

@@ -15,10 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaConfigError, OctaError, OctaNotFoundError, OctaSshError
+from octa_provider.errors import (
+    OctaBudgetError,
+    OctaCancelledError,
+    OctaConfigError,
+    OctaError,
+    OctaLocalFileError,
+    OctaNotFoundError,
+    OctaSshError,
+)
 from octa_provider.job_log import save_job_log
-from octa_provider.job_look import JobLook, OnLine, overdue, running, ssh_key
-from octa_provider.job_machine import begin_detached, fetch_outputs
+from octa_provider.job_look import JobLook, OnLine, overdue, running, spends_too_much, ssh_key
+from octa_provider.job_machine import OutputFetch, begin_detached
 from octa_provider.job_run import see_to_the_end
 from octa_provider.job_script import container_command, log_keeper_command
 from octa_provider.job_spec import JOB_ENV, JobSpec
@@ -26,16 +34,19 @@ from octa_provider.job_state import JobOutcome, JobPhase, JobResult, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, ask_until, is_transient
 from octa_provider.rental import Bill, Rental
+from octa_provider.ssh_target import SshTarget, check_key, client_keys
 from octa_provider.stopping import stop_command
-from octa_provider.waiting import APPEARING_S, look
+from octa_provider.waiting import APPEARING_S, look, refuse_over_budget
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Session
+    from octa_provider.transfer import OnTransfer
 
 log = logging.getLogger("octa_provider.job")
 
 COLLECT_S = 600.0
+KEPT = ": make room; the results are kept on the machine, which bills, for {:.0f} s"
 ADOPT_S = 60.0
 
 
@@ -61,6 +72,7 @@ class Jobs:
         earlier: JobState | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         poll_s: float = 5.0,
+        on_transfer: OnTransfer | None = None,
     ) -> JobResult:
         """Rent, run to completion, collect, and stop on every way out.
 
@@ -74,8 +86,9 @@ class Jobs:
             on_state: called with the state whenever it has changed, to write it down.
             earlier: what an earlier try wrote down, so that no line comes again; without it the key alone finds what
                 runs, and its output comes from the start.
-            is_cancelled: asked between two looks; when it says yes the session is stopped.
+            is_cancelled: asked between two looks, and while files move; when it says yes the session is stopped.
             poll_s: seconds between two looks.
+            on_transfer: called now and then with how far the files are that move.
 
         Returns:
             How it ended; a command that failed is a result, not an error.
@@ -85,10 +98,20 @@ class Jobs:
             OctaCancelledError: `is_cancelled` said yes; the session was stopped.
             OctaStopError: the session could not be stopped in time, and may still bill.
         """
+        if spec.over_ssh:
+            # What a wrong key or a missing library would fail for is known before any money is spent.
+            check_key(ssh_key(private_key))
         key = self._client.rentals.full_key(key)
         return see_to_the_end(
             self._client,
-            lambda on_started: self.start(spec, key, earlier=earlier, is_cancelled=is_cancelled, on_started=on_started),
+            lambda on_started: self.start(
+                spec,
+                key,
+                earlier=earlier,
+                is_cancelled=is_cancelled,
+                on_started=on_started,
+                private_key=ssh_key(private_key),
+            ),
             spec,
             key,
             private_key=private_key,
@@ -97,6 +120,7 @@ class Jobs:
             on_state=on_state,
             is_cancelled=is_cancelled,
             poll_s=poll_s,
+            on_transfer=on_transfer,
         )
 
     def watch(
@@ -110,13 +134,14 @@ class Jobs:
         on_state: Callable[[JobState], object] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         poll_s: float = 5.0,
+        on_transfer: OnTransfer | None = None,
     ) -> JobResult:
         """The rest of `run` for a job that has been started: nothing is ever started anew.
 
         Args:
             state: from `start`, or how far the job was when somebody last looked.
             spec: the job.
-            private_key, log_path, on_line, on_state, is_cancelled, poll_s: as in `run`.
+            private_key, log_path, on_line, on_state, is_cancelled, poll_s, on_transfer: as in `run`.
 
         Raises:
             OctaCancelledError: `is_cancelled` said yes; the session was stopped.
@@ -133,6 +158,7 @@ class Jobs:
             on_state=on_state,
             is_cancelled=is_cancelled,
             poll_s=poll_s,
+            on_transfer=on_transfer,
         )
 
     # -- the parts -----------------------------------------------------------------------------------------------
@@ -145,6 +171,7 @@ class Jobs:
         earlier: JobState | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         on_started: Callable[[Rental], object] | None = None,
+        private_key: str | Path | None = None,
     ) -> JobState:
         """Rent a machine for the job, or adopt the one that the key already has. Does not wait for it.
 
@@ -155,18 +182,23 @@ class Jobs:
                 the log, its deadlines and the host key that it pinned are kept.
             is_cancelled: as in `Rentals.start`.
             on_started: as in `Rentals.start`.
+            private_key: as in `run`; one that can't be read is refused before anything is rented.
 
         Raises:
-            OctaConfigError: an input is missing, or the key belongs to a session that is no job.
+            OctaConfigError: an input is missing or can't be read, an output can't be written, the private key can't be
+                read, or the rental key belongs to a session that is no job.
             OctaError: as `Rentals.start`.
         """
-        spec.check_inputs()
+        fingerprint = spec.fingerprint_of(spec.check_inputs())
+        spec.check_outputs()
+        if spec.over_ssh:
+            client_keys(SshTarget("", 0, private_key=private_key))
         nonce = secrets.token_hex(8)
         command = log_keeper_command() if spec.over_ssh else container_command(spec.command_line, spec.timeout_s)
-        request = spec.request(command, {JOB_ENV: f"{nonce}:{spec.fingerprint}"})
+        request = spec.request(command, {JOB_ENV: f"{nonce}:{fingerprint}"})
 
         def is_this_job(session: Session) -> bool:
-            return _run_of(session, key, spec) is not None
+            return _run_of(session, key, fingerprint) is not None
 
         for _ in range(2):
             rental = self._client.rentals.start(
@@ -174,13 +206,13 @@ class Jobs:
                 key=key,
                 requirements=spec.requirements,
                 max_cost_usd=spec.max_cost_usd,
-                fingerprint=spec.fingerprint,
+                fingerprint=fingerprint,
                 attempt=nonce,
                 is_wanted=is_this_job,
                 is_cancelled=is_cancelled,
                 on_started=on_started,
             )
-            found = self._nonce_of(rental, spec, nonce) if rental.adopted else nonce
+            found = self._nonce_of(rental, fingerprint, nonce) if rental.adopted else nonce
             if found is not None:
                 if earlier is not None and (earlier.nonce, earlier.rental["uuid"]) == (found, rental.uuid):
                     return self._carried_on(earlier, spec, rental)
@@ -214,23 +246,49 @@ class Jobs:
             return state
         return JobLook(self._client, state, private_key, on_line, is_cancelled).state(session)
 
-    def begin(self, state: JobState, spec: JobSpec, *, private_key: str | Path | None = None) -> JobState:
+    def begin(
+        self,
+        state: JobState,
+        spec: JobSpec,
+        *,
+        private_key: str | Path | None = None,
+        on_transfer: OnTransfer | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> JobState:
         """Send the inputs and start the command over SSH, when the phase is `READY`.
 
-        Safe to repeat: a command that was begun goes on, whoever asks again.
+        Safe to repeat: a command that was begun goes on, and nothing is sent to it, whoever asks again. A machine that
+        can't be reached yet, or does not know the key yet, is asked again by the next call, until the deadline.
+
+        Args:
+            state: from `poll`.
+            spec: the job.
+            private_key: as in `run`.
+            on_transfer: called now and then with how far the inputs are.
+            is_cancelled: asked again and again while files move.
+
+        Raises:
+            OctaConfigError: an input is not there any more.
+            OctaCancelledError: `is_cancelled` said yes; the session still runs.
         """
         rental = self._client.rentals.restore(state.rental)
         session: Session | None = None
         try:
             session = rental.info()
-            host_key = begin_detached(session, state, spec, ssh_key(private_key))
+            host_key = begin_detached(
+                session, state, spec, ssh_key(private_key), on_progress=on_transfer, is_cancelled=is_cancelled
+            )
         except OctaError as error:
             if isinstance(error, OctaSshError) and not error.lost:
                 return state.ending(JobOutcome.FAILED, str(error))
             # A session that has just gone is for the next poll to judge.
             if not isinstance(error, (OctaSshError, OctaNotFoundError)) and not is_transient(error):
                 raise
-            log.warning("beginning the job %s: %s", state.key, error)
+            # A machine that is not up yet says the same at every look.
+            if state.message != str(error):
+                log.warning("the job %s can't begin yet, and is tried again: %s", state.key, error)
+            if isinstance(error, OctaSshError):
+                state = state.having(message=str(error))
             return overdue(state, self._client.clock, session=session)
         return running(state, self._client.clock, session, host_key=host_key)
 
@@ -240,29 +298,74 @@ class Jobs:
         *,
         private_key: str | Path | None = None,
         log_path: str | os.PathLike[str] | None = None,
+        on_transfer: OnTransfer | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> JobState:
-        """Fetch the outputs and the log of a job that has ended. A success whose outputs are missing is none."""
+        """Fetch the outputs and the log of a job that has ended. A success whose outputs are missing is none.
+
+        The machine, and so the results, are kept while fetching fails, for ten minutes at most since anything arrived,
+        and not past the cap on cost.
+
+        Args:
+            state: from the last `poll`.
+            private_key, log_path: as in `run`.
+            on_transfer: called now and then with how far the outputs are.
+            is_cancelled: asked again and again while files move.
+
+        Raises:
+            OctaCancelledError: `is_cancelled` said yes; the session still runs.
+        """
         if state.phase is not JobPhase.EXITED:
             return state
-        rental = self._client.rentals.restore(state.rental)
-        if state.over_ssh and state.exit_code is not None:
-            deadline = Deadline(self._client.clock, COLLECT_S)
-            while True:
-                try:
-                    files = fetch_outputs(rental.info(), state, ssh_key(private_key), log_path)
-                    return state.having(phase=JobPhase.COLLECTED, collected=tuple(str(path) for path in files))
-                except OctaError as error:
-                    again = error.lost if isinstance(error, OctaSshError) else is_transient(error)
-                    if again and not deadline.passed:
-                        log.warning("collecting from %s: %s", rental.uuid, error)
-                        deadline.pause(5.0)
-                        continue
-                    outcome = JobOutcome.FAILED if state.outcome is JobOutcome.SUCCEEDED else state.outcome
-                    message = f"{state.message} {error}".strip()
-                    return state.having(phase=JobPhase.COLLECTED, outcome=outcome, message=message)
-        if log_path is not None:
-            self._save_log(state, log_path)
-        return state.having(phase=JobPhase.COLLECTED)
+        if not state.over_ssh or state.exit_code is None:
+            if log_path is not None:
+                self._save_log(state, log_path)
+            return state.having(phase=JobPhase.COLLECTED)
+        rental, errors = self._client.rentals.restore(state.rental), list[str]()
+        enough: Callable[[], bool] = bool
+        fetch = OutputFetch(
+            state,
+            ssh_key(private_key),
+            log_path,
+            on_progress=on_transfer,
+            is_cancelled=lambda: is_cancelled() or enough(),
+        )
+        deadline = Deadline(self._client.clock, COLLECT_S)
+        while True:
+            before = fetch.files
+            try:
+                session = rental.info()
+                refuse_over_budget(rental, session)
+                enough = spends_too_much(rental, session, self._client.clock)
+                fetch.once(session)
+                break
+            except OctaCancelledError:
+                if is_cancelled():
+                    raise
+                # The cap: what the API says of the cost is looked at next.
+            except OctaBudgetError as error:
+                state = state.ending(JobOutcome.OVER_BUDGET, str(error), state.exit_code)
+                break
+            except OctaError as error:
+                is_ours = isinstance(error, OctaLocalFileError)
+                again = is_ours or (error.lost if isinstance(error, OctaSshError) else is_transient(error))
+                if fetch.files != before:
+                    deadline = Deadline(self._client.clock, COLLECT_S)
+                if not again or deadline.passed:
+                    errors.append(str(error))
+                    break
+                kept = KEPT.format(deadline.left_s) if is_ours else ""
+                log.warning("collecting from %s: %s%s", rental.uuid, error, kept)
+                deadline.pause(5.0)
+                if is_cancelled():
+                    raise OctaCancelledError(f"the job {state.key} was cancelled; its outputs are not here") from None
+        errors = [*fetch.errors, *errors]
+        files = fetch.files
+        if not errors:
+            return state.having(phase=JobPhase.COLLECTED, collected=files)
+        outcome = JobOutcome.FAILED if state.outcome is JobOutcome.SUCCEEDED else state.outcome
+        message = " ".join(text for text in (state.message, "; ".join(errors)) if text)
+        return state.having(phase=JobPhase.COLLECTED, outcome=outcome, message=message, collected=files)
 
     def finish(
         self, state: JobState, *, log_path: str | os.PathLike[str] | None = None, stop: bool = True
@@ -317,7 +420,7 @@ class Jobs:
             collected=(),
         )
 
-    def _nonce_of(self, rental: Rental, spec: JobSpec, ours: str) -> str | None:
+    def _nonce_of(self, rental: Rental, fingerprint: str, ours: str) -> str | None:
         """Which run an adopted session is: its nonce, or None when it is another job than this one, or gone."""
         deadline = Deadline(self._client.clock, ADOPT_S)
         session = ask_until(deadline, lambda: look(rental.within(deadline)))
@@ -326,7 +429,7 @@ class Jobs:
         if session.rental_key is None:
             # Not echoed: what the try that started it wrote down names the run.
             return rental.claim or ours
-        return _run_of(session, rental.key or "", spec)
+        return _run_of(session, rental.key or "", fingerprint)
 
     def _save_log(self, state: JobState, log_path: str | os.PathLike[str]) -> None:
         try:
@@ -358,7 +461,7 @@ class Jobs:
         )
 
 
-def _run_of(session: Session, key: str, spec: JobSpec) -> str | None:
+def _run_of(session: Session, key: str, wanted: str) -> str | None:
     """The nonce of the run that a session is; None when it is another job than this one.
 
     Raises:
@@ -372,7 +475,7 @@ def _run_of(session: Session, key: str, spec: JobSpec) -> str | None:
             f"{key} is the key of session {session.uuid}, which is no job: stop it first: "
             f"{stop_command([session.uuid])}"
         )
-    return nonce if fingerprint == spec.fingerprint else None
+    return nonce if fingerprint == wanted else None
 
 
 def _local_names(spec: JobSpec) -> dict[str, str]:

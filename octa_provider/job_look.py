@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.outage import outages
 from octa_provider.patience import Deadline, is_transient
+from octa_provider.ssh_target import ssh_key as ssh_key
 from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget, stop_later_twins
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ UNSEEN_S = 300.0
 LOG_LAG_S = 10.0
 #: The session is asked for so long, in one look.
 LOOK_S = 60.0
-KEY_FILE_ENV = "OCTA_SSH_KEY_FILE"
 OnLine = Callable[[str], object]
 
 
@@ -106,7 +105,7 @@ class JobLook:
         if state.phase is not JobPhase.RUNNING:
             return overdue(state, clock, session=session)
         self._state = state
-        self._enough = _spends_too_much(rental, session, clock)
+        self._enough = spends_too_much(rental, session, clock)
         blind = self._look_over_ssh(session) if state.over_ssh else self._look_at_log()
         return overdue(self._state, clock, session=session, blind=blind, patience_s=UNSEEN_S)
 
@@ -189,7 +188,12 @@ def judged(state: JobState, unknown: str) -> JobState:
 
 
 def overdue(
-    state: JobState, clock: Clock, *, session: Session | None = None, blind: str = "", patience_s: float = 0.0
+    state: JobState,
+    clock: Clock,
+    *,
+    session: Session | None = None,
+    blind: str = "",
+    patience_s: float = 0.0,
 ) -> JobState:
     """The state itself, unless a deadline has passed.
 
@@ -214,7 +218,9 @@ def overdue(
     if blind:
         return state.ending(JobOutcome.LOST, f"{blind} for {patience_s:g} s past the deadline: outcome unknown")
     if state.end_by is None:
-        return state.ending(JobOutcome.NOT_READY, "the session was not ready for the command in time")
+        late = "the session was not ready for the command in time"
+        # What has kept the command from beginning, where `begin` has found out.
+        return state.ending(JobOutcome.NOT_READY, f"{late}: {state.message}" if state.message else late)
     return state.ending(JobOutcome.TIMED_OUT, f"the command did not end within {state.timeout_s:g} s")
 
 
@@ -222,6 +228,7 @@ def running(state: JobState, clock: Clock, session: Session, **changes: Any) -> 
     """The state once the command runs."""
     return state.having(
         phase=JobPhase.RUNNING,
+        message="",
         end_by=clock.steady_time() + state.timeout_s + GRACE_S,
         clock=clock.identity,
         ran_from_s=None if session.duration_s is None else float(session.duration_s),
@@ -239,12 +246,7 @@ def _has_time_left(state: JobState, session: Session) -> bool:
     return state.ran_from_s is not None and ran_s - state.ran_from_s < state.timeout_s + GRACE_S
 
 
-def ssh_key(private_key: str | Path | None) -> str | Path | None:
-    """The private key to use: the given one, else the file that the environment names, else None for the agent."""
-    return private_key if private_key is not None else os.environ.get(KEY_FILE_ENV)
-
-
-def _spends_too_much(rental: Rental, session: Session, clock: Clock) -> Callable[[], bool]:
+def spends_too_much(rental: Rental, session: Session, clock: Clock) -> Callable[[], bool]:
     """Asked while a log arrives, however long it takes: whether the cap on cost has been reached meanwhile."""
     spent, price, began = spent_usd(rental, session), price_usd(session) or rental.price_usd, clock.monotonic()
     cap = rental.max_cost_usd

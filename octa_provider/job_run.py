@@ -17,6 +17,7 @@ from octa_provider.stop_signals import cleaned_up_by
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.rental import Rental
+    from octa_provider.transfer import OnTransfer
 
 __all__ = ["see_to_the_end"]
 
@@ -36,13 +37,14 @@ def see_to_the_end(
     on_state: Callable[[JobState], object] | None,
     is_cancelled: Callable[[], bool],
     poll_s: float,
+    on_transfer: OnTransfer | None = None,
 ) -> JobResult:
     """Start a job, or take one that was started, follow it, collect, and stop on every way out.
 
     Args:
         client: the API.
         start: what starts it, or returns how far it is; it is handed what to tell the rental to, once there is one.
-        spec, key, private_key, log_path, on_line, on_state, is_cancelled, poll_s: as in `Jobs.run`.
+        spec, key, private_key, log_path, on_line, on_state, is_cancelled, poll_s, on_transfer: as in `Jobs.run`.
     """
     jobs = client.jobs
     state: JobState | None = None
@@ -74,10 +76,17 @@ def see_to_the_end(
             state = tell(jobs.poll(state, private_key=private_key, on_line=on_line, is_cancelled=is_cancelled), state)
             if state.phase is JobPhase.READY:
                 # Told before: sending the inputs may take a while.
-                state = tell(jobs.begin(state, spec, private_key=private_key), state)
+                state = tell(
+                    jobs.begin(
+                        state, spec, private_key=private_key, on_transfer=on_transfer, is_cancelled=is_cancelled
+                    ),
+                    state,
+                )
             if not state.ended:
                 _pause(client, poll_s * random.uniform(0.9, 1.1), is_cancelled)
-        state = jobs.collect(state, private_key=private_key, log_path=log_path)
+        state = jobs.collect(
+            state, private_key=private_key, log_path=log_path, on_transfer=on_transfer, is_cancelled=is_cancelled
+        )
         tell(state)
     return results[0]
 

@@ -15,6 +15,8 @@ from octa_provider.rental_mark import RENTAL_MARK_ENV
 JOB_FOLDER = "octa-job"
 LOG_FILE = f"{JOB_FOLDER}/job.log"
 WORK_FOLDER = f"{JOB_FOLDER}/work"
+#: What was sent, and so was not made by the command.
+SENT_FILE = f"{JOB_FOLDER}/sent"
 #: The exit code of a command that was ended at its deadline, as with `timeout`.
 TIMED_OUT_CODE = 124
 KILL_AFTER_S = 10
@@ -52,12 +54,18 @@ _WHOLE = "# whole"
 
 # Nothing of the job is in this line, which SSH libraries and process lists show: all of it comes on stdin. It must have
 # come whole, since a connection can break in the middle. `set -C` makes the first one who creates `started` the only
-# one who runs the command, however often this is sent.
+# one who runs the command, however often this is sent. The inputs lie beside the command's folder until then ($1 names
+# them), so that nobody who comes later lays a file over one that the command is using.
 _BEGIN = f"""
 trap '' HUP; umask 077
 mkdir -p {JOB_FOLDER} && cd {JOB_FOLDER} && cat > run.$$ || exit 90
 if [ "$(tail -n 1 run.$$)" != "{_WHOLE}" ]; then rm -f run.$$; exit 91; fi
 if ( set -C; : > started ) 2>/dev/null; then
+  if [ -n "$1" ]; then
+    {{ [ ! -e work ] && mv "in.$1" work; }} || cp -Rp "in.$1/." work || {{ rm -f started run.$$; exit 93; }}
+    mv -f "sent.$1" sent
+  fi
+  rm -rf in.* sent.*
   mv run.$$ run.sh
   if command -v setsid >/dev/null 2>&1; then s=setsid; else s=; fi
   nohup $s /bin/sh run.sh >> job.log 2>&1 < /dev/null &
@@ -103,7 +111,19 @@ def log_keeper_command() -> str:
     return shlex.join(["/bin/sh", "-c", _KEEP_LOG])
 
 
-def begin_command(command: str, timeout_s: float, nonce: str, envs: Mapping[str, str]) -> tuple[str, str]:
+def staged_folder(token: str) -> str:
+    """Where inputs lie until the command begins."""
+    return f"{JOB_FOLDER}/in.{token}"
+
+
+def staged_list(token: str) -> str:
+    """The list of what lies there."""
+    return f"{JOB_FOLDER}/sent.{token}"
+
+
+def begin_command(
+    command: str, timeout_s: float, nonce: str, envs: Mapping[str, str], token: str = ""
+) -> tuple[str, str]:
     """The command line that starts a command detached, once however often it is sent, and what it reads on stdin.
 
     Args:
@@ -111,10 +131,11 @@ def begin_command(command: str, timeout_s: float, nonce: str, envs: Mapping[str,
         timeout_s: seconds that it may run.
         nonce: marks its exit code.
         envs: its environment variables: those of the container do not reach a command over SSH.
+        token: names the inputs that were sent for it; empty when there are none.
     """
     lines = [f"export {name}={shlex.quote(value)}" for name, value in envs.items()]
     lines += [shlex.join(["set", "--", command, _seconds(timeout_s), nonce]), _DETACHED.strip(), _WHOLE, ""]
-    return shlex.join(["/bin/sh", "-c", _BEGIN]), "\n".join(lines)
+    return shlex.join(["/bin/sh", "-c", _BEGIN, "octa-job", token]), "\n".join(lines)
 
 
 def look_command() -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.job_files import Placed, check_output_places, check_room_there, contents_of, placed_inputs
 from octa_provider.marketplace import Requirements
 from octa_provider.request import MachineRequest
 
@@ -28,9 +28,11 @@ class JobSpec:
         image: container image, such as `blender:4.5`.
         command: a shell command line, or a sequence of arguments.
         envs: environment variables; the API echoes them to whoever holds the account's key.
-        inputs: files and folders to send: local path to remote path. Needs SSH.
+        inputs: files and folders to send: local path to remote path. Needs SSH. A remote path that ends in `/`, or is
+            `.`, is the folder that gets it under its own name, as with `scp`.
         outputs: files and folders to fetch when the command has ended: remote path to local path. Needs SSH. Remote
-            paths are relative to the command's folder.
+            paths are relative to the command's folder. A local path that ends in `/`, or is `.`, is the folder that
+            gets it under its own name; so is a folder that exists, for a file.
         disk_gb: disk in GB.
         requirements: which machine.
         timeout_s: seconds that the command may run; it is ended in the machine even when nobody watches.
@@ -60,6 +62,7 @@ class JobSpec:
     ports: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_types()
         if not isinstance(self.command, str) and not all(isinstance(word, str) for word in self.command):
             raise OctaConfigError("command must be a string or a sequence of strings: turn numbers into text")
         if not self.command_line.strip():
@@ -79,7 +82,21 @@ class JobSpec:
             raise OctaConfigError(f"envs must not set {JOB_ENV}: it carries the job's nonce")
         for remote in (*self.inputs.values(), *self.outputs):
             _check_remote(remote)
+        for local in (*self.inputs, *self.outputs.values()):
+            _check_local(local)
         self.request("")
+
+    def _check_types(self) -> None:
+        if not isinstance(self.command, (str, Sequence)):
+            raise OctaConfigError(f"command must be a string or a sequence of strings, not {self.command!r}")
+        for name in ("envs", "inputs", "outputs"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise OctaConfigError(f"{name} must be a mapping, not {type(getattr(self, name)).__name__}")
+        for name in ("ports", "http_ports"):
+            if not isinstance(getattr(self, name), (Sequence, set, frozenset)):
+                raise OctaConfigError(f"{name} must be a sequence of numbers, not {getattr(self, name)!r}")
+        if not isinstance(self.requirements, Requirements):
+            raise OctaConfigError(f"requirements must be of the type Requirements, not {self.requirements!r}")
 
     @property
     def command_line(self) -> str:
@@ -100,11 +117,34 @@ class JobSpec:
         text = json.dumps(what)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def check_inputs(self) -> None:
-        """Raise OctaConfigError for an input that does not exist: before any money is spent."""
-        for local in self.inputs:
-            if not Path(local).exists():
-                raise OctaConfigError(f"the input {local} does not exist")
+    def fingerprint_of(self, placed: Sequence[Placed]) -> str:
+        """As `fingerprint`, and with what is in the inputs: a changed scene is another job.
+
+        Args:
+            placed: what `check_inputs` returned.
+
+        Raises:
+            OctaConfigError: an input can't be read.
+        """
+        contents = contents_of(placed)
+        if not contents:
+            return self.fingerprint
+        return hashlib.sha256(f"{self.fingerprint} {contents}".encode()).hexdigest()[:16]
+
+    def check_inputs(self) -> list[Placed]:
+        """What is to be sent, looked at before any money is spent.
+
+        Raises:
+            OctaConfigError: an input does not exist or can't be read, two would lie in the same place, or the disk that
+                is to be rented is too small for them.
+        """
+        placed = placed_inputs(self.inputs)
+        check_room_there(placed, self.disk_gb)
+        return placed
+
+    def check_outputs(self) -> None:
+        """Raise OctaConfigError for an output that can't be written here: before any money is spent."""
+        check_output_places(self.outputs)
 
     def request(self, start_command: str, envs: Mapping[str, str] | None = None) -> MachineRequest:
         """What to rent for it."""
@@ -119,9 +159,17 @@ class JobSpec:
 
 
 def _is_positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    # An int can be larger than any float.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
+
+
+def _check_local(local: object) -> None:
+    if not isinstance(local, (str, os.PathLike)) or not os.fspath(local) or "\0" in str(os.fspath(local)):
+        raise OctaConfigError(f"{local!r} is no path of this machine")
 
 
 def _check_remote(remote: object) -> None:
+    if isinstance(remote, str) and remote.split("/", 1)[0].startswith("~"):
+        raise OctaConfigError(f"{remote!r} begins with '~', which only a shell knows: give a relative or absolute path")
     if not isinstance(remote, str) or not remote or "\0" in remote or ".." in remote.split("/"):
         raise OctaConfigError(f"{remote!r} is not a path to send to or fetch from: leave out '..'")

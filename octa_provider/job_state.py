@@ -61,7 +61,7 @@ class JobState:
         exit_code: the command's exit code, once known.
         timed_out: whether the machine ended the command at its deadline.
         outcome: how it ended, once known.
-        message: why, for whoever reads it.
+        message: why, for whoever reads it; before the command has begun, what keeps it from that.
         log: where the log was read up to.
         host_key: the machine's SSH host key, once seen.
         collected: the local files that were fetched.

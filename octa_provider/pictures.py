@@ -12,12 +12,20 @@ from typing import BinaryIO
 
 from octa_provider.errors import OctaConfigError, OctaError
 
-__all__ = ["BrokenPictureError", "broken_frames", "png_size"]
+__all__ = ["BrokenPictureError", "broken_frames", "flaw_of", "png_size"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD = struct.Struct(">I4s")
 _SIZE = struct.Struct(">II")
 _MAX_CHUNK = 2**31 - 1
+#: Of a chunk only so much is kept: whoever wrote it chose its length.
+_KEPT = 64
+_PIECE = 256 * 1024
+#: What a renderer writes. An empty one is no picture, and a placeholder at best.
+_SUFFIXES = frozenset(
+    {".bmp", ".cin", ".dds", ".dpx", ".exr", ".gif", ".hdr", ".heic", ".jp2", ".jpeg", ".jpg", ".png", ".psd", ".rgb"}
+    | {".sgi", ".tga", ".tif", ".tiff", ".webp"}
+)
 
 
 class BrokenPictureError(OctaError):
@@ -62,6 +70,7 @@ def broken_frames(
     *,
     name: str = "frame_{:04d}.png",
     size: tuple[int, int] | None = None,
+    made: Iterable[str | os.PathLike[str]] | None = None,
 ) -> dict[int, str]:
     """The frames that are missing, no whole PNG, or of another size than they should be.
 
@@ -70,6 +79,8 @@ def broken_frames(
         numbers: the frames that were asked for.
         name: a frame's file name, for `str.format` with its number.
         size: width and height in pixels; left out, what most of them have.
+        made: the files that have just been made, such as `JobResult.outputs`: what lies in the folder beside them is
+            of an earlier render, and counts as missing. Left out, all that is in the folder counts.
 
     Returns:
         What is wrong with each that is not in order, by its number; empty when all is well.
@@ -82,7 +93,11 @@ def broken_frames(
         raise OctaConfigError(f"{name!r} names several frames alike: give it a place for the number, such as {{:04d}}")
     sizes: dict[int, tuple[int, int]] = {}
     broken: dict[int, str] = {}
+    fresh = None if made is None else {Path(one).absolute() for one in made}
     for number, path in paths.items():
+        if fresh is not None and path.absolute() not in fresh:
+            broken[number] = f"{path} was not made by this render"
+            continue
         try:
             sizes[number] = png_size(path)
         except BrokenPictureError as error:
@@ -95,14 +110,47 @@ def broken_frames(
     return dict(sorted(broken.items()))
 
 
+def flaw_of(path: str | os.PathLike[str], name: str | os.PathLike[str] | bytes) -> str:
+    """What is wrong with a file that is named as a picture, as far as it can be told without decoding it.
+
+    Args:
+        path: where its contents are.
+        name: what it is called.
+
+    Returns:
+        A clause such as `is empty`; nothing for a whole picture, and for what is no picture.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    if Path(os.fsdecode(name)).suffix.lower() not in _SUFFIXES:
+        return ""
+    with open(path, "rb") as file:
+        head = file.read(len(_SIGNATURE))
+    if not head:
+        return "is empty"
+    if head != _SIGNATURE:
+        return ""
+    try:
+        png_size(path)
+    except BrokenPictureError as error:
+        return str(error).removeprefix(f"{path} ")
+    return ""
+
+
 def _chunk(file: BinaryIO, path: str | os.PathLike[str]) -> tuple[bytes, bytes]:
+    """The kind of the next chunk, and the beginning of what is in it."""
     head = file.read(_HEAD.size)
     if len(head) == _HEAD.size:
         length, kind = _HEAD.unpack(head)
         if length <= _MAX_CHUNK:
-            data, checksum = file.read(length), file.read(4)
-            if len(data) == length and len(checksum) == 4:
-                if zlib.crc32(kind + data) != int.from_bytes(checksum, "big"):
+            kept, checksum, left = b"", zlib.crc32(kind), length
+            while left and (data := file.read(min(left, _PIECE))):
+                checksum, left = zlib.crc32(data, checksum), left - len(data)
+                kept = kept or data[:_KEPT]
+            written = file.read(4)
+            if not left and len(written) == 4:
+                if checksum != int.from_bytes(written, "big"):
                     raise BrokenPictureError(f"{path} is damaged: a checksum is wrong")
-                return kind, data
+                return kind, kept
     raise BrokenPictureError(f"{path} is cut off")

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import posixpath
+import queue
+import re
 import shlex
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -19,10 +22,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from octa_provider.errors import OctaConfigError, OctaSshError
-from octa_provider.remote_files import files_below, sha256_of
-from octa_provider.ssh_target import SshTarget, client_keys
+from octa_provider.errors import OctaConfigError, OctaError, OctaSshError
+from octa_provider.file_fetching import FileFetching
+from octa_provider.file_sending import FileSending
+from octa_provider.job_files import placed_name
+from octa_provider.local_files import LocalTree, expanded, shown
+from octa_provider.remote_files import RemoteFile, look_below
+from octa_provider.ssh_connection import SshConnection
+from octa_provider.ssh_loop import wait_for
+from octa_provider.ssh_target import SshTarget
 from octa_provider.tail import Tail
+from octa_provider.transfer import OnTransfer, Transfer
+from octa_provider.transfer_limits import TransferLimits
 
 if TYPE_CHECKING:
     import asyncssh
@@ -32,16 +43,18 @@ __all__ = ["CommandResult", "RemoteMachine", "SshTarget"]
 log = logging.getLogger("octa_provider.ssh")
 
 T = TypeVar("T")
-CONNECT_TIMEOUT_S = 20.0
-KEEPALIVE_S = 15.0
 KEPT_OUTPUT_CHARS = 64 * 1024
+#: A line without an end comes in pieces.
+LINE_CHARS = 64 * 1024
+READ_BYTES = 64 * 1024
+#: So much may wait for whoever reads it before the machine has to.
+READS_WAITING = 8
+COMMAND_WINDOW_BYTES = 256 * 1024
+#: A transfer that lost its connection goes on over a new one, unless nothing moves any more.
 TRANSFER_TRIES = 3
-#: Prints `<sha256>  <path>` a line, by whichever of three programs the image has.
-HASHES = (
-    "if command -v sha256sum >/dev/null 2>&1; then sha256sum -- {paths}; "
-    "elif command -v shasum >/dev/null 2>&1; then shasum -a 256 -- {paths}; "
-    "else openssl dgst -sha256 -r {paths}; fi"
-)
+#: A machine that has just come up may be ahead of its sshd, and that of its keys.
+CONNECT_WITHIN_S = 60.0
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -64,17 +77,17 @@ class RemoteMachine:
 
     Args:
         target: where to connect, and as whom.
+        connect_within_s: seconds until which a machine that does not answer, or refuses the key, is asked again: its
+            sshd may come up after the session is ready, and the key be installed after that.
 
     Raises:
         OctaConfigError: asyncssh is not installed, or the private key can't be read.
     """
 
-    def __init__(self, target: SshTarget) -> None:
+    def __init__(self, target: SshTarget, *, connect_within_s: float = CONNECT_WITHIN_S) -> None:
         self.target = target
-        self._pinned: str | None = target.host_key
-        self._keys = client_keys(target)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._connection: asyncssh.SSHClientConnection | None = None
+        self._connection = SshConnection(target)
+        self._connect_within_s = connect_within_s
 
     def __enter__(self) -> RemoteMachine:
         return self
@@ -87,18 +100,16 @@ class RemoteMachine:
     @property
     def host_key(self) -> str | None:
         """The machine's public key, once it was seen: store it, to be sure of the same machine next time."""
-        return self._pinned
+        return self._connection.host_key
 
     def close(self) -> None:
         """Close the connection; commands that were started detached go on."""
-        if self._loop is None:
-            return
-        if self._connection is not None:
-            self._connection.abort()
-            self._loop.run_until_complete(self._connection.wait_closed())
-            self._connection = None
-        self._loop.close()
-        self._loop = None
+
+        async def work() -> None:
+            self._connection.close()
+
+        if self._connection.is_open:
+            wait_for(work())
 
     def run(
         self,
@@ -108,6 +119,7 @@ class RemoteMachine:
         envs: Mapping[str, str] | None = None,
         on_line: Callable[[str], object] | None = None,
         stdin: str = "",
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> CommandResult:
         """Run a command line in the machine's shell and wait for its end. Never repeated: it may have side effects.
 
@@ -115,209 +127,324 @@ class RemoteMachine:
             command: as the shell reads it; quote arguments with `shlex.join`.
             timeout_s: seconds after which it is ended; None waits for ever.
             envs: environment variables for it.
-            on_line: called with each line as it comes, both streams.
-            stdin: what it reads.
+            on_line: called with each line as it comes, both streams. A line of more than 64 kB comes in pieces.
+            stdin: what it reads. A command that ends before it has read all of it has ended, no more.
+            is_cancelled: asked again and again; when it says yes the command is ended.
 
         Returns:
             Its exit status, and the end of its output.
 
         Raises:
+            OctaConfigError: a name in `envs` is none.
             OctaSshError: no connection, or it was lost: the command may go on.
+            OctaCancelledError: `is_cancelled` said yes.
         """
+        for name in envs or {}:
+            if not _ENV_NAME.fullmatch(name):
+                raise OctaConfigError(f"{shown(str(name))!r} is no name of an environment variable")
         line = "".join(f"export {name}={shlex.quote(value)}; " for name, value in (envs or {}).items()) + command
+        calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        kept = Tail(KEPT_OUTPUT_CHARS)
+
+        def tell(lines: list[str]) -> None:
+            if on_line is not None:
+                calls.put(lambda: [on_line(one) for one in lines])
 
         async def work() -> CommandResult:
-            connection = await self._connected()
-            kept = Tail(KEPT_OUTPUT_CHARS)
-            async with connection.create_process(line, stderr=_merged(), encoding="utf-8", errors="replace") as process:
-                try:
-                    process.stdin.write(stdin)
-                    process.stdin.write_eof()
-                    async for text in process.stdout:
-                        kept.add(text)
-                        # At the end asyncssh gives an empty text, which is no line.
-                        if on_line is not None and text:
-                            on_line(text.rstrip("\n"))
-                    ended = await process.wait(check=False)
-                except BaseException:
-                    # Closing the channel alone leaves a command that prints nothing running.
-                    with suppress(OSError):
-                        process.kill()
-                    raise
-            if ended.exit_signal is not None:
-                return CommandResult(128 + _signal_number(ended.exit_signal[0]), str(kept))
-            if ended.exit_status is None:
-                raise OctaSshError(f"the connection to {self._where} was lost while the command ran", lost=True)
-            return CommandResult(ended.exit_status, str(kept))
+            running = self._command(line, stdin, kept, tell, calls.qsize)
+            exit_code = await (asyncio.wait_for(running, timeout_s) if timeout_s is not None else running)
+            if exit_code is None:
+                where = self._connection.where
+                raise OctaSshError(f"the connection to {where} was lost while the command ran", lost=True)
+            return CommandResult(exit_code, str(kept))
 
-        return self._do(asyncio.wait_for(work(), timeout_s) if timeout_s is not None else work(), "run a command on")
+        return wait_for(self._told(work(), "run a command on"), is_cancelled=is_cancelled, calls=calls)
 
-    def put(self, local: str | Path, remote: str) -> int:
+    def put(
+        self,
+        local: str | os.PathLike[str],
+        remote: str,
+        *,
+        timeout_s: float | None = None,
+        limits: TransferLimits | None = None,
+        on_progress: OnTransfer | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> int:
         """Copy a file, or a folder with all in it, to the machine; returns the bytes sent.
+
+        Contents travel: what a link leads to is sent, not the link. Folders, permissions and times of change are kept.
+        Each file is whole or absent.
 
         Args:
             local: what to copy.
-            remote: its name there, relative to the login folder or absolute; folders on the way are made.
+            remote: its name there, relative to the login folder or absolute; folders on the way are made. One that
+                ends in `/`, or is `.`, is the folder that gets it under its own name; so is a folder that exists there,
+                for a file.
+            timeout_s: seconds that it may take; None takes what `limits` allow for its size.
+            limits: how much may be sent.
+            on_progress: called now and then with how far it is.
+            is_cancelled: asked again and again; when it says yes the transfer is given up.
+
+        Raises:
+            OctaConfigError: there is nothing to send, or it can't be read.
+            OctaLocalFileError: a file could not be read any more, or has changed meanwhile.
+            OctaSshError: the machine can't be reached, or refused.
+            OctaCancelledError: `is_cancelled` said yes.
         """
-        source = Path(local)
-        if not source.exists():
-            raise OctaConfigError(f"{source} does not exist: nothing to send")
-        files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+        tree = LocalTree.at(local, limits)
+        self.send(tree, remote, timeout_s=timeout_s, limits=limits, on_progress=on_progress, is_cancelled=is_cancelled)
+        return tree.size
 
-        async def work() -> int:
-            connection = await self._connected()
-            async with connection.start_sftp_client() as sftp:
-                for path in files:
-                    name = remote if path == source else posixpath.join(remote, path.relative_to(source).as_posix())
-                    await sftp.makedirs(posixpath.dirname(name) or ".", exist_ok=True)
-                    await sftp.put(str(path), name)
-                    sent = await sftp.stat(name)
-                    if sent.size != path.stat().st_size:
-                        raise OctaSshError(f"{path} arrived with {sent.size} of {path.stat().st_size} bytes", lost=True)
-            return sum(path.stat().st_size for path in files)
+    def send(
+        self,
+        tree: LocalTree,
+        remote: str,
+        *,
+        timeout_s: float | None = None,
+        limits: TransferLimits | None = None,
+        on_progress: OnTransfer | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`put` of what has been looked at already."""
+        calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        transfer = self._transfer(f"sending {shown(tree.path)}", limits, timeout_s, on_progress, calls)
+        sending: FileSending | None = None
 
-        return self._again(work, f"send {source} to")
+        async def work(connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient) -> None:
+            nonlocal sending
+            if sending is None:
+                sending = FileSending(tree, await _place_there(sftp, tree, remote), transfer)
+            await sending.over(sftp)
 
-    def get(self, remote: str, local: str | Path) -> tuple[Path, ...]:
+        self._moved(work, transfer, f"send {shown(tree.path)} to", is_cancelled, calls)
+
+    def get(
+        self,
+        remote: str,
+        local: str | os.PathLike[str],
+        *,
+        timeout_s: float | None = None,
+        limits: TransferLimits | None = None,
+        on_progress: OnTransfer | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        within: str | None = None,
+        is_wanted: Callable[[RemoteFile], bool] = lambda file: True,
+    ) -> tuple[Path, ...]:
         """Copy a file, or the files of a folder with all below it, from the machine.
 
-        Links are not followed and names that would leave the target are refused: what runs there may be hostile. Each
-        file is whole or absent, and checked by size and SHA-256.
+        What runs there may be hostile: nothing leaves the target, nothing that is not a file or folder is made, links
+        that lead out of a folder are left there. Each file is whole or absent, and checked by size and SHA-256, and a
+        picture for being one, before it takes its place.
 
         Args:
             remote: what to copy.
-            local: its name here; folders on the way are made.
+            local: its name here; folders on the way are made. One that ends in `/`, or is `.`, is the folder that gets
+                it under its own name; so is a folder that exists here, for a file. A folder's files are laid into a
+                folder that exists.
+            timeout_s: seconds that it may take; None takes what `limits` allow for its size.
+            limits: how much may be fetched.
+            on_progress: called now and then with how far it is.
+            is_cancelled: asked again and again; when it says yes the transfer is given up.
+            within: links that lead out of this folder of the machine are left there; None takes that of `remote`.
+            is_wanted: asked for each file of a folder; what it says no to is left there.
 
         Returns:
             The files that were written.
+
+        Raises:
+            OctaLocalFileError: this machine's disk or folder refused.
+            OctaUnfetchedError: some files could not be fetched; the others are here.
+            OctaSshError: the machine can't be reached, or refused.
+            OctaCancelledError: `is_cancelled` said yes.
         """
-        target = Path(local)
+        calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        transfer = self._transfer(f"fetching {shown(remote)}", limits, timeout_s, on_progress, calls)
+        fetching: FileFetching | None = None
 
-        async def work() -> tuple[Path, ...]:
-            connection = await self._connected()
-            async with connection.start_sftp_client() as sftp:
-                found = await files_below(sftp, remote, target)
-                for name, path, size in found:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    part = path.with_name(f".{path.name}.part")
-                    try:
-                        # Followed over there it can only read what is there; not followed, a file that became a link
-                        # since it was listed would be made into a link here.
-                        await sftp.get(name, str(part), follow_symlinks=True)
-                        if part.stat().st_size != size:
-                            raise OctaSshError(f"{name} arrived with {part.stat().st_size} of {size} bytes", lost=True)
-                        part.replace(path)
-                    finally:
-                        part.unlink(missing_ok=True)
-            await self._compare_hashes(connection, [(name, path) for name, path, _ in found])
-            return tuple(path for _, path, _ in found)
-
-        return self._again(work, f"fetch {remote} from")
-
-    # -- the connection ------------------------------------------------------------------------------------------
-
-    @property
-    def _where(self) -> str:
-        return f"{self.target.username}@{self.target.host}:{self.target.port}"
-
-    async def _connected(self) -> asyncssh.SSHClientConnection:
-        connection = self._connection
-        if connection is not None:
-            # Our loop stands still between calls: let it see whether the machine hung up meanwhile. Closing takes it
-            # several rounds, and on a busy host a single sleep can be over after the first one.
-            for _ in range(10):
-                await asyncio.sleep(0.001)
-        if connection is None or connection.is_closed():
-            import asyncssh
-
-            # At INFO asyncssh logs every command line, and ours may carry the values of environment variables.
-            if logging.getLogger("asyncssh").level == logging.NOTSET:
-                asyncssh.set_log_level(logging.WARNING)
-            pinning = self
-
-            class Pinning(asyncssh.SSHClient):
-                def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-                    return pinning._is_pinned(key)
-
-            made, _ = await asyncio.wait_for(
-                asyncssh.create_connection(
-                    Pinning,
-                    self.target.host,
-                    self.target.port,
-                    username=self.target.username,
-                    client_keys=self._keys,
-                    known_hosts=([], [], []),
-                    config=None,
-                    keepalive_interval=KEEPALIVE_S,
-                    connect_timeout=CONNECT_TIMEOUT_S,
-                ),
-                CONNECT_TIMEOUT_S * 1.5,
+        async def work(connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient) -> None:
+            nonlocal fetching
+            tree = await look_below(
+                sftp,
+                os.fsencode(remote),
+                transfer.limits,
+                within=None if within is None else os.fsencode(within),
+                moved=transfer.moved,
             )
-            self._connection = connection = made
-        return connection
+            if fetching is None:
+                target = place_here(local, remote, is_folder=tree.is_folder)
+                fetching = FileFetching(target, transfer, is_wanted)
+            await fetching.over(connection, sftp, tree)
 
-    def _is_pinned(self, key: asyncssh.SSHKey) -> bool:
-        seen = key.export_public_key("openssh").decode().split()[:2]
-        if self._pinned is None:
-            self._pinned = " ".join(seen)
-            log.info("pinned the host key of %s: %s", self._where, key.get_fingerprint())
-        return self._pinned.split()[:2] == seen
+        self._moved(work, transfer, f"fetch {shown(remote)} from", is_cancelled, calls)
+        return () if fetching is None else fetching.fetched
 
-    def _again(self, work: Callable[[], Coroutine[Any, Any, T]], what: str) -> T:
-        """A transfer, tried again after a lost connection: it can be repeated without harm."""
-        for left in reversed(range(TRANSFER_TRIES)):
-            try:
-                return self._do(work(), what)
-            except OctaSshError as error:
-                if not error.lost or left == 0:
-                    raise
-                log.warning("%s; trying again", error)
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    def _do(self, work: Awaitable[T], what: str) -> T:
-        """Run on our own loop; what asyncssh raises becomes one sentence."""
+    async def _command(
+        self, line: str, stdin: str, kept: Tail, tell: Callable[[list[str]], object], waiting: Callable[[], int]
+    ) -> int | None:
         import asyncssh
 
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
+        connection = await self._connection.get(self._connect_within_s)
         try:
-            return self._loop.run_until_complete(work)
-        except asyncssh.HostKeyNotVerifiable as error:
-            raise OctaSshError(
-                f"{self._where} shows another host key than before: this is not the machine that was rented"
-            ) from error
-        except asyncssh.PermissionDenied as error:
-            raise OctaSshError(
-                f"{self._where} refused the key: give the private key whose public half is in the OctaSpace account"
-            ) from error
+            return await _command(connection, line, stdin, kept, tell, waiting)
+        except asyncssh.ChannelOpenError:
+            # The machine had hung up meanwhile: nothing has been asked of it.
+            if not connection.is_closed():
+                raise
+        connection = await self._connection.get(self._connect_within_s)
+        return await _command(connection, line, stdin, kept, tell, waiting)
+
+    # -- transfers -------------------------------------------------------------------------------------------------
+
+    def _transfer(
+        self,
+        what: str,
+        limits: TransferLimits | None,
+        timeout_s: float | None,
+        on_progress: OnTransfer | None,
+        calls: queue.SimpleQueue[Callable[[], object]],
+    ) -> Transfer:
+        if on_progress is None:
+            return Transfer(what, limits or TransferLimits(), timeout_s)
+        return Transfer(
+            what, limits or TransferLimits(), timeout_s, lambda progress: calls.put(lambda: on_progress(progress))
+        )
+
+    def _moved(
+        self,
+        work: Callable[[asyncssh.SSHClientConnection, asyncssh.SFTPClient], Coroutine[Any, Any, None]],
+        transfer: Transfer,
+        what: str,
+        is_cancelled: Callable[[], bool],
+        calls: queue.SimpleQueue[Callable[[], object]],
+    ) -> None:
+        """A transfer, gone on with after a lost connection: it can be repeated without harm."""
+        left = TRANSFER_TRIES
+        while True:
+            furthest = transfer.furthest
+            try:
+                wait_for(self._told(self._once(work, transfer), what), is_cancelled=is_cancelled, calls=calls)
+            except OctaSshError as error:
+                left = TRANSFER_TRIES if transfer.furthest > furthest else left
+                left -= 1
+                if not error.lost or left <= 0 or transfer.left_s <= 0:
+                    raise
+                log.warning("%s; trying again", error)
+            else:
+                return
+
+    async def _once(
+        self,
+        work: Callable[[asyncssh.SSHClientConnection, asyncssh.SFTPClient], Coroutine[Any, Any, None]],
+        transfer: Transfer,
+    ) -> None:
+        connection = await self._connection.get(max(0.0, min(self._connect_within_s, transfer.left_s)))
+
+        async def over_sftp() -> None:
+            sftp = await connection.start_sftp_client(path_encoding=None)
+            transfer.moved()
+            try:
+                await work(connection, sftp)
+            finally:
+                # Not waited for: a machine that does not answer would not answer this.
+                sftp.exit()
+
+        try:
+            await transfer.guarded(over_sftp())
+        except OctaSshError as error:
+            if error.lost:
+                self._connection.close()
+            raise
+
+    async def _told(self, work: Awaitable[T], what: str) -> T:
+        """What asyncssh raises becomes one sentence."""
+        import asyncssh
+
+        where = self._connection.where
+        try:
+            return await work
+        except OctaError:
+            raise
         except asyncssh.SFTPError as error:
             lost = isinstance(error, (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection))
-            raise OctaSshError(f"can't {what} {self._where}: {error.reason}", lost=lost) from error
+            raise OctaSshError(f"can't {what} {where}: {shown(error.reason)}", lost=lost) from error
         except (TimeoutError, asyncio.TimeoutError) as error:
-            raise OctaSshError(f"can't {what} {self._where}: it took too long", lost=True) from error
-        except (OSError, asyncssh.Error) as error:
-            raise OctaSshError(f"can't {what} {self._where}: {error or type(error).__name__}", lost=True) from error
-
-    async def _compare_hashes(self, connection: asyncssh.SSHClientConnection, pairs: list[tuple[str, Path]]) -> None:
-        """What came down is what lies there; a machine without any program for it leaves the size check."""
-        for start in range(0, len(pairs), 100):
-            batch = pairs[start : start + 100]
-            paths = " ".join(shlex.quote(name if name.startswith("/") else f"./{name}") for name, _ in batch)
-            answer = await connection.run(HASHES.format(paths=paths), check=False)
-            lines = str(answer.stdout or "").splitlines()
-            if len(lines) != len(batch):
-                log.warning("%s can't tell SHA-256 sums: the files were checked by size alone", self._where)
-                return
-            for line, (name, path) in zip(lines, batch, strict=True):
-                if line.lstrip("\\").split()[:1] != [sha256_of(path)]:
-                    path.unlink()
-                    raise OctaSshError(f"{name} changed on its way, or while it was fetched", lost=True)
+            why = self._connection.trouble
+            raise OctaSshError(f"can't {what} {where}: {why or 'it took too long'}", lost=True) from error
+        except (OSError, asyncssh.Error, ValueError, MemoryError) as error:
+            said = shown(str(error)) or type(error).__name__
+            raise OctaSshError(f"can't {what} {where}: {said}", lost=True) from error
 
 
-def _merged() -> int:
+def place_here(local: str | os.PathLike[str], remote: str, *, is_folder: bool) -> Path:
+    """Where something that is fetched goes: see `RemoteMachine.get`.
+
+    Args:
+        local: the target, as given.
+        remote: what is fetched.
+        is_folder: whether that is a folder.
+    """
+    text = os.fspath(local)
+    target, name = expanded(text), posixpath.basename(remote.rstrip("/"))
+    into = text.endswith(os.sep) or Path(text) == Path() or text.endswith(f"{os.sep}.")
+    if into or (not is_folder and target.is_dir()):
+        return target if name in {"", ".", "..", "~"} else target / name
+    return target
+
+
+async def _place_there(sftp: asyncssh.SFTPClient, tree: LocalTree, remote: str) -> bytes:
+    """Where something that is sent goes: see `RemoteMachine.put`."""
     import asyncssh
 
-    return int(asyncssh.STDOUT)
+    place = placed_name(tree.path, remote)
+    if tree.is_folder or place != posixpath.normpath(remote):
+        return os.fsencode(place)
+    with suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPPermissionDenied, asyncssh.SFTPFailure):
+        if await sftp.isdir(os.fsencode(place)):
+            place = posixpath.join(place, tree.path.name)
+    return os.fsencode(place)
+
+
+async def _command(
+    connection: asyncssh.SSHClientConnection,
+    line: str,
+    stdin: str,
+    kept: Tail,
+    tell: Callable[[list[str]], object],
+    waiting: Callable[[], int],
+) -> int | None:
+    """Run a command to its end; its exit status, or None when the connection was lost."""
+    import asyncssh
+
+    process = await connection.create_process(
+        line, stderr=asyncssh.STDOUT, encoding="utf-8", errors="replace", window=COMMAND_WINDOW_BYTES
+    )
+    try:
+        # A command may end before it has read what it is given, or without wanting any of it: no lost connection.
+        with suppress(OSError):
+            process.stdin.write(stdin)
+            process.stdin.write_eof()
+        rest = ""
+        while text := await process.stdout.read(READ_BYTES):
+            kept.add(text)
+            *whole, rest = (rest + text).split("\n")
+            if len(rest) >= LINE_CHARS:
+                whole, rest = [*whole, rest], ""
+            tell(whole)
+            while waiting() > READS_WAITING:
+                await asyncio.sleep(0.005)
+        if rest:
+            tell([rest])
+        ended = await process.wait(check=False)
+    except BaseException:
+        # Closing the channel alone leaves a command that prints nothing running.
+        with suppress(OSError):
+            process.kill()
+        raise
+    finally:
+        process.close()
+    if ended.exit_signal is not None:
+        return 128 + _signal_number(ended.exit_signal[0])
+    return ended.exit_status
 
 
 def _signal_number(name: str) -> int:

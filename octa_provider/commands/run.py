@@ -9,6 +9,7 @@ import secrets
 import shlex
 import socket
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,7 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.job_spec import VIAS, JobSpec
 from octa_provider.job_state import JobOutcome, JobResult
 from octa_provider.rental_key import checked_key, rental_key
+from octa_provider.ssh_target import check_key, ssh_key
 from octa_provider.stop_signals import stop_signals_raise
 
 if TYPE_CHECKING:
@@ -62,7 +64,12 @@ def add_parser(commands: Any) -> None:
         help="environment variable; NAME alone takes its value from this shell. The API shows them to the account",
     )
     add(
-        "--input", type=_input, action="append", default=[], metavar="LOCAL:REMOTE", help="file or folder to send (SSH)"
+        "--input",
+        type=_input,
+        action="append",
+        default=[],
+        metavar="LOCAL:REMOTE",
+        help="file or folder to send (SSH); a REMOTE of . or with / at its end is the folder for it",
     )
     add(
         "--output",
@@ -70,7 +77,7 @@ def add_parser(commands: Any) -> None:
         action="append",
         default=[],
         metavar="REMOTE:LOCAL",
-        help="file or folder to fetch when the command has ended (SSH)",
+        help="file or folder to fetch when the command has ended (SSH); LOCAL is read as scp would",
     )
     add("--disk", type=int, default=None, metavar="GB", help="disk to rent, and to ask of the machine (default: 10)")
     add("--timeout", type=positive_seconds, default=3600.0, metavar="DURATION", help="for the command (default: 1h)")
@@ -140,6 +147,7 @@ def _run_job(arguments: argparse.Namespace, spec: JobSpec, tracker: ProgressTrac
                     on_line=display.line,
                     on_state=display.state,
                     poll_s=arguments.poll,
+                    on_transfer=display.transfer,
                 )
             except (KeyboardInterrupt, SystemExit, BrokenPipeError) as error:
                 # What could not be stopped has been told of, and noted in the error.
@@ -162,8 +170,8 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
         image=arguments.image,
         command=words[0] if len(words) == 1 else words,
         envs=dict(arguments.env),
-        inputs=dict(arguments.input),
-        outputs=dict(arguments.output),
+        inputs=_once(arguments.input, "--input"),
+        outputs={str(remote): local for remote, local in _once(arguments.output, "--output").items()},
         disk_gb=10 if arguments.disk is None else arguments.disk,
         requirements=requirements_of(arguments, disk_gb=arguments.disk),
         timeout_s=arguments.timeout,
@@ -176,12 +184,30 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
 def _check(arguments: argparse.Namespace, spec: JobSpec) -> None:
     """What would fail only once a machine is rented."""
     spec.check_inputs()
-    if arguments.ssh_key is not None and not arguments.ssh_key.is_file():
+    spec.check_outputs()
+    if arguments.ssh_key is not None and not arguments.ssh_key.expanduser().is_file():
         raise OctaConfigError(f"the SSH key {arguments.ssh_key} is not a file")
     if spec.over_ssh and find_spec("asyncssh") is None:
         raise OctaConfigError("files move over SSH, which is not installed: pip install 'octa-provider[ssh]'")
+    if spec.over_ssh:
+        check_key(ssh_key(arguments.ssh_key))
     if arguments.log is not None and not arguments.log.absolute().parent.is_dir():
         raise OctaConfigError(f"{arguments.log.absolute().parent} is not a folder: make it first")
+    if arguments.log is not None and arguments.log.is_dir():
+        raise OctaConfigError(f"{arguments.log} is a folder: --log needs the name of a file")
+    if spec.inputs and not spec.outputs:
+        tell("hint: files are sent, and none is fetched: add --output for what the command writes, else it is lost")
+
+
+def _once(pairs: list[tuple[str, str]], option: str) -> Mapping[str | os.PathLike[str], str]:
+    """The pairs by their first half, none of which may be lost."""
+    once: dict[str | os.PathLike[str], str] = dict(pairs)
+    for first, second in pairs:
+        if once[first] != second:
+            raise OctaConfigError(
+                f"{option} names {first} twice, for {second} and {once[first]}: name it once, and copy it there"
+            )
+    return once
 
 
 def _new_key() -> str:

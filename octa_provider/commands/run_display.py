@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,7 +16,10 @@ from octa_provider.job_state import JobPhase
 if TYPE_CHECKING:
     from octa_provider.job_state import JobState
     from octa_provider.progress import ProgressTracker
+    from octa_provider.transfer import TransferProgress
 
+#: Without a bar, how far a transfer is comes as a line, so often.
+TELL_EVERY_S = 10.0
 _WORDS = {
     JobPhase.STARTING: "session {uuid} starts on node {node}",
     JobPhase.READY: "session {uuid} on node {node} is ready: sending files",
@@ -37,6 +41,7 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
         self._tracker = tracker
         self._out = out
         self._phase: JobPhase | None = None
+        self._told_at = time.monotonic()
         self._bar = _bar() if sys.stderr.isatty() else None
         self._task = None if self._bar is None else self._bar.add_task("renting a machine", total=None)
 
@@ -75,6 +80,18 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
             with suppress(OSError, ValueError):
                 self._bar.update(self._task, total=1.0, completed=fraction)
 
+    def transfer(self, progress: TransferProgress) -> None:
+        """How far the files are that move."""
+        text = shown_text(str(progress))
+        if self._bar is not None and self._task is not None:
+            with suppress(OSError, ValueError):
+                self._bar.update(
+                    self._task, description=text, total=progress.bytes_total or None, completed=progress.bytes_done
+                )
+        elif time.monotonic() - self._told_at >= TELL_EVERY_S:
+            self._told_at = time.monotonic()
+            tell(text)
+
     def state(self, state: JobState) -> None:
         """How far the job has come."""
         if state.phase is self._phase:
@@ -85,6 +102,9 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
         if self._bar is not None and self._task is not None:
             with suppress(OSError, ValueError):
                 self._bar.update(self._task, description=text)
+                if state.phase is JobPhase.RUNNING:
+                    # What was sent is no part of what the command does.
+                    self._bar.update(self._task, total=None, completed=0)
         else:
             tell(text)
 

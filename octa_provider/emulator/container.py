@@ -13,6 +13,7 @@ from octa_provider.emulator.process import SESSION_MARK, STATE_MARK, ProcessTabl
 from octa_provider.emulator.proxy import HttpPortProxy, free_port
 from octa_provider.emulator.session import Session
 from octa_provider.emulator.ssh import RunningCommand, SessionSsh
+from octa_provider.emulator.ssh_conditions import SshWeather
 from octa_provider.emulator.state import StateFolder
 
 #: Sessions listen here whatever the API listens on: other machines never reach them.
@@ -30,6 +31,7 @@ class Container:
         state: the emulator's folder.
         processes: finds the session's processes.
         note: writes a line into the session's system log.
+        weather: how its SSH answers.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Container:
         state: StateFolder,
         processes: ProcessTable,
         note: Callable[[str], None],
+        weather: SshWeather | None = None,
     ) -> None:
         self.folder = state.sessions / session.uuid
         self.log_path = state.logs / f"{session.uuid}.log"
@@ -47,6 +50,7 @@ class Container:
         self._state = state
         self._processes = processes
         self._note = note
+        self._weather = weather
         self._ssh: SessionSsh | None = None
         self._proxies: list[HttpPortProxy] = []
         self._command: subprocess.Popen[bytes] | None = None
@@ -95,9 +99,10 @@ class Container:
             session.urls[str(port)] = f"http://{SESSION_HOST}:{taken}/"
             self._proxies.append(proxy)
         self._ssh = SessionSsh(
-            self._state.host_key(session.uuid), self._state.public_key, self.folder, self.run_over_ssh
+            self._state.host_key(session.uuid), self._state.public_key, self.folder, self.run_over_ssh, self._weather
         )
         session.ssh_port = session.ports_matrix["22"] = await self._ssh.start(session.ssh_port)
+        session.ssh_proxy_port = self._ssh.proxy_port or session.ssh_port
         if session.pid:
             self._watching = asyncio.create_task(self._watch(session.pid))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
@@ -102,6 +103,16 @@ async def clear_faults(request: web.Request) -> web.Response:
     return json_answer([])
 
 
+async def change_ssh(request: web.Request) -> web.Response:
+    """`POST /_emulator/ssh` with the fields of `SshConditions`: how machines answer; `{}` is as it should be."""
+    body = await json_body(request)
+    try:
+        request.app[PLATFORM].ssh_weather.change(body if isinstance(body, dict) else {"": body})
+    except OctaConfigError as error:
+        raise BadRequestError(str(error)) from None
+    return json_answer(asdict(request.app[PLATFORM].ssh_weather.now))
+
+
 async def advance_clock(request: web.Request) -> web.Response:
     """`POST /_emulator/clock` with `{"advance_s": N}`: let billing time pass at once."""
     body = await json_body(request)
@@ -153,6 +164,7 @@ def control_routes() -> list[web.RouteDef]:
         web.post(CONTROL_PREFIX + "faults", add_faults),
         web.delete(CONTROL_PREFIX + "faults", clear_faults),
         web.post(CONTROL_PREFIX + "clock", advance_clock),
+        web.post(CONTROL_PREFIX + "ssh", change_ssh),
         web.post(CONTROL_PREFIX + "sessions/{uuid}/end", end_session),
         web.post(CONTROL_PREFIX + "sessions/{uuid}/traffic", let_traffic_flow),
     ]

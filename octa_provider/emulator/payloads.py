@@ -54,7 +54,7 @@ def session_payload(platform: Platform, session: Session) -> dict[str, Any]:
         payload |= _node_fields(node) | {"ip": _private_ip(session)}
     if session.ssh_port and session.running:
         payload["ssh_direct"] = {"host": SESSION_HOST, "port": session.ssh_port}
-        payload["ssh_proxy"] = {"host": "localhost", "port": session.ssh_port}
+        payload["ssh_proxy"] = {"host": "localhost", "port": session.ssh_proxy_port or session.ssh_port}
         payload["ssh_web"] = f"https://ssh.example.com/{session.uuid}"
     if order.service == "vpn":
         payload["config"] = _vpn_config(session, node) if session.is_ready else None

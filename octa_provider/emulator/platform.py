@@ -20,6 +20,7 @@ from octa_provider.emulator.process import ProcessTable
 from octa_provider.emulator.quirks import Quirks
 from octa_provider.emulator.session import Order, Session
 from octa_provider.emulator.settings import EmulatorSettings
+from octa_provider.emulator.ssh_conditions import SshWeather
 from octa_provider.emulator.state import StateFolder
 
 #: The progress texts of a session that comes up, in order; the last one stays until it is ready.
@@ -84,6 +85,7 @@ class Platform:
         own_nodes: the account's own nodes, by id.
         apps: the catalogue of apps.
         clock: the billing clock.
+        ssh_weather: how machines answer over SSH.
         ledger: what happened.
         funds: the account's money.
         wallets: deposit wallets handed out.
@@ -103,6 +105,7 @@ class Platform:
         self._running: dict[str, Session] = {s.uuid: s for s in self.ledger.sessions.values() if s.running}
         self._processes = ProcessTable()
         self._containers: dict[str, Container] = {}
+        self.ssh_weather = SshWeather()
         self._bringing_up: dict[str, asyncio.Task[None]] = {}
         self._stopping: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
@@ -277,6 +280,7 @@ class Platform:
             self.state,
             self._processes,
             lambda text: self.note(session, text),
+            self.ssh_weather,
         )
 
     def _bring_up_later(self, session: Session) -> None:

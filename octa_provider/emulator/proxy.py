@@ -1,10 +1,11 @@
-"""A session's http port behind a real URL."""
+"""A session's ports behind others: an http port behind a real URL, and one that is far away."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
+import time
 
 _BAD_GATEWAY = (
     b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
@@ -78,3 +79,74 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
     with contextlib.suppress(OSError):
         writer.write_eof()
+
+
+class DistantPort:
+    """Carries bytes both ways, and lets them take their time; the line's breadth is not limited.
+
+    Args:
+        target_port: where to.
+        round_trip_s: seconds there and back.
+    """
+
+    def __init__(self, target_port: int, round_trip_s: float) -> None:
+        self._target_port = target_port
+        self._one_way_s = round_trip_s / 2
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def start(self, port: int = 0) -> int:
+        """Listen on `port`, or on a free one when it is 0 or taken. Returns the port."""
+        try:
+            self._server = await asyncio.start_server(self._carry, "127.0.0.1", port)
+        except OSError:
+            self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and cut what is open."""
+        if self._server is not None:
+            self._server.close()
+        for task in tuple(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        inner: asyncio.StreamWriter | None = None
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            inner_reader, inner = await asyncio.open_connection("127.0.0.1", self._target_port)
+            await asyncio.gather(self._pump(reader, inner), self._pump(inner_reader, writer))
+        for end in (writer, inner):
+            if end is not None:
+                end.close()
+        self._connections.discard(task)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._one_way_s:
+            await _pump(reader, writer)
+            return
+        way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def arrive() -> None:
+            while True:
+                due, data = await way.get()
+                if (left_s := due - time.monotonic()) > 0:
+                    await asyncio.sleep(left_s)
+                if not data:
+                    break
+                writer.write(data)
+                await writer.drain()
+            writer.close()
+
+        arriving = asyncio.create_task(arrive())
+        try:
+            data = b"x"
+            while data:
+                data = await reader.read(256 * 1024)
+                way.put_nowait((time.monotonic() + self._one_way_s, data))
+            await arriving
+        finally:
+            arriving.cancel()

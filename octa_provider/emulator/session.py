@@ -85,6 +85,7 @@ class Session:
         is_ready: whether its service is configured.
         ready_ns: since when; 0 before.
         ssh_port: where its SSH server listens; 0 before it is ready.
+        ssh_proxy_port: the same for the proxy's address.
         ports_matrix: published port to local port.
         urls: http port to URL.
         http_targets: http port to the local port that its process must bind.
@@ -114,6 +115,7 @@ class Session:
     is_ready: bool = False
     ready_ns: int = 0
     ssh_port: int = 0
+    ssh_proxy_port: int = 0
     ports_matrix: dict[str, int] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
     http_targets: dict[str, int] = field(default_factory=dict)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 
+from octa_provider.emulator.proxy import DistantPort, free_port
 from octa_provider.emulator.sftp import FolderSftp
+from octa_provider.emulator.ssh_conditions import SshWeather
 
 #: The only account of a session, as the API notes say: `root@host -p port`.
 USERNAME = "root"
@@ -105,26 +108,69 @@ class SessionSsh:
         client_key: the account's public key.
         folder: the session's folder.
         run: starts a command in the session.
+        weather: how it answers.
+
+    Attributes:
+        proxy_port: where it answers when its own port is closed; 0 when there is no such port.
     """
 
-    def __init__(self, host_key: asyncssh.SSHKey, client_key: asyncssh.SSHKey, folder: Path, run: Runner) -> None:
+    def __init__(
+        self,
+        host_key: asyncssh.SSHKey,
+        client_key: asyncssh.SSHKey,
+        folder: Path,
+        run: Runner,
+        weather: SshWeather | None = None,
+    ) -> None:
         self._host_key = host_key
         self._client_key = client_key
         self._folder = folder
         self._run = run
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._weather = weather or SshWeather()
+        self._distant: DistantPort | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._knows_key_from: float | None = None
+        self.proxy_port = 0
 
     async def start(self, port: int = 0) -> int:
         """Listen on `port`, or on a free one when it is 0 or taken. Returns the port."""
+        conditions = self._weather.now
+        if conditions.listens_after_s:
+            port = port or free_port()
+            self._listening = asyncio.create_task(self._listen_later(port, conditions.listens_after_s))
+            return port
+        if conditions.direct_is_closed or conditions.round_trip_s:
+            self._acceptor = await self._listen(0)
+            self._distant = DistantPort(int(self._acceptor.get_port()), conditions.round_trip_s)
+            taken = await self._distant.start(port)
+            if not conditions.direct_is_closed:
+                return taken
+            self.proxy_port = taken
+            return free_port()
         try:
             self._acceptor = await self._listen(port)
         except OSError:
             self._acceptor = await self._listen(0)
         return int(self._acceptor.get_port())
 
+    async def _listen_later(self, port: int, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._acceptor = await self._listen(port)
+
+    def knows_key(self) -> bool:
+        """Whether the account's key opens it now."""
+        if self._knows_key_from is None:
+            self._knows_key_from = time.monotonic() + self._weather.now.knows_key_after_s
+        return time.monotonic() >= self._knows_key_from and not self._weather.refuses()
+
     async def close(self) -> None:
         """Stop listening and cut every connection."""
+        if self._listening is not None:
+            self._listening.cancel()
+        if self._distant is not None:
+            await self._distant.close()
         if self._acceptor is not None:
             self._acceptor.close()
         for connection in tuple(self._connections):
@@ -135,9 +181,9 @@ class SessionSsh:
             "127.0.0.1",
             port,
             server_host_keys=[self._host_key],
-            server_factory=lambda: _Gate(self._client_key, self._connections),
+            server_factory=lambda: _Gate(self._client_key, self._connections, self.knows_key),
             process_factory=self._serve,
-            sftp_factory=lambda channel: FolderSftp(channel, self._folder),
+            sftp_factory=lambda channel: FolderSftp(channel, self._folder, self._weather),
             allow_scp=True,
             encoding=None,
             password_auth=False,
@@ -162,8 +208,14 @@ class SessionSsh:
 class _Gate(asyncssh.SSHServer):
     """Lets in `root` with the account's key."""
 
-    def __init__(self, client_key: asyncssh.SSHKey, connections: set[asyncssh.SSHServerConnection]) -> None:
+    def __init__(
+        self,
+        client_key: asyncssh.SSHKey,
+        connections: set[asyncssh.SSHServerConnection],
+        knows_key: Callable[[], bool],
+    ) -> None:
         self._client_key = client_key
+        self._knows_key = knows_key
         self._connections = connections
         self._connection: asyncssh.SSHServerConnection | None = None
 
@@ -182,4 +234,4 @@ class _Gate(asyncssh.SSHServer):
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        return username == USERNAME and key == self._client_key
+        return username == USERNAME and key == self._client_key and self._knows_key()

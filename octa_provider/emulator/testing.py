@@ -89,6 +89,10 @@ class EmulatorHandle:
         """Let billing time pass at once: running sessions become that much older and dearer."""
         self._ask("POST", "/_emulator/clock", {"advance_s": seconds})
 
+    def ssh(self, **conditions: Any) -> None:
+        """How machines answer over SSH from now on: the fields of `SshConditions`; none is as they should."""
+        self._ask("POST", "/_emulator/ssh", conditions)
+
     def let_traffic_flow(self, uuid: str, *, tx_bytes: int = 0, rx_bytes: int = 0) -> None:
         """Let so many bytes go through a session: a VPN is billed by them."""
         self._ask("POST", f"/_emulator/sessions/{uuid}/traffic", {"tx_bytes": tx_bytes, "rx_bytes": rx_bytes})

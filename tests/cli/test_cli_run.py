@@ -196,3 +196,45 @@ def test_a_run_that_was_killed_is_carried_on_by_the_next_one_under_the_same_key(
     assert shown.status == 0
     assert "ended" in shown.out
     assert emulator.ledger()["max_running_by_key"]["cli/again"] == {"max_running": 1, "overlap_ms": 0, "sessions": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--output", "r.txt:plain/frames"), "plain is in the way"),
+        (("--output", "r.txt:plain/"), "plain is a file, no folder to put the output r.txt into"),
+        (("--output", "a:x", "--output", "a:y"), "--output names a twice"),
+        (("--input", "plain:x", "--input", "plain:y"), "--input names plain twice"),
+        (("--input", "plain:x", "--input", "other:x"), "would both be sent as x"),
+        (("--input", "pipe:x"), "pipe is a pipe, socket or device"),
+        (("--input", "nowhere:x"), "nowhere does not exist"),
+        (("--input", "plain:~/x"), "begins with '~'"),
+        (("--via", "ssh", "--log", "folder"), "folder is a folder: --log needs the name of a file"),
+    ],
+)
+def test_files_that_cannot_move_are_refused_before_anything_is_rented(
+    cli: Cli,
+    emulator: EmulatorHandle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("plain", "other"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "nowhere").symlink_to("missing")
+    os.mkfifo(tmp_path / "pipe")
+    before = len(emulator.ledger()["sessions"])
+    shown = cli(*QUICK, "--ssh-key", emulator.ssh_private_key, *words, "--", "true")
+    assert shown.status == 2
+    assert said in " ".join(shown.err.split())
+    assert len(emulator.ledger()["sessions"]) == before
+
+
+def test_inputs_without_outputs_get_a_hint(cli: Cli, emulator: EmulatorHandle, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    shown = cli(*QUICK, "--ssh-key", emulator.ssh_private_key, "--input", f"{tmp_path}/a:.", "--", "cat a")
+    assert (shown.status, shown.out.splitlines()[0]) == (0, "a")
+    assert "hint: files are sent, and none is fetched" in shown.err

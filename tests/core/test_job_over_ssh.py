@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +16,11 @@ import asyncssh
 import pytest
 from job_bench import Bench, CuttableProxy, LeapingClock, bench, cuttable, emulator, eventually, session_pids
 
-from octa_provider import JobOutcome, JobSpec
+from octa_provider import JobOutcome, JobSpec, JobState, OctaCancelledError, OctaConfigError
 from octa_provider.emulator.testing import EmulatorHandle
-from octa_provider.job_script import WORK_FOLDER
+from octa_provider.job_script import WORK_FOLDER, begin_command, staged_folder
 from octa_provider.job_state import JobPhase
+from octa_provider.kept_machines import let_all_go
 from octa_provider.ssh import RemoteMachine, SshTarget
 
 __all__ = ["bench", "emulator"]
@@ -25,12 +30,22 @@ def spec(command: str, **changes: Any) -> JobSpec:
     return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 30, "via": "ssh"} | changes))
 
 
+@contextmanager
+def conditions(emulator: EmulatorHandle, **values: Any) -> Iterator[None]:
+    """Machines answer over SSH as told, for a while."""
+    emulator.ssh(**values)
+    try:
+        yield
+    finally:
+        emulator.ssh()
+
+
 def through(monkeypatch: pytest.MonkeyPatch, proxy: CuttableProxy) -> None:
     """Every connection to the machine goes through the proxy."""
     real = SshTarget.of.__func__  # type: ignore[attr-defined]
 
     def of(cls: type[SshTarget], session: Any, **options: Any) -> SshTarget:
-        return replace(real(cls, session, **options), port=proxy.port)
+        return replace(real(cls, session, **options), port=proxy.port, others=())
 
     monkeypatch.setattr(SshTarget, "of", classmethod(of))
 
@@ -81,11 +96,13 @@ def test_the_key_may_be_the_text_of_its_file(bench: Bench) -> None:
     assert bench.client.jobs.run(spec("exit 4"), bench.key, private_key=text, poll_s=0.1).exit_code == 4
 
 
-def test_a_key_that_the_machine_refuses_is_said_and_the_session_stopped(bench: Bench, tmp_path: Path) -> None:
+def test_a_key_that_the_machine_refuses_to_the_end_is_said_and_the_session_stopped(
+    bench: Bench, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(other))
-    result = bench.client.jobs.run(spec("true"), bench.key, private_key=other, poll_s=0.1)
-    assert result.outcome is JobOutcome.FAILED
+    result = bench.client.jobs.run(spec("true", ready_timeout_s=2), bench.key, private_key=other, poll_s=0.1)
+    assert result.outcome is JobOutcome.NOT_READY
     assert "refused the key: give the private key whose public half is in the OctaSpace account" in result.message
     assert bench.running() == 0
 
@@ -104,6 +121,7 @@ def test_an_empty_output_folder_makes_a_success_a_failure(bench: Bench, tmp_path
         spec("mkdir frames", outputs={"frames": tmp_path}), bench.key, private_key=bench.ssh_key, poll_s=0.1
     )
     assert (result.outcome, result.message) == (JobOutcome.FAILED, "the command succeeded but left nothing in frames")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_command_that_failed_still_gives_what_is_there(bench: Bench, tmp_path: Path) -> None:
@@ -238,58 +256,48 @@ line"
     assert {path.name for path in (tmp_path / "here").iterdir()} == {"out"}
 
 
-@pytest.mark.parametrize("octal", ["134", "377"], ids=["backslash", "no UTF-8"])
-def test_a_name_that_cannot_be_kept_is_refused_with_a_sentence(bench: Bench, tmp_path: Path, octal: str) -> None:
+@pytest.mark.parametrize(
+    ("odd", "here"),
+    [(r"a\134b", "a\\b"), (r"a\377b", "a%FFb"), ("n" * 250, "n" * 250)],
+    ids=["backslash", "bytes", "long"],
+)
+def test_an_odd_name_among_the_outputs_costs_nothing(bench: Bench, tmp_path: Path, odd: str, here: str) -> None:
     result = bench.client.jobs.run(
-        spec(f"mkdir out; touch \"out/$(printf 'a\\{octal}b')\"", outputs={"out": tmp_path / "out"}),
+        spec(f"mkdir out; echo > out/good; echo > \"out/$(printf '{odd}')\"", outputs={"out": tmp_path / "out"}),
         bench.key,
         private_key=bench.ssh_key,
         poll_s=0.1,
     )
-    assert result.outcome is JobOutcome.FAILED
-    assert "out" in result.message
-    assert not list(tmp_path.glob("out/*"))
-    assert bench.running() == 0
+    assert result.outcome is JobOutcome.SUCCEEDED, result.message
+    assert sorted(Path(path).name for path in result.outputs) == sorted(["good", here])
+    json.dumps(result.to_dict(), ensure_ascii=False).encode("utf-8")
 
 
-def test_a_file_that_changed_on_its_way_is_fetched_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_file_that_changed_on_its_way_is_fetched_again(bench: Bench, tmp_path: Path) -> None:
     state = bench.polled(
         bench.running_state(spec("echo right > a", outputs={"a": tmp_path / "a"})), private_key=bench.ssh_key
     )
-    real = asyncssh.SFTPClient.get
-    corrupted: list[str] = []
-
-    async def get(self: asyncssh.SFTPClient, remote: str, local: str, **options: Any) -> None:
-        await real(self, remote, local, **options)
-        if not corrupted:
-            corrupted.append(remote)
-            Path(local).write_text("wrong\n")
-
-    monkeypatch.setattr(asyncssh.SFTPClient, "get", get)
-    state = bench.client.jobs.collect(state, private_key=bench.ssh_key)
-    assert (state.outcome, corrupted) == (JobOutcome.SUCCEEDED, [f"{WORK_FOLDER}/a"])
+    with conditions(bench.emulator, reads="wrong", bad_reads=1):
+        state = bench.client.jobs.collect(state, private_key=bench.ssh_key)
+        # The list of what was sent is read before.
+        assert bench.emulator.request("POST", "/_emulator/ssh", json={}).ok
+    assert state.outcome is JobOutcome.SUCCEEDED
     assert (tmp_path / "a").read_text() == "right\n"
 
 
-@pytest.mark.parametrize("wrong", ["wrong\n", "short"])
+@pytest.mark.parametrize("reads", ["wrong", "short"])
 def test_a_file_that_is_corrupted_every_time_is_no_success(
-    emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: str
+    emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reads: str
 ) -> None:
-    bench = Bench(emulator, f"ssh/corrupted-{len(wrong)}", LeapingClock())
+    bench = Bench(emulator, f"ssh/corrupted-{reads}", LeapingClock())
     monkeypatch.setattr("octa_provider.job.COLLECT_S", 6.0)
     state = bench.polled(
         bench.running_state(spec("echo right > a", outputs={"a": tmp_path / "a"})), private_key=bench.ssh_key
     )
-
-    async def get(self: asyncssh.SFTPClient, remote: str, local: str, **options: Any) -> None:
-        Path(local).write_text(wrong)
-
-    monkeypatch.setattr(asyncssh.SFTPClient, "get", get)
-    state = bench.client.jobs.collect(state, private_key=bench.ssh_key)
+    with conditions(emulator, reads=reads):
+        state = bench.client.jobs.collect(state, private_key=bench.ssh_key)
     assert state.outcome is JobOutcome.FAILED
-    assert ("changed on its way" if wrong == "wrong\n" else "of 6 bytes") in state.message
+    assert ("changed on its way" if reads == "wrong" else "of 6 bytes") in state.message
     assert not (tmp_path / "a").exists()
     bench.client.jobs.finish(state)
 
@@ -351,3 +359,252 @@ def test_the_machine_of_a_job_can_be_used_by_hand(bench: Bench) -> None:
     session = bench.client.services.session(state.rental["uuid"]).info()
     with RemoteMachine(SshTarget.of(session, private_key=bench.ssh_key, host_key=state.host_key)) as machine:
         assert machine.run("cat octa-job/started && echo ok").output == "ok\n"
+
+
+def begun(bench: Bench, job: JobSpec) -> JobState:
+    state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
+    return bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
+
+
+def test_a_try_that_carries_on_sends_nothing_over_the_running_commands_files(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "state.txt").write_text("step 0\n")
+    job = spec(
+        "echo step 1 >> state.txt; touch began; while [ ! -e go ]; do sleep 0.05; done; cat state.txt",
+        inputs={tmp_path / "state.txt": "state.txt"},
+        outputs={"state.txt": tmp_path / "out.txt"},
+    )
+    state = begun(bench, job)
+    work = bench.folder(state.rental["uuid"]) / WORK_FOLDER
+    eventually((work / "began").exists, "the command runs")
+    # The process died here; the next try knows the key alone, and begins again.
+    again = begun(bench, job)
+    assert (again.phase, again.attempts) == (JobPhase.RUNNING, 2)
+    (work / "go").touch()
+    result = bench.client.jobs.watch(again, job, private_key=bench.ssh_key, poll_s=0.1)
+    assert result.outcome is JobOutcome.SUCCEEDED, result.message
+    assert (tmp_path / "out.txt").read_text() == "step 0\nstep 1\n"
+
+
+def test_a_try_that_sends_while_another_begins_does_not_touch_its_files(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("first\n")
+    job = spec("touch began; while [ ! -e go ]; do sleep 0.05; done; cat in", inputs={tmp_path / "in": "in"})
+    state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
+    session = bench.client.services.session(state.rental["uuid"]).info()
+    folder = bench.folder(state.rental["uuid"])
+    with RemoteMachine(SshTarget.of(session, private_key=bench.ssh_key)) as slow:
+        # Another worker has looked, and sends; before it is done this one begins.
+        slow.put(tmp_path / "in", f"{staged_folder('other')}/in")
+        running = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
+        eventually((folder / WORK_FOLDER / "began").exists, "the command runs")
+        command, script = begin_command(job.command_line, 30, state.nonce, {}, "other")
+        assert slow.run(command, stdin=script).output == "already\n"
+    (folder / WORK_FOLDER / "go").touch()
+    lines: list[str] = []
+    assert bench.polled(running, private_key=bench.ssh_key, on_line=lines.append).outcome is JobOutcome.SUCCEEDED
+    assert lines == ["first"]
+    assert not list((folder / "octa-job").glob("in.*"))
+
+
+@pytest.mark.parametrize("make", ["file", "folder", "nothing"])
+def test_what_cannot_be_settled_here_is_refused_before_anything_is_rented(
+    bench: Bench, tmp_path: Path, make: str
+) -> None:
+    (tmp_path / "plain").write_text("")
+    wrong: dict[str, dict[str, Any]] = {
+        "file": {"outputs": {"r.txt": tmp_path / "plain" / "frames"}},
+        "folder": {"outputs": {"r.txt": "/proc/nope/r.txt"}},
+        "nothing": {"inputs": {tmp_path / "missing": "x"}},
+    }
+    with pytest.raises(OctaConfigError):
+        bench.client.jobs.run(spec("true", **wrong[make]), bench.key, private_key=bench.ssh_key, poll_s=0.1)
+    assert bench.sessions() == []
+
+
+def test_a_key_that_cannot_be_read_or_is_not_there_is_refused_before_anything_is_rented(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    monkeypatch.delenv("OCTA_SSH_KEY_FILE", raising=False)
+    with pytest.raises(OctaConfigError, match="No such file"):
+        bench.client.jobs.run(spec("true"), bench.key, private_key=tmp_path / "missing")
+    with pytest.raises(OctaConfigError, match="there is no SSH key"):
+        bench.client.jobs.run(spec("true"), bench.key)
+    monkeypatch.setenv("OCTA_SSH_KEY_FILE", str(tmp_path / "missing"))
+    with pytest.raises(OctaConfigError, match="No such file"):
+        bench.client.jobs.run(spec("true"), bench.key)
+    assert bench.sessions() == []
+
+
+def test_a_job_runs_where_a_loop_runs_as_in_a_notebook(bench: Bench) -> None:
+    async def cell() -> int | None:
+        return bench.client.jobs.run(spec("exit 6"), bench.key, private_key=bench.ssh_key, poll_s=0.1).exit_code
+
+    assert asyncio.run(cell()) == 6
+
+
+def test_sshd_and_key_that_come_late_and_a_refusal_in_between_are_asked_again(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("x")
+    job = spec("while [ ! -e go ]; do sleep 0.05; done; exit 5", inputs={tmp_path / "in": "in"})
+    with conditions(bench.emulator, listens_after_s=1.0, knows_key_after_s=1.0):
+        state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
+        while state.phase is JobPhase.READY:
+            state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
+    assert state.phase is JobPhase.RUNNING, state.message
+    let_all_go()
+    with conditions(bench.emulator, refusals=2):
+        for _ in range(3):
+            state = bench.client.jobs.poll(state, private_key=bench.ssh_key)
+            assert state.phase is JobPhase.RUNNING, state.message
+    (bench.folder(state.rental["uuid"]) / WORK_FOLDER / "go").touch()
+    assert bench.polled(state, private_key=bench.ssh_key).exit_code == 5
+
+
+def test_looks_at_a_job_share_one_connection(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = spec("sleep 60")
+    state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
+    with cuttable(port_of(bench, state.rental["uuid"])) as proxy:
+        through(monkeypatch, proxy)
+        state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
+        for _ in range(5):
+            state = bench.client.jobs.poll(state, private_key=bench.ssh_key)
+        assert proxy.connections == 1
+
+
+def test_an_output_folder_that_holds_only_what_was_sent_is_no_success(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "scene.blend").write_text("scene")
+    result = bench.client.jobs.run(
+        spec(
+            "true",
+            inputs={tmp_path / "scene.blend": "frames/scene.blend"},
+            outputs={"frames": tmp_path / "frames"},
+        ),
+        bench.key,
+        private_key=bench.ssh_key,
+        poll_s=0.1,
+    )
+    assert result.outcome is JobOutcome.FAILED
+    assert result.message == "the command succeeded but left nothing in frames but what was sent"
+    assert not (tmp_path / "frames").exists()
+
+
+def test_outputs_are_what_the_job_made_or_changed_and_not_what_was_sent(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "old.txt").write_text("of an earlier render")
+    for name in ("scene", "log"):
+        (tmp_path / name).write_text(name)
+    result = bench.client.jobs.run(
+        spec(
+            "echo more >> frames/log; echo new > frames/1.txt",
+            inputs={tmp_path / "scene": "frames/", tmp_path / "log": "frames/log"},
+            outputs={"frames": tmp_path / "frames"},
+        ),
+        bench.key,
+        private_key=bench.ssh_key,
+        poll_s=0.1,
+    )
+    assert result.outcome is JobOutcome.SUCCEEDED, result.message
+    assert [Path(path).name for path in result.outputs] == ["1.txt", "log"]
+    assert (tmp_path / "frames" / "log").read_text() == "logmore\n"
+    assert not (tmp_path / "frames" / "scene").exists()
+
+
+@pytest.mark.parametrize("instead", [": > frames/2.png", "head -c 30 2.whole > frames/2.png"])
+def test_a_cut_or_empty_frame_is_no_success_and_the_rest_comes_home(bench: Bench, tmp_path: Path, instead: str) -> None:
+    whole = b"\x89PNG\r\n\x1a\n" + bytes(100)
+    (tmp_path / "2.whole").write_bytes(whole)
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "2.png").write_bytes(b"whole, of the try before")
+    result = bench.client.jobs.run(
+        spec(
+            f"mkdir frames; echo 1 > frames/1.txt; {instead}; echo 3 > frames/3.txt",
+            inputs={tmp_path / "2.whole": "."},
+            outputs={"frames": tmp_path / "frames"},
+        ),
+        bench.key,
+        private_key=bench.ssh_key,
+        poll_s=0.1,
+    )
+    assert result.outcome is JobOutcome.FAILED
+    assert "frames came home without 2.png (which is " in result.message
+    assert [Path(path).name for path in result.outputs] == ["1.txt", "3.txt"]
+    assert (tmp_path / "frames" / "2.png").read_bytes() == b"whole, of the try before"
+
+
+def test_results_that_cannot_be_written_where_they_should_go_are_saved_elsewhere(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    job = spec("mkdir frames; echo 1 > frames/1.txt", outputs={"frames": tmp_path / "frames"})
+    state = bench.polled(bench.running_state(job), private_key=bench.ssh_key)
+    (tmp_path / "frames").write_text("in the way since a moment ago")
+    state = bench.client.jobs.collect(state, private_key=bench.ssh_key)
+    result = bench.client.jobs.finish(state)
+    assert result.outcome is JobOutcome.FAILED
+    (saved,) = result.outputs
+    assert Path(saved).read_text() == "1\n"
+    assert str(Path(saved).parent) in result.message
+    assert (tmp_path / "frames").read_text() == "in the way since a moment ago"
+
+
+def test_one_output_that_is_missing_does_not_cost_the_others(bench: Bench, tmp_path: Path) -> None:
+    result = bench.client.jobs.run(
+        spec("echo a > a", outputs={"missing": tmp_path / "missing", "a": tmp_path / "a"}),
+        bench.key,
+        private_key=bench.ssh_key,
+        poll_s=0.1,
+    )
+    assert (result.outcome, result.outputs) == (JobOutcome.FAILED, (str(tmp_path / "a"),))
+    assert "the command succeeded but left no missing" in result.message
+
+
+def test_a_job_is_cancelled_while_its_files_move(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("x")
+    state = bench.polled(
+        bench.running_state(spec("echo > a", outputs={"a": tmp_path / "a"})), private_key=bench.ssh_key
+    )
+    cancelled: list[bool] = []
+    with conditions(bench.emulator, reads="stuck"), pytest.raises(OctaCancelledError):
+        bench.client.jobs.collect(
+            state, private_key=bench.ssh_key, is_cancelled=lambda: cancelled.append(True) or len(cancelled) > 3
+        )
+
+
+def test_the_cap_on_cost_holds_while_outputs_are_fetched(
+    emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("octa_provider.transfer.STALL_S", 0.3)
+    bench = Bench(emulator, "ssh/cap-while-fetching", LeapingClock())
+    job = spec("echo > a", outputs={"a": tmp_path / "a"}, max_cost_usd=5.0)
+    state = bench.polled(bench.running_state(job), private_key=bench.ssh_key)
+    with conditions(emulator, reads="stuck"):
+        emulator.advance_clock(48 * 3600)
+        state = bench.client.jobs.collect(state, private_key=bench.ssh_key)
+    assert state.outcome is JobOutcome.OVER_BUDGET
+    assert bench.running() == 0
+    bench.stop()
+
+
+def test_a_changed_input_under_the_same_key_is_another_job(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("first")
+    job = spec("sleep 60", inputs={tmp_path / "in": "in"})
+    first = begun(bench, job)
+    assert begun(bench, job).rental["uuid"] == first.rental["uuid"]
+    (tmp_path / "in").write_text("other")
+    second = bench.client.jobs.start(job, bench.key)
+    assert second.rental["uuid"] != first.rental["uuid"]
+    assert bench.running() == 1
+
+
+def test_how_far_files_are_is_told(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(os.urandom(50_000))
+    seen: list[str] = []
+    result = bench.client.jobs.run(
+        spec("cp in out", inputs={tmp_path / "in": "in"}, outputs={"out": tmp_path / "out"}),
+        bench.key,
+        private_key=bench.ssh_key,
+        poll_s=0.1,
+        on_transfer=lambda progress: seen.append(str(progress)),
+    )
+    assert result.outcome is JobOutcome.SUCCEEDED, result.message
+    assert f"sending {tmp_path}/in: 50.0 kB of 50.0 kB" in seen
+    assert "fetching octa-job/work/out: 50.0 kB of 50.0 kB" in seen

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +22,17 @@ import pytest
 
 pytest.importorskip("asyncssh", reason="the extra ssh is not installed")
 
+from job_bench import cuttable, in_fork
 from odd_server import refused_port
 
-from octa_provider import OctaClient, OctaConfigError, OctaSshError
+from octa_provider import OctaCancelledError, OctaClient, OctaConfigError, OctaSshError
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
+from octa_provider.errors import OctaLocalFileError, OctaUnfetchedError
+from octa_provider.local_files import LocalTree
 from octa_provider.models import Session, SessionPhase
 from octa_provider.ssh import KEPT_OUTPUT_CHARS, CommandResult, RemoteMachine, SshTarget
+from octa_provider.transfer import TransferProgress
+from octa_provider.transfer_limits import TransferLimits
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,27 @@ class Rented:
     session: Session
     folder: Path
     target: SshTarget
+
+
+@contextmanager
+def conditions(emulator: EmulatorHandle, **values: Any) -> Iterator[None]:
+    """Machines answer over SSH as told, for a while."""
+    emulator.ssh(**values)
+    try:
+        yield
+    finally:
+        emulator.ssh()
+
+
+def zlib_png() -> bytes:
+    """A whole picture of one pixel."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    pixels = chunk(b"IDAT", zlib.compress(b"\0\0\0\0"))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
 
 
 @contextmanager
@@ -228,17 +258,36 @@ def test_what_does_not_exist_there_is_told_once(machine: RemoteMachine, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_links_and_special_files_of_a_folder_are_left_there(
+def test_links_of_a_folder_bring_contents_home_and_special_files_stay(
     machine: RemoteMachine, rented: Rented, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = rented.folder / "odd"
-    folder.mkdir()
+    (folder / "real").mkdir(parents=True)
     (folder / "frame.png").write_bytes(b"png")
+    (folder / "real" / "wood.txt").write_text("wood")
     (folder / "link.png").symlink_to("frame.png")
+    (folder / "linked").symlink_to("real")
     (folder / "up").symlink_to("..")
+    (folder / "out").symlink_to("/etc/hostname")
+    (folder / "nowhere").symlink_to("missing")
     os.mkfifo(folder / "pipe")
-    assert machine.get("odd", tmp_path / "back") == (tmp_path / "back" / "frame.png",)
-    assert caplog.text.count("not fetched") == 3
+    found = machine.get("odd", tmp_path / "back")
+    assert [str(path.relative_to(tmp_path / "back")) for path in found] == [
+        "frame.png",
+        "link.png",
+        "linked/wood.txt",
+        "real/wood.txt",
+    ]
+    assert (tmp_path / "back" / "link.png").read_bytes() == b"png"
+    assert not any(path.is_symlink() for path in (tmp_path / "back").rglob("*"))
+    assert caplog.text.count("not fetched") == 4
+
+
+def test_a_pipe_that_is_asked_for_by_name_is_refused(machine: RemoteMachine, rented: Rented, tmp_path: Path) -> None:
+    os.mkfifo(rented.folder / "a-pipe")
+    with pytest.raises(OctaSshError, match="a-pipe is a pipe") as caught:
+        machine.get("a-pipe", tmp_path / "x")
+    assert not caught.value.lost
 
 
 def test_a_link_that_is_asked_for_by_name_never_becomes_a_link_here(
@@ -251,64 +300,381 @@ def test_a_link_that_is_asked_for_by_name_never_becomes_a_link_here(
     assert path.read_bytes() == b"png"
 
 
-def test_what_arrives_with_another_size_is_told_on_either_way(
-    machine: RemoteMachine, rented: Rented, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_arrives_short_is_not_kept(
+    machine: RemoteMachine, rented: Rented, emulator: EmulatorHandle, tmp_path: Path
 ) -> None:
-    import asyncssh
-
-    (tmp_path / "a").write_bytes(b"abc")
     (rented.folder / "a").write_bytes(b"abc")
-
-    async def lose(self: Any, source: str, target: str, **options: Any) -> None:
-        await asyncio.to_thread(
-            (Path(target) if Path(target).is_absolute() else rented.folder / target).write_bytes, b"a"
-        )
-
-    monkeypatch.setattr(asyncssh.SFTPClient, "put", lose)
-    monkeypatch.setattr(asyncssh.SFTPClient, "get", lose)
-    with pytest.raises(OctaSshError, match="arrived with 1 of 3 bytes"):
+    with conditions(emulator, reads="short"), pytest.raises(OctaSshError, match="arrived with 2 of 3 bytes") as caught:
         machine.get("a", tmp_path / "back")
-    with pytest.raises(OctaSshError, match="arrived with 1 of 3 bytes"):
-        machine.put(tmp_path / "a", "a")
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert caught.value.lost
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["..\\..\\evil", "a/b", "a\0b"])
-def test_a_name_that_would_leave_the_target_is_refused(
-    name: str, machine: RemoteMachine, rented: Rented, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_becomes_shorter_while_it_is_sent_is_told(machine: RemoteMachine, rented: Rented, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    tree = LocalTree.at(tmp_path / "a")
+    (tmp_path / "a").write_bytes(b"ab")
+    with pytest.raises(OctaLocalFileError, match="became shorter"):
+        machine.send(tree, "short/a")
+    assert list((rented.folder / "short").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+@pytest.mark.parametrize(
+    "name", [b"..", b".", b"../evil", b"/etc/evil", b"a/b", b"a\0b", b"", b"n" * 300, b"a" * 70000], ids=repr
+)
+def test_a_name_that_no_file_can_have_costs_that_file_alone(
+    kind: str, name: bytes, machine: RemoteMachine, rented: Rented, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import asyncssh
 
     (rented.folder / "hostile").mkdir(exist_ok=True)
+    for one in ("first", "zlast"):
+        (rented.folder / "hostile" / one).write_text("x")
 
     async def scan(self: Any, path: str) -> Any:
-        yield asyncssh.SFTPName(name, attrs=asyncssh.SFTPAttrs(permissions=0o100644, size=1))
+        for one in (b"first", name, b"zlast"):
+            mode = 0o120777 if kind == "link" and one == name else 0o100644
+            yield asyncssh.SFTPName(one, attrs=asyncssh.SFTPAttrs(permissions=mode, size=1))
 
     monkeypatch.setattr(asyncssh.SFTPClient, "scandir", scan)
-    with pytest.raises(OctaSshError, match="would leave the target"):
-        machine.get("hostile", tmp_path / "back")
+    target = tmp_path / "deep" / "back"
+    with suppress(OctaUnfetchedError):
+        machine.get("hostile", target)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
+        "deep/back/first",
+        "deep/back/zlast",
+    ]
+
+
+def test_odd_names_come_home_and_those_that_are_no_text_are_written_as_text(
+    machine: RemoteMachine, rented: Rented, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = os.fsencode(rented.folder / "odd-names")
+    os.mkdir(folder)  # noqa: PTH102 - bytes
+    names = [
+        b"good.txt",
+        b"caf\xe9.txt",
+        b"a\\b.txt",
+        b"n" * 250,
+        b"new\nline",
+        b"-rf",
+        b"'; touch pwned; '",
+        "é█".encode(),
+    ]
+    for name in names:
+        with open(folder + b"/" + name, "wb") as file:
+            file.write(name)
+    found = {path.name: path.read_bytes() for path in machine.get("odd-names", tmp_path / "back")}
+    assert found.pop("caf%E9.txt") == b"caf\xe9.txt"
+    assert found == {name.decode(): name for name in names if name != b"caf\xe9.txt"}
+    assert "caf%E9.txt" in caplog.text
+    json.dumps(sorted(found)).encode("utf-8")
+
+
+def test_inputs_with_odd_names_arrive_under_them(machine: RemoteMachine, rented: Rented, tmp_path: Path) -> None:
+    source = os.fsencode(tmp_path / "source")
+    os.mkdir(source)  # noqa: PTH102 - bytes
+    names = [b"caf\xe9.txt", b"a\\b.txt", b"n" * 250, b"new\nline", b"-rf"]
+    for name in names:
+        with open(source + b"/" + name, "wb") as file:
+            file.write(name)
+    machine.put(tmp_path / "source", "odd-inputs")
+    arrived = os.fsencode(rented.folder / "odd-inputs")
+    assert sorted(os.listdir(arrived)) == sorted(names)  # noqa: PTH208 - bytes
+
+
+def test_contents_folders_and_permissions_travel_there(
+    machine: RemoteMachine, rented: Rented, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "source"
+    (source / "empty" / "deep").mkdir(parents=True)
+    (source / "run.sh").write_text("#!/bin/sh\n")
+    (source / "run.sh").chmod(0o755)
+    (source / "secret").write_text("s")
+    (source / "secret").chmod(0o600)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "wood.png").write_text("wood")
+    (source / "textures").symlink_to("../store")
+    (source / "aa.txt").symlink_to("run.sh")
+    (source / "loop").symlink_to(".")
+    (source / "nowhere").symlink_to("missing")
+    os.mkfifo(source / "pipe")
+    machine.put(source, "there")
+    arrived = rented.folder / "there"
+    assert sorted(str(path.relative_to(arrived)) for path in arrived.rglob("*")) == [
+        "aa.txt",
+        "empty",
+        "empty/deep",
+        "run.sh",
+        "secret",
+        "textures",
+        "textures/wood.png",
+    ]
+    assert not any(path.is_symlink() for path in arrived.rglob("*"))
+    assert [(arrived / name).stat().st_mode & 0o777 for name in ("run.sh", "secret")] == [0o755, 0o600]
+    assert (arrived / "run.sh").stat().st_mtime == int((source / "run.sh").stat().st_mtime)
+    assert "loop leads back" in caplog.text
+    assert "nowhere leads nowhere" in caplog.text
+    assert "pipe is a pipe" in caplog.text
+
+
+def test_permissions_and_empty_folders_come_home(machine: RemoteMachine, rented: Rented, tmp_path: Path) -> None:
+    folder = rented.folder / "tools"
+    (folder / "empty").mkdir(parents=True)
+    (folder / "tool").write_text("x")
+    (folder / "tool").chmod(0o755)
+    machine.get("tools", tmp_path / "back")
+    assert (tmp_path / "back" / "empty").is_dir()
+    assert os.access(tmp_path / "back" / "tool", os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("remote", "place"),
+    [(".", "a.txt"), ("./", "a.txt"), ("new/", "new/a.txt"), ("made", "made/a.txt"), ("b.txt", "b.txt")],
+)
+def test_a_target_is_read_as_scp_would(
+    machine: RemoteMachine, rented: Rented, tmp_path: Path, remote: str, place: str
+) -> None:
+    (rented.folder / "made").mkdir(exist_ok=True)
+    (tmp_path / "a.txt").write_text(remote)
+    machine.put(tmp_path / "a.txt", remote)
+    assert (rented.folder / place).read_text() == remote
+
+
+@pytest.mark.parametrize(
+    ("local", "place"), [(".", "r.txt"), ("folder", "folder/r.txt"), ("new/", "new/r.txt"), ("x.txt", "x.txt")]
+)
+def test_a_target_here_is_read_as_scp_would(
+    machine: RemoteMachine, rented: Rented, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local: str, place: str
+) -> None:
+    (rented.folder / "r.txt").write_text("r")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert machine.get("r.txt", local) == (Path(place),)
+    assert (tmp_path / place).read_text() == "r"
+
+
+def test_a_folder_goes_into_here_under_its_own_name_and_into_one_that_exists_with_what_is_in_it(
+    machine: RemoteMachine, rented: Rented, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (rented.folder / "frames").mkdir(exist_ok=True)
+    (rented.folder / "frames" / "1").write_text("1")
+    monkeypatch.chdir(tmp_path)
+    assert machine.get("frames", ".") == (Path("frames/1"),)
+    assert machine.get("frames", "frames") == (Path("frames/1"),)
+
+
+def test_a_place_that_cannot_be_written_is_told_once_and_is_no_lost_connection(
+    machine: RemoteMachine, rented: Rented, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (rented.folder / "a").write_bytes(b"abc")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OctaLocalFileError, match=r"can't make the folder .*file") as caught:
+        machine.get("a", tmp_path / "file" / "a")
+    assert not caught.value.lost
+    assert "trying again" not in caplog.text
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_one_file_in_the_way_of_a_folder_costs_what_is_in_that_folder_alone(
+    machine: RemoteMachine, rented: Rented, tmp_path: Path
+) -> None:
+    (rented.folder / "mixed" / "sub").mkdir(parents=True)
+    (rented.folder / "mixed" / "sub" / "x").write_text("x")
+    (rented.folder / "mixed" / "a").write_text("a")
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "sub").write_text("in the way")
+    with pytest.raises(OctaUnfetchedError, match="came home without sub/x") as caught:
+        machine.get("mixed", tmp_path / "back")
+    assert caught.value.fetched == (str(tmp_path / "back" / "a"),)
+
+
+def test_a_machine_without_room_is_told_as_such(
+    machine: RemoteMachine, rented: Rented, emulator: EmulatorHandle, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    with conditions(emulator, writes="full"), pytest.raises(OctaSshError, match="the machine refused full/a") as caught:
+        machine.put(tmp_path / "a", "full/a")
+    assert not caught.value.lost
+    assert list((rented.folder / "full").iterdir()) == []
+
+
+@pytest.mark.parametrize("way", ["reads", "writes"])
+def test_a_machine_that_never_answers_is_given_up(
+    machine: RemoteMachine,
+    rented: Rented,
+    emulator: EmulatorHandle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    monkeypatch.setattr("octa_provider.transfer.STALL_S", 0.5)
+    (tmp_path / "a").write_bytes(b"abc")
+    (rented.folder / "stuck").write_bytes(b"abc")
+    with conditions(emulator, **{way: "stuck"}), pytest.raises(OctaSshError, match=r"no answer for 0\.5 s") as caught:
+        machine.put(tmp_path / "a", "b") if way == "writes" else machine.get("stuck", tmp_path / "back")
+    assert caught.value.lost
+    assert machine.run("echo again").output == "again\n"
+
+
+def test_a_transfer_ends_at_its_deadline(
+    machine: RemoteMachine, rented: Rented, emulator: EmulatorHandle, tmp_path: Path
+) -> None:
+    (rented.folder / "stuck").write_bytes(b"abc")
+    with conditions(emulator, reads="stuck"), pytest.raises(OctaSshError, match="it took too long") as caught:
+        machine.get("stuck", tmp_path / "back", timeout_s=0.5)
+    assert not caught.value.lost
+
+
+def test_a_transfer_ends_when_it_is_cancelled(
+    machine: RemoteMachine, rented: Rented, emulator: EmulatorHandle, tmp_path: Path
+) -> None:
+    (rented.folder / "stuck").write_bytes(b"abc")
+    asked = 0
+
+    def is_cancelled() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 2
+
+    with conditions(emulator, reads="stuck"), pytest.raises(OctaCancelledError):
+        machine.get("stuck", tmp_path / "back", is_cancelled=is_cancelled)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("listing", "sentence"),
+    [
+        ("endless", "holds more than 1000 files and folders"),
+        ("nested", "folders nested deeper than 64"),
+        ("huge", "and the limit"),
+        ("outside", "would leave the target folder"),
+    ],
+)
+def test_a_folder_without_end_is_refused_before_anything_is_fetched(
+    machine: RemoteMachine, rented: Rented, emulator: EmulatorHandle, tmp_path: Path, listing: str, sentence: str
+) -> None:
+    (rented.folder / "listed").mkdir(exist_ok=True)
+    limits = TransferLimits(max_entries=1000)
+    with conditions(emulator, listing=listing), pytest.raises(OctaSshError, match=sentence) as caught:
+        machine.get("listed", tmp_path / "back", limits=limits)
+    assert not caught.value.lost
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_what_has_no_room_here_is_not_begun(machine: RemoteMachine, rented: Rented, tmp_path: Path) -> None:
+    with (rented.folder / "sparse").open("wb") as file:
+        file.truncate(2**39)
+    free = shutil.disk_usage(tmp_path).free
+    with pytest.raises(OctaLocalFileError, match="has room for"):
+        machine.get("sparse", tmp_path / "back", limits=TransferLimits(keep_free_bytes=free))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_how_far_a_transfer_is_is_told_while_files_move(machine: RemoteMachine, tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / str(number)).write_bytes(os.urandom(1000))
+    seen: list[TransferProgress] = []
+    machine.put(tmp_path, "progress", on_progress=seen.append)
+    assert (seen[-1].files_done, seen[-1].bytes_done, seen[-1].bytes_total) == (20, 20_000, 20_000)
+    assert str(seen[-1]).endswith("20.0 kB of 20.0 kB, 20 of 20 files")
+
+
+def test_a_command_that_ends_before_its_input_is_read_has_ended(machine: RemoteMachine) -> None:
+    for _ in range(5):
+        assert machine.run("exit 3", stdin="x" * 5_000_000).exit_code == 3
+    assert machine.run("exec < /dev/null; sleep 0.2; exit 4", stdin="x" * 5_000_000).exit_code == 4
+
+
+def test_it_works_where_a_loop_runs_as_in_a_notebook(rented: Rented) -> None:
+    async def cell() -> CommandResult:
+        with RemoteMachine(rented.target) as remote:
+            return remote.run("echo hi")
+
+    assert asyncio.run(cell()) == CommandResult(0, "hi\n")
+
+
+def test_a_forked_process_has_connections_of_its_own(rented: Rented) -> None:
+    with RemoteMachine(rented.target) as remote:
+        remote.run("true")
+        assert in_fork(lambda: sys.exit(remote.run("exit 7").exit_code)) == 7
+        assert remote.run("echo still").output == "still\n"
+
+
+def test_nothing_that_is_sent_or_fetched_is_compressed(rented: Rented) -> None:
+    with RemoteMachine(rented.target) as remote:
+        remote.run("true")
+        connection: Any = remote._connection._connection
+        assert connection.get_extra_info("send_compression") == connection.get_extra_info("recv_compression") == "none"
+
+
+def test_names_of_environment_variables_never_reach_the_shell_as_code(machine: RemoteMachine, rented: Rented) -> None:
+    for name in ("A;touch pwned-by-name;B", "A B", "", "1A", "A\n"):
+        with pytest.raises(OctaConfigError, match="no name of an environment variable"):
+            machine.run("true", envs={name: "x"})
+    assert not (rented.folder / "pwned-by-name").exists()
+
+
+def test_sshd_that_comes_late_and_a_key_that_comes_later_are_waited_for(
+    rent: Callable[..., Rented], emulator: EmulatorHandle, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_text("a")
+    with conditions(emulator, listens_after_s=1.5, knows_key_after_s=1.0):
+        late = rent()
+        with RemoteMachine(late.target) as remote:
+            assert remote.put(tmp_path / "a", "a") == 1
+
+
+def test_the_proxy_is_taken_when_the_direct_port_is_closed(
+    rent: Callable[..., Rented], emulator: EmulatorHandle
+) -> None:
+    with conditions(emulator, direct_is_closed=True):
+        closed = rent()
+    with RemoteMachine(closed.target, connect_within_s=0) as remote:
+        assert remote.run("echo through").output == "through\n"
+
+
+def test_a_picture_that_is_cut_does_not_take_the_place_of_a_whole_one(
+    machine: RemoteMachine, rented: Rented, tmp_path: Path
+) -> None:
+    (rented.folder / "cut").mkdir()
+    whole = zlib_png()
+    for name, data in {"1.png": whole, "2.png": whole[:-20], "3.png": b"", "4.TIF": b"", "5.txt": b""}.items():
+        (rented.folder / "cut" / name).write_bytes(data)
+    back = tmp_path / "back"
+    back.mkdir()
+    (back / "2.png").write_bytes(whole)
+    with pytest.raises(
+        OctaUnfetchedError, match=r"2\.png \(which is cut off\), 3\.png \(which is empty\), 4"
+    ) as caught:
+        machine.get("cut", back)
+    assert [Path(path).name for path in caught.value.fetched] == ["1.png", "5.txt"]
+    assert (back / "2.png").read_bytes() == whole
+    assert not (back / "3.png").exists()
 
 
 @pytest.mark.parametrize("lie", ["echo 0000 {paths}", "echo; : {paths}"])
 def test_a_file_that_changed_on_its_way_is_not_kept(
     lie: str, machine: RemoteMachine, rented: Rented, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("octa_provider.ssh.HASHES", lie)
+    monkeypatch.setattr("octa_provider.file_fetching.HASHES", lie)
     (rented.folder / "a").write_bytes(b"abc")
     with pytest.raises(OctaSshError, match="changed on its way"):
         machine.get("a", tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("program", ["no-such-program {paths}", "yes {paths}", "exit 1; {paths}"])
 def test_a_machine_that_cannot_tell_sums_leaves_the_check_of_the_size(
     machine: RemoteMachine,
     rented: Rented,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
+    program: str,
 ) -> None:
-    monkeypatch.setattr("octa_provider.ssh.HASHES", "no-such-program {paths}")
+    monkeypatch.setattr("octa_provider.file_fetching.HASHES", program)
     (rented.folder / "a").write_bytes(b"abc")
     machine.get("a", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"abc"
@@ -344,8 +710,13 @@ def test_a_key_that_the_account_does_not_know_is_refused(rented: Rented) -> None
 
     text = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
     target = SshTarget(rented.target.host, rented.target.port, private_key=text)
-    with RemoteMachine(target) as remote, pytest.raises(OctaSshError, match="refused the key"):
+    with (
+        RemoteMachine(target, connect_within_s=0) as remote,
+        pytest.raises(OctaSshError, match="refused the key") as caught,
+    ):
         remote.run("true")
+    # It may not be installed yet.
+    assert caught.value.lost
 
 
 def test_the_key_may_be_given_as_text(rented: Rented, emulator: EmulatorHandle) -> None:
@@ -390,40 +761,43 @@ def test_a_key_that_cannot_be_read_is_told_by_its_path_and_never_by_its_text(tmp
 
 def test_nobody_there_is_a_lost_connection() -> None:
     target = SshTarget("127.0.0.1", refused_port())
-    with RemoteMachine(target) as remote, pytest.raises(OctaSshError, match="run a command on root@127") as caught:
+    with (
+        RemoteMachine(target, connect_within_s=0) as remote,
+        pytest.raises(OctaSshError, match="can't connect to root@127") as caught,
+    ):
         remote.run("true")
     assert caught.value.lost
 
 
 def test_a_connection_that_died_between_two_calls_is_made_again(rented: Rented) -> None:
-    with RemoteMachine(rented.target) as remote:
+    with cuttable(rented.target.port) as proxy, RemoteMachine(replace(rented.target, port=proxy.port)) as remote:
         remote.run("true")
-        connection: Any = remote._connection
-        connection.get_extra_info("socket").shutdown(2)
+        remote.run("true")
+        assert proxy.connections == 1
+        proxy.cut()
         assert remote.run("echo back").output == "back\n"
-        assert remote._connection is not connection
+        assert proxy.connections == 2
 
 
-def test_a_transfer_is_tried_again_after_a_lost_connection_but_not_for_ever(
-    machine: RemoteMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_transfer_goes_on_after_a_lost_connection_but_not_for_ever(
+    rented: Rented, emulator: EmulatorHandle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    real, failures = machine._connected, 2
-
-    async def flaky() -> Any:
-        nonlocal failures
-        if failures:
-            failures -= 1
-            raise ConnectionResetError("reset")
-        return await real()
-
-    monkeypatch.setattr(machine, "_connected", flaky)
-    assert machine.put(tmp_path / "a", "a") == 3
+    (tmp_path / "a").write_bytes(os.urandom(100_000))
+    with (
+        cuttable(rented.target.port, cut_after=20_000, cuts=2) as proxy,
+        RemoteMachine(replace(rented.target, port=proxy.port, others=())) as remote,
+    ):
+        assert remote.put(tmp_path / "a", "whole") == 100_000
     assert caplog.text.count("trying again") == 2
-    failures = 99
-    with pytest.raises(OctaSshError, match="reset"):
-        machine.get("a", tmp_path / "b")
-    assert failures == 96
+    assert (rented.folder / "whole").read_bytes() == (tmp_path / "a").read_bytes()
+    caplog.clear()
+    with (
+        conditions(emulator, reads="short"),
+        RemoteMachine(rented.target) as remote,
+        pytest.raises(OctaSshError, match="arrived with"),
+    ):
+        remote.get("whole", tmp_path / "b")
+    assert caplog.text.count("trying again") < 20
 
 
 def test_a_closed_machine_can_be_closed_again_and_used_again(rented: Rented) -> None:
@@ -439,6 +813,8 @@ def test_a_closed_machine_can_be_closed_again_and_used_again(rented: Rented) -> 
 def test_the_proxys_address_is_taken_when_there_is_no_direct_one() -> None:
     session = Session.from_payload({"uuid": "u", "ssh_proxy": {"host": "proxy", "port": 2222}})
     assert SshTarget.of(session) == SshTarget("proxy", 2222)
+    both = {"uuid": "u", "ssh_direct": {"host": "direct", "port": 22}, "ssh_proxy": {"host": "proxy", "port": 2222}}
+    assert SshTarget.of(Session.from_payload(both)).addresses == (("direct", 22), ("proxy", 2222))
     with pytest.raises(OctaSshError, match="session u tells no SSH address"):
         SshTarget.of(Session.from_payload({"uuid": "u"}))
 

@@ -1,0 +1,233 @@
+"""Files to a rented machine: many at a time, each of them whole or absent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import posixpath
+import secrets
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import OctaLocalFileError, OctaSshError
+from octa_provider.local_files import LocalFile, LocalTree, shown, unreadable
+from octa_provider.local_io import in_thread
+from octa_provider.remote_files import all_of
+from octa_provider.transfer_limits import shown_size
+
+if TYPE_CHECKING:
+    import asyncssh
+
+    from octa_provider.transfer import Transfer
+
+__all__ = ["BLOCK_BYTES", "FILES_AT_ONCE", "FileSending", "blocks_at_once", "file_block"]
+
+FILES_AT_ONCE = 64
+#: What every server takes in one packet is 32 kB; what tells more is asked for more.
+BLOCK_BYTES = 128 * 1024
+IN_FLIGHT_BYTES = 8 * 1024 * 1024
+
+
+class FileSending:
+    """One tree on its way; asked again after a lost connection, it sends what is left.
+
+    Args:
+        tree: what is sent.
+        remote: its path there.
+        transfer: how far it is.
+    """
+
+    def __init__(self, tree: LocalTree, remote: bytes, transfer: Transfer) -> None:
+        self._tree = tree
+        self._remote = remote
+        self._transfer = transfer
+        self._done: set[bytes] = set()
+        self._token = secrets.token_hex(4).encode()
+
+    async def over(self, sftp: asyncssh.SFTPClient) -> None:
+        """Send what has not been sent yet.
+
+        Raises:
+            OctaLocalFileError: a file can't be read any more, or has become shorter.
+            OctaSshError: the machine has no room, or refused.
+        """
+        done = [file for file in self._tree.files if file.name in self._done]
+        self._transfer.begin(
+            self._tree.size,
+            len(self._tree.files),
+            len(self._tree.files) + len(self._tree.folders),
+            done_bytes=sum(file.size for file in done),
+            done_files=len(done),
+        )
+        await self._check_room(sftp)
+        await self._make_folders(sftp)
+        block = file_block(sftp.limits.max_write_len)
+        files, blocks = asyncio.Semaphore(FILES_AT_ONCE), asyncio.Semaphore(blocks_at_once(block))
+        left = [file for file in self._tree.files if file.name not in self._done]
+
+        async def send(number: int, file: LocalFile) -> None:
+            async with files:
+                path, part = self._path(file.name), self._part(number, file)
+                await _OneFile(sftp, file, path, part, block, blocks, self._transfer).send()
+                self._done.add(file.name)
+                self._transfer.moved(files=1)
+
+        await all_of(send(number, file) for number, file in enumerate(left))
+
+    def _path(self, name: bytes) -> bytes:
+        return posixpath.join(self._remote, name) if name else self._remote
+
+    def _part(self, number: int, file: LocalFile) -> bytes:
+        # Not made of its name, which may be as long as a name can be.
+        return posixpath.join(posixpath.dirname(self._path(file.name)), b".octa-%s-%d.part" % (self._token, number))
+
+    async def _check_room(self, sftp: asyncssh.SFTPClient) -> None:
+        import asyncssh
+
+        left = sum(file.size for file in self._tree.files if file.name not in self._done)
+        try:
+            disk = await sftp.statvfs(b".")
+        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
+            raise
+        except asyncssh.SFTPError:
+            return
+        free = (disk.bavail or 0) * (disk.frsize or disk.bsize or 0)
+        if disk.blocks and left > free:
+            raise OctaSshError(
+                f"the machine has room for {shown_size(free)}, and {shown(self._tree.path)} is {shown_size(left)}: "
+                "ask for more disk (disk_gb)"
+            )
+
+    async def _make_folders(self, sftp: asyncssh.SFTPClient) -> None:
+        above = self._remote if self._tree.is_folder else posixpath.dirname(self._remote)
+        parts = [part for part in above.split(b"/") if part]
+        for at in range(1, len(parts) + 1):
+            await self._make(sftp, (b"/" if above.startswith(b"/") else b"") + b"/".join(parts[:at]), 0o755)
+        by_depth: dict[int, list[tuple[bytes, int]]] = {}
+        for name, mode in self._tree.folders:
+            by_depth.setdefault(name.count(b"/"), []).append((name, mode))
+        at_once = asyncio.Semaphore(FILES_AT_ONCE)
+
+        async def make(name: bytes, mode: int) -> None:
+            async with at_once:
+                await self._make(sftp, self._path(name), mode)
+
+        for _, level in sorted(by_depth.items()):
+            await all_of(make(name, mode) for name, mode in level)
+
+    async def _make(self, sftp: asyncssh.SFTPClient, path: bytes, mode: int) -> None:
+        import asyncssh
+
+        try:
+            await sftp.mkdir(path, asyncssh.SFTPAttrs(permissions=mode))
+        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
+            raise
+        except asyncssh.SFTPError as error:
+            # That it exists already has no error code of its own in the usual version of the protocol.
+            with suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPPermissionDenied):
+                if stat.S_ISDIR((await sftp.stat(path)).permissions or 0):
+                    return
+            raise OctaSshError(f"the machine can't make the folder {shown(path)}: {shown(error.reason)}") from error
+        finally:
+            self._transfer.moved()
+
+
+class _OneFile:
+    def __init__(
+        self,
+        sftp: asyncssh.SFTPClient,
+        file: LocalFile,
+        path: bytes,
+        part: bytes,
+        block: int,
+        blocks: asyncio.Semaphore,
+        transfer: Transfer,
+    ) -> None:
+        self._sftp = sftp
+        self._file = file
+        self._path = path
+        self._part = part
+        self._block = block
+        self._blocks = blocks
+        self._transfer = transfer
+        self._next = 0
+
+    async def send(self) -> None:
+        import asyncssh
+
+        sftp, file, path = self._sftp, self._file, self._path
+        try:
+            descriptor = await in_thread(os.open, file.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise unreadable(file.path, error) from error
+        try:
+            flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
+            attrs = asyncssh.SFTPAttrs(permissions=file.mode | 0o200)
+            out = await sftp.open(self._part, flags, attrs, encoding=None, block_size=self._block)
+            self._transfer.moved()
+            # As many as can be in flight; each takes the next block until there is none.
+            wanted = min(-(-file.size // self._block), blocks_at_once(self._block))
+            await all_of(self._carry(descriptor, out) for _ in range(wanted))
+            with suppress(asyncssh.SFTPPermissionDenied, asyncssh.SFTPOpUnsupported, asyncssh.SFTPFailure):
+                await out.setstat(asyncssh.SFTPAttrs(permissions=file.mode, atime=file.mtime, mtime=file.mtime))
+            await out.close()
+            self._transfer.moved()
+            await self._rename()
+        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
+            raise
+        except OctaLocalFileError:
+            with suppress(asyncssh.Error, OSError):
+                await sftp.remove(self._part)
+            raise
+        except asyncssh.SFTPError as error:
+            with suppress(asyncssh.Error, OSError):
+                await sftp.remove(self._part)
+            raise OctaSshError(f"the machine refused {shown(path)}: {await self._reason(error)}") from error
+        finally:
+            os.close(descriptor)
+
+    async def _carry(self, descriptor: int, out: asyncssh.SFTPClientFile) -> None:
+        while self._next < self._file.size:
+            offset = self._next
+            size = min(self._block, self._file.size - offset)
+            self._next = offset + size
+            async with self._blocks:
+                try:
+                    data = await in_thread(os.pread, descriptor, size, offset)
+                except OSError as error:
+                    raise unreadable(self._file.path, error) from error
+                if len(data) != size:
+                    raise OctaLocalFileError(f"{shown(self._file.path)} became shorter while it was sent")
+                await out.write(data, offset)
+            self._transfer.moved(size)
+
+    async def _rename(self) -> None:
+        import asyncssh
+
+        try:
+            await self._sftp.posix_rename(self._part, self._path)
+        except asyncssh.SFTPOpUnsupported:
+            with suppress(asyncssh.SFTPNoSuchFile):
+                await self._sftp.remove(self._path)
+            await self._sftp.rename(self._part, self._path)
+
+    async def _reason(self, error: asyncssh.SFTPError) -> str:
+        """Why, in words: a full disk is only "Failure" in the protocol."""
+        import asyncssh
+
+        with suppress(asyncssh.SFTPError):
+            disk = await self._sftp.statvfs(b".")
+            if disk.blocks and (disk.bavail or 0) * (disk.frsize or 0) < self._block:
+                return "its disk is full: ask for more (disk_gb)"
+        return shown(error.reason)
+
+
+def file_block(most: int) -> int:
+    """Bytes of a file in one packet, where a server says how many it takes at most."""
+    return max(4096, min(BLOCK_BYTES, most or BLOCK_BYTES))
+
+
+def blocks_at_once(block: int) -> int:
+    """How many blocks may be on their way."""
+    return max(16, IN_FLIGHT_BYTES // block)
