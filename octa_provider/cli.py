@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from octa_provider.commands import doctor, emulator, logs, machines, reap, run, sessions, stop
+from octa_provider.commands.command_parser import CommandParser
 from octa_provider.commands.connection import add_connection_options, masked_by, tell
 from octa_provider.commands.streams import drop, open_closed_streams, settle
 from octa_provider.commands.wording import shown_lines
@@ -88,10 +89,8 @@ def _run(words: list[str]) -> int:
 def _parse(words: list[str]) -> argparse.Namespace:
     parser = _parser(words)
     words, command = _split(words)
-    arguments, unknown = parser.parse_known_args(words)
-    if unknown and not getattr(arguments, "takes_anything", False):
-        # Not repeated: one of them may be a key that belongs to an option that was mistyped.
-        parser.error(f"{len(unknown)} argument(s) not understood: see {PROGRAM} {arguments.command or ''} --help")
+    parser.check(words, command)
+    arguments = parser.parse_known_args(words)[0]
     if arguments.command is None:
         parser.print_help()
         parser.exit(2)
@@ -109,28 +108,17 @@ def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
     return words[:at], words[at + 1 :]
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        description="GPU machines on the OctaSpace marketplace, from a shell.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def _parser(words: Sequence[str]) -> CommandParser:
+    parser = CommandParser(
+        prog=PROGRAM, description="GPU machines on the OctaSpace marketplace, from a shell.", epilog=EXAMPLES
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
     add_connection_options(parser)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_CommandParser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
     for command in (machines, sessions, run, logs, stop, reap, doctor):
         command.add_parser(commands)
     emulator.add_parser(commands, chosen="emulator" in words)
     return parser
-
-
-class _CommandParser(argparse.ArgumentParser):
-    """A command's parser. No abbreviations: `--api-key X` must not pass for `--api-key-file X`."""
-
-    def __init__(self, **options: object) -> None:
-        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
 
 
 def _fail(arguments: argparse.Namespace, error: Exception | str, status: int) -> int:

@@ -60,7 +60,6 @@ def add_parser(commands: Any) -> None:
         help="check the connection, the key, the balance and the clock",
         description="Check everything that renting needs. Spends nothing. Exit status 1 when something is wrong.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_json_option(parser)
     add_connection_options(parser)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from octa_provider.commands.connection import add_connection_options, masked_by, open_client, tell
 from octa_provider.commands.durations import positive_seconds, shown_duration
+from octa_provider.commands.numbers import whole_number
 from octa_provider.commands.wording import shown_cost, shown_lines, shown_text
 from octa_provider.errors import OctaConfigError, OctaError
 
@@ -37,11 +38,12 @@ def add_parser(commands: Any) -> None:
         help="stop sessions, or all of a rental key",
         description="Stop sessions and wait until they have been seen gone. Stopping twice is harmless.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", nargs="*", metavar="UUID|KEY", help="sessions, or rental keys")
     parser.add_argument("--key", action="append", default=[], help="a rental key that has no slash; else as above")
-    parser.add_argument("--score", type=int, choices=range(1, 6), metavar="1-5", help="what the machine was worth")
+    parser.add_argument(
+        "--score", type=whole_number, choices=range(1, 6), metavar="1-5", help="what the machine was worth"
+    )
     parser.add_argument(
         "--deadline",
         type=positive_seconds,
