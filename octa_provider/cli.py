@@ -7,15 +7,16 @@ the job's own, or 128 and a signal's number.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from octa_provider.commands import doctor, emulator, logs, machines, reap, run, sessions, stop
 from octa_provider.commands.command_parser import CommandParser
 from octa_provider.commands.connection import add_connection_options, masked_by, tell
-from octa_provider.commands.streams import drop, open_closed_streams, settle
+from octa_provider.commands.messages import LogMessages
+from octa_provider.commands.streams import drop, open_closed_streams, settle, show_what_can_be_shown
 from octa_provider.commands.wording import shown_lines
 from octa_provider.errors import OctaConfigError, OctaError
 
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     open_closed_streams()
+    show_what_can_be_shown()
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     finally:
@@ -57,10 +59,11 @@ def _run(words: list[str]) -> int:
         # argparse has said why.
         return ended.code if isinstance(ended.code, int) else 2
     verbose = getattr(arguments, "verbose", False)
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format=f"{PROGRAM}: %(message)s")
-    if not verbose:
-        # The commands themselves say how many records could not be read.
-        logging.getLogger("octa_provider.models").setLevel(logging.ERROR)
+    with LogMessages(PROGRAM, verbose=verbose, worded=partial(_worded, arguments)):
+        return _status(arguments, verbose=verbose)
+
+
+def _status(arguments: argparse.Namespace, *, verbose: bool) -> int:
     try:
         status = int(arguments.run(arguments))
         # A pipe that was closed is noticed here, not by the interpreter on its way out.
@@ -77,7 +80,7 @@ def _run(words: list[str]) -> int:
         drop(sys.stdout)
         return 1
     except OSError as error:
-        return _fail(arguments, error, 1)
+        return _fail(arguments, _reason(error), 1)
     except Exception as error:
         if verbose:
             raise
@@ -124,8 +127,20 @@ def _parser(words: Sequence[str]) -> CommandParser:
 def _fail(arguments: argparse.Namespace, error: Exception | str, status: int) -> int:
     """One sentence on standard error, without the key and without what a terminal would obey."""
     text = str(error) or type(error).__name__
-    tell(f"{PROGRAM}: {shown_lines(masked_by(arguments, text))}")
+    tell(f"{PROGRAM}: {_worded(arguments, text)}")
     return status
+
+
+def _worded(arguments: argparse.Namespace, text: str) -> str:
+    return shown_lines(masked_by(arguments, text))
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, without Python's dress."""
+    if not error.strerror:
+        return str(error) or "input or output failed"
+    what = error.filename if isinstance(error.filename, str) else ""
+    return f"{what}: {error.strerror}" if what else f"reading or writing failed: {error.strerror}"
 
 
 def _version() -> str:

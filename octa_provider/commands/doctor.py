@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from octa_provider.commands.connection import add_connection_options, api_key, masked
 from octa_provider.commands.listing import add_json_option, print_json
+from octa_provider.commands.streams import takes_unicode
 from octa_provider.commands.wording import counted, shown_octa, shown_text
 from octa_provider.errors import OctaConfigError, OctaError, OctaNetworkError
 
@@ -196,8 +197,6 @@ def _connection_advice(error: OctaError) -> str:
 
 
 def _marks() -> dict[bool | None, str]:
-    try:
-        "✓✗".encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return {True: "ok  ", False: "FAIL", None: "-   "}
-    return {True: "✓", False: "✗", None: "-"}
+    if takes_unicode(sys.stdout):
+        return {True: "✓", False: "✗", None: "-"}
+    return {True: "ok  ", False: "FAIL", None: "-   "}

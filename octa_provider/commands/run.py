@@ -20,6 +20,7 @@ from octa_provider.commands.durations import positive_seconds, shown_duration
 from octa_provider.commands.listing import print_json
 from octa_provider.commands.numbers import number, whole_number
 from octa_provider.commands.requirement_options import add_requirement_options, requirements_of
+from octa_provider.commands.stop_notice import StopNotice
 from octa_provider.commands.wording import shown_cost, shown_lines, shown_text
 from octa_provider.errors import OctaConfigError
 from octa_provider.job_spec import VIAS, JobSpec
@@ -132,21 +133,24 @@ def run(arguments: argparse.Namespace) -> int:
     tracker = _tracker(arguments, spec)
     key = _new_key() if arguments.key is None else checked_key(arguments.key)
     # From here to the end, so that whatever comes when, the exit status says it: 128 and the signal's number.
-    with stop_signals_raise():
-        result = _run_job(arguments, spec, tracker, key)
+    with StopNotice() as notice, stop_signals_raise():
+        result = _run_job(arguments, spec, tracker, key, notice)
         if arguments.json:
             print_json(result)
         _tell_result(result)
         return exit_status(result)
 
 
-def _run_job(arguments: argparse.Namespace, spec: JobSpec, tracker: ProgressTracker, key: str) -> JobResult:
+def _run_job(
+    arguments: argparse.Namespace, spec: JobSpec, tracker: ProgressTracker, key: str, notice: StopNotice
+) -> JobResult:
     from octa_provider.commands.run_display import RunDisplay
 
     with open_client(arguments) as octa:
         # At once, so that whatever happens from here on can be found again.
         tell(f"rental key: {octa.rentals.full_key(key)}")
         with RunDisplay(tracker, sys.stderr if arguments.json else sys.stdout) as display:
+            notice.show = display.notice
             try:
                 return octa.jobs.run(
                     spec,
