@@ -16,6 +16,7 @@ from octa_provider.commands import doctor, emulator, logs, machines, reap, run, 
 from octa_provider.commands.command_parser import CommandParser
 from octa_provider.commands.connection import add_connection_options, masked_by, tell
 from octa_provider.commands.messages import LogMessages
+from octa_provider.commands.shell_words import worded
 from octa_provider.commands.streams import drop, open_closed_streams, settle, show_what_can_be_shown
 from octa_provider.commands.wording import shown_lines
 from octa_provider.errors import OctaConfigError, OctaError
@@ -59,7 +60,7 @@ def _run(words: list[str]) -> int:
         # argparse has said why.
         return ended.code if isinstance(ended.code, int) else 2
     verbose = getattr(arguments, "verbose", False)
-    with LogMessages(PROGRAM, verbose=verbose, worded=partial(_worded, arguments)):
+    with LogMessages(PROGRAM, verbose=verbose, worded=partial(worded, arguments)):
         return _status(arguments, verbose=verbose)
 
 
@@ -84,8 +85,9 @@ def _status(arguments: argparse.Namespace, *, verbose: bool) -> int:
     except Exception as error:
         if verbose:
             raise
-        kind = type(error).__name__
-        return _fail(arguments, f"this is a bug ({kind}: {error}): please report it, with what --verbose shows", 1)
+        text = shown_lines(masked_by(arguments, f"{type(error).__name__}: {error}"))
+        tell(f"{PROGRAM}: this is a bug ({text}): please report it, with what --verbose shows")
+        return 1
     return status
 
 
@@ -127,12 +129,8 @@ def _parser(words: Sequence[str]) -> CommandParser:
 def _fail(arguments: argparse.Namespace, error: Exception | str, status: int) -> int:
     """One sentence on standard error, without the key and without what a terminal would obey."""
     text = str(error) or type(error).__name__
-    tell(f"{PROGRAM}: {_worded(arguments, text)}")
+    tell(f"{PROGRAM}: {worded(arguments, text)}")
     return status
-
-
-def _worded(arguments: argparse.Namespace, text: str) -> str:
-    return shown_lines(masked_by(arguments, text))
 
 
 def _reason(error: OSError) -> str:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from octa_provider.commands.connection import add_connection_options, api_key, masked
 from octa_provider.commands.listing import add_json_option, print_json
+from octa_provider.commands.shell_words import in_shell_words
 from octa_provider.commands.streams import takes_unicode
 from octa_provider.commands.wording import counted, shown_octa, shown_text
 from octa_provider.errors import OctaConfigError, OctaError, OctaNetworkError
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         findings += _api(key, getattr(arguments, "base_url", None))
     except OctaConfigError as error:
         findings.append(Finding(False, "settings", str(error)))
-    findings = [Finding(f.ok, f.name, masked(f.text, key)) for f in findings]
+    findings = [Finding(f.ok, f.name, in_shell_words(masked(f.text, key))) for f in findings]
     if arguments.json:
         print_json(findings)
     else:

@@ -20,8 +20,9 @@ from octa_provider.commands.durations import positive_seconds, shown_duration
 from octa_provider.commands.listing import print_json
 from octa_provider.commands.numbers import number, whole_number
 from octa_provider.commands.requirement_options import add_requirement_options, requirements_of
+from octa_provider.commands.shell_words import worded
 from octa_provider.commands.stop_notice import StopNotice
-from octa_provider.commands.wording import shown_cost, shown_lines, shown_text
+from octa_provider.commands.wording import shown_cost, shown_text
 from octa_provider.errors import OctaConfigError
 from octa_provider.job_spec import VIAS, JobSpec
 from octa_provider.job_state import JobOutcome, JobResult
@@ -137,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = _run_job(arguments, spec, tracker, key, notice)
         if arguments.json:
             print_json(result)
-        _tell_result(result)
+        _tell_result(arguments, result)
         return exit_status(result)
 
 
@@ -240,9 +241,9 @@ def blender_frames(command: str) -> int | None:
         return None
 
 
-def _tell_result(result: JobResult) -> None:
+def _tell_result(arguments: argparse.Namespace, result: JobResult) -> None:
     if result.message:
-        tell(f"octa-provider: {shown_lines(result.message)}")
+        tell(f"octa-provider: {worded(arguments, result.message)}")
     for path in result.outputs:
         tell(f"fetched {shown_text(path)}")
     cost = shown_cost(result.cost_wei, result.cost_usd)

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.commands.connection import add_connection_options, masked_by, open_client, tell
+from octa_provider.commands.connection import add_connection_options, open_client, tell
 from octa_provider.commands.durations import positive_seconds, shown_duration
 from octa_provider.commands.numbers import whole_number
-from octa_provider.commands.wording import shown_cost, shown_lines, shown_text
+from octa_provider.commands.shell_words import worded
+from octa_provider.commands.wording import shown_cost, shown_text
 from octa_provider.errors import OctaConfigError, OctaError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _told(arguments: argparse.Namespace, stop: Any, word: tuple[str, bool]) -> i
     try:
         return int(stop(word))
     except OctaError as error:
-        tell(f"octa-provider: {shown_lines(masked_by(arguments, str(error)))}")
+        tell(f"octa-provider: {worded(arguments, str(error))}")
         return 1
 
 
