@@ -19,12 +19,18 @@ MAYBE = "(the server may have acted on it)"
 
 @dataclass(frozen=True)
 class Answer:
-    """A 2xx answer, whole."""
+    """An answer, whole.
+
+    Attributes:
+        status, body, method, url: as their names say.
+        elsewhere: a sentence about the other host that gave it, after a redirect; None when it was the one asked.
+    """
 
     status: int
     body: bytes
     method: str
     url: str
+    elsewhere: str | None = None
 
     def json(self) -> object:
         """The body decoded; raises OctaDecodeError when it is not JSON."""
@@ -32,7 +38,8 @@ class Answer:
             return decode_json(self.body)
         except ValueError as error:
             raise OctaDecodeError(
-                f"{self.method} {self.url} answered {self.status} with something that is not JSON",
+                f"{self.method} {self.url} answered {self.status} with something that is not JSON"
+                + (f". {self.elsewhere}" if self.elsewhere else ""),
                 what=f"{self.method} {self.url}",
                 body=self.body[:MAX_BODY_CHARS].decode("utf-8", "replace"),
             ) from error

@@ -7,14 +7,17 @@ the job's own, or 128 and a signal's number.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from octa_provider.commands import doctor, emulator, logs, machines, reap, run, sessions, stop
+from octa_provider.commands.command_parser import CommandParser
 from octa_provider.commands.connection import add_connection_options, masked_by, tell
-from octa_provider.commands.streams import drop, open_closed_streams, settle
+from octa_provider.commands.messages import LogMessages
+from octa_provider.commands.shell_words import worded
+from octa_provider.commands.streams import drop, open_closed_streams, settle, show_what_can_be_shown
 from octa_provider.commands.wording import shown_lines
 from octa_provider.errors import OctaConfigError, OctaError
 
@@ -43,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     open_closed_streams()
+    show_what_can_be_shown()
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     finally:
@@ -56,10 +60,11 @@ def _run(words: list[str]) -> int:
         # argparse has said why.
         return ended.code if isinstance(ended.code, int) else 2
     verbose = getattr(arguments, "verbose", False)
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format=f"{PROGRAM}: %(message)s")
-    if not verbose:
-        # The commands themselves say how many records could not be read.
-        logging.getLogger("octa_provider.models").setLevel(logging.ERROR)
+    with LogMessages(PROGRAM, verbose=verbose, worded=partial(worded, arguments)):
+        return _status(arguments, verbose=verbose)
+
+
+def _status(arguments: argparse.Namespace, *, verbose: bool) -> int:
     try:
         status = int(arguments.run(arguments))
         # A pipe that was closed is noticed here, not by the interpreter on its way out.
@@ -76,22 +81,21 @@ def _run(words: list[str]) -> int:
         drop(sys.stdout)
         return 1
     except OSError as error:
-        return _fail(arguments, error, 1)
+        return _fail(arguments, _reason(error), 1)
     except Exception as error:
         if verbose:
             raise
-        kind = type(error).__name__
-        return _fail(arguments, f"this is a bug ({kind}: {error}): please report it, with what --verbose shows", 1)
+        text = shown_lines(masked_by(arguments, f"{type(error).__name__}: {error}"))
+        tell(f"{PROGRAM}: this is a bug ({text}): please report it, with what --verbose shows")
+        return 1
     return status
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
     parser = _parser(words)
     words, command = _split(words)
-    arguments, unknown = parser.parse_known_args(words)
-    if unknown and not getattr(arguments, "takes_anything", False):
-        # Not repeated: one of them may be a key that belongs to an option that was mistyped.
-        parser.error(f"{len(unknown)} argument(s) not understood: see {PROGRAM} {arguments.command or ''} --help")
+    parser.check(words, command)
+    arguments = parser.parse_known_args(words)[0]
     if arguments.command is None:
         parser.print_help()
         parser.exit(2)
@@ -109,35 +113,32 @@ def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
     return words[:at], words[at + 1 :]
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        description="GPU machines on the OctaSpace marketplace, from a shell.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def _parser(words: Sequence[str]) -> CommandParser:
+    parser = CommandParser(
+        prog=PROGRAM, description="GPU machines on the OctaSpace marketplace, from a shell.", epilog=EXAMPLES
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
     add_connection_options(parser)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_CommandParser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
     for command in (machines, sessions, run, logs, stop, reap, doctor):
         command.add_parser(commands)
     emulator.add_parser(commands, chosen="emulator" in words)
     return parser
 
 
-class _CommandParser(argparse.ArgumentParser):
-    """A command's parser. No abbreviations: `--api-key X` must not pass for `--api-key-file X`."""
-
-    def __init__(self, **options: object) -> None:
-        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
-
-
 def _fail(arguments: argparse.Namespace, error: Exception | str, status: int) -> int:
     """One sentence on standard error, without the key and without what a terminal would obey."""
     text = str(error) or type(error).__name__
-    tell(f"{PROGRAM}: {shown_lines(masked_by(arguments, text))}")
+    tell(f"{PROGRAM}: {worded(arguments, text)}")
     return status
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, without Python's dress."""
+    if not error.strerror:
+        return str(error) or "input or output failed"
+    what = error.filename if isinstance(error.filename, str) else ""
+    return f"{what}: {error.strerror}" if what else f"reading or writing failed: {error.strerror}"
 
 
 def _version() -> str:

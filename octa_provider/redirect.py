@@ -52,6 +52,31 @@ def redirect_target(response: requests.Response, *, allow_http: bool) -> str | N
     return target
 
 
+def told_of_redirect(response: requests.Response, url: str, path: str | None = None) -> str | None:
+    """A sentence about where a request ended up, for its error; None when that is where it was sent.
+
+    Args:
+        response: the last answer.
+        url: what was asked.
+        path: the end of `url` that is the API's: what stands before it at the other host may be the base URL to use.
+    """
+    location = response.headers.get(_HELD)
+    try:
+        target = response.url if location is None else urljoin(response.url, location)
+        if same_origin(url, target):
+            return None
+        where = parse_url(target)._replace(auth=None, query=None, fragment=None).url.rstrip("/")
+    except (ValueError, LocationParseError):
+        return None
+    if location is None:
+        told = f"It was redirected to {where}, another host, which is not shown the key"
+    else:
+        told = f"It redirects to {where}, another host, where nothing was sent"
+    if path is None:
+        return told
+    return f"{told}: if that is where the API lives, set base_url={where.removesuffix(path)}"
+
+
 def same_origin(one: str, other: str) -> bool:
     """True when both URLs are served by the same scheme, host and port: only then may the key go along."""
     return _origin(one) == _origin(other)

@@ -25,6 +25,7 @@ from octa_provider.limits import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, checked_retr
 from octa_provider.outage import outages
 from octa_provider.patience import Deadline
 from octa_provider.redaction import MASK, loggable, loggable_body, without_key
+from octa_provider.redirect import told_of_redirect
 from octa_provider.retry import RETRIED_STATUS, FullJitterRetry
 from octa_provider.transport_options import TransportOptions
 
@@ -225,6 +226,10 @@ class Transport:
             if response is not None:
                 response.close()
             raise
+        if isinstance(outcome, _Failure) and response is not None:
+            elsewhere = told_of_redirect(response, url, call.path)
+            if elsewhere is not None:
+                outcome.error.also(self.masked(elsewhere))
         duration = self.clock.monotonic() - started
         status = None if response is None else response.status_code
         request_id = None if response is None else response.headers.get("x-request-id")
@@ -252,7 +257,8 @@ class Transport:
             body = body.replace(self._api_key.encode(), MASK.encode())
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s %s answered %d %s", arrived.method, arrived.url, arrived.status, loggable_body(body))
-        return Answer(arrived.status, body, arrived.method, arrived.url)
+        elsewhere = told_of_redirect(arrived.response, arrived.url)
+        return Answer(arrived.status, body, arrived.method, arrived.url, elsewhere)
 
     def _failure(self, arrived: Arrived) -> _Failure:
         """What an answer outside 2xx amounts to."""

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from octa_provider.commands.connection import add_connection_options, api_key, masked
 from octa_provider.commands.listing import add_json_option, print_json
+from octa_provider.commands.shell_words import in_shell_words
+from octa_provider.commands.streams import takes_unicode
 from octa_provider.commands.wording import counted, shown_octa, shown_text
 from octa_provider.errors import OctaConfigError, OctaError, OctaNetworkError
 
@@ -60,7 +62,6 @@ def add_parser(commands: Any) -> None:
         help="check the connection, the key, the balance and the clock",
         description="Check everything that renting needs. Spends nothing. Exit status 1 when something is wrong.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_json_option(parser)
     add_connection_options(parser)
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         findings += _api(key, getattr(arguments, "base_url", None))
     except OctaConfigError as error:
         findings.append(Finding(False, "settings", str(error)))
-    findings = [Finding(f.ok, f.name, masked(f.text, key)) for f in findings]
+    findings = [Finding(f.ok, f.name, in_shell_words(masked(f.text, key))) for f in findings]
     if arguments.json:
         print_json(findings)
     else:
@@ -197,8 +198,6 @@ def _connection_advice(error: OctaError) -> str:
 
 
 def _marks() -> dict[bool | None, str]:
-    try:
-        "✓✗".encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return {True: "ok  ", False: "FAIL", None: "-   "}
-    return {True: "✓", False: "✗", None: "-"}
+    if takes_unicode(sys.stdout):
+        return {True: "✓", False: "✗", None: "-"}
+    return {True: "ok  ", False: "FAIL", None: "-   "}

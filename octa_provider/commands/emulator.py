@@ -30,7 +30,6 @@ def add_parser(commands: Any, *, chosen: bool) -> None:
         help="serve the API on this machine, with real processes behind it",
         description="Serve the OctaSpace API on this machine: sessions are real local processes.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=_missing)
     if not chosen:

@@ -29,7 +29,6 @@ def add_parser(commands: Any) -> None:
         help="print a session's log, or follow it",
         description="Print what a session's container printed so far; also of one that has finished lately.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("uuid", metavar="UUID", help="the session")
     what = parser.add_mutually_exclusive_group()

@@ -31,7 +31,6 @@ def add_parser(commands: Any) -> None:
         help="list the machines on offer",
         description="List the machines on offer that fit, best first. Exit status 1 when none does, with the reasons.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--service",

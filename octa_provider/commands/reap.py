@@ -32,7 +32,6 @@ def add_parser(commands: Any) -> None:
         help="find sessions that were left behind, and stop them",
         description="List sessions with a rental key that match. They are stopped only with --yes.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--prefix", default="", metavar="KEY", help="only rental keys that begin so, by whole segments: airflow/nightly"

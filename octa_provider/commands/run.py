@@ -15,11 +15,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from octa_provider.commands.command_parser import add_renamed
 from octa_provider.commands.connection import add_connection_options, open_client, tell
 from octa_provider.commands.durations import positive_seconds, shown_duration
 from octa_provider.commands.listing import print_json
+from octa_provider.commands.numbers import number, whole_number
 from octa_provider.commands.requirement_options import add_requirement_options, requirements_of
-from octa_provider.commands.wording import shown_cost, shown_lines, shown_text
+from octa_provider.commands.shell_words import worded
+from octa_provider.commands.stop_notice import StopNotice
+from octa_provider.commands.wording import shown_cost, shown_text
 from octa_provider.errors import OctaConfigError
 from octa_provider.job_spec import VIAS, JobSpec
 from octa_provider.job_state import JobOutcome, JobResult
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   octa-provider run ubuntu:24.04 -- nvidia-smi
-  octa-provider run blender:4.5 --gpu-model 4090 --max-cost 2 \\
+  octa-provider run blender:4.5 --gpu-model 4090 --max-cost-usd 2 \\
       --input scene.blend:scene.blend --output frames:frames -- \\
       blender -b scene.blend -o //frames/#### -s 1 -e 24 -a
   octa-provider run python:3.12 --env TOKEN --timeout 20m --log out.log -- 'pip list; exit 3'
@@ -51,7 +55,6 @@ def add_parser(commands: Any) -> None:
         usage="octa-provider run IMAGE [options] -- COMMAND...",
         description="Rent a machine, run a command on it to completion, fetch its files, stop the machine.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("image", metavar="IMAGE", help="container image, such as blender:4.5")
@@ -79,7 +82,12 @@ def add_parser(commands: Any) -> None:
         metavar="REMOTE:LOCAL",
         help="file or folder to fetch when the command has ended (SSH); LOCAL is read as scp would",
     )
-    add("--disk", type=int, default=None, metavar="GB", help="disk to rent, and to ask of the machine (default: 10)")
+    add_renamed(
+        *(parser, "--disk-gb", "--disk"),
+        type=whole_number,
+        metavar="GB",
+        help="disk to rent, and to ask of the machine (default: 10)",
+    )
     add("--timeout", type=positive_seconds, default=3600.0, metavar="DURATION", help="for the command (default: 1h)")
     add(
         "--ready-timeout",
@@ -88,7 +96,12 @@ def add_parser(commands: Any) -> None:
         metavar="DURATION",
         help="for the machine to come up (default: 15m)",
     )
-    add("--max-cost", type=float, metavar="USD", help="stop the job when it has cost so much")
+    add_renamed(
+        *(parser, "--max-cost-usd", "--max-cost"),
+        type=number,
+        metavar="USD",
+        help="stop the job when it has cost so much",
+    )
     add("--via", choices=VIAS, default="auto", help="how to run it: ssh when there are files to move (default: auto)")
     add("--key", help="rental key: the same key carries on with the same machine (default: a new one, printed)")
     add("--ssh-key", type=Path, metavar="PATH", help="private key file (default: OCTA_SSH_KEY_FILE, the agent, ~/.ssh)")
@@ -98,7 +111,12 @@ def add_parser(commands: Any) -> None:
         help="what the bar is read from: blender, or a pattern with the named groups percent, or done and total "
         "(default: Blender's lines, else any 12%% or 3/25)",
     )
-    add("--total", type=int, metavar="N", help="how many frames or steps there are (default: told from -s, -e or -f)")
+    add(
+        "--total",
+        type=whole_number,
+        metavar="N",
+        help="how many frames or steps there are (default: told from -s, -e or -f)",
+    )
     add(
         "--poll",
         type=positive_seconds,
@@ -107,9 +125,9 @@ def add_parser(commands: Any) -> None:
         help="between two looks at the job (default: 5s)",
     )
     add("--json", action="store_true", help="print the result as JSON; the command's output goes to standard error")
-    add_requirement_options(parser, disk_gb=False)
+    add_requirement_options(parser, disk=False)
     add_connection_options(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, takes_command=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -123,21 +141,24 @@ def run(arguments: argparse.Namespace) -> int:
     tracker = _tracker(arguments, spec)
     key = _new_key() if arguments.key is None else checked_key(arguments.key)
     # From here to the end, so that whatever comes when, the exit status says it: 128 and the signal's number.
-    with stop_signals_raise():
-        result = _run_job(arguments, spec, tracker, key)
+    with StopNotice() as notice, stop_signals_raise():
+        result = _run_job(arguments, spec, tracker, key, notice)
         if arguments.json:
             print_json(result)
-        _tell_result(result)
+        _tell_result(arguments, result)
         return exit_status(result)
 
 
-def _run_job(arguments: argparse.Namespace, spec: JobSpec, tracker: ProgressTracker, key: str) -> JobResult:
+def _run_job(
+    arguments: argparse.Namespace, spec: JobSpec, tracker: ProgressTracker, key: str, notice: StopNotice
+) -> JobResult:
     from octa_provider.commands.run_display import RunDisplay
 
     with open_client(arguments) as octa:
         # At once, so that whatever happens from here on can be found again.
         tell(f"rental key: {octa.rentals.full_key(key)}")
         with RunDisplay(tracker, sys.stderr if arguments.json else sys.stdout) as display:
+            notice.show = display.notice
             try:
                 return octa.jobs.run(
                     spec,
@@ -172,12 +193,12 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
         envs=dict(arguments.env),
         inputs=_once(arguments.input, "--input"),
         outputs={str(remote): local for remote, local in _once(arguments.output, "--output").items()},
-        disk_gb=10 if arguments.disk is None else arguments.disk,
-        requirements=requirements_of(arguments, disk_gb=arguments.disk),
+        disk_gb=10 if arguments.disk_gb is None else arguments.disk_gb,
+        requirements=requirements_of(arguments, disk_gb=arguments.disk_gb),
         timeout_s=arguments.timeout,
         ready_timeout_s=arguments.ready_timeout,
         via=arguments.via,
-        max_cost_usd=arguments.max_cost,
+        max_cost_usd=arguments.max_cost_usd,
     )
 
 
@@ -246,9 +267,9 @@ def blender_frames(command: str) -> int | None:
         return None
 
 
-def _tell_result(result: JobResult) -> None:
+def _tell_result(arguments: argparse.Namespace, result: JobResult) -> None:
     if result.message:
-        tell(f"octa-provider: {shown_lines(result.message)}")
+        tell(f"octa-provider: {worded(arguments, result.message)}")
     for path in result.outputs:
         tell(f"fetched {shown_text(path)}")
     cost = shown_cost(result.cost_wei, result.cost_usd)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from octa_provider.commands.connection import tell
-from octa_provider.commands.streams import drop, is_gone
+from octa_provider.commands.streams import drop, is_gone, takes_unicode
 from octa_provider.commands.wording import shown_lines, shown_text
 from octa_provider.job_state import JobPhase
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Without a bar, how far a transfer is comes as a line, so often.
 TELL_EVERY_S = 10.0
+#: A terminal of fewer columns has no room for a bar.
+NARROW = 60
 _WORDS = {
     JobPhase.STARTING: "session {uuid} starts on node {node}",
     JobPhase.READY: "session {uuid} on node {node} is ready: sending files",
@@ -40,6 +42,7 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
     def __init__(self, tracker: ProgressTracker, out: TextIO) -> None:
         self._tracker = tracker
         self._out = out
+        self._is_dropped = False
         self._phase: JobPhase | None = None
         self._told_at = time.monotonic()
         self._bar = _bar() if sys.stderr.isatty() else None
@@ -61,6 +64,8 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
     def line(self, text: str) -> None:
         """One line of the job's output.
 
+        What can't be shown does not end the job: a terminal that was closed, a disk that is full, a closed stream.
+
         Raises:
             BrokenPipeError: nobody reads it any more, as after `| head`, which ends the job.
         """
@@ -70,11 +75,14 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
                 self._bar.console.out(shown_lines(text), highlight=False)
             else:
                 print(shown_lines(text), file=self._out, flush=True)
-        except OSError as error:
-            if not is_gone(error):
-                raise
-            # A terminal that was closed without ending us, as after `nohup`: the job goes on unseen.
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
             drop(self._out)
+            if not self._is_dropped and not (isinstance(error, OSError) and is_gone(error)):
+                why = (isinstance(error, OSError) and error.strerror) or error
+                tell(f"octa-provider: the command's output can't be shown: {why}. The job goes on; see --log")
+            self._is_dropped = True
         fraction = self._tracker.feed(text)
         if fraction is not None and self._bar is not None and self._task is not None:
             with suppress(OSError, ValueError):
@@ -90,6 +98,14 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
                 )
         elif time.monotonic() - self._told_at >= TELL_EVERY_S:
             self._told_at = time.monotonic()
+            tell(text)
+
+    def notice(self, text: str) -> None:
+        """A sentence about what is done now, which takes the place of how far the job is."""
+        if self._bar is not None and self._task is not None:
+            # The time that has passed and the bar stand for the job.
+            self._bar.update(self._task, description=text, total=None, completed=0)
+        else:
             tell(text)
 
     def state(self, state: JobState) -> None:
@@ -112,14 +128,20 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
 def _bar() -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
+    console = Console(file=sys.stderr)
+    unicode = takes_unicode(sys.stderr)
+    cut = Column(no_wrap=True, overflow="ellipsis" if unicode else "crop")
+    # The words give way, never the numbers.
+    percent = TaskProgressColumn(table_column=Column(no_wrap=True, min_width=4, overflow="crop"))
+    elapsed = TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7, overflow="crop"))
     return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=Console(file=sys.stderr),
+        SpinnerColumn("dots" if unicode else "line"),
+        TextColumn("{task.description}", markup=False, table_column=cut),
+        # Where there is no room, words and a number tell more than a bar of two characters.
+        *((BarColumn(), percent, elapsed) if console.width >= NARROW else (percent,)),
+        console=console,
         # With the job's output in a pipe, rich must not take standard output over.
         redirect_stdout=False,
         transient=True,

@@ -28,7 +28,6 @@ def add_parser(commands: Any) -> None:
         help="list the sessions that run, or ran",
         description="List the account's active sessions, the oldest first. What is listed here is billed.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--recent", action="store_true", help="those that have finished lately instead")
     add_json_option(parser)

@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.commands.connection import add_connection_options, masked_by, open_client, tell
+from octa_provider.commands.connection import add_connection_options, open_client, tell
 from octa_provider.commands.durations import positive_seconds, shown_duration
-from octa_provider.commands.wording import shown_cost, shown_lines, shown_text
+from octa_provider.commands.numbers import whole_number
+from octa_provider.commands.shell_words import worded
+from octa_provider.commands.wording import shown_cost, shown_text
 from octa_provider.errors import OctaConfigError, OctaError
 
 if TYPE_CHECKING:
@@ -37,11 +39,12 @@ def add_parser(commands: Any) -> None:
         help="stop sessions, or all of a rental key",
         description="Stop sessions and wait until they have been seen gone. Stopping twice is harmless.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", nargs="*", metavar="UUID|KEY", help="sessions, or rental keys")
     parser.add_argument("--key", action="append", default=[], help="a rental key that has no slash; else as above")
-    parser.add_argument("--score", type=int, choices=range(1, 6), metavar="1-5", help="what the machine was worth")
+    parser.add_argument(
+        "--score", type=whole_number, choices=range(1, 6), metavar="1-5", help="what the machine was worth"
+    )
     parser.add_argument(
         "--deadline",
         type=positive_seconds,
@@ -78,7 +81,7 @@ def _told(arguments: argparse.Namespace, stop: Any, word: tuple[str, bool]) -> i
     try:
         return int(stop(word))
     except OctaError as error:
-        tell(f"octa-provider: {shown_lines(masked_by(arguments, str(error)))}")
+        tell(f"octa-provider: {worded(arguments, str(error))}")
         return 1
 
 

@@ -15,6 +15,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from octa_provider.commands.durations import seconds
+from octa_provider.commands.numbers import number, port, whole_number
 from octa_provider.emulator.process import wait_for_exit
 from octa_provider.emulator.server import Emulator, serve_until
 from octa_provider.emulator.settings import WEI_PER_OCTA, EmulatorSettings
@@ -26,9 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = EmulatorSettings(state=Path())
     add = parser.add_argument
     add("--host", default=defaults.host, help="address to listen on (default: %(default)s)")
-    add("--port", type=int, default=8787, help="port to listen on; 0 takes a free one (default: %(default)s)")
-    add("--machines", type=int, default=defaults.machines, metavar="N", help="machines on offer (default: %(default)s)")
-    add("--seed", type=int, default=defaults.seed, help="repeats a catalogue and its oddities (default: %(default)s)")
+    add("--port", type=port, default=8787, help="port to listen on; 0 takes a free one (default: %(default)s)")
+    add(
+        "--machines",
+        type=whole_number,
+        default=defaults.machines,
+        metavar="N",
+        help="machines on offer (default: %(default)s)",
+    )
+    add(
+        "--seed",
+        type=whole_number,
+        default=defaults.seed,
+        help="repeats a catalogue and its oddities (default: %(default)s)",
+    )
     add(
         "--quirks",
         action=argparse.BooleanOptionalAction,
@@ -37,28 +50,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--start-delay",
-        type=float,
+        type=seconds,
         default=defaults.start_delay_s,
-        metavar="SECONDS",
+        metavar="DURATION",
         help="from a session's start until it is ready (default: %(default)s)",
     )
     add(
         "--stop-delay",
-        type=float,
+        type=seconds,
         default=defaults.stop_delay_s,
-        metavar="SECONDS",
+        metavar="DURATION",
         help="how long a stopped session stays listed and billed (default: %(default)s)",
     )
     add(
         "--stop-grace",
-        type=float,
+        type=seconds,
         default=defaults.stop_grace_s,
-        metavar="SECONDS",
+        metavar="DURATION",
         help="between SIGTERM and SIGKILL for a session's processes (default: %(default)s)",
     )
     add(
         "--speed",
-        type=float,
+        type=number,
         default=defaults.speed,
         metavar="FACTOR",
         help="how much faster than real time sessions are billed (default: %(default)s)",
@@ -66,11 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--state", type=Path, metavar="DIR", help="folder that outlives the emulator (default: a temporary one)")
     add("--balance", type=_octa, default=defaults.balance_wei, metavar="OCTA", help="the balance of a new account")
     add("--fault", type=_fault, action="append", default=[], metavar="JSON", help="a fault from the start; repeatable")
-    add("--room", type=int, metavar="N", help="sessions that fit on a node (default: the number of its GPUs)")
-    add("--log-limit", type=int, metavar="BYTES", help="serve only the end of a container's log")
+    add("--room", type=whole_number, metavar="N", help="sessions that fit on a node (default: the number of its GPUs)")
+    add("--log-limit", type=whole_number, metavar="BYTES", help="serve only the end of a container's log")
     add("--api-key", help="the key to accept (default: the state folder's)")
     add("--blender-python", metavar="PATH", help="interpreter that has bpy, for blender images")
-    add("--parent", type=int, metavar="PID", help="end when this process has ended")
+    add("--parent", type=whole_number, metavar="PID", help="end when this process has ended")
     add("--until-stdin-closes", action="store_true", help="end when standard input closes")
     add(
         "--i-know-this-runs-commands",
@@ -129,8 +142,8 @@ def _settings(arguments: argparse.Namespace, state: Path) -> EmulatorSettings:
 async def _serve(settings: EmulatorSettings, parent: int | None, until_stdin_closes: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for stopping in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(stopping, stop.set)
     emulator = Emulator(settings)
     await emulator.start()
     print(json.dumps(emulator.announcement()), flush=True)

@@ -100,9 +100,9 @@ def test_a_terminal_sees_a_bar(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
         (("--ssh-key", "missing", "--", "true"), "is not a file"),
         (("--log", "missing/log", "--", "true"), "is not a folder"),
         (("--key", "with space", "--", "true"), "printable ASCII"),
-        (("--max-cost", "0", "--", "true"), "max_cost_usd"),
+        (("--max-cost", "0", "--", "true"), "--max-cost-usd must"),
         (("--total", "0", "--tool", "(", "--", "true"), "progress pattern"),
-        (("--disk", "0", "--", "true"), "disk_gb"),
+        (("--disk", "0", "--", "true"), "--disk-gb must"),
     ],
 )
 def test_what_can_not_work_is_refused_before_anything_is_rented(

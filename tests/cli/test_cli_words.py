@@ -81,10 +81,15 @@ def test_a_table_in_a_terminal_has_rules_and_takes_brackets_as_text(
     assert "─" in out
 
 
-def test_a_table_that_does_not_fit_the_terminal_is_not_folded(
+def test_a_value_that_does_not_fit_the_terminal_is_not_cut(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    listing.print_table(("name", ">number"), [("x" * 300, 1)])
+    assert capsys.readouterr().out == f"{'x' * 300}\n  number: 1\n"
+
+
+def test_in_a_pipe_every_row_is_a_line_however_long(capsys: pytest.CaptureFixture[str]) -> None:
     listing.print_table(("name", ">number"), [("x" * 300, 1)])
     assert f"{'x' * 300}       1\n" in capsys.readouterr().out
 

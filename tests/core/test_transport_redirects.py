@@ -7,7 +7,14 @@ from collections.abc import Callable
 import pytest
 from odd_server import OddServer, answer, hang_up, redirect
 
-from octa_provider import OctaApiError, OctaClient, OctaConfigError, OctaNetworkError
+from octa_provider import (
+    OctaApiError,
+    OctaAuthenticationError,
+    OctaClient,
+    OctaConfigError,
+    OctaDecodeError,
+    OctaNetworkError,
+)
 
 Serve = Callable[..., OddServer]
 Connect = Callable[..., OctaClient]
@@ -136,3 +143,42 @@ def test_the_body_of_a_redirect_is_not_read(serve: Serve, connect: Connect) -> N
     server = serve(raw(head), answer())
     connect(server).sessions.list()
     assert [request.path for request in server.received] == ["/sessions", "/again"]
+
+
+def test_an_error_behind_a_redirect_names_the_other_host_and_the_base_url_to_use(
+    serve: Serve, connect: Connect
+) -> None:
+    other = serve(answer(401, {"message": "no key"}))
+    server = serve(redirect(301, f"{other.url}/v2/sessions?signature=secret"))
+    with pytest.raises(OctaAuthenticationError) as caught:
+        connect(server).sessions.list()
+    told = str(caught.value)
+    assert f"redirected to {other.url}/v2/sessions, another host, which is not shown the key" in told
+    assert told.endswith(f"set base_url={other.url}/v2")
+    assert "secret" not in told
+
+
+def test_a_side_effect_that_is_redirected_says_that_nothing_was_sent_there(serve: Serve, connect: Connect) -> None:
+    other = serve()
+    server = serve(redirect(308, f"{other.url}/nodes/1/reboot"))
+    with pytest.raises(OctaApiError) as caught:
+        connect(server).nodes.reboot(1)
+    assert f"redirects to {other.url}/nodes/1/reboot, another host, where nothing was sent" in str(caught.value)
+    assert str(caught.value).endswith(f"set base_url={other.url}")
+
+
+def test_a_page_of_another_host_is_told_as_one(serve: Serve, connect: Connect) -> None:
+    other = serve(answer(body=b"<html>please log in</html>"))
+    server = serve(redirect(302, f"{other.url}/login"))
+    with pytest.raises(OctaDecodeError, match=f"redirected to {other.url}/login, another host"):
+        connect(server).sessions.list()
+
+
+@pytest.mark.parametrize("location", ["/elsewhere", "http://[::1", "ftp://127.0.0.1"])
+def test_an_error_on_the_same_host_or_behind_no_address_says_nothing_of_another(
+    location: str, serve: Serve, connect: Connect
+) -> None:
+    server = serve(redirect(302, location), answer(401, {}))
+    with pytest.raises(OctaApiError) as caught:
+        connect(server).sessions.list()
+    assert "redirected to" not in str(caught.value)

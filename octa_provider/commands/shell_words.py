@@ -1,0 +1,67 @@
+"""The library's messages in the words of the command line: whoever sits at a shell has options, no arguments."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from octa_provider.commands.connection import masked_by
+from octa_provider.commands.wording import shown_lines
+
+#: What the library calls an argument, and the option that sets it.
+OPTIONS = {
+    "api_key": "--api-key-file",
+    "base_url": "--base-url",
+    "cpu_cores": "--cpu-cores",
+    "deadline_s": "--deadline",
+    "disk_gb": "--disk-gb",
+    "exclude_nodes": "--exclude-nodes",
+    "gpu_count": "--gpu-count",
+    "gpu_memory_gb": "--gpu-memory-gb",
+    "gpu_model": "--gpu-model",
+    "log_path": "--log",
+    "max_age_s": "--max-age",
+    "max_cost_usd": "--max-cost-usd",
+    "max_price_usd": "--max-price-usd",
+    "memory_gb": "--memory-gb",
+    "min_blender_score": "--min-blender-score",
+    "min_reliability": "--min-reliability",
+    "node_id": "--node-id",
+    "older_than_s": "--older-than",
+    "order_by": "--order-by",
+    "poll_s": "--poll",
+    "private_key": "--ssh-key",
+    "ready_timeout_s": "--ready-timeout",
+    "timeout_s": "--timeout",
+}
+#: Whole phrases, for what no single word stands for.
+_PHRASES = (
+    (re.compile(r", the connection's password, or api_key="), " or --api-key-file"),
+    (re.compile(r"\bpass the key as api_key="), "put the key into OCTA_API_KEY, or into a file for --api-key-file"),
+    (re.compile(r"\bapi_key=\.\.\."), "--api-key-file PATH"),
+    (re.compile(r"\bwith recent=True"), "by octa-provider sessions --recent"),
+    (re.compile(r"\bvia='(\w+)' or '(\w+)'"), r"--via \1 or --via \2"),
+    (re.compile(r"^envs\b:?"), "--env"),
+    (re.compile(r"^via must"), "--via must"),
+    (re.compile(r"\bmax_duration_s(?:=\S+)?"), "the cap on its duration"),
+    (re.compile(r", or allow_http=True"), ""),
+    # What Python calls an error says nothing that its text does not.
+    (re.compile(r"\b[A-Z]\w*(?:Error|Exception): (?=\S)"), ""),
+    (re.compile(r"\[Errno -?\d+\] "), ""),
+    # It is not shown here.
+    (re.compile(r" ?\bLook at the body for the reason\."), ""),
+)
+# Neither in a path nor in quotes: those are the user's own words.
+_NAME = re.compile(rf"(?<![\w/.'\"-])({'|'.join(OPTIONS)})(?![\w/-]|\.\w)(=(?=\S))?")
+
+
+def in_shell_words(text: str) -> str:
+    """The text with options in place of the library's arguments: `max_cost_usd=2` is `--max-cost-usd 2`."""
+    for phrase, words in _PHRASES:
+        text = phrase.sub(words, text)
+    return _NAME.sub(lambda found: OPTIONS[found[1]] + (" " if found[2] else ""), text)
+
+
+def worded(arguments: argparse.Namespace, text: str) -> str:
+    """A message as it is shown: in the shell's words, without the key, and without what a terminal would obey."""
+    return in_shell_words(shown_lines(masked_by(arguments, text)))
