@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaError
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient
 
 __all__ = ["stop_after"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 #: Seconds to stop what a task that failed leaves; after that the log names what may still run.
 _STOP_S = 60.0

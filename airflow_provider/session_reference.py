@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from octa_provider.carried import carried_dict
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
@@ -103,7 +105,7 @@ def session_details(session: Session) -> dict[str, Any]:
         details["ssh"] = {"host": endpoint.host, "port": endpoint.port}
     if session.ssh_web:
         details["ssh_web"] = session.ssh_web
-    return details
+    return carried_dict(details)
 
 
 def rental_xcom(rental: Rental) -> dict[str, Any]:
@@ -113,14 +115,12 @@ def rental_xcom(rental: Rental) -> dict[str, Any]:
 
 
 def json_safe(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy a mapping with every amount of wei as text.
+    """Copy a mapping with nothing in it that Airflow can't carry, and every amount of wei as text.
 
     Wei outgrow 64 bits (evidence B), and what carries XCom between a task and its supervisor on Airflow 3 cannot hold
-    such integers.
+    such integers, nor half a surrogate pair: see `octa_provider.carried`.
     """
-    return {
-        name: str(value) if name.endswith("_wei") and value is not None else value for name, value in values.items()
-    }
+    return carried_dict(values)
 
 
 def with_integers(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider.templated import as_text
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileArgument", "LocalFile", "local_file", "write_text"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 #: A path of the worker, a URL such as `s3://aws_default@bucket/key`, or an `ObjectStoragePath`.
 FileArgument: TypeAlias = "str | os.PathLike[str] | ObjectStoragePath"

@@ -11,6 +11,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from octa_provider.errors import MAX_BODY_CHARS, OctaDecodeError, OctaNetworkError, OctaTimeoutError
 from octa_provider.http_session import innermost
 from octa_provider.models import decode_json
+from octa_provider.secret_fields import cut_before_secrets
 from octa_provider.time_limit import TimeLimit
 
 CHUNK_BYTES = 64 * 1024
@@ -34,7 +35,7 @@ class Answer:
             raise OctaDecodeError(
                 f"{self.method} {self.url} answered {self.status} with something that is not JSON",
                 what=f"{self.method} {self.url}",
-                body=self.body[:MAX_BODY_CHARS].decode("utf-8", "replace"),
+                body=cut_before_secrets(self.body[:MAX_BODY_CHARS].decode("utf-8", "replace")),
             ) from error
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from octa_provider.errors import OctaBudgetError, OctaConfigError, OctaError
 from octa_provider.patience import is_transient
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["checked_cap", "paid_by_balance", "read_balance", "within_cap"]
 
-log = logging.getLogger("octa_provider.balance")
+log = plain_logger("octa_provider.balance")
 
 WEI_PER_OCTA = 10**18
 #: A cap that does not pay for so long is refused: no machine comes up in less.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundErro
 from octa_provider.log_follower import LogCursor, LogFollower
 from octa_provider.log_stream import spool_logs
 from octa_provider.patience import Deadline, ask_until, is_transient
+from octa_provider.plain_log import plain_logger
 from octa_provider.plain_text import plain
 from octa_provider.watch_rules import APPEARING_S, asked_pause
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionLog", "follow"]
 
-log = logging.getLogger("octa_provider.following")
+log = plain_logger("octa_provider.following")
 
 SLICE_S = 1.0
 #: A log of any size may come in one look, but no look keeps its caller longer than this.

@@ -8,7 +8,6 @@ session, and the session's environment tells which run it is.
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from octa_provider.job_spec import JOB_ENV, JobSpec
 from octa_provider.job_state import JobOutcome, JobPhase, JobResult, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, ask_until, is_transient
+from octa_provider.plain_log import plain_logger
 from octa_provider.rental import Bill, Rental
 from octa_provider.stopping import stop_command
 from octa_provider.waiting import APPEARING_S, look
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Session
 
-log = logging.getLogger("octa_provider.job")
+log = plain_logger("octa_provider.job")
 
 COLLECT_S = 600.0
 ADOPT_S = 60.0

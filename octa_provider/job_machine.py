@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import posixpath
 import tempfile
@@ -20,6 +19,7 @@ from octa_provider.job_script import (
     look_command,
     read_status,
 )
+from octa_provider.plain_log import plain_logger
 from octa_provider.ssh import RemoteMachine, SshTarget
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from octa_provider.job_state import JobState
     from octa_provider.models import Session
 
-log = logging.getLogger("octa_provider.job_machine")
+log = plain_logger("octa_provider.job_machine")
 
 COMMAND_TIMEOUT_S = 60.0
 

@@ -85,7 +85,10 @@ elif [ -f status ]; then cat status
 else echo gone; fi
 """
 
-_EXIT = r"(\d{1,3}|timeout|restarted)"
+_EXIT = re.compile(r"[0-9]{1,3}|timeout|restarted")
+#: What container runtimes say of an image without a shell, in this order in one line.
+_NO_SHELL = ("exec", "/bin/sh")
+_MISSING = ("no such file", "not found")
 
 
 def container_command(command: str, timeout_s: float) -> str:
@@ -164,19 +167,32 @@ def read_status(text: str, nonce: str) -> DetachedStatus:
     line = text.strip()
     if line in {"absent", "running", "gone"}:
         return DetachedStatus(line)
-    match = re.fullmatch(rf"{re.escape(nonce)} {_EXIT}", line)
-    return DetachedStatus("gone") if match is None else DetachedStatus("exited", ExitMarker.of(match[1]))
+    told, _, word = line.partition(" ")
+    match = _EXIT.fullmatch(word) if told == nonce else None
+    return DetachedStatus("gone") if match is None else DetachedStatus("exited", ExitMarker.of(match[0]))
 
 
 def read_marker(line: str, nonce: str) -> ExitMarker | None:
     """The marker, if this line of the log is the one with our nonce."""
-    match = re.fullmatch(rf"(.*)\[octa-job {re.escape(nonce)}\] exit {_EXIT}\s*", line, re.DOTALL)
-    return None if match is None else ExitMarker.of(match[2], match[1])
+    before, marker, word = line.rpartition(f"[octa-job {nonce}] exit ")
+    match = _EXIT.fullmatch(word.rstrip()) if marker else None
+    return None if match is None else ExitMarker.of(match[0], before)
 
 
 def lacks_shell(text: str) -> bool:
     """True for what container runtimes say when the image holds no `/bin/sh`, which every job needs."""
-    return re.search(r"exec.*/bin/sh.*(no such file|not found)", text, re.IGNORECASE) is not None
+    # Plain searches: the machine may send any text, and a pattern with `.*` between these words takes its cube.
+    return any(map(_says_no_shell, text.lower().split("\n")))
+
+
+def _says_no_shell(line: str) -> bool:
+    at = 0
+    for word in _NO_SHELL:
+        found = line.find(word, at)
+        if found < 0:
+            return False
+        at = found + len(word)
+    return any(line.find(word, at) >= 0 for word in _MISSING)
 
 
 def _seconds(timeout_s: float) -> str:

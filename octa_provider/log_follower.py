@@ -19,17 +19,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.log_stream import SpooledText
+from octa_provider.plain_log import plain_logger
 
 __all__ = ["LogCursor", "LogFollower"]
 
-log = logging.getLogger("octa_provider.log_follower")
+log = plain_logger("octa_provider.log_follower")
 
 TAIL_BYTES = 4096
 HEAD_BYTES = 256

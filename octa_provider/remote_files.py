@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import posixpath
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaSshError
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     import asyncssh
 
-log = logging.getLogger("octa_provider.ssh")
+log = plain_logger("octa_provider.ssh")
 
 
 def sha256_of(path: Path) -> str:

@@ -7,7 +7,6 @@ what a lost answer may have left is told, never taken.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -18,6 +17,7 @@ from octa_provider.balance import WEI_PER_OCTA, checked_cap
 from octa_provider.cost import PRICE_STEP_USD, price_usd
 from octa_provider.errors import OctaConfigError, OctaError, tell_also
 from octa_provider.marketplace import Requirements
+from octa_provider.plain_log import plain_logger
 from octa_provider.reaping import Reaped, reap
 from octa_provider.rental_key import earlier_forms, with_namespace
 from octa_provider.rental_mark import RentalMark, fingerprint_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Logs, Machine, Session, VpnMachine
     from octa_provider.patience import Deadline
 
-log = logging.getLogger("octa_provider.rental")
+log = plain_logger("octa_provider.rental")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from octa_provider.errors import OctaConfigError, OctaSshError
+from octa_provider.plain_log import plain_logger
 from octa_provider.remote_files import files_below, sha256_of
 from octa_provider.ssh_target import SshTarget, client_keys
 from octa_provider.tail import Tail
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandResult", "RemoteMachine", "SshTarget"]
 
-log = logging.getLogger("octa_provider.ssh")
+log = plain_logger("octa_provider.ssh")
 
 T = TypeVar("T")
 CONNECT_TIMEOUT_S = 20.0

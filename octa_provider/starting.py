@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -31,6 +30,7 @@ from octa_provider.marketplace import Requirements, rank, rank_vpn
 from octa_provider.models import SessionPhase
 from octa_provider.node_memory import nodes_of
 from octa_provider.patience import Deadline, ask_until, is_transient, pauses
+from octa_provider.plain_log import plain_logger
 from octa_provider.rental_key import RENTAL_KEY_ENV, earlier_forms
 from octa_provider.rental_mark import RENTAL_MARK_ENV, RentalMark
 from octa_provider.request import Request, VpnRequest
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Machine, Records, Session, VpnMachine
     from octa_provider.rental import Rental
 
-log = logging.getLogger("octa_provider.starting")
+log = plain_logger("octa_provider.starting")
 
 #: A try that was refused everywhere looks so long for a session that another try of its key has just started.
 SIBLING_S = 3.0

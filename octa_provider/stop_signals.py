@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -10,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 
-log = logging.getLogger("octa_provider.stop_signals")
+from octa_provider.plain_log import plain_logger
+
+log = plain_logger("octa_provider.stop_signals")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +17,13 @@ from octa_provider.errors import (
     OctaStopError,
 )
 from octa_provider.patience import Deadline, is_transient, pauses
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Records, Session
 
-log = logging.getLogger("octa_provider.stopping")
+log = plain_logger("octa_provider.stopping")
 
 #: So many sessions are asked to stop at the same time: one that hangs must not let the others bill on.
 AT_ONCE = 16

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
-import logging
 import os
 import random
 import threading
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 from octa_provider.clock import Clock
 from octa_provider.errors import OctaConfigError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.models import SessionPhase
+from octa_provider.plain_log import plain_logger
 from octa_provider.shared_by_users import SharedByUsers
 from octa_provider.sightings import Sightings
 from octa_provider.stopping import sweep
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Watcher", "watcher_for"]
 
-log = logging.getLogger("octa_provider.watcher")
+log = plain_logger("octa_provider.watcher")
 
 TWIN_STOP_S = 30.0
 

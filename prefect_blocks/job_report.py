@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections.abc import Mapping
@@ -14,7 +13,9 @@ from prefect import artifacts
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectException
 
+from octa_provider.plain_log import plain_logger
 from octa_provider.progress import ProgressTracker
+from prefect_blocks.markdown import code, link
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["JobReport"]
 
-log = logging.getLogger("prefect_blocks.job_report")
+log = plain_logger("prefect_blocks.job_report")
 
 UPDATE_S = 2.0
+_NO_NAME = re.compile("[^a-z0-9]+")
 
 
 class JobReport:
@@ -52,7 +54,7 @@ class JobReport:
     ) -> None:
         # In words alone: where the UI shows artifacts as cards, it leaves out what is marked as code.
         self._about = about or name
-        self._name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "job"
+        self._name = _NO_NAME.sub("-", name.lower()).strip("-") or "job"
         self._logger = logger
         self._tracker = tracker
         self._in_run = artifacts and (FlowRunContext.get() is not None or TaskRunContext.get() is not None)
@@ -87,9 +89,9 @@ class JobReport:
                 }
             ],
         )
-        links = [f"- port {port}: [{url}]({url})" for port, url in sorted(urls.items())]
-        links += [f"- output: `{path}`" for path in result.outputs]
-        links += [f"- log: `{result.logs_path}`"] if result.logs_path else []
+        links = [f"- port {code(str(port))}: {link(url)}" for port, url in sorted(urls.items(), key=str)]
+        links += [f"- output: {code(path)}" for path in result.outputs]
+        links += [f"- log: {code(result.logs_path)}"] if result.logs_path else []
         if links:
             self._make(
                 artifacts.create_markdown_artifact,

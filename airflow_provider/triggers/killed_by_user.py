@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider.triggers.worker_threads import in_thread
+from octa_provider.plain_log import plain_logger
 
 __all__ = ["TELLS_KILLS", "TRY_KEY", "is_task_over"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 #: From Airflow 3.3 on a user's act calls `on_kill`. Before, it is a cancel like any other.
 TELLS_KILLS = hasattr(BaseTrigger, "on_kill")

@@ -12,6 +12,7 @@ from airflow_provider.session_reference import SessionReference, json_safe, sess
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
+from octa_provider.carried import carried
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
         except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
             event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
         await until_task_may_resume(self, begun)
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+        yield TriggerEvent(carried(event))  # type: ignore[no-untyped-call]
 
     async def _waited(self) -> dict[str, Any]:
         from octa_provider.models import SessionPhase

@@ -6,6 +6,7 @@ import argparse
 import re
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
@@ -16,7 +17,7 @@ def seconds(text: str) -> float:
         argparse.ArgumentTypeError: it is no duration.
     """
     compact = text.replace(" ", "").lower()
-    if re.fullmatch(r"\d+(\.\d+)?", compact):
+    if _NUMBER.fullmatch(compact):
         return float(compact)
     parts = _PART.findall(compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:

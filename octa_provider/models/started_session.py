@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.errors import OctaDecodeError, OctaRejectedError
-from octa_provider.models.fields import integer, label, text
+from octa_provider.models.fields import count, label, text
 from octa_provider.models.model import Model
 from octa_provider.models.wire import shown
 
@@ -51,7 +51,7 @@ class StartedSession(Model, frozen=True, kw_only=True):
         for answer in answers:
             reason = _refusal(answer)
             if reason is not None:
-                asked = integer(answer.get("node_id")) if node_id is None else node_id
+                asked = count(answer.get("node_id")) if node_id is None else node_id
                 node = "the node" if asked is None else f"node {asked}"
                 raise OctaRejectedError(
                     f"{node} started nothing: {reason.strip().rstrip('.')}. Try another machine.",

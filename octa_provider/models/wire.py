@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from octa_provider.errors import MAX_BODY_CHARS, OctaDecodeError
+from octa_provider.secret_fields import without_secrets
 
 __all__ = ["decode_json", "require_object", "shown"]
 
@@ -19,7 +20,6 @@ _MAX_INT_DIGITS = 4000
 
 # Of an error's body (evidence C).
 _ERROR_FIELDS = ("error", "message", "detail", "code")
-_ENVIRONMENTS = ("user_envs", "envs")
 
 
 def decode_json(data: bytes | str) -> object:
@@ -81,11 +81,8 @@ _REPR.maxstring = _REPR.maxother = 200
 
 def shown(payload: object) -> str:
     """A payload as short text for an error. The values of environments stay out: users put secrets there."""
-    if isinstance(payload, dict):
-        hidden = {key: "(not shown)" for key in _ENVIRONMENTS if payload.get(key)}
-        payload = {**payload, **hidden}
     try:
-        return _REPR.repr(payload)[:MAX_BODY_CHARS]
+        return _REPR.repr(without_secrets(payload))[:MAX_BODY_CHARS]
     except ValueError:
         # An int too long to print; nothing that `decode_json` returns.
         return f"({type(payload).__name__} that cannot be shown)"
