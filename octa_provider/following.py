@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.address import path_of
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
+from octa_provider.limits import checked_pause, checked_seconds
 from octa_provider.log_follower import LogCursor, LogFollower
 from octa_provider.log_stream import spool_logs
 from octa_provider.patience import Deadline, ask_until, is_transient
@@ -81,7 +82,8 @@ class SessionLog:
             OctaCancelledError: `is_cancelled` said yes.
             OctaError: the request failed, did not end in time, or the answer is not what it must be.
         """
-        client = self._client.within(Deadline(self._client.clock, deadline_s), is_cancelled)
+        deadline = Deadline(self._client.clock, checked_seconds("deadline_s", max(0.0, deadline_s)))
+        client = self._client.within(deadline, is_cancelled)
         params = {"recent": "true"} if recent else None
         with client.transport.stream(self._path, params=params) as chunks:
             logs = spool_logs(chunks, folder=self._folder)
@@ -103,7 +105,7 @@ class SessionLog:
             OctaCancelledError: `is_cancelled` said yes.
             OctaError: the log could not be read in time. What was held stays held, for another call.
         """
-        deadline = Deadline(self._client.clock, deadline_s)
+        deadline = Deadline(self._client.clock, checked_seconds("deadline_s", deadline_s))
         patience = deadline.earlier(OUTAGE_S)
         for recent in (True, False):
 
@@ -135,6 +137,7 @@ class SessionLog:
             OctaAuthenticationError, OctaForbiddenError: the key was refused.
             OctaError: the end of the log could not be read.
         """
+        poll_s = checked_pause("poll_s", poll_s)
         done = until or _ends(self._client, self.uuid)
         # The caller's question costs nothing, and one yes is enough; ours is a request.
         asked = _once_yes(until) if until else lambda: False

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.clock import Clock
-from octa_provider.errors import OctaConfigError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.limits import checked_pause, checked_seconds
 from octa_provider.models import SessionPhase
 from octa_provider.plain_log import plain_logger
 from octa_provider.shared_by_users import SharedByUsers
@@ -72,9 +73,7 @@ class Watcher:
     """
 
     def __init__(self, client: OctaClient, poll_s: float = 5.0, clock: Clock | None = None) -> None:
-        if not poll_s > 0:
-            raise OctaConfigError("poll_s must be above 0")
-        self.poll_s = poll_s
+        self.poll_s = checked_pause("poll_s", poll_s)
         self._clock = clock or client.clock
         self._sleeps_for_real = type(self._clock).sleep is Clock.sleep
         self._nobody_yet()
@@ -113,6 +112,7 @@ class Watcher:
             OctaSessionFailedError: the session is gone and the API tells nothing of it.
             OctaAuthenticationError, OctaForbiddenError: the key was refused.
         """
+        deadline_s = checked_seconds("deadline_s", deadline_s)
         told = threading.Event()
         outcomes: list[Session | BaseException] = []
 
@@ -133,6 +133,7 @@ class Watcher:
 
         The predicate runs in the poller's thread too. Cancelling the coroutine forgets the wait.
         """
+        deadline_s = checked_seconds("deadline_s", deadline_s)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Session] = loop.create_future()
 
@@ -316,6 +317,7 @@ def watcher_for(client: OctaClient, poll_s: float = 5.0) -> Iterator[Watcher]:
         client: the API; the first user's client makes the requests for all.
         poll_s: seconds between two list calls, at least.
     """
+    poll_s = checked_pause("poll_s", poll_s)
     with _shared.use(client.transport.account, lambda: Watcher(client, poll_s)) as watcher:
         watcher.poll_s = min(watcher.poll_s, poll_s)
         yield watcher
