@@ -17,6 +17,7 @@ from octa_provider.errors import (
     OctaStopError,
     OctaWaitTimeoutError,
 )
+from octa_provider.following import system_entries
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, is_transient
 from octa_provider.plain_log import plain_logger
@@ -194,7 +195,7 @@ def system_log_tail(rental: Rental) -> str:
     octa = rental.client.within(Deadline(rental.client.clock, WHY_S))
     for recent in (False, True):
         try:
-            entries = octa.services.session(rental.uuid).logs(recent=recent).system
+            entries = system_entries(octa, rental.uuid, recent=recent)
         except OctaError as error:
             log.info("the system log of %s can't be read: %s", rental.uuid, error)
             continue

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from octa_provider.carried import whole_pairs
 from octa_provider.errors import MAX_BODY_CHARS, OctaDecodeError
 from octa_provider.secret_fields import without_secrets
 
@@ -28,7 +29,7 @@ def decode_json(data: bytes | str) -> object:
     msgspec keeps integers beyond 2^64 exact by itself (the live API sends 31428028938060847852, evidence B). Where it
     gives up on a whole document because of one value (`1e400`, an integer of thousands of digits, half of a surrogate
     pair such as a log cut inside an emoji leaves), the standard library reads it, and that value alone becomes its text
-    or `?`.
+    or U+FFFD.
 
     Args:
         data: one JSON document.
@@ -56,7 +57,7 @@ def _decode_leniently(data: bytes | str) -> object:
             parse_constant=_refuse,
         )
         # Half a surrogate pair cannot be encoded, so it would fail later, far from here.
-        return msgspec.json.decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        return msgspec.json.decode(whole_pairs(json.dumps(value, ensure_ascii=False)).encode())
     except (RecursionError, msgspec.DecodeError) as error:
         raise ValueError(f"the JSON cannot be read: {error}") from None
 
