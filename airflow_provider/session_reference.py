@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from octa_provider.carried import carried_dict
+from octa_provider.web_address import web_address
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
@@ -99,12 +100,13 @@ def session_details(session: Session) -> dict[str, Any]:
     details: dict[str, Any] = {}
     if session.urls:
         # XCom is JSON, where keys are text.
-        details["urls"] = {str(port): url for port, url in session.urls.items()}
+        pages = {str(port): web_address(url) for port, url in session.urls.items()}
+        details["urls"] = {port: url for port, url in pages.items() if url is not None}
     endpoint: Endpoint | None = session.ssh_direct or session.ssh_proxy
     if endpoint is not None:
         details["ssh"] = {"host": endpoint.host, "port": endpoint.port}
-    if session.ssh_web:
-        details["ssh_web"] = session.ssh_web
+    if (terminal := web_address(session.ssh_web)) is not None:
+        details["ssh_web"] = terminal
     return carried_dict(details)
 
 

@@ -98,10 +98,28 @@ class SessionLog:
         client = self._client.within(deadline, is_cancelled)
         params = {"recent": "true"} if recent else None
         with client.transport.stream(self._path, params=params) as chunks:
-            logs = spool_logs(chunks, folder=self._folder, most_bytes=self._most_bytes)
+            logs = spool_logs(chunks, folder=self._folder, most_bytes=self._most_bytes, secret=client.transport.secret)
         with logs:
             self.system = logs.system or self.system
             yield from self._plain(self._follower.feed(logs.container, is_last=is_last))
+
+    def lines_now(self, deadline_s: float = LOOK_S, is_cancelled: Callable[[], bool] = lambda: False) -> Iterator[str]:
+        """All that is new as it is now, the unfinished last line included: of a session that runs, or has finished.
+
+        Args:
+            deadline_s: seconds until the whole log must have come.
+            is_cancelled: asked about twice a second while it comes.
+
+        Raises:
+            OctaNotFoundError: there is no such log.
+            OctaCancelledError: `is_cancelled` said yes.
+            OctaError: the request failed, did not end in time, or the answer is not what it must be.
+        """
+        try:
+            yield from self.new_lines(is_last=True, deadline_s=deadline_s, is_cancelled=is_cancelled)
+        except OctaNotFoundError:
+            yield from self.new_lines(recent=True, is_last=True, deadline_s=deadline_s, is_cancelled=is_cancelled)
+        yield from self._plain(self._follower.finish())
 
     def last_lines(self, deadline_s: float = LOOK_S, is_cancelled: Callable[[], bool] = lambda: False) -> Iterator[str]:
         """What is left when the session is done, the unfinished last line included.

@@ -56,6 +56,7 @@ def spool_logs(
     folder: Path | None = None,
     system_entries: int = MAX_SYSTEM_ENTRIES,
     most_bytes: int = MOST_BYTES,
+    secret: str | None = None,
 ) -> SpooledLogs:
     """Read an answer of the logs endpoint into a temporary file. Memory and disk stay bounded whatever comes.
 
@@ -66,6 +67,7 @@ def spool_logs(
         folder: where the temporary file is made; the system's choice when left out.
         system_entries: how many of the last system entries to keep.
         most_bytes: of the container's text: of a longer one, or where the disk is full, its end is kept.
+        secret: stands nowhere in what is kept: as many asterisks stand in its place.
 
     Raises:
         OctaDecodeError: the answer breaks off, is not JSON, is not an object, or its `container` is no text.
@@ -78,7 +80,7 @@ def spool_logs(
             if key == b"container":
                 # A key that comes twice counts as it does everywhere in JSON: the last one.
                 file.clear()
-                for piece in _container(scanner):
+                for piece in _masked(_container(scanner), (secret or "").encode()):
                     file.write(piece)
             elif key == b"system":
                 system = _system(scanner, system_entries)
@@ -123,6 +125,17 @@ def _container(scanner: JsonPieces) -> Iterator[bytes]:
                 scanner.value(MAX_ENTRY_BYTES)
     elif scanner.value(MAX_ENTRY_BYTES) is not None:
         raise OctaDecodeError(f"{WHAT}: `container` is not text", what=WHAT)
+
+
+def _masked(pieces: Iterable[bytes], secret: bytes) -> Iterator[bytes]:
+    """The same pieces, wherever they are cut, without the secret. No byte moves: a follower counts them."""
+    kept = b""
+    for piece in pieces:
+        data = (kept + piece).replace(secret, b"*" * len(secret)) if secret else piece
+        at = max(0, len(data) - len(secret) + 1) if secret else len(data)
+        kept = data[at:]
+        yield data[:at]
+    yield kept
 
 
 def _system(scanner: JsonPieces, entries: int) -> object:

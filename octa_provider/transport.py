@@ -96,6 +96,11 @@ class Transport:
         if not self._bounds:
             self._connections.close()
 
+    @property
+    def secret(self) -> str | None:
+        """The key, for what must not let it through; never for showing."""
+        return self._api_key
+
     def masked(self, text: str) -> str:
         """The text with the key masked, for whoever shows what a server sent."""
         return without_key(text, self._api_key)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from octa_provider.carried import carried, carried_dict
 from octa_provider.errors import OctaConfigError
+from octa_provider.web_address import web_address
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient, Rental
@@ -24,12 +25,13 @@ def session_result(rental: Rental, session: Session | None = None) -> dict[str, 
     if session is None:
         return result
     if session.urls:
-        result["urls"] = carried(session.urls)
+        pages = {str(port): web_address(url) for port, url in session.urls.items()}
+        result["urls"] = {port: url for port, url in pages.items() if url is not None}
     endpoint = session.ssh_direct or session.ssh_proxy
     if endpoint is not None:
         result["ssh"] = carried({"host": endpoint.host, "port": endpoint.port})
-    if session.ssh_web:
-        result["ssh_web"] = carried(session.ssh_web)
+    if (terminal := web_address(session.ssh_web)) is not None:
+        result["ssh_web"] = terminal
     return result
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider.connection_settings import ConnectionSettings
-from airflow_provider.triggers.worker_threads import in_thread
+from airflow_provider.triggers.worker_threads import in_thread, threads_of
 from octa_provider.plain_log import plain_logger
 from octa_provider.shared_by_users import SharedByUsers
 
@@ -51,7 +51,11 @@ def account(settings: ConnectionSettings, poll_s: float) -> Iterator[Account]:
     """
     from octa_provider.watcher import watcher_for
 
-    with _clients.use(settings, settings.client) as client, watcher_for(client, poll_s) as watcher:
+    with (
+        threads_of(settings),
+        _clients.use(settings, settings.client) as client,
+        watcher_for(client, poll_s) as watcher,
+    ):
         yield Account(client, watcher)
 
 

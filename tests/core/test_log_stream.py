@@ -141,3 +141,14 @@ def test_it_reads_at_least_50_mb_a_second() -> None:
         spool_logs(chunked(body, 65536)).container.close()
         best = max(best, len(body) / 1e6 / (time.process_time() - start))
     assert best > 50
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("abS3CR\n"), max_size=40), st.integers(1, 9))
+def test_a_secret_stands_nowhere_in_what_is_kept_however_the_answer_is_cut(text: str, size: int) -> None:
+    secret = "S3CR3T"
+    printed = f"{text}{secret}{text}S3{secret}{secret}{text}"
+    body = json.dumps({"container": printed}).encode()
+    with spool_logs(chunked(body, size), secret=secret) as logs:
+        kept = logs.container.read(0, 10_000).decode()
+    assert kept == printed.replace(secret, "******")
