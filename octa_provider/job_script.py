@@ -32,9 +32,9 @@ w=$!; wait $p; c=$?; kill -TERM $w 2>/dev/null; wait $w 2>/dev/null
 if [ $? -eq 1 ]; then c=timeout; [ -z "$g" ] || kill -KILL -$p 2>/dev/null; fi
 """
 
-# A container that is restarted would run its command again: the folder, which survives that, says that it began. Its name
-# does not tell the nonce, with which a command could forge its own end; the environment of the first process still does,
-# to whoever may read it.
+# A container that is restarted would run its command again: the folder, which survives that, says that it began. Its
+# name does not tell the nonce, with which a command could forge its own end; the environment of the first process still
+# does, to whoever may read it.
 # The marker comes twice: the first may hang on a line that the command did not end, the second has its own. Then it
 # idles: a container that ends might be restarted, and is billed until it is stopped anyway.
 _CONTAINER = f"""
@@ -68,8 +68,8 @@ if ( set -C; : > started ) 2>/dev/null; then
 else rm -f run.$$; echo already; fi
 """
 
-# The marker ends the log before the status says that it is whole. The nonce stands in this script alone, which its shell
-# has opened: a command must not find it, and forge its own end.
+# The marker ends the log before the status says that it is whole. The nonce stands in this script alone, which its
+# shell has opened: a command must not find it, and forge its own end.
 _DETACHED = f"""
 n=$3; rm -f run.sh; umask 022
 mkdir -p work && cd work || exit 92

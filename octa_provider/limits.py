@@ -14,6 +14,12 @@ MAX_RETRIES = 100
 #: More than any answer of the API (a catalogue of 100,000 machines is a third of it), little enough to hold.
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 MAX_ERROR_BYTES = 1024 * 1024
+#: How many times its length on the wire an answer may unpack to, beyond the first MB: a list of sessions or machines
+#: packs to a twentieth, and a few KB that were made for it unpack to a GB.
+MAX_UNPACKED_RATIO = 100
+FREELY_UNPACKED_BYTES = 1024 * 1024
+#: Values in one answer, as its commas tell them: each costs memory, however short it is written.
+MAX_ANSWER_VALUES = 8_000_000
 #: Longer than anything here is waited for; what is longer is a mistake, or means "for ever", which nothing may.
 MAX_WAIT_S = 366 * 86_400.0
 #: A shorter pause asks as fast as the API answers.
