@@ -32,13 +32,21 @@ w=$!; wait $p; c=$?; kill -TERM $w 2>/dev/null; wait $w 2>/dev/null
 if [ $? -eq 1 ]; then c=timeout; [ -z "$g" ] || kill -KILL -$p 2>/dev/null; fi
 """
 
+# With the nonce a command could forge its own end. It comes in the environment, which /proc shows of every process as
+# it was when its program began: so the shell begins anew without it, and reads it from a pipe. $1 is what then runs.
+_HIDE = f"""
+n=${{{JOB_ENV}%%:*}}; unset {JOB_ENV} {RENTAL_MARK_ENV}
+s=$1; shift; exec /bin/sh -c "$s" octa-job "$@" 3<<.
+$n
+.
+"""
+
 # A container that is restarted would run its command again: the folder, which survives that, says that it began. Its
-# name does not tell the nonce, with which a command could forge its own end; the environment of the first process still
-# does, to whoever may read it.
+# name does not tell the nonce.
 # The marker comes twice: the first may hang on a line that the command did not end, the second has its own. Then it
 # idles: a container that ends might be restarted, and is billed until it is stopped anyway.
 _CONTAINER = f"""
-n=${{{JOB_ENV}%%:*}}; unset {JOB_ENV} {RENTAL_MARK_ENV}; h=$(printf %s "$n" | cksum 2>/dev/null)
+read -r n <&3; exec 3<&-; h=$(printf %s "$n" | cksum 2>/dev/null)
 d="${{HOME:-/root}}/.octa-job-${{h%% *}}"
 if [ -d "$d" ]; then c=restarted; [ ! -s "$d/exit" ] || c=$(cat "$d/exit")
 else mkdir -p "$d" 2>/dev/null
@@ -102,7 +110,7 @@ def container_command(command: str, timeout_s: float) -> str:
         command: as the shell reads it.
         timeout_s: seconds that it may run.
     """
-    return shlex.join(["/bin/sh", "-c", _CONTAINER, "octa-job", command, _seconds(timeout_s)])
+    return shlex.join(["/bin/sh", "-c", _HIDE, "octa-job", _CONTAINER, command, _seconds(timeout_s)])
 
 
 def log_keeper_command() -> str:

@@ -218,6 +218,19 @@ def test_no_name_of_a_file_tells_the_command_the_nonce(sh: Machine) -> None:
     assert sh.container(f'ls -aR "$HOME" | grep -c {NONCE}')[0] == "0"
 
 
+def test_no_process_tells_the_command_the_nonce(machine: Machine) -> None:
+    """Of every ancestor's program and its environment, as it began."""
+    look = (
+        "p=$$; while [ $p -gt 1 ]; do tr '\\0' '\\n' < /proc/$p/environ; tr '\\0' '\\n' < /proc/$p/cmdline; "
+        "p=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$p/status); [ $p != $TOP ] || break; done"
+    )
+    machine.env["TOP"] = str(os.getpid())
+    machine.env["PATH"] = os.environ["PATH"]
+    said = machine.container(f"{look} 2>&1; echo; echo looked")
+    assert "looked" in said
+    assert NONCE not in "".join(said[:-2])
+
+
 def test_a_home_that_cannot_be_written_costs_nothing_but_the_guard(sh: Machine) -> None:
     sh.env["HOME"] = "/proc/nowhere"
     process = sh.start(container_command("exit 6", 5))
