@@ -28,8 +28,8 @@ log = plain_logger("octa_provider.stopping")
 
 #: So many sessions are asked to stop at the same time: one that hangs must not let the others bill on.
 AT_ONCE = 16
-#: A stop tries for so long where the caller says nothing that can be used.
-STOP_S = 300.0
+#: A stop tries for so long where the caller's deadline is none: it is sent, and soon told when it was not seen to help.
+STOP_S = 3.0
 
 
 def sweep(
@@ -50,7 +50,7 @@ def sweep(
         uuids: sessions to stop.
         key: the rental key to sweep, whole; None for none.
         score: what the machines were worth, 1 to 5; anything else is left out: nothing keeps a stop from happening.
-        deadline_s: seconds to try for; five minutes where it is no number, since nothing keeps a stop from happening.
+        deadline_s: seconds to try for; a few where it is no number, since nothing keeps a stop from happening.
 
     Returns:
         What the API last told of each session; None where it tells nothing any more.

@@ -89,7 +89,10 @@ class JobReport:
                 }
             ],
         )
-        links = [f"- port {code(str(port))}: {link(url)}" for port, url in sorted(urls.items(), key=str)]
+        links = [
+            f"- port {port if isinstance(port, int) else code(port)}: {link(url)}"
+            for port, url in sorted(urls.items(), key=str)
+        ]
         links += [f"- output: {code(path)}" for path in result.outputs]
         links += [f"- log: {code(result.logs_path)}"] if result.logs_path else []
         if links:
