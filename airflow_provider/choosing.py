@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider.choice import CHOICE_FIELDS, check_choice, to_requirements
+from airflow_provider.templated import is_known
 
 if TYPE_CHECKING:
     from octa_provider.marketplace import Requirements
@@ -72,6 +73,12 @@ class ChoosesMachine(BaseOperator):
         self.exclude_nodes = exclude_nodes
         self.order_by = order_by
         self.requirements = requirements
+
+    def render_template(self, content: Any, *arguments: Any, **options: Any) -> Any:
+        """As of every operator; but text without a template stays what it is, which native rendering would change."""
+        if isinstance(content, str) and is_known(content):
+            return content
+        return super().render_template(content, *arguments, **options)
 
     def _choice(self) -> dict[str, Any]:
         return {name: getattr(self, field) for name, field in zip(_ARGUMENTS, _CHOICE, strict=True)}

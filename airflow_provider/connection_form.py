@@ -30,6 +30,12 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "description": "The private key itself (PEM), instead of a file.",
         "schema": {"type": ["string", "null"], "format": "password"},
     },
+    "namespace": {
+        "label": "Namespace",
+        "description": "What every rental key begins with. It tells this Airflow's machines from those of others on "
+        "the same account. Default: one of this Airflow's own, kept in its Variable octa_namespace.",
+        "schema": {"type": ["string", "null"], "maxLength": 200},
+    },
     "allow_http": {
         "label": "Allow plain http",
         "description": "Also to hosts other than this one. The API key then crosses the network unencrypted.",
@@ -47,5 +53,6 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
         "timeout": "30",
         "retries": "2",
         "ssh_key_file": "/home/airflow/.ssh/id_ed25519",
+        "namespace": "prod",
     },
 }

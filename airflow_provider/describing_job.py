@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.choosing import ChoosesMachine
 from airflow_provider.connection_form import DEFAULT_CONN_ID
-from airflow_provider.templated import as_float, as_int, as_ints, as_text, as_texts, is_known
+from airflow_provider.templated import as_float, as_int, as_ints, as_text, as_texts, as_word, checked_cap, is_known
 from octa_provider.job_spec import JobSpec
 
 if TYPE_CHECKING:
@@ -118,10 +118,11 @@ class DescribesJob(ChoosesMachine):
             values[name] = as_texts(name, values.get(name))
         for name in ("http_ports", "ports"):
             values[name] = as_ints(name, values.get(name))
-        for name in ("timeout_s", "ready_timeout_s", "max_cost_usd"):
+        for name in ("timeout_s", "ready_timeout_s"):
             values[name] = as_float(name, values.get(name))
+        values["max_cost_usd"] = checked_cap("max_cost_usd", values.get("max_cost_usd"))
         values["disk_gb"] = as_int("disk_gb", values.get("disk_gb"))
         values["image"] = as_text(values["image"]) or ""
         if not isinstance(values["command"], str):
-            values["command"] = [str(word) for word in values["command"] or ()]
+            values["command"] = [as_word("command", word) for word in values["command"] or ()]
         return JobSpec(**{name: value for name, value in values.items() if value is not None})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaError
+from octa_provider.errors import OctaBudgetError, OctaNetworkError, OctaNoMachineError, OctaStartUnclearError
 from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
     from octa_provider import OctaClient
 
-__all__ = ["stop_after"]
+__all__ = ["may_run_on", "stop_after"]
 
 log = plain_logger(__name__)
 
@@ -18,21 +20,72 @@ log = plain_logger(__name__)
 _STOP_S = 60.0
 
 
-def stop_after(error: BaseException, client: OctaClient, key: str, uuid: str | None = None) -> None:
+def stop_after(
+    error: BaseException, client: OctaClient, key: str, uuid: str | None = None, *, context: Context | None = None
+) -> None:
     """Stop every session of a rental key, since the task ends with an error. What can't be stopped is named in the log.
+
+    Whatever goes wrong here is logged, and hides nothing. A first try that never reached the API has started nothing,
+    so there is nothing to stop, and nothing to be alarmed about. Nor has one that got no machine: what runs under the
+    key then is another try's, which Airflow may have taken for dead.
 
     Args:
         error: what the task ends with.
         client: the API.
         key: the rental key.
         uuid: the session, if it is known: a VPN carries no key, and a key may not be echoed.
+        context: of the task that runs, where an error may be its first try's.
     """
+    if uuid is None and (_got_no_machine(error) or (_is_first_try(context) and _never_asked_for_any(error))):
+        return
     try:
         bills = [*client.rentals.stop(key, deadline_s=_STOP_S)]
         if uuid is not None and uuid not in {bill.uuid for bill in bills}:
             bills.append(client.rentals.open(uuid).stop(deadline_s=_STOP_S))
-    except OctaError as stop_error:
-        log.error("A session may still run and bill: clear this task, or stop rental key %s. %s", key, stop_error)
+    except Exception as stop_error:  # noqa: BLE001 - the task's own error must not be lost
+        may_run_on(client.rentals.full_key(key), uuid, stop_error)
         return
     for bill in bills:
         log.warning("Stopped session %s, since the task ended with %s", bill.uuid, type(error).__name__)
+
+
+def may_run_on(key: str, uuid: str | None = None, why: object = "") -> None:
+    """Say in the task's log what may still bill, and how to stop it.
+
+    Args:
+        key: the rental key, whole.
+        uuid: the session, if it is known.
+        why: what stood in the way.
+    """
+    # Only what fails needs the command line's words.
+    from octa_provider.stopping import stop_command
+
+    log.error(
+        "A session may still run and bill: clear this task, or stop rental key %s: %s%s",
+        key,
+        stop_command([] if uuid is None else [uuid], key),
+        f"\n{why}" if why else "",
+    )
+
+
+def _got_no_machine(error: BaseException) -> bool:
+    """Whether a start was refused everywhere: it has stopped what it had started itself."""
+    told: BaseException | None = error
+    while told is not None and not isinstance(told, (OctaNoMachineError, OctaBudgetError, OctaStartUnclearError)):
+        told = told.__cause__
+    return told is not None
+
+
+def _is_first_try(context: Context | None) -> bool:
+    return context is not None and getattr(context["ti"], "try_number", None) == 1
+
+
+def _never_asked_for_any(error: BaseException) -> bool:
+    """Whether the API was never asked to start anything, as far as this error tells.
+
+    What a start itself has asked for in vain, it has looked for itself, and says so.
+    """
+    told: BaseException | None = error
+    while told is not None and not isinstance(told, OctaNetworkError):
+        told = told.__cause__
+    return told is not None and (not told.maybe_sent or told.method == "GET")

@@ -2,63 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider.session_reference import with_integers
+from airflow_provider.task_states import dag_run_state, states_of
 from octa_provider.rental_key import key_parts
 
-__all__ = ["is_owner_alive"]
+__all__ = ["is_owner_alive", "rental_told_by_owner"]
 
 #: In these the task is over without a session that anybody could use.
 _DEAD = frozenset({"failed", "skipped", "upstream_failed", "removed"})
 _RUN_ENDED = frozenset({"success", "failed"})
 
 
-def is_owner_alive(key: str) -> bool:
+def is_owner_alive(key: str) -> bool | None:
     """Ask Airflow about the task of a rental key.
 
     A task that succeeded may have started the session for others: it counts as alive until its DAG run has ended.
 
     Args:
-        key: `airflow/<dag>/<run>/<task>/<map index>`; any other is somebody else's, and counts as alive.
+        key: `<namespace>/airflow/<dag>/<run>/<task>/<map index>`, or without a namespace, as it was before there were
+            any; any other is somebody else's, and counts as alive.
 
     Returns:
-        False when the task has failed or was deleted, or when its DAG run is over.
+        False when the task has failed, or when its DAG run is over; None when this Airflow has no such task or run.
     """
-    parts = key_parts(key)
-    if parts is None or len(parts) != 5 or parts[0] != "airflow":
+    owner = _owner(key)
+    if owner is None:
         return True
-    _, dag_id, run_id, task_id, map_index = parts
+    states = states_of(owner.dag_id, owner.run_id, [owner.task_id], owner.map_index)
+    state = states.get(owner.task_id if owner.map_index < 0 else f"{owner.task_id}_{owner.map_index}")
+    if state is None:
+        return None
+    if state != "success":
+        return state not in _DEAD
+    run = dag_run_state(owner.dag_id, owner.run_id)
+    return None if run is None else run not in _RUN_ENDED
+
+
+def rental_told_by_owner(key: str) -> Mapping[str, Any] | None:
+    """The rental, with its caps, as the task of a rental key put it into XCom; None when it did not."""
+    owner = _owner(key)
+    if owner is None:
+        return None
+    for name in ("session", "return_value"):
+        found = _xcom().get_one(
+            key=name,
+            dag_id=owner.dag_id,
+            task_id=owner.task_id,
+            run_id=owner.run_id,
+            map_index=owner.map_index,
+        )
+        if isinstance(found, Mapping) and found.get("uuid"):
+            return with_integers(found)
+    return None
+
+
+def _xcom() -> Any:
     try:
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+        from airflow.sdk.execution_time.xcom import XCom
     except ImportError:
-        task, dag_run = _in_database(dag_id, run_id, task_id, int(map_index))
-        return task != "" and _needs_it(task, dag_run)
-    of_run: dict[str, Any] = RuntimeTaskInstance.get_task_states(
-        dag_id=dag_id, run_ids=[run_id], task_ids=[task_id], map_index=int(map_index)
-    ).get(run_id, {})
-    name = task_id if int(map_index) < 0 else f"{task_id}_{map_index}"
-    if name not in of_run:
-        return False
-    return _needs_it(of_run[name], RuntimeTaskInstance.get_dagrun_state(dag_id, run_id))
+        from airflow.models.xcom import XCom as XComOnTwo
+
+        return XComOnTwo
+    return XCom
 
 
-def _needs_it(task: object, dag_run: object) -> bool:
-    if _text(task) == "success":
-        return _text(dag_run) not in _RUN_ENDED
-    return _text(task) not in _DEAD
+@dataclass(frozen=True)
+class _Owner:
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
 
 
-def _text(state: object) -> str:
-    return str(getattr(state, "value", state))
-
-
-def _in_database(dag_id: str, run_id: str, task_id: str, map_index: int) -> tuple[object, object]:
-    """The states of task and DAG run on Airflow 2, where a task reads the database; empty for a task that is gone."""
-    from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        task = session.get(TaskInstance, (dag_id, task_id, run_id, map_index))
-        dag_run = session.query(DagRun).filter_by(dag_id=dag_id, run_id=run_id).one_or_none()
-        return ("", "") if task is None or dag_run is None else (task.state, dag_run.state)
+def _owner(key: str) -> _Owner | None:
+    """The task that a rental key names; None for a key of something else."""
+    parts = key_parts(key)
+    owner = parts[1:] if len(parts) == 6 else parts
+    if len(owner) != 5 or owner[0] != "airflow" or not owner[4].lstrip("-").isdecimal():
+        return None
+    return _Owner(owner[1], owner[2], owner[3], int(owner[4]))

@@ -16,6 +16,8 @@ __all__ = [
     "as_ints",
     "as_text",
     "as_texts",
+    "as_word",
+    "checked_cap",
     "checked_deadline",
     "is_known",
 ]
@@ -27,7 +29,7 @@ _NOTHING = frozenset({"", "None"})
 def is_known(value: object) -> bool:
     """Whether a value is final when the DAG file is parsed, and can be checked there."""
     if isinstance(value, str):
-        return "{{" not in value and "{%" not in value
+        return not any(mark in value for mark in ("{{", "{%", "{#"))
     if isinstance(value, Mapping):
         return all(is_known(part) for part in (*value.keys(), *value.values()))
     if isinstance(value, list | tuple | set | frozenset):
@@ -101,9 +103,23 @@ def as_texts(name: str, values: Mapping[Any, Any] | None) -> dict[str, str]:
     if values is not None and not isinstance(values, Mapping):
         raise ValueError(f"{name} is a {type(values).__name__}; give a mapping of names to texts.")
     return {
-        os.fspath(key) if isinstance(key, os.PathLike) else str(key): str(value)
+        os.fspath(key) if isinstance(key, os.PathLike) else str(key): as_word(f"{name}[{key!r}]", value)
         for key, value in (values or {}).items()
     }
+
+
+def as_word(name: str, value: Any) -> str:
+    """A rendered value that becomes one text, such as an environment variable or an argument of a command.
+
+    Raises:
+        ValueError: it is a collection: native rendering makes one of a text such as `0,1`.
+    """
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        raise ValueError(
+            f"{name}={value!r} is a {type(value).__name__}, and text was wanted: with render_template_as_native_obj a "
+            "template's text may become something else; quote it there, as in {{ value | tojson }}."
+        )
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
 
 def as_codes(name: str, codes: int | Collection[int] | None) -> frozenset[int]:
@@ -130,13 +146,30 @@ def as_ints(name: str, ports: Sequence[int | str] | int | str | None) -> tuple[i
     return tuple(port for port in (as_int(name, part) for part in parts) if port is not None)
 
 
-def checked_deadline(deadline_s: Any) -> float:
-    """A rendered `deadline_s`.
+def checked_deadline(deadline_s: Any, name: str = "deadline_s", example: float = 300) -> float:
+    """A rendered number of seconds that something may take.
+
+    Args:
+        deadline_s: the value.
+        name: the argument's name, for the error.
+        example: seconds that would do, for the error.
 
     Raises:
-        ValueError: it leaves no time.
+        ValueError: it leaves no time, or is no number of seconds that could ever pass.
     """
-    known = as_float("deadline_s", deadline_s)
-    if known is None or not known > 0:
-        raise ValueError(f"deadline_s={deadline_s!r} leaves no time: give seconds above 0, such as 300.")
+    known = as_float(name, deadline_s)
+    if known is None or not known > 0 or not math.isfinite(known):
+        raise ValueError(f"{name}={deadline_s!r} leaves no time: give seconds above 0, such as {example}.")
+    return known
+
+
+def checked_cap(name: str, value: Any) -> float | None:
+    """A rendered cap, such as `max_cost_usd` or `max_duration_s`; None for none.
+
+    Raises:
+        ValueError: it caps nothing, or everything.
+    """
+    known = as_float(name, value)
+    if known is not None and not (math.isfinite(known) and known > 0):
+        raise ValueError(f"{name}={value!r} is no cap: give a number above 0, or leave it out.")
     return known

@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 from octa_provider.clock import Clock
 from octa_provider.network_fault import Hope, NetworkFault
 
-#: A host that refuses connections may be about to start: it is asked for about a quarter of a minute in all.
-SHORT_S = 12.0
 #: Whoever comes back after so long has not been asking all the time.
 ANEW_S = 60.0
 
@@ -27,7 +25,7 @@ class ApiHosts:
         self._clock = clock
         self._first = 0
         self._answered: set[str] = set()
-        #: When a host that has never answered was first and last found hopeless.
+        #: When a host that has never answered was first and last asked in vain.
         self._asked: dict[str, tuple[float, float]] = {}
 
     @property
@@ -55,17 +53,19 @@ class ApiHosts:
 
     def is_final(self, url: str, fault: NetworkFault) -> bool:
         """Whether asking this host again can't help, now that it failed in this way."""
+        return fault.hope is Hope.NONE and _origin(url) not in self._answered
+
+    def unreached_s(self, url: str, fault: NetworkFault) -> float | None:
+        """For how many seconds this host, which has never answered, has been asked in vain; None for other failures."""
         origin = _origin(url)
-        if origin in self._answered or fault.hope is Hope.LONG:
-            return False
-        if fault.hope is Hope.NONE:
-            return True
+        if origin in self._answered or fault.hope is not Hope.SHORT:
+            return None
         now = self._clock.monotonic()
         first, last = self._asked.get(origin, (now, now))
         if not 0 <= now - last < ANEW_S:
             first = now
         self._asked[origin] = (first, now)
-        return now - first >= SHORT_S
+        return now - first
 
 
 def _origin(url: str) -> str:

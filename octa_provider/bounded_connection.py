@@ -13,7 +13,9 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
@@ -148,24 +150,17 @@ def _in_time(
     Looking a name up can't be given a timeout, nor can all its addresses together: so it happens in a thread of its
     own, which is left to itself when it takes too long.
     """
-    ended = threading.Event()
-    lock = threading.Lock()
-    made: list[socket.socket] = []
-    failed: list[BaseException] = []
+    # Of C, so that a signal which raises in this thread leaves no lock behind.
+    made: SimpleQueue[socket.socket | BaseException] = SimpleQueue()
     abandoned = False
 
     def run() -> None:
         try:
-            connection = connect()
+            made.put(connect())
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-            failed.append(error)
-        else:
-            with lock:
-                if not abandoned:
-                    made.append(connection)
-            if not made:
-                connection.close()
-        ended.set()
+            made.put(error)
+        if abandoned:
+            _close(made)
 
     try:
         threading.Thread(target=run, name="octa-connect", daemon=True).start()
@@ -173,19 +168,29 @@ def _in_time(
         # No threads any more, or none to be had: an interpreter that is ending still has a machine to stop.
         return connect()
     try:
-        while not ended.wait(limit.slice_s()):
-            pass
+        while True:
+            try:
+                connection = made.get(timeout=limit.slice_s())
+                break
+            except Empty:
+                continue
     except BaseException as error:
-        with lock:
-            abandoned = True
-        for connection in made:
-            connection.close()
+        abandoned = True
+        _close(made)
         if isinstance(error, TimeoutError):
             raise too_late() from error
         raise
-    if failed:
-        raise failed[0]
-    return made[0]
+    if isinstance(connection, BaseException):
+        raise connection
+    return connection
+
+
+def _close(made: SimpleQueue[socket.socket | BaseException]) -> None:
+    """Close the connection that nobody waits for any more, if it is there."""
+    with suppress(Empty):
+        connection = made.get_nowait()
+        if isinstance(connection, socket.socket):
+            connection.close()
 
 
 def _bind(manager: PoolManager) -> None:

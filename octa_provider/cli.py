@@ -1,20 +1,20 @@
 """`octa-provider`: the command line. Each command is a file of `octa_provider.commands`.
 
 Exit status: 0 when it went well, 1 when it did not, 2 when it was called wrongly, 130 after Ctrl-C. That of `run` is
-the job's own.
+the job's own, or 128 and a signal's number.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from octa_provider.commands import doctor, emulator, logs, machines, reap, run, sessions, stop
-from octa_provider.commands.connection import add_connection_options, api_key, masked, tell
+from octa_provider.commands.connection import add_connection_options, masked_by, tell
+from octa_provider.commands.streams import drop, open_closed_streams, settle
 from octa_provider.commands.wording import shown_lines
 from octa_provider.errors import OctaConfigError, OctaError
 
@@ -42,7 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    open_closed_streams()
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    finally:
+        settle()
+
+
+def _run(words: list[str]) -> int:
     try:
         arguments = _parse(words)
     except SystemExit as ended:
@@ -66,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # `octa-provider machines | head`: whoever read has had enough. What is still buffered goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop(sys.stdout)
         return 1
     except OSError as error:
         return _fail(arguments, error, 1)
@@ -128,12 +135,8 @@ class _CommandParser(argparse.ArgumentParser):
 
 def _fail(arguments: argparse.Namespace, error: Exception | str, status: int) -> int:
     """One sentence on standard error, without the key and without what a terminal would obey."""
-    try:
-        key = api_key(arguments)
-    except OctaConfigError:
-        key = None
     text = str(error) or type(error).__name__
-    tell(f"{PROGRAM}: {shown_lines(masked(text, key))}")
+    tell(f"{PROGRAM}: {shown_lines(masked_by(arguments, text))}")
     return status
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 
 
 class Clock:
@@ -50,8 +51,23 @@ class Clock:
             self._identity = secrets.token_hex(4)
         return self._identity
 
+    @property
+    def boot(self) -> str:
+        """Tells since which start of which machine `monotonic` counts: what two processes with the same count can be
+        compared, whatever their wall clocks say. Empty where that is not known."""
+        # A count of somebody's own, as of a clock that is held still, is no other process's.
+        return _boot() if type(self).monotonic is Clock.monotonic else ""
+
     _began: float | None = None
     _identity: str | None = None
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        # Not Linux.
+        return ""
 
 
 SYSTEM_CLOCK = Clock()

@@ -158,8 +158,14 @@ class Connections:
         fault = fault_of(error, urlsplit(url).hostname or url)
         cause = without_key(innermost(error), self._api_key)
         text = f"{fault.text} ({effect}; {cause})" if fault.text else f"{cause} ({effect})"
-        final = self._hosts.is_final(url, fault)
-        return kind(f"{method} {url}: {text}", maybe_sent=sent, method=method, url=url, final=final)
+        return kind(
+            f"{method} {url}: {text}",
+            maybe_sent=sent,
+            method=method,
+            url=url,
+            final=self._hosts.is_final(url, fault),
+            unreached_s=self._hosts.unreached_s(url, fault),
+        )
 
     def _session(self) -> requests.Session:
         """This process's session: a forked child must not write into its parent's sockets."""

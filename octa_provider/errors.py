@@ -102,8 +102,9 @@ def tell_also(error: BaseException, text: str) -> None:
     """
     if isinstance(error, OctaError):
         error.also(text)
-    elif hasattr(error, "add_note"):  # Python 3.11 and newer
-        error.add_note(text)
+    else:
+        # As `add_note` of Python 3.11 does it.
+        vars(error)["__notes__"] = [*getattr(error, "__notes__", ()), text]
 
 
 class OctaError(Exception):
@@ -136,17 +137,27 @@ class OctaNetworkError(OctaError):
         method: the HTTP method, such as `POST`.
         url: the URL, without user info.
         final: True when asking again can't help: the host has never answered this client, and what is wrong (its
-            certificate, its name, a proxy's URL, connections refused for a quarter of a minute) won't pass by itself.
+            certificate, its name, a proxy's URL) won't pass by itself.
+        unreached_s: for how many seconds this client has been refused connections by a host that has never answered it;
+            None for other failures. It may be about to start, or the URL is wrong.
     """
 
     def __init__(
-        self, message: str = "", *, maybe_sent: bool = True, method: str = "", url: str = "", final: bool = False
+        self,
+        message: str = "",
+        *,
+        maybe_sent: bool = True,
+        method: str = "",
+        url: str = "",
+        final: bool = False,
+        unreached_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.maybe_sent = maybe_sent
         self.method = method
         self.url = without_user_info(url)
         self.final = final
+        self.unreached_s = unreached_s
 
 
 class OctaTimeoutError(OctaNetworkError):

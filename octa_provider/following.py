@@ -11,6 +11,7 @@ from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundErro
 from octa_provider.limits import checked_pause, checked_seconds
 from octa_provider.log_follower import LogCursor, LogFollower
 from octa_provider.log_stream import read_system, spool_logs
+from octa_provider.outage import outages
 from octa_provider.patience import Deadline, ask_until, is_transient
 from octa_provider.plain_log import plain_logger
 from octa_provider.plain_text import plain
@@ -185,7 +186,7 @@ class SessionLog:
             except OctaError as error:
                 if not is_transient(error):
                     raise
-                log.warning("the log of session %s can't be read now: %s", self.uuid, error)
+                outages.failed(error, self._client.clock, f"the log of session {self.uuid} is followed")
                 pause_s = max(poll_s, asked_pause(error) or 0.0)
             self._refuse_cancelled(is_cancelled)
             pause = Deadline(self._client.clock, pause_s)

@@ -12,13 +12,18 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.plain_log import plain_logger
+
+if TYPE_CHECKING:
+    from octa_provider.clock import Clock
 
 __all__ = ["FolderIntents", "Intent", "Intents", "state_folder"]
 
@@ -27,6 +32,10 @@ log = plain_logger("octa_provider.intents")
 STATE_FOLDER_ENV = "OCTA_STATE_DIR"
 #: An intent without a uuid is forgotten after this: what it may have left has been told of by then.
 EXPIRES_S = 3600.0
+#: And any file, whatever it says, after this: no rental is meant to run for so long.
+KEPT_S = 90 * 86_400.0
+#: So often an intent is written, should somebody remove the folder meanwhile.
+WRITES = 20
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,8 @@ class Intent:
         at: Unix time of the request, in seconds.
         uuid: the session, once the API has told it.
         namespace: of the installation; empty for none.
+        boot: since when `counted` counts: `Clock.boot`; empty for an intent that knows the wall clock alone.
+        counted: the time of the request as `Clock.monotonic` told it, in seconds: no wall clock that is set moves it.
     """
 
     attempt: str
@@ -52,6 +63,18 @@ class Intent:
     at: float
     uuid: str | None = None
     namespace: str = ""
+    boot: str = ""
+    counted: float = 0.0
+
+    def age_s(self, clock: Clock) -> float:
+        """Seconds since the request; below 0 when the wall clock was set back, or another machine's is ahead.
+
+        Args:
+            clock: of this process.
+        """
+        if self.boot and self.boot == clock.boot:
+            return clock.monotonic() - self.counted
+        return clock.time() - self.at
 
     def started(self, uuid: str) -> Intent:
         """The same, once the session is known."""
@@ -83,6 +106,8 @@ class Intent:
                 at=float(value["at"]),
                 uuid=None if uuid is None else str(uuid),
                 namespace=str(value.get("namespace", "")),
+                boot=str(value.get("boot", "")),
+                counted=float(value.get("counted", 0.0)),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise OctaConfigError(f"this is not an intent: {error!r}") from None
@@ -106,6 +131,9 @@ class Intents(Protocol):
     def claimed(self) -> Mapping[str, str]:
         """Sessions that are known to belong to a key, as far as this store sees them: uuid to key."""
 
+    def pending(self) -> tuple[tuple[str, Intent], ...]:
+        """The intents of every key whose session is not known yet, each with its key."""
+
 
 class FolderIntents:
     """Intents in a folder, one small file each. What can't be read or written is logged and passed over.
@@ -127,9 +155,17 @@ class FolderIntents:
         path = self._path(key, intent.attempt)
         part = path.with_suffix(f".{os.getpid()}.part")
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part.write_text(json.dumps({"key": key, **intent.to_dict()}), encoding="utf-8")
-            part.replace(path)
+            for left in reversed(range(WRITES)):
+                try:
+                    self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    part.write_text(json.dumps({"key": key, **intent.to_dict()}), encoding="utf-8")
+                    part.replace(path)
+                    break
+                except (FileNotFoundError, FileExistsError):
+                    # Whoever removes the last intent removes the folder too, perhaps between these steps.
+                    if not left:
+                        raise
+            self._prune()
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -141,6 +177,13 @@ class FolderIntents:
                 error.strerror or error,
                 STATE_FOLDER_ENV,
             )
+
+    def _prune(self) -> None:
+        """Remove what nobody has asked for in a long time: a key that was killed and never tried again."""
+        for path in self._folder.glob("*.json"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > KEPT_S:
+                    path.unlink()
 
     def remove(self, key: str, attempt: str) -> None:
         """Forget the intent of an attempt."""
@@ -155,12 +198,18 @@ class FolderIntents:
         """Every session whose uuid is known here."""
         return {intent.uuid: key for key, intent in self._all("*.json") if intent.uuid is not None}
 
+    def pending(self) -> tuple[tuple[str, Intent], ...]:
+        """Every intent whose session is not known yet."""
+        return tuple((key, intent) for key, intent in self._all("*.json") if intent.uuid is None)
+
     def _path(self, key: str, attempt: str) -> Path:
         return self._folder / f"{_digest(key)}.{_digest(attempt)[:16]}.json"
 
     def _all(self, pattern: str) -> list[tuple[str, Intent]]:
-        found = []
+        found: list[tuple[str, Intent]] = []
         try:
+            if not _is_ours(self._folder):
+                return found
             for path in sorted(self._folder.glob(pattern)):
                 try:
                     value = json.loads(path.read_text(encoding="utf-8"))
@@ -184,9 +233,23 @@ def state_folder(account: tuple[str, ...]) -> Path:
         account: tells accounts apart, without the key itself: `Transport.account`.
     """
     given = os.environ.get(STATE_FOLDER_ENV)
-    home = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
-    root = Path(given).expanduser() if given else home / "octa-provider"
+    try:
+        home = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+        root = Path(given).expanduser() if given else home / "octa-provider"
+    except RuntimeError:
+        # A container may run as a user that nobody knows, without a home.
+        root = Path(tempfile.gettempdir()) / f"octa-provider-{os.getuid() if hasattr(os, 'getuid') else 'state'}"
     return root / _digest("\n".join(account))[:16]
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is there, and this user's: in a shared one anybody could tell us what is ours."""
+    if not folder.is_dir():
+        return False
+    if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
+        log.warning("%s belongs to another user, so nothing in it is believed", folder)
+        return False
+    return True
 
 
 def _digest(text: str) -> str:

@@ -12,6 +12,7 @@ from octa_provider.following import SessionLog
 from octa_provider.job_script import lacks_shell, read_marker
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.log_follower import LogCursor
+from octa_provider.outage import outages
 from octa_provider.patience import is_transient
 from octa_provider.plain_log import plain_logger
 from octa_provider.plain_text import plain
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 log = plain_logger("octa_provider.job_log")
 
-LAST_LINES_S = 60.0
+LAST_LINES_S = 300.0
 LINE_BYTES = 64 * 1024
 NO_SHELL = "the image has no /bin/sh, which runs the command: use an image that has a shell"
 
@@ -68,7 +69,10 @@ def read_job_log(
         # A 404: not there yet, or the session has just ended, which the next look at it will tell.
         if not is_transient(error) and not isinstance(error, OctaNotFoundError):
             raise
-        log.warning("the log of %s can't be read now: %s", state.key, error)
+        if isinstance(error, OctaNotFoundError):
+            log.debug("no log of %s now: %s", state.key, error)
+        else:
+            outages.failed(error, client.clock, f"the log of {state.key} is read")
         read = False
     # Also after an error: lines that were given must not come a second time.
     state = state.having(log=session_log.cursor.to_dict())

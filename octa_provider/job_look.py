@@ -19,6 +19,7 @@ from octa_provider.job_log import read_job_log
 from octa_provider.job_machine import look_at_detached
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.models import SessionPhase
+from octa_provider.outage import outages
 from octa_provider.patience import Deadline, is_transient
 from octa_provider.plain_log import plain_logger
 from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget, stop_later_twins
@@ -82,7 +83,7 @@ class JobLook:
         except OctaError as error:
             if not is_transient(error):
                 raise
-            log.warning("looking at the job %s: %s", state.key, error)
+            outages.failed(error, clock, f"the job {state.key} is looked at")
             return overdue(state, clock, blind="the API did not answer", patience_s=OUTAGE_S)
         if session is None:
             # One that was seen to be up needs no more time to appear.

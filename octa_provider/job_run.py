@@ -13,7 +13,7 @@ from octa_provider.job_look import OnLine
 from octa_provider.job_spec import JobSpec
 from octa_provider.job_state import JobPhase, JobResult, JobState
 from octa_provider.limits import checked_pause
-from octa_provider.stop_signals import stop_signals_raise
+from octa_provider.stop_signals import cleaned_up_by
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
@@ -55,33 +55,33 @@ def see_to_the_end(
         return now
 
     rented: list[Rental] = []
-    with stop_signals_raise() as hold:
-        try:
-            state = start(rented.append)
-            tell(state)
-            while not state.ended:
-                if is_cancelled():
-                    raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
-                state = tell(
-                    jobs.poll(state, private_key=private_key, on_line=on_line, is_cancelled=is_cancelled), state
-                )
-                if state.phase is JobPhase.READY:
-                    # Told before: sending the inputs may take a while.
-                    state = tell(jobs.begin(state, spec, private_key=private_key), state)
-                if not state.ended:
-                    _pause(client, poll_s * random.uniform(0.9, 1.1), is_cancelled)
-            state = jobs.collect(state, private_key=private_key, log_path=log_path)
-            tell(state)
-        except BaseException as error:
-            with hold():
-                if state is not None:
-                    client.rentals.restore(state.rental).stop_after(error)
-                elif rented and not isinstance(error, OctaError):
-                    # A start that failed has cleaned up after itself; this is for a signal right after it.
-                    rented[-1].stop_after(error)
-            raise
-        with hold():
-            return jobs.finish(state, log_path=log_path)
+    results: list[JobResult] = []
+
+    def clean_up(error: BaseException | None) -> None:
+        if state is None:
+            # A start that failed has cleaned up after itself; this is for a signal right after it.
+            if rented and error is not None and not isinstance(error, OctaError):
+                rented[-1].stop_after(error)
+        elif error is None:
+            results.append(jobs.finish(state, log_path=log_path))
+        else:
+            client.rentals.restore(state.rental).stop_after(error)
+
+    with cleaned_up_by(clean_up):
+        state = start(rented.append)
+        tell(state)
+        while not state.ended:
+            if is_cancelled():
+                raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
+            state = tell(jobs.poll(state, private_key=private_key, on_line=on_line, is_cancelled=is_cancelled), state)
+            if state.phase is JobPhase.READY:
+                # Told before: sending the inputs may take a while.
+                state = tell(jobs.begin(state, spec, private_key=private_key), state)
+            if not state.ended:
+                _pause(client, poll_s * random.uniform(0.9, 1.1), is_cancelled)
+        state = jobs.collect(state, private_key=private_key, log_path=log_path)
+        tell(state)
+    return results[0]
 
 
 def _pause(client: OctaClient, seconds: float, is_cancelled: Callable[[], bool]) -> None:

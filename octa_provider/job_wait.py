@@ -13,6 +13,8 @@ from octa_provider.errors import OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.job_look import GRACE_S
 from octa_provider.job_state import JobPhase, JobState
 from octa_provider.models import SessionPhase
+from octa_provider.rental import Rental
+from octa_provider.waiting import over_budget
 
 if TYPE_CHECKING:
     from octa_provider.clock import Clock
@@ -59,11 +61,13 @@ async def until_look_is_due(watcher: Watcher, clock: Clock, state: JobState, pol
     """
     pause_s = look_pause_s(state, clock.steady_time(), poll_s)
     due_at = clock.monotonic() + pause_s
+    rental = Rental.from_dict(state.rental)
 
     def is_due(session: Session) -> bool:
         if state.phase is JobPhase.STARTING and session.phase is not SessionPhase.STARTING:
             return True
-        return clock.monotonic() >= due_at
+        # A cap that is reached is seen in the list, so that it need not wait for the next look.
+        return clock.monotonic() >= due_at or over_budget(rental, session) is not None
 
     try:
         return await watcher.wait_async(state.rental["uuid"], is_due, pause_s + OUTAGE_S)

@@ -2,8 +2,9 @@
 
 A session with an echo tells its rental key. Without one it can only be reckoned: new since the request, on the machine
 that was asked, of the same service, not known to be another key's. A machine rental that is the only such session
-counts as ours. A VPN session never does: any of the account may start one on the same machine at the same moment, it
-costs nothing while nobody uses it, and to stop somebody else's is worse. What can't be told is shown, never stopped.
+counts as ours, unless another key's request for that machine has no answer yet either. A VPN session never does: any of
+the account may start one on the same machine at the same moment, it costs nothing while nobody uses it, and to stop
+somebody else's is worse. What can't be told is shown, never stopped.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaNotFoundError, OctaStartUnclearError
-from octa_provider.intents import Intent
+from octa_provider.intents import EXPIRES_S, Intent
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, ask_until
+from octa_provider.rental_mark import RentalMark
 from octa_provider.stopping import stop_command
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Session
-    from octa_provider.rental_mark import RentalMark
 
 __all__ = ["LostAnswers", "could_be_left", "the_one_left"]
 
@@ -64,6 +65,8 @@ class LostAnswers:
             node_id=node_id,
             before=before,
             at=self._client.clock.time(),
+            boot=self._client.clock.boot,
+            counted=self._client.clock.monotonic(),
             namespace=self._client.namespace,
         )
         self._store.put(self._key, self._own)
@@ -82,6 +85,13 @@ class LostAnswers:
                 self._store.put(self._key, intent.started(uuid))
         return attempt
 
+    def told(self, sessions: Iterable[Session]) -> None:
+        """Forget the intents of the tries that started these sessions: they tell their key and mark themselves."""
+        for session in sessions:
+            mark = RentalMark.of(session)
+            if mark is not None:
+                self._store.remove(self._key, mark.attempt)
+
     def settled(self) -> None:
         """Forget this try's intent: its session tells its key, or there is none."""
         if self._own is not None:
@@ -94,20 +104,29 @@ class LostAnswers:
 
     def left_for_certain(self, sessions: Sequence[Session]) -> Session | None:
         """The session that counts as left by this try's own request; raises OctaStartUnclearError when in doubt."""
-        return None if self._own is None else the_one_left(self.left(sessions), self._own, self._key)
+        if self._own is None:
+            return None
+        left = self.left(sessions)
+        return the_one_left(left, self._own, self._key, is_contested=self._is_contested(self._own, left))
 
-    def recall(self, sessions: Sequence[Session], deadline: Deadline) -> tuple[Intent, Session] | None:
+    def recall(
+        self, sessions: Sequence[Session], deadline: Deadline, *, may_wait: bool = False
+    ) -> tuple[Intent, Session] | None:
         """The session that an earlier try of this key has left, with what it had written down.
 
         Args:
             sessions: the account's active sessions.
             deadline: until when to ask for a session that the list does not show.
+            may_wait: whether it is `pending`, and no error, that another key's request may still tell what it started.
 
         Raises:
             OctaStartUnclearError: whose it is can't be told.
         """
         self.pending = False
         for intent in self._store.read(self._key):
+            if may_wait and intent.uuid is None and self._is_contested(intent, self._could_be_left(intent, sessions)):
+                self.pending = True
+                continue
             session = self._of(intent, sessions, deadline)
             # One that tells a key is adopted by that, or is not ours.
             if session is not None and session.rental_key is None:
@@ -120,12 +139,12 @@ class LostAnswers:
 
     def _may_appear(self, intent: Intent) -> bool:
         # A clock that was set back must not make us wait for a day.
-        return intent.uuid is None and abs(self._client.clock.time() - intent.at) <= self._settle_s
+        return intent.uuid is None and abs(intent.age_s(self._client.clock)) <= self._settle_s
 
     def _of(self, intent: Intent, sessions: Sequence[Session], deadline: Deadline) -> Session | None:
         if intent.uuid is None:
-            left = [] if intent.is_over(self._client.clock.time()) else self._could_be_left(intent, sessions)
-            return the_one_left(left, intent, self._key)
+            left = self._could_be_left(intent, sessions)
+            return the_one_left(left, intent, self._key, is_contested=self._is_contested(intent, left))
         listed = next((session for session in sessions if session.uuid == intent.uuid), None)
         if listed is not None:
             return listed
@@ -136,12 +155,22 @@ class LostAnswers:
         return None if session.phase is SessionPhase.FINISHED else session
 
     def _could_be_left(self, intent: Intent, sessions: Sequence[Session]) -> list[Session]:
-        claimed, now = self._store.claimed(), self._client.clock.time()
-        return could_be_left(sessions, intent, key=self._key, claimed=claimed, now=now)
+        age_s = intent.age_s(self._client.clock)
+        return could_be_left(sessions, intent, key=self._key, claimed=self._store.claimed(), age_s=age_s)
+
+    def _is_contested(self, intent: Intent, left: Sequence[Session]) -> bool:
+        """Whether another key's request, whose session is not known either, may have started one of these."""
+        if not left:
+            return False
+        return any(
+            could_be_left(left, rival, key=key, claimed={}, age_s=rival.age_s(self._client.clock))
+            for key, rival in self._store.pending()
+            if key != self._key
+        )
 
 
 def could_be_left(
-    sessions: Iterable[Session], intent: Intent, *, key: str, claimed: Mapping[str, str], now: float
+    sessions: Iterable[Session], intent: Intent, *, key: str, claimed: Mapping[str, str], age_s: float
 ) -> list[Session]:
     """The sessions that an intent's request may have left.
 
@@ -150,8 +179,10 @@ def could_be_left(
         intent: the request, as it was before it was sent.
         key: its rental key.
         claimed: sessions that are known to be a key's: uuid to key.
-        now: Unix time in seconds.
+        age_s: seconds since the request. What it may have left has been told of within `EXPIRES_S`.
     """
+    if age_s > EXPIRES_S:
+        return []
     return [
         session
         for session in sessions
@@ -161,25 +192,32 @@ def could_be_left(
         and session.node_id == intent.node_id
         and session.uuid not in intent.before
         and claimed.get(session.uuid, key) == key
-        and _is_as_old(session, now - intent.at)
+        and _is_as_old(session, age_s)
     ]
 
 
-def the_one_left(found: Sequence[Session], intent: Intent, key: str) -> Session | None:
+def the_one_left(found: Sequence[Session], intent: Intent, key: str, *, is_contested: bool = False) -> Session | None:
     """The session that counts as left by an intent's request; None when there is none.
+
+    Args:
+        found: the sessions that the request may have left.
+        intent: the request.
+        key: its rental key.
+        is_contested: whether another request may have started one of them.
 
     Raises:
         OctaStartUnclearError: it can't be told which, or whether any of them is ours.
     """
     if not found:
         return None
-    if len(found) == 1 and intent.service != "vpn":
+    if len(found) == 1 and intent.service != "vpn" and not is_contested:
         return found[0]
     uuids = [session.uuid for session in found]
-    kind = "VPN sessions" if intent.service == "vpn" else "sessions"
+    kind = "VPN session" if intent.service == "vpn" else "session"
+    began = f"1 {kind} that shows" if len(found) == 1 else f"{len(found)} {kind}s that show"
     raise OctaStartUnclearError(
-        f"whether the lost request for {key} started something on node {intent.node_id} can't be told: {len(uuids)} "
-        f"{kind} that show no environment began there since, and may be yours or somebody else's. Nothing was stopped, "
+        f"whether the lost request for {key} started something on node {intent.node_id} can't be told: {began} "
+        f"no environment began there since, and may be yours or somebody else's. Nothing was stopped, "
         "and nothing more is started. Look: octa-provider sessions. Stop what is yours: "
         f"{stop_command(uuids)}. If none is, start under another key",
         uuids=uuids,

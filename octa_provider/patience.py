@@ -15,6 +15,8 @@ from octa_provider.retry import RETRIED_STATUS
 T = TypeVar("T")
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
+#: With a last pause on top it makes the quarter of a minute that a host which refuses connections is asked for.
+SHORT_S = 12.0
 
 
 class Deadline:
@@ -84,8 +86,16 @@ def pauses() -> Callable[[OctaError | None], float]:
     return pause
 
 
+def _is_out_of_reach(error: OctaError) -> bool:
+    return isinstance(error, OctaNetworkError) and error.unreached_s is not None and error.unreached_s >= SHORT_S
+
+
 def ask_until(deadline: Deadline, question: Callable[[], T], waiting: str = "") -> T:
     """The answer to `question`, asked again through transient errors; at the deadline the last one is raised.
+
+    A host that has never answered, and refuses connections, is asked for about a quarter of a minute in all: it may be
+    about to start, but more likely the URL is wrong. This is for what begins with a question; whoever has a machine to
+    look after waits for it until his own deadline.
 
     Args:
         deadline: until when. No pause goes past it, whatever the server asks for.
@@ -98,7 +108,7 @@ def ask_until(deadline: Deadline, question: Callable[[], T], waiting: str = "") 
         try:
             answer = question()
         except OctaError as error:
-            if not is_transient(error) or deadline.passed:
+            if not is_transient(error) or _is_out_of_reach(error) or deadline.passed:
                 raise
             told.add(outages.failed(error, deadline.clock, waiting))
             deadline.pause(pause(error))

@@ -24,7 +24,7 @@ from octa_provider.rental_key import earlier_forms, with_namespace
 from octa_provider.rental_mark import RentalMark, fingerprint_of
 from octa_provider.request import Request
 from octa_provider.starting import Starting
-from octa_provider.stop_signals import stop_signals_raise
+from octa_provider.stop_signals import cleaned_up_by
 from octa_provider.stopping import STOP_S, sweep
 from octa_provider.twins import oldest
 from octa_provider.waiting import wait_until_ready
@@ -361,7 +361,10 @@ class Rentals:
         stop_deadline_s: float = 300.0,
         **options: Any,
     ) -> Iterator[Rental]:
-        """A rental for the length of a `with` block: it is stopped on every way out, SIGTERM and SIGINT included.
+        """A rental for the length of a `with` block: it is stopped on every way out, signals included.
+
+        Those that ask a process to end: SIGTERM, SIGINT, SIGHUP (the terminal was closed), SIGQUIT, and the like. One
+        that is ignored stays ignored, and a handler of the program's own is called as ever.
 
         Args:
             request, key, requirements: as in `start`.
@@ -369,31 +372,30 @@ class Rentals:
             options: further arguments of `start`.
         """
         checked_seconds("stop_deadline_s", stop_deadline_s)
-        with stop_signals_raise() as hold:
-            rental: Rental | None = None
-            on_started = options.pop("on_started", None)
+        rental: Rental | None = None
+        returned = False
+        on_started = options.pop("on_started", None)
 
-            def started(told: Rental) -> None:
-                # A signal may come before the start returns: from here on there is something to stop.
-                nonlocal rental
-                rental = told
-                if on_started is not None:
-                    on_started(told)
+        def started(told: Rental) -> None:
+            # A signal may come before the start returns: from here on there is something to stop.
+            nonlocal rental
+            rental = told
+            if on_started is not None:
+                on_started(told)
 
-            returned = False
-            try:
-                rental = self.start(request, key=key, requirements=requirements, on_started=started, **options)
-                returned = True
-                yield rental
-            except BaseException as error:
-                with hold():
-                    # A start that failed has cleaned up after itself; a signal may have come after that.
-                    if rental is not None and (returned or not isinstance(error, OctaError)):
-                        rental.stop_after(error, deadline_s=stop_deadline_s)
-                raise
-            else:
-                with hold():
-                    rental.stop(deadline_s=stop_deadline_s)
+        def clean_up(error: BaseException | None) -> None:
+            if rental is None:
+                return
+            if error is None:
+                rental.stop(deadline_s=stop_deadline_s)
+            elif returned or not isinstance(error, OctaError):
+                # A start that failed has cleaned up after itself; a signal may have come after that.
+                rental.stop_after(error, deadline_s=stop_deadline_s)
+
+        with cleaned_up_by(clean_up):
+            rental = self.start(request, key=key, requirements=requirements, on_started=started, **options)
+            returned = True
+            yield rental
 
     def reap(
         self,

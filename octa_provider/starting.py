@@ -33,6 +33,7 @@ from octa_provider.refusal import deserves_a_look, may_have_started
 from octa_provider.rental_key import RENTAL_KEY_ENV, earlier_forms
 from octa_provider.rental_mark import RENTAL_MARK_ENV, RentalMark
 from octa_provider.request import Request, VpnRequest
+from octa_provider.stop_signals import cleaned_up_by, signals_held
 from octa_provider.stopping import stop_command, sweep
 from octa_provider.twins import oldest
 
@@ -92,14 +93,23 @@ class Starting:
         rental = self._existing()
         if rental is not None:
             return rental
+        adopted: Rental | None = None
+
+        def clean_up(error: BaseException | None) -> None:
+            nonlocal adopted
+            if error is not None:
+                adopted = self._adopted_after(error)
+                if adopted is None:
+                    self._abandon(error)
+
         try:
-            rental = self._first_that_starts()
-        except BaseException as error:
-            rental = self._adopted_after(error)
-            if rental is None:
-                self._abandon(error)
+            # A signal that comes while this cleans up waits until nothing is left.
+            with cleaned_up_by(clean_up):
+                return self._first_that_starts()
+        except OctaError:
+            if adopted is None:
                 raise
-        return rental
+            return adopted
 
     def _marked(self, request: Request) -> Request:
         if isinstance(request, VpnRequest):
@@ -133,7 +143,7 @@ class Starting:
             sessions = self._list()
             mine = self._mine(sessions)
             living = [session for session in mine if session.phase is not SessionPhase.STOPPING]
-            recalled = None if mine else self._lost.recall(sessions, self._deadline)
+            recalled = None if mine else self._lost.recall(sessions, self._deadline, may_wait=not settled.passed)
             keep = oldest(living) if recalled is None else recalled[1]
             if keep is not None:
                 why = self._why_not(keep, None if recalled is None else recalled[0].fingerprint)
@@ -194,6 +204,7 @@ class Starting:
         if claim is not None:
             claim = self._lost.claim(claim, keep.uuid)
         rental = replace(self.rental_of(keep.uuid, keep, True, None), claim=claim)
+        self._lost.told(mine)
         log.info("adopted session %s of %s, posted nothing", keep.uuid, self.key)
         self._tell(rental)
         if self.is_cancelled():
@@ -261,7 +272,11 @@ class Starting:
             self._lost.about_to_ask(machine.node_id, self._sessions)
             self._unclear = True
             try:
-                uuid, adopted = self._octa.services.start(self._marked_request, machine.node_id).uuid, False
+                # A signal waits for the answer, which alone tells what there is to stop.
+                with signals_held():
+                    uuid, adopted = self._octa.services.start(self._marked_request, machine.node_id).uuid, False
+                    self._uuids.append(uuid)
+                    self._unclear = False
             except OctaRejectedError as error:
                 self._unclear = False
                 self._nodes.refused(machine.node_id, self.client.clock.monotonic())
@@ -288,9 +303,6 @@ class Starting:
                     order.waited_in_vain()
                     return Refusal(machine.node_id, str(error))
                 uuid, adopted = session.uuid, True
-            if not adopted:
-                self._uuids.append(uuid)
-                self._unclear = False
             self._nodes.took(machine.node_id)
             return self._resolve(uuid, adopted, machine)
 

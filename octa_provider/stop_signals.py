@@ -1,60 +1,112 @@
-"""SIGTERM and SIGINT while something rented must not be left behind."""
+"""Signals that end a process, while something rented must not be left behind.
+
+A signal can come between any two steps of Python, so also between the end of a block and the first step of its cleaning
+up, or while an earlier signal is on its way out. Nothing of that may lose a machine:
+
+- Within a block the signals raise: SIGINT KeyboardInterrupt, the others SystemExit with 128 and their number.
+- Once one has raised, and until its exception has been dealt with, later ones are only remembered.
+- While something is cleaned up they are only remembered. The first of them raises when that is done, unless an
+  exception of an earlier one is on its way already.
+- Handlers that the program has set are called as ever, but held back in the same way; they may raise what they like.
+- A signal that is ignored (SIGHUP under nohup) stays ignored.
+"""
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import FrameType
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
 
-from octa_provider.plain_log import plain_logger
+from octa_provider.process_signals import ProcessSignals
 
-log = plain_logger("octa_provider.stop_signals")
+__all__ = ["cleaned_up_by", "signals_held", "stop_signals_raise"]
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_signals = ProcessSignals()
 
 
-@contextmanager
-def stop_signals_raise() -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """Within the block SIGTERM raises SystemExit, so that `finally` runs; SIGINT raises KeyboardInterrupt as ever.
+class _Hold(AbstractContextManager[None]):
+    """Signals are remembered within the block."""
 
-    Yields a function whose context manager holds both signals back, for the cleaning up itself; they are delivered when
-    it is done. Handlers that the program has set are left alone, and so are threads other than the main one, which
-    signals never reach.
+    def __enter__(self) -> None:
+        _signals.hold()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _signals.release(error)
+
+
+def signals_held() -> AbstractContextManager[None]:
+    """A context in which signals wait, for a step that must not be cut in two. Keep it short: nobody can end it."""
+    return _Hold() if threading.current_thread() is threading.main_thread() else nullcontext()
+
+
+class stop_signals_raise(AbstractContextManager[Callable[[], AbstractContextManager[None]]]):
+    """Within the block the signals that end a process raise, so that `finally` runs; see the top of this file.
+
+    Gives a function whose context manager holds them back, for cleaning up. `cleaned_up_by` leaves no gap before that.
+    Threads other than the main one, which signals never reach, do nothing here.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield nullcontext
-        return
-    replaced = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if replaced:
-        signal.signal(signal.SIGTERM, _exit)
-    try:
-        yield _held
-    finally:
-        if replaced:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def __init__(self) -> None:
+        self._entered = False
+
+    def __enter__(self) -> Callable[[], AbstractContextManager[None]]:
+        if threading.current_thread() is not threading.main_thread():
+            return nullcontext
+        self._entered = True
+        _signals.enter()
+        return _Hold
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._entered:
+            _signals.leave()
 
 
-def _exit(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+class cleaned_up_by(AbstractContextManager[None]):
+    """A block whose end is never missed: `clean_up` is called once, whatever ends the block and whenever.
+
+    Within the block the signals that end a process raise; while `clean_up` runs they are held back.
+
+    Args:
+        clean_up: told what the block raised, None when it came to its end. What it raises itself is raised.
+
+    Example:
+        >>> with cleaned_up_by(lambda error: machine.stop()):
+        ...     machine.work()
+    """
+
+    def __init__(self, clean_up: Callable[[BaseException | None], object]) -> None:
+        self._clean_up = clean_up
+        self._guard = stop_signals_raise()
+
+    def __enter__(self) -> None:
+        self._hold = self._guard.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Until `_hold` holds, a signal that comes is remembered because this code is running.
+        hold = self._hold()
+        hold.__enter__()
+        problem: BaseException | None = None
+        try:
+            self._clean_up(error)
+        except BaseException as raised:
+            problem = raised
+            raise
+        finally:
+            try:
+                hold.__exit__(None if problem is None else type(problem), problem, None)
+            finally:
+                self._guard.__exit__(kind, error, traceback)
 
 
-@contextmanager
-def _held() -> Iterator[None]:
-    pending: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        pending.append(number)
-        log.warning("signal %d comes after the session has been stopped: kill -9 leaves it running", number)
-
-    previous = {number: signal.signal(number, remember) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            # None is a handler that was not set from Python: it can't be put back from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        for late in dict.fromkeys(pending):
-            os.kill(os.getpid(), late)
+_signals.ending |= {
+    function.__code__
+    for function in (cleaned_up_by.__exit__, stop_signals_raise.__exit__, _Hold.__enter__, _Hold.__exit__)
+}
+_signals.between |= {function.__code__ for function in (cleaned_up_by.__enter__, stop_signals_raise.__enter__)}

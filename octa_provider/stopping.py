@@ -17,6 +17,7 @@ from octa_provider.errors import (
     OctaStopError,
 )
 from octa_provider.limits import usable_seconds
+from octa_provider.outage import outages
 from octa_provider.patience import Deadline, is_transient, pauses
 from octa_provider.plain_log import plain_logger
 
@@ -67,8 +68,8 @@ def sweep(
     running = dict.fromkeys(uuids)
     ended: dict[str, Session | None] = {}
     while True:
-        problem = _ask_to_stop(octa, list(running), score)
         try:
+            problem = _ask_to_stop(octa, list(running), score)
             active = octa.sessions.list()
             mates = {s.uuid for s in active if key is not None and s.rental_key == key}
             found = mates - running.keys()
@@ -84,13 +85,12 @@ def sweep(
                 continue
         except OctaError as error:
             if not is_transient(error):
+                error.also(f"Perhaps still billing: {_left(running, key)}")
                 raise
             problem = error
         if deadline.passed:
-            what = ", ".join(running) or f"the sessions of {key}"
             raise OctaStopError(
-                f"not seen gone within {deadline_s:g} s, so perhaps still billing: {what}. "
-                f"Run: {stop_command(list(running), key)}, or find what is left: octa-provider reap",
+                f"not seen gone within {deadline_s:g} s, so perhaps still billing: {_left(running, key)}",
                 uuids=tuple(running),
             ) from problem
         deadline.pause(pause(problem))
@@ -100,6 +100,12 @@ def stop_command(uuids: Sequence[str], key: str | None = None) -> str:
     """The command line that stops these sessions, to be pasted into a shell; that of the key when there are none."""
     words = ["--key", key] if key is not None and not uuids else uuids
     return shlex.join(["octa-provider", "stop", *words])
+
+
+def _left(running: Iterable[str], key: str | None) -> str:
+    uuids = list(running)
+    what = ", ".join(uuids) or f"the sessions of {key}"
+    return f"{what}. Run: {stop_command(uuids, key)}, or find what is left: octa-provider reap"
 
 
 def _usable_score(score: object) -> int | None:
@@ -134,7 +140,10 @@ def _ask_one_to_stop(octa: OctaClient, score: int | None, uuid: str) -> OctaErro
         return None
     except OctaError as error:
         # Also a uuid that can't be one: what a stranger's list says must not keep the others running.
-        log.warning("asked %s to stop: %s", uuid, error)
+        if is_transient(error):
+            outages.failed(error, octa.clock, f"session {uuid} is asked to stop")
+        else:
+            log.warning("asked %s to stop: %s", uuid, error)
         return error
     return None
 

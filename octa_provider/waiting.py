@@ -19,6 +19,7 @@ from octa_provider.errors import (
 )
 from octa_provider.following import system_entries
 from octa_provider.models import SessionPhase
+from octa_provider.outage import outages
 from octa_provider.patience import Deadline, is_transient
 from octa_provider.plain_log import plain_logger
 from octa_provider.plain_text import plain
@@ -63,7 +64,7 @@ def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_can
         except OctaError as error:
             if not is_transient(error):
                 raise
-            log.warning("waiting for session %s: %s", rental.uuid, error)
+            outages.failed(error, rental.client.clock, f"session {rental.uuid} is waited for")
             failures += 1
             wait_s = pause_s(poll_s, failures, asked_pause(error), random.random())
         else:

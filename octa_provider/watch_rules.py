@@ -13,6 +13,7 @@ from octa_provider.errors import (
     OctaConfigError,
     OctaError,
     OctaForbiddenError,
+    OctaNetworkError,
     OctaNotFoundError,
     OctaSessionFailedError,
 )
@@ -64,7 +65,9 @@ def pause_s(poll_s: float, failures: int, asked_s: float | None, chance: float) 
 
 
 def is_fatal(error: BaseException) -> bool:
-    """True when waiting longer cannot help: the key is missing, wrong, or may not do this."""
+    """True when waiting longer cannot help: the key is missing, wrong, or may not do this, or no connection can be."""
+    if isinstance(error, OctaNetworkError):
+        return error.final
     return isinstance(error, (OctaAuthenticationError, OctaForbiddenError, OctaConfigError))
 
 

@@ -21,6 +21,7 @@ from octa_provider.clock import Clock
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.limits import checked_pause, checked_seconds
 from octa_provider.models import SessionPhase
+from octa_provider.outage import outages
 from octa_provider.plain_log import plain_logger
 from octa_provider.shared_by_users import SharedByUsers
 from octa_provider.sightings import Sightings
@@ -233,7 +234,7 @@ class Watcher:
             self._failures += 1
             asked_s = asked_pause(error)
             if isinstance(error, OctaError):
-                log.warning("watching %d sessions: %s", len(waiters), error)
+                outages.failed(error, self._clock, f"{len(waiters)} sessions are watched")
             else:
                 log.exception("watching %d sessions failed; trying again", len(waiters))
         finally:

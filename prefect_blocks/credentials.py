@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prefect.blocks.abstract import CredentialsBlock
 from pydantic import Field, HttpUrl, SecretStr, field_validator
 
 from prefect_blocks.logo import LOGO_URL
+from prefect_blocks.namespace import namespace_here
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient
@@ -25,6 +27,8 @@ class OctaCredentials(CredentialsBlock):
         retries: how many more times a read is tried.
         ssh_private_key: the private half of the account's SSH key, as PEM text, for jobs that move files.
         allow_http: permit plain http to other machines than this one.
+        namespace: tells this installation of Prefect from others that rent on the same account; else the environment
+            variable `OCTA_NAMESPACE`, else it is made of the address of Prefect's API.
 
     Example:
         ```python
@@ -65,7 +69,13 @@ class OctaCredentials(CredentialsBlock):
         default=False, title="Allow HTTP", description="Permit plain http to other machines than this one."
     )
 
-    @field_validator("api_key", "base_url", "ssh_private_key", mode="before")
+    namespace: str = Field(
+        default="",
+        description="Tells this installation of Prefect from others that rent on the same account; when empty, "
+        "OCTA_NAMESPACE where the flow runs, else it is made of the address of Prefect's API.",
+    )
+
+    @field_validator("api_key", "base_url", "ssh_private_key", "namespace", mode="before")
     @classmethod
     def _nothing_is_empty(cls, value: object) -> object:
         return "" if value is None else value
@@ -77,14 +87,21 @@ class OctaCredentials(CredentialsBlock):
             OctaConfigError: a field holds something it can't.
         """
         from octa_provider import OctaClient
+        from prefect_blocks.intents import PrefectIntents
 
-        return OctaClient(
+        make = partial(
+            OctaClient,
             self.api_key.get_secret_value() or None,
             base_url=self.base_url or None,
             timeout=self.timeout_s,
             retries=self.retries,
             allow_http=self.allow_http,
+            namespace=namespace_here(self.namespace),
         )
+        with make() as plain:
+            # Of this computer, which the store on Prefect's server falls back on.
+            folder = plain.intents
+        return make(intents=PrefectIntents(folder))
 
     @property
     def private_key(self) -> str | None:

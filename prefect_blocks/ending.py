@@ -7,8 +7,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from octa_provider.plain_text import plain
+from prefect_blocks.at_exit import signals_as_before
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
+from prefect_blocks.rental_guard import let_go
 from prefect_blocks.session_result import SessionArgument, rental_of, wei_as_text
 
 __all__ = ["fetch_logs", "stop_session"]
@@ -74,5 +76,7 @@ def stop_session(
     with (credentials or OctaCredentials()).get_client() as client:
         rental = rental_of(client, session)
         bill = rental.stop(score=score, deadline_s=deadline_s)
+        let_go(rental.uuid)
+        signals_as_before()
         emit("stopped", rental, **bill.to_dict())
         return wei_as_text(bill.to_dict())

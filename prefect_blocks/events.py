@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.events import emit_event
 
 from octa_provider.carried import sound
+from octa_provider.plain_log import plain_logger
 from prefect_blocks.session_result import wei_as_text
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from octa_provider import Rental
 
 __all__ = ["emit"]
+
+log = plain_logger("prefect_blocks.events")
 
 
 def emit(happened: str, rental: Rental, *, flow_run_id: UUID | None = None, **payload: Any) -> None:
@@ -29,14 +32,18 @@ def emit(happened: str, rental: Rental, *, flow_run_id: UUID | None = None, **pa
     related = None
     if flow_run_id is not None:
         related = [{"prefect.resource.id": f"prefect.flow-run.{flow_run_id}", "prefect.resource.role": "flow-run"}]
-    emit_event(
-        event=f"octa.session.{happened}",
-        resource={
-            "prefect.resource.id": sound(f"octa.session.{rental.uuid}"),
-            "prefect.resource.name": sound(f"OctaSpace session {rental.uuid}"),
-            "octa.node-id": str(rental.node_id or ""),
-            "octa.rental-key": sound(rental.key or ""),
-        },
-        related=related,
-        payload=wei_as_text(payload),
-    )
+    try:
+        # Prefect sends it from a thread of its own.
+        emit_event(
+            event=f"octa.session.{happened}",
+            resource={
+                "prefect.resource.id": sound(f"octa.session.{rental.uuid}"),
+                "prefect.resource.name": sound(f"OctaSpace session {rental.uuid}"),
+                "octa.node-id": str(rental.node_id or ""),
+                "octa.rental-key": sound(rental.key or ""),
+            },
+            related=related,
+            payload=wei_as_text(payload),
+        )
+    except Exception as error:  # noqa: BLE001 - an event never keeps a machine from being watched or stopped
+        log.warning("the event octa.session.%s of session %s is lost: %s", happened, rental.uuid, error)

@@ -17,10 +17,14 @@ from prefect.concurrency.sync import concurrency
 from octa_provider import frames as ranges
 from octa_provider.errors import OctaConfigError, OctaError, OctaStopError
 from octa_provider.pictures import broken_frames
+from octa_provider.reaping import Reaped
 from prefect_blocks.credentials import credentials_named
+from prefect_blocks.intents import PrefectIntents
 from prefect_blocks.job import JobFailedError
+from prefect_blocks.job_report import FLUSH_S
 from prefect_blocks.owner import owner_lives
 from prefect_blocks.rental_key import PREFIX
+from prefect_blocks.reports import Reports
 from prefect_blocks.running import run_job
 from prefect_blocks.session_result import wei_as_text
 
@@ -149,7 +153,10 @@ def render_animation_flow(
     }
     if jobs:
         table = [_cost_row(job) for job in jobs]
-        create_table_artifact(key="octa-render-cost", table=table, description=f"Frames {frames} of {Path(scene).name}")
+        about = f"Frames {frames} of {Path(scene).name}"
+        reports = Reports()
+        reports.put("cost", lambda: create_table_artifact(key="octa-render-cost", table=table, description=about))
+        reports.flush(FLUSH_S)
     # Over all of them: a chunk can't tell that its pictures are of another size than the others'.
     if broken := broken_frames(output, wanted):
         raise FramesMissingError(
@@ -202,14 +209,24 @@ def _render_chunk(
 
 
 @flow(name="octa-reap-orphans")
-def reap_orphans_flow(older_than_s: float = 900.0, dry_run: bool = False, credentials: str = "") -> dict[str, Any]:
+def reap_orphans_flow(
+    older_than_s: float = 900.0,
+    dry_run: bool = False,
+    credentials: str = "",
+    max_age_s: float | None = None,
+    any_namespace: bool = False,
+) -> dict[str, Any]:
     """Stop machines whose flow run has ended or was deleted. For a schedule, or for an automation after a crash.
 
-    Sessions that were not started by this package's flows, tasks and workers are never touched.
+    Sessions that were not started by this package's flows, tasks and workers are never touched, nor those of another
+    Prefect on the same account.
 
     Args:
         older_than_s: only sessions that have run so many seconds.
         dry_run: only say what would be stopped.
+        max_age_s: also stop what has run so many seconds although its flow run lives; of this installation only.
+        any_namespace: also look at sessions of other namespaces, and of releases before 0.2, which had none. Only those
+            are stopped whose run this Prefect knows, and knows to be over.
         credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
 
     Returns:
@@ -220,9 +237,28 @@ def reap_orphans_flow(older_than_s: float = 900.0, dry_run: bool = False, creden
     """
     logger = get_run_logger()
     with credentials_named(credentials).get_client() as octa, get_client(sync_client=True) as prefect:
-        reaped = octa.rentals.reap(
-            PREFIX, older_than_s=older_than_s, is_alive=lambda key: owner_lives(prefect, key), dry_run=dry_run
-        )
+
+        def reap(prefix: str, **options: Any) -> Reaped:
+            return octa.rentals.reap(
+                prefix,
+                older_than_s=older_than_s,
+                is_alive=lambda key: owner_lives(prefect, key),
+                dry_run=dry_run,
+                **options,
+            )
+
+        reaped = reap(PREFIX, max_age_s=max_age_s)
+        if any_namespace:
+            # Any prefix: in another namespace a key begins with that. What is not Prefect's counts as alive.
+            others = reap("", any_namespace=True)
+            reaped = Reaped(
+                reaped.orphans + tuple(one for one in others.orphans if one not in reaped.orphans),
+                tuple(dict.fromkeys(reaped.stopped + others.stopped)),
+                tuple(dict.fromkeys(reaped.failed + others.failed)),
+                others.kept,
+            )
+        if isinstance(octa.intents, PrefectIntents) and not dry_run:
+            octa.intents.clear([session.uuid for session in octa.sessions.list()], octa.clock.time())
     for orphan in reaped.orphans:
         logger.warning("Orphan: session %s of %s, %s s old", orphan.uuid, orphan.key, orphan.age_s)
     if reaped.failed:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.stop_signals import stop_signals_raise
+from octa_provider.stop_signals import cleaned_up_by
 
 if TYPE_CHECKING:
     from octa_provider import Rental
@@ -24,13 +24,11 @@ def stopped_unless_handed_over() -> Iterator[Callable[[Rental], object]]:
     Yields what the core's `on_started` takes. A key that was refused leaves its session alone: it is somebody else's.
     """
     started: list[Rental] = []
-    with stop_signals_raise() as hold:
-        try:
-            yield started.append
-        except OctaConfigError:
-            raise
-        except BaseException:
-            with hold():
-                for rental in started:
-                    rental.stop(deadline_s=STOP_S)
-            raise
+
+    def clean_up(error: BaseException | None) -> None:
+        if error is not None and not isinstance(error, OctaConfigError):
+            for rental in started:
+                rental.stop_after(error, deadline_s=STOP_S)
+
+    with cleaned_up_by(clean_up):
+        yield started.append

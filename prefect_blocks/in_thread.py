@@ -15,6 +15,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.errors import OctaCancelledError
 from octa_provider.plain_log import plain_logger
+from prefect_blocks.at_exit import signals_heard
 
 __all__ = ["async_twin", "cancellation", "in_thread", "in_thread_or_left", "in_thread_or_undone"]
 
@@ -42,15 +43,16 @@ async def in_thread_or_undone(work: Callable[[], T], undo: Callable[[T], object]
         work: the blocking work.
         undo: told such a result; runs in a thread too.
     """
-    done, cancelled = _begin(work)
-    try:
-        return await asyncio.shield(done)
-    except asyncio.CancelledError:
-        cancelled.set()
-        with anyio.CancelScope(shield=True):
-            if await _at_its_end(done) is None:
-                await _at_its_end(asyncio.ensure_future(asyncio.to_thread(undo, done.result())))
-        raise
+    with signals_heard():
+        done, cancelled = _begin(work)
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            cancelled.set()
+            with anyio.CancelScope(shield=True):
+                if await _at_its_end(done) is None:
+                    await _at_its_end(asyncio.ensure_future(asyncio.to_thread(undo, done.result())))
+            raise
 
 
 async def _at_its_end(work: asyncio.Future[Any]) -> BaseException | None:

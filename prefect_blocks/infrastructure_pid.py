@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from octa_provider.job_spec import JOB_ENV
 from octa_provider.job_state import JobState
+from octa_provider.rental_key import split_namespace
+from octa_provider.rental_mark import RentalMark
 from prefect_blocks.rental_key import flow_run_of, is_worker_key
 
 if TYPE_CHECKING:
@@ -45,10 +47,11 @@ class InfrastructurePid:
         return cls(uuid, key) if uuid and is_worker_key(key) else None
 
     @classmethod
-    def of_session(cls, session: Session) -> InfrastructurePid | None:
-        """The one of a session, if a worker started it."""
+    def of_session(cls, session: Session, namespace: str) -> InfrastructurePid | None:
+        """The one of a session, if a worker of this installation started it, or one of a release before 0.2."""
         key = session.rental_key or ""
-        return cls(session.uuid, key) if is_worker_key(key) else None
+        is_ours = split_namespace(key, namespace) is not None or RentalMark.of(session) is None
+        return cls(session.uuid, key) if is_ours and is_worker_key(key) else None
 
     @property
     def flow_run_id(self) -> UUID | None:

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Generator, Hashable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from prefect.blocks.abstract import JobBlock, JobRun
 from pydantic import Field, HttpUrl
 
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.job_spec import JobSpec
-from octa_provider.job_state import JobPhase, JobResult, JobState
+from octa_provider.job_state import JobResult, JobState
 from octa_provider.progress import ProgressTracker
+from octa_provider.stop_signals import cleaned_up_by
+from prefect_blocks.at_exit import signals_as_before, signals_heard
+from prefect_blocks.caps import CapOrNone
 from prefect_blocks.events import emit
 from prefect_blocks.handing_over import stopped_unless_handed_over
 from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_undone
 from prefect_blocks.job_command import JobCommand
+from prefect_blocks.job_follower import JobFollower, follower_of
 from prefect_blocks.job_report import JobReport
+from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.machine_choice import MachineChoice
 from prefect_blocks.rental_key import rental_key
 
-if TYPE_CHECKING:
-    from octa_provider import Rental
-
 __all__ = ["JobFailedError", "OctaJob", "OctaJobRun"]
+
+#: A wait looks up so often whether its run is being ended.
+SLICE_S = 1.0
+#: What the core gives a machine to be stopped, and a little.
+ENDING_S = 330.0
 
 
 class JobFailedError(OctaError):
@@ -38,6 +47,10 @@ class JobFailedError(OctaError):
     def __init__(self, result: JobResult) -> None:
         super().__init__(f"{result.outcome.value}: {result.message}")
         self.result = result
+
+    def __reduce__(self) -> tuple[type[JobFailedError], tuple[JobResult]]:
+        # Process pools, Dask and Ray send errors between processes.
+        return type(self), (self.result,)
 
 
 class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
@@ -71,7 +84,7 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
     via: Literal["auto", "container", "ssh"] = Field(
         default="auto", description="How the command is run; auto takes SSH when there are files to move."
     )
-    max_cost_usd: float | None = Field(
+    max_cost_usd: CapOrNone = Field(
         default=None, title="Cost Cap (USD)", description="The job is stopped when it has cost so much."
     )
     http_ports: list[int] = Field(default_factory=list, description="Ports to publish as URLs while it runs.")
@@ -105,14 +118,18 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
             http_ports=tuple(self.http_ports),
         )
 
-    def trigger(self, key: str | None = None) -> OctaJobRun:  # type: ignore[override]
+    def trigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:  # type: ignore[override]
         """Rent a machine for the job, or carry on with the one that an earlier try of this run has.
 
-        It bills until `wait_for_completion` has returned, or `stop` was called. A flow that may be left before that
-        takes the hook `stop_left_sessions`.
+        The job is followed from here on: its log comes, its caps hold and its machine is stopped at its end, whether
+        anybody waits for it or not. What still runs when the flow run (or outside of one, the process) ends, however
+        it ends, is stopped then. Triggered several times, jobs run side by side. `await` on it works too, but holds
+        the event loop up meanwhile; `atrigger` does not.
 
         Args:
             key: names the job within the flow run, where two that look the same are not.
+            outlives_flow: let it run on when its flow run has ended; the end of the process still ends it, and so does
+                `reap_orphans_flow`, which goes by flow runs.
 
         Raises:
             OctaNoMachineError, OctaBudgetError: nothing could be rented.
@@ -121,39 +138,74 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
         spec = self.spec()
         tracker = ProgressTracker(self.progress, self.progress_total)
         report = JobReport(self._name(), self.logger, tracker, about=key)
-        with self.credentials.get_client() as client, stopped_unless_handed_over() as on_started:
-            name = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
-            state = client.jobs.start(spec, name, is_cancelled=cancellation(), on_started=on_started)
+        lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_run()
+        with (
+            signals_heard(),
+            self.credentials.get_client() as client,
+            stopped_unless_handed_over() as on_started,
+        ):
+            work = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
+            name = (client.transport.account, client.rentals.full_key(work))
+            if (earlier := self._followed(name, spec, lifetime)) is not None:
+                return OctaJobRun(self, earlier)
+            state = client.jobs.start(spec, work, is_cancelled=cancellation(), on_started=on_started)
             rental = client.rentals.restore(state.rental)
             emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
             verb = "Carrying on with" if rental.adopted else "Started"
             self.logger.info("%s session %s on node %s, rental key %s", verb, rental.uuid, rental.node_id, rental.key)
-            return OctaJobRun(self, spec, state, report)
+            follower = JobFollower(
+                self.credentials,
+                spec,
+                state,
+                report,
+                lifetime,
+                log_path=None if self.log_path is None else Path(self.log_path).expanduser(),
+                poll_s=self.poll_s,
+            )
+            follower.start(name)
+            return OctaJobRun(self, follower)
 
-    async def atrigger(self, key: str | None = None) -> OctaJobRun:
+    async def atrigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:
         """As `trigger`, for coroutines; a run that nobody got, since its coroutine was cancelled, is stopped."""
-        return await in_thread_or_undone(partial(self.trigger, key), lambda run: run.stop())
+        trigger = partial(self.trigger, key, outlives_flow=outlives_flow)
+        return await in_thread_or_undone(trigger, lambda run: run.stop())
+
+    def _followed(self, name: Hashable, spec: JobSpec, lifetime: Lifetime) -> JobFollower | None:
+        """Who follows the job in this process, since an earlier try of this run triggered it."""
+        follower = follower_of(name)
+        if follower is None or follower.spec.fingerprint != spec.fingerprint:
+            return None
+        if not follower.carry_on(lifetime):
+            # It is being ended: what is started anew must not be taken for it.
+            follower.wait(ENDING_S)
+            return None
+        state = follower.state
+        self.logger.info("Carrying on with session %s, rental key %s", state.rental["uuid"], state.key)
+        return follower
 
     def _name(self) -> str:
         return self._block_document_name or Path(self.image.partition(":")[0]).name
 
 
 class OctaJobRun(JobRun[JobResult]):
-    """A job that has been started. Wait for it, or stop it: until then its machine bills.
+    """A job that has been started, and is followed to its end in a thread of its own."""
 
-    Attributes:
-        state: how far it is; a JSON value by `to_dict`.
-        is_watched: whether somebody has begun to follow it, who stops it on every way out.
-    """
-
-    def __init__(self, job: OctaJob, spec: JobSpec, state: JobState, report: JobReport) -> None:
-        self.state = state
-        self.is_watched = False
+    def __init__(self, job: OctaJob, follower: JobFollower) -> None:
         self._job = job
-        self._spec = spec
-        self._report = report
-        self._result: JobResult | None = None
-        self._urls: dict[int | str, str] = {}
+        self._follower = follower
+
+    def __await__(self) -> Generator[Any, Any, OctaJobRun]:
+        """The run itself, so that `await job.trigger()` is as good as `job.trigger()`."""
+
+        async def itself() -> OctaJobRun:
+            return self
+
+        return itself().__await__()
+
+    @property
+    def state(self) -> JobState:
+        """How far it is; a JSON value by `to_dict`."""
+        return self._follower.state
 
     @property
     def uuid(self) -> str:
@@ -161,38 +213,27 @@ class OctaJobRun(JobRun[JobResult]):
         return str(self.state.rental["uuid"])
 
     def wait_for_completion(self) -> None:  # type: ignore[override]
-        """Follow the job to its end, with its log in the run's logger. The machine is stopped on every way out.
+        """Wait for the job's end; its machine is stopped then, and on every other way out of this.
 
         How it ended is for `fetch_result` to say.
 
         Raises:
-            OctaCancelledError: the run is being ended; the machine was stopped.
+            OctaCancelledError: the run is being ended, or the job was stopped; so was the machine.
             OctaStopError: the machine could not be stopped in time, and may still bill.
         """
-        if self._result is not None:
-            return
-        with self._job.credentials.get_client() as client:
-            rental = client.rentals.restore(self.state.rental)
+        is_cancelled = cancellation()
 
-            def remember(state: JobState) -> None:
-                before, self.state = self.state, state
-                if before.phase is JobPhase.STARTING and state.phase is not JobPhase.STARTING and not state.ended:
-                    emit("ready", rental)
-                    self._remember_urls(rental)
+        def clean_up(error: BaseException | None) -> None:
+            if error is not None:
+                self._follower.end("what waited for it was ended")
+                self._follower.wait()
 
-            self.is_watched = True
-            self._result = client.jobs.watch(
-                self.state,
-                self._spec,
-                private_key=self._job.credentials.private_key,
-                log_path=None if self._job.log_path is None else Path(self._job.log_path).expanduser(),
-                on_line=self._report.line,
-                on_state=remember,
-                is_cancelled=cancellation(),
-                poll_s=self._job.poll_s,
-            )
-            emit("ended", rental, outcome=self._result.outcome.value, cost_usd=self._result.cost_usd)
-        self._report.ended(self._result, self._urls)
+        with cleaned_up_by(clean_up):
+            while not self._follower.wait(SLICE_S):
+                if is_cancelled():
+                    self._follower.end("the run that waits for it is being ended")
+        signals_as_before()
+        self._refuse_without_result()
 
     async def await_for_completion(self) -> None:
         """As `wait_for_completion`, for coroutines."""
@@ -203,34 +244,38 @@ class OctaJobRun(JobRun[JobResult]):
 
         Raises:
             JobFailedError: it was no success; the error has the result.
-            OctaConfigError: nobody has waited for it.
+            OctaConfigError: it has not ended yet.
+            OctaCancelledError: it was stopped before its end.
         """
-        if self._result is None:
+        if not self._follower.wait(0):
             raise OctaConfigError("the job has not ended yet: call wait_for_completion() first")
-        if not self._result.succeeded:
-            raise JobFailedError(self._result)
-        return self._result
+        result = self._refuse_without_result()
+        if not result.succeeded:
+            raise JobFailedError(result)
+        return result
 
     async def afetch_result(self) -> JobResult:
         """As `fetch_result`, for coroutines."""
         return self.fetch_result()
 
     def stop(self) -> None:
-        """Stop the machine without waiting for the command. Safe to repeat."""
+        """Stop the machine without waiting for the command. Safe to repeat.
+
+        Raises:
+            OctaStopError: it could not be stopped in time, and may still bill.
+        """
+        self._follower.end("it was told to stop")
+        self._follower.wait()
         with self._job.credentials.get_client() as client:
-            rental = client.rentals.restore(self.state.rental)
-            bill = rental.stop()
-            emit("stopped", rental, **bill.to_dict())
+            client.rentals.restore(self.state.rental).stop()
 
     async def astop(self) -> None:
         """As `stop`, for coroutines."""
         await in_thread(self.stop)
 
-    def _remember_urls(self, rental: Rental) -> None:
-        try:
-            self._urls = dict(rental.info().urls)
-        except OctaError as error:
-            # Only what is nice to have.
-            self.logger.info("Where session %s answers can't be read: %s", rental.uuid, error)
-        for port, url in self._urls.items():
-            self.logger.info("Port %s answers at %s", port, url)
+    def _refuse_without_result(self) -> JobResult:
+        if self._follower.result is not None:
+            return self._follower.result
+        error = self._follower.error
+        # A copy: what several threads raise at once gathers all their tracebacks.
+        raise OctaError("the job has no result") if error is None else copy.copy(error)

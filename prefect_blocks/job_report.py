@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import httpx
 from prefect import artifacts
 from prefect.context import FlowRunContext, TaskRunContext
-from prefect.exceptions import PrefectException
 
-from octa_provider.plain_log import plain_logger
 from octa_provider.progress import ProgressTracker
 from prefect_blocks.markdown import code, link
+from prefect_blocks.reports import Reports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from prefect.blocks.abstract import LoggerOrAdapter
 
     from octa_provider import JobResult
 
 __all__ = ["JobReport"]
 
-log = plain_logger("prefect_blocks.job_report")
-
 UPDATE_S = 2.0
+#: Seconds to wait at the end, when the machine is stopped, for what is still to be told.
+FLUSH_S = 5.0
 _NO_NAME = re.compile("[^a-z0-9]+")
 
 
 class JobReport:
-    """Told of a job's lines and end. A Prefect API that does not answer costs pictures, never the job.
+    """Told of a job's lines and end. A Prefect API that does not answer costs pictures, never the job or its time.
 
     Args:
         name: names the artifacts.
@@ -58,7 +55,9 @@ class JobReport:
         self._logger = logger
         self._tracker = tracker
         self._in_run = artifacts and (FlowRunContext.get() is not None or TaskRunContext.get() is not None)
+        self._reports = Reports()
         self._bar: UUID | None = None
+        self._has_shown = False
         self._updated = 0.0
 
     def line(self, line: str) -> None:
@@ -68,11 +67,22 @@ class JobReport:
         if fraction is not None and time.monotonic() - self._updated >= UPDATE_S:
             self._show(fraction)
 
+    def say(self, text: str) -> None:
+        """Something about the job, for the run's log."""
+        self._logger.info("%s", text)
+
+    def warn(self, text: str) -> None:
+        """As `say`, where it went otherwise than it should."""
+        self._logger.warning("%s", text)
+
     def ended(self, result: JobResult, urls: Mapping[int | str, str]) -> None:
-        """The job has ended; `urls` is what it published while it ran, by port."""
-        if result.succeeded and self._bar is not None:
+        """The job has ended, and its machine is stopped; `urls` is what it published while it ran, by port."""
+        cost = "" if result.cost_usd is None else f", {result.cost_usd:.6f} USD"
+        self.say(f"Session {result.uuid} was stopped; the job: {result.outcome.value}{cost}")
+        if result.succeeded and self._has_shown:
             self._show(1.0)
         self._make(
+            "cost",
             artifacts.create_table_artifact,
             key=f"octa-{self._name}-cost",
             description=f"What {self._about} came to",
@@ -97,32 +107,34 @@ class JobReport:
         links += [f"- log: {code(result.logs_path)}"] if result.logs_path else []
         if links:
             self._make(
+                "links",
                 artifacts.create_markdown_artifact,
                 key=f"octa-{self._name}-links",
                 description=f"Where {self._about} answered while it ran, and what it left",
                 markdown="\n".join(links),
             )
+        self._reports.flush(FLUSH_S)
 
     def _show(self, fraction: float) -> None:
         self._updated = time.monotonic()
-        percent = round(fraction * 100, 1)
-        if self._bar is None:
-            made = self._make(
-                artifacts.create_progress_artifact,
-                progress=percent,
-                key=f"octa-{self._name}-progress",
-                description=f"How far {self._about} is",
-            )
-            self._bar = made if isinstance(made, UUID) else None
-        else:
-            self._make(artifacts.update_progress_artifact, artifact_id=self._bar, progress=percent)
+        self._has_shown = True
+        if self._in_run:
+            self._reports.put("progress", partial(self._draw, round(fraction * 100, 1)))
 
-    def _make(self, make: Callable[..., Any], **values: Any) -> object:
-        if not self._in_run:
-            return None
-        try:
-            # We are in a thread, or in a plain function: a coroutine is never wanted here.
-            return make(**values, _sync=True)
-        except (httpx.HTTPError, PrefectException) as error:
-            log.warning("an artifact could not be written: %s", error)
-            return None
+    def _draw(self, percent: float) -> None:
+        """In the thread of the reports: draw the bar, or move it."""
+        if self._bar is not None:
+            artifacts.update_progress_artifact(artifact_id=self._bar, progress=percent, _sync=True)  # type: ignore[call-arg]
+            return
+        made: object = artifacts.create_progress_artifact(
+            progress=percent,
+            key=f"octa-{self._name}-progress",
+            description=f"How far {self._about} is",
+            _sync=True,  # type: ignore[call-arg]
+        )
+        self._bar = made if isinstance(made, UUID) else None
+
+    def _make(self, kind: str, make: Callable[..., Any], **values: Any) -> None:
+        if self._in_run:
+            # A coroutine is never wanted here.
+            self._reports.put(kind, partial(make, **values, _sync=True))

@@ -19,6 +19,7 @@ from prefect.exceptions import ObjectNotFound
 
 from octa_provider.errors import OctaError
 from octa_provider.plain_log import plain_logger
+from prefect_blocks.flow_run_pages import all_flow_runs_async
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
@@ -76,7 +77,8 @@ async def find_left_machines(
     """
     runs = {
         run.id: run
-        for run in await client.read_flow_runs(
+        for run in await all_flow_runs_async(
+            client,
             work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool.name])),
             flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY))),
         )
@@ -135,15 +137,16 @@ def _active_machines(
     for name, configuration in configurations:
         try:
             with configuration.account().get_client() as client:
-                account = client.transport.account
+                account = (client.transport.account, client.namespace)
                 if account not in asked:
                     asked[account] = None
                     sessions = client.sessions.list()
-                    asked[account] = [pid for one in sessions if (pid := InfrastructurePid.of_session(one)) is not None]
+                    pids = (InfrastructurePid.of_session(one, client.namespace) for one in sessions)
+                    asked[account] = [pid for pid in pids if pid is not None]
                 if asked[account] is None:
                     unasked.add(name)
         except OctaError as error:
             log.warning("an account of the pool can't be asked for its machines now: %s", error)
             unasked.add(name)
-    pids = [pid for found in asked.values() for pid in found or ()]
-    return sorted(pids, key=lambda pid: pid.run_count), unasked
+    found = [pid for pids_of in asked.values() for pid in pids_of or ()]
+    return sorted(found, key=lambda pid: pid.run_count), unasked

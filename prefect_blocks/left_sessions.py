@@ -60,7 +60,10 @@ def stop_left_sessions(
             trouble: OctaError | None = None
             for flow_run_id in family:
                 try:
-                    reaped = octa.rentals.reap(f"{PREFIX}/{flow_run_id}", is_alive=is_worker_key, dry_run=False)
+                    # A flow run's id is its own wherever; those of a release before 0.2 have no namespace.
+                    reaped = octa.rentals.reap(
+                        f"{PREFIX}/{flow_run_id}", is_alive=is_worker_key, any_namespace=True, dry_run=False
+                    )
                 except OctaError as error:
                     log.warning("what flow run %s has left can't be seen now: %s", flow_run_id, error)
                     trouble = error

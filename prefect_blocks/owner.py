@@ -8,6 +8,7 @@ from uuid import UUID
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 from prefect.exceptions import ObjectNotFound
 
+from prefect_blocks.flow_run_pages import all_flow_runs
 from prefect_blocks.rental_key import flow_run_of, task_run_of
 
 if TYPE_CHECKING:
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["family_of", "owner_lives"]
 
 
-def owner_lives(client: SyncPrefectClient, key: str) -> bool:
-    """Ask Prefect. A run that has ended, or was deleted, is gone; a key that names no run counts as alive.
+def owner_lives(client: SyncPrefectClient, key: str) -> bool | None:
+    """Ask Prefect whether a key's run lives: True, False, or None for a run that this Prefect does not know.
+
+    A key that names no run counts as alive. A run that is not known was deleted, or is another Prefect's: which of the
+    two, the key's namespace tells.
 
     A flow that another flow has called runs in that one's process and is gone with it, whatever its own state says:
     nobody is left to tell it. A flow run whose process was killed, and whose end nobody has told, counts as alive:
@@ -34,7 +38,7 @@ def owner_lives(client: SyncPrefectClient, key: str) -> bool:
             state = client.read_task_run(task_run_id).state
             return state is None or not state.is_final()
     except ObjectNotFound:
-        return False
+        return None
     return True
 
 
@@ -46,7 +50,7 @@ def family_of(client: SyncPrefectClient, flow_run_id: UUID) -> list[UUID]:
         calls = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=generation))
         generation = [
             run.id
-            for run in client.read_flow_runs(flow_run_filter=calls)
+            for run in all_flow_runs(client, flow_run_filter=calls)
             if _is_in_callers_process(run) and run.id not in family
         ]
         family += generation
@@ -59,8 +63,12 @@ def _flow_run_lives(client: SyncPrefectClient, flow_run_id: UUID) -> bool:
         return False
     if not _is_in_callers_process(run) or run.parent_task_run_id is None:
         return True
-    caller = client.read_task_run(run.parent_task_run_id).flow_run_id
-    return caller is None or _flow_run_lives(client, caller)
+    try:
+        caller = client.read_task_run(run.parent_task_run_id).flow_run_id
+        return caller is None or _flow_run_lives(client, caller)
+    except ObjectNotFound:
+        # It is of this Prefect, and so was what called it.
+        return False
 
 
 def _is_in_callers_process(run: FlowRun) -> bool:

@@ -63,7 +63,7 @@ _numbers_lock = threading.Lock()
 
 
 def rental_key(rented: object, name: str | None = None) -> str:
-    """The key of something rented here and now: `prefect/<flow run>/<task or "flow">/<digest>-<number>`.
+    """The work key of something rented here and now: `prefect/<flow run>/<task or "flow">/<digest>-<number>`.
 
     Args:
         rented: what is rented, as a JSON value.
@@ -93,7 +93,7 @@ def rental_key(rented: object, name: str | None = None) -> str:
 
 
 def worker_key(flow_run_id: UUID, run_count: int) -> str:
-    """The key of the machine that a worker rents for a flow run.
+    """The work key of the machine that a worker rents for a flow run.
 
     Args:
         flow_run_id: the flow run.
@@ -104,20 +104,26 @@ def worker_key(flow_run_id: UUID, run_count: int) -> str:
 
 def is_worker_key(key: str) -> bool:
     """Whether a key is one of `worker_key`'s."""
-    parts = key.split("/")
+    parts = _work_parts(key)
     return len(parts) == 4 and parts[2] == _WORKER and parts[3].isdecimal() and flow_run_of(key) is not None
 
 
 def flow_run_of(key: str) -> UUID | None:
-    """The flow run that a key belongs to; None when it is no such key."""
-    parts = key.split("/")
+    """The flow run that a key belongs to, with or without a namespace; None when it is no such key."""
+    parts = _work_parts(key)
     return _uuid(parts[1]) if parts[0] == PREFIX and len(parts) > 2 else None
 
 
 def task_run_of(key: str) -> UUID | None:
-    """The task run without a flow that a key belongs to; None when it is no such key."""
-    parts = key.split("/")
+    """The task run without a flow that a key belongs to, with or without a namespace; None when it is no such key."""
+    parts = _work_parts(key)
     return _uuid(parts[2]) if parts[:2] == [PREFIX, _TASK_RUN] and len(parts) > 2 else None
+
+
+def _work_parts(key: str) -> list[str]:
+    # No namespace is what keys themselves begin with.
+    parts = key.split("/")
+    return parts[1:] if parts[0] != PREFIX and parts[1:2] == [PREFIX] else parts
 
 
 def _of_try(flow: FlowRunContext) -> _Numbers:

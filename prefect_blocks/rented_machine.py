@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
+
+from octa_provider.limits import checked_cap
+from prefect_blocks.at_exit import signals_heard
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_left, in_thread_or_undone
+from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.machine_choice import requirements_of
+from prefect_blocks.rental_guard import GuardedRental, guard, has_caps, let_go
 from prefect_blocks.rental_key import rental_key
 
 if TYPE_CHECKING:
+    from prefect.blocks.abstract import LoggerOrAdapter
+
     from octa_provider import Rental
     from octa_provider.marketplace import Requirements
     from octa_provider.models import Session
@@ -92,7 +102,8 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         request: what to rent: the core's `MachineRequest` or `RenderRequest`.
         requirements: which machine: fields of the core's `Requirements`; the cheapest when left out.
         ready_deadline_s: seconds that it may take to come up.
-        max_cost_usd: refuse what can't be paid, and stop what has cost so much before it was up.
+        max_cost_usd: refuse what can't be paid, and stop what has cost so much, also while the block works on it.
+        max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
         key: names the machine within the flow run, where two that look the same are not.
         credentials: the account; the environment's when left out.
         poll_s: seconds between two looks while it comes up.
@@ -100,6 +111,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
     Raises:
         OctaNoMachineError, OctaBudgetError: nothing could be rented.
         OctaWaitTimeoutError, OctaSessionFailedError: it did not come up; it was stopped.
+        OctaBudgetError: at the end: a cap was reached, and the machine was stopped while the block worked on it.
         OctaStopError: at the end it was not seen gone in time, and may still bill.
 
     Example:
@@ -114,6 +126,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         requirements: Mapping[str, Any] | Requirements | None = None,
         ready_deadline_s: float = 900.0,
         max_cost_usd: float | None = None,
+        max_duration_s: float | None = None,
         key: str | None = None,
         credentials: OctaCredentials | None = None,
         poll_s: float = 5.0,
@@ -121,12 +134,14 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         self._request = request
         self._requirements = requirements_of(requirements)
         self._ready_deadline_s = ready_deadline_s
-        self._max_cost_usd = max_cost_usd
+        self._max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)
+        self._max_duration_s = checked_cap("max_duration_s", max_duration_s)
         self._key = key
         self._credentials = credentials or OctaCredentials()
         self._poll_s = poll_s
         self._open: ExitStack | None = None
         self._rental: Rental | None = None
+        self._guarded: GuardedRental | None = None
 
     def __enter__(self) -> RentedMachine:
         what = [self._request.service, asdict(self._request), asdict(self._requirements)]
@@ -139,6 +154,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
                     key=rental_key(what, self._key),
                     requirements=self._requirements,
                     max_cost_usd=self._max_cost_usd,
+                    max_duration_s=self._max_duration_s,
                     is_cancelled=is_cancelled,
                 )
             )
@@ -146,6 +162,9 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
             emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
             session = rental.wait_until_ready(self._ready_deadline_s, self._poll_s, is_cancelled)
             emit("ready", rental)
+            if has_caps(rental):
+                # The block ends it; until then its caps are looked after.
+                self._guarded = guard(rental, self._credentials, Lifetime(None), _logger())
             self._open = stack.pop_all()
         return RentedMachine(rental, session, self._credentials.private_key)
 
@@ -157,12 +176,33 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         stack, self._open = self._open, None
         # Only closed: the error goes on its way by itself, and must not be taken for one of the stop's own.
         stack.close()
+        let_go(self._rental.uuid)
         emit("stopped", self._rental)
+        if self._guarded is not None and self._guarded.error is not None and isinstance(error, Exception | None):
+            # What the block met, such as a lost connection, comes of this.
+            raise self._guarded.error from error
 
     async def __aenter__(self) -> RentedMachine:
-        return await in_thread_or_undone(self.__enter__, lambda machine: self.__exit__(None, None, None))
+        # Signals reach the main thread alone, and the block is there.
+        self._signals = signals_heard()
+        self._signals.__enter__()
+        try:
+            return await in_thread_or_undone(self.__enter__, lambda machine: self.__exit__(None, None, None))
+        except BaseException:
+            self._signals.__exit__(None, None, None)
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await in_thread(self.__exit__, kind, error, traceback)
+        try:
+            await in_thread(self.__exit__, kind, error, traceback)
+        finally:
+            self._signals.__exit__(None, None, None)
+
+
+def _logger() -> LoggerOrAdapter:
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return logging.getLogger("prefect_blocks.rented_machine")

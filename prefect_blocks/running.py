@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from octa_provider.limits import checked_cap
 from octa_provider.marketplace import Requirements
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.job import OctaJob
@@ -55,6 +56,7 @@ def run_job(
         JobFailedError: the command did not end with exit code 0, or its outputs are missing.
         OctaNoMachineError, OctaBudgetError: nothing could be rented.
     """
+    checked_cap("max_cost_usd", max_cost_usd)
     job = OctaJob(
         credentials=credentials or OctaCredentials(),
         image=image,
@@ -74,11 +76,5 @@ def run_job(
         **choice_of(requirements_of(requirements)),
     )
     run = job.trigger(key)
-    try:
-        run.wait_for_completion()
-    except BaseException:
-        # A signal that came before the watch, which stops the machine on every way out of itself.
-        if not run.is_watched:
-            run.stop()
-        raise
+    run.wait_for_completion()
     return wei_as_text(run.fetch_result().to_dict())

@@ -12,11 +12,14 @@ from prefect.transactions import Transaction, get_transaction
 from octa_provider.errors import OctaConfigError
 from octa_provider.marketplace import Requirements, rank
 from octa_provider.request import MachineRequest, RenderRequest, Request, VpnRequest
+from prefect_blocks.at_exit import signals_heard
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
 from prefect_blocks.handing_over import stopped_unless_handed_over
 from prefect_blocks.in_thread import cancellation
+from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.machine_choice import requirements_of
+from prefect_blocks.rental_guard import guard, has_caps, let_go
 from prefect_blocks.rental_key import rental_key
 from prefect_blocks.session_result import rental_of, session_result
 
@@ -80,19 +83,25 @@ def start_machine(
     app: str = "",
     requirements: Mapping[str, Any] | Requirements | None = None,
     max_cost_usd: float | None = None,
+    max_duration_s: float | None = None,
+    outlives_flow: bool = False,
     deadline_s: float = 300.0,
     key: str | None = None,
     credentials: OctaCredentials | None = None,
 ) -> dict[str, Any]:
     """Rent a machine with an image on it, or adopt the one that an earlier try rented. Stop it with `stop_session`.
 
-    Within a `transaction()` it is stopped when a later step fails.
+    Within a `transaction()` it is stopped when a later step fails. What still runs when the flow run ends, however it
+    ends, is stopped then; not by a task that runs in a process of its own, where that end is not seen.
 
     Args:
         image: container image, such as `blender:4.5`.
         start_command, envs, disk_gb, ports, http_ports, entrypoint, app: as in the core's `MachineRequest`.
         requirements: fields of the core's `Requirements`; the cheapest machine when left out.
-        max_cost_usd: refuse what can't be paid; `wait_until_ready` stops what has cost so much.
+        max_cost_usd: refuse what can't be paid, and stop what has cost so much, as long as this process lives.
+        max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
+        outlives_flow: let it run on when its flow run has ended; its caps hold until the process ends. What goes by
+            flow runs, as `reap_orphans_flow` does, still stops it.
         deadline_s: seconds to try to start for.
         key: names the machine within the flow run, where two calls that look the same are not.
         credentials: the account; the environment's when left out.
@@ -113,7 +122,7 @@ def start_machine(
         entrypoint=entrypoint,
         app=app,
     )
-    return _start(request, requirements, max_cost_usd, deadline_s, key, credentials)
+    return _start(request, requirements, (max_cost_usd, max_duration_s), deadline_s, key, credentials, outlives_flow)
 
 
 def start_render(
@@ -123,6 +132,8 @@ def start_render(
     multi_gpu_worker: bool | None = None,
     requirements: Mapping[str, Any] | Requirements | None = None,
     max_cost_usd: float | None = None,
+    max_duration_s: float | None = None,
+    outlives_flow: bool = False,
     deadline_s: float = 300.0,
     key: str | None = None,
     credentials: OctaCredentials | None = None,
@@ -131,10 +142,10 @@ def start_render(
 
     Args:
         disk_gb, envs, multi_gpu_worker: as in the core's `RenderRequest`.
-        requirements, max_cost_usd, deadline_s, key, credentials: as in `start_machine`.
+        requirements, max_cost_usd, max_duration_s, outlives_flow, deadline_s, key, credentials: as in `start_machine`.
     """
     request = RenderRequest(disk_gb=disk_gb, envs=dict(envs or {}), multi_gpu_worker=multi_gpu_worker)
-    return _start(request, requirements, max_cost_usd, deadline_s, key, credentials)
+    return _start(request, requirements, (max_cost_usd, max_duration_s), deadline_s, key, credentials, outlives_flow)
 
 
 def start_vpn(
@@ -143,6 +154,8 @@ def start_vpn(
     protocol: str | None = None,
     requirements: Mapping[str, Any] | Requirements | None = None,
     max_cost_usd: float | None = None,
+    max_duration_s: float | None = None,
+    outlives_flow: bool = False,
     deadline_s: float = 300.0,
     credentials: OctaCredentials | None = None,
 ) -> dict[str, Any]:
@@ -150,28 +163,38 @@ def start_vpn(
 
     Args:
         subkind, protocol: as in the core's `VpnRequest`.
-        requirements, max_cost_usd, deadline_s, credentials: as in `start_machine`.
+        requirements, max_cost_usd, max_duration_s, outlives_flow, deadline_s, credentials: as in `start_machine`.
     """
-    return _start(VpnRequest(subkind, protocol), requirements, max_cost_usd, deadline_s, None, credentials)
+    return _start(
+        VpnRequest(subkind, protocol),
+        requirements,
+        (max_cost_usd, max_duration_s),
+        deadline_s,
+        None,
+        credentials,
+        outlives_flow,
+    )
 
 
 def _start(
     request: Request,
     requirements: Mapping[str, Any] | Requirements | None,
-    max_cost_usd: float | None,
+    caps: tuple[float | None, float | None],
     deadline_s: float,
     key: str | None,
     credentials: OctaCredentials | None,
+    outlives_flow: bool,
 ) -> dict[str, Any]:
     wanted = requirements_of(requirements)
     credentials = credentials or OctaCredentials()
-    with credentials.get_client() as client, stopped_unless_handed_over() as on_started:
+    with signals_heard(), credentials.get_client() as client, stopped_unless_handed_over() as on_started:
         rental = client.rentals.start(
             request,
             key=rental_key([request.service, asdict(request), asdict(wanted)], key),
             requirements=wanted,
             deadline_s=deadline_s,
-            max_cost_usd=max_cost_usd,
+            max_cost_usd=caps[0],
+            max_duration_s=caps[1],
             on_started=on_started,
             is_cancelled=cancellation(),
         )
@@ -180,8 +203,12 @@ def _start(
             transaction.set(_STARTED, (result, credentials))
         verb = "Adopted" if rental.adopted else "Started"
         price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
-        get_run_logger().info("%s session %s on node %s%s", verb, rental.uuid, rental.node_id, price)
+        logger = get_run_logger()
+        logger.info("%s session %s on node %s%s", verb, rental.uuid, rental.node_id, price)
         emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
+        lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_flow_run()
+        if lifetime.has_end or has_caps(rental):
+            guard(rental, credentials, lifetime, logger)
         return result
 
 
@@ -197,3 +224,4 @@ def stop_unwanted(result: dict[str, Any], credentials: OctaCredentials | None) -
     with (credentials or OctaCredentials()).get_client() as client:
         rental = rental_of(client, result)
         emit("stopped", rental, **rental.stop().to_dict())
+        let_go(rental.uuid)

@@ -7,12 +7,13 @@ cache, since a session of yesterday is gone today; `run_job` alone, whose result
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from prefect import Task
 from prefect.cache_policies import DEFAULT, NO_CACHE
 
 from prefect_blocks import ending, ready, running, starting
+from prefect_blocks.at_exit import hear_signals
 from prefect_blocks.in_thread import async_twin
 
 __all__ = [
@@ -38,9 +39,23 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class OctaTask(Task[P, T]):
+    """A task that hears signals where it is submitted: they reach the main thread alone, and it works in another."""
+
+    if not TYPE_CHECKING:
+
+        def submit(self, *args, **kwargs):
+            hear_signals()
+            return super().submit(*args, **kwargs)
+
+        def map(self, *args, **kwargs):
+            hear_signals()
+            return super().map(*args, **kwargs)
+
+
 def _live(work: Callable[P, T]) -> Task[P, T]:
     """A task about live sessions, which no cache may answer; not even one that a flow or a caller switches on."""
-    return Task(work, name=f"octa_{work.__name__}", cache_policy=NO_CACHE, refresh_cache=True, tags={"octaspace"})
+    return OctaTask(work, name=f"octa_{work.__name__}", cache_policy=NO_CACHE, refresh_cache=True, tags={"octaspace"})
 
 
 def _starting(work: Callable[P, T]) -> Task[P, T]:
@@ -52,7 +67,7 @@ def _starting(work: Callable[P, T]) -> Task[P, T]:
 
 def _cacheable(work: Callable[P, T]) -> Task[P, T]:
     # The key is no input: another one of the same account gives the same result, and none belongs into a cache key.
-    return Task(work, name=f"octa_{work.__name__}", cache_policy=DEFAULT - "credentials", tags={"octaspace"})
+    return OctaTask(work, name=f"octa_{work.__name__}", cache_policy=DEFAULT - "credentials", tags={"octaspace"})
 
 
 find_machines = _live(starting.find_machines)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaCancelledError, OctaWaitTimeoutError
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline
-from octa_provider.stop_signals import stop_signals_raise
+from octa_provider.stop_signals import cleaned_up_by
 from octa_provider.waiting import refuse_failed, refuse_over_budget
 from prefect_blocks.in_thread import in_thread
 
@@ -27,30 +27,25 @@ SLICE_S = 2.0
 def until_ready(watcher: Watcher, rental: Rental, deadline_s: float, is_cancelled: Callable[[], bool]) -> Session:
     """Wait in this thread; see `prefect_blocks.tasks.wait_until_ready`."""
     deadline = Deadline(rental.client.clock, deadline_s)
-    with stop_signals_raise() as hold:
-        try:
-            while True:
-                if is_cancelled():
-                    raise OctaCancelledError(f"waiting for session {rental.uuid} was cancelled; it was stopped")
-                try:
-                    session = watcher.wait(rental.uuid, _worth_a_look(rental), min(SLICE_S, max(deadline.left_s, 0)))
-                except OctaWaitTimeoutError:
-                    if deadline.passed:
-                        raise _too_late(rental, deadline_s) from None
-                    continue
-                if _is_ready(rental, session):
-                    return session
-        except (OctaCancelledError, OctaWaitTimeoutError):
-            rental.stop()
-            raise
-        except Exception:
-            # The next try waits for the same session.
-            raise
-        except BaseException:
-            # The flow run is being ended, by a signal.
-            with hold():
-                rental.stop()
-            raise
+
+    def clean_up(error: BaseException | None) -> None:
+        # Of another error the next try waits for the same session; else the flow run is being ended, by a signal.
+        ends = isinstance(error, OctaCancelledError | OctaWaitTimeoutError) or not isinstance(error, Exception | None)
+        if error is not None and ends:
+            rental.stop_after(error)
+
+    with cleaned_up_by(clean_up):
+        while True:
+            if is_cancelled():
+                raise OctaCancelledError(f"waiting for session {rental.uuid} was cancelled; it was stopped")
+            try:
+                session = watcher.wait(rental.uuid, _worth_a_look(rental), min(SLICE_S, max(deadline.left_s, 0)))
+            except OctaWaitTimeoutError:
+                if deadline.passed:
+                    raise _too_late(rental, deadline_s) from None
+                continue
+            if _is_ready(rental, session):
+                return session
 
 
 async def until_ready_async(watcher: Watcher, rental: Rental, deadline_s: float) -> Session:

@@ -6,6 +6,7 @@ of the pool finds it by its rental key, follows it to its end, and stops it.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import deque
@@ -19,7 +20,7 @@ import anyio
 import anyio.to_thread
 import httpx
 from prefect.client.orchestration import PrefectClient
-from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, ObjectNotFound, PrefectException
+from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, PrefectException
 from prefect.states import Cancelled
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
@@ -27,6 +28,7 @@ from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job_state import JobPhase, JobState
 from prefect_blocks.events import emit
 from prefect_blocks.flow_run_end import Patience
+from prefect_blocks.flow_run_state import read_state, state_watched
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.left_machines import WORKER_LABEL, LeftMachine, find_left_machines
 from prefect_blocks.logo import LOGO_URL
@@ -35,7 +37,7 @@ from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVar
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
-    from prefect.client.schemas.objects import FlowRun, State
+    from prefect.client.schemas.objects import FlowRun
 
     from octa_provider import OctaClient
 
@@ -76,6 +78,21 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         await super().setup()
         assert self._runs_task_group is not None
         self._runs_task_group.start_soon(self._follow_left_machines)
+
+    async def teardown(self, *exc_info: Any) -> None:
+        """Disconnect. Machines are left to the next worker, unless this one ends by an error.
+
+        Prefect ends a worker that has asked its server in vain for some minutes: there may be no next one for long.
+        """
+        kind = exc_info[0] if exc_info else None
+        if self._followed and isinstance(kind, type) and issubclass(kind, Exception):
+            self._logger.warning(
+                "This worker ends by an error (%s); its %d machines are seen to their end first",
+                kind.__name__,
+                len(self._followed),
+            )
+            exc_info = (None, None, None)
+        await super().teardown(*exc_info)
 
     async def run(
         self, flow_run: FlowRun, configuration: OctaJobConfiguration, task_status: TaskStatus[Any] | None = None
@@ -139,15 +156,16 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             except OctaCancelledError:
                 await self._mark_as_cancelled(flow_run.id, "Cancelled while its machine was being rented.")
                 return
-        await self.client.update_flow_run(flow_run.id, infrastructure_pid=str(pid))
+        # First of all: whatever becomes of the rest, the machine is followed.
         self._follow_soon(LeftMachine(flow_run, configuration, pid))
+        await self.client.update_flow_run(flow_run.id, infrastructure_pid=str(pid))
 
     async def _propose_crashed_state(
         self, flow_run: FlowRun, message: str, client: PrefectClient | None = None
     ) -> None:
         """As Prefect does it, but with our reason, and never over the end that the flow run itself has told."""
-        known, state = await self._state_of(flow_run.id)
-        if not known or (state is not None and not state.is_final()):
+        seen = await read_state(self.client, flow_run.id)
+        if not seen.known or (seen.state is not None and not seen.state.is_final()):
             await super()._propose_crashed_state(flow_run, self._why.pop(flow_run.id, message), client)
 
     # -- one machine ---------------------------------------------------------------------------------------------
@@ -156,26 +174,8 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         """Rent; when the flow run is cancelled meanwhile, give up with OctaCancelledError and leave nothing."""
         spec, key = configuration.spec(), worker_key(flow_run.id, flow_run.run_count)
         given_up = threading.Event()
-
-        async def give_up_with_flow_run() -> None:
-            while not given_up.is_set():
-                await anyio.sleep(configuration.poll_s)
-                known, state = await self._state_of(flow_run.id)
-                if known and (state is None or state.is_cancelling() or state.is_final()):
-                    given_up.set()
-
-        # The watch ends first, so that no group of exceptions comes out of here.
-        failure: Exception | None = None
-        state: JobState | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(give_up_with_flow_run)
-            try:
-                state = await self._in_thread(partial(client.jobs.start, spec, key, is_cancelled=given_up.is_set))
-            except Exception as error:  # noqa: BLE001 - raised below
-                failure = error
-            group.cancel_scope.cancel()
-        if state is None:
-            raise failure or OctaCancelledError(f"starting {key} was cancelled")
+        async with state_watched(self.client, flow_run.id, configuration.poll_s, given_up.set):
+            state = await self._in_thread(partial(client.jobs.start, spec, key, is_cancelled=given_up.is_set))
         rental = client.rentals.restore(state.rental)
         emit("adopted" if rental.adopted else "started", rental, flow_run_id=flow_run.id, price_usd=rental.price_usd)
         price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
@@ -198,22 +198,22 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             if configuration.stream_output:
                 print(line, flush=True)
 
-        while not state.ended:
-            known, seen = await self._state_of(flow_run.id)
-            # On a machine that is coming up there is no process yet that could end itself.
-            idle = state.phase is JobPhase.STARTING and seen is not None and (seen.is_cancelling() or seen.is_final())
-            if known and (idle or patience.is_over(seen, time.monotonic())):
-                logger.warning("The flow run is over and its process is not: session %s is stopped", pid.uuid)
-                bill = await self._in_thread(rental.stop)
-                emit("stopped", rental, flow_run_id=flow_run.id, **bill.to_dict())
-                logger.info(_stopped(pid, bill.duration_s, bill.charge_usd))
-                await self._mark_as_cancelled(
-                    flow_run.id, "Cancelled; its process did not end in time, so the worker stopped its machine."
-                )
-                return OctaWorkerResult(identifier=str(pid), status_code=0)
-            state = await self._in_thread(partial(client.jobs.poll, state, on_line=show))
-            if not state.ended:
-                await anyio.sleep(configuration.poll_s)
+        async with state_watched(self.client, flow_run.id, configuration.poll_s) as seen:
+            while not state.ended:
+                # On a machine that is coming up there is no process yet that could end itself.
+                idle = state.phase is JobPhase.STARTING and seen.state is not None and seen.is_over
+                if seen.known and (idle or patience.is_over(seen.state, time.monotonic())):
+                    logger.warning("The flow run is over and its process is not: session %s is stopped", pid.uuid)
+                    bill = await self._in_thread(rental.stop)
+                    emit("stopped", rental, flow_run_id=flow_run.id, **bill.to_dict())
+                    logger.info(_stopped(pid, bill.duration_s, bill.charge_usd))
+                    await self._mark_as_cancelled(
+                        flow_run.id, "Cancelled; its process did not end in time, so the worker stopped its machine."
+                    )
+                    return OctaWorkerResult(identifier=str(pid), status_code=0)
+                state = await self._in_thread(partial(client.jobs.poll, state, on_line=show))
+                if not state.ended:
+                    await anyio.sleep(configuration.poll_s)
         result = await self._in_thread(partial(client.jobs.finish, state))
         emit("ended", rental, flow_run_id=flow_run.id, outcome=result.outcome.value, cost_usd=result.cost_usd)
         logger.info(_stopped(pid, result.duration_s, result.cost_usd))
@@ -226,21 +226,10 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         logger.error("%s. Its last lines:\n%s", why, "\n".join(tail) or "(none)")
         return OctaWorkerResult(identifier=str(pid), status_code=result.exit_code or 1)
 
-    async def _state_of(self, flow_run_id: UUID) -> tuple[bool, State | None]:
-        """Whether Prefect's API could be asked, and the flow run's state; None when the flow run was deleted."""
-        try:
-            flow_run = await self.client.read_flow_run(flow_run_id)
-        except ObjectNotFound:
-            return True, None
-        except httpx.HTTPError as error:
-            self._logger.warning("the state of flow run %s can't be read now: %s", flow_run_id, error)
-            return False, None
-        return flow_run.state is not None, flow_run.state
-
     async def _mark_as_cancelled(self, flow_run_id: UUID, message: str) -> None:
         """Tell the end of a flow run that is being cancelled; one that has told its end itself keeps it."""
-        _, state = await self._state_of(flow_run_id)
-        if state is None or not state.is_cancelling():
+        seen = await read_state(self.client, flow_run_id)
+        if seen.state is None or not seen.state.is_cancelling():
             return
         try:
             await self.client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)
@@ -287,11 +276,10 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
 
     async def _follow_left_machine(self, machine: LeftMachine) -> None:
         flow_run, configuration, pid = machine.flow_run, machine.configuration, machine.pid
+        # Other workers see that it has one again; the machine does not wait for that.
+        claiming = asyncio.create_task(self._claim(flow_run.id))
         try:
             self._logger.info("Following session %s of flow run %s to its end", pid.uuid, flow_run.id)
-            with suppress(httpx.HTTPError, PrefectException):
-                # Other workers see that it has one again.
-                await self.client.update_flow_run_labels(flow_run.id, {WORKER_LABEL: self.name})
             with configuration.account().get_client() as client:
                 job_state = partial(
                     pid.job_state,
@@ -308,7 +296,12 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             # The next look finds it again.
             self._logger.exception("following session %s of flow run %s", pid.uuid, flow_run.id)
         finally:
+            claiming.cancel()
             self._followed.discard(flow_run.id)
+
+    async def _claim(self, flow_run_id: UUID) -> None:
+        with suppress(httpx.HTTPError, PrefectException):
+            await self.client.update_flow_run_labels(flow_run_id, {WORKER_LABEL: self.name})
 
 
 def _stopped(pid: InfrastructurePid, duration_s: float | None, cost_usd: float | None) -> str:

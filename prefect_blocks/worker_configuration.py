@@ -12,8 +12,11 @@ from pydantic import BaseModel, Field
 from octa_provider.errors import OctaConfigError
 from octa_provider.job_spec import JobSpec
 from octa_provider.plain_log import plain_logger
+from octa_provider.rental_key import NAMESPACE_ENV
+from prefect_blocks.caps import Cap, CapOrNone
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.machine_choice import MachineChoice
+from prefect_blocks.namespace import namespace_here
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -68,16 +71,16 @@ class OctaMachine(MachineChoice, OctaAccountAndImage):
     """What the form and the configuration share: the account, the machine, and its limits."""
 
     disk_gb: int = Field(default=10, ge=1, title="Disk (GB)", description="Disk in GB.")
-    max_cost_usd: float | None = Field(
+    max_cost_usd: CapOrNone = Field(
         default=None, gt=0, title="Cost Cap (USD)", description="A flow run is stopped when it has cost so much."
     )
-    max_duration_s: float = Field(
+    max_duration_s: Cap = Field(
         default=86_400.0,
         gt=0,
         title="Time Limit",
         description="Seconds that a flow run may take; then its machine ends it, also when no worker watches.",
     )
-    ready_timeout_s: float = Field(
+    ready_timeout_s: Cap = Field(
         default=900.0, gt=0, title="Ready Timeout", description="Seconds that the machine may take to come up."
     )
     cancel_grace_s: float = Field(
@@ -122,6 +125,8 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
                 "needs one gets it by the job variable env.PREFECT_API_KEY or env.PREFECT_API_AUTH_STRING; make one "
                 "for it"
             )
+        # What the flow itself rents there is this installation's too, also where its API has another address.
+        self.env.setdefault(NAMESPACE_ENV, namespace_here(self.account().namespace))
 
     def spec(self) -> JobSpec:
         """The job for the core.

@@ -21,7 +21,7 @@ class OctaHook(BaseHook):
     """OctaSpace through an Airflow connection.
 
     The connection: type `octa`, host = base URL (several separated by commas, empty for the default), password = API
-    key, extra = `timeout` (seconds), `retries`, `ssh_key_file` or `ssh_private_key`, `allow_http`.
+    key, extra = `timeout` (seconds), `retries`, `ssh_key_file` or `ssh_private_key`, `allow_http`, `namespace`.
 
     Args:
         octa_conn_id: the connection's id.
@@ -48,11 +48,13 @@ class OctaHook(BaseHook):
         except ValueError as error:
             raise ValueError(f"Connection {self.octa_conn_id!r}: {error}") from error
         mask_secrets(settings)
-        return settings
+        return settings.named()
 
     @cached_property
     def _client(self) -> OctaClient:
-        return self.settings.client()
+        from airflow_provider.intents import VariableIntents
+
+        return self.settings.client(intents=VariableIntents())
 
     def get_conn(self) -> OctaClient:
         """The core's client for this connection, the same one each time.
@@ -101,11 +103,9 @@ class OctaHook(BaseHook):
             )
         except (OctaError, ValueError) as error:
             return False, str(error)
+        who = account.email or account.account_uuid or "an account without a name"
         balance = "" if account.balance_wei is None else f", balance {account.balance_wei / 10**18:.2f} OCTA"
-        return (
-            True,
-            f"Connected to {where} as {account.email or account.account_uuid or 'an account without a name'}{balance}.",
-        )
+        return True, f"Connected to {where} as {who}, namespace {settings.namespace}{balance}."
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from airflow_provider.failure import fail_task
 from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_travel import packed, unpacked
 from airflow_provider.kill_switch import KillSwitch
-from airflow_provider.leaving_nothing import stop_after
+from airflow_provider.leaving_nothing import may_run_on, stop_after
 from airflow_provider.links import LINKS, push
 from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import json_safe, rental_xcom
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
-from airflow_provider.templated import as_codes, as_float, as_text, is_known
+from airflow_provider.templated import as_codes, as_text, checked_deadline, is_known
 from octa_provider.errors import OctaError
 from octa_provider.plain_text import plain_words
 
@@ -131,10 +131,10 @@ class OctaRunJobOperator(DescribesJob):
             state = self._started(context, client, spec, TaskMemory(context).job())
             if not self.wait_for_completion:
                 self._refuse_killed()
-                return {"uuid": state.rental["uuid"], "key": key, "job": packed(state)}
+                return {"uuid": state.rental["uuid"], "key": state.key, "job": packed(state)}
             return self._go_on(context, client, spec, state)
         except BaseException as error:
-            self._stop_after(error, client, key)
+            self._stop_after(error, client, key, context=context)
             raise
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
@@ -145,13 +145,15 @@ class OctaRunJobOperator(DescribesJob):
             client = self._connected(context)
         except Exception:
             if event.get("result") is None:
-                self.log.error("A session may still run and bill: clear this task, or stop rental key %s.", key)
+                may_run_on(_key_told_by(event) or key, _uuid_told_by(event))
             raise
         try:
-            self._switch.uuid = _uuid_told_by(event)
+            self._switch.uuid = _uuid_told_by(event) or self._uuid_in_xcom(context)
             if event["what"] in {"broken", "deadline"}:
                 self._fail_stopped(event, client, key)
             spec, state = self._checked_spec(context), unpacked(event["job"])
+            if event["what"] in {"ready", "exited"}:
+                state = _unless_stopped_meanwhile(client, state)
             self._tail.extend(event.get("tail", ()))
             if event["what"] == "ended" and event["result"] is not None:
                 return self._ended(context, client, spec, state, event["result"])
@@ -166,19 +168,13 @@ class OctaRunJobOperator(DescribesJob):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every operator; but when Airflow itself ended the wait, it would call nothing else: stop first."""
         if next_method == "__fail__":
-            ti, key = context["ti"], rental_key(context)
+            key = rental_key(context)
             try:
                 client = self._connected(context)
-                uuid = ti.xcom_pull(task_ids=self.task_id, key=_UUID, map_indexes=ti.map_index)
-                self._switch.uuid = uuid
-                self._stop_after(AirflowException("the wait was ended"), client, key, uuid)
+                self._switch.uuid = self._uuid_in_xcom(context)
+                self._stop_after(AirflowException("the wait was ended"), client, key)
             except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
-                self.log.error(
-                    "A session may still run and bill: clear this task, or stop rental key %s. %s: %s",
-                    key,
-                    type(error).__name__,
-                    error,
-                )
+                may_run_on(key, self._known_uuid(), f"{type(error).__name__}: {error}")
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
@@ -204,6 +200,7 @@ class OctaRunJobOperator(DescribesJob):
             fail_task(error)
         self._kill_switch = KillSwitch(hook.settings, rental_key(context))
         self._private_key = hook.settings.ssh_private_key
+        self._namespace = hook.settings.namespace
         return client
 
     def _checked_spec(self, context: Context) -> JobSpec:
@@ -307,6 +304,7 @@ class OctaRunJobOperator(DescribesJob):
                 latest_end=latest_end,
                 deadline_at=deadline_at,
                 poll_interval=self._poll_s(),
+                namespace=self._namespace,
                 collects=self._must_collect(spec),
                 stops=self.on_finish_action == "stop",
                 stops_on_kill=self.on_kill_action == "stop",
@@ -380,10 +378,7 @@ class OctaRunJobOperator(DescribesJob):
         return self._kill_switch
 
     def _poll_s(self) -> float:
-        known = as_float("poll_interval", self.poll_interval)
-        if known is None or not known > 0:
-            raise ValueError(f"poll_interval={self.poll_interval!r} leaves no time: give seconds above 0, such as 5.")
-        return known
+        return checked_deadline(self.poll_interval, "poll_interval", 5)
 
     def _must_collect(self, spec: JobSpec) -> bool:
         return spec.over_ssh and (bool(spec.outputs) or as_text(self.log_path) is not None)
@@ -432,16 +427,36 @@ class OctaRunJobOperator(DescribesJob):
             raise AirflowTaskTimeout(f"The task did not end within {self.execution_timeout}; its session was stopped.")
         raise AirflowException(f"The job {key} could not be watched: {event['message']}")
 
-    def _stop_after(self, error: BaseException, client: OctaClient, key: str, uuid: str | None = None) -> None:
+    def _stop_after(
+        self,
+        error: BaseException,
+        client: OctaClient,
+        key: str,
+        uuid: str | None = None,
+        context: Context | None = None,
+    ) -> None:
         """Leave nothing when the task fails or is killed, unless it says `keep`; a task that defers has not failed."""
         if isinstance(error, TaskDeferred) or self._concluded:
             return
         if self.on_kill_action == "keep" and self._kill_switch is not None and self._kill_switch.pulled:
             return
-        if uuid is None and self._kill_switch is not None:
-            # The key alone does not find a session whose environment is not echoed, or that a list misses.
-            uuid = self._kill_switch.uuid
-        stop_after(error, client, key, uuid)
+        # The key alone does not find a session whose environment is not echoed, or that a list misses.
+        stop_after(error, client, key, uuid or self._known_uuid(), context=context)
+
+    def _uuid_in_xcom(self, context: Context) -> str | None:
+        ti = context["ti"]
+        found = ti.xcom_pull(task_ids=self.task_id, key=_UUID, map_indexes=ti.map_index)
+        return found if isinstance(found, str) else None
+
+    def _known_uuid(self) -> str | None:
+        return None if self._kill_switch is None else self._kill_switch.uuid
+
+
+def _key_told_by(event: Mapping[str, Any]) -> str | None:
+    """The whole rental key of the job that an event is about, where the client that knows its namespace is missing."""
+    job = event.get("job")
+    key = job.get("key") if isinstance(job, Mapping) else None
+    return key if isinstance(key, str) else None
 
 
 def _uuid_told_by(event: Mapping[str, Any]) -> str | None:
@@ -449,3 +464,25 @@ def _uuid_told_by(event: Mapping[str, Any]) -> str | None:
     job = event.get("job")
     rental = job.get("rental") if isinstance(job, Mapping) else None
     return rental.get("uuid") if isinstance(rental, Mapping) else None
+
+
+def _unless_stopped_meanwhile(client: OctaClient, state: JobState) -> JobState:
+    """The state a trigger handed over; but lost, or over budget, when its session was stopped before a worker came."""
+    from octa_provider.job_state import JobOutcome
+    from octa_provider.waiting import look, over_budget
+
+    rental = client.rentals.restore(state.rental)
+    try:
+        session = look(rental)
+        if session is not None and session.finished_at is None:
+            return state
+        ended = next((one for one in client.sessions.list(recent=True) if one.uuid == rental.uuid), session)
+    except OctaError:
+        # It is looked at again by what comes next.
+        return state
+    cap = None if ended is None else over_budget(rental, ended)
+    if cap is not None:
+        return state.ending(JobOutcome.OVER_BUDGET, f"session {rental.uuid} {cap}; it was stopped", state.exit_code)
+    left = "the command was begun" if state.exit_code is None else "its files were fetched"
+    message = f"session {rental.uuid} was stopped before {left}: no worker took the task over in time"
+    return state.ending(JobOutcome.LOST, message, state.exit_code)

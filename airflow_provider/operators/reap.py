@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
-from airflow_provider.owner import is_owner_alive
-from airflow_provider.templated import as_float, is_known
+from airflow_provider.owner import is_owner_alive, rental_told_by_owner
+from airflow_provider.session_reference import json_safe
+from airflow_provider.templated import as_float, checked_cap, checked_deadline, is_known
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.rental_key import rental_key
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from octa_provider import OctaClient
+    from octa_provider.models import Session
+
 __all__ = ["OctaReapOperator"]
+
+#: What is told of a session that was left behind.
+_TOLD = ("uuid", "key", "node_id", "age_s", "charge_wei")
 
 
 class OctaReapOperator(BaseOperator):
     """Find sessions whose task is over, and stop them.
 
-    Airflow is asked about the task of each session that was started from Airflow: it is left alone while the task is
-    not over, and while a DAG run goes on in which it succeeded. Sessions without one of our keys, or with one of
-    another tool, are never touched.
-
-    An account that several Airflows share needs `dag_ids`: what one of them does not know, it takes for deleted.
+    Airflow is asked about the task of each session that was started from this Airflow, as its namespace tells: it is
+    left alone while the task is not over, and while a DAG run goes on in which it succeeded; but not beyond a cap of
+    its own, which nobody holds while the task can't run. Sessions without a rental key, with one of another tool, or of
+    another Airflow on the same account are never touched.
 
     Args:
         dag_ids: only sessions of these DAGs; all of them when left out.
         older_than_s: only sessions that have run so many seconds.
+        max_age_s: this Airflow's sessions that have run so many seconds are stopped although their task is not over:
+            one that can't run, of a paused DAG or without a slot, would let them bill for ever. None for no limit.
+        any_namespace: also sessions of another namespace whose DAG run this Airflow has and that is over, as after you
+            gave it another namespace. Not where another Airflow of the account has DAGs of the same names.
         dry_run: only tell what would be stopped.
         deadline_s: seconds to try to stop for, all together.
         octa_conn_id: the connection.
@@ -46,7 +57,7 @@ class OctaReapOperator(BaseOperator):
         >>> OctaReapOperator(task_id="reap", dag_ids=["render_animation"])
     """
 
-    template_fields: Sequence[str] = ("octa_conn_id", "dag_ids", "older_than_s", "deadline_s")
+    template_fields: Sequence[str] = ("octa_conn_id", "dag_ids", "older_than_s", "max_age_s", "deadline_s")
     ui_color = "#f0e0f5"
 
     def __init__(
@@ -54,6 +65,8 @@ class OctaReapOperator(BaseOperator):
         *,
         dag_ids: Sequence[str] | str | None = None,
         older_than_s: float | str = 300.0,
+        max_age_s: float | str | None = None,
+        any_namespace: bool = False,
         dry_run: bool = False,
         deadline_s: float | str = 300.0,
         octa_conn_id: str = OctaHook.default_conn_name,
@@ -62,45 +75,60 @@ class OctaReapOperator(BaseOperator):
         super().__init__(**kwargs)
         self.dag_ids = dag_ids
         self.older_than_s = older_than_s
+        self.max_age_s = max_age_s
+        self.any_namespace = any_namespace
         # `dry_run` is a method of every operator.
         self.only_tell = dry_run
         self.deadline_s = deadline_s
         self.octa_conn_id = octa_conn_id
         if is_known(older_than_s):
             _seconds("older_than_s", older_than_s)
+        if is_known(max_age_s):
+            checked_cap("max_age_s", max_age_s)
         if is_known(deadline_s):
-            _seconds("deadline_s", deadline_s)
+            checked_deadline(deadline_s)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look and stop; returns what was found."""
         dag_ids = [self.dag_ids] if isinstance(self.dag_ids, str) else self.dag_ids
-        prefixes = ["airflow"] if dag_ids is None else [rental_key("airflow", dag_id) for dag_id in dag_ids]
         found: dict[str, Any] = {"orphans": [], "stopped": []}
         failed: list[str] = []
         try:
+            older_than_s, max_age_s = (
+                _seconds("older_than_s", self.older_than_s),
+                checked_cap("max_age_s", self.max_age_s),
+            )
+            deadline_s = checked_deadline(self.deadline_s)
             client = OctaHook(self.octa_conn_id).get_conn()
-            for prefix in prefixes:
+
+            def reap(prefix: str, **options: Any) -> None:
                 reaped = client.rentals.reap(
-                    prefix,
-                    older_than_s=_seconds("older_than_s", self.older_than_s),
-                    is_alive=is_owner_alive,
-                    dry_run=self.only_tell,
-                    deadline_s=_seconds("deadline_s", self.deadline_s),
+                    prefix, older_than_s=older_than_s, dry_run=self.only_tell, deadline_s=deadline_s, **options
                 )
                 for orphan in reaped.orphans:
                     self.log.warning("Session %s of %s was left behind", orphan.uuid, orphan.key)
-                    wei = None if orphan.charge_wei is None else str(orphan.charge_wei)
                     found["orphans"].append(
-                        {
-                            "uuid": orphan.uuid,
-                            "key": orphan.key,
-                            "node_id": orphan.node_id,
-                            "age_s": orphan.age_s,
-                            "charge_wei": wei,
-                        }
+                        json_safe(
+                            {name: getattr(orphan, name) for name in ("uuid", "key", "node_id", "age_s", "charge_wei")}
+                        )
                     )
                 found["stopped"] += reaped.stopped
-                failed += reaped.failed
+                failed.extend(reaped.failed)
+
+            def is_alive(key: str) -> bool | None:
+                alive = is_owner_alive(key)
+                return False if alive and self._is_over_a_cap(client, key, active) else alive
+
+            active = client.sessions.list()
+            for prefix in ["airflow"] if dag_ids is None else [rental_key("airflow", dag_id) for dag_id in dag_ids]:
+                reap(prefix, is_alive=is_alive, max_age_s=max_age_s)
+            if self.any_namespace:
+                # Elsewhere a prefix would have to name the namespace.
+                reap("", is_alive=lambda key: not _is_of(key, dag_ids) or is_owner_alive(key), any_namespace=True)
+            if not self.only_tell:
+                from airflow_provider.intents import VariableIntents
+
+                VariableIntents().forget_what_is_over(client.clock.time(), [session.uuid for session in active])
         except (OctaError, ValueError) as error:
             fail_task(error)
         if failed:
@@ -108,9 +136,32 @@ class OctaReapOperator(BaseOperator):
         self.log.info("Stopped %d of %d sessions left behind", len(found["stopped"]), len(found["orphans"]))
         return found
 
+    def _is_over_a_cap(self, client: OctaClient, key: str, active: Iterable[Session]) -> bool:
+        """Whether a session has passed a cap of its own although its task is not over: nobody watches it then."""
+        from octa_provider.waiting import over_budget
+
+        try:
+            told = rental_told_by_owner(key)
+        except Exception as error:  # noqa: BLE001 - each Airflow has its own; such a session is as good as any other
+            self.log.warning("The caps of %s can't be asked: %s: %s", key, type(error).__name__, error)
+            return False
+        if told is None:
+            return False
+        rental = client.rentals.restore(told)
+        session = next((one for one in active if one.uuid == rental.uuid), None)
+        why = None if session is None else over_budget(rental, session)
+        if why is not None:
+            self.log.warning("Session %s of %s %s, and its task does not end it", rental.uuid, key, why)
+        return why is not None
+
+
+def _is_of(key: str, dag_ids: Sequence[str] | None) -> bool:
+    """Whether a key of any namespace is of one of these DAGs."""
+    return dag_ids is None or any(f"/{rental_key('airflow', dag_id)}/" in f"/{key}" for dag_id in dag_ids)
+
 
 def _seconds(name: str, value: float | str) -> float:
     known = as_float(name, value)
-    if known is None or known < 0:
+    if known is None or not (math.isfinite(known) and known >= 0):
         raise OctaConfigError(f"{name}={value!r}: give a number of seconds, 0 or more.")
     return known

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.operators.start import StartsSession
 from airflow_provider.session_reference import SessionReference, rental_xcom
+from airflow_provider.starting_session import StartsSession
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_text, is_known
 from octa_provider.request import VpnRequest
@@ -24,13 +24,14 @@ _CHOSEN_BY = frozenset({"node_id", "country", "exclude_nodes"})
 class OctaStartVpnOperator(StartsSession):
     """Rent a VPN exit. Use it as a setup, with `OctaStopSessionOperator` as its teardown.
 
-    A VPN session carries no environment, and so no rental key: a try that dies between the start and its end leaves a
-    session that the next try knows only on Airflow 3.3 and newer, where the task can write it down. The configuration
-    is a secret, and stays out of XCom: `OctaHook().get_conn().services.session(uuid).info().config` tells it.
+    A VPN session carries no environment, and so no rental key. A try that dies once the API has told the uuid leaves a
+    session that the next try knows: it was written down. One that dies before leaves what can't be told from a VPN that
+    somebody else started there; then the task fails, and its error tells how to look. The configuration is a secret,
+    and stays out of XCom: `OctaHook().get_conn().services.session(uuid).info().config` tells it.
 
     Args:
         subkind: `wg`, `openvpn`, `ss`, `v2ray`, ... as the core's `VpnRequest` knows them.
-        protocol: `trojan`, `vmess` or `vless`: for v2ray alone.
+        protocol: `trojan`, `vmess` or `vless`: for v2ray alone, where `trojan` is meant unless it says so.
         node_id, country, exclude_nodes: which exit; the cheapest traffic of those that fit.
         deadline_s: seconds to try to start for.
         octa_conn_id: the connection.
@@ -40,7 +41,7 @@ class OctaStartVpnOperator(StartsSession):
 
     template_fields: Sequence[str] = (*StartsSession.template_fields, "subkind", "protocol")
 
-    def __init__(self, *, subkind: str, protocol: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, subkind: str = "wg", protocol: str | None = None, **kwargs: Any) -> None:
         self.subkind = subkind
         self.protocol = protocol
         for name in ("disk_gb", "envs"):

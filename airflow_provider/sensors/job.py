@@ -23,6 +23,7 @@ from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_travel import packed, unpacked
 from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.leaving_nothing import may_run_on
 from airflow_provider.session_reference import json_safe
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
@@ -178,6 +179,7 @@ class OctaJobSensor(BaseSensorOperator):
                 latest_end=state.end_by or state.ready_by + state.timeout_s + GRACE_S,
                 deadline_at=deadline_at,
                 poll_interval=self.poke_interval,
+                namespace=self._hook.settings.namespace,
             ),
             method_name="execute_resumed",
             timeout=timedelta(seconds=max(0.0, deadline_at - time.time()) + _LATER_S),
@@ -215,4 +217,8 @@ class OctaJobSensor(BaseSensorOperator):
         try:
             self._client().rentals.restore(self._state().rental).stop()
         except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
-            self.log.error("The session of the job may still run and bill: stop it. %s", error)
+            may_run_on(self._told("key"), None, error)
+
+    def _told(self, name: str) -> str:
+        job = self.job if isinstance(self.job, Mapping) else {}
+        return str(job.get(name) or (job.get("job") or {}).get(name))

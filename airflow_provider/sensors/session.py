@@ -34,6 +34,8 @@ __all__ = ["OctaSessionReadySensor"]
 
 #: Airflow's own limit of a wait, which calls nobody back, comes so much later than ours.
 LATER_S = 600.0
+#: What was ready so long ago is looked at again.
+_LONG_AGO_S = 60.0
 
 
 class OctaSessionReadySensor(BaseSensorOperator):
@@ -99,6 +101,9 @@ class OctaSessionReadySensor(BaseSensorOperator):
         """Take what the trigger saw."""
         event = event or {"what": "broken", "message": "the trigger told nothing"}
         if event["what"] == "ready":
+            if time.time() - event.get("at", 0.0) > _LONG_AGO_S:
+                # It may have been stopped while this task waited for a worker.
+                return self._poked(context)
             return event["session"]
         if event["what"] == "late":
             raise AirflowSensorTimeout(event["message"])
@@ -140,11 +145,14 @@ class OctaSessionReadySensor(BaseSensorOperator):
         return PokeReturnValue(is_done=True, xcom_value=json_safe(rental.to_dict()) | session_details(session))
 
     def _deferred(self, context: Context) -> Any:
+        from airflow_provider.triggers.killed_by_user import TRY_KEY
         from airflow_provider.triggers.session import OctaSessionReadyTrigger
 
         seen = self.poke(context)
         if isinstance(seen, PokeReturnValue):
             return seen.xcom_value
+        # For who watches between the trigger's event and the worker: whether another try has begun meanwhile.
+        context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
         deadline_at = time.time() + self.timeout
         if (task_deadline := task_deadline_at(self.execution_timeout, context)) is not None:
             deadline_at = min(deadline_at, task_deadline)
@@ -154,6 +162,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
                 session=json_safe(self._rental().to_dict()),
                 deadline_at=deadline_at,
                 poll_interval=self.poke_interval,
+                namespace=OctaHook(self.octa_conn_id).settings.namespace,
             ),
             method_name="execute_resumed",
             # Only for a triggerer that never runs it.
@@ -175,7 +184,8 @@ class OctaSessionReadySensor(BaseSensorOperator):
             rental = self._rental()
             rental.stop()
         except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
-            self.log.error("Session %s may still run and bill: stop it. %s", _told(self.session), error)
+            uuid = _told(self.session)
+            self.log.error("Session %s may still run and bill. Stop it: octa-provider stop %s\n%s", uuid, uuid, error)
         else:
             self.log.warning("Stopped session %s: it was not ready in time.", rental.uuid)
 

@@ -49,18 +49,26 @@ def account(settings: ConnectionSettings, poll_s: float) -> Iterator[Account]:
         settings: the connection's.
         poll_s: seconds between two list calls; the shortest that anybody asks for counts.
     """
+    from airflow_provider.intents import VariableIntents
     from octa_provider.watcher import watcher_for
+
+    def connect() -> OctaClient:
+        return settings.client(intents=VariableIntents())
 
     with (
         threads_of(settings),
-        _clients.use(settings, settings.client) as client,
+        _clients.use(settings, connect) as client,
         watcher_for(client, poll_s) as watcher,
     ):
         yield Account(client, watcher)
 
 
-async def settings_in_trigger(octa_conn_id: str) -> ConnectionSettings:
+async def settings_in_trigger(octa_conn_id: str, namespace: str | None = None) -> ConnectionSettings:
     """A connection's settings, asked of Airflow without blocking the loop, and again when it does not answer.
+
+    Args:
+        octa_conn_id: the connection.
+        namespace: the one that the worker used; None for what was deferred before there were any.
 
     Raises:
         ValueError: the connection holds something it cannot.
@@ -71,7 +79,7 @@ async def settings_in_trigger(octa_conn_id: str) -> ConnectionSettings:
 
     for pause_s in _PATIENCE_S:
         try:
-            settings = await _asked(octa_conn_id)
+            settings = await _asked(octa_conn_id, namespace)
             break
         except ValueError:
             raise
@@ -79,7 +87,7 @@ async def settings_in_trigger(octa_conn_id: str) -> ConnectionSettings:
             log.warning("Connection %r can't be read, asking again: %s", octa_conn_id, error)
             await asyncio.sleep(pause_s)
     else:
-        settings = await _asked(octa_conn_id)
+        settings = await _asked(octa_conn_id, namespace)
     if settings not in _masked:
         # It tells the supervisor and waits for its answer: once is enough for a thousand triggers.
         await in_thread(mask_secrets, settings)
@@ -87,8 +95,10 @@ async def settings_in_trigger(octa_conn_id: str) -> ConnectionSettings:
     return settings
 
 
-async def _asked(octa_conn_id: str) -> ConnectionSettings:
+async def _asked(octa_conn_id: str, namespace: str | None) -> ConnectionSettings:
     from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
     connection = await get_async_connection(octa_conn_id)
-    return ConnectionSettings.from_connection(connection, await get_async_extra_dejson(connection))
+    settings = ConnectionSettings.from_connection(connection, await get_async_extra_dejson(connection))
+    # It may have to ask Airflow.
+    return await in_thread(settings.named, namespace)

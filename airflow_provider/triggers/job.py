@@ -13,6 +13,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider.job_travel import packed, unpacked
 from airflow_provider.session_reference import json_safe
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
+from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
@@ -46,6 +47,7 @@ class OctaJobTrigger(BaseTrigger):
         latest_end: Unix time at which the command must have ended, wherever and however often this trigger starts anew.
         deadline_at: Unix time at which the task's `execution_timeout` is over; None without one.
         poll_interval: seconds between two looks.
+        namespace: the one of the rental key's client; None for what was deferred before there were any.
         collects: whether files are to be fetched by a worker, before the session is stopped.
         stops: whether the session is stopped when the job has ended.
         stops_on_kill: whether it is stopped when a user clears, fails or deletes the task.
@@ -65,6 +67,7 @@ class OctaJobTrigger(BaseTrigger):
         latest_end: float,
         deadline_at: float | None = None,
         poll_interval: float = 5.0,
+        namespace: str | None = None,
         collects: bool = False,
         stops: bool = True,
         stops_on_kill: bool = True,
@@ -75,6 +78,7 @@ class OctaJobTrigger(BaseTrigger):
         self.latest_end = latest_end
         self.deadline_at = deadline_at
         self.poll_interval = poll_interval
+        self.namespace = namespace
         self.collects = collects
         self.stops = stops
         self.stops_on_kill = stops_on_kill
@@ -92,6 +96,7 @@ class OctaJobTrigger(BaseTrigger):
                 "latest_end": self.latest_end,
                 "deadline_at": self.deadline_at,
                 "poll_interval": self.poll_interval,
+                "namespace": self.namespace,
                 "collects": self.collects,
                 "stops": self.stops,
                 "stops_on_kill": self.stops_on_kill,
@@ -112,7 +117,26 @@ class OctaJobTrigger(BaseTrigger):
             if not TELLS_KILLS:
                 await self._stop_if_killed()
             raise
+        self._hand_over(event["what"])
         yield TriggerEvent(carried({"job": self.job, "tail": list(self._tail)} | event))  # type: ignore[no-untyped-call]
+
+    def _hand_over(self, what: str) -> None:
+        """Until a worker runs the task, its session is watched from here: it may wait for its slot for days."""
+        if self._settings is None or what not in {"ready", "exited", "unwatched", "broken"}:
+            return
+        job, now = unpacked(self.job), time.time()
+        # A worker comes to begin the command in time, or to fetch files while the command might still have run. What
+        # could not be stopped is asked again.
+        latest = {"ready": job.ready_by, "broken": 0.0}.get(what, job.end_by or self.latest_end)
+        stop_at = now if what == "broken" else max(latest, now + PATIENCE_S)
+        watch_until_taken_over(
+            self.task_instance,
+            self._settings,
+            self.job["rental"],
+            stop_at=stop_at if self.deadline_at is None else min(stop_at, self.deadline_at),
+            stops_on_kill=self.stops_on_kill,
+            poll_s=self.poll_interval,
+        )
 
     async def on_kill(self) -> None:
         """A user ended the task (Airflow 3.3 and newer)."""
@@ -123,7 +147,7 @@ class OctaJobTrigger(BaseTrigger):
         from octa_provider.job_wait import until_look_is_due
 
         try:
-            settings = self._settings = await settings_in_trigger(self.octa_conn_id)
+            settings = self._settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
         except Exception as error:  # noqa: BLE001 - nothing is wrong with the job: a worker may reach its connection
             return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
         with account(settings, self.poll_interval) as here:
@@ -193,7 +217,7 @@ class OctaJobTrigger(BaseTrigger):
         resumed_is_over = self.stops and not job.over_ssh
         if not self.stops_on_kill or not await is_task_over(self, resumed_is_over=resumed_is_over):
             return
-        settings = self._settings or await settings_in_trigger(self.octa_conn_id)
+        settings = self._settings or await settings_in_trigger(self.octa_conn_id, self.namespace)
         self.log.warning("The task was ended by a user: stopping session %s", job.rental["uuid"])
         await in_thread(_stop_session, settings, job.rental["uuid"])
 
@@ -204,4 +228,4 @@ def _stop_session(settings: ConnectionSettings, uuid: str) -> None:
         with settings.client() as client:
             client.rentals.open(uuid).stop(deadline_s=_KILL_S)
     except OctaError as error:
-        log.error("session %s may still run and bill: clear its task again, or reap it. %s", uuid, error)
+        log.error("Session %s may still run and bill. Stop it: octa-provider stop %s\n%s", uuid, uuid, error)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger
 
+from airflow_provider.task_states import states_of
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.plain_log import plain_logger
 
-__all__ = ["TELLS_KILLS", "TRY_KEY", "is_task_over"]
+__all__ = ["TELLS_KILLS", "TRY_KEY", "Watched", "how_it_waits", "is_task_over"]
 
 log = plain_logger(__name__)
 
@@ -22,6 +24,7 @@ TRY_KEY = "octa_try"
 _OVER = frozenset(
     {"failed", "success", "skipped", "removed", "upstream_failed", "up_for_retry", "up_for_reschedule", "restarting"}
 )
+_WAITING = frozenset({"deferred", "scheduled", "queued"})
 
 
 async def is_task_over(trigger: BaseTrigger, *, resumed_is_over: bool) -> bool:
@@ -53,6 +56,37 @@ async def is_task_over(trigger: BaseTrigger, *, resumed_is_over: bool) -> bool:
     return resumed_is_over and now.state != "deferred"
 
 
+class Watched(Enum):
+    """Who watches the session of a task whose trigger has told its event."""
+
+    #: Its task waits for a worker: the triggerer.
+    HERE = "here"
+    #: A worker runs it, or another try will.
+    ELSEWHERE = "elsewhere"
+    #: A user ended the task meanwhile.
+    BY_NOBODY = "by nobody"
+    #: Airflow can't be asked now.
+    UNKNOWN = "unknown"
+
+
+async def how_it_waits(ti: Any) -> Watched:
+    """Ask Airflow who watches the session of a task whose trigger has told its event.
+
+    Args:
+        ti: the trigger's task instance.
+    """
+    try:
+        now = await in_thread(_now, ti)
+    except Exception as error:  # noqa: BLE001 - each Airflow has its own
+        log.warning("How task %s waits can't be told now: %s", ti.task_id, error)
+        return Watched.UNKNOWN
+    if now.is_another_try:
+        return Watched.ELSEWHERE
+    if now.state is None or now.state in _OVER:
+        return Watched.BY_NOBODY
+    return Watched.HERE if now.state in _WAITING else Watched.ELSEWHERE
+
+
 @dataclass(frozen=True)
 class _Now:
     """How a task is now: its state, None when it was cleared or is gone; and whether a later try works on it."""
@@ -63,21 +97,16 @@ class _Now:
 
 def _now(ti: Any) -> _Now:
     try:
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
         from airflow.sdk.execution_time.xcom import XCom
     except ImportError:
         return _now_in_database(ti)
-    states = RuntimeTaskInstance.get_task_states(
-        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-    )
-    # A mapped task is called by its id and index there.
-    of_run: dict[str, Any] = states.get(ti.run_id) or {}
-    state = of_run.get(ti.task_id, of_run.get(f"{ti.task_id}_{ti.map_index}"))
-    if state is None:
+    states = states_of(ti.dag_id, ti.run_id, [ti.task_id], ti.map_index)
+    state = states.get(ti.task_id, states.get(f"{ti.task_id}_{ti.map_index}", "None"))
+    if state == "None":
         return _Now(None)
     # Which try it is is not told; but each try begins by wiping the task's XCom, and writes its number there.
     noted = XCom.get_one(key=TRY_KEY, task_id=ti.task_id, dag_id=ti.dag_id, run_id=ti.run_id, map_index=ti.map_index)
-    return _Now(str(getattr(state, "value", state)), noted != ti.try_number)
+    return _Now(state, noted != ti.try_number)
 
 
 def _now_in_database(ti: Any) -> _Now:

@@ -10,12 +10,14 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.session_reference import SessionReference, json_safe, session_details
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
+from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.carried import carried
-from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 
 if TYPE_CHECKING:
+    from airflow_provider.connection_settings import ConnectionSettings
     from octa_provider import Rental
 
 __all__ = ["OctaSessionReadyTrigger"]
@@ -29,19 +31,29 @@ class OctaSessionReadyTrigger(BaseTrigger):
         session: the start operator's output, or `{"uuid": ...}`.
         deadline_at: Unix time from which it is too late; then the session is stopped.
         poll_interval: seconds between two list calls, at least.
+        namespace: the one of the rental key's client; None for what was deferred before there were any.
 
-    Yields one event, a dict with `what`: `ready` (with `session`, as the sensor returns it), `failed`, `late`
-    (stopped), `unwatched` (Airflow does not tell the connection here) or `broken` (with `message`).
+    Yields one event, a dict with `what`: `ready` (with `session`, as the sensor returns it), `failed` (ended, or
+    stopped at a cap), `late` (stopped), `unwatched` (Airflow does not tell the connection here) or
+    `broken` (with `message`).
     """
 
     def __init__(
-        self, *, octa_conn_id: str, session: Mapping[str, Any], deadline_at: float, poll_interval: float = 5.0
+        self,
+        *,
+        octa_conn_id: str,
+        session: Mapping[str, Any],
+        deadline_at: float,
+        poll_interval: float = 5.0,
+        namespace: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.octa_conn_id = octa_conn_id
         self.session = dict(session)
         self.deadline_at = deadline_at
         self.poll_interval = poll_interval
+        self.namespace = namespace
+        self._settings: ConnectionSettings | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow stores to make this trigger anew anywhere."""
@@ -52,6 +64,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
                 "session": self.session,
                 "deadline_at": self.deadline_at,
                 "poll_interval": self.poll_interval,
+                "namespace": self.namespace,
             },
         )
 
@@ -60,22 +73,33 @@ class OctaSessionReadyTrigger(BaseTrigger):
         begun = time.monotonic()
         try:
             event = await self._waited()
-        except OctaSessionFailedError as error:
+        except (OctaSessionFailedError, OctaBudgetError) as error:
+            # In either case it has been stopped, and another look would see the same.
             event = {"what": "failed", "message": str(error)}
         except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
             event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
         await until_task_may_resume(self, begun)
+        if event["what"] == "ready" and self._settings is not None:
+            watch_until_taken_over(
+                self.task_instance,
+                self._settings,
+                event["session"],
+                stop_at=max(self.deadline_at, time.time() + PATIENCE_S),
+                # The session is that of the task that started it.
+                stops_on_kill=False,
+                poll_s=self.poll_interval,
+            )
         yield TriggerEvent(carried(event))  # type: ignore[no-untyped-call]
 
     async def _waited(self) -> dict[str, Any]:
         from octa_provider.models import SessionPhase
-        from octa_provider.waiting import is_ready
+        from octa_provider.waiting import is_ready, over_budget
 
         reference = SessionReference.from_argument(self.session)
         if reference is None:
             return {"what": "failed", "message": "no session was started, so there is nothing to wait for"}
         try:
-            settings = await settings_in_trigger(self.octa_conn_id)
+            settings = self._settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
         except Exception as error:  # noqa: BLE001 - nothing is wrong with the session: a worker may reach its connection
             return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
         with account(settings, self.poll_interval) as here:
@@ -84,20 +108,26 @@ class OctaSessionReadyTrigger(BaseTrigger):
                 try:
                     session = await here.watcher.wait_async(
                         rental.uuid,
-                        lambda session: session.phase is not SessionPhase.STARTING,
+                        lambda session: session.phase is not SessionPhase.STARTING or over_budget(rental, session),
                         max(0.0, self.deadline_at - time.time()),
                     )
                 except OctaWaitTimeoutError:
                     return await self._late(here, rental)
                 if await in_thread(is_ready, rental, session):
-                    return {"what": "ready", "session": json_safe(rental.to_dict()) | session_details(session)}
+                    return {
+                        "what": "ready",
+                        "at": time.time(),
+                        "session": json_safe(rental.to_dict()) | session_details(session),
+                    }
 
     async def _late(self, here: Account, rental: Rental) -> dict[str, Any]:
         message = f"session {rental.uuid} was not ready in time"
         try:
             await in_thread(rental.stop)
         except OctaError as error:
-            self.log.error("Session %s may still run and bill: stop it. %s", rental.uuid, error)
+            self.log.error(
+                "Session %s may still run and bill. Stop it: octa-provider stop %s\n%s", rental.uuid, rental.uuid, error
+            )
             return {"what": "late", "message": f"{message}, and could not be stopped: {error}"}
         self.log.warning("Stopped session %s: it was not ready in time.", rental.uuid)
         return {"what": "late", "message": f"{message}; it was stopped"}

@@ -81,7 +81,9 @@ def render_animation() -> None:
             path="{{ params.output }}/logs/chunk_{{ ti.map_index }}.log",
             trigger_rule="all_done",
         )
-        stop = OctaStopSessionOperator(task_id="stop", session=start.output).as_teardown(setups=start)
+        stop = OctaStopSessionOperator(task_id="stop", session=start.output).as_teardown(
+            setups=start, on_failure_fail_dagrun=True
+        )
         start >> ready >> rendered >> logs >> stop
         return stop
 

@@ -43,7 +43,9 @@ def wait_without_a_slot() -> None:
         with urlopen(session["urls"]["8000"], timeout=30) as answer:
             return str(answer.read().decode().strip())
 
-    stop = OctaStopSessionOperator(task_id="stop", session=serve.output).as_teardown(setups=serve)
+    stop = OctaStopSessionOperator(task_id="stop", session=serve.output).as_teardown(
+        setups=serve, on_failure_fail_dagrun=True
+    )
     serve >> ready >> ask(ready.output) >> stop
 
     begin = OctaRunJobOperator(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from octa_provider.commands.streams import drop
 from octa_provider.errors import OctaConfigError
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--api-key-file", metavar="PATH", default=argparse.SUPPRESS, help="file whose first line is the API key"
+    )
+    group.add_argument(
+        "--namespace",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help="whose rental keys: what other installations on this account have started is left alone "
+        "(default: OCTA_NAMESPACE, else none)",
     )
     group.add_argument("--api-key", nargs="?", action=_RefuseKey, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     group.add_argument(
@@ -88,14 +96,34 @@ def open_client(arguments: argparse.Namespace, **options: Any) -> OctaClient:
         )
     from octa_provider import OctaClient
 
-    return OctaClient(key, base_url=getattr(arguments, "base_url", None), **options)
+    return OctaClient(
+        key,
+        base_url=getattr(arguments, "base_url", None),
+        namespace=getattr(arguments, "namespace", None),
+        **options,
+    )
 
 
 def tell(text: str) -> None:
-    """A message for the person at the terminal: on standard error, so that standard output stays what was asked for."""
-    print(text, file=sys.stderr, flush=True)
+    """A message for the person at the terminal: on standard error, so that standard output stays what was asked for.
+
+    With nobody there to read it, it is lost: that must not keep a machine from being stopped.
+    """
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        drop(sys.stderr)
 
 
 def masked(text: str, key: str | None) -> str:
     """The text without the key. Errors hold none; this is the second lock on the same door."""
     return text.replace(key, MASK) if key else text
+
+
+def masked_by(arguments: argparse.Namespace, text: str) -> str:
+    """The text without the key that these arguments give."""
+    try:
+        key = api_key(arguments)
+    except OctaConfigError:
+        key = None
+    return masked(text, key)

@@ -17,9 +17,11 @@ EXAMPLES = """examples:
   octa-provider reap                                        what was started with a rental key and still runs
   octa-provider reap --prefix airflow/nightly --older-than 6h
   octa-provider reap --prefix cli --older-than 1d --yes     stop them
+  octa-provider reap --max-age 2d --yes                     what nobody should still be running
 
 From a shell nobody can tell which owner still lives: narrow it by --prefix and --older-than, and look before --yes.
-Sessions that were started without a rental key (in the web console, by another tool) are never touched.
+Sessions that were started without a rental key (in the web console, by another tool) are never touched, nor are those
+of other namespaces (installations), unless --any-namespace says so.
 """
 
 
@@ -41,7 +43,18 @@ def add_parser(commands: Any) -> None:
         metavar="DURATION",
         help="only sessions that have run so long: 90s, 20m, 2h",
     )
-    parser.add_argument("--yes", action="store_true", help="stop them; needs --prefix or --older-than")
+    parser.add_argument(
+        "--max-age",
+        type=seconds,
+        metavar="DURATION",
+        help="sessions of this namespace that have run so long, whoever owns them, and alone none that are younger",
+    )
+    parser.add_argument(
+        "--any-namespace",
+        action="store_true",
+        help="also what other installations on this account have started; --prefix is then a whole key's beginning",
+    )
+    parser.add_argument("--yes", action="store_true", help="stop them; needs --prefix, --older-than or --max-age")
     add_json_option(parser)
     add_connection_options(parser)
     parser.set_defaults(run=run)
@@ -49,12 +62,19 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List what would be stopped, or stop it. Returns 1 when some could not be stopped."""
-    if arguments.yes and not arguments.prefix and arguments.older_than is None:
+    if arguments.yes and not arguments.prefix and arguments.older_than is None and arguments.max_age is None:
         tell("--yes would stop every session with a key, also those at work: say which by --prefix or --older-than")
         return 2
+    # With an age alone that nobody may reach, everything younger counts as at work.
+    at_work = arguments.max_age is not None and arguments.older_than is None
     with open_client(arguments) as octa:
         reaped = octa.rentals.reap(
-            arguments.prefix, older_than_s=arguments.older_than or 0.0, dry_run=not arguments.yes
+            arguments.prefix,
+            older_than_s=arguments.older_than or 0.0,
+            max_age_s=arguments.max_age,
+            is_alive=lambda key: at_work,
+            any_namespace=arguments.any_namespace,
+            dry_run=not arguments.yes,
         )
     if arguments.json:
         print_json(reaped)

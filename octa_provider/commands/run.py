@@ -23,6 +23,7 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.job_spec import VIAS, JobSpec
 from octa_provider.job_state import JobOutcome, JobResult
 from octa_provider.rental_key import checked_key, rental_key
+from octa_provider.stop_signals import stop_signals_raise
 
 if TYPE_CHECKING:
     from octa_provider.progress import ProgressTracker
@@ -35,7 +36,8 @@ EXAMPLES = """examples:
   octa-provider run python:3.12 --env TOKEN --timeout 20m --log out.log -- 'pip list; exit 3'
 
 One word after -- is a shell command line; several are a command and its arguments. The session is stopped on every way
-out, Ctrl-C included. Should this machine lose power, run the same --key again, or `octa-provider reap --prefix cli`.
+out: Ctrl-C, a closed terminal, a pipe that nobody reads any more. Start it with nohup to let it go on then. Should this
+machine lose power, run the same --key again, or `octa-provider reap --prefix cli`.
 """
 
 
@@ -113,14 +115,24 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments, spec)
     tracker = _tracker(arguments, spec)
     key = _new_key() if arguments.key is None else checked_key(arguments.key)
-    with open_client(arguments) as octa:
-        from octa_provider.commands.run_display import RunDisplay
+    # From here to the end, so that whatever comes when, the exit status says it: 128 and the signal's number.
+    with stop_signals_raise():
+        result = _run_job(arguments, spec, tracker, key)
+        if arguments.json:
+            print_json(result)
+        _tell_result(result)
+        return exit_status(result)
 
+
+def _run_job(arguments: argparse.Namespace, spec: JobSpec, tracker: ProgressTracker, key: str) -> JobResult:
+    from octa_provider.commands.run_display import RunDisplay
+
+    with open_client(arguments) as octa:
         # At once, so that whatever happens from here on can be found again.
-        tell(f"rental key: {key}")
+        tell(f"rental key: {octa.rentals.full_key(key)}")
         with RunDisplay(tracker, sys.stderr if arguments.json else sys.stdout) as display:
             try:
-                result = octa.jobs.run(
+                return octa.jobs.run(
                     spec,
                     key,
                     private_key=arguments.ssh_key,
@@ -129,14 +141,11 @@ def run(arguments: argparse.Namespace) -> int:
                     on_state=display.state,
                     poll_s=arguments.poll,
                 )
-            except KeyboardInterrupt:
-                # Had stopping failed, this would be an OctaStopError that names the session.
-                tell(f"nothing of {key} runs any more")
+            except (KeyboardInterrupt, SystemExit, BrokenPipeError) as error:
+                # What could not be stopped has been told of, and noted in the error.
+                if not getattr(error, "__notes__", None):
+                    tell(f"nothing of {key} runs any more")
                 raise
-    if arguments.json:
-        print_json(result)
-    _tell_result(result)
-    return exit_status(result)
 
 
 def exit_status(result: JobResult) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from octa_provider.commands.connection import tell
+from octa_provider.commands.streams import drop, is_gone
 from octa_provider.commands.wording import shown_lines, shown_text
 from octa_provider.job_state import JobPhase
 
@@ -48,18 +49,31 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError, ValueError):
+                # The terminal may be gone.
+                self._bar.stop()
 
     def line(self, text: str) -> None:
-        """One line of the job's output."""
-        if self._bar is not None and self._out.isatty():
-            # Above the bar. `out` lets markup and colours of the job alone.
-            self._bar.console.out(shown_lines(text), highlight=False)
-        else:
-            print(shown_lines(text), file=self._out, flush=True)
+        """One line of the job's output.
+
+        Raises:
+            BrokenPipeError: nobody reads it any more, as after `| head`, which ends the job.
+        """
+        try:
+            if self._bar is not None and self._out.isatty():
+                # Above the bar. `out` lets markup and colours of the job alone.
+                self._bar.console.out(shown_lines(text), highlight=False)
+            else:
+                print(shown_lines(text), file=self._out, flush=True)
+        except OSError as error:
+            if not is_gone(error):
+                raise
+            # A terminal that was closed without ending us, as after `nohup`: the job goes on unseen.
+            drop(self._out)
         fraction = self._tracker.feed(text)
         if fraction is not None and self._bar is not None and self._task is not None:
-            self._bar.update(self._task, total=1.0, completed=fraction)
+            with suppress(OSError, ValueError):
+                self._bar.update(self._task, total=1.0, completed=fraction)
 
     def state(self, state: JobState) -> None:
         """How far the job has come."""
@@ -69,7 +83,8 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
         rental = state.rental
         text = _WORDS[state.phase].format(uuid=shown_text(rental.get("uuid")), node=shown_text(rental.get("node_id")))
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description=text)
+            with suppress(OSError, ValueError):
+                self._bar.update(self._task, description=text)
         else:
             tell(text)
 

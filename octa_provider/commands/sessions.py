@@ -50,7 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
     sessions = sorted(wanted, key=lambda s: (s.started_at is None, s.started_at, s.uuid))
     if arguments.json:
         # The environment itself stays out: it may hold secrets.
-        print_json([{**plain(s), "rental_key": s.rental_key, "phase": s.phase.value} for s in sessions])
+        print_json(
+            [
+                {**plain(s), "rental_key": s.rental_key, "namespace": _namespace(s), "phase": s.phase.value}
+                for s in sessions
+            ]
+        )
     elif not sessions:
         tell("no session has finished lately" if arguments.recent else "no session runs")
     elif arguments.recent:
@@ -61,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-_COLUMNS = ("uuid", "service", ">node", "started", ">age", "progress", ">cost", "rental key")
-_RECENT_COLUMNS = ("uuid", "service", ">node", "finished", ">ran", "ended by", ">cost", "rental key")
+_COLUMNS = ("uuid", "service", ">node", "started", ">age", "progress", ">cost", "namespace", "rental key")
+_RECENT_COLUMNS = ("uuid", "service", ">node", "finished", ">ran", "ended by", ">cost", "namespace", "rental key")
 
 
 def _row(session: Session, now: datetime) -> tuple[object, ...]:
@@ -75,6 +80,7 @@ def _row(session: Session, now: datetime) -> tuple[object, ...]:
         shown_duration(age_s),
         session.progress,
         _cost(session),
+        _namespace(session),
         session.rental_key,
     )
 
@@ -88,8 +94,17 @@ def _recent_row(session: Session) -> tuple[object, ...]:
         shown_duration(session.duration_s),
         session.ended_because,
         _cost(session),
+        _namespace(session),
         session.rental_key,
     )
+
+
+def _namespace(session: Session) -> str | None:
+    """The installation that started it, as far as it tells; None where it tells none."""
+    from octa_provider.rental_mark import RentalMark
+
+    mark = RentalMark.of(session)
+    return (mark.namespace or None) if mark is not None else None
 
 
 def _cost(session: Session) -> str:

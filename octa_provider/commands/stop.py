@@ -1,37 +1,46 @@
-"""`octa-provider stop`: stop a session, or a rental key's, and see it gone."""
+"""`octa-provider stop`: stop sessions, or all of a rental key's, and see them gone."""
 
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.commands.connection import add_connection_options, open_client, tell
+from octa_provider.commands.connection import add_connection_options, masked_by, open_client, tell
 from octa_provider.commands.durations import positive_seconds, shown_duration
-from octa_provider.commands.wording import shown_cost, shown_text
-from octa_provider.errors import OctaConfigError
+from octa_provider.commands.wording import shown_cost, shown_lines, shown_text
+from octa_provider.errors import OctaConfigError, OctaError
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
+    from octa_provider.models import Records, Session
+    from octa_provider.patience import Deadline
     from octa_provider.rental import Bill
 
 EXAMPLES = """examples:
   octa-provider stop 0f1f7f4e-6b0c-4d35-9a49-3a5f6f1f3c11
-  octa-provider stop --key cli/ada@studio/k3v9x2 --score 5
+  octa-provider stop cli/ada@studio/k3v9x2 --score 5
+  octa-provider stop $(octa-provider sessions --json | jq -r '.[].uuid')
+
+A rental key is taken as any message or list shows it, with or without the namespace: every session of it is stopped.
 """
+
+#: So many are stopped at the same time.
+AT_ONCE = 16
 
 
 def add_parser(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "stop",
-        help="stop a session, or all of a rental key",
-        description="Stop a session and wait until it has been seen gone. Stopping twice is harmless.",
+        help="stop sessions, or all of a rental key",
+        description="Stop sessions and wait until they have been seen gone. Stopping twice is harmless.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("uuid", nargs="?", metavar="UUID", help="the session")
-    which.add_argument("--key", help="the rental key: every session of it is stopped")
+    parser.add_argument("what", nargs="*", metavar="UUID|KEY", help="sessions, or rental keys")
+    parser.add_argument("--key", action="append", default=[], help="a rental key that has no slash; else as above")
     parser.add_argument("--score", type=int, choices=range(1, 6), metavar="1-5", help="what the machine was worth")
     parser.add_argument(
         "--deadline",
@@ -45,13 +54,50 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Stop and print the bill. Returns 1 for a uuid that nobody knows."""
-    if arguments.uuid == "":
-        raise OctaConfigError("the uuid is empty: list yours with `octa-provider sessions`")
+    """Stop and print the bills. Returns 1 when something could not be stopped, or for a uuid that nobody knows."""
+    words = [(word.strip(), False) for word in arguments.what] + [(word.strip(), True) for word in arguments.key]
+    if not words:
+        raise OctaConfigError("say what to stop: list yours with `octa-provider sessions`")
+    if any(not word for word, _ in words):
+        raise OctaConfigError("a uuid or key is empty: list yours with `octa-provider sessions`")
+    from octa_provider.patience import Deadline, ask_until
+
     with open_client(arguments) as octa:
-        if arguments.key is not None:
-            return _stop_key(octa, arguments.key, arguments.score, arguments.deadline)
-        bill = octa.rentals.open(arguments.uuid).stop(score=arguments.score, deadline_s=arguments.deadline)
+        deadline = Deadline(octa.clock, arguments.deadline)
+        active = ask_until(deadline, octa.within(deadline).sessions.list)
+        stop = partial(_stop, octa, active, deadline, arguments.score)
+        if len(words) == 1:
+            return stop(words[0])
+        with ThreadPoolExecutor(min(AT_ONCE, len(words)), "octa-stop") as threads:
+            statuses = list(threads.map(partial(_told, arguments, stop), dict.fromkeys(words)))
+    return max(statuses)
+
+
+def _told(arguments: argparse.Namespace, stop: Any, word: tuple[str, bool]) -> int:
+    """One of several: what goes wrong with it is told, and keeps none of the others from being stopped."""
+    try:
+        return int(stop(word))
+    except OctaError as error:
+        tell(f"octa-provider: {shown_lines(masked_by(arguments, str(error)))}")
+        return 1
+
+
+def _stop(
+    octa: OctaClient, active: Records[Session], deadline: Deadline, score: int | None, word: tuple[str, bool]
+) -> int:
+    name, is_key = word
+    left_s = max(deadline.left_s, 1.0)
+    exact = [session.uuid for session in active if session.rental_key == name]
+    if exact and octa.rentals.full_key(name) != name:
+        # Pasted from a list: another namespace's, which is its whole name.
+        first, *others = exact
+        _print_bill(octa.rentals.restore({"uuid": first, "key": name}).stop(score=score, deadline_s=left_s))
+        for uuid in others:
+            _print_bill(octa.rentals.open(uuid).stop(deadline_s=left_s))
+        return 0
+    if exact or is_key or "/" in name:
+        return _stop_key(octa, name, score, left_s)
+    bill = octa.rentals.open(name).stop(score=score, deadline_s=left_s)
     if bill.charge_wei is None and bill.duration_s is None:
         tell(f"octa-provider: no session {shown_text(bill.uuid)} runs or ran lately: see `octa-provider sessions`")
         return 1
@@ -64,7 +110,14 @@ def _stop_key(octa: OctaClient, key: str, score: int | None, deadline_s: float) 
     if rental is not None:
         bills: tuple[Bill, ...] = (rental.stop(score=score, deadline_s=deadline_s),)
     else:
+        unknown = [intent for intent in octa.intents.read(octa.rentals.full_key(key)) if intent.uuid is None]
         bills = octa.rentals.stop(key, deadline_s=deadline_s)
+        for intent in unknown:
+            tell(
+                f"octa-provider: a request of {shown_text(key)} for a {intent.service} session on node "
+                f"{intent.node_id} got no answer: what it may have left does not tell this key. Look for it: "
+                "octa-provider sessions, and stop it by its uuid: octa-provider stop UUID"
+            )
     for bill in bills:
         _print_bill(bill)
     if not bills:

@@ -23,7 +23,7 @@ async def get_account(request: web.Request) -> web.Response:
     """`GET /accounts`."""
     platform = request.app[PLATFORM]
     account = {name: value for name, value in platform.state.account.items() if name != "api_key"}
-    balance = platform.balance_wei()
+    balance = platform.funds.balance_wei()
     account["balance"] = str(balance) if platform.quirks.enabled else balance
     account["avatar"] = f"https://example.com/avatars/{account['uid']}.png"
     return json_answer(account)
@@ -31,7 +31,7 @@ async def get_account(request: web.Request) -> web.Response:
 
 async def get_balance(request: web.Request) -> web.Response:
     """`GET /accounts/balance`."""
-    return json_answer({"balance": request.app[PLATFORM].balance_wei(), "currency": "OCTA"})
+    return json_answer({"balance": request.app[PLATFORM].funds.balance_wei(), "currency": "OCTA"})
 
 
 async def make_wallet(request: web.Request) -> web.Response:

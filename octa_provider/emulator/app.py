@@ -75,6 +75,7 @@ async def keep_record(request: web.Request, handler: Handler) -> web.StreamRespo
                 "faults": [fault.kind for fault in current.faults],
                 "uuid": current.session_uuid,
                 "request_id": current.request_id,
+                "user_agent": request.headers.get("User-Agent", ""),
             }
         )
 

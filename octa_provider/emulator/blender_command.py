@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 LOWEST_FRAME, HIGHEST_FRAME = -1048574, 1048574
+#: The range of a scene begins here for Python; Blender's command line knows lower frames.
+LOWEST_OF_BPY = 0
 HIGHEST_THREADS = 1024
 
 # The command line has its own spelling of some formats.
@@ -37,10 +39,32 @@ FORMATS = {
     "MPEG": "FFMPEG",
 }
 
+# The engine was renamed from one release to the next, and the command line takes both names.
+ENGINE_ALIASES = {"BLENDER_EEVEE": "BLENDER_EEVEE_NEXT", "BLENDER_EEVEE_NEXT": "BLENDER_EEVEE"}
+
+# What changes nothing about the frames, or nothing on a machine without a window: arguments alone, with a value, ...
+IGNORED_FLAGS = (
+    *("-b", "--background", "--factory-startup", "-q", "--quiet", "-d", "--debug", "-noaudio"),
+    *("-y", "--enable-autoexec", "-Y", "--disable-autoexec", "--offline-mode", "--online-mode"),
+    *("--disable-crash-handler", "--disable-abort-handler", "--disable-depsgraph-on-file-load"),
+    *("--disable-liboverride-auto-resync", "--enable-event-simulate", "--python-use-system-env", "--profile-gpu"),
+    *("-w", "--window-border", "-W", "--window-fullscreen", "-M", "--window-maximized", "-con", "--start-console"),
+    *("--no-native-pixels", "--no-window-frame", "--no-window-focus", "--log-show-basename", "--log-show-source"),
+    *("--log-show-backtrace", "--log-show-timestamp", "--log-show-memory"),
+)
+IGNORED_WITH_VALUE = (
+    *("--log", "--log-level", "--log-file", "--verbose", "--debug-value", "--debug-gpu-shader-source"),
+    *("--debug-gpu-scope-capture", "--gpu-backend", "--gpu-vsync", "--gpu-compilation-subprocesses", "--qos"),
+    *("--app-template", "-setaudio", "--env-system-datafiles", "--env-system-scripts", "--env-system-python"),
+    "--env-system-extensions",
+)
+AUTOEXEC = {"-y": True, "--enable-autoexec": True, "-Y": False, "--disable-autoexec": False}
+IGNORED_WITH_FOUR_VALUES = ("-p", "--window-geometry")
+
 HELP = """\
 Usage: blender [args ...] [file] [args ...]
 
-  -b, --background        Run in background (always so here).
+  -b, --background        Run in background: there is no display here, so that nothing runs without it.
   -a, --render-anim       Render frames from start to end (inclusive).
   -S, --scene <name>      Set the active scene <name> for rendering.
   -f, --render-frame <frame>
@@ -54,14 +78,22 @@ Usage: blender [args ...] [file] [args ...]
   -t, --threads <threads> 0 uses every processor.
   -F, --render-format <format>
   -x, --use-extension <bool>
+  -y, --enable-autoexec   Run the scripts and drivers of blend files that are marked to run by themselves.
+  -Y, --disable-autoexec  Do not (the default).
   -P, --python <file>     Run a Python script.
+      --python-text <name>
+                          Run a text of the blend file.
       --python-expr <expression>
+      --python-console    Read Python from the standard input.
       --python-exit-code <code>
                           Exit with this code when a script raises.
+      --addons <addons>   Enable these add-ons: names with commas between them.
       --factory-startup   Skip the user's settings (always so here).
   -v, --version
   -h, --help
   --                      What follows is left to scripts.
+
+Arguments about windows, logging, debugging, networks and graphics cards are taken and change nothing.
 
 Arguments are executed in the order they are given.
 """
@@ -80,11 +112,11 @@ class Stop(Exception):
 
 
 class Option(NamedTuple):
-    """What an argument does and whether a value follows it."""
+    """What an argument does and how many values follow it; it is told the first."""
 
     names: tuple[str, ...]
     run: Callable[[str], None]
-    has_value: bool
+    values: int
 
 
 def parse_frame(text: str, *, forward_from: int, back_from: int) -> int:
@@ -124,36 +156,36 @@ def parse_frames(text: str, *, first: int, last: int) -> list[range]:
 class BlenderCommand:
     """Carries out Blender's arguments, one after another, on the scene that is loaded."""
 
-    def __init__(self, bpy: Any) -> None:
+    def __init__(self, bpy: Any, *, runs_scripts: bool = False) -> None:
         self.bpy = bpy
+        self.runs_scripts = runs_scripts
         self.python_exit_code = 0
         self.threads = 0
         self.use_scene(bpy.context.scene)
         self.options = {
             name: option
             for option in (
-                Option(("-b", "--background"), self.ignore, False),
-                Option(("--factory-startup",), self.ignore, False),
-                Option(("-noaudio",), self.ignore, False),
-                Option(("-q", "--quiet"), self.ignore, False),
-                Option(("-y", "--enable-autoexec"), self.ignore, False),
-                Option(("-Y", "--disable-autoexec"), self.ignore, False),
-                Option(("--offline-mode",), self.ignore, False),
-                Option(("--disable-crash-handler",), self.ignore, False),
-                Option(("-a", "--render-anim"), self.render_animation, False),
-                Option(("-f", "--render-frame"), self.render_frames, True),
-                Option(("-s", "--frame-start"), self.set_frame_start, True),
-                Option(("-e", "--frame-end"), self.set_frame_end, True),
-                Option(("-j", "--frame-jump"), self.set_frame_jump, True),
-                Option(("-o", "--render-output"), self.set_output, True),
-                Option(("-F", "--render-format"), self.set_format, True),
-                Option(("-x", "--use-extension"), self.set_extension, True),
-                Option(("-S", "--scene"), self.set_scene, True),
-                Option(("-E", "--engine"), self.set_engine, True),
-                Option(("-t", "--threads"), self.set_threads, True),
-                Option(("-P", "--python"), self.run_script, True),
-                Option(("--python-expr",), self.run_expression, True),
-                Option(("--python-exit-code",), self.set_python_exit_code, True),
+                Option(IGNORED_FLAGS, self.ignore, 0),
+                Option(IGNORED_WITH_VALUE, self.ignore, 1),
+                Option(IGNORED_WITH_FOUR_VALUES, self.ignore, 4),
+                Option(("-c", "--command"), self.refuse_command, 1),
+                Option(("-a", "--render-anim"), self.render_animation, 0),
+                Option(("-f", "--render-frame"), self.render_frames, 1),
+                Option(("-s", "--frame-start"), self.set_frame_start, 1),
+                Option(("-e", "--frame-end"), self.set_frame_end, 1),
+                Option(("-j", "--frame-jump"), self.set_frame_jump, 1),
+                Option(("-o", "--render-output"), self.set_output, 1),
+                Option(("-F", "--render-format"), self.set_format, 1),
+                Option(("-x", "--use-extension"), self.set_extension, 1),
+                Option(("-S", "--scene"), self.set_scene, 1),
+                Option(("-E", "--engine"), self.set_engine, 1),
+                Option(("-t", "--threads"), self.set_threads, 1),
+                Option(("-P", "--python"), self.run_script, 1),
+                Option(("--python-text",), self.run_text, 1),
+                Option(("--python-expr",), self.run_expression, 1),
+                Option(("--python-console",), self.run_console, 0),
+                Option(("--addons",), self.enable_addons, 1),
+                Option(("--python-exit-code",), self.set_python_exit_code, 1),
             )
             for name in option.names
         }
@@ -170,16 +202,20 @@ class BlenderCommand:
             if argument == "--":
                 return
             option = self.options.get(argument)
+            if option is None and argument.startswith("--debug-"):
+                continue
             if option is None:
                 if argument.startswith("-"):
                     complain(f"unknown argument, loading as file: {argument}")
                 self.load(argument)
-            elif not option.has_value:
+            elif not option.values:
                 option.run("")
-            elif not pending:
-                complain(f"\nError: a value must follow '{' / '.join(option.names)}'.")
+            elif len(pending) < option.values:
+                pending.clear()
+                complain(f"\nError: a value must follow '{argument}'.")
             else:
-                value = pending.pop(0)
+                value = pending[0]
+                del pending[: option.values]
                 try:
                     option.run(value)
                 except ArgumentError as error:
@@ -200,7 +236,9 @@ class BlenderCommand:
 
     def load(self, path: str) -> None:
         try:
-            self.bpy.ops.wm.open_mainfile(filepath=str(Path(path).absolute()), load_ui=False)
+            self.bpy.ops.wm.open_mainfile(
+                filepath=str(Path(path).absolute()), load_ui=False, use_scripts=self.runs_scripts
+            )
         except RuntimeError:
             raise Stop(1) from None  # bpy has printed why: Error: Cannot read file ...
         self.use_scene(self.bpy.context.scene)
@@ -241,11 +279,14 @@ class BlenderCommand:
         if name == "help":
             say("Blender Engine Listing:\n\tCYCLES")
             raise Stop(0)
-        try:
-            self.scene.render.engine = name
-        except TypeError:
-            complain(f"\nError: engine not found '{name}'")
-            raise Stop(1) from None
+        for engine in (name, ENGINE_ALIASES.get(name)):
+            try:
+                self.scene.render.engine = engine
+            except TypeError:
+                continue
+            return
+        complain(f"\nError: engine not found '{name}'")
+        raise Stop(1)
 
     def set_threads(self, text: str) -> None:
         self.threads = number(text, 0, HIGHEST_THREADS)
@@ -264,6 +305,28 @@ class BlenderCommand:
 
     def run_expression(self, expression: str) -> None:
         self.execute(expression.encode(), "<string>", "expr")
+
+    def run_text(self, name: str) -> None:
+        text = self.bpy.data.texts.get(name)
+        if text is None:
+            complain(f"\nError: text block not found {name}.")
+            self.script_failed("text", name)
+        else:
+            self.execute(text.as_string().encode(), name, "text")
+
+    def run_console(self, _: str) -> None:
+        self.execute(b"__import__('code').interact()", "<console>", "expr")
+
+    def enable_addons(self, names: str) -> None:
+        import addon_utils  # type: ignore[import-not-found]
+
+        for name in names.split(","):
+            # It prints what went wrong, and Blender goes on.
+            addon_utils.enable(name)
+
+    def refuse_command(self, name: str) -> None:
+        complain(f'Unrecognized command: "{name}"')
+        raise Stop(1)
 
     def execute(self, source: bytes, name: str, kind: str) -> None:
         try:
@@ -309,14 +372,29 @@ class BlenderCommand:
         scene.cycles.device = "CPU"
         if self.threads:
             scene.render.threads_mode, scene.render.threads = "FIXED", self.threads
-        self.show_range(first, last)
         try:
-            self.bpy.ops.render.render(animation=True, scene=scene.name)
+            if first < LOWEST_OF_BPY:
+                for frame in range(first, last + 1, scene.frame_step):
+                    self.render_still(frame)
+            else:
+                self.show_range(first, last)
+                self.bpy.ops.render.render(animation=True, scene=scene.name)
         except RuntimeError:
             raise Stop(1) from None  # bpy has printed why
         finally:
             self.show_range(self.first, self.last)
             flush()
+
+    def render_still(self, frame: int) -> None:
+        """Render and save one frame by itself, as that of an animation: a range of bpy has no negative ones."""
+        render = self.scene.render
+        output = render.filepath
+        self.scene.frame_set(frame)
+        render.filepath = render.frame_path(frame=frame)
+        try:
+            self.bpy.ops.render.render(write_still=True, scene=self.scene.name)
+        finally:
+            render.filepath = output
 
 
 def number(text: str, lowest: int, highest: int) -> int:
@@ -362,8 +440,13 @@ def main(arguments: list[str]) -> int:
     say(f"Blender {bpy.app.version_string}")
     if {"-v", "--version"} & set(own_arguments):
         return 0
+    if not {"-b", "--background", "-c", "--command"} & set(own_arguments):
+        complain("Unable to open a display")
+        return 1
+    # As in Blender, these hold wherever they stand, also for a file that is named before them.
+    autoexec = [argument for argument in own_arguments if argument in AUTOEXEC]
     try:
-        BlenderCommand(bpy).run(arguments)
+        BlenderCommand(bpy, runs_scripts=bool(autoexec) and AUTOEXEC[autoexec[-1]]).run(arguments)
     except Stop as stop:
         exit_code = stop.exit_code
     else:

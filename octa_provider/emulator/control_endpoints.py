@@ -12,7 +12,7 @@ from octa_provider.emulator.exchange import PLATFORM, json_answer, json_body
 from octa_provider.emulator.faults import Fault, Faults, parse_fault
 from octa_provider.emulator.ledger import overlaps
 from octa_provider.emulator.orders import BadRequestError
-from octa_provider.emulator.platform import Platform
+from octa_provider.emulator.platform import ENDED, Platform
 from octa_provider.emulator.session import Session
 from octa_provider.errors import OctaConfigError
 
@@ -58,8 +58,8 @@ async def get_ledger(request: web.Request) -> web.Response:
             "sessions": [session_entry(platform, session) for session in platform.ledger.sessions.values()],
             "requests": requests,
             "max_running_by_key": summary,
-            "billed_wei": platform.billed_wei(),
-            "balance_wei": platform.balance_wei(),
+            "billed_wei": platform.funds.billed_wei(),
+            "balance_wei": platform.funds.balance_wei(),
             "initial_balance_wei": platform.ledger.balance_start_wei,
             "reboots": {str(node.node_id): node.reboots for node in platform.own_nodes.values()},
             "wallets": platform.wallets,
@@ -120,7 +120,7 @@ async def let_traffic_flow(request: web.Request) -> web.Response:
     if session is None or not session.running:
         raise web.HTTPNotFound(text="Session not found")
     body = await json_body(request)
-    await platform.let_traffic_flow(session, tx_bytes=_bytes(body, "tx_bytes"), rx_bytes=_bytes(body, "rx_bytes"))
+    await platform.funds.let_traffic_flow(session, tx_bytes=_bytes(body, "tx_bytes"), rx_bytes=_bytes(body, "rx_bytes"))
     return json_answer(session_entry(platform, session))
 
 
@@ -132,13 +132,13 @@ def _bytes(body: object, name: str) -> int:
 
 
 async def end_session(request: web.Request) -> web.Response:
-    """`POST /_emulator/sessions/{uuid}/end` with `{"reason": ...}`: the platform ends a session."""
+    """`POST /_emulator/sessions/{uuid}/end` with `{"reason": ...}`: the platform ends it; the API tells that reason."""
     platform = request.app[PLATFORM]
     session = platform.ledger.sessions.get(request.match_info["uuid"])
     if session is None:
         raise web.HTTPNotFound(text="Session not found")
     body = await json_body(request)
-    reason = body.get("reason", "ended by the platform") if isinstance(body, dict) else "ended by the platform"
+    reason = body.get("reason", ENDED) if isinstance(body, dict) else ENDED
     if not isinstance(reason, str | int):
         raise BadRequestError("reason must be a string or an integer")
     await platform.end(session, by="platform", reason=reason)

@@ -8,17 +8,17 @@ import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
 
 from octa_provider.emulator.exchange import PLATFORM, error_answer, exchange, json_answer
+from octa_provider.emulator.fault_edits import EDITING_KINDS, edited
 from octa_provider.emulator.faults import Fault
-from octa_provider.emulator.prices import PRICE_NAMES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _HANG_S = 3600.0
+_MOST_DRIPS = 1000
 _GARBAGE = "<html><body><h1>Bad gateway</h1></body></html>"
 
 
@@ -58,8 +58,11 @@ async def answer_with_faults(request: web.Request, handler: Handler) -> web.Stre
                 )
             case "truncate":
                 return await _truncate(request, response)
-            case "no_user_envs" | "seconds" | "odd_price" | "bare_uuid" | "duplicate_entry" | "missing_entry":
-                response = _edit(response, fault)
+            case "drip":
+                return await _drip(request, response, fault.option("seconds", 1))
+            case kind if kind in EDITING_KINDS and response.status < 300:
+                payload = json.loads(_bytes(response) or b"null")
+                response = json_answer(edited(payload, fault), response.status)
     return response
 
 
@@ -131,68 +134,19 @@ async def _truncate(request: web.Request, response: web.StreamResponse) -> web.S
     return broken
 
 
+async def _drip(request: web.Request, response: web.StreamResponse, seconds: float) -> web.StreamResponse:
+    body = _bytes(response)
+    slow = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})
+    slow.content_length = len(body)
+    await slow.prepare(request)
+    size = -(-len(body) // _MOST_DRIPS) or 1
+    for at in range(0, len(body), size):
+        await slow.write(body[at : at + size])
+        await asyncio.sleep(seconds * size / len(body))
+    await slow.write_eof()
+    return slow
+
+
 def _bytes(response: web.StreamResponse) -> bytes:
     body = response.body if isinstance(response, web.Response) else b""
     return bytes(body) if isinstance(body, bytes | bytearray) else b""
-
-
-def _edit(response: web.StreamResponse, fault: Fault) -> web.StreamResponse:
-    if response.status >= 300:
-        return response
-    payload = json.loads(_bytes(response) or b"null")
-    records = payload if isinstance(payload, list) else [payload]
-    if fault.kind == "no_user_envs":
-        for record in records:
-            _hide_user_envs(record, fault.option("form", "missing"))
-    elif fault.kind == "seconds":
-        for record in records:
-            _tell_seconds(record)
-    elif fault.kind == "odd_price":
-        for record in records:
-            _make_price_odd(record, fault)
-    elif fault.kind == "bare_uuid":
-        payload = {"uuid": records[0]["uuid"]} if "uuid" in records[0] else payload
-    elif isinstance(payload, list):
-        payload = _entries(payload, fault)
-    return json_answer(payload, response.status)
-
-
-def _hide_user_envs(record: Any, form: str) -> None:
-    if not isinstance(record, dict) or "user_envs" not in record:
-        return
-    if form == "missing":
-        del record["user_envs"]
-    else:
-        record["user_envs"] = None if form == "null" else {}
-
-
-def _tell_seconds(record: dict[str, Any]) -> None:
-    for times in (record, *record.get("system", ())):
-        for name in ("started_at", "finished_at", "ts"):
-            if isinstance(times.get(name), int):
-                times[name] //= 1000
-
-
-def _make_price_odd(record: Any, fault: Fault) -> None:
-    if fault.option("node_id", record.get("node_id")) != record.get("node_id"):
-        return
-    # A session names its prices in an object of their own.
-    prices: dict[str, Any] = record.get("prices") or record
-    form = fault.option("form", "missing")
-    for name in [name for name in PRICE_NAMES if name in prices]:
-        if form == "missing":
-            del prices[name]
-        else:
-            prices[name] = {"null": None, "zero": 0, "negative": -1}[form]
-
-
-def _entries(payload: list[Any], fault: Fault) -> list[Any]:
-    copies = 2 if fault.kind == "duplicate_entry" else 0
-    index = fault.option("index", -1)
-    chosen = index if index >= 0 else len(payload) + index
-    everyone = fault.option("all", False)
-    return [
-        record
-        for position, record in enumerate(payload)
-        for _ in range(copies if everyone or position == chosen else 1)
-    ]

@@ -24,6 +24,8 @@ A fault is a JSON object with a `kind` and any of these:
 | `never_ready` | the session stays in its startup phase | |
 | `node_dies` | the node goes `seconds` after the start; with `node_id` alone, `seconds` from now | `seconds` (1) |
 | `no_user_envs` | answers lack `user_envs` | `form`: "missing", "null" or "empty" |
+| `missing_fields` | records lack these fields | `fields`: a list of names |
+| `drip` | it happens, the answer arrives byte by byte | `seconds` (1) that it takes |
 | `seconds` | times of sessions and their logs are Unix seconds, not milliseconds | |
 | `odd_price` | a catalogue tells no price, or none that can be | `form`: "missing", "null", "zero" or "negative" |
 | `bare_uuid` | a machine's start is answered by an object, without the array around it | |
@@ -59,6 +61,8 @@ _DEFAULTS: dict[str, tuple[str, str]] = {
     "never_ready": ("POST", _START),
     "node_dies": ("POST", _START),
     "no_user_envs": ("GET", r"^/(sessions|services/[^/]+/info)$"),
+    "missing_fields": ("GET", r"^/(sessions|services/[^/]+/info)$"),
+    "drip": ("*", "*"),
     "seconds": ("GET", r"^/(sessions|services/[^/]+/(info|logs))$"),
     "odd_price": ("GET", _CATALOGUES),
     "bare_uuid": ("POST", r"^/services/mr$"),
@@ -97,6 +101,7 @@ _OPTIONS: dict[str, tuple[type, ...]] = {
     "reset": (bool,),
     "answer": (int, str),
     "form": (str,),
+    "fields": (list,),
     "index": (int,),
     "all": (bool,),
 }

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from octa_provider.emulator.billing import wall_ns
 from octa_provider.emulator.catalogue import GIB, Node
 from octa_provider.emulator.container import SESSION_HOST
-from octa_provider.emulator.platform import Platform
+from octa_provider.emulator.platform import OWN_REASONS, Platform
 from octa_provider.emulator.prices import MARKET_PRICE_USD, ten_thousandths_usd
 from octa_provider.emulator.quirks import Quirks
 from octa_provider.emulator.session import Session
 
 VPN_ADDRESS = "10.8.0.2"
+#: Evidence C: 0 is a normal end, 1 the idle limit, anything else an error.
+NORMAL_END = 0
+ERROR_END = 2
+#: The TypeScript SDK's example waits for the flag alone, and must see it in the end.
+FLAG_LAGS_NS = 2 * 10**9
 
 
 def session_payload(platform: Platform, session: Session) -> dict[str, Any]:
@@ -20,8 +26,6 @@ def session_payload(platform: Platform, session: Session) -> dict[str, Any]:
     now_ms = platform.clock.now_ms()
     duration_s = session.billed_ms(now_ms) // 1000
     node = platform.nodes.get(order.node_id)
-    # Ready is told by the text alone in some answers: both forms are documented.
-    is_ready: bool | None = None if session.is_ready and quirks.shows("ready by text", ordinal) else session.is_ready
     payload: dict[str, Any] = {
         "uuid": session.uuid,
         "service": order.service,
@@ -30,7 +34,7 @@ def session_payload(platform: Platform, session: Session) -> dict[str, Any]:
         "app_logo": f"https://example.com/logos/{order.app_name.replace(' ', '-')}.png" if order.app_name else None,
         "node_id": order.node_id,
         "progress": session.progress,
-        "is_ready": is_ready,
+        "is_ready": _is_ready(quirks, session),
         "duration": quirks.number(duration_s, "duration", ordinal),
         "started_at": quirks.time(platform.started_ms(session), ordinal),
         "ports_matrix": quirks.mapping(session.ports_matrix, "ports matrix", ordinal),
@@ -72,6 +76,14 @@ def catalogue_payload(platform: Platform, service: str) -> list[Any]:
     return records
 
 
+def _is_ready(quirks: Quirks, session: Session) -> bool | None:
+    """Some sessions tell first by the text alone that they are ready: both forms are documented. The flag follows."""
+    by_text = quirks.shows("ready by text", session.ordinal)
+    if session.is_ready and by_text and wall_ns() - session.ready_ns < FLAG_LAGS_NS:
+        return None
+    return session.is_ready
+
+
 def _price(session: Session) -> dict[str, int]:
     if session.order.service == "vpn":
         return {"traffic_usd": ten_thousandths_usd(session.traffic_price_wei)}
@@ -79,10 +91,11 @@ def _price(session: Session) -> dict[str, int]:
 
 
 def _termination_reason(quirks: Quirks, session: Session) -> str | int | None:
-    """0 when its owner stopped it (evidence C: 0 normal, 1 idle limit, anything else an error), else the platform's."""
+    """A number of the official clients' enum, at times as text; a reason that a test gave, as it gave it."""
+    reason = session.termination_reason
     if session.stopped_by == "api":
-        return quirks.number(0, "reason as text", session.ordinal)
-    return session.termination_reason
+        return quirks.number(NORMAL_END, "reason as text", session.ordinal)
+    return quirks.number(ERROR_END, "reason as text", session.ordinal) if reason in OWN_REASONS else reason
 
 
 def _container_id(platform: Platform, session: Session) -> str | list[str]:

@@ -1,18 +1,18 @@
-"""The platform: nodes, the account's money, and the sessions from their start to their end."""
+"""The platform: nodes, and the sessions from their start to their end."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from octa_provider.emulator.apps import make_apps
-from octa_provider.emulator.billing import BYTES_PER_GB, MS_PER_HOUR, BillingClock, wall_ns
+from octa_provider.emulator.billing import BillingClock, wall_ns
 from octa_provider.emulator.catalogue import Node, make_nodes
 from octa_provider.emulator.container import Container
+from octa_provider.emulator.funds import Funds
 from octa_provider.emulator.images import Images
 from octa_provider.emulator.ledger import Ledger
 from octa_provider.emulator.own_nodes import make_own_nodes
@@ -26,6 +26,12 @@ from octa_provider.emulator.state import StateFolder
 STARTING_TEXTS = ("queued", "preparing node", "provisioning", "pulling image", "create container", "starting service")
 #: The texts of a session that is ready: which one, is an oddity.
 READY_TEXTS = ("service configured", "Configured", "running", "READY")
+#: The text of a session whose stop takes a while.
+STOPPING_TEXT = "stopping"
+#: Why the platform itself ends a session, in the words of its ledger; the API tells a number.
+CLOSED, UNPAID, OFFLINE, BROKEN = "emulator stopped", "insufficient_funds", "node offline", "start failed"
+ENDED = "ended by the platform"
+OWN_REASONS = frozenset({CLOSED, UNPAID, OFFLINE, BROKEN, ENDED})
 #: How many sessions `GET /sessions?recent=true` shows (evidence C: "last 50 completed + active").
 RECENT_LIMIT = 50
 #: A VPN takes no room on a node but this much.
@@ -79,6 +85,7 @@ class Platform:
         apps: the catalogue of apps.
         clock: the billing clock.
         ledger: what happened.
+        funds: the account's money.
         wallets: deposit wallets handed out.
     """
 
@@ -99,8 +106,7 @@ class Platform:
         self._bringing_up: dict[str, asyncio.Task[None]] = {}
         self._stopping: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
-        self._settled_wei = sum(s.charge_wei(0) for s in self.ledger.sessions.values() if not s.running)
-        self._money_changed = asyncio.Event()
+        self.funds = Funds(self.ledger, self.clock, self._running, self._end_unpaid)
         if self.ledger.clock is not None:
             self.clock.resume(self.ledger.clock)
         self.ledger.write_clock(self.clock.snapshot())
@@ -118,13 +124,13 @@ class Platform:
             elif not session.is_ready:
                 self._bring_up_later(session)
             self.ledger.write_session(session)
-        self.in_background(self._watch_balance())
+        self.in_background(self.funds.watch())
 
     async def close(self) -> None:
         """End every session, and with it every process."""
         await self._cancel(self._background)
         await asyncio.gather(
-            *(self.end(session, by="platform", reason="emulator stopped") for session in tuple(self._running.values()))
+            *(self.end(session, by="platform", reason=CLOSED) for session in tuple(self._running.values()))
         )
         self.ledger.close()
 
@@ -136,75 +142,12 @@ class Platform:
         for container in self._containers.values():
             await container.abandon()
 
-    # Money
-
-    def billed_wei(self, now_ms: int | None = None) -> int:
-        """What every session together has cost until now, or until a billing time."""
-        now_ms = self.clock.now_ms() if now_ms is None else now_ms
-        return self._settled_wei + sum(session.charge_wei(now_ms) for session in self._running.values())
-
-    def balance_wei(self) -> int:
-        """What is left of the account's balance."""
-        return self.ledger.balance_start_wei - self.billed_wei()
-
     async def advance_clock(self, seconds: float) -> None:
         """Let billing time pass at once."""
         self.clock.advance(seconds)
         self.ledger.write_clock(self.clock.snapshot())
-        await self.settle()
-        self._money_changed.set()
-
-    async def settle(self) -> None:
-        """End every session at the billing time at which the balance ran out, if it did."""
-        now_ms = self.clock.now_ms()
-        overdrawn_wei = self.billed_wei(now_ms) - self.ledger.balance_start_wei
-        if overdrawn_wei < 0 or not self._running:
-            return
-        rate_wei = sum(session.idle_hour_wei for session in self._running.values())
-        # Back to the last millisecond that was paid for: the bill never exceeds what there was.
-        paid_until_ms = now_ms - -(-overdrawn_wei * MS_PER_HOUR // max(1, rate_wei))
-        while self.billed_wei(paid_until_ms) > self.ledger.balance_start_wei:
-            # Each session's charge is rounded by itself.
-            paid_until_ms -= 1
-        await self._end_unpaid(paid_until_ms)
-
-    async def let_traffic_flow(self, session: Session, *, tx_bytes: int, rx_bytes: int) -> None:
-        """Let bytes go through a session; those that the balance does not pay for stay out, and end everything."""
-        left_wei = max(0, self.balance_wei())
-        most = tx_bytes + rx_bytes
-        if session.traffic_price_wei:
-            most = min(most, left_wei * BYTES_PER_GB // session.traffic_price_wei)
-        unpaid = tx_bytes + rx_bytes - most
-        session.rx_flowed += max(0, rx_bytes - unpaid)
-        session.tx_flowed += tx_bytes - max(0, unpaid - rx_bytes)
-        self.ledger.write_session(session)
-        if unpaid:
-            await self._end_unpaid(self.clock.now_ms())
-        self._money_changed.set()
-
-    async def _end_unpaid(self, paid_until_ms: int) -> None:
-        for session in tuple(self._running.values()):
-            self.note(session, "the balance is empty")
-        await asyncio.gather(
-            *(
-                self.end(session, by="platform", reason="insufficient_funds", billed_until_ms=paid_until_ms)
-                for session in tuple(self._running.values())
-            )
-        )
-
-    async def _watch_balance(self) -> None:
-        while True:
-            await self.settle()
-            rate_wei = sum(session.idle_hour_wei for session in self._running.values())
-            wait_s = None
-            if rate_wei and self.clock.speed:
-                wait_s = max(0.005, self.balance_wei() * 3600 / rate_wei / self.clock.speed)
-            self._money_changed.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                # Half a minute at most, so that float rounding of a long wait never matters.
-                await asyncio.wait_for(self._money_changed.wait(), None if wait_s is None else min(wait_s, 30))
-
-    # Sessions
+        await self.funds.settle()
+        self.funds.look_again()
 
     def active(self) -> list[Session]:
         """The sessions that `GET /sessions` shows, oldest first."""
@@ -236,7 +179,7 @@ class Platform:
             OutOfFundsError: the balance is empty.
             RefusedError: the node does not exist, has no room, or is unavailable.
         """
-        if self.balance_wei() <= 0:
+        if self.funds.balance_wei() <= 0:
             raise OutOfFundsError
         node = self._node_with_room(order)
         if faults.price_factor != 1:
@@ -256,7 +199,7 @@ class Platform:
         )
         self._running[session.uuid] = session
         self.note(session, STARTING_TEXTS[0])
-        self._money_changed.set()
+        self.funds.look_again()
         self._bring_up_later(session)
         if faults.dies_after_s is not None:
             self.in_background(self.let_node_die(node.node_id, faults.dies_after_s))
@@ -270,7 +213,7 @@ class Platform:
             await self.end(session, by="api", reason="stopped by user")
         elif session.running:
             self.note(session, "stop requested")
-            session.progress = "stopping"
+            session.progress = STOPPING_TEXT
             self.in_background(self._end_later(session))
 
     async def end(self, session: Session, *, by: str, reason: str | int, billed_until_ms: int | None = None) -> None:
@@ -291,7 +234,7 @@ class Platform:
         for session in tuple(self._running.values()):
             if session.order.node_id == node_id:
                 self.note(session, "node is offline")
-                await self.end(session, by="fault", reason="node offline")
+                await self.end(session, by="fault", reason=OFFLINE)
 
     def read_log(self, session: Session) -> str:
         """What a session's container printed, also after its end."""
@@ -345,7 +288,7 @@ class Platform:
         pause_s = self.settings.start_delay_s / len(STARTING_TEXTS)
         texts = STARTING_TEXTS[:4] if session.never_ready else STARTING_TEXTS
         for text in texts:
-            session.progress = text
+            _come_up(session, text)
             if text != STARTING_TEXTS[0]:
                 self.note(session, text)
             await asyncio.sleep(pause_s)
@@ -358,11 +301,11 @@ class Platform:
             except OSError as error:
                 # This machine has no room for it: full disk, too many open files.
                 self.note(session, f"node error: {error}")
-                self.in_background(self.end(session, by="platform", reason="start failed"))
+                self.in_background(self.end(session, by="platform", reason=BROKEN))
                 return
-        session.is_ready = True
+        session.is_ready, session.ready_ns = True, wall_ns()
         plain = session.ordinal % len(READY_TEXTS) if self.quirks.enabled else 0
-        session.progress = READY_TEXTS[plain]
+        _come_up(session, READY_TEXTS[plain])
         self.note(session, "service configured")
 
     async def _end_later(self, session: Session) -> None:
@@ -390,12 +333,27 @@ class Platform:
         session.is_ready = False
         del self._running[session.uuid]
         self._stopping.pop(session.uuid, None)
-        self._settled_wei += session.charge_wei(0)
+        self.funds.take_in(session)
         self.note(session, f"session ended: {reason}")
-        self._money_changed.set()
+
+    async def _end_unpaid(self, paid_until_ms: int) -> None:
+        for session in tuple(self._running.values()):
+            self.note(session, "the balance is empty")
+        await asyncio.gather(
+            *(
+                self.end(session, by="platform", reason=UNPAID, billed_until_ms=paid_until_ms)
+                for session in tuple(self._running.values())
+            )
+        )
 
     async def _cancel(self, tasks: Any) -> None:
         waiting = [task for task in tuple(tasks) if task is not asyncio.current_task()]
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _come_up(session: Session, text: str) -> None:
+    # One that is on its way out already does not say that it is coming up.
+    if session.progress != STOPPING_TEXT:
+        session.progress = text

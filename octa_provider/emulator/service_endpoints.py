@@ -41,7 +41,6 @@ def start(service: str) -> Any:
 
 def _start_one(platform: Platform, service: str, item: Any, *, as_array: bool = False) -> web.Response:
     order = parse_order(service, item, platform.apps)
-    machine = service == "mr"
     try:
         session = platform.start(order, _start_faults())
     except OutOfFundsError:
@@ -49,8 +48,8 @@ def _start_one(platform: Platform, service: str, item: Any, *, as_array: bool = 
     except RefusedError as refusal:
         if refusal.internal:
             return json_answer({"code": "INTERNAL_ERROR"}, 500)
-        if not machine:
-            # Both official clients take any 2xx of these two for a start, so that a refusal must be a status to them.
+        if not as_array:
+            # The official clients take any 2xx with an object for a start, and know this refusal (evidence C: Ruby).
             return error_answer(400, refusal.reason)
         # The live API says so with 200 (evidence B).
         return json_answer([{"id": 0, "status": 1, "reason": refusal.reason}])

@@ -83,6 +83,7 @@ class Session:
         listed_from_ns: a fault hides it from the list until then.
         progress: the progress text.
         is_ready: whether its service is configured.
+        ready_ns: since when; 0 before.
         ssh_port: where its SSH server listens; 0 before it is ready.
         ports_matrix: published port to local port.
         urls: http port to URL.
@@ -93,7 +94,7 @@ class Session:
         billed_until_ms: billing time of its end, or None.
         advanced_at_stop_ms: how far the billing clock had been advanced at its end.
         stopped_by: `api`, `platform` or `fault`.
-        termination_reason: as the API shows it.
+        termination_reason: why it ended, in the words of the ledger, or as a test gave it.
         score: the caller's rating at the stop.
     """
 
@@ -111,6 +112,7 @@ class Session:
     listed_from_ns: int = 0
     progress: str = "queued"
     is_ready: bool = False
+    ready_ns: int = 0
     ssh_port: int = 0
     ports_matrix: dict[str, int] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)

@@ -93,9 +93,9 @@ class EmulatorHandle:
         """Let so many bytes go through a session: a VPN is billed by them."""
         self._ask("POST", f"/_emulator/sessions/{uuid}/traffic", {"tx_bytes": tx_bytes, "rx_bytes": rx_bytes})
 
-    def end_session(self, uuid: str, reason: str | int = "ended by the platform") -> None:
-        """Have the platform end a session."""
-        self._ask("POST", f"/_emulator/sessions/{uuid}/end", {"reason": reason})
+    def end_session(self, uuid: str, reason: str | int | None = None) -> None:
+        """Have the platform end a session; the API tells a reason that is given, and else the number of an error."""
+        self._ask("POST", f"/_emulator/sessions/{uuid}/end", {} if reason is None else {"reason": reason})
 
     def env(self) -> dict[str, str]:
         """The environment variables that point a client here."""

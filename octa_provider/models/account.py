@@ -74,12 +74,15 @@ class Wallet(Model, frozen=True, kw_only=True):
 
     Attributes:
         address: where to send OCTA, also from `wallet` (evidence C); None when the answer named none.
+        network: of which chain it is, when the API says so.
     """
 
     address: str | None = None
+    network: str | None = None
 
     @classmethod
     def from_payload(cls, payload: object) -> Self:
         """Decode. Raises OctaDecodeError when the payload is not an object."""
         raw = require_object(payload, "wallet", ("address", "wallet"))
-        return cls(raw=raw, address=text(raw.get("address")) or text(raw.get("wallet")))
+        address = text(raw.get("address")) or text(raw.get("wallet"))
+        return cls(raw=raw, address=address, network=text(raw.get("network")))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from octa_provider.models.fields import amount, integer, label, mapping, number, text
+from octa_provider.models.fields import amount, integer, label, mapping, number, strings, text
 from octa_provider.models.model import Model
 from octa_provider.models.wire import require_object
 
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["GpuMarket", "Network"]
+
+_OWN = (
+    *("blockchain", "market_price", "nodes", "power", "marketplace", "platform", "render"),
+    *("total_nodes", "total_tflops"),
+)
 
 
 class GpuMarket(Model, frozen=True, kw_only=True):
@@ -39,8 +44,11 @@ class Network(Model, frozen=True, kw_only=True):
         mm_roi: `mmROI` on the wire.
         nodes_count, nodes_online, vpn_count: nodes, those that are up, and those that offer VPN.
         power_cpus, power_gpus: what all nodes have together.
+        gpus_available: how many of their GPUs are free.
         power_disk, power_mem: the same in bytes.
-        total_tflops, utilized_tflops: their speed, and how much of it is in use.
+        total_tflops, utilized_tflops, available_tflops: their speed, and how much of it is in use, and free.
+        utilization_percent: the share that is in use.
+        regions: where they stand, such as `EU`.
         staked: OCTA staked, in the API's unit.
         gpus: GPU model to its market.
         platform: the API's platform version, when it is plain text.
@@ -62,10 +70,14 @@ class Network(Model, frozen=True, kw_only=True):
     vpn_count: int | None = None
     power_cpus: int | None = None
     power_gpus: int | None = None
+    gpus_available: int | None = None
     power_disk: int | None = None
     power_mem: int | None = None
     total_tflops: float | None = None
     utilized_tflops: float | None = None
+    available_tflops: float | None = None
+    utilization_percent: float | None = None
+    regions: tuple[str, ...] = ()
     staked: float | None = None
     gpus: dict[str, GpuMarket] = msgspec.field(default_factory=dict)
     platform: str | None = None
@@ -76,9 +88,9 @@ class Network(Model, frozen=True, kw_only=True):
     @classmethod
     def from_payload(cls, payload: object) -> Self:
         """Decode. Raises OctaDecodeError when the payload is not an object."""
-        raw = require_object(
-            payload, "network", ("blockchain", "market_price", "nodes", "power", "marketplace", "platform", "render")
-        )
+        raw = require_object(payload, "network", _OWN)
+        # The Ruby SDK has fixtures in which these two stand alone (evidence C).
+        stats = {**raw, **mapping(raw.get("power"))}
         chain = mapping(raw.get("blockchain"))
         era = chain.get("era")
         nodes = mapping(raw.get("nodes"))
@@ -95,15 +107,19 @@ class Network(Model, frozen=True, kw_only=True):
             blocktime=number(chain.get("blocktime")),
             market_price=amount(raw.get("market_price")),
             mm_roi=number(raw.get("mmROI")),
-            nodes_count=integer(nodes.get("count", nodes.get("total"))),
-            nodes_online=integer(nodes.get("online")),
+            nodes_count=integer(nodes.get("count", nodes.get("total", raw.get("total_nodes")))),
+            nodes_online=integer(nodes.get("online", raw.get("online_nodes"))),
             vpn_count=integer(nodes.get("vpn")),
             power_cpus=integer(power.get("cpus")),
-            power_gpus=integer(power.get("gpus")),
+            power_gpus=integer(power.get("gpus", raw.get("total_gpu_count"))),
+            gpus_available=integer(raw.get("available_gpu_count")),
             power_disk=integer(power.get("disk")),
             power_mem=integer(power.get("mem")),
-            total_tflops=number(power.get("total_tflops")),
-            utilized_tflops=number(power.get("utilized_tflops")),
+            total_tflops=number(stats.get("total_tflops")),
+            utilized_tflops=number(stats.get("utilized_tflops")),
+            available_tflops=number(stats.get("available_tflops")),
+            utilization_percent=number(stats.get("utilization_pct")),
+            regions=strings(raw.get("regions")),
             staked=number(raw.get("staked")),
             gpus={
                 model: GpuMarket(

@@ -218,8 +218,11 @@ class Session(Model, frozen=True, kw_only=True):
 
     @property
     def ended_because(self) -> str | None:
-        """Why it ended, in words: the API counts 0 for a normal end and 1 for its idle limit (evidence C)."""
-        return _TERMINATIONS.get(self.termination_reason or "", self.termination_reason)
+        """Why it ended, in words: the API counts 0 for a normal end, 1 for its idle limit, others for errors (C)."""
+        reason = self.termination_reason
+        if reason is None or not reason.lstrip("-").isdecimal():
+            return reason
+        return _TERMINATIONS.get(reason, f"error {reason}")
 
     @property
     def rental_key(self) -> str | None:

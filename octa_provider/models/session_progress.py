@@ -23,11 +23,14 @@ _STARTING_PARTS = (
 )
 
 # What is put away while a session comes up is not the session: `removing the old container`.
-_NOT_AN_OLD_ONE = r"(?![ ](?:(?:the|any|an|a)[ ])?(?:old|older|previous|former|stale|unused|leftover)\b)"
+_NOT_AN_OLD_ONE = (
+    r"(?![ ](?:(?:the|any|an|a)[ ])?"
+    r"(?:old|older|previous|former|stale|unused|leftover|orphaned|dangling|intermediate|temporary|temp|cached?|caches)\b)"
+)
 # `stop` is also a later day's (`will stop at noon`, `auto stop in 1 h`), and a step's (`before stop`).
 _ENDING = re.compile(
     rf"""
-    (?<!will\ )(?<!auto\ )(?<!before\ )\bstop(?!ped|s\b) | \bterminat(?!ed)
+    (?<!will\ )(?<!auto\ )(?<!before\ )\bstop(?!ped|s\b|\ (?:in|at)\ [0-9]) | \bterminat(?!ed)
     | \bshut(?:ting)?\ ?down | \btear(?:ing)?\ ?down | \b(?:going|taking|taken|winding)\ down
     | \b(?:power|turn|switch)(?:ing)?\ off
     | \bun\ ?deploying | \bde\ ?(?:provision|commission|allocat|activat)ing
@@ -49,7 +52,7 @@ _END_ASKED_FOR = re.compile(
     r"|\bbeing (?:stopped|terminated|shut down|removed|deleted|destroyed|killed|cancell?ed)\b"
 )
 _ENDED = re.compile(
-    r"\b(?:stopped|terminated|removed|deleted|destroyed|killed|cancell?ed|exited|halted|undeployed|released"
+    r"\b(?:stopped|terminated|removed|deleted|destroyed|killed|cancell?ed|exited|halted|undeployed|released|expired|evicted|preempted"
     r"|de ?(?:provision|commission|allocat|activat)ed)\b"
 )
 _READ_CHARS = 300

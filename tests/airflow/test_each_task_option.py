@@ -149,7 +149,7 @@ def each_operator(**arguments: Any) -> list[Any]:
         OctaRunJobOperator(task_id="job", image="alpine:3", command="true", **arguments),
         OctaStartMachineOperator(task_id="machine", image="alpine:3", **arguments),
         OctaStartRenderOperator(task_id="render", **arguments),
-        OctaStartVpnOperator(task_id="vpn", subkind="wg", **arguments),
+        OctaStartVpnOperator(task_id="vpn", **arguments),
         OctaStopSessionOperator(task_id="stop", session="a-uuid", start_task_id="machine", **arguments),
         OctaFetchLogsOperator(task_id="logs", session="a-uuid", **arguments),
         OctaMachinesOperator(task_id="machines", **arguments),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from airflow_runs import Renting, Run, example, run
 from small_scene import make_scene
 
+from airflow_provider.hooks.octa import OctaHook
 from octa_provider import MachineRequest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -145,9 +148,16 @@ def test_a_night_keeps_to_its_budget_and_its_price(
     renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     nightly(tmp_path, "a")
-    ended = run(example("nightly_batch"), night(tmp_path, frames="1..6", budget_usd=0.0000001))
+    hours = threading.Thread(target=let_hours_pass_once_it_runs, args=(renting,))
+    hours.start()
+    ended = run(example("nightly_batch"), night(tmp_path, frames="1..6", budget_usd=0.05))
+    hours.join()
     assert ended.tasks["render[0]"] == "failed"
     assert "did not succeed (over budget)" in told(capfd)
+    assert len(renting.sessions) == 1
+    ended = run(example("nightly_batch"), night(tmp_path, budget_usd=0.0000001))
+    assert ended.tasks["render[0]"] == "failed"
+    assert "max_cost_usd=1e-07 does not pay for" in told(capfd)
     assert len(renting.sessions) == 1
     ended = run(example("nightly_batch"), night(tmp_path, max_price_usd=0.00001))
     assert ended.tasks["render[0]"] == "failed"
@@ -159,9 +169,11 @@ def test_a_night_keeps_to_its_budget_and_its_price(
 
 def test_the_reaper_stops_what_was_left_and_nothing_else(renting: Renting) -> None:
     request = MachineRequest(image="alpine:3", start_command="sleep 600")
-    with renting.client() as client:
-        left = client.rentals.start(request, key="airflow/nightly_batch/a-run-that-is-gone/render/3")
-        other = client.rentals.start(request, key="airflow-of-others/render")
+    work = "airflow/nightly_batch/a-run-that-is-gone/render/3"
+    with OctaHook().get_conn() as client, renting.client() as others:
+        left = client.rentals.start(request, key=work)
+        other = client.rentals.start(request, key="another-tool/render")
+        another_airflows = others.rentals.start(request, key=f"another/{work}")
         young = run(example("reap_orphans"))
         assert young.result("reap") == {"orphans": [], "stopped": []}
         ended = run(example("reap_orphans"), {"older_than_s": 0})
@@ -169,8 +181,17 @@ def test_the_reaper_stops_what_was_left_and_nothing_else(renting: Renting) -> No
         assert ended.result("reap")["stopped"] == [left.uuid]
         (orphan,) = ended.result("reap")["orphans"]
         assert (orphan["uuid"], orphan["key"]) == (left.uuid, left.key)
-        assert renting.running() == [other.uuid]
+        assert renting.running() == [other.uuid, another_airflows.uuid]
         other.stop()
+        another_airflows.stop()
+
+
+def let_hours_pass_once_it_runs(renting: Renting) -> None:
+    deadline = time.monotonic() + 120
+    while not renting.running():
+        assert time.monotonic() < deadline, "nothing was rented"
+        time.sleep(0.05)
+    renting.emulator.advance_clock(10 * 3600)
 
 
 def shared(folder: Path) -> dict[str, Any]:

@@ -60,6 +60,19 @@ def test_a_wrong_field_is_named_with_its_connection(renting: Renting) -> None:
         OctaHook("octa_odd").get_conn()
 
 
+@pytest.mark.parametrize("extra", ['{"timeout": 5}', '"{\\"timeout\\": 5}"', "{'timeout': 5}"])
+def test_an_extra_may_be_encoded_twice_or_be_pythons_text_of_one(extra: str) -> None:
+    assert settings(extra=extra).timeout == 5
+
+
+@pytest.mark.parametrize("extra", ["[1]", "7", "{'timeout': ", "timeout"])
+def test_an_extra_that_is_no_object_is_told_with_its_connection(renting: Renting, extra: str) -> None:
+    renting.connection("octa_odd_extra", extra=extra)
+    works, message = OctaHook("octa_odd_extra").test_connection()
+    assert not works
+    assert "'octa_odd_extra': its extra is" in message
+
+
 def test_settings_show_no_secret() -> None:
     shown = repr(settings(password="the-key", extra='{"ssh_private_key": "-----BEGIN\\nabc"}'))
     assert "the-key" not in shown

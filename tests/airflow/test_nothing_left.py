@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowException, task
 from airflow_runs import Renting, run
+from dag_to_kill import AT
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.leaving_nothing import stop_after
 from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
 from airflow_provider.rental_key import rental_key
 from octa_provider import MachineRequest
+from octa_provider.errors import OctaBudgetError, OctaError, OctaNoMachineError, OctaStartUnclearError
 from octa_provider.rental import Rentals
 
 
@@ -69,6 +72,19 @@ def test_a_start_that_fails_after_it_started_stops_what_it_started(
     assert len(renting.sessions) == 1
     assert renting.running() == []
     assert ended.result("start", "uuid") == renting.sessions[0]["uuid"]
+
+
+@pytest.mark.parametrize("error", [OctaNoMachineError, OctaBudgetError, OctaStartUnclearError])
+def test_a_try_that_gets_no_machine_stops_nothing_of_another_try(renting: Renting, error: type[OctaError]) -> None:
+    octa = OctaHook().get_conn()
+    other = octa.rentals.start(MachineRequest(image="alpine:3"), key="airflow/dag/run/task/-1")
+    failed = AirflowException("no machine")
+    failed.__cause__ = error("none of 3 machines took it")
+    for told in (failed, failed.__cause__):
+        stop_after(told, octa, "airflow/dag/run/task/-1")
+    assert renting.running() == [other.uuid]
+    stop_after(AirflowException("something else"), octa, "airflow/dag/run/task/-1")
+    assert renting.running() == []
 
 
 def test_an_answer_that_was_lost_is_not_paid_twice(renting: Renting) -> None:
@@ -194,3 +210,19 @@ def test_a_kill_returns_in_time_when_nobody_answers(renting: Renting) -> None:
 
 def test_a_kill_before_anything_began_is_quiet() -> None:
     start().on_kill()
+
+
+def test_a_start_takes_no_machine_that_runs_under_its_key_with_something_else(renting: Renting) -> None:
+    """The DAG was edited between two tries of one run: another image now."""
+    started: list[str] = []
+    for image in ("alpine:3.19", "alpine:3.20", "alpine:3.20"):
+        with DAG("edited", schedule=None, start_date=AT) as dag:
+            start(image=image, start_command="sleep 600")
+        ended = run(dag, at=AT)
+        assert ended.state == "success"
+        started.append(ended.result("start")["uuid"])
+    # The first was stopped for the second; the third try found what it wanted.
+    assert started[0] != started[1] == started[2]
+    assert renting.running() == [started[1]]
+    assert [session["image"] for session in renting.sessions] == ["alpine:3.19", "alpine:3.20"]
+    renting.emulator.end_session(started[1])

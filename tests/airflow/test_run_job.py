@@ -303,3 +303,31 @@ def test_what_ended_under_our_eyes_is_not_rented_again_though_its_session_is_kep
     assert len(renting.sessions) == 1
     for uuid in renting.running():
         renting.client().rentals.open(uuid).stop()
+
+
+def test_native_rendering_changes_no_text_that_has_no_template(
+    renting: Renting, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It reads every text as Python: `0,1` becomes a tuple, `1e-4` 0.0001, `0x10` 16."""
+    with DAG("native_constants", schedule=None, render_template_as_native_obj=True) as dag:
+        OctaRunJobOperator(
+            task_id="job",
+            image="alpine:3",
+            command=["sh", "-c", 'echo "$A|$B|$C|$0"', "1,5,10"],
+            envs={"A": "0,1", "B": "1e-4", "C": "0x10"},
+            poll_interval=0.2,
+        )
+    assert run(dag).state == "success"
+    assert "[job] 0,1|1e-4|0x10|1,5,10" in capfd.readouterr().out
+
+
+def test_native_rendering_that_makes_a_collection_of_a_text_is_told(
+    renting: Renting, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with DAG("native_template", schedule=None, render_template_as_native_obj=True) as dag:
+        OctaRunJobOperator(
+            task_id="job", image="alpine:3", command="true", envs={"GPUS": "{{ '0,1' }}"}, poll_interval=0.2
+        )
+    assert run(dag).tasks == {"job": "failed"}
+    assert "envs['GPUS']=(0, 1) is a tuple" in capfd.readouterr().out
+    assert renting.sessions == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, Param
 from airflow_runs import Renting, run
 
+from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.namespace import default_namespace
 from airflow_provider.operators.logs import OctaFetchLogsOperator
 from airflow_provider.operators.start import OctaStartMachineOperator, OctaStartRenderOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
@@ -43,7 +46,7 @@ def test_the_four_steps(renting: Renting, tmp_path: Path, capfd: pytest.CaptureF
 
     rental = ended.result("start")
     assert rental["uuid"] == session["uuid"] == ended.result("start", "uuid")
-    assert rental["key"] == session["rental_key"] == f"airflow/four_steps/{ended.run_id}/start/-1"
+    assert rental["key"] == session["rental_key"] == f"{default_namespace()}/airflow/four_steps/{ended.run_id}/start/-1"
     assert rental["node_id"] == session["node_id"]
     assert rental["price_usd"] > 0
     assert int(rental["price_wei"]) > 0
@@ -236,3 +239,26 @@ def test_steps_can_be_mapped(renting: Renting) -> None:
     assert sorted(session["user_envs"]["PART"] for session in renting.sessions) == ["one", "two"]
     assert len({session["rental_key"] for session in renting.sessions}) == 2
     assert ended.result("start[1]")["key"].endswith("/start/1")
+
+
+def test_fetched_lines_show_text_alone(renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Escapes, a bar that overwrites itself, and what would look like a line of Airflow's own; in the file too."""
+    printed = r"printf '\033[31mred\033[0m 10%%\r100%%\n\033]0;title\007text\nfake\rERROR forged\n'; sleep 600"
+    with DAG("plain_lines", schedule=None) as dag:
+        started = start(start_command=printed)
+        up = ready(started)
+        logs = OctaFetchLogsOperator(task_id="logs", session=up.output, path=str(tmp_path / "log"))
+        logs.pre_execute = lambda context: until_printed(context, "forged")
+        started >> up >> logs >> OctaStopSessionOperator(task_id="stop", session=started.output)
+    assert run(dag).state == "success"
+    shown = [line.split("[container] ")[1] for line in capfd.readouterr().out.splitlines() if "[container] " in line]
+    assert [line.split("  ")[0].strip() for line in shown] == ["100%", "text", "ERROR forged"]
+    assert (tmp_path / "log").read_text() == "100%\ntext\nERROR forged\n"
+
+
+def until_printed(context: Any, text: str) -> None:
+    client, uuid = OctaHook().get_conn(), context["ti"].xcom_pull(task_ids="start", key="uuid")
+    deadline = time.monotonic() + 60
+    while text not in client.services.session(uuid).logs().container:
+        assert time.monotonic() < deadline, "nothing was printed"
+        time.sleep(0.2)

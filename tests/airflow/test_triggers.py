@@ -248,7 +248,7 @@ def test_log_lines_go_to_the_task_that_they_are_of(renting: Renting) -> None:
     lines = {(who, line) for who, line in seen if line.startswith("[job]")}
     assert lines == {("ann", "[job] I am ann"), ("bob", "[job] I am bob")}
     # What the shared poller says is no task's own.
-    polled = {who for who, line in seen if line.startswith("watching")}
+    polled = {who for who, line in seen if line.endswith("are watched")}
     assert polled == {"nobody"}
 
 

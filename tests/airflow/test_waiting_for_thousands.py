@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,12 @@ WATCHED_S = 8.0
 def emulator() -> Iterator[EmulatorHandle]:
     with start_emulator(machines=40, room=50) as emulator:
         yield emulator
+
+
+@pytest.fixture(autouse=True)
+def connection(emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"conn_type": "octa", "host": emulator.base_url, "password": emulator.api_key}
+    monkeypatch.setenv("AIRFLOW_CONN_OCTA_DEFAULT", json.dumps(told))
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.chaos.campaign import Campaign, find_points, has_sdk, interpreters, replay_command, run_campaign
 from tests.chaos.fault_sets import BY_NAME
 from tests.chaos.ground import open_ground
+from tests.chaos.ledger_tail import LedgerTail
 from tests.chaos.plan import CLIENTS, draw
 from tests.chaos.run import carry_out
 from tests.chaos.table import as_json, as_text, broken_promises
@@ -59,10 +60,14 @@ def replay(client: str, seed: str, fault: str | None) -> int:
     """Repeat one run."""
     with open_ground(interpreters()) as ground:
         plan = draw(seed, client, find_points(client, ground), fault)
-        print(f"{plan.fault_set.name}: {json.dumps(plan.specs)}, killed at {plan.kill}, then {plan.pause_s} s of pause")
+        ledger = LedgerTail(ground.market(plan.fault_set.market))
+        print(
+            f"{plan.fault_set.name}: {json.dumps(plan.specs)}, killed at {plan.kills}, then {plan.pause_s} s of pause"
+        )
         verdict = carry_out(plan, ground)
-        for request in ground.emulator.ledger()["requests"]:
-            print(request["at_ms"], request["method"], request["path"], request["status"], *request["faults"])
+        for request in ledger.requests():
+            sender = request["user_agent"].partition(" ")[0]
+            print(request["at_ms"], sender, request["method"], request["path"], request["status"], *request["faults"])
     print(verdict)
     return 0 if verdict.clean else 1
 

@@ -23,6 +23,9 @@ PATHS = (
 #: After one of these two sessions of a key can run at once: a list that lacks one is believed.
 BLINDING = {"missing_entry", "late_listing", "no_user_envs"}
 
+#: Hours by which somebody sets the wall clock.
+hours = st.sampled_from((-26.0, -1.0, 0.5, 2.0, 26.0))
+
 anywhere = {"method": st.sampled_from(("*", "GET", "POST")), "path": st.sampled_from(PATHS), "times": st.integers(1, 3)}
 faults = st.one_of(
     st.fixed_dictionaries({"kind": st.sampled_from(("drop_before", "drop_after")), "reset": st.booleans(), **anywhere}),
@@ -50,5 +53,12 @@ faults = st.one_of(
     st.fixed_dictionaries({"kind": st.just("late_listing"), "seconds": st.just(LATE_S)}),
     st.fixed_dictionaries({"kind": st.just("never_ready")}),
     st.fixed_dictionaries({"kind": st.just("no_user_envs"), "times": st.integers(1, 3)}),
-    st.fixed_dictionaries({"kind": st.sampled_from(("missing_entry", "duplicate_entry")), "times": st.integers(1, 2)}),
+    st.fixed_dictionaries(
+        {
+            "kind": st.sampled_from(("missing_entry", "duplicate_entry")),
+            "times": st.integers(1, 2),
+            "all": st.booleans(),
+        }
+    ),
+    st.fixed_dictionaries({"kind": st.just("raise_price"), "factor": st.just(3), "times": st.just(1)}),
 )

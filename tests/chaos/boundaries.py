@@ -1,4 +1,4 @@
-"""Every I/O boundary of a process, counted as it is crossed, and a SIGKILL at a chosen one.
+"""Every I/O boundary of a process, counted as it is crossed, and a SIGKILL, or another signal, at a chosen one.
 
 Nothing here knows what the process does: the methods of `socket.socket`, the writing calls of `os`, files opened for
 writing and new processes are wrapped, whichever library makes them. Standard library only: it also runs where our
@@ -32,11 +32,30 @@ class Boundaries:
         occurrence: die when it is crossed for so many-th time.
         number: die at the so many-th boundary, whatever its name; None for none.
         report: a file descriptor that gets the name before the process dies.
+        signal_name: what it gets there.
+        again: it gets the same once more, so many boundaries later; None for not.
+
+    Attributes:
+        phase: of the work, as it says itself.
+        held: the sessions that the work was told of, as it says itself.
+        crossed: how often each boundary was crossed.
     """
 
-    def __init__(self, point: str | None, occurrence: int, number: int | None, report: int) -> None:
+    def __init__(
+        self,
+        point: str | None,
+        occurrence: int,
+        number: int | None,
+        report: int,
+        signal_name: str = "SIGKILL",
+        again: int | None = None,
+    ) -> None:
         self.phase = "start"
+        self.held: list[str] = []
         self.crossed: Counter[str] = Counter()
+        self._signal = signal.Signals[signal_name]
+        self._again = again
+        self._again_at: int | None = None
         self._request = "-"
         self._posted = False
         self._point, self._occurrence, self._number, self._report = point, occurrence, number, report
@@ -49,7 +68,11 @@ class Boundaries:
         self._total += 1
         if self._total == self._number or (name == self._point and self.crossed[name] == self._occurrence):
             _write(self._report, f"{name}\n".encode())
-            os.kill(os.getpid(), signal.SIGKILL)
+            if self._again is not None:
+                self._again_at = self._total + self._again
+            os.kill(os.getpid(), self._signal)
+        elif self._total == self._again_at:
+            os.kill(os.getpid(), self._signal)
 
     def install(self) -> None:
         """Wrap what does I/O in this process, for good."""
@@ -95,6 +118,8 @@ class Boundaries:
 
     def _dies_at_half(self, name: str, what: str) -> bool:
         """Only then may half of the bytes leave alone: whoever lives on has to send them once."""
+        if self._signal is not signal.SIGKILL:
+            return False
         event = f"{self.phase} | {self._request} | half of {name} of {what}"
         named = event == self._point and self.crossed[event] + 1 == self._occurrence
         return named or self._total + 1 == self._number

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from octa_provider import process_signals as signals_module
 from octa_provider import rental as rental_module
+from octa_provider import starting as starting_module
+from octa_provider import waiting as waiting_module
 from octa_provider.client import OctaClient
+from octa_provider.lost_answer import LostAnswers
 from octa_provider.models import Session
 from octa_provider.starting import Starting
 from tests.chaos import rental_work
@@ -36,10 +40,43 @@ def without_seeing_it_gone() -> None:
     rental_module.sweep = ask_once
 
 
+def without_namespaces() -> None:
+    """Both installations call the same work by the same name."""
+    client_of = rental_work.client_of
+    rental_work.client_of = lambda options: client_of(options | {"namespace": ""})
+
+
+def without_leaving_others_alone() -> None:
+    """A try that is refused everywhere stops the key, whoever has started its session."""
+    Starting._adopted_after = lambda self, error: None  # type: ignore[method-assign]
+    Starting._abandon = lambda self, error: self._sweep_key()  # type: ignore[method-assign]
+
+
+def without_comparing_prices() -> None:
+    """What a session costs is what the catalogue said."""
+    for module in (starting_module, waiting_module):
+        module.too_dear = lambda session, max_price_usd: None
+
+
+def without_what_was_written_down() -> None:
+    """No earlier try is remembered."""
+    LostAnswers.recall = lambda self, *args, **kwargs: None  # type: ignore[method-assign]
+
+
+def without_hearing_signals() -> None:
+    """Every signal ends the process as it does by itself."""
+    signals_module._handlers_to_replace = dict
+
+
 VARIANTS: dict[str, Callable[[], None]] = {
     "without adoption": without_adoption,
     "without settling": without_settling,
     "without seeing it gone": without_seeing_it_gone,
+    "without namespaces": without_namespaces,
+    "without leaving others alone": without_leaving_others_alone,
+    "without comparing prices": without_comparing_prices,
+    "without what was written down": without_what_was_written_down,
+    "without hearing signals": without_hearing_signals,
 }
 
 

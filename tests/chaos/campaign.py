@@ -6,16 +6,17 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.chaos.ground import ROOT, Ground, open_ground
 from tests.chaos.plan import CLIENTS, Plan, draw
-from tests.chaos.run import Verdict, carry_out
+from tests.chaos.run import carry_out, try_options
+from tests.chaos.verdict import Verdict
 
 SDK_PYTHON = ROOT / ".venvs" / "sdk" / "bin" / "python"
 #: After so many runs a ground is left for a new one: its ledger grows, and nodes that died stay dead.
-RUNS_ON_A_GROUND = 60
+RUNS_ON_A_GROUND = 90
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,12 @@ def find_points(client: str, ground: Ground) -> dict[str, int]:
     """The boundaries that a run without faults and without a kill crosses, and how often: found by doing it."""
     plan = draw("points", client, {}, fault="none, not killed")
     crossed: dict[str, int] = {}
-    ground.emulator.clear_faults()
+    emulator = ground.market(plan.fault_set.market)
+    emulator.clear_faults()
     for number in range(2):
         # Twice, so that a wait that was too short to need a second look is made up for.
-        options = {
-            "base_url": ground.emulator.base_url,
-            "api_key": ground.emulator.api_key,
-            "key": f"{plan.key}/{number}",
-            "speed": plan.fault_set.speed,
-            "timeout_s": 5.0,
-            "state_file": str(ground.folder / "points.json"),
-            "marker": "[points]",
-            "command": "sleep 0.1; echo '[points] exit 0'; exec sleep 600",
-            "exit_code": 0,
-            "seed": "points",
-        }
+        again = replace(plan, seed=f"points/{number}")
+        options = try_options(again, emulator, ground.folder) | {"timeout_s": 5.0, "seed": "points"}
         outcome = ground.zygotes.run(plan.client.module, [options])[0]
         if "result" not in outcome:
             raise RuntimeError(f"{client} does not do its work even without faults: {outcome}")

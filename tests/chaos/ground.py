@@ -15,6 +15,19 @@ from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 ROOT = Path(__file__).resolve().parents[2]
 START_DELAY_S = 0.2
 
+#: Which machines are on offer, by name: options of the emulator.
+MARKETS: dict[str, dict[str, Any]] = {
+    "wide": {"machines": 40},
+    #: One machine that takes one session.
+    "one room": {"machines": 1, "room": 1},
+    #: One machine that takes all.
+    "one node": {"machines": 1, "room": 20},
+    #: Where prices rise for good.
+    "prices": {"machines": 40},
+}
+#: A market whose prices rise is left for a new one after so many runs, before nothing cheap is left.
+RUNS_UNTIL_DEAR = 8
+
 
 class Zygotes:
     """The processes that fork tries, by interpreter."""
@@ -58,16 +71,32 @@ def _zygote(interpreter: str) -> Iterator[subprocess.Popen[str]]:
 
 
 class Ground:
-    """One emulator with its processes; runs take place on it one after the other.
+    """Emulators with their processes; runs take place on it one after the other.
 
     Attributes:
-        emulator: the emulator.
         zygotes: what runs the tries.
         folder: where tries keep their files.
     """
 
-    def __init__(self, emulator: EmulatorHandle, zygotes: Zygotes, folder: Path) -> None:
-        self.emulator, self.zygotes, self.folder = emulator, zygotes, folder
+    def __init__(self, zygotes: Zygotes, folder: Path, stack: contextlib.ExitStack) -> None:
+        self.zygotes, self.folder = zygotes, folder
+        self._stack = stack
+        self._markets: dict[str, tuple[contextlib.ExitStack, EmulatorHandle]] = {}
+        self._dear_runs = 0
+
+    def market(self, name: str) -> EmulatorHandle:
+        """The emulator with these machines, for one run."""
+        if name == "prices":
+            self._dear_runs += 1
+            if self._dear_runs > RUNS_UNTIL_DEAR and name in self._markets:
+                self._dear_runs = 1
+                self._markets.pop(name)[0].close()
+        if name not in self._markets:
+            own = self._stack.enter_context(contextlib.ExitStack())
+            # Billed as fast as real time passes: its count of a session's time is compared with the clients' own.
+            options = {"start_delay_s": START_DELAY_S, "balance_octa": 10**9, **MARKETS[name]}
+            self._markets[name] = (own, own.enter_context(start_emulator(**options)))
+        return self._markets[name][1]
 
 
 @contextlib.contextmanager
@@ -79,8 +108,4 @@ def open_ground(interpreters: dict[str, str]) -> Iterator[Ground]:
     """
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="octa-chaos-")))
-        emulator = stack.enter_context(
-            # Fast billing, so that a session left for milliseconds costs more than a wei.
-            start_emulator(machines=40, start_delay_s=START_DELAY_S, speed=60.0, balance_octa=10**9)
-        )
-        yield Ground(emulator, Zygotes(interpreters, stack), folder)
+        yield Ground(Zygotes(interpreters, stack), folder, stack)

@@ -23,7 +23,7 @@ def work(options: dict[str, Any], boundaries: Boundaries) -> dict[str, Any]:
     base_url, second = options["base_url"], 1 / options["speed"]
     state_file = Path(options["state_file"])
     with requests.Session() as http:
-        http.headers["Authorization"] = options["api_key"]
+        http.headers.update({"Authorization": options["api_key"], "User-Agent": options["user_agent"]})
         retry = Retry(total=2, allowed_methods={"GET"}, status_forcelist=range(500, 600), backoff_factor=0.5 * second)
         http.mount("http://", HTTPAdapter(max_retries=retry))
 
@@ -43,6 +43,7 @@ def work(options: dict[str, Any], boundaries: Boundaries) -> dict[str, Any]:
         if not uuid:
             uuid = start(get("/services/mr"), post, options)
             state_file.write_text(uuid)
+        boundaries.held.append(uuid)
         try:
             boundaries.phase = "wait"
             for _ in range(150):
@@ -84,7 +85,7 @@ def start(machines: Any, post: Any, options: dict[str, Any]) -> str:
                 "disk_size": 5,
                 "image": "ubuntu:24.04",
                 "app": "",
-                "envs": {"OCTA_RENTAL_KEY": options["key"]},
+                "envs": {"OCTA_RENTAL_KEY": options["full_key"]},
                 "ports": [],
                 "http_ports": [],
                 "start_command": options["command"],

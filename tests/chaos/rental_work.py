@@ -19,29 +19,50 @@ from tests.chaos.quick_clock import QuickClock
 
 def work(options: dict[str, Any], boundaries: Boundaries) -> dict[str, Any]:
     """One try: adopts what an earlier one left, and returns what the command said, the session and its bill."""
-    with OctaClient(
-        options["api_key"],
-        base_url=options["base_url"],
-        timeout=options["timeout_s"],
-        clock=QuickClock(options["speed"]),
-    ) as client:
+    with client_of(options) as client:
         request = MachineRequest(image="ubuntu:24.04", disk_gb=5, start_command=options["command"])
 
         def remember(rental: Rental) -> None:
+            boundaries.held.append(rental.uuid)
             write_whole(Path(options["state_file"]), json.dumps(rental.to_dict()))
 
-        rental = client.rentals.start(
-            request, key=options["key"], requirements=Requirements(max_price_usd=5), on_started=remember
-        )
+        def work_on(rental: Rental) -> str:
+            try:
+                boundaries.phase = "wait"
+                rental.wait_until_ready(deadline_s=300, poll_s=2)
+                boundaries.phase = "run"
+                return wait_for_marker(client, rental, options["marker"])
+            finally:
+                boundaries.phase = "stop"
+
+        wanted: dict[str, Any] = {
+            "key": options["key"],
+            "requirements": Requirements(max_price_usd=options["max_price_usd"]),
+            "on_started": remember,
+        }
+        if options["signals"]:
+            # On every way out: for whoever is ended by a signal.
+            with client.rentals.rent(request, **wanted) as rental:
+                said = work_on(rental)
+            return {"said": said, "uuid": rental.uuid, "adopted": rental.adopted}
+        rental = client.rentals.start(request, **wanted)
         try:
-            boundaries.phase = "wait"
-            rental.wait_until_ready(deadline_s=300, poll_s=2)
-            boundaries.phase = "run"
-            said = wait_for_marker(client, rental, options["marker"])
+            said = work_on(rental)
         finally:
-            boundaries.phase = "stop"
             bill = rental.stop()
         return {"said": said, "uuid": rental.uuid, "charge_wei": bill.charge_wei, "adopted": rental.adopted}
+
+
+def client_of(options: dict[str, Any]) -> OctaClient:
+    """The client of a try."""
+    return OctaClient(
+        options["api_key"],
+        base_url=options["base_url"],
+        timeout=options["timeout_s"],
+        namespace=options["namespace"],
+        user_agent=options["user_agent"],
+        clock=QuickClock(options["speed"], options["jumps"]),
+    )
 
 
 def wait_for_marker(client: OctaClient, rental: Rental, marker: str) -> str:

@@ -1,149 +1,122 @@
-"""One run: a try that is killed, the tries that follow, and what the ledger says in the end."""
+"""One run: tries that are killed, the tries that follow, and what the ledger says in the end."""
 
 from __future__ import annotations
 
 import threading
 import time
 import zlib
-from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from octa_provider.client import OctaClient
+from octa_provider.emulator.testing import EmulatorHandle
 from tests.chaos.ground import Ground
+from tests.chaos.ledger_tail import LedgerTail
 from tests.chaos.plan import TIMEOUT_S, TRIES, Plan
 from tests.chaos.quick_clock import QuickClock
+from tests.chaos.verdict import Try, Verdict, judge
+
+REAPER = "tests.chaos.reaper_work"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What became of one run.
+def try_options(plan: Plan, emulator: EmulatorHandle, folder: Path, namespace: str = "") -> dict[str, Any]:
+    """What each try of an installation is told.
 
-    Attributes:
-        seed, client, fault: what was run.
-        killed_at: the boundary at which the first try died; None when it was not killed, or did not get there.
-        tries: how many tries it took.
-        leaked: sessions of the key that still ran in the end.
-        max_running: most sessions of the key at the same time.
-        overlap_ms: how long more than one ran.
-        doubled: more than one ran, and not while two concurrent starts resolved it.
-        wrong: what the client said that is not so; empty when all is.
-        errors: how the other tries ended.
-        charge_wei: what all sessions of the key cost, by the ledger.
+    Args:
+        plan: the run.
+        emulator: where it takes place.
+        folder: where tries keep their files.
+        namespace: of the installation; empty for one that is alone.
     """
-
-    seed: str
-    client: str
-    fault: str
-    killed_at: str | None
-    tries: int
-    leaked: int
-    max_running: int
-    overlap_ms: float
-    doubled: bool
-    wrong: str
-    errors: tuple[str, ...]
-    charge_wei: int
-
-    @property
-    def clean(self) -> bool:
-        """Nothing leaked, doubled, or came out wrong."""
-        return not (self.leaked or self.doubled or self.wrong)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The verdict as a JSON value."""
-        return asdict(self)
+    token = f"work-{zlib.crc32(plan.key.encode()):08x}"
+    place = folder if plan.fault_set.shared_state else folder / (namespace or "alone")
+    return {
+        "base_url": emulator.base_url,
+        "api_key": emulator.api_key,
+        "namespace": namespace,
+        "key": plan.key,
+        "full_key": plan.full_key(namespace),
+        "speed": plan.fault_set.speed,
+        "timeout_s": TIMEOUT_S,
+        "max_price_usd": plan.fault_set.max_price_usd,
+        "signals": bool(plan.fault_set.signals),
+        "jumps": [],
+        "state_file": str(folder / f"{token}{namespace}.json"),
+        "environment": {"OCTA_STATE_DIR": str(place / f"{token}.intents")},
+        # The same in all installations, as of two that run the same code.
+        "marker": f"[{token}]",
+        "command": f"sleep 0.1; echo '[{token}] exit {plan.exit_code}'; exec sleep 600",
+        "exit_code": plan.exit_code,
+        "user_agent": f"chaos/{namespace or 'alone'}",
+    }
 
 
 def carry_out(plan: Plan, ground: Ground) -> Verdict:
     """Carry a plan out, judge it, and leave the ground clean."""
-    emulator, fault_set = ground.emulator, plan.fault_set
-    token = f"work-{zlib.crc32(plan.key.encode()):08x}"
-    state_file = ground.folder / f"{token}.json"
-    options = {
-        "base_url": emulator.base_url,
-        "api_key": emulator.api_key,
-        "key": plan.key,
-        "speed": fault_set.speed,
-        "timeout_s": TIMEOUT_S,
-        "state_file": str(state_file),
-        "marker": f"[{token}]",
-        "command": f"sleep 0.1; echo '[{token}] exit {plan.exit_code}'; exec sleep 600",
-        "exit_code": plan.exit_code,
-    }
+    fault_set = plan.fault_set
+    emulator = ground.market(fault_set.market)
+    ledger = LedgerTail(emulator)
     emulator.clear_faults()
     emulator.faults(*plan.specs)
     lift = threading.Timer(fault_set.outage_s, emulator.clear_faults) if fault_set.outage_s else None
     if lift is not None:
         lift.start()
-    first = [
-        options | {"seed": f"{plan.seed}/0/{n}", "delay_s": offset, "kill": plan.kill if n == 0 else None}
-        for n, offset in enumerate(plan.offsets_s)
-    ]
-    outcomes = ground.zygotes.run(plan.client.module, first)
-    last_try = time.monotonic()
-    tries = 1
-    while not any("result" in outcome for outcome in outcomes) and tries < TRIES:
-        time.sleep(plan.pause_s)
-        last_try = time.monotonic()
-        outcomes += ground.zygotes.run(plan.client.module, [options | {"seed": f"{plan.seed}/{tries}"}])
-        tries += 1
+    tries: list[Try] = []
+    left_by_signal = 0
+    last_round = time.monotonic()
+    for number in range(TRIES):
+        waiting = [ns for ns in plan.namespaces if not any(t.namespace == ns and t.succeeded for t in tries)]
+        if not waiting:
+            break
+        if number:
+            time.sleep(plan.pause_s)
+        last_round = time.monotonic()
+        tries += _round(plan, ground, emulator, number, waiting)
+        if number == 0 and fault_set.signals and plan.client.clears_up:
+            # Whoever is ended by a signal clears up itself: nobody may come after it.
+            left_by_signal = len(ledger.running(plan.key))
     if lift is not None:
         lift.join()
     # What comes late has come before the ledger is read.
-    time.sleep(max(0.0, fault_set.late_s + 0.05 - (time.monotonic() - last_try)))
+    time.sleep(max(0.0, fault_set.late_s + 0.05 - (time.monotonic() - last_round)))
     emulator.clear_faults()
     if fault_set.reaped and plan.client.ours:
-        with OctaClient(emulator.api_key, base_url=emulator.base_url, clock=QuickClock(fault_set.speed)) as client:
+        with OctaClient(
+            emulator.api_key, base_url=emulator.base_url, namespace="", clock=QuickClock(fault_set.speed)
+        ) as client:
             client.rentals.reap(plan.key, dry_run=False)
-    verdict = judge(plan, outcomes, tries, ground)
-    state_file.unlink(missing_ok=True)
+    verdict = judge(plan, tries, ledger, emulator, left_by_signal)
+    for namespace in plan.namespaces:
+        Path(try_options(plan, emulator, ground.folder, namespace)["state_file"]).unlink(missing_ok=True)
     return verdict
 
 
-def judge(plan: Plan, outcomes: list[dict[str, Any]], tries: int, ground: Ground) -> Verdict:
-    """The verdict by the ledger; afterwards what leaked is stopped."""
-    ledger = ground.emulator.ledger(requests=False)
-    sessions = {s["uuid"]: s for s in ledger["sessions"] if s["rental_key"] == plan.key}
-    summary = ledger["max_running_by_key"].get(plan.key, {"max_running": 0, "overlap_ms": 0.0})
-    leaked = [uuid for uuid, session in sessions.items() if session["stopped_ms"] is None]
-    wrong = _what_is_wrong(plan, outcomes, sessions, ground)
-    for uuid in leaked:
-        ground.emulator.request("POST", f"/services/{uuid}/stop")
-    killed_at = next((o["killed_at"] for o in outcomes if "killed_at" in o), None)
-    return Verdict(
-        seed=plan.seed,
-        client=plan.client.name,
-        fault=plan.fault_set.name,
-        killed_at=killed_at,
-        tries=tries,
-        leaked=len(leaked),
-        max_running=int(summary["max_running"]),
-        overlap_ms=round(summary["overlap_ms"], 1),
-        doubled=summary["max_running"] > plan.fault_set.may_run_at_once(killed_at),
-        wrong=wrong,
-        errors=tuple(o["error"] for o in outcomes if "error" in o),
-        charge_wei=sum(session["charge_wei"] for session in sessions.values()),
-    )
-
-
-def _what_is_wrong(
-    plan: Plan, outcomes: list[dict[str, Any]], sessions: dict[str, dict[str, Any]], ground: Ground
-) -> str:
-    if any("hung" in outcome for outcome in outcomes):
-        return "a try hung"
-    results = [outcome["result"] for outcome in outcomes if "result" in outcome]
-    if not results:
-        return "the work was never done"
-    for result in results:
-        session = sessions.get(result["uuid"])
-        if session is None:
-            return f"no session {result['uuid']} of this work"
-        if not result["said"].endswith(f" exit {plan.exit_code}"):
-            return f"said {result['said']!r}, but the command ended with {plan.exit_code}"
-        told = ground.emulator.request("GET", f"/services/{result['uuid']}/logs?recent=true").json()["container"]
-        if f" exit {plan.exit_code}" not in told:
-            return "a success, but the command said nothing"
-        charge = result.get("charge_wei")
-        if charge is not None and charge != session["charge_wei"]:
-            return f"billed {charge} wei, the ledger says {session['charge_wei']}"
-    return ""
+def _round(plan: Plan, ground: Ground, emulator: EmulatorHandle, number: int, namespaces: list[str]) -> list[Try]:
+    """The next try of each installation that is not done, all at the same time; in the first round perhaps several."""
+    orders: list[dict[str, Any]] = []
+    for namespace in namespaces:
+        options = try_options(plan, emulator, ground.folder, namespace) | {"jumps": plan.jumps[number]}
+        kill = dict(zip(plan.namespaces, plan.kills, strict=True))[namespace]
+        for place, offset_s in enumerate(plan.offsets_s if number == 0 else (0.0,)):
+            name = f"{options['user_agent']}/{number}.{place}"
+            first = {"kill": kill, "ignored": plan.ignored} if (number, place) == (0, 0) else {}
+            told = {"seed": f"{plan.seed}/{name}", "user_agent": name, "delay_s": offset_s}
+            orders.append(options | told | first)
+        if plan.fault_set.reapers and plan.client.ours:
+            name = f"{options['user_agent']}/reaper{number}"
+            orders.append(
+                options
+                | {"module": REAPER, "seed": f"{plan.seed}/{name}", "user_agent": name}
+                | {"reapers": plan.fault_set.reapers, "any_namespace": number % 2 == 0}
+            )
+    outcomes = ground.zygotes.run(plan.client.module, orders)
+    return [
+        Try(
+            order["namespace"],
+            order["user_agent"],
+            outcome,
+            reaper=order.get("module") == REAPER,
+            ignored=bool(order.get("ignored")),
+        )
+        for order, outcome in zip(orders, outcomes, strict=True)
+    ]

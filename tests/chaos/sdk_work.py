@@ -29,6 +29,7 @@ def work(options: dict[str, Any], boundaries: Boundaries) -> dict[str, Any]:
         read_timeout=options["timeout_s"],
         write_timeout=options["timeout_s"],
         retry_interval=0.5 * second,
+        user_agent=options["user_agent"],
     ) as client:
         uuid = state_file.read_text() if state_file.exists() else ""
         if uuid and not any(session["uuid"] == uuid for session in client.sessions.list().data):
@@ -41,11 +42,12 @@ def work(options: dict[str, Any], boundaries: Boundaries) -> dict[str, Any]:
                 node_id=cheapest["node_id"],
                 disk_size=5,
                 image="ubuntu:24.04",
-                envs={"OCTA_RENTAL_KEY": options["key"]},
+                envs={"OCTA_RENTAL_KEY": options["full_key"]},
                 start_command=options["command"],
             ).data
             uuid = (answer[0] if isinstance(answer, list) else answer)["uuid"]
             state_file.write_text(uuid)
+        boundaries.held.append(uuid)
         session = client.services.session(uuid)
         try:
             boundaries.phase = "wait"

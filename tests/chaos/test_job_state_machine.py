@@ -16,9 +16,9 @@ from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaError
 from octa_provider.job_spec import JobSpec
-from octa_provider.job_state import JobResult, JobState
+from octa_provider.job_state import JobOutcome, JobResult, JobState
 from octa_provider.marketplace import Requirements
-from tests.chaos.any_fault import LATE_S, SPEED, TIMEOUT_S, faults
+from tests.chaos.any_fault import LATE_S, SPEED, TIMEOUT_S, faults, hours
 from tests.chaos.quick_clock import QuickClock
 
 MAX_POLLS = 300
@@ -34,8 +34,9 @@ class JobMachine(RuleBasedStateMachine):
         super().__init__()
         self.key = f"model-job/{next(self.numbers)}"
         self.states: dict[int, JobState] = {}
+        self.clock = QuickClock(SPEED)
         self.client = OctaClient(
-            self.emulator.api_key, base_url=self.emulator.base_url, timeout=TIMEOUT_S, clock=QuickClock(SPEED)
+            self.emulator.api_key, base_url=self.emulator.base_url, timeout=TIMEOUT_S, clock=self.clock
         )
         self.emulator.clear_faults()
 
@@ -58,6 +59,10 @@ class JobMachine(RuleBasedStateMachine):
         self.emulator.clear_faults()
         if hasattr(self, "spec"):
             result = self.client.jobs.run(self.spec, self.key, poll_s=2)
+            if result.outcome is JobOutcome.NOT_READY:
+                # It had adopted one that never comes up, and has stopped it.
+                self.check(result)
+                result = self.client.jobs.run(self.spec, self.key, poll_s=2)
             assert result.exit_code == self.exit_code
             self.check(result)
         self.client.close()
@@ -110,6 +115,10 @@ class JobMachine(RuleBasedStateMachine):
             self.client.clock.sleep(5)
         assert times < MAX_POLLS or state is None or state.ended
 
+    @rule(by_hours=hours)
+    def set_wall_clock(self, by_hours: float) -> None:
+        self.clock.jump(by_hours * 3600)
+
     @rule()
     def travel(self) -> None:
         """The state goes through JSON to another process."""
@@ -150,7 +159,7 @@ class JobMachine(RuleBasedStateMachine):
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[EmulatorHandle]:
-    with start_emulator(in_process=True, machines=40, start_delay_s=0.02, speed=60.0, balance_octa=10**9) as handle:
+    with start_emulator(in_process=True, machines=40, start_delay_s=0.02, balance_octa=10**9) as handle:
         yield handle
 
 

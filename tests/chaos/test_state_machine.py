@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Iterator
@@ -20,17 +21,24 @@ from hypothesis.stateful import (
 )
 
 from octa_provider.client import OctaClient
+from octa_provider.cost import PRICE_STEP_USD
+from octa_provider.emulator.prices import wei_to_usd
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaError, OctaStopError
 from octa_provider.marketplace import Requirements
 from octa_provider.rental import Bill, Rental
 from octa_provider.request import MachineRequest, RenderRequest
-from tests.chaos.any_fault import BLINDING, LATE_S, SPEED, TIMEOUT_S, faults
+from tests.chaos.any_fault import BLINDING, LATE_S, SPEED, TIMEOUT_S, faults, hours
 from tests.chaos.quick_clock import QuickClock
+
+HOUR_S = 3600.0
 
 
 class RentalMachine(RuleBasedStateMachine):
-    """One piece of work, two processes that may hold its rental, and a platform that fails."""
+    """One piece of work, two processes that may hold its rental, and a platform that fails.
+
+    Another installation does the same work on the same account: whatever happens, its machine is its own.
+    """
 
     emulator: EmulatorHandle
     numbers = itertools.count()
@@ -42,13 +50,21 @@ class RentalMachine(RuleBasedStateMachine):
         self.bills: list[Bill] = []
         self.blinded = False
         self.left_over = False
-        self.client = OctaClient(
+        self.clock = QuickClock(SPEED)
+        self.client = self.client_of("ours")
+        self.neighbour = self.client_of("neighbour")
+        self.emulator.clear_faults()
+        self.neighbours = self.neighbour.rentals.start(MachineRequest("ubuntu:24.04"), key=self.key)
+
+    def client_of(self, namespace: str) -> OctaClient:
+        """A client of one of the two installations."""
+        return OctaClient(
             self.emulator.api_key,
             base_url=self.emulator.base_url,
             timeout=TIMEOUT_S,
-            clock=QuickClock(SPEED),
+            namespace=namespace,
+            clock=self.clock,
         )
-        self.emulator.clear_faults()
 
     def teardown(self) -> None:
         """However it went: the next try and its stop leave nothing, and every bill was true."""
@@ -57,6 +73,8 @@ class RentalMachine(RuleBasedStateMachine):
         rental = self.client.rentals.start(MachineRequest("ubuntu:24.04"), key=self.key)
         self.bills.append(rental.stop())
         self.client.close()
+        self.neighbours.stop()
+        self.neighbour.close()
         sessions = self.sessions()
         assert [s["uuid"] for s in sessions.values() if s["stopped_ms"] is None] == []
         for bill in self.bills:
@@ -66,7 +84,9 @@ class RentalMachine(RuleBasedStateMachine):
     def sessions(self) -> dict[str, dict[str, Any]]:
         """What the ledger says of the key's sessions."""
         ledger = self.emulator.ledger(requests=False)
-        return {s["uuid"]: s for s in ledger["sessions"] if s["rental_key"] == self.key}
+        mine = {s["uuid"]: s for s in ledger["sessions"] if s["rental_key"] == f"ours/{self.key}"}
+        self.neighbours_run = self.neighbours.uuid in ledger["running_uuids"]
+        return mine
 
     @initialize(fault=st.none() | faults)
     def begin(self, fault: dict[str, Any] | None) -> None:
@@ -117,6 +137,9 @@ class RentalMachine(RuleBasedStateMachine):
             del self.held[holder]
         else:
             assert session.uuid == rental.uuid
+            if rental.max_price_usd is not None:
+                price_usd = wei_to_usd(self.sessions()[rental.uuid]["price_wei"])
+                assert price_usd <= rental.max_price_usd + PRICE_STEP_USD
 
     @rule(holder=st.integers(0, 1), score=st.none() | st.integers(1, 5))
     @precondition(lambda self: self.held)
@@ -144,15 +167,39 @@ class RentalMachine(RuleBasedStateMachine):
         """A rental goes through JSON to another process."""
         self.held = {h: self.client.rentals.restore(rental.to_dict()) for h, rental in self.held.items()}
 
-    @rule(dry_run=st.booleans(), alive=st.booleans())
-    def reap(self, dry_run: bool, alive: bool) -> None:
-        before = {uuid for uuid, s in self.sessions().items() if s["stopped_ms"] is None}
+    def running(self) -> set[str]:
+        """Our sessions that are billed now."""
+        return {uuid for uuid, s in self.sessions().items() if s["stopped_ms"] is None}
+
+    @rule(dry_run=st.booleans(), alive=st.booleans(), older_than_s=st.sampled_from((0.0, HOUR_S)))
+    def reap(self, dry_run: bool, alive: bool, older_than_s: float) -> None:
+        before = self.running()
         try:
-            self.client.rentals.reap("model", is_alive=lambda key: alive, dry_run=dry_run, deadline_s=60)
+            self.client.rentals.reap(
+                "model", is_alive=lambda key: alive, dry_run=dry_run, older_than_s=older_than_s, deadline_s=60
+            )
         except OctaError:
             return
-        if dry_run or alive:
-            assert {uuid for uuid, s in self.sessions().items() if s["stopped_ms"] is None} == before
+        if dry_run or alive or older_than_s:
+            # What runs is seconds old, whatever a clock says.
+            assert self.running() == before
+
+    @rule(any_namespace=st.booleans())
+    def neighbour_reaps(self, any_namespace: bool) -> None:
+        """It knows the owners of its own work, and none of ours."""
+        before = self.running()
+        with contextlib.suppress(OctaError):
+            self.neighbour.rentals.reap(
+                is_alive=lambda key: True if key.startswith("neighbour/") else None,
+                any_namespace=any_namespace,
+                dry_run=False,
+                deadline_s=60,
+            )
+        assert self.running() == before
+
+    @rule(by_hours=hours)
+    def set_wall_clock(self, by_hours: float) -> None:
+        self.clock.jump(by_hours * HOUR_S)
 
     @rule()
     @precondition(lambda self: self.held)
@@ -163,11 +210,12 @@ class RentalMachine(RuleBasedStateMachine):
     def one_session_at_most(self) -> None:
         running = [s for s in self.sessions().values() if s["stopped_ms"] is None]
         assert len(running) <= (2 if self.blinded or self.left_over else 1)
+        assert self.neighbours_run
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[EmulatorHandle]:
-    with start_emulator(in_process=True, machines=40, start_delay_s=0.02, speed=60.0, balance_octa=10**9) as handle:
+    with start_emulator(in_process=True, machines=40, start_delay_s=0.02, balance_octa=10**9) as handle:
         # A stranger's session, without a key: nothing that we do may touch it.
         started = handle.request(
             "POST", "/services/mr", json=[{"id": 0, "node_id": 1001, "disk_size": 5, "image": "ubuntu:24.04"}]
@@ -183,7 +231,7 @@ def test_a_rental_keeps_its_promises_whatever_happens_in_whatever_order(emulator
     run_state_machine_as_test(
         RentalMachine,
         settings=settings(
-            max_examples=60,
+            max_examples=50,
             stateful_step_count=12,
             deadline=None,
             derandomize=True,

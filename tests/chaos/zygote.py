@@ -1,7 +1,8 @@
 """A warmed-up process that forks one child for each try: a fresh process without the second that an import takes.
 
 It reads one JSON object a line, `{"module": ..., "tries": [{...}, ...]}`, runs the tries at the same time, and answers
-with one line: a list of what became of each. Standard library only: it also runs where our package is not installed.
+with one line: a list of what became of each. A try may name another module. Standard library only: it also runs where
+our package is not installed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import logging
 import os
 import random
+import resource
 import select
 import signal
 import sys
@@ -29,7 +31,8 @@ def serve() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         # Imported here, before the fork: the children have it for nothing.
-        importlib.import_module(order["module"])
+        for module in {order["module"], *(options.get("module", order["module"]) for options in order["tries"])}:
+            importlib.import_module(module)
         print(json.dumps(run_tries(order["module"], order["tries"])), flush=True)
 
 
@@ -41,7 +44,7 @@ def run_tries(module: str, tries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         pid = os.fork()
         if pid == 0:
             os.close(reader)
-            _live(module, options, writer)
+            _live(options.get("module", module), options, writer)
         os.close(writer)
         children[reader] = (number, pid)
     outcomes: list[dict[str, Any]] = [{} for _ in tries]
@@ -68,17 +71,19 @@ def run_tries(module: str, tries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _outcome(text: str, hung: bool) -> dict[str, Any]:
-    """What a child reported: a JSON object, or the name of the boundary that it died at."""
-    if text.startswith("{"):
-        outcome: dict[str, Any] = json.loads(text)
-        return outcome
-    if text:
-        return {"killed_at": text.strip()}
-    return {"hung": True} if hung else {"error": "the process ended without a word"}
+    """What a child reported: the boundary at which it got its signal, and, if it lived on, how it ended."""
+    outcome: dict[str, Any] = {}
+    for line in text.splitlines():
+        outcome |= json.loads(line) if line.startswith("{") else {"killed_at": line}
+    if hung:
+        return outcome | {"hung": True}
+    return outcome or {"error": "the process ended without a word"}
 
 
 def _live(module: str, options: dict[str, Any], report: int) -> None:
     """The whole life of a child."""
+    boundaries: Boundaries | None = None
+    outcome: dict[str, Any]
     try:
         with contextlib.suppress(OSError):
             # What it prints must not get between the answers.
@@ -86,21 +91,35 @@ def _live(module: str, options: dict[str, Any], report: int) -> None:
         if not options.get("trace"):
             logging.disable()
         random.seed(options["seed"])
+        os.environ.update(options.get("environment", {}))
+        # SIGQUIT would leave a file of all memory.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        for ignored in options.get("ignored", ()):
+            # As `nohup` does.
+            signal.signal(signal.Signals[ignored], signal.SIG_IGN)
         time.sleep(options.get("delay_s", 0.0))
         kill = options.get("kill") or {}
-        boundaries = Boundaries(kill.get("point"), kill.get("occurrence", 1), kill.get("number"), report)
+        boundaries = Boundaries(
+            kill.get("point"),
+            kill.get("occurrence", 1),
+            kill.get("number"),
+            report,
+            kill.get("signal", "SIGKILL"),
+            kill.get("again"),
+        )
         boundaries.install()
-        outcome: dict[str, Any]
         try:
             outcome = {"result": importlib.import_module(module).work(options, boundaries)}
         except Exception as error:  # noqa: BLE001 - a try that failed is an outcome
             outcome = {"error": f"{type(error).__name__}: {error}"[:2000]}
             if options.get("trace"):
                 outcome["trace"] = traceback.format_exc()
-        outcome["crossed"] = dict(boundaries.crossed)
-        text = json.dumps(outcome).encode()
+        outcome |= {"crossed": dict(boundaries.crossed), "held": boundaries.held}
     except BaseException as error:  # noqa: BLE001 - SystemExit and the like too: the parent waits for a word
-        text = json.dumps({"error": f"{type(error).__name__}: {error}"}).encode()
+        outcome = {"error": f"{type(error).__name__}: {error}"}
+        if boundaries is not None:
+            outcome["held"] = boundaries.held
+    text = json.dumps(outcome).encode()
     with open(report, "wb", closefd=False) as file:
         # From here on nothing is worth dying for.
         file.write(text)

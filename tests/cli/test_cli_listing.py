@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from octa_provider.client import OctaClient
 from octa_provider.commands import doctor, listing
 from octa_provider.emulator.testing import EmulatorHandle
 
@@ -160,7 +164,116 @@ def test_stopping_a_uuid_that_nobody_knows_is_a_failure(cli: Cli) -> None:
     assert "see `octa-provider sessions`" in shown.err
     assert cli("stop", "").status == 2
     assert cli("stop").status == 2
-    assert cli("stop", "a/../b").status == 2
+    assert cli("stop", "no-such", "--key", "").status == 2
+    # With a slash it is a key, and nothing of it runs.
+    assert cli("stop", "a/../b").status == 0
+
+
+@pytest.fixture
+def start_in(emulator: EmulatorHandle) -> Iterator[Callable[[str, str], str]]:
+    """Starts a session under a key of a namespace and returns its uuid."""
+    from octa_provider import MachineRequest
+
+    with ExitStack() as stack:
+
+        def begin(namespace: str, key: str) -> str:
+            client = OctaClient(emulator.api_key, base_url=emulator.base_url, namespace=namespace)
+            request = MachineRequest(image="ubuntu:24.04", start_command="sleep 300")
+            return stack.enter_context(client).rentals.start(request, key=key).uuid
+
+        yield begin
+
+
+@pytest.mark.parametrize("words", [(), ("--namespace", "prod"), ("--namespace", "dev")])
+@pytest.mark.parametrize("score", [(), ("--score", "3")])
+def test_a_key_is_stopped_as_a_list_shows_it_whatever_the_namespace_of_the_shell(
+    cli: Cli,
+    start_in: Callable[[str, str], str],
+    emulator: EmulatorHandle,
+    words: tuple[str, ...],
+    score: tuple[str, ...],
+) -> None:
+    uuid = start_in("prod", "airflow/%D0%A0%20x/run/task/-1")
+    key = next(s["rental_key"] for s in json.loads(cli("sessions", "--json").out) if s["uuid"] == uuid)
+    assert key == "prod/airflow/%D0%A0%20x/run/task/-1"
+    assert uuid in cli(*words, "stop", key, *score).out
+    assert emulator.ledger()["running"] == 0
+
+
+def test_within_a_namespace_a_work_key_is_enough(
+    cli: Cli, start_in: Callable[[str, str], str], emulator: EmulatorHandle
+) -> None:
+    ours, theirs = start_in("prod", "nightly/one"), start_in("dev", "nightly/one")
+    assert ours in cli("stop", "nightly/one", "--namespace", "prod").out
+    assert emulator.ledger()["running_uuids"] == [theirs]
+
+
+def test_the_namespace_of_the_environment_is_the_shells(
+    cli: Cli, start_in: Callable[[str, str], str], emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_in("dev", "nightly/one")
+    monkeypatch.setenv("OCTA_NAMESPACE", "dev")
+    assert cli("stop", "nightly/one").status == 0
+    assert emulator.ledger()["running"] == 0
+
+
+def test_several_are_stopped_at_once_and_one_that_fails_keeps_none_running(
+    cli: Cli, start: Start, emulator: EmulatorHandle
+) -> None:
+    uuids = [start(f"cli/several/{number}") for number in range(3)]
+    shown = cli("stop", uuids[0], "no such uuid", "cli/several/1", uuids[2], "no-such-session")
+    assert shown.status == 1
+    assert all(uuid in shown.out for uuid in uuids)
+    assert "no-such-session" in shown.err
+    assert emulator.ledger()["running"] == 0
+
+
+def test_a_key_whose_start_has_no_answer_is_told_with_what_to_do(
+    cli: Cli, octa: OctaClient, emulator: EmulatorHandle
+) -> None:
+    from octa_provider import OctaError, VpnRequest
+
+    emulator.faults({"kind": "drop_after", "method": "POST", "path": "^/services/vpn$"})
+    with pytest.raises(OctaError) as caught:
+        octa.rentals.start(VpnRequest(), key="cli/vpn", settle_s=0.2)
+    command = re.search(r"octa-provider (stop [^.\s]+)", str(caught.value))
+    assert command is not None
+    shown = cli("stop", "cli/vpn")
+    assert "got no answer" in shown.err
+    assert "octa-provider stop UUID" in shown.err
+    # The command of the error works as it is pasted.
+    assert cli(*shlex.split(command[1])).status == 0
+    assert emulator.ledger()["running"] == 0
+
+
+def test_sessions_show_whose_namespace_they_are_in(cli: Cli, start_in: Callable[[str, str], str], start: Start) -> None:
+    ours, bare = start_in("prod", "nightly/one"), start("nightly/two")
+    listed = {s["uuid"]: s["namespace"] for s in json.loads(cli("sessions", "--json").out)}
+    assert (listed[ours], listed[bare]) == ("prod", None)
+    assert "prod/nightly/one" in cli("sessions").out
+
+
+def test_reap_sees_its_own_namespace_alone_unless_told_so(
+    cli: Cli, start_in: Callable[[str, str], str], emulator: EmulatorHandle
+) -> None:
+    theirs = start_in("dev", "cli/one")
+    ours = start_in("prod", "cli/one")
+    mine = cli("reap", "--namespace", "prod", "--older-than", "0s", "--yes")
+    assert ours in mine.out
+    assert emulator.ledger()["running_uuids"] == [theirs]
+    assert theirs in cli("reap", "--namespace", "prod", "--any-namespace", "--prefix", "dev", "--yes").out
+    assert emulator.ledger()["running"] == 0
+
+
+def test_reap_by_an_age_that_nobody_may_reach_takes_the_old_ones_alone(
+    cli: Cli, start: Start, emulator: EmulatorHandle
+) -> None:
+    start("cli/reap/aging")
+    young = cli("reap", "--max-age", "2h", "--yes", "--json")
+    assert json.loads(young.out)["orphans"] == []
+    time.sleep(1.1)
+    assert cli("reap", "--max-age", "1s", "--yes").status == 0
+    assert emulator.ledger()["running"] == 0
 
 
 def test_reap_without_yes_stops_nothing(cli: Cli, start: Start, emulator: EmulatorHandle) -> None:

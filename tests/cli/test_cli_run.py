@@ -173,7 +173,7 @@ def test_a_signal_during_run_leaves_nothing_running(emulator: EmulatorHandle, nu
     assert emulator.ledger()["running"] == 0
     assert "Traceback" not in err
     assert emulator.api_key not in err
-    assert (f"nothing of {key} runs any more" in err) is (number == signal.SIGINT)
+    assert f"nothing of {key} runs any more" in err
 
 
 def test_a_run_that_was_killed_is_carried_on_by_the_next_one_under_the_same_key(

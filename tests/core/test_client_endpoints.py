@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from octa_provider import OctaClient, OctaConfigError, OctaNotFoundError, OctaRejectedError
+from octa_provider import OctaClient, OctaConfigError, OctaNotFoundError, OctaRejectedError, RenderRequest
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaApiError
 from octa_provider.models import Session, SessionPhase
@@ -260,6 +260,19 @@ def test_every_form_of_a_refused_start_is_an_error(octa: OctaClient, emulator: E
         emulator.faults({"kind": "refuse", "reason": "No capacity"})
         with pytest.raises(OctaRejectedError, match="No capacity"):
             service.start(node_id=node_id)
+
+
+def test_a_render_that_one_machine_refuses_is_started_on_the_next() -> None:
+    with (
+        start_emulator(in_process=True, start_delay_s=0.02, room=1, quirks=False) as full,
+        OctaClient(full.api_key, base_url=full.base_url) as client,
+    ):
+        cheapest = min(client.services.render.available(), key=lambda machine: machine.price_usd or 0).node_id
+        client.services.render.start(node_id=cheapest)
+        rental = client.rentals.start(RenderRequest(), key="render/next", settle_s=0.1)
+        assert rental.node_id != cheapest
+        assert full.ledger()["running"] == 2
+        rental.stop()
 
 
 def test_a_machine_is_started_whether_its_answer_is_an_array_or_an_object(

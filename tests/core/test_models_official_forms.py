@@ -75,7 +75,8 @@ def test_a_session_tells_its_app_its_country_and_the_price_of_its_gpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "words"), [(0, "normal end"), ("0", "normal end"), (1, "idle limit"), (7, "7"), ("lost", "lost")]
+    ("reason", "words"),
+    [(0, "normal end"), ("0", "normal end"), (1, "idle limit"), (7, "error 7"), (-1, "error -1"), ("lost", "lost")],
 )
 def test_the_end_of_a_session_is_told_in_words(reason: object, words: str) -> None:
     assert session(termination_reason=reason).ended_because == words
@@ -86,7 +87,8 @@ def test_the_end_of_a_session_is_told_in_words(reason: object, words: str) -> No
 
 
 def test_a_new_wallet_may_be_named_wallet() -> None:
-    assert Wallet.from_payload({"wallet": "0xabc", "network": "ETH"}).address == "0xabc"
+    wallet = Wallet.from_payload({"wallet": "0xabc", "network": "ETH"})
+    assert (wallet.address, wallet.network) == ("0xabc", "ETH")
     assert Wallet.from_payload({"address": "0xnew", "wallet": "0xold"}).address == "0xnew"
 
 
@@ -119,6 +121,16 @@ def test_network_statistics_in_the_typescript_form() -> None:
     assert (found.era, found.hashrate, found.nodes_count, found.nodes_online) == (3, 9999, 500, None)
     assert (found.power_disk, found.power_mem) == (10**12, 5 * 10**11)
     assert (found.platform, found.total_jobs) == ("2.1", None)
+
+
+def test_network_statistics_that_stand_alone() -> None:
+    nodes = Network.from_payload(
+        {"total_nodes": 110, "online_nodes": 90, "total_gpu_count": 300, "available_gpu_count": 40, "regions": ["EU"]}
+    )
+    assert (nodes.nodes_count, nodes.nodes_online, nodes.power_gpus, nodes.gpus_available) == (110, 90, 300, 40)
+    assert nodes.regions == ("EU",)
+    power = Network.from_payload({"total_tflops": 12500.5, "available_tflops": 1840.0, "utilization_pct": 85.3})
+    assert (power.total_tflops, power.available_tflops, power.utilization_percent) == (12500.5, 1840.0, 85.3)
 
 
 # --- nodes

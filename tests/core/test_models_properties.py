@@ -39,6 +39,24 @@ MACHINE: dict[str, Any] = {
     "city": "Berlin",
     "cpu_model_name": "AMD EPYC 7402P",
     "cpu_cores": 48,
+    "cpu_speed": 3200,
+    "cpu_vendor_id": "AuthenticAMD",
+    "memory_type": "DDR4",
+    "memory_speed": 3200,
+    "is_has_gpu": True,
+    "is_hive_os": False,
+    "is_wsl": False,
+    "blender_cpu_score": 1.5,
+    "blender_cuda_score": 2.5,
+    "blender_optix_score": 3.5,
+    "base": 50000000000000000,
+    "base_ether": 0.05,
+    "storage": "40000000000000000",
+    "storage_ether": 0.04,
+    "traffic": 30000000000000000,
+    "traffic_ether": 0.03,
+    "market_price": 0.02,
+    "currency_usd": True,
     "total_memory": 137438953472,
     "free_disk": 900000000000,
     "arch": "x86_64",
@@ -74,6 +92,9 @@ SESSION: dict[str, Any] = {
     "service": "mr",
     "kind": "wg",
     "app_name": "Blender",
+    "app_logo": "https://a.example/logo.png",
+    "country_iso": "DE",
+    "status": "running",
     "node_id": 7,
     "progress": "running",
     "is_ready": True,
@@ -97,7 +118,7 @@ SESSION: dict[str, Any] = {
     "user_envs": {"OCTA_RENTAL_KEY": "airflow/d/r/t/0", "N": None},
     "container_id": ["c-1"],
     "node_hw": {"cpu": "EPYC", "cpu_cores": 8, "gpu": [{"model": "RTX 4090"}], "total_memory": 5, "disk": 6},
-    "prices": {"base_usd": 6200, "currency_usd": 1, "market_price": 0.02},
+    "prices": {"base_usd": 6200, "currency_usd": True, "market_price": 0.02, "gpu_hour": 0.5, "cpu_hour": 0.1},
 }
 PAYLOADS: list[tuple[type[Any], Any]] = [
     (
@@ -113,15 +134,22 @@ PAYLOADS: list[tuple[type[Any], Any]] = [
         },
     ),
     (Balance, {"balance": 31428028938060847852, "currency": "OCTA"}),
-    (Wallet, {"address": "0xabc"}),
+    (Wallet, {"address": "0xabc", "wallet": "0xabc"}),
     (
         Network,
         {
-            "blockchain": {"height": 5, "difficulty": 6, "hashrate": 7, "total_supply": 8, "era": 1, "blocktime": 13.2},
+            "blockchain": {
+                "height": 5,
+                "difficulty": 6,
+                "hashrate": 7,
+                "total_supply": 8,
+                "era": "Vega",
+                "blocktime": 13.2,
+            },
             "market_price": 0.02,
             "mmROI": 3.5,
-            "nodes": {"count": 100, "vpn": 20},
-            "power": {"cpus": 900, "gpus": 300, "disk": 1, "mem": 2},
+            "nodes": {"count": 100, "vpn": 20, "online": 90, "total": 100},
+            "power": {"cpus": 900, "gpus": 300, "disk": 1, "mem": 2, "total_tflops": 5.5, "utilized_tflops": 3.2},
             "staked": 5,
             "marketplace": {"gpus": {"RTX 4090": {"avg_price": 0.4, "count": 12}}},
             "render": {"frames_24h": 100, "frames_total": 5000},
@@ -132,6 +160,10 @@ PAYLOADS: list[tuple[type[Any], Any]] = [
         App,
         {
             "uuid": "app-1",
+            "id": 1,
+            "version": "2.1",
+            "docker_image": "a/b:2.1",
+            "min_vram_gb": 8,
             "name": "Jupyter",
             "category": "ai",
             "description": "d",
@@ -152,9 +184,15 @@ PAYLOADS: list[tuple[type[Any], Any]] = [
             "state": "online",
             "osn": "1.2.3",
             "uptime": 86400,
-            "location": {"city": "Berlin", "country": "Germany"},
-            "prices": {"base": 5, "storage": 5, "traffic": 5},
-            "system": {"cpu_cores": 8},
+            "vrf_dt": "2024-05-01T12:00:00Z",
+            "location": {"city": "Berlin", "country": "Germany", "latitude": 52.5, "longitude": 13.4},
+            "prices": {"base": 5, "storage": 5, "traffic": 5, "gpu_hour": 0.5},
+            "system": {
+                "cpu_cores": 8,
+                "memory": {"size": 5, "total_memory": 6},
+                "disk": {"size": 7},
+                "gpus": [{"model": "RTX 4090", "mem_free_mb": 5}],
+            },
             "data": {"cpu_cores": 8},
             "reliability": 99,
             "features": ["vpn"],
@@ -176,7 +214,20 @@ PAYLOADS: list[tuple[type[Any], Any]] = [
     ),
     (Session, SESSION),
     (Logs, {"container": "frame 1\n", "system": [{"ts": NOON_MS, "msg": "pulling"}]}),
-    (IdleJob, {"is_up": True, "uptime": 60, "error": "e"}),
+    (
+        IdleJob,
+        {
+            "id": 42,
+            "node_id": 69,
+            "command": "train",
+            "status": "completed",
+            "is_up": True,
+            "uptime": 60,
+            "error": "e",
+            "created_at": NOON_MS,
+            "finished_at": NOON_MS // 1000,
+        },
+    ),
     (IdleJobLogs, {"data": [{"line": 1, "text": "one"}]}),
     (StartedSession, [{"id": 0, "uuid": "u-1", "status": 1, "reason": "Node not found"}]),
 ]
@@ -282,7 +333,7 @@ def test_a_mutated_payload_reads_or_raises_a_decode_error(model: type[Any], payl
         return
     check_types(found)
     repr(found)
-    for name in ("phase", "rental_key", "gpu_count", "gpu_model", "gpu_memory_mb"):
+    for name in ("phase", "ended_because", "rental_key", "gpu_count", "gpu_model", "gpu_memory_mb"):
         getattr(found, name, None)
 
 

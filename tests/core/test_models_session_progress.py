@@ -80,6 +80,9 @@ ENDING = [
     "releasing node",
     "Session stopped by user",
     "user asked to stop",
+    "stop in progress",
+    "expired",
+    "evicted by the owner",
 ]
 
 NOT_ENDING = [
@@ -108,6 +111,11 @@ NOT_ENDING = [
     "unstoppable",
     "nonstop",
     "meditating",
+    "Removing intermediate container 1a2b3c",
+    "deleting temporary files",
+    "cleaning up cache",
+    "ready, idle stop in 15 min",
+    "running, stop at 18:00",
     "not running",
     "configuring the stopwatch",
     "init terminal",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from octa_provider.client import OctaClient
 from octa_provider.errors import OctaConfigError
+from octa_provider.marketplace import Requirements
 from octa_provider.rental import Reaped
 from tests.core.rental_bench import EVERYTHING, STOP, Bench, bench, emulator
 
@@ -13,6 +15,10 @@ __all__ = ["bench", "emulator"]
 
 def reap(bench: Bench, **options: object) -> Reaped:
     return bench.client.rentals.reap(bench.key, **options)  # type: ignore[arg-type]
+
+
+def _installation(bench: Bench, namespace: str) -> OctaClient:
+    return OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url, clock=bench.clock, namespace=namespace)
 
 
 def test_a_dry_run_says_what_it_would_stop_and_stops_nothing(bench: Bench) -> None:
@@ -98,6 +104,16 @@ def test_sessions_that_do_not_echo_their_environment_are_nobodys(bench: Bench) -
     bench.emulator.faults({"kind": "no_user_envs", "times": None})
     assert reap(bench, dry_run=False).orphans == ()
     assert bench.running() == [uuid]
+
+
+def test_a_store_that_two_installations_share_does_not_make_one_reap_the_others_sessions(bench: Bench) -> None:
+    bench.emulator.faults({"kind": "no_user_envs", "times": None})
+    with _installation(bench, "east") as east, _installation(bench, "west") as west:
+        rental = west.rentals.start(bench.request, key=bench.key, requirements=Requirements(max_price_usd=5))
+        assert east.rentals.reap(dry_run=False).orphans == ()
+        assert east.rentals.reap(dry_run=False, any_namespace=True, is_alive=lambda key: None).orphans == ()
+        assert bench.session(rental.uuid)["stopped_ms"] is None
+        assert west.rentals.reap(dry_run=False).stopped == (rental.uuid,)
 
 
 def test_an_age_that_cannot_be_is_refused(bench: Bench) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from octa_provider.errors import OctaAuthenticationError, OctaForbiddenError, OctaStopError
+from octa_provider.errors import OctaApiError, OctaAuthenticationError, OctaForbiddenError, OctaStopError
 from tests.core.rental_bench import EVERYTHING, INFO, LIST, STOP, Bench, bench, emulator
 
 __all__ = ["bench", "emulator"]
@@ -163,3 +163,12 @@ def test_a_stop_by_key_bills_every_session_that_it_ended(bench: Bench) -> None:
 
 def test_a_stop_by_key_without_a_session_is_fine(bench: Bench) -> None:
     assert bench.client.rentals.stop(bench.key) == ()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_stop_that_the_api_refuses_for_good_still_names_what_may_bill(bench: Bench, status: int) -> None:
+    rental = bench.ready()
+    bench.emulator.faults({"kind": "status", "status": status, **EVERYTHING})
+    with pytest.raises(OctaApiError, match=rf"still billing: {rental.uuid}\. Run: octa-provider stop {rental.uuid}"):
+        rental.stop()
+    bench.emulator.clear_faults()

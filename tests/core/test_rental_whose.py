@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -13,9 +14,17 @@ from pathlib import Path
 import pytest
 
 from octa_provider.client import OctaClient
+from octa_provider.clock import Clock
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
-from octa_provider.errors import OctaBudgetError, OctaConfigError, OctaError, OctaNoMachineError
+from octa_provider.errors import (
+    OctaBudgetError,
+    OctaConfigError,
+    OctaError,
+    OctaNoMachineError,
+    OctaStartUnclearError,
+)
 from octa_provider.hooks import RequestContext
+from octa_provider.intents import FolderIntents, Intent, state_folder
 from octa_provider.marketplace import Requirements
 from octa_provider.rental import Rental
 from octa_provider.rental_key import rental_key
@@ -131,6 +140,7 @@ def test_a_cancelled_try_ends_the_key(bench: Bench) -> None:
 
 PROGRAM = """
 import sys
+import tempfile
 from octa_provider import MachineRequest, OctaClient
 with OctaClient() as octa:
     print("ready", flush=True)
@@ -420,6 +430,26 @@ def test_what_a_killed_try_has_left_is_adopted_though_it_tells_no_key(unechoed: 
     assert unechoed.client.intents.read(unechoed.key) == ()
 
 
+class SetClock(Clock):
+    """A wall clock that somebody has set."""
+
+    def __init__(self, by_s: float) -> None:
+        self._by_s = by_s
+
+    def time(self) -> float:
+        return super().time() + self._by_s
+
+
+@pytest.mark.parametrize("hours", [-26, -1, 0.2, 2, 26])
+def test_it_is_found_also_when_the_wall_clock_was_set_meanwhile(unechoed: Bench, hours: float) -> None:
+    killed_in_its_post(unechoed, "rental")
+    clock = SetClock(hours * 3600)
+    with OctaClient(unechoed.emulator.api_key, base_url=unechoed.emulator.base_url, clock=clock) as octa:
+        rental = octa.rentals.start(unechoed.request, key=unechoed.key)
+    assert [rental.uuid] == unechoed.running()
+    assert len(unechoed.sessions()) == 1
+
+
 def test_a_job_that_a_killed_try_has_left_is_carried_on_though_it_tells_no_key(unechoed: Bench) -> None:
     from octa_provider.job_spec import JobSpec
 
@@ -464,6 +494,37 @@ def test_a_session_that_another_key_is_known_to_have_is_not_taken(roomy: Bench) 
     assert roomy.running() == [left]
 
 
+def rival_of(roomy: Bench, node_id: int) -> Intent:
+    """Another key's request for the same machine whose answer nobody has, as its try has written it down."""
+    return Intent("rival", "other work", "mr", node_id, before=(), at=roomy.clock.time())
+
+
+def test_a_session_that_another_keys_lost_request_may_have_left_is_named_and_never_stopped(roomy: Bench) -> None:
+    killed_in_its_post(roomy, "rental")
+    (left,) = roomy.running()
+    roomy.client.intents.put("somebody/else", rival_of(roomy, roomy.session(left)["node_id"]))
+    with pytest.raises(OctaStartUnclearError, match="can't be told") as caught:
+        roomy.start()
+    assert caught.value.uuids == (left,)
+    assert roomy.session(left)["stopped_ms"] is None
+    assert roomy.posts() == 1
+
+
+@pytest.mark.parametrize("answer", ["another session", "none"])
+def test_another_keys_request_that_gets_its_answer_meanwhile_leaves_ours_to_us(roomy: Bench, answer: str) -> None:
+    killed_in_its_post(roomy, "rental")
+    (left,) = roomy.running()
+    rival = rival_of(roomy, roomy.session(left)["node_id"])
+    intents = roomy.client.intents
+    intents.put("somebody/else", rival)
+    if answer == "none":
+        roomy.clock.later(5, lambda: intents.remove("somebody/else", rival.attempt))
+    else:
+        roomy.clock.later(5, lambda: intents.put("somebody/else", rival.started("another")))
+    rental = roomy.start()
+    assert (rental.uuid, rental.adopted) == (left, True)
+
+
 def test_a_rental_without_an_echo_is_found_by_the_next_try_and_by_the_reaper(unechoed: Bench) -> None:
     rental = unechoed.start()
     assert unechoed.start().uuid == rental.uuid
@@ -498,6 +559,64 @@ def test_a_folder_that_cannot_be_written_costs_a_warning_and_no_start(
     assert "Set OCTA_STATE_DIR to a folder that can be written" in caplog.text
 
 
+def test_a_user_without_a_home_has_a_state_folder_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OCTA_STATE_DIR", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nobody(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    assert state_folder(("https://api.example", "0")).parent.parent == Path(tempfile.gettempdir())
+
+
+def test_a_folder_of_another_user_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FolderIntents(tmp_path)
+    store.put("k", Intent("a", "f", "mr", 1, (), 5.0))
+    monkeypatch.setattr(os, "getuid", lambda: 1 + tmp_path.stat().st_uid)
+    assert store.read("k") == ()
+    assert "belongs to another user" in caplog.text
+
+
+def test_two_that_come_and_go_in_one_folder_lose_nothing_that_is_written_down(tmp_path: Path) -> None:
+    lost: list[str] = []
+
+    def come_and_go(key: str) -> None:
+        store = FolderIntents(tmp_path / "state")
+        for number in range(300):
+            intent = Intent(f"try {number}", "f", "mr", 1, (), 5.0)
+            store.put(key, intent)
+            if store.read(key) != (intent,):
+                lost.append(f"{key} {number}")
+            store.remove(key, intent.attempt)
+
+    threads = [threading.Thread(target=come_and_go, args=(key,)) for key in ("a", "b", "c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert lost == []
+
+
+def test_an_adopted_session_that_tells_its_key_needs_no_intent_any_more(bench: Bench) -> None:
+    killed_in_its_post(bench, "rental")
+    assert len(bench.client.intents.read(bench.key)) == 1
+    assert bench.start().adopted
+    assert bench.client.intents.read(bench.key) == ()
+
+
+def test_what_nobody_has_asked_for_in_months_is_removed(tmp_path: Path) -> None:
+    store = FolderIntents(tmp_path)
+    store.put("old", Intent("a", "f", "mr", 1, (), 5.0, uuid="gone"))
+    (path,) = tmp_path.glob("*.json")
+    os.utime(path, (0, 0))
+    store.put("new", Intent("b", "f", "mr", 1, (), 5.0))
+    assert store.read("old") == ()
+    assert len(store.read("new")) == 1
+
+
 def test_nothing_that_is_written_down_stays_when_the_session_tells_its_key(bench: Bench) -> None:
     rental = bench.start()
     assert rental.claim is None
@@ -506,8 +625,6 @@ def test_nothing_that_is_written_down_stays_when_the_session_tells_its_key(bench
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"key": 1}', '{"key": "k", "at": "x"}'])
 def test_what_is_no_intent_is_passed_over(bench: Bench, text: str, tmp_path: Path) -> None:
-    from octa_provider.intents import FolderIntents, Intent
-
     store = FolderIntents(tmp_path)
     store.put("k", Intent("a", "f", "mr", 1, ("u",), 5.0))
     next(tmp_path.glob("*.json")).with_name("odd.json").write_text(text)

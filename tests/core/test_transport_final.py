@@ -17,6 +17,7 @@ from self_signed import Certificate, certificate
 
 from octa_provider import MachineRequest, OctaClient, OctaNetworkError
 from octa_provider.patience import Deadline, ask_until, is_transient
+from octa_provider.watch_rules import is_fatal
 
 Serve = Callable[..., OddServer]
 Connect = Callable[..., OctaClient]
@@ -221,7 +222,7 @@ def test_refused_connections_have_a_short_patience_and_a_line_at_once(
     began = clock.at
     with pytest.raises(OctaNetworkError, match="refuses connections") as caught:
         ask_until(Deadline(clock, 300.0), octa.sessions.list)
-    assert caught.value.final
+    assert not caught.value.final
     assert 10 <= clock.at - began <= 30
     told = [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == 1
@@ -248,8 +249,35 @@ def test_a_server_that_starts_within_the_short_patience_is_reached(clock: HeldCl
 def test_the_short_patience_begins_anew_after_a_while(connect: Connect, clock: HeldClock) -> None:
     octa = connect(f"http://127.0.0.1:{refused_port()}", retries=0)
     for _ in range(2):
-        assert not failure(octa).final
+        began = clock.at
+        with pytest.raises(OctaNetworkError):
+            ask_until(Deadline(clock, 300.0), octa.sessions.list)
+        assert 10 <= clock.at - began <= 30
         clock.sleep(3600.0)
+
+
+class StartsLate(HeldClock):
+    """Starts a server on a port when 100 s have been slept."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.port = port
+        self.server: OddServer | None = None
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if self.at > 1100 and self.server is None:
+            gone = {"uuid": "u-1", "finished_at": 1_700_000_000_000}
+            self.server = OddServer(answer(body={}), answer(body=[]), answer(body=[gone]), port=self.port)
+
+
+def test_a_stop_in_a_new_process_waits_for_an_api_that_is_being_restarted() -> None:
+    """It has never had an answer, and connections are refused: but there is a machine to stop."""
+    clock = StartsLate(refused_port())
+    with OctaClient(KEY, base_url=f"http://127.0.0.1:{clock.port}", clock=clock) as octa:
+        octa.rentals.open("u-1").stop(deadline_s=300.0)
+    assert clock.server is not None
+    clock.server.close()
 
 
 def test_what_breaks_after_a_host_has_answered_is_an_outage(
@@ -304,6 +332,11 @@ def test_a_silent_server_is_never_final(connect: Connect, clock: HeldClock) -> N
 
 
 def test_finality_survives_pickling() -> None:
-    error = OctaNetworkError("x", maybe_sent=False, final=True)
-    assert pickle.loads(pickle.dumps(error)).final
-    assert not OctaNetworkError("x").final
+    error = pickle.loads(pickle.dumps(OctaNetworkError("x", maybe_sent=False, final=True, unreached_s=3.0)))
+    assert (error.final, error.unreached_s) == (True, 3.0)
+    assert (OctaNetworkError("x").final, OctaNetworkError("x").unreached_s) == (False, None)
+
+
+def test_who_watches_many_sessions_does_not_wait_for_what_is_final() -> None:
+    assert is_fatal(OctaNetworkError("x", final=True))
+    assert not is_fatal(OctaNetworkError("x", unreached_s=600.0))

@@ -174,3 +174,116 @@ def test_the_range_that_was_asked_for_is_kept_when_bpy_moves_its_end(command: Mo
     blender.run(["-s", "30", "-e", "40"])
     assert (blender.first, blender.last) == (30, 40)
     assert (scene.frame_start, scene.frame_end) == (30, 40)
+
+
+def test_negative_frames_are_rendered_and_named(scene: Path, tmp_path: Path) -> None:
+    done = run_blender("-b", scene, "-o", tmp_path / "####", "-s", "-3", "-e", 2, "-a", "-s", 1, "-f", "0")
+    assert done.returncode == 0, done.stderr
+    assert frame_names(tmp_path) == ["-0001.png", "-0002.png", "0000.png", "0001.png", "0002.png"]
+    assert done.stdout.count("Saved: ") == 6
+    pictures = {name: (tmp_path / name).read_bytes() for name in frame_names(tmp_path)}
+    assert len(set(pictures.values())) == 5
+
+
+def test_negative_frames_keep_the_step_the_ending_and_the_output_path(scene: Path, tmp_path: Path) -> None:
+    run_blender(
+        *("-b", scene, "-o", tmp_path / "a##b", "-F", "JPEG", "-s", "-4", "-e", 1, "-j", 2, "-a"),
+        *("-x", 0, "-s", "+5", "-e", 3, "-j", 1, "-a"),
+    )
+    assert frame_names(tmp_path) == ["a-01b.jpg", "a-03b.jpg", "a01b.jpg", "a02b", "a03b"]
+
+
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory: pytest.TempPathFactory, scene: Path) -> Path:
+    """The scene with a text that registers itself and one that does not; each narrows the picture."""
+    path = tmp_path_factory.mktemp("scripted") / "scripted.blend"
+    make = (
+        "import bpy\n"
+        "for name, width, marked in (('itself', 32, True), ('asked', 16, False)):\n"
+        "    text = bpy.data.texts.new(name)\n"
+        "    text.write(f'import bpy\\nbpy.context.scene.render.resolution_x = {width}\\n')\n"
+        "    text.use_module = marked\n"
+        "bpy.data.texts['itself'].name = 'itself.py'\n"
+        f"bpy.ops.wm.save_as_mainfile(filepath={str(path)!r})\n"
+    )
+    run_blender("-b", scene, "--python-expr", make)
+    return path
+
+
+def width(path: Path) -> int:
+    with Image.open(path) as picture:
+        return int(picture.width)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), SIZE[0]),
+        (("-Y",), SIZE[0]),
+        (("-y",), 32),
+        (("--enable-autoexec",), 32),
+        (("-y", "-Y"), SIZE[0]),
+        (("--python-text", "asked"), 16),
+        (("--python-text", "itself.py"), 32),
+    ],
+)
+def test_scripts_of_the_file_run_when_they_are_allowed_or_asked_for(
+    scripted: Path, tmp_path: Path, words: tuple[str, ...], expected: int
+) -> None:
+    done = run_blender("-b", scripted, *words, "-o", tmp_path / "##", "-f", 1)
+    assert done.returncode == 0, done.stderr
+    assert width(tmp_path / "01.png") == expected
+
+
+def test_a_text_that_is_not_there_fails_if_scripts_may_not(scripted: Path, tmp_path: Path) -> None:
+    lenient = run_blender("-b", scripted, "--python-text", "nobody", "-o", tmp_path / "##", "-f", 1)
+    assert (lenient.returncode, frame_names(tmp_path)) == (0, ["01.png"])
+    assert "text block not found nobody" in lenient.stderr
+    strict = run_blender("-b", scripted, "--python-exit-code", 9, "--python-text", "nobody", "-f", 1)
+    assert strict.returncode == 9
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--log-level", "1", "--verbose", "2", "--debug-cycles", "-d", "--addons", "io_scene_fbx,nobody_s_addon"),
+        ("--log", "*", "--log-file", "/dev/null", "--log-show-backtrace", "--debug-memory", "--debug-value", "3"),
+        ("-p", "0", "0", "640", "480", "-w", "--gpu-backend", "opengl", "-setaudio", "None", "-noaudio"),
+        ("-E", "BLENDER_EEVEE", "--app-template", "2D_Animation", "--online-mode", "--python-use-system-env"),
+        ("-E", "BLENDER_EEVEE_NEXT", "--debug", "--debug-depsgraph-eval", "--no-window-focus", "-q"),
+    ],
+)
+def test_blenders_other_arguments_are_taken(scene: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = run_blender("-b", scene, *words, "-o", tmp_path / "##", "-f", 1)
+    assert done.returncode == 0, done.stderr
+    assert "unknown argument" not in done.stderr
+    assert frame_names(tmp_path) == ["01.png"]
+
+
+def test_without_the_background_there_is_no_display_to_open(scene: Path, tmp_path: Path) -> None:
+    done = run_blender(scene, "-o", tmp_path / "##", "-f", 1, "--", "-b")
+    assert done.returncode == 1
+    assert "display" in done.stderr
+    assert frame_names(tmp_path) == []
+    behind = run_blender(scene, "-o", tmp_path / "##", "-f", 1, "--background")
+    assert (behind.returncode, frame_names(tmp_path)) == (0, ["01.png"])
+
+
+def test_an_argument_that_blender_has_not_is_loaded_as_a_file_and_fails(scene: Path, tmp_path: Path) -> None:
+    done = run_blender("-b", scene, "--no-such-thing", "-o", tmp_path / "##", "-f", 1)
+    assert done.returncode == 1
+    assert "unknown argument, loading as file: --no-such-thing" in done.stderr
+    assert run_blender("-b", "-c", "extension").returncode == 1
+
+
+def test_the_console_reads_its_standard_input(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [blender_python(), COMMAND, "-b", "--python-console"],
+        input=f"open({str(tmp_path / 'said')!r}, 'w').close()\n",
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert frame_names(tmp_path) == ["said"]

@@ -120,8 +120,14 @@ def test_the_platform_can_end_a_session_for_any_reason(tenant):
     tenant.emulator.end_session(first, "hardware failure")
     tenant.emulator.end_session(second, 137)
     tenant.call("POST", f"/_emulator/sessions/{third}/end")
+    fourth = tenant.start("sleep 1000", node_id=1003)
+    tenant.emulator.end_session(fourth, 1)
     reasons = {record["uuid"]: record["termination_reason"] for record in tenant.get("/sessions?recent=true")}
-    assert reasons == {first: "hardware failure", second: 137, third: "ended by the platform"}
+    assert reasons.pop(third) in (2, "2")
+    assert reasons == {first: "hardware failure", second: 137, fourth: 1}
+    words = {uuid: tenant.entry(uuid)["termination_reason"] for uuid in (first, second, third)}
+    assert words == {first: "hardware failure", second: 137, third: "ended by the platform"}
+    assert "session ended: hardware failure" in tenant.system(first)
     assert tenant.entry(first)["stopped_by"] == "platform"
     with pytest.raises(ValueError, match="404"):
         tenant.emulator.end_session("nobody")

@@ -380,3 +380,28 @@ def test_seconds_tells_the_times_of_sessions_and_logs_in_seconds(hire):
     tenant.stop(uuid)
     record = tenant.get("/sessions?recent=true")[0]
     assert (record["started_at"], record["finished_at"]) == (started_s, tenant.entry(uuid)["stopped_ms"] // 1000)
+
+
+def test_missing_fields_leaves_them_out_once_or_for_good(tenant):
+    uuid = tenant.ready()
+    tenant.emulator.faults({"kind": "missing_fields", "fields": ["ssh_direct", "ssh_proxy", "nothing"]})
+    assert not tenant.info(uuid).keys() & {"ssh_direct", "ssh_proxy"}
+    assert tenant.info(uuid).keys() >= {"ssh_direct", "ssh_proxy"}
+    tenant.emulator.faults(
+        {"kind": "missing_fields", "fields": ["free_disk"], "path": "/services/mr", "times": None, "method": "GET"}
+    )
+    assert not any("free_disk" in record for record in tenant.get("/services/mr"))
+    assert "prices" in tenant.get("/sessions")[0]
+
+
+def test_drip_lets_an_answer_come_slowly_and_whole(tenant):
+    whole = tenant.get("/accounts")
+    tenant.emulator.faults({"kind": "drip", "path": "/accounts", "seconds": 0.3})
+    began = time.monotonic()
+    assert tenant.get("/accounts") == whole
+    assert time.monotonic() - began >= 0.3
+    tenant.emulator.faults({"kind": "drip", "path": "/services/mr", "method": "POST", "seconds": 30})
+    answer = tenant.call("POST", "/services/mr", tenant.order(), stream=True)
+    assert next(answer.iter_content(1)) == b"["
+    answer.close()
+    assert len(tenant.listed()) == 1

@@ -5,6 +5,7 @@ import json
 import socket
 
 import pytest
+import requests
 from tenancy import Tenant, eventually
 
 from octa_provider.emulator.ledger import Ledger, overlaps
@@ -61,6 +62,7 @@ def test_it_tells_who_stopped_what_and_which_requests_came(tenant):
         ("POST", f"/services/{uuid}/stop"),
     ]
     assert ledger["requests"][0]["uuid"] == ledger["requests"][2]["uuid"] == uuid
+    assert all(r["user_agent"].startswith("python-requests/") for r in ledger["requests"])
     assert ledger["request_counts"]["POST /services/{uuid}/stop"] == 1
     assert tenant.emulator.ledger(requests=False)["requests"] == []
 
@@ -205,3 +207,16 @@ def test_an_adopted_sessions_command_may_have_ended_meanwhile(tmp_path):
         tenant = Tenant(emulator)
         eventually(lambda: "ended with a status that nobody saw" in tenant.system(uuid))
         assert tenant.listed() == [uuid]
+
+
+def test_several_installations_share_one_account(tenant):
+    with requests.Session() as production, requests.Session() as testing:
+        for http, namespace in ((production, "prod"), (testing, "dev")):
+            http.headers["Authorization"] = tenant.emulator.api_key
+            for _ in range(2):
+                order = tenant.order(envs={"OCTA_RENTAL_KEY": f"{namespace}/airflow/d/r/t/0"}, node_id=1003)
+                http.post(tenant.emulator.base_url + "/services/mr", json=order).raise_for_status()
+        listed = [http.get(tenant.emulator.base_url + "/sessions").json() for http in (production, testing)]
+    assert [{s["user_envs"]["OCTA_RENTAL_KEY"].split("/")[0] for s in seen} for seen in listed] == [{"prod", "dev"}] * 2
+    most = {key: found["max_running"] for key, found in tenant.emulator.ledger()["max_running_by_key"].items()}
+    assert most == {"prod/airflow/d/r/t/0": 2, "dev/airflow/d/r/t/0": 2}

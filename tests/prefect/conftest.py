@@ -18,6 +18,7 @@ for name in [name for name in os.environ if name.startswith(("PREFECT_", "OCTA_"
         del os.environ[name]
 os.environ.update(
     PREFECT_HOME=str(HOME),
+    OCTA_STATE_DIR=str(HOME / "octa-state"),
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
     PREFECT_CLI_PROMPT="false",
     DO_NOT_TRACK="1",

@@ -22,6 +22,7 @@ class FlowProcesses:
     def __init__(self, server: PrefectServer, renting: Renting, folder: Path) -> None:
         self.server = server
         self.folder = folder
+        self.environment: dict[str, str] = {}
         self._renting = renting
         self._started: list[Process] = []
 
@@ -52,18 +53,23 @@ class FlowProcesses:
         """Execute a flow run as a worker does."""
         return self._start(flow_run_id, [BIN / "prefect", "flow-run", "execute", flow_run_id])
 
+    def script(self, text: str) -> Process:
+        """A Python program without a flow around it, beside the flows."""
+        return self._start(None, [sys.executable, "-c", text])
+
     def again(self, flow_run_id: str) -> None:
         """What "Retry" does to a flow run whose process is gone."""
         for state in ("CRASHED", "PENDING"):
             self.server.post(f"/flow_runs/{flow_run_id}/set_state", state={"type": state}, force=True)
 
-    def _start(self, flow_run_id: str, command: list[str | Path]) -> Process:
+    def _start(self, flow_run_id: str | None, command: list[str | Path]) -> Process:
         environment = {
-            "PREFECT__FLOW_RUN_ID": flow_run_id,
+            **({} if flow_run_id is None else {"PREFECT__FLOW_RUN_ID": flow_run_id}),
             "PREFECT_API_URL": self.server.api_url,
             "PREFECT_HOME": str(self.folder / "home"),
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             **self._renting.emulator.env(),
+            **self.environment,
         }
         process = start_process(command, self.folder / f"flow-{uuid.uuid4().hex[:4]}.log", environment)
         self._started.append(process)

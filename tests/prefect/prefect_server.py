@@ -91,6 +91,13 @@ class PrefectServer:
         except httpx.HTTPError:
             return False
 
+    def go_away(self, how: str) -> None:
+        """Be gone for good: `killed` (connections are refused) or `frozen` (nothing is ever answered)."""
+        if how == "killed":
+            self.process.kill()
+        else:
+            self.process.signal(signal.SIGSTOP)
+
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask the server; again while it answers 503, as Prefect's own client does: SQLite is busy."""
         until = time.monotonic() + 60
@@ -159,6 +166,7 @@ def start_prefect_server(home: Path) -> Iterator[PrefectServer]:
         server.start()
         yield server
     finally:
+        server.process.signal(signal.SIGCONT)
         server.process.signal(signal.SIGTERM)
         try:
             server.process.wait(15)

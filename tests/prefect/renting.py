@@ -8,6 +8,7 @@ from waiting_for import wait_for
 
 from octa_provider import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle
+from prefect_blocks.namespace import namespace_here
 
 
 class Renting:
@@ -28,12 +29,14 @@ class Renting:
 
     @property
     def rental_keys(self) -> list[str]:
-        return [session["rental_key"] for session in self.sessions]
+        """Without the namespace of this installation."""
+        return [(session["rental_key"] or "").removeprefix(f"{namespace_here()}/") for session in self.sessions]
 
     def never_two_at_once(self) -> bool:
         """Whether no rental key ever had two sessions at the same time."""
         by_key = self.emulator.ledger(requests=False)["max_running_by_key"]
-        return all(by_key[key]["max_running"] == 1 for key in self.rental_keys if key)
+        keys = [session["rental_key"] for session in self.sessions]
+        return all(by_key[key]["max_running"] == 1 for key in keys if key)
 
     def wait_until_running(self, count: int = 1, seconds: float = 60) -> list[str]:
         return wait_for(lambda: (up := self.running()) and len(up) >= count and up, f"{count} sessions", seconds)
@@ -41,8 +44,10 @@ class Renting:
     def wait_until_none_runs(self, seconds: float = 60) -> None:
         wait_for(lambda: not self.running(), "no session runs", seconds)
 
-    def client(self) -> OctaClient:
-        return OctaClient(self.emulator.api_key, base_url=self.emulator.base_url)
+    def client(self, namespace: str | None = None) -> OctaClient:
+        """A client as this installation has it, or as one of another namespace."""
+        named = namespace_here() if namespace is None else namespace
+        return OctaClient(self.emulator.api_key, base_url=self.emulator.base_url, namespace=named)
 
     def count_requests(self, method: str, path: str) -> int:
         return sum(

@@ -17,6 +17,8 @@ from prefect_server import PrefectServer, Process, start_process
 from renting import Renting
 from waiting_for import wait_for
 
+from prefect_blocks.rental_key import flow_run_of
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 SCRIPT = EXAMPLES / "reap_orphans.py"
@@ -76,7 +78,7 @@ def test_a_flow_run_that_crashes_is_reaped_at_once(
     os.kill(engine_of(runner), signal.SIGKILL)
     server.wait_for_state(run, "Crashed")
     wait_for(lambda: len(renting.running()) == 1, "the machine of the crashed run is stopped", 90)
-    assert [key.split("/")[1] for key in still_running(renting)] == [other], "another run's machine is left alone"
+    assert [str(flow_run_of(key)) for key in still_running(renting)] == [other], "another run's machine is left alone"
     reaped = wait_for(lambda: [r for r in server.runs_of("octa-reap-orphans") if made_by_automation(r)], "its run")
     server.wait_for_state(reaped[0]["id"], "Completed")
     assert reaped[0]["parameters"]["older_than_s"] == 0

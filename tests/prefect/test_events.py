@@ -45,14 +45,14 @@ def test_a_job_from_start_to_end(server: PrefectServer, renting: Renting) -> Non
         assert context is not None
         assert context.flow_run is not None
         ids.append(str(context.flow_run.id))
-        return str(tasks.run_job("alpine:3", "sleep 0.5", **QUICK)["uuid"])
+        return str(tasks.run_job("alpine:3", "sleep 5", **QUICK)["uuid"])
 
     uuid = steps()
     events = events_of(server, uuid, "started", "ready", "ended")
     assert [event["event"] for event in events] == [f"octa.session.{name}" for name in ("started", "ready", "ended")]
     for event in events:
         assert f"prefect.flow-run.{ids[0]}" in related_to(event)
-        assert event["resource"]["octa.rental-key"] == renting.rental_keys[0]
+        assert event["resource"]["octa.rental-key"] == renting.sessions[0]["rental_key"]
         assert event["resource"]["octa.node-id"] == str(renting.sessions[0]["node_id"])
     assert events[0]["payload"]["price_usd"] > 0
     assert events[-1]["payload"]["outcome"] == "succeeded"

@@ -22,6 +22,7 @@ from renting import Renting
 from waiting_for import wait_for
 
 from prefect_blocks.flows import FramesMissingError
+from prefect_blocks.namespace import namespace_here
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -163,6 +164,7 @@ def test_machine_for_a_block(server: PrefectServer, renting: Renting, scene: Pat
     logged(server, run_id, "Blender 4")
 
 
+@pytest.mark.usefixtures("server")
 def test_machine_for_a_block_that_fails_stops_it(renting: Renting, tmp_path: Path) -> None:
     broken = tmp_path / "broken.blend"
     broken.write_bytes(b"no scene")
@@ -219,7 +221,7 @@ def test_work_pool(server: PrefectServer, renting: Renting, pool: Pool) -> None:
     server.wait_for_state(run_id, "Completed")
     renting.wait_until_none_runs()
     (session,) = renting.sessions
-    assert session["rental_key"] == f"prefect/{run_id}/worker/0"
+    assert session["rental_key"] == f"{namespace_here()}/prefect/{run_id}/worker/0"
     assert server.flow_run(run_id)["infrastructure_pid"].startswith(session["uuid"])
     logged(server, run_id, "This machine:")
 

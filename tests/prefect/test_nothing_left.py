@@ -97,8 +97,11 @@ def test_cancelled_from_the_api_while_it_waits(
 
 
 @pytest.mark.parametrize("name", ["block", "block_async", "job", "job_submitted", "job_async"])
-def test_terminated(server: PrefectServer, renting: Renting, flows: FlowProcesses, name: str) -> None:
-    """SIGTERM, as when a container is evicted: an exception that is no `Exception`."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_ended_by_a_signal(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, name: str, number: int
+) -> None:
+    """As when a container is evicted, or a terminal closed: an exception that is no `Exception`."""
     run = flows.new_run(name)
     process = flows.engine(run)
     renting.wait_until_running()
@@ -107,7 +110,7 @@ def test_terminated(server: PrefectServer, renting: Renting, flows: FlowProcesse
         wait_for((flows.folder / "runs").exists, "it runs")
     else:
         wait_for(lambda: renting.count_requests("GET", f"/services/{uuid}/logs"), "it follows the job")
-    process.popen.send_signal(signal.SIGTERM)
+    process.popen.send_signal(number)
     process.wait()
     assert renting.running() == []
     server.wait_for_state(run, "Crashed")

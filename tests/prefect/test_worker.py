@@ -21,7 +21,8 @@ def test_a_flow_run_executes_on_a_rented_machine(server: PrefectServer, renting:
     renting.wait_until_none_runs()
     assert len(renting.sessions) == 1
     assert renting.rental_keys == [f"prefect/{run}/worker/0"]
-    assert server.flow_run(run)["infrastructure_pid"] == f"{renting.sessions[0]['uuid']}/prefect/{run}/worker/0"
+    session = renting.sessions[0]
+    assert server.flow_run(run)["infrastructure_pid"] == f"{session['uuid']}/{session['rental_key']}"
     wait_for(lambda: "printed in the machine" in worker.output, "its output comes back")
     told = "logged in the machine: hello octa"
     wait_for(lambda: any(told in line for line in server.logs_of(run)), "the flow's own log")

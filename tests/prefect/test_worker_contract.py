@@ -24,6 +24,7 @@ from octa_provider.errors import OctaConfigError
 from prefect_blocks import OctaWorker
 from prefect_blocks.flow_run_end import Patience
 from prefect_blocks.infrastructure_pid import InfrastructurePid
+from prefect_blocks.namespace import namespace_here
 from prefect_blocks.rental_key import worker_key
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
@@ -133,7 +134,7 @@ def test_initiating_a_run_returns_at_once_and_the_machine_is_followed_to_its_end
         warnings.simplefilter("ignore")
         _, run, running = asyncio.run(initiates())
     assert len(running) == 1, "it returned while the machine ran"
-    assert run.infrastructure_pid == f"{running[0]}/{worker_key(run.id, 0)}"
+    assert run.infrastructure_pid == f"{running[0]}/{namespace_here()}/{worker_key(run.id, 0)}"
     assert renting.running() == []
 
 
@@ -215,6 +216,6 @@ def test_an_account_that_can_not_be_asked_costs_only_its_own_machines(
             (good, OctaJobConfiguration(command="true", env={})),
         ]
     )
-    assert InfrastructurePid(rental.uuid, key) in active
+    assert InfrastructurePid(rental.uuid, rental.key or "") in active
     assert unasked == {bad}
     renting.client().rentals.stop(key)

@@ -98,8 +98,7 @@ class Work:
     def sessions(self) -> list[dict[str, Any]]:
         """Every session that was started for it."""
         sessions = self.emulator.ledger(requests=False)["sessions"]
-        prefix = f"airflow/{self.dag_id}/{self.run_id}/"
-        return [one for one in sessions if (one["rental_key"] or "").startswith(prefix)]
+        return [one for one in sessions if self._is_ours(one["rental_key"])]
 
     @property
     def running(self) -> list[str]:
@@ -110,8 +109,11 @@ class Work:
     def most_at_once(self) -> int:
         """How many of its sessions ever ran at the same time."""
         overlaps = self.emulator.ledger(requests=False)["max_running_by_key"]
-        prefix = f"airflow/{self.dag_id}/{self.run_id}/"
-        return max((int(one["max_running"]) for key, one in overlaps.items() if key.startswith(prefix)), default=0)
+        return max((int(one["max_running"]) for key, one in overlaps.items() if self._is_ours(key)), default=0)
+
+    def _is_ours(self, key: str | None) -> bool:
+        # Behind the namespace.
+        return f"/airflow/{self.dag_id}/{self.run_id}/" in (key or "")
 
     @property
     def tries(self) -> list[list[str]]:
@@ -178,6 +180,10 @@ class Work:
     def clear(self) -> None:
         body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": ["job"], "only_failed": False}
         self.services.ask("POST", f"dags/{self.dag_id}/clearTaskInstances", body)
+
+    def pause(self, is_paused: bool = True) -> None:
+        """Pause the DAG, or let it go on."""
+        self.services.ask("PATCH", f"dags/{self.dag_id}", {"is_paused": is_paused})
 
     def fail_run(self) -> None:
         self.services.ask("PATCH", self.path, {"state": "failed"})

@@ -114,3 +114,49 @@ def forgets(folder: str, fails: bool) -> None:
     OctaJob(image="alpine:3", command="sleep 300").trigger()
     if fails:
         raise ValueError("before anybody has waited for the job")
+
+
+COUNTS = "i=0; while [ ! -e {0}/end ]; do i=$((i+1)); echo $((i % 100))%; sleep 0.3; done; echo done"
+
+
+@flow
+def job_that_counts(folder: str, max_cost_usd: float | None = None) -> None:
+    """Has progress to report all the time."""
+    tasks.run_job("alpine:3", COUNTS.format(folder), max_cost_usd=max_cost_usd, poll_s=0.3)
+
+
+@flow
+async def job_that_counts_async(folder: str, max_cost_usd: float | None = None) -> None:
+    await tasks.arun_job("alpine:3", COUNTS.format(folder), max_cost_usd=max_cost_usd, poll_s=0.3)
+
+
+@flow
+def single_steps(folder: str) -> None:
+    session = tasks.wait_until_ready(tasks.start_machine("alpine:3"), poll_s=0.3)
+    hold(folder)
+    tasks.stop_session(session)
+
+
+@flow
+def triggers(folder: str) -> None:
+    """Starts jobs that nobody waits for."""
+    for _ in range(2):
+        OctaJob(image="alpine:3", command="sleep 300", poll_s=0.3).trigger()
+    hold(folder)
+
+
+@flow
+async def triggers_async(folder: str) -> None:
+    for _ in range(2):
+        await OctaJob(image="alpine:3", command="sleep 300", poll_s=0.3).atrigger()
+    (Path(folder) / "runs").touch()
+    while not (Path(folder) / "end").exists():
+        await asyncio.sleep(0.1)
+
+
+@flow
+def starts(folder: str) -> None:
+    """Starts machines that it does not stop."""
+    for _ in range(2):
+        tasks.start_machine("alpine:3", start_command="sleep 300")
+    hold(folder)

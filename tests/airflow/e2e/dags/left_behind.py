@@ -65,5 +65,13 @@ one_job(
     outputs={"output": "{{ params.folder }}/output"},
 )
 
+one_job(
+    "deferred_capped",
+    deferrable=True,
+    command="{{ params.command }}; echo whole > output",
+    outputs={"output": "{{ params.folder }}/output"},
+    max_cost_usd=0.05,
+)
+
 with DAG("reap", schedule=None):
     OctaReapOperator(task_id="reap", older_than_s=0)

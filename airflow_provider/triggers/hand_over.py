@@ -1,0 +1,139 @@
+"""Watching a machine between a trigger's event and the worker that takes over.
+
+An event makes Airflow schedule its task again, and that can take long: the DAG is paused, the pool is full, no worker
+runs. Nothing tells a trigger so, and Airflow ends it once its event is stored. So the triggerer goes on by itself: it
+looks at the session as before, and at the task, until a worker runs it. A cap that is reached meanwhile, or a deadline,
+stops the session; so does a user who ends the task while it waits, of which nobody else would hear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.session_reference import with_integers
+from airflow_provider.triggers.account import account
+from airflow_provider.triggers.killed_by_user import Watched, how_it_waits
+from airflow_provider.triggers.worker_threads import in_thread
+from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.plain_log import plain_logger
+
+if TYPE_CHECKING:
+    from airflow_provider.connection_settings import ConnectionSettings
+    from octa_provider import Rental
+    from octa_provider.models import Session
+
+__all__ = ["PATIENCE_S", "watch_until_taken_over"]
+
+log = plain_logger(__name__)
+
+#: However short a job's own deadlines are, a worker has so long to take over.
+PATIENCE_S = 900.0
+#: How often the task is asked about. Each takes a request of Airflow's API server.
+LOOK_S = 15.0
+_STOP_S = 120.0
+#: A loop keeps no strong reference to its tasks.
+_watching: set[asyncio.Task[None]] = set()
+
+
+def watch_until_taken_over(
+    task_instance: Any,
+    settings: ConnectionSettings,
+    rental: Mapping[str, Any],
+    *,
+    stop_at: float | None,
+    stops_on_kill: bool = True,
+    poll_s: float = 5.0,
+) -> None:
+    """Go on watching a session whose trigger is about to tell its event.
+
+    Args:
+        task_instance: the trigger's; None in `dag.test()`, which goes on at once.
+        settings: the connection's.
+        rental: the session, as `json_safe` gives it of a rental; its caps are held.
+        stop_at: Unix time from which it is stopped when no worker has taken over; None for its caps alone.
+        stops_on_kill: whether it is stopped when a user ends the task.
+        poll_s: seconds between two looks at the session, at least.
+    """
+    if task_instance is None:
+        return
+    watching = _watch(task_instance, settings, with_integers(rental), stop_at, stops_on_kill, poll_s)
+    # In a context of its own: the trigger's log is closed when it ends.
+    task = contextvars.Context().run(asyncio.get_running_loop().create_task, watching)
+    _watching.add(task)
+    task.add_done_callback(_watching.discard)
+
+
+async def _watch(
+    ti: Any,
+    settings: ConnectionSettings,
+    state: Mapping[str, Any],
+    stop_at: float | None,
+    stops_on_kill: bool,
+    poll_s: float,
+) -> None:
+    try:
+        with account(settings, poll_s) as here:
+            rental = here.client.rentals.restore(state)
+            while True:
+                session = await _seen(here.watcher, rental)
+                if session is not None and session.finished_at is not None:
+                    return
+                now = await how_it_waits(ti)
+                if now is Watched.ELSEWHERE:
+                    return
+                why = _why_stop(rental, session, now, stop_at, stops_on_kill=stops_on_kill)
+                if why is not None and await _stopped(rental, ti, why):
+                    return
+    except Exception:
+        log.exception("Session %s of task %s is watched no more: the reaper stops it.", state.get("uuid"), ti.task_id)
+
+
+async def _seen(watcher: Any, rental: Rental) -> Session | None:
+    """The session at the next look at which a cap is reached, else at the last one in time; None when it is unseen."""
+    from octa_provider.waiting import over_budget
+
+    last: list[Session] = []
+
+    def is_due(session: Session) -> bool:
+        last[:] = [session]
+        return over_budget(rental, session) is not None
+
+    try:
+        found: Session = await watcher.wait_async(rental.uuid, is_due, LOOK_S)
+        return found
+    except OctaWaitTimeoutError:
+        return last[0] if last else None
+    except (OctaSessionFailedError, OctaError) as error:
+        log.warning("Session %s can't be seen now: %s", rental.uuid, error)
+        await asyncio.sleep(LOOK_S)
+        return None
+
+
+def _why_stop(
+    rental: Rental, session: Session | None, now: Watched, stop_at: float | None, *, stops_on_kill: bool
+) -> str | None:
+    from octa_provider.waiting import over_budget
+
+    if session is not None and (cap := over_budget(rental, session)) is not None:
+        return f"it {cap}"
+    if now is Watched.BY_NOBODY and stops_on_kill:
+        return "its task was ended while it waited for a worker"
+    if now is Watched.HERE and stop_at is not None and time.time() >= stop_at:
+        return "no worker took over in time: its DAG is paused, its pool is full, or no worker runs"
+    return None
+
+
+async def _stopped(rental: Rental, ti: Any, why: str) -> bool:
+    try:
+        await in_thread(rental.stop, deadline_s=_STOP_S)
+    except OctaError as error:
+        log.error(
+            "Session %s of task %s may still run and bill, and is asked again: %s", rental.uuid, ti.task_id, error
+        )
+        return False
+    log.warning("Stopped session %s of task %s (run %s): %s", rental.uuid, ti.task_id, ti.run_id, why)
+    return True

@@ -1,0 +1,84 @@
+"""A flow run's state, read behind the back of what watches its machine: Prefect's server may be away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+from prefect.exceptions import ObjectNotFound, PrefectException
+
+from octa_provider.plain_log import plain_logger
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import State
+
+__all__ = ["SeenState", "read_state", "state_watched"]
+
+log = plain_logger("prefect_blocks.flow_run_state")
+
+
+class SeenState:
+    """What was last seen of a flow run.
+
+    Attributes:
+        known: whether Prefect's API could be asked.
+        state: the flow run's state; None when the flow run was deleted.
+    """
+
+    def __init__(self, known: bool = False, state: State | None = None) -> None:
+        self.known = known
+        self.state = state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the flow run is known to be over, or to be ended."""
+        return self.known and (self.state is None or self.state.is_cancelling() or self.state.is_final())
+
+
+async def read_state(client: PrefectClient, flow_run_id: UUID) -> SeenState:
+    """Ask Prefect's API once; its client goes on for minutes when it is away."""
+    try:
+        flow_run = await client.read_flow_run(flow_run_id)
+    except ObjectNotFound:
+        return SeenState(True, None)
+    except (httpx.HTTPError, PrefectException) as error:
+        log.warning("the state of flow run %s can't be read now: %s", flow_run_id, error)
+        return SeenState()
+    return SeenState(flow_run.state is not None, flow_run.state)
+
+
+@asynccontextmanager
+async def state_watched(
+    client: PrefectClient, flow_run_id: UUID, poll_s: float, on_over: Callable[[], object] = lambda: None
+) -> AsyncIterator[SeenState]:
+    """Read a flow run's state again and again, for the length of the block, in a task of its own.
+
+    Args:
+        client: Prefect's API.
+        flow_run_id: the flow run.
+        poll_s: seconds between two reads.
+        on_over: called at each read that shows that it is over, or to be ended.
+
+    Yields what was last seen; it changes.
+    """
+    seen = SeenState()
+
+    async def keep_reading() -> None:
+        while True:
+            now = await read_state(client, flow_run_id)
+            seen.known, seen.state = now.known, now.state
+            if seen.is_over:
+                on_over()
+            await asyncio.sleep(poll_s)
+
+    reading = asyncio.create_task(keep_reading())
+    try:
+        yield seen
+    finally:
+        reading.cancel()

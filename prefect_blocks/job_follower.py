@@ -1,0 +1,173 @@
+"""Following a job that was triggered, from its start on and whether anybody waits for it or not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from contextvars import copy_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import OctaCancelledError, OctaError
+from octa_provider.job_state import JobPhase, JobResult, JobState
+from octa_provider.plain_log import plain_logger
+from octa_provider.rental import Rental
+from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
+from prefect_blocks.events import emit
+
+if TYPE_CHECKING:
+    from octa_provider import OctaClient
+    from octa_provider.job_spec import JobSpec
+    from prefect_blocks.credentials import OctaCredentials
+    from prefect_blocks.job_report import JobReport
+    from prefect_blocks.lifetime import Lifetime
+
+__all__ = ["JobFollower", "follower_of"]
+
+log = plain_logger("prefect_blocks.job_follower")
+
+_lock = threading.Lock()
+_followers: dict[Hashable, JobFollower] = {}
+
+
+class JobFollower:
+    """A thread that sees one job to its end. The machine is stopped on every way out: also when nobody waits.
+
+    Args:
+        credentials: the account.
+        spec: the job.
+        state: the job as it was started.
+        report: told of its lines and its end.
+        lifetime: the job is ended with it.
+        log_path: a local file that gets the command's output.
+        poll_s: seconds between two looks.
+
+    Attributes:
+        state: how far the job is.
+        result: what it came to; None before, and where it was ended.
+        error: why there is no result.
+    """
+
+    def __init__(
+        self,
+        credentials: OctaCredentials,
+        spec: JobSpec,
+        state: JobState,
+        report: JobReport,
+        lifetime: Lifetime,
+        *,
+        log_path: Path | None,
+        poll_s: float,
+    ) -> None:
+        self.state = state
+        self.result: JobResult | None = None
+        self.error: BaseException | None = None
+        self.spec = spec
+        self._credentials = credentials
+        self._report = report
+        self._lifetime = lifetime
+        self._log_path = log_path
+        self._poll_s = poll_s
+        self._why = ""
+        self._is_to_end = False
+        self._has_ended = threading.Event()
+        self._urls: dict[int | str, str] = {}
+
+    def start(self, name: Hashable) -> None:
+        """Begin to follow; `name` is the account and the rental key, for the next try in this process."""
+        with _lock:
+            _followers[name] = self
+        run = copy_context().run
+        threading.Thread(target=run, args=(self._follow, name), name="octa-job", daemon=True).start()
+        ends_with_process(self)
+
+    def carry_on(self, lifetime: Lifetime) -> bool:
+        """Follow it for the next try too; False when it is being ended, or has ended."""
+        self._lifetime = lifetime
+        return not (self._is_to_end or self.ended)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has ended and its machine is stopped, as far as it could be."""
+        return self._has_ended.is_set()
+
+    def end(self, why: str) -> None:
+        """Have the machine stopped; returns at once, and is safe in a signal's handler."""
+        self._why = self._why or why
+        self._is_to_end = True
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the job has ended and its machine is stopped; returns whether that is so."""
+        return self._has_ended.wait(seconds)
+
+    # -- in the thread -------------------------------------------------------------------------------------------
+
+    def _must_end(self) -> bool:
+        if not self._is_to_end and self._lifetime.is_over():
+            self.end("the run that triggered it is over")
+        return self._is_to_end
+
+    def _follow(self, name: Hashable) -> None:
+        try:
+            with self._credentials.get_client() as client:
+                self._see_to_the_end(client)
+        except BaseException as error:  # noqa: BLE001 - it is the waiter's, and raised there
+            self.error = error
+            self._tell_of(error)
+        finally:
+            with _lock:
+                if _followers.get(name) is self:
+                    del _followers[name]
+            has_ended(self)
+            self._has_ended.set()
+
+    def _see_to_the_end(self, client: OctaClient) -> None:
+        rental = client.rentals.restore(self.state.rental)
+
+        def remember(state: JobState) -> None:
+            before, self.state = self.state, state
+            if before.phase is JobPhase.STARTING and state.phase is not JobPhase.STARTING and not state.ended:
+                emit("ready", rental)
+                self._remember_urls(rental)
+
+        self.result = client.jobs.watch(
+            self.state,
+            self.spec,
+            private_key=self._credentials.private_key,
+            log_path=self._log_path,
+            on_line=self._report.line,
+            on_state=remember,
+            is_cancelled=self._must_end,
+            poll_s=self._poll_s,
+        )
+        emit("ended", rental, outcome=self.result.outcome.value, cost_usd=self.result.cost_usd)
+        self._report.ended(self.result, self._urls)
+
+    def _tell_of(self, error: BaseException) -> None:
+        uuid = self.state.rental["uuid"]
+        if not isinstance(error, OctaCancelledError):
+            said = f"Following session {uuid} ended: {type(error).__name__}: {error}"
+        else:
+            said = f"Session {uuid} was stopped, and its command with it: {self._why}"
+        if self._why == PROCESS_ENDS:
+            # What sends events and logs to Prefect has ended before.
+            log.warning(said)
+            return
+        self._report.warn(said)
+        if isinstance(error, OctaCancelledError):
+            emit("stopped", Rental.from_dict(self.state.rental))
+
+    def _remember_urls(self, rental: Rental) -> None:
+        try:
+            self._urls = dict(rental.info().urls)
+        except OctaError as error:
+            # Only what is nice to have.
+            self._report.say(f"Where session {rental.uuid} answers can't be read: {error}")
+        for port, url in self._urls.items():
+            self._report.say(f"Port {port} answers at {url}")
+
+
+def follower_of(name: Hashable) -> JobFollower | None:
+    """Who follows a job in this process, by account and rental key."""
+    with _lock:
+        return _followers.get(name)

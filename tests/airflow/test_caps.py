@@ -1,0 +1,106 @@
+"""Caps on cost and duration: refused at parsing where they cap nothing, and held while a session comes up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+from airflow_runs import Renting, run
+from on_a_loop import all_events
+
+from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.operators.start import OctaStartMachineOperator, OctaStartRenderOperator
+from airflow_provider.operators.stop import OctaStopSessionOperator
+from airflow_provider.sensors.session import OctaSessionReadySensor
+from airflow_provider.triggers.session import OctaSessionReadyTrigger
+
+NO_CAPS = [0, -1, float("inf"), float("nan"), "inf", "nan", "0", "-0.5", "lots", True, False]
+NEVER_READY = {"kind": "never_ready", "times": None}
+
+
+def start_machine(**arguments: Any) -> Any:
+    return OctaStartMachineOperator(task_id="start", image="alpine:3", **arguments)
+
+
+def start_render(**arguments: Any) -> Any:
+    return OctaStartRenderOperator(task_id="start", **arguments)
+
+
+def run_job(**arguments: Any) -> Any:
+    return OctaRunJobOperator(task_id="job", image="alpine:3", command="true", **arguments)
+
+
+@pytest.mark.parametrize("value", NO_CAPS)
+@pytest.mark.parametrize(
+    ("operator", "name"),
+    [
+        (start_machine, "max_cost_usd"),
+        (start_machine, "max_duration_s"),
+        (start_render, "max_cost_usd"),
+        (start_render, "max_duration_s"),
+        (run_job, "max_cost_usd"),
+    ],
+)
+def test_what_caps_nothing_is_refused_when_the_dag_is_parsed(operator: Any, name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name) as told:
+        operator(**{name: value})
+    assert "give" in str(told.value)
+    assert str(told.value).count(".") <= 2
+
+
+@pytest.mark.parametrize("value", [5, 0.5, "5", "{{ params.cap }}", None])
+def test_a_cap_is_a_number_or_a_text_of_one_or_a_template(value: object) -> None:
+    assert start_machine(max_cost_usd=value, max_duration_s=value).max_cost_usd == value
+
+
+@pytest.mark.parametrize("name", ["max_cost_usd", "max_duration_s"])
+def test_a_cap_that_is_rendered_to_none_starts_nothing(renting: Renting, name: str) -> None:
+    with DAG("caps_rendered", schedule=None) as dag:
+        start_machine(**{name: "{{ 'inf' }}", "retries": 3})
+    ended = run(dag)
+    assert ended.tasks == {"start": "failed"}
+    assert ended.ti("start").try_number == 1
+    assert renting.sessions == []
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "deferred"])
+@pytest.mark.parametrize("cap", [{"max_cost_usd": "{{ 0.5 }}"}, {"max_duration_s": "{{ 7200 }}"}], ids=["usd", "s"])
+def test_a_cap_of_the_start_holds_while_the_session_comes_up(
+    renting: Renting, cap: dict[str, str], deferrable: bool
+) -> None:
+    renting.emulator.faults(NEVER_READY)
+    with DAG(f"caps_held_{deferrable}", schedule=None) as dag:
+        started = start_machine(**cap)
+        ready = OctaSessionReadySensor(
+            task_id="ready",
+            session=started.output,
+            poke_interval=0.3,
+            timeout=600,
+            deferrable=deferrable,
+            retries=2,
+            pre_execute=lambda context: renting.emulator.advance_clock(10 * 3600),
+        )
+        stopped = OctaStopSessionOperator(task_id="stop", session=started.output)
+        started >> ready >> stopped.as_teardown(setups=started, on_failure_fail_dagrun=True)
+    ended = run(dag)
+    assert ended.state == "failed"
+    assert (ended.tasks["start"], ended.tasks["ready"]) == ("success", "failed")
+    assert ended.ti("ready").try_number == 1
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_a_trigger_stops_at_a_cap_before_it_tells_anybody(renting: Renting) -> None:
+    from octa_provider import MachineRequest
+
+    renting.emulator.faults(NEVER_READY)
+    with renting.client() as client:
+        rental = client.rentals.start(MachineRequest(image="alpine:3"), key="tests/caps/trigger", max_duration_s=3600)
+    renting.emulator.advance_clock(2 * 3600)
+    state = rental.to_dict() | {"price_wei": None}
+    trigger = OctaSessionReadyTrigger(octa_conn_id="octa_default", session=state, deadline_at=9e9, poll_interval=0.3)
+    (event,) = all_events(trigger)
+    assert event["what"] == "failed"
+    assert "3600" in event["message"]
+    assert renting.running() == []

@@ -1,0 +1,200 @@
+"""Between a trigger's event and the worker that takes over, the triggerer watches: on its loop, with the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from airflow_runs import Renting
+from on_a_loop import event_of, on_a_loop
+from test_triggers import TaskInstance, job_trigger, session_trigger, stopped
+
+from airflow_provider.triggers import hand_over, killed_by_user, resume_pace
+from airflow_provider.triggers.killed_by_user import _Now
+from octa_provider import JobSpec, JobState, MachineRequest
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume_pace, "SOONEST_S", 0.0)
+    monkeypatch.setattr(hand_over, "LOOK_S", 0.4)
+
+
+def waits(monkeypatch: pytest.MonkeyPatch, *states: _Now | Exception) -> None:
+    """What Airflow says of the task, one look after the other; the last one stays."""
+    left = list(states)
+
+    def now(ti: Any) -> _Now:
+        found = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(killed_by_user, "_now", now)
+
+
+def up_over_ssh(renting: Renting, name: str, **spec: Any) -> JobState:
+    """A job whose trigger hands over at once: its session is up, and a worker has to send its files."""
+    with renting.client() as client:
+        return client.jobs.start(
+            JobSpec(image="alpine:3", command="true", via="ssh", **spec), f"tests/hand-over/{name}"
+        )
+
+
+def handed_over(trigger: Any, until: Callable[[], object], patience_s: float = 30.0) -> dict[str, Any]:
+    """Run a trigger to its event, as a triggerer does, and let its loop go on until something is so."""
+    trigger.task_instance = TaskInstance()
+
+    async def main() -> dict[str, Any]:
+        event = await event_of(trigger)
+        deadline = time.monotonic() + patience_s
+        while not await asyncio.to_thread(until):
+            assert time.monotonic() < deadline, "what should come never came"
+            await asyncio.sleep(0.1)
+        return event
+
+    return on_a_loop(main)
+
+
+def watches_no_more() -> bool:
+    return not hand_over._watching
+
+
+WAITS = _Now("scheduled")
+
+
+def test_a_cap_that_is_reached_while_no_worker_comes_stops_the_session(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits(monkeypatch, WAITS)
+    trigger = job_trigger(up_over_ssh(renting, "cap", max_cost_usd=0.5))
+
+    def hours_pass() -> bool:
+        renting.emulator.advance_clock(3600)
+        return renting.running() == []
+
+    assert handed_over(trigger, hours_pass)["what"] == "ready"
+
+
+def test_a_deadline_that_passes_while_no_worker_comes_stops_the_session(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits(monkeypatch, WAITS)
+    state = up_over_ssh(renting, "deadline")
+    event = handed_over(job_trigger(state, deadline_at=time.time() + 8), lambda: renting.running() == [])
+    assert event["what"] == "ready"
+
+
+def test_a_worker_has_its_time_however_short_the_jobs_own_deadline(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider.triggers import job as job_module
+
+    waits(monkeypatch, WAITS)
+    monkeypatch.setattr(job_module, "PATIENCE_S", 4.0)
+    state = up_over_ssh(renting, "patience", ready_timeout_s=3.0)
+    begun = time.time()
+    event = handed_over(job_trigger(state), lambda: renting.running() == [])
+    assert event["what"] == "ready"
+    assert time.time() - begun >= 4.0
+
+
+@pytest.mark.parametrize("state", ["running", "up_for_reschedule_of_no_kind_that_we_know"])
+def test_a_worker_that_takes_over_is_left_alone(renting: Renting, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    waits(monkeypatch, _Now("deferred"), WAITS, _Now("queued"), _Now(state))
+    trigger = job_trigger(up_over_ssh(renting, "taken-over", max_cost_usd=1000.0))
+    handed_over(trigger, watches_no_more)
+    assert len(renting.running()) == 1
+    stopped(renting, *renting.running())
+
+
+def test_another_try_is_left_its_machine(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits(monkeypatch, WAITS, _Now("scheduled", True))
+    handed_over(job_trigger(up_over_ssh(renting, "another")), watches_no_more)
+    assert len(renting.running()) == 1
+    stopped(renting, *renting.running())
+
+
+@pytest.mark.parametrize("state", ["failed", "success", None])
+def test_a_user_who_ends_the_task_meanwhile_ends_its_session(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, state: str | None
+) -> None:
+    waits(monkeypatch, WAITS, _Now(state))
+    handed_over(job_trigger(up_over_ssh(renting, "ended")), watches_no_more)
+    assert renting.running() == []
+
+
+def test_a_session_that_is_to_be_kept_on_a_kill_is_kept(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits(monkeypatch, _Now("failed"), _Now("failed"), _Now("failed"), _Now("running"))
+    handed_over(job_trigger(up_over_ssh(renting, "kept"), stops_on_kill=False), watches_no_more)
+    assert len(renting.running()) == 1
+    stopped(renting, *renting.running())
+
+
+def test_when_airflow_does_not_answer_a_cap_holds_and_a_deadline_waits(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker may be fetching the files by now; a cap is a cap all the same."""
+    waits(monkeypatch, ConnectionError("the API server is away"))
+    trigger = job_trigger(up_over_ssh(renting, "not-told", max_cost_usd=0.5), deadline_at=time.time() + 5)
+
+    def later() -> bool:
+        return time.time() > trigger.deadline_at + 2
+
+    def hours_pass() -> bool:
+        renting.emulator.advance_clock(3600)
+        return renting.running() == []
+
+    def first_the_deadline() -> bool:
+        if not later():
+            return False
+        if not seen:
+            seen.append(len(renting.running()))
+        return hours_pass()
+
+    seen: list[int] = []
+    handed_over(trigger, first_the_deadline)
+    assert seen == [1]
+
+
+def test_a_session_that_could_not_be_stopped_is_asked_again(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider.triggers import job as job_module
+
+    waits(monkeypatch, WAITS)
+    monkeypatch.setattr(job_module, "_STOP_S", 1.0)
+    monkeypatch.setattr(hand_over, "_STOP_S", 1.0)
+    state = up_over_ssh(renting, "stubborn")
+    renting.emulator.faults(
+        {"kind": "never_ready", "times": 2},
+        {"kind": "status", "method": "POST", "path": "/services/*/stop", "status": 500, "times": 6},
+    )
+    event = handed_over(job_trigger(state, deadline_at=time.time() - 1), lambda: renting.running() == [])
+    assert event["what"] in {"broken", "deadline"}
+
+
+def test_a_ready_session_is_held_to_its_caps_until_its_sensor_runs(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits(monkeypatch, WAITS)
+    with renting.client() as client:
+        rental = client.rentals.start(
+            MachineRequest(image="alpine:3"), key="tests/hand-over/session", max_duration_s=7200
+        )
+    trigger = session_trigger(rental.uuid)
+    trigger.session = rental.to_dict() | {"price_wei": None}
+
+    def hours_pass() -> bool:
+        renting.emulator.advance_clock(3600)
+        return renting.running() == []
+
+    assert handed_over(trigger, hours_pass)["what"] == "ready"
+
+
+def test_dag_test_goes_on_at_once_and_is_not_watched(renting: Renting) -> None:
+    trigger = job_trigger(up_over_ssh(renting, "in-process"))
+    on_a_loop(lambda: event_of(trigger))
+    assert watches_no_more()
+    stopped(renting, *renting.running())
