@@ -94,6 +94,11 @@ class Rental:
     _client: OctaClient | None = field(default=None, repr=False, compare=False)
 
     @property
+    def is_capped(self) -> bool:
+        """Whether anything bounds what it costs: then each look at its session has to ask."""
+        return any(cap is not None for cap in (self.max_cost_usd, self.max_duration_s, self.max_price_usd))
+
+    @property
     def client(self) -> OctaClient:
         """The client it was opened with."""
         if self._client is None:

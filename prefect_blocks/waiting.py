@@ -58,7 +58,7 @@ async def until_ready_async(watcher: Watcher, rental: Rental, deadline_s: float)
             except OctaWaitTimeoutError:
                 await in_thread(rental.stop)
                 raise _too_late(rental, deadline_s) from None
-            if session.phase is SessionPhase.READY and rental.max_cost_usd is None and rental.max_duration_s is None:
+            if session.phase is SessionPhase.READY and not rental.is_capped:
                 return session
             if await in_thread(_is_ready, rental, session):
                 return session
@@ -69,8 +69,7 @@ async def until_ready_async(watcher: Watcher, rental: Rental, deadline_s: float)
 
 def _worth_a_look(rental: Rental) -> Callable[[Session], bool]:
     """For the poller's thread, so quick: whether the waiter should judge the session itself."""
-    capped = rental.max_cost_usd is not None or rental.max_duration_s is not None
-    return lambda session: capped or session.phase is not SessionPhase.STARTING
+    return lambda session: rental.is_capped or session.phase is not SessionPhase.STARTING
 
 
 def _is_ready(rental: Rental, session: Session) -> bool:

@@ -39,6 +39,7 @@ class Boundaries:
         phase: of the work, as it says itself.
         held: the sessions that the work was told of, as it says itself.
         crossed: how often each boundary was crossed.
+        over: whether the work is, so that nothing is counted any more, and nothing comes.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Boundaries:
         self.phase = "start"
         self.held: list[str] = []
         self.crossed: Counter[str] = Counter()
+        self.over = False
         self._signal = signal.Signals[signal_name]
         self._again = again
         self._again_at: int | None = None
@@ -63,6 +65,8 @@ class Boundaries:
 
     def cross(self, event: str) -> None:
         """Note one boundary, and die if it is the chosen one."""
+        if self.over:
+            return
         name = f"{self.phase} | {self._request} | {event}"
         self.crossed[name] += 1
         self._total += 1

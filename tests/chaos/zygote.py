@@ -120,8 +120,10 @@ def _live(module: str, options: dict[str, Any], report: int) -> None:
         if boundaries is not None:
             outcome["held"] = boundaries.held
     text = json.dumps(outcome).encode()
-    with open(report, "wb", closefd=False) as file:
+    if boundaries is not None:
         # From here on nothing is worth dying for.
+        boundaries.over = True
+    with open(report, "wb", closefd=False) as file:
         file.write(text)
     os._exit(0)
 
