@@ -17,6 +17,7 @@ SDK := $(VENVS)/sdk
 help:
 	@echo "make demo   render an animation on the emulator, from an Airflow DAG (ORCHESTRATOR=prefect: a Prefect flow)"
 	@echo "make test   every test, lint and types"
+	@echo "make fuzz   what strangers write, at length: FUZZ=3000 inputs for each fuzzer"
 	@echo "make clean  remove the environments"
 
 $(UV): constraints/tools.txt
@@ -101,3 +102,9 @@ bench-import: $(PEERS)/.made
 .PHONY: bench-transfer
 bench-transfer: $(CORE)/.made
 	@$(CORE)/bin/python benchmarks/transfer.py $(BENCH)
+
+# The fuzzers of make test with as many inputs as one likes: make fuzz FUZZ=20000
+FUZZ ?= 3000
+.PHONY: fuzz
+fuzz: $(CORE)/.made
+	@OCTA_FUZZ_EXAMPLES=$(FUZZ) $(CORE)/bin/python -m pytest tests/fuzz -q -p no:cacheprovider --timeout 7200

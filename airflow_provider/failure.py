@@ -14,6 +14,7 @@ from octa_provider.errors import (
     OctaSessionFailedError,
     OctaValidationError,
 )
+from octa_provider.plain_text import plain_message
 
 __all__ = ["fail_task"]
 
@@ -36,5 +37,5 @@ def fail_task(error: OctaError | ValueError) -> NoReturn:
         AirflowException: one may.
     """
     if isinstance(error, _RETRY_IS_USELESS):
-        raise AirflowFailException(str(error)) from error
-    raise AirflowException(f"{type(error).__name__}: {error}") from error
+        raise AirflowFailException(plain_message(str(error))) from error
+    raise AirflowException(plain_message(f"{type(error).__name__}: {error}")) from error

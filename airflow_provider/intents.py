@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from airflow_provider.variables import forget_variable, read_variable, variable_names, write_variable
 from octa_provider.intents import EXPIRES_S, Intent
+from octa_provider.plain_log import plain_logger
 
 __all__ = ["VariableIntents"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 _PREFIX = "octa_intents_"
 _DESCRIPTION = "What octa-provider is about to rent, or has rented without an echo. It removes this itself."

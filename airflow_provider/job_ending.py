@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 
+from octa_provider.plain_text import plain_message
+
 if TYPE_CHECKING:
     from octa_provider import JobState
 
@@ -37,6 +39,7 @@ def raise_for_outcome(state: JobState, tail: Sequence[str], skip_on_exit_code: C
     message = f"The job {state.key} did not succeed ({outcome}): {state.message}"
     if tail:
         message += "\nIts last lines:\n" + "\n".join(tail)
+    message = plain_message(message)
     # A cap would be spent again, and an image does not grow a shell.
     if state.outcome is JobOutcome.OVER_BUDGET or NO_SHELL in state.message:
         raise AirflowFailException(message)

@@ -16,7 +16,7 @@ __all__ = ["packed", "unpacked"]
 def packed(state: JobState) -> dict[str, Any]:
     """A job's state as a small JSON value; it holds no secret."""
     values = state.to_dict()
-    return values | {"rental": json_safe(values["rental"])}
+    return json_safe(values) | {"rental": json_safe(values["rental"])}
 
 
 def unpacked(values: Mapping[str, Any]) -> JobState:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaBudgetError, OctaNetworkError, OctaNoMachineError, OctaStartUnclearError
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["may_run_on", "stop_after"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 #: Seconds to stop what a task that failed leaves; after that the log names what may still run.
 _STOP_S = 60.0

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
+from octa_provider.web_address import web_address
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
 
@@ -83,8 +85,9 @@ def push_from_trigger(ti: Any, session: Session) -> None:
 
 def _addresses(session: Session | None) -> dict[str, str]:
     """Where each link leads. What the session does not have, or not yet, leads to the account, which shows it too."""
-    terminal = None if session is None else session.ssh_web
-    page = None if session is None else next(iter(session.urls.values()), None)
+    terminal = None if session is None else web_address(session.ssh_web)
+    pages = () if session is None else map(web_address, session.urls.values())
+    page = next((address for address in pages if address is not None), None)
     return {
         OctaWebSshLink().xcom_key: terminal or ACCOUNT_URL,
         OctaSessionLink().xcom_key: page or ACCOUNT_URL,

@@ -10,7 +10,6 @@ a copy of another's database.
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 import threading
@@ -24,10 +23,11 @@ from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import AirflowException, conf
 
 from airflow_provider.variables import read_variable, write_variable
+from octa_provider.plain_log import plain_logger
 
 __all__ = ["NAMESPACE_VARIABLE", "default_namespace"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 #: The Variable that keeps the id. One that somebody set to a text of their own is the namespace itself.
 NAMESPACE_VARIABLE = "octa_namespace"
@@ -36,6 +36,8 @@ _DESCRIPTION = (
     "Change it only while none of its machines runs."
 )
 _MADE = re.compile(r"airflow-[0-9a-f]{12}")
+_NO_TABLE = re.compile(r"no such table|does not exist|doesn't exist")
+_USER_INFO = re.compile(r"//[^/@]*@")
 _SALT = "octa-provider namespace"
 #: What Airflow's URL is where nobody configured one: the same in every installation.
 _ANYWHERE = frozenset({"", "/", "http://localhost:8080", "http://localhost:8080/", "http://0.0.0.0:8080"})
@@ -72,7 +74,7 @@ def _kept(process: int) -> str:
         log.warning("%s. %s", error, _WHAT_TO_DO)
         return _made_of("task", str(conf.get("core", "execution_api_server_url", fallback="")), _configured_url())
     except Exception as error:
-        if re.search(r"no such table|does not exist|doesn't exist", str(error)):
+        if _NO_TABLE.search(str(error)):
             # There is no Airflow here, only its library: a script, or a test.
             log.warning("This Airflow has no database, so its machines are told by its configuration. %s", _WHAT_TO_DO)
             return _made_of("configuration", *_configuration())
@@ -121,7 +123,7 @@ def _configuration() -> tuple[str, ...]:
     """What tells Airflows apart that have no database to ask. All of it ends in a salted hash."""
     database = str(conf.get("database", "sql_alchemy_conn", fallback=""))
     home = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser().resolve()
-    return (str(home), re.sub(r"//[^/@]*@", "//", database), str(conf.get("core", "fernet_key", fallback="")))
+    return (str(home), _USER_INFO.sub("//", database), str(conf.get("core", "fernet_key", fallback="")))
 
 
 def _made_of(*parts: str) -> str:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from octa_provider.carried import carried_dict
+from octa_provider.web_address import web_address
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
@@ -144,13 +147,14 @@ def session_details(session: Session) -> dict[str, Any]:
     details: dict[str, Any] = {}
     if session.urls:
         # XCom is JSON, where keys are text.
-        details["urls"] = {str(port): url for port, url in session.urls.items()}
+        pages = {str(port): web_address(url) for port, url in session.urls.items()}
+        details["urls"] = {port: url for port, url in pages.items() if url is not None}
     endpoint: Endpoint | None = session.ssh_direct or session.ssh_proxy
     if endpoint is not None:
         details["ssh"] = {"host": endpoint.host, "port": endpoint.port}
-    if session.ssh_web:
-        details["ssh_web"] = session.ssh_web
-    return details
+    if (terminal := web_address(session.ssh_web)) is not None:
+        details["ssh_web"] = terminal
+    return carried_dict(details)
 
 
 def rental_xcom(rental: Rental) -> dict[str, Any]:
@@ -160,14 +164,12 @@ def rental_xcom(rental: Rental) -> dict[str, Any]:
 
 
 def json_safe(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy a mapping with every amount of wei as text.
+    """Copy a mapping with nothing in it that Airflow can't carry, and every amount of wei as text.
 
     Wei outgrow 64 bits (evidence B), and what carries XCom between a task and its supervisor on Airflow 3 cannot hold
-    such integers.
+    such integers, nor half a surrogate pair: see `octa_provider.carried`.
     """
-    return {
-        name: str(value) if name.endswith("_wei") and value is not None else value for name, value in values.items()
-    }
+    return carried_dict(values)
 
 
 def with_integers(values: Mapping[str, Any]) -> dict[str, Any]:

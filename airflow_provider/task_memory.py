@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.job_travel import packed, unpacked
 from octa_provider.errors import OctaError
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TaskMemory"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 _JOB, _SESSION = "octa_job", "octa_session"
 

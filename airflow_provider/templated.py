@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -67,13 +68,14 @@ def as_float(name: str, value: Any) -> float | None:
     """
     if isinstance(value, bool):
         raise ValueError(f"{name}={value!r} is not a number; give one, such as {name}=0.5.")
-    if value is None or isinstance(value, int | float):
-        return value
-    text = as_text(value)
+    text = value if isinstance(value, int | float) else as_text(value)
     try:
-        return None if text is None else float(text)
+        known = None if text is None else text if isinstance(text, int) else float(text)
     except ValueError:
-        raise ValueError(f"{name}={value!r} is not a number; give one, such as {name}=0.5.") from None
+        known = math.nan
+    if known is not None and not abs(known) <= sys.float_info.max:
+        raise ValueError(f"{name}={value!r} is not a number; give one, such as {name}=0.5.")
+    return known
 
 
 def as_flag(name: str, value: Any) -> bool | None:

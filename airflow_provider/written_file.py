@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider.templated import as_text
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     import os
 
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-__all__ = ["FileArgument", "LocalFile", "local_file", "write_text"]
+__all__ = ["FileArgument", "LocalFile", "local_file", "write_file", "write_text"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 #: A path of the worker, a URL such as `s3://aws_default@bucket/key`, or an `ObjectStoragePath`.
 FileArgument: TypeAlias = "str | os.PathLike[str] | ObjectStoragePath"
@@ -43,6 +44,30 @@ def write_text(path: FileArgument, text: str) -> str:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     return str(target)
+
+
+def write_file(path: FileArgument, source: Path) -> str:
+    """The same with what a file of this machine holds, of any size.
+
+    Args:
+        path: where to.
+        source: the file.
+
+    Returns:
+        Where it is now.
+    """
+    target = _target(path)
+    try:
+        _copy(source, target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _copy(source, target)
+    return str(target)
+
+
+def _copy(source: Path, target: Any) -> None:
+    with source.open("rb") as text, target.open("wb") as file:
+        shutil.copyfileobj(text, file)
 
 
 @dataclass(frozen=True)

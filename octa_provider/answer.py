@@ -10,7 +10,14 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from octa_provider.errors import MAX_BODY_CHARS, OctaDecodeError, OctaNetworkError, OctaTimeoutError
 from octa_provider.http_session import innermost
+from octa_provider.limits import (
+    FREELY_UNPACKED_BYTES,
+    MAX_ANSWER_BYTES,
+    MAX_ANSWER_VALUES,
+    MAX_UNPACKED_RATIO,
+)
 from octa_provider.models import decode_json
+from octa_provider.secret_fields import cut_before_secrets
 from octa_provider.time_limit import TimeLimit
 
 CHUNK_BYTES = 64 * 1024
@@ -41,7 +48,7 @@ class Answer:
                 f"{self.method} {self.url} answered {self.status} with something that is not JSON"
                 + (f". {self.elsewhere}" if self.elsewhere else ""),
                 what=f"{self.method} {self.url}",
-                body=self.body[:MAX_BODY_CHARS].decode("utf-8", "replace"),
+                body=cut_before_secrets(self.body[:MAX_BODY_CHARS].decode("utf-8", "replace")),
             ) from error
 
 
@@ -97,12 +104,24 @@ class Arrived:
 
         Raises:
             OctaNetworkError, OctaCancelledError: as for `pieces`.
-            OctaDecodeError: it is longer than `most_bytes`.
+            OctaDecodeError: it is longer than `most_bytes`, or holds more than any answer of the API.
         """
         body = bytearray()
         for chunk in self.pieces():
             body += chunk
             if len(body) > most_bytes:
-                what = f"{self.method} {self.url}"
-                raise OctaDecodeError(f"{what} answered with more than {most_bytes} bytes", what=what)
+                raise self._too_much(f"more than {most_bytes} bytes")
+            if len(body) > FREELY_UNPACKED_BYTES + MAX_UNPACKED_RATIO * self._wire_bytes():
+                raise self._too_much(f"what unpacks to more than {MAX_UNPACKED_RATIO} times its length")
+        if body.count(b",") > MAX_ANSWER_VALUES:
+            raise self._too_much(f"more than {MAX_ANSWER_VALUES} values")
         return bytes(body)
+
+    def _wire_bytes(self) -> int:
+        """Bytes that have come over the wire; without end where a session of the caller's own does not tell."""
+        tell = getattr(self.response.raw, "tell", None)
+        return int(tell()) if tell is not None else MAX_ANSWER_BYTES
+
+    def _too_much(self, what: str) -> OctaDecodeError:
+        asked = f"{self.method} {self.url}"
+        return OctaDecodeError(f"{asked} answered with {what}: that is no answer of the API", what=asked)

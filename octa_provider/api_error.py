@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 
 from octa_provider.errors import (
@@ -15,6 +14,8 @@ from octa_provider.errors import (
     OctaValidationError,
     without_user_info,
 )
+from octa_provider.models import decode_json
+from octa_provider.plain_text import plain_words
 
 __all__ = ["api_error"]
 
@@ -87,15 +88,15 @@ def api_error(
 
 def _reason_and_code(body: str) -> tuple[str, str | None]:
     try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError):
+        payload = decode_json(body.encode("utf-8", "replace"))
+    except ValueError:
         # A proxy's HTML page or plain text: its first line is the best there is.
-        return body.strip().partition("\n")[0][:200], None
+        return plain_words(body.strip().partition("\n")[0][:200]), None
     if not isinstance(payload, dict):
         return "", None
     reasons = [payload[key] for key in ("message", "error", "detail") if isinstance(payload.get(key), str)]
     code = payload.get("code")
     return (
-        next((reason[:500] for reason in reasons if reason.strip()), ""),
+        next((plain_words(reason[:500]) for reason in reasons if reason.strip()), ""),
         str(code)[:100] if isinstance(code, (str, int)) and not isinstance(code, bool) else None,
     )

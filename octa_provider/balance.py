@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from octa_provider.errors import OctaBudgetError, OctaConfigError, OctaError
+from octa_provider.errors import OctaBudgetError, OctaError
 from octa_provider.patience import is_transient
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Machine, VpnMachine
 
-__all__ = ["checked_cap", "paid_by_balance", "read_balance", "within_cap"]
+__all__ = ["paid_by_balance", "read_balance", "within_cap"]
 
-log = logging.getLogger("octa_provider.balance")
+log = plain_logger("octa_provider.balance")
 
 WEI_PER_OCTA = 10**18
 #: A cap that does not pay for so long is refused: no machine comes up in less.
 SHORTEST_S = 60.0
 
 M = TypeVar("M", "Machine", "VpnMachine")
-
-
-def checked_cap(name: str, value: object) -> float | None:
-    """A cap as a number; raises OctaConfigError unless it is a finite number above 0, or left out.
-
-    Args:
-        name: what the caller calls it.
-        value: what the caller gave.
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
-        raise OctaConfigError(f"{name} must be a number above 0, or left out, not {value!r}")
-    return float(value)
 
 
 def within_cap(machines: Sequence[Machine], max_cost_usd: float | None) -> Sequence[Machine]:

@@ -27,7 +27,8 @@
 Airflow and Prefect send errors between processes, so each one can be pickled with its attributes intact. That is why
 every argument but the message is a keyword with a default: `pickle` calls the class with the message alone and then
 restores the rest. No error holds the API key: user info is cut from URLs here, and whoever passes a body has masked the
-key in it.
+key in it. Messages quote strangers (file names, answers of the API, what a machine says), so each is made plain here:
+text that every log, terminal and database can take, in which no line passes for another message.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import urlsplit, urlunsplit
+
+from octa_provider.carried import sound
+from octa_provider.plain_text import plain, plain_message, plain_words
 
 __all__ = [
     "MAX_BODY_CHARS",
@@ -73,7 +77,8 @@ MAX_BODY_CHARS = 2000
 
 
 def clip_body(body: str) -> str:
-    """Cut a body to `MAX_BODY_CHARS`, saying how much was left off. Clipping twice changes nothing."""
+    """Cut a body to `MAX_BODY_CHARS`, saying how much was left off, as sound text. Clipping twice changes nothing."""
+    body = sound(body)
     if len(body) <= MAX_BODY_CHARS:
         return body
     # The note counts towards the limit, otherwise clipping a clipped body would cut it again.
@@ -110,16 +115,16 @@ class OctaError(Exception):
     """The root: `except OctaError` catches everything this library raises on purpose.
 
     Attributes:
-        message: the text of the error.
+        message: the text of the error: plain, and of no more than 10,000 characters.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = plain_message(message)
+        super().__init__(self.message)
 
     def also(self, text: str) -> None:
         """Add a sentence to the message: what came on top of it must neither hide the error nor be hidden by it."""
-        self.message = f"{self.message.rstrip().rstrip('.')}. {text}"
+        self.message = plain_message(f"{self.message.rstrip().rstrip('.')}. {text}")
         self.args = (self.message,)
 
 
@@ -191,8 +196,8 @@ class OctaApiError(OctaError):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.code = code
-        self.request_id = request_id
+        self.code = None if code is None else plain_words(code)
+        self.request_id = None if request_id is None else plain_words(request_id)
         self.body = clip_body(body)
         self.method = method
         self.url = without_user_info(url)
@@ -265,7 +270,7 @@ class OctaRejectedError(OctaError):
 
     def __init__(self, message: str = "", *, reason: str = "", node_id: int | None = None, body: str = "") -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason = plain_words(reason)
         self.node_id = node_id
         self.body = clip_body(body)
 
@@ -319,7 +324,7 @@ class OctaStartUnclearError(OctaError):
 
     def __init__(self, message: str = "", *, uuids: Sequence[str] = (), key: str = "") -> None:
         super().__init__(message)
-        self.uuids = tuple(uuids)
+        self.uuids = tuple(map(sound, uuids))
         self.key = key
 
 
@@ -335,7 +340,7 @@ class OctaSessionFailedError(OctaError):
         super().__init__(message)
         self.uuid = uuid
         # The end of a log tells why it ended, so this one is cut at its start.
-        self.system_log_tail = system_log_tail[-MAX_BODY_CHARS:]
+        self.system_log_tail = "\n".join(map(plain, system_log_tail.split("\n")))[-MAX_BODY_CHARS:]
 
 
 class OctaWaitTimeoutError(OctaError):
@@ -387,7 +392,7 @@ class OctaStopError(OctaError):
 
     def __init__(self, message: str = "", *, uuids: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.uuids = tuple(uuids)
+        self.uuids = tuple(map(sound, uuids))
 
 
 class OctaBudgetError(OctaError):

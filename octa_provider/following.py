@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.address import path_of
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
+from octa_provider.limits import checked_pause, checked_seconds
 from octa_provider.log_follower import LogCursor, LogFollower
-from octa_provider.log_stream import spool_logs
+from octa_provider.log_stream import read_system, spool_logs
 from octa_provider.outage import outages
 from octa_provider.patience import Deadline, ask_until, is_transient
+from octa_provider.plain_log import plain_logger
 from octa_provider.plain_text import plain
+from octa_provider.spooled_text import MOST_BYTES
 from octa_provider.watch_rules import APPEARING_S, asked_pause
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import SystemEntry
 
-__all__ = ["SessionLog", "follow"]
+__all__ = ["SessionLog", "follow", "system_entries"]
 
-log = logging.getLogger("octa_provider.following")
+log = plain_logger("octa_provider.following")
 
 SLICE_S = 1.0
 #: A log of any size may come in one look, but no look keeps its caller longer than this.
@@ -34,7 +36,8 @@ OUTAGE_S = 60.0
 class SessionLog:
     """A session's log, read as it grows: each line once, in order, as plain text.
 
-    Memory stays bounded whatever the container prints; the text of each look goes to a temporary file. So does time: a
+    Memory and disk stay bounded whatever the container prints; the text of each look goes to a temporary file, a GB at
+    most. So does time: a
     look ends at its deadline, or when the log comes slower than 16 KB a second for as long as the client's timeout. A
     look that was cut short gives no lines and moves no cursor; the next one reads all of them.
 
@@ -43,18 +46,26 @@ class SessionLog:
         uuid: the session.
         cursor: where an earlier follower was, here or in another process; from the start when left out.
         folder: where temporary files go; give one on a disk where the system's choice is in memory.
+        most_bytes: so much of a log is kept at most; of a longer one, or where the disk is full, the end.
 
     Attributes:
         system: the platform's entries of the last look.
     """
 
     def __init__(
-        self, client: OctaClient, uuid: str, *, cursor: LogCursor | None = None, folder: Path | None = None
+        self,
+        client: OctaClient,
+        uuid: str,
+        *,
+        cursor: LogCursor | None = None,
+        folder: Path | None = None,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._client = client
         self._path = path_of("services", uuid, "logs")
         self._follower = LogFollower(cursor)
         self._folder = folder
+        self._most_bytes = most_bytes
         self.uuid = uuid
         self.system: tuple[SystemEntry, ...] = ()
 
@@ -67,6 +78,7 @@ class SessionLog:
         self,
         *,
         recent: bool = False,
+        is_last: bool = False,
         deadline_s: float = LOOK_S,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[str]:
@@ -74,6 +86,7 @@ class SessionLog:
 
         Args:
             recent: for a session that has finished.
+            is_last: nothing more will be printed, so that also half a character at the end counts.
             deadline_s: seconds until the whole log must have come.
             is_cancelled: asked about twice a second while it comes.
 
@@ -82,13 +95,32 @@ class SessionLog:
             OctaCancelledError: `is_cancelled` said yes.
             OctaError: the request failed, did not end in time, or the answer is not what it must be.
         """
-        client = self._client.within(Deadline(self._client.clock, deadline_s), is_cancelled)
+        deadline = Deadline(self._client.clock, checked_seconds("deadline_s", max(0.0, deadline_s)))
+        client = self._client.within(deadline, is_cancelled)
         params = {"recent": "true"} if recent else None
         with client.transport.stream(self._path, params=params) as chunks:
-            logs = spool_logs(chunks, folder=self._folder)
+            logs = spool_logs(chunks, folder=self._folder, most_bytes=self._most_bytes, secret=client.transport.secret)
         with logs:
             self.system = logs.system or self.system
-            yield from self._plain(self._follower.feed(logs.container))
+            yield from self._plain(self._follower.feed(logs.container, is_last=is_last))
+
+    def lines_now(self, deadline_s: float = LOOK_S, is_cancelled: Callable[[], bool] = lambda: False) -> Iterator[str]:
+        """All that is new as it is now, the unfinished last line included: of a session that runs, or has finished.
+
+        Args:
+            deadline_s: seconds until the whole log must have come.
+            is_cancelled: asked about twice a second while it comes.
+
+        Raises:
+            OctaNotFoundError: there is no such log.
+            OctaCancelledError: `is_cancelled` said yes.
+            OctaError: the request failed, did not end in time, or the answer is not what it must be.
+        """
+        try:
+            yield from self.new_lines(is_last=True, deadline_s=deadline_s, is_cancelled=is_cancelled)
+        except OctaNotFoundError:
+            yield from self.new_lines(recent=True, is_last=True, deadline_s=deadline_s, is_cancelled=is_cancelled)
+        yield from self._plain(self._follower.finish())
 
     def last_lines(self, deadline_s: float = LOOK_S, is_cancelled: Callable[[], bool] = lambda: False) -> Iterator[str]:
         """What is left when the session is done, the unfinished last line included.
@@ -104,12 +136,14 @@ class SessionLog:
             OctaCancelledError: `is_cancelled` said yes.
             OctaError: the log could not be read in time. What was held stays held, for another call.
         """
-        deadline = Deadline(self._client.clock, deadline_s)
+        deadline = Deadline(self._client.clock, checked_seconds("deadline_s", deadline_s))
         patience = deadline.earlier(OUTAGE_S)
         for recent in (True, False):
 
             def look(recent: bool = recent) -> Iterator[str]:
-                lines = self.new_lines(recent=recent, deadline_s=deadline.left_s, is_cancelled=is_cancelled)
+                lines = self.new_lines(
+                    recent=recent, is_last=True, deadline_s=deadline.left_s, is_cancelled=is_cancelled
+                )
                 return _first(lines)
 
             # Lines of a look that breaks off half way are given when it is tried again, and only then.
@@ -136,6 +170,7 @@ class SessionLog:
             OctaAuthenticationError, OctaForbiddenError: the key was refused.
             OctaError: the end of the log could not be read.
         """
+        poll_s = checked_pause("poll_s", poll_s)
         done = until or _ends(self._client, self.uuid)
         # The caller's question costs nothing, and one yes is enough; ours is a request.
         asked = _once_yes(until) if until else lambda: False
@@ -171,6 +206,23 @@ class SessionLog:
     def _plain(self, lines: Iterator[str]) -> Iterator[str]:
         # A container that prints its environment must not carry the key into a log.
         return (self._client.transport.masked(plain(line)) for line in lines)
+
+
+def system_entries(client: OctaClient, uuid: str, *, recent: bool = False) -> tuple[SystemEntry, ...]:
+    """The platform's last entries about a session. What its container printed passes by, and is kept nowhere.
+
+    Args:
+        client: the API.
+        uuid: the session.
+        recent: for a session that has finished.
+
+    Raises:
+        OctaNotFoundError: there is no such log: not yet, or only with `recent`.
+        OctaError: the request failed, did not end in time, or the answer is not what it must be.
+    """
+    params = {"recent": "true"} if recent else None
+    with client.transport.stream(path_of("services", uuid, "logs"), params=params) as chunks:
+        return read_system(chunks)
 
 
 def follow(

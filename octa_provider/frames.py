@@ -10,6 +10,7 @@ from itertools import pairwise
 from octa_provider.errors import OctaConfigError
 
 MAX_FRAMES = 1_000_000
+_RANGE = re.compile(r"(-?[0-9]{1,9})-(-?[0-9]{1,9})(?:x([0-9]{1,9}))?")
 _PART = re.compile(r"-?[0-9]{1,9}(--?[0-9]{1,9}(x[0-9]{1,9})?)?")
 
 
@@ -106,7 +107,7 @@ def chunks(frames: str | Frames, *, parts: int | None = None, size: int | None =
 
 
 def _refuse_odd_part(part: str) -> None:
-    match = re.fullmatch(r"(-?\d+)-(-?\d+)(?:x(\d+))?", part)
+    match = _RANGE.fullmatch(part)
     if match is None:
         return
     first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)

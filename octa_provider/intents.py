@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import tempfile
 import time
@@ -21,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.clock import Clock
 
 __all__ = ["FolderIntents", "Intent", "Intents", "state_folder"]
 
-log = logging.getLogger("octa_provider.intents")
+log = plain_logger("octa_provider.intents")
 
 STATE_FOLDER_ENV = "OCTA_STATE_DIR"
 #: An intent without a uuid is forgotten after this: what it may have left has been told of by then.

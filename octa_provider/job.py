@@ -8,7 +8,6 @@ session, and the session's environment tells which run it is.
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from octa_provider.job_spec import JOB_ENV, JobSpec
 from octa_provider.job_state import JobOutcome, JobPhase, JobResult, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, ask_until, is_transient
+from octa_provider.plain_log import plain_logger
 from octa_provider.rental import Bill, Rental
 from octa_provider.ssh_target import SshTarget, check_key, client_keys
 from octa_provider.stopping import stop_command
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.transfer import OnTransfer
 
-log = logging.getLogger("octa_provider.job")
+log = plain_logger("octa_provider.job")
 
 COLLECT_S = 600.0
 KEPT = ": make room; the results are kept on the machine, which bills, for {:.0f} s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,12 +14,13 @@ from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.log_follower import LogCursor
 from octa_provider.outage import outages
 from octa_provider.patience import is_transient
+from octa_provider.plain_log import plain_logger
 from octa_provider.plain_text import plain
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
 
-log = logging.getLogger("octa_provider.job_log")
+log = plain_logger("octa_provider.job_log")
 
 LAST_LINES_S = 300.0
 LINE_BYTES = 64 * 1024

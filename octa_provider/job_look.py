@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.outage import outages
 from octa_provider.patience import Deadline, is_transient
+from octa_provider.plain_log import plain_logger
 from octa_provider.ssh_target import ssh_key as ssh_key
 from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget, stop_later_twins
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental import Rental
 
-log = logging.getLogger("octa_provider.job_look")
+log = plain_logger("octa_provider.job_look")
 
 #: The machine ends the command itself; this much later we no longer wait for it to say so.
 GRACE_S = 60.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import posixpath
 import socket
@@ -31,6 +30,7 @@ from octa_provider.job_script import (
 )
 from octa_provider.kept_machines import kept_machine
 from octa_provider.local_files import LocalTree, shown
+from octa_provider.plain_log import plain_logger
 from octa_provider.remote_files import RemoteFile
 from octa_provider.ssh import RemoteMachine
 from octa_provider.ssh_target import SshTarget
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.transfer import OnTransfer
 
-log = logging.getLogger("octa_provider.job_machine")
+log = plain_logger("octa_provider.job_machine")
 
 COMMAND_TIMEOUT_S = 60.0
 #: The log of a command, and the list of what was sent: beyond that it is no log, and no list.

@@ -12,6 +12,7 @@ from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job_look import OnLine
 from octa_provider.job_spec import JobSpec
 from octa_provider.job_state import JobPhase, JobResult, JobState
+from octa_provider.limits import checked_pause
 from octa_provider.stop_signals import cleaned_up_by
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def see_to_the_end(
         start: what starts it, or returns how far it is; it is handed what to tell the rental to, once there is one.
         spec, key, private_key, log_path, on_line, on_state, is_cancelled, poll_s, on_transfer: as in `Jobs.run`.
     """
+    poll_s = checked_pause("poll_s", poll_s)
     jobs = client.jobs
     state: JobState | None = None
 

@@ -34,11 +34,22 @@ w=$!; wait $p; c=$?; kill -TERM $w 2>/dev/null; wait $w 2>/dev/null
 if [ $? -eq 1 ]; then c=timeout; [ -z "$g" ] || kill -KILL -$p 2>/dev/null; fi
 """
 
-# A container that is restarted would run its command again: the folder, which survives that, says that it began.
+# With the nonce a command could forge its own end. It comes in the environment, which /proc shows of every process as
+# it was when its program began: so the shell begins anew without it, and reads it from a pipe. $1 is what then runs.
+_HIDE = f"""
+n=${{{JOB_ENV}%%:*}}; unset {JOB_ENV} {RENTAL_MARK_ENV}
+s=$1; shift; exec /bin/sh -c "$s" octa-job "$@" 3<<.
+$n
+.
+"""
+
+# A container that is restarted would run its command again: the folder, which survives that, says that it began. Its
+# name does not tell the nonce.
 # The marker comes twice: the first may hang on a line that the command did not end, the second has its own. Then it
 # idles: a container that ends might be restarted, and is billed until it is stopped anyway.
 _CONTAINER = f"""
-n=${{{JOB_ENV}%%:*}}; unset {JOB_ENV} {RENTAL_MARK_ENV}; d="${{HOME:-/root}}/.octa-job-$n"
+read -r n <&3; exec 3<&-; h=$(printf %s "$n" | cksum 2>/dev/null)
+d="${{HOME:-/root}}/.octa-job-${{h%% *}}"
 if [ -d "$d" ]; then c=restarted; [ ! -s "$d/exit" ] || c=$(cat "$d/exit")
 else mkdir -p "$d" 2>/dev/null
 {_RUN.strip()}
@@ -73,9 +84,10 @@ if ( set -C; : > started ) 2>/dev/null; then
 else rm -f run.$$; echo already; fi
 """
 
-# The marker ends the log before the status says that it is whole.
+# The marker ends the log before the status says that it is whole. The nonce stands in this script alone, which its
+# shell has opened: a command must not find it, and forge its own end.
 _DETACHED = f"""
-n=$3; umask 022
+n=$3; rm -f run.sh; umask 022
 mkdir -p work && cd work || exit 92
 {_RUN.strip()}
 m="[octa-job $n] exit $c"; printf '%s\\n%s\\n' "$m" "$m"
@@ -93,7 +105,10 @@ elif [ -f status ]; then cat status
 else echo gone; fi
 """
 
-_EXIT = r"(\d{1,3}|timeout|restarted)"
+_EXIT = re.compile(r"[0-9]{1,3}|timeout|restarted")
+#: What container runtimes say of an image without a shell, in this order in one line.
+_NO_SHELL = ("exec", "/bin/sh")
+_MISSING = ("no such file", "not found")
 
 
 def container_command(command: str, timeout_s: float) -> str:
@@ -103,7 +118,7 @@ def container_command(command: str, timeout_s: float) -> str:
         command: as the shell reads it.
         timeout_s: seconds that it may run.
     """
-    return shlex.join(["/bin/sh", "-c", _CONTAINER, "octa-job", command, _seconds(timeout_s)])
+    return shlex.join(["/bin/sh", "-c", _HIDE, "octa-job", _CONTAINER, command, _seconds(timeout_s)])
 
 
 def log_keeper_command() -> str:
@@ -185,19 +200,32 @@ def read_status(text: str, nonce: str) -> DetachedStatus:
     line = text.strip()
     if line in {"absent", "running", "gone"}:
         return DetachedStatus(line)
-    match = re.fullmatch(rf"{re.escape(nonce)} {_EXIT}", line)
-    return DetachedStatus("gone") if match is None else DetachedStatus("exited", ExitMarker.of(match[1]))
+    told, _, word = line.partition(" ")
+    match = _EXIT.fullmatch(word) if told == nonce else None
+    return DetachedStatus("gone") if match is None else DetachedStatus("exited", ExitMarker.of(match[0]))
 
 
 def read_marker(line: str, nonce: str) -> ExitMarker | None:
     """The marker, if this line of the log is the one with our nonce."""
-    match = re.fullmatch(rf"(.*)\[octa-job {re.escape(nonce)}\] exit {_EXIT}\s*", line, re.DOTALL)
-    return None if match is None else ExitMarker.of(match[2], match[1])
+    before, marker, word = line.rpartition(f"[octa-job {nonce}] exit ")
+    match = _EXIT.fullmatch(word.rstrip()) if marker else None
+    return None if match is None else ExitMarker.of(match[0], before)
 
 
 def lacks_shell(text: str) -> bool:
     """True for what container runtimes say when the image holds no `/bin/sh`, which every job needs."""
-    return re.search(r"exec.*/bin/sh.*(no such file|not found)", text, re.IGNORECASE) is not None
+    # Plain searches: the machine may send any text, and a pattern with `.*` between these words takes its cube.
+    return any(map(_says_no_shell, text.lower().split("\n")))
+
+
+def _says_no_shell(line: str) -> bool:
+    at = 0
+    for word in _NO_SHELL:
+        found = line.find(word, at)
+        if found < 0:
+            return False
+        at = found + len(word)
+    return any(line.find(word, at) >= 0 for word in _MISSING)
 
 
 def _seconds(timeout_s: float) -> str:

@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job_files import Placed, check_output_places, check_room_there, contents_of, placed_inputs
+from octa_provider.limits import MIN_RUN_S, checked_cap, checked_seconds
 from octa_provider.marketplace import Requirements
 from octa_provider.request import MachineRequest
 
@@ -62,7 +62,7 @@ class JobSpec:
     ports: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        self._check_types()
+        self._refuse_other_types()
         if not isinstance(self.command, str) and not all(isinstance(word, str) for word in self.command):
             raise OctaConfigError("command must be a string or a sequence of strings: turn numbers into text")
         if not self.command_line.strip():
@@ -74,10 +74,8 @@ class JobSpec:
         if self.via == "container" and (self.inputs or self.outputs):
             raise OctaConfigError("inputs and outputs move over SSH: use via='ssh' or 'auto'")
         for name in ("timeout_s", "ready_timeout_s"):
-            if not _is_positive(getattr(self, name)):
-                raise OctaConfigError(f"{name} must be a number of seconds above 0")
-        if self.max_cost_usd is not None and not _is_positive(self.max_cost_usd):
-            raise OctaConfigError("max_cost_usd must be above 0, or left out")
+            checked_seconds(name, getattr(self, name), least_s=MIN_RUN_S)
+        checked_cap("max_cost_usd", self.max_cost_usd)
         if JOB_ENV in self.envs:
             raise OctaConfigError(f"envs must not set {JOB_ENV}: it carries the job's nonce")
         for remote in (*self.inputs.values(), *self.outputs):
@@ -86,17 +84,24 @@ class JobSpec:
             _check_local(local)
         self.request("")
 
-    def _check_types(self) -> None:
-        if not isinstance(self.command, (str, Sequence)):
-            raise OctaConfigError(f"command must be a string or a sequence of strings, not {self.command!r}")
-        for name in ("envs", "inputs", "outputs"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise OctaConfigError(f"{name} must be a mapping, not {type(getattr(self, name)).__name__}")
-        for name in ("ports", "http_ports"):
-            if not isinstance(getattr(self, name), (Sequence, set, frozenset)):
-                raise OctaConfigError(f"{name} must be a sequence of numbers, not {getattr(self, name)!r}")
+    def _refuse_other_types(self) -> None:
+        """What is no text, mapping or path would be found out when the machine is rented, and bills."""
         if not isinstance(self.requirements, Requirements):
-            raise OctaConfigError(f"requirements must be of the type Requirements, not {self.requirements!r}")
+            raise OctaConfigError(f"requirements must be a Requirements, not {type(self.requirements).__name__}")
+        if not isinstance(self.command, Sequence):
+            raise OctaConfigError(f"command must be a string or a sequence of strings, not {self.command!r}")
+        for name, locals_of in (("inputs", Mapping.keys), ("outputs", Mapping.values)):
+            files = getattr(self, name)
+            if not isinstance(files, Mapping):
+                raise OctaConfigError(f"{name} must be a mapping of paths to paths, not {type(files).__name__}")
+            for path in locals_of(files):
+                if not isinstance(path, (str, os.PathLike)) or not os.fspath(path) or "\0" in str(os.fspath(path)):
+                    raise OctaConfigError(f"{name}: {path!r} is not a path of this machine")
+        if not isinstance(self.envs, Mapping):
+            raise OctaConfigError(f"envs must be a mapping of names to texts, not {type(self.envs).__name__}")
+        for name in ("ports", "http_ports"):
+            if not isinstance(getattr(self, name), (tuple, list, set, frozenset)):
+                raise OctaConfigError(f"{name} must be port numbers, not {getattr(self, name)!r}")
 
     @property
     def command_line(self) -> str:
@@ -156,11 +161,6 @@ class JobSpec:
             http_ports=tuple(self.http_ports),
             start_command=start_command,
         )
-
-
-def _is_positive(value: object) -> bool:
-    # An int can be larger than any float.
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
 
 
 def _check_local(local: object) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from octa_provider.carried import whole_pairs
 from octa_provider.errors import OctaDecodeError
 from octa_provider.models.wire import decode_json
 
@@ -31,7 +32,7 @@ _SMALL_WINDOW = 512
 class JsonPieces:
     """Walks over one JSON document in pieces, and checks its outline. Its methods raise OctaDecodeError.
 
-    Half a surrogate pair becomes `?` and what is not UTF-8 becomes U+FFFD, wherever the chunks end.
+    Half a surrogate pair, and what is not UTF-8, becomes U+FFFD, wherever the chunks end.
 
     Args:
         chunks: the document, in pieces of any size.
@@ -211,7 +212,7 @@ class JsonPieces:
             text = json.loads(f'"{raw.decode("utf-8", "replace")}"', strict=False)
         except ValueError as error:
             raise self._odd(f"a text in it has an escape that JSON does not know ({error})") from None
-        return str(text).encode("utf-8", "replace")
+        return whole_pairs(str(text)).encode()
 
     def _odd(self, why: str) -> OctaDecodeError:
         return OctaDecodeError(f"{self._what}: the answer is not what it must be: {why}", what=self._what)

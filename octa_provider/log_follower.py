@@ -19,17 +19,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.log_stream import SpooledText
+from octa_provider.plain_log import plain_logger
 
 __all__ = ["LogCursor", "LogFollower"]
 
-log = logging.getLogger("octa_provider.log_follower")
+log = plain_logger("octa_provider.log_follower")
 
 TAIL_BYTES = 4096
 HEAD_BYTES = 256
@@ -39,6 +39,10 @@ SEARCH_BYTES = 4 * 1024 * 1024
 #: A shorter overlap than this must hold a whole line: a few letters are alike by chance.
 SURE_OVERLAP_BYTES = 16
 STALE_ANSWERS = 2
+#: What an API shows for each byte, or all bytes, of a character that is not whole: up to three.
+TORN = "\ufffd".encode()
+MAX_TORN = 3
+MAX_TORN_BYTES = MAX_TORN * len(TORN)
 
 
 @dataclass(frozen=True)
@@ -126,17 +130,20 @@ class LogFollower:
         held = past.held + self._at if last < 0 else self._at - last - 1
         return LogCursor(past.seen + self._at, tail, held, head, past.stale, past.gaps)
 
-    def feed(self, text: SpooledText) -> Iterator[str]:
+    def feed(self, text: SpooledText, *, is_last: bool = False) -> Iterator[str]:
         """The complete lines that are new in `text`, without their ends; the unfinished last one is held.
 
         A line that is longer than 64 KB is cut, with a mark. Stop at any line and feed again later: the rest comes
-        then. An empty text says nothing and changes nothing.
+        then. An empty text says nothing and changes nothing. U+FFFD at its very end may be half of a character that
+        was being printed: not yet seen until more follows.
 
         Args:
             text: the whole log as it is now.
+            is_last: nothing more will come: then what is at its end is what was printed.
         """
         self._settle()
         past = self._cursor
+        text = text if is_last else _Whole(text)
         if not text.size:
             return
         if _is_stale(text, past):
@@ -185,6 +192,18 @@ class LogFollower:
         self._cursor, self._block, self._at = self.cursor, b"", 0
 
 
+class _Whole(SpooledText):
+    """A text without what may be half a character at its end."""
+
+    def __init__(self, text: SpooledText) -> None:
+        self._text = text
+        end = text.read(max(0, text.size - MAX_TORN_BYTES), MAX_TORN_BYTES)
+        self.size = text.size - (len(end) - len(_without_torn_end(end)))
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._text.read(offset, max(0, min(length, self.size - offset)))
+
+
 class _Line:
     """One line in parts, of which no more than `MAX_LINE_BYTES` are kept: its beginning, or what a `\\r` left of it."""
 
@@ -231,6 +250,12 @@ def _line_start(overlap: int, past: LogCursor) -> int:
     return max(0, overlap - past.held)
 
 
+def _without_torn_end(end: bytes) -> bytes:
+    for _ in range(MAX_TORN):
+        end = end.removesuffix(TORN)
+    return end
+
+
 def _is_stale(text: SpooledText, past: LogCursor) -> bool:
     """True for an answer that is older than what has been seen: shorter, with the same beginning."""
     head = past.head[: text.size]
@@ -249,6 +274,20 @@ def _overlap(text: SpooledText, past: LogCursor) -> int:
         if found:
             return found
     start = text.read(0, len(tail))
+    return _overlap_at_start(tail, start) or _after_torn_start(tail, start)
+
+
+def _after_torn_start(tail: bytes, start: bytes) -> int:
+    """The overlap with a text that was cut inside a character, of which it shows U+FFFD."""
+    torn = 0
+    while torn < MAX_TORN * len(TORN) and start.startswith(TORN, torn):
+        torn += len(TORN)
+    found = _overlap_at_start(tail, start[torn:]) if torn else 0
+    return found + torn if found else 0
+
+
+def _overlap_at_start(tail: bytes, start: bytes) -> int:
+    """The longest end of what was seen that a text begins with, if it is long enough to be no chance."""
     for length in range(min(len(tail) - 1, len(start)), 0, -1):
         end = tail[-length:]
         if not start.startswith(end):

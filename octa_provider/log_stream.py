@@ -2,68 +2,31 @@
 
 `GET /services/{uuid}/logs` answers `{"container": "<the whole text>", "system": [{ts, msg}]}` every time (evidence S),
 and a container may print a gigabyte. So the answer is never held: it is read piece by piece, the text is unescaped on
-the way and written to a temporary file, and of the system log only the last entries are kept.
+the way and written to a temporary file of bounded size, and of the system log only the last entries are kept.
 """
 
 from __future__ import annotations
 
-import io
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaDecodeError
 from octa_provider.json_pieces import JsonPieces
 from octa_provider.models import Logs, SystemEntry
+from octa_provider.spooled_text import MOST_BYTES, EndOfText, SpooledText
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["SpooledLogs", "SpooledText", "spool_logs"]
+__all__ = ["SpooledLogs", "SpooledText", "read_system", "spool_logs"]
 
 MAX_SYSTEM_ENTRIES = 1000
 MAX_ENTRY_BYTES = 64 * 1024
 WHAT = "GET /services/{uuid}/logs"
-
-
-class SpooledText:
-    """UTF-8 text in a file, read at any offset. Close it, or use it as a context manager.
-
-    Args:
-        file: an open binary file that holds the text; it is closed with this object.
-        size: bytes in it.
-    """
-
-    def __init__(self, file: IO[bytes], size: int) -> None:
-        self._file = file
-        self.size = size
-
-    @classmethod
-    def of(cls, text: str | bytes) -> SpooledText:
-        """A text that is in memory already."""
-        data = text.encode("utf-8", "replace") if isinstance(text, str) else text
-        return cls(io.BytesIO(data), len(data))
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset`."""
-        self._file.seek(offset)
-        return self._file.read(length)
-
-    def close(self) -> None:
-        """Give the disk space back."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)
@@ -88,9 +51,14 @@ class SpooledLogs:
 
 
 def spool_logs(
-    chunks: Iterable[bytes], *, folder: Path | None = None, system_entries: int = MAX_SYSTEM_ENTRIES
+    chunks: Iterable[bytes],
+    *,
+    folder: Path | None = None,
+    system_entries: int = MAX_SYSTEM_ENTRIES,
+    most_bytes: int = MOST_BYTES,
+    secret: str | None = None,
 ) -> SpooledLogs:
-    """Read an answer of the logs endpoint into a temporary file. Memory stays bounded whatever comes.
+    """Read an answer of the logs endpoint into a temporary file. Memory and disk stay bounded whatever comes.
 
     The same log gives the same bytes every time, wherever the chunks end.
 
@@ -98,21 +66,22 @@ def spool_logs(
         chunks: the body, in pieces of any size.
         folder: where the temporary file is made; the system's choice when left out.
         system_entries: how many of the last system entries to keep.
+        most_bytes: of the container's text: of a longer one, or where the disk is full, its end is kept.
+        secret: stands nowhere in what is kept: as many asterisks stand in its place.
 
     Raises:
         OctaDecodeError: the answer breaks off, is not JSON, is not an object, or its `container` is no text.
     """
-    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it is the result's to close
+    file = EndOfText(folder, most_bytes)
     try:
         scanner = JsonPieces(chunks, WHAT)
         system: object = None
-        size = 0
         for key in scanner.members():
             if key == b"container":
                 # A key that comes twice counts as it does everywhere in JSON: the last one.
-                file.seek(0)
-                file.truncate()
-                size = sum(file.write(piece) for piece in _container(scanner))
+                file.clear()
+                for piece in _masked(_container(scanner), (secret or "").encode()):
+                    file.write(piece)
             elif key == b"system":
                 system = _system(scanner, system_entries)
             else:
@@ -121,7 +90,23 @@ def spool_logs(
         file.close()
         raise
     entries = Logs.from_payload({"system": system}).system[-system_entries:]
-    return SpooledLogs(SpooledText(file, size), entries)
+    return SpooledLogs(file, entries)
+
+
+def read_system(chunks: Iterable[bytes], *, system_entries: int = MAX_SYSTEM_ENTRIES) -> tuple[SystemEntry, ...]:
+    """The platform's last entries out of an answer of the logs endpoint. What the container printed is kept nowhere.
+
+    Raises:
+        OctaDecodeError: the answer breaks off, is not JSON, or is not an object.
+    """
+    scanner = JsonPieces(chunks, WHAT)
+    system: object = None
+    for key in scanner.members():
+        if key == b"system":
+            system = _system(scanner, system_entries)
+        else:
+            scanner.value(MAX_ENTRY_BYTES)
+    return Logs.from_payload({"system": system}).system[-system_entries:]
 
 
 def _container(scanner: JsonPieces) -> Iterator[bytes]:
@@ -140,6 +125,17 @@ def _container(scanner: JsonPieces) -> Iterator[bytes]:
                 scanner.value(MAX_ENTRY_BYTES)
     elif scanner.value(MAX_ENTRY_BYTES) is not None:
         raise OctaDecodeError(f"{WHAT}: `container` is not text", what=WHAT)
+
+
+def _masked(pieces: Iterable[bytes], secret: bytes) -> Iterator[bytes]:
+    """The same pieces, wherever they are cut, without the secret. No byte moves: a follower counts them."""
+    kept = b""
+    for piece in pieces:
+        data = (kept + piece).replace(secret, b"*" * len(secret)) if secret else piece
+        at = max(0, len(data) - len(secret) + 1) if secret else len(data)
+        kept = data[at:]
+        yield data[:at]
+    yield kept
 
 
 def _system(scanner: JsonPieces, entries: int) -> object:

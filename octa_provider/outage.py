@@ -6,17 +6,19 @@ told to the log once for the whole process.
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from octa_provider.clock import Clock
 from octa_provider.errors import OctaApiError, OctaDecodeError, OctaError, OctaNetworkError
+from octa_provider.plain_log import plain_logger
 
 __all__ = ["Outages", "outages"]
 
-log = logging.getLogger("octa_provider.outage")
+log = plain_logger("octa_provider.outage")
+
+_NUMBERS = re.compile("[0-9]+")
 
 MOST_REMEMBERED = 500
 
@@ -104,7 +106,7 @@ def _kind(error: OctaError) -> str:
     text = error.message
     if isinstance(error, OctaNetworkError):
         text = text.removeprefix(f"{error.method} {error.url}")
-    return f"{type(error).__name__} {re.sub(r'[0-9]+', '', text)}"
+    return f"{type(error).__name__} {_NUMBERS.sub('', text)}"
 
 
 def _host(url: str) -> str:

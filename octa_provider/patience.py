@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import TypeVar
 
 from octa_provider.clock import Clock
-from octa_provider.errors import OctaApiError, OctaDecodeError, OctaError, OctaNetworkError
+from octa_provider.errors import OctaApiError, OctaConfigError, OctaDecodeError, OctaError, OctaNetworkError
 from octa_provider.outage import outages
 from octa_provider.retry import RETRIED_STATUS
 
@@ -24,9 +25,14 @@ class Deadline:
     Args:
         clock: where the time comes from.
         seconds: from now.
+
+    Raises:
+        OctaConfigError: it is NaN, which never passes.
     """
 
     def __init__(self, clock: Clock, seconds: float) -> None:
+        if math.isnan(seconds):
+            raise OctaConfigError("a deadline must be a number of seconds, not nan")
         self._clock = clock
         self._at = clock.monotonic() + seconds
 

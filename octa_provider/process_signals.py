@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -15,7 +14,9 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-log = logging.getLogger("octa_provider.stop_signals")
+from octa_provider.plain_log import plain_logger
+
+log = plain_logger("octa_provider.stop_signals")
 
 #: Sent to ask for the end, by a shell, a terminal that is closed, a supervisor. Windows knows some of them alone.
 ASKED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGBREAK")

@@ -12,11 +12,16 @@ __all__ = ["ProgressTracker"]
 
 # A pattern of a user's is run on every line; this bounds what one line can cost.
 MAX_LINE_CHARS = 4096
+#: A fraction that falls by more than that counts another step.
+BEGINS_AGAIN = 0.2
+MOST_STEPS = 1_000_000_000
 
 _PERCENT = re.compile(r"(?<![\w.,-])(?P<percent>\d{1,3}(?:\.\d{1,9})?)\s?%", re.ASCII)
 # Not a path, a date or a ratio of ratios: 1/2/3, a/1/2, 1.5/3.
 _COUNT = re.compile(r"(?<![\w./:-])(?P<done>\d{1,12})\s?/\s?(?P<total>\d{1,12})(?![\w/:-])(?!\.\d)", re.ASCII)
 
+# Blender 5 writes when and what in front of its lines: `00:05.489  render           | Saved: '...'`.
+_BLENDER_5 = re.compile(r"[0-9:.]{5,20} {1,8}[\w.:]{1,60} {0,60}(?:[A-Z]{1,9} {1,4})?\| ?", re.ASCII)
 _FRAME = re.compile(r"\bFra:\s?(-?\d{1,9})\b", re.ASCII)
 _SAVED = re.compile(r"^\s*Saved:\s*'|^\s*Append frame -?\d", re.ASCII)
 # Cycles: "Sample 12/64", "Rendering 12 / 64 samples"; Eevee the latter; tiles "Rendered 3/12 Tiles".
@@ -32,7 +37,8 @@ class ProgressTracker:
         tool: `blender` (frames from `Fra:` and `Saved:` lines; needs `total`), None for what many tools print (`NN%`,
             `i/n`), or a regular expression with the named group `percent`, or `done` and `total`, or `done` alone
             when `total` is given.
-        total: how many steps there are; for Blender the number of frames.
+        total: how many steps there are; for Blender the number of frames. A tool that counts up to 100 % for each of
+            several steps begins again for the next one.
 
     Raises:
         OctaConfigError: the expression is none, or has no such groups; or `total` is not above 0.
@@ -50,6 +56,8 @@ class ProgressTracker:
         self._fraction: float | None = None
         self._blender = tool == "blender"
         self._patterns = (_PERCENT, _COUNT) if tool is None or self._blender else (_custom(tool, total),)
+        self._steps_done = 0
+        self._of_step = 0.0
         self._frame: int | None = None
         self._frame_saved = False
         self._frames_done = 0
@@ -79,6 +87,8 @@ class ProgressTracker:
             "frame": self._frame,
             "frame_saved": self._frame_saved,
             "frames_done": self._frames_done,
+            "steps_done": self._steps_done,
+            "of_step": self._of_step,
         }
 
     def restore(self, state: Mapping[str, Any]) -> ProgressTracker:
@@ -88,8 +98,13 @@ class ProgressTracker:
             self._fraction = float(fraction)
         if isinstance(frame, int):
             self._frame = frame
-        if isinstance(done, int) and done >= 0:
+        if isinstance(done, int) and 0 <= done <= MOST_STEPS:
             self._frames_done = done
+        steps, of_step = state.get("steps_done"), state.get("of_step")
+        if isinstance(steps, int) and 0 <= steps <= MOST_STEPS:
+            self._steps_done = steps
+        if isinstance(of_step, (int, float)) and 0 <= of_step <= 1:
+            self._of_step = float(of_step)
         self._frame_saved = state.get("frame_saved") is True
         return self
 
@@ -98,8 +113,20 @@ class ProgressTracker:
         for pattern in self._patterns:
             told = [f for f in (_fraction(match, self._total) for match in pattern.finditer(line)) if f is not None]
             if told:
-                return told[-1]
+                return self._in_steps(told, pattern)
         return None
+
+    def _in_steps(self, told: list[float], pattern: re.Pattern[str]) -> float:
+        """How far all of it is, when each step counts up to its own end."""
+        # A pattern of the user's own that counts up to `total` counts all of it.
+        if self._total is None or not (pattern is _COUNT or "percent" in pattern.groupindex):
+            return told[-1]
+        for fraction in told:
+            if fraction < self._of_step - BEGINS_AGAIN:
+                self._steps_done = min(self._steps_done + 1, MOST_STEPS)
+                self._of_step = 0.0
+            self._of_step = max(self._of_step, fraction)
+        return min(1.0, (self._steps_done + self._of_step) / self._total)
 
     def _frames(self, line: str) -> float | None:
         """Frames that are done, and how far the present one is.
@@ -107,6 +134,8 @@ class ProgressTracker:
         A frame is done when it is saved, or when another one begins; several files of one frame count once.
         """
         part = 0.0
+        if prefix := _BLENDER_5.match(line):
+            line = line[prefix.end() :]
         if found := _FRAME.search(line):
             frame = int(found[1])
             if frame != self._frame:

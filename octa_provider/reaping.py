@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaStopError
 from octa_provider.patience import Deadline, ask_until
+from octa_provider.plain_log import plain_logger
 from octa_provider.rental_key import split_namespace
 from octa_provider.rental_mark import RentalMark
 from octa_provider.stopping import sweep
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Session
 
-log = logging.getLogger("octa_provider.reaping")
+log = plain_logger("octa_provider.reaping")
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
-"""What a log may show: never the key, and no value that is a secret by its place in a body."""
+"""What a log or an error may show: never the key, and no value that is a secret by its place in a body."""
 
 from __future__ import annotations
 
-from octa_provider.models import decode_json
+import json
 
-MASK = "***"
+from octa_provider.models import decode_json
+from octa_provider.secret_fields import MASK, cut_before_secrets, values_in, without_secrets
+
 LOGGED_BODY_CHARS = 2_000
-#: `envs` is what we send, `user_envs` what the API echoes; a VPN session's `config` holds its private key.
-SECRET_FIELDS = frozenset({"envs", "user_envs", "config"})
+#: A longer body is not decoded for the log: it may take seconds.
+DECODED_BYTES = 1024 * 1024
 
 
 def without_key(text: str, api_key: str | None) -> str:
@@ -17,23 +19,45 @@ def without_key(text: str, api_key: str | None) -> str:
 
 def loggable(value: object) -> object:
     """A body, decoded, without the values of environment variables and configurations; their names stay."""
-    if isinstance(value, list):
-        return [loggable(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {key: _hidden(item) if key in SECRET_FIELDS else loggable(item) for key, item in value.items()}
+    return without_secrets(value)
 
 
-def loggable_body(body: bytes) -> str:
-    """A body as it came, as text for the log: decoded and redacted when it is JSON, and clipped."""
+def loggable_body(body: bytes, sent: object = None) -> str:
+    """A body as it came, as text for the log: decoded and redacted when it is JSON, and clipped. Never fails.
+
+    Args:
+        body: of any size.
+        sent: the payload of the request.
+    """
+    if len(body) > DECODED_BYTES:
+        return f"({len(body)} bytes)"
     try:
         text = repr(loggable(decode_json(body)))
-    except ValueError:
-        text = body[:LOGGED_BODY_CHARS].decode("utf-8", "replace")
-    return text[:LOGGED_BODY_CHARS]
+    except (ValueError, RecursionError):
+        text = cut_before_secrets(body[:LOGGED_BODY_CHARS].decode("utf-8", "replace"))
+    return _masked(text, sent)[:LOGGED_BODY_CHARS]
 
 
-def _hidden(value: object) -> object:
-    if isinstance(value, dict):
-        return dict.fromkeys(value, MASK)
-    return MASK if value else value
+def error_body(body: bytes, sent: object) -> str:
+    """The body of an error for whoever gets the error: as it came, but for secrets.
+
+    Args:
+        body: at most a few MB.
+        sent: the payload of the request: what it holds as an environment is masked wherever it is quoted.
+    """
+    text = body.decode("utf-8", "replace")
+    try:
+        value = decode_json(body)
+        redacted = without_secrets(value)
+        if redacted != value:
+            text = json.dumps(redacted, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        text = cut_before_secrets(text)
+    return _masked(text, sent)
+
+
+def _masked(text: str, sent: object) -> str:
+    for secret in sorted(values_in(sent), key=len, reverse=True):
+        for written in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+            text = text.replace(written, MASK)
+    return text

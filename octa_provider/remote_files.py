@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import posixpath
 import stat
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from octa_provider.errors import OctaSshError
 from octa_provider.local_files import shown
+from octa_provider.plain_log import plain_logger
 from octa_provider.transfer_limits import TransferLimits
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteFile", "RemoteTree", "all_of", "look_below"]
 
-log = logging.getLogger("octa_provider.ssh")
+log = plain_logger("octa_provider.ssh")
 
 LISTED_AT_ONCE = 16
 LONGEST_NAME_BYTES = 255

@@ -7,24 +7,25 @@ what a lost answer may have left is told, never taken.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.balance import WEI_PER_OCTA, checked_cap
+from octa_provider.balance import WEI_PER_OCTA
 from octa_provider.cost import PRICE_STEP_USD, price_usd
 from octa_provider.errors import OctaConfigError, OctaError, tell_also
+from octa_provider.limits import checked_cap, checked_pause, checked_seconds, usable_seconds
 from octa_provider.marketplace import Requirements
+from octa_provider.plain_log import plain_logger
 from octa_provider.reaping import Reaped, reap
 from octa_provider.rental_key import earlier_forms, with_namespace
 from octa_provider.rental_mark import RentalMark, fingerprint_of
 from octa_provider.request import Request
 from octa_provider.starting import Starting
 from octa_provider.stop_signals import cleaned_up_by
-from octa_provider.stopping import sweep
+from octa_provider.stopping import STOP_S, sweep
 from octa_provider.twins import oldest
 from octa_provider.waiting import wait_until_ready
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Logs, Machine, Session, VpnMachine
     from octa_provider.patience import Deadline
 
-log = logging.getLogger("octa_provider.rental")
+log = plain_logger("octa_provider.rental")
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ class Rental:
             OctaCancelledError: `is_cancelled` said yes; the session was stopped.
             OctaStopError: one of these, and the session could not be stopped.
         """
+        deadline_s, poll_s = checked_seconds("deadline_s", deadline_s), checked_pause("poll_s", poll_s)
         return wait_until_ready(self, deadline_s=deadline_s, poll_s=poll_s, is_cancelled=is_cancelled)
 
     def stop(self, score: int | None = None, deadline_s: float = 300.0) -> Bill:
@@ -258,6 +260,7 @@ class Rentals:
             OctaStartUnclearError: an answer was lost, and what it may have left can't be told from somebody else's.
             OctaError: the API could not be reached, or refused the key. Should a machine have been left, it says so.
         """
+        settle_s, deadline_s = checked_seconds("settle_s", settle_s), checked_seconds("deadline_s", deadline_s)
         max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)
         max_duration_s = checked_cap("max_duration_s", max_duration_s)
         requirements = requirements or Requirements()
@@ -373,6 +376,7 @@ class Rentals:
             stop_deadline_s: seconds to try to stop for.
             options: further arguments of `start`.
         """
+        checked_seconds("stop_deadline_s", stop_deadline_s)
         rental: Rental | None = None
         returned = False
         on_started = options.pop("on_started", None)
@@ -430,12 +434,12 @@ class Rentals:
         return reap(
             self._client,
             prefix=prefix,
-            older_than_s=older_than_s,
-            max_age_s=max_age_s,
+            older_than_s=checked_seconds("older_than_s", older_than_s),
+            max_age_s=None if max_age_s is None else checked_seconds("max_age_s", max_age_s),
             is_alive=is_alive,
             any_namespace=any_namespace,
             dry_run=dry_run,
-            deadline_s=deadline_s,
+            deadline_s=usable_seconds("deadline_s", deadline_s, STOP_S),
         )
 
     def _rental(

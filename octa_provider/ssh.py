@@ -9,7 +9,6 @@ The calls are synchronous, for a worker thread; on an event loop, put them in `a
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import posixpath
 import queue
@@ -27,6 +26,7 @@ from octa_provider.file_fetching import FileFetching
 from octa_provider.file_sending import FileSending
 from octa_provider.job_files import placed_name
 from octa_provider.local_files import LocalTree, expanded, shown
+from octa_provider.plain_log import plain_logger
 from octa_provider.remote_files import RemoteFile, look_below
 from octa_provider.ssh_connection import SshConnection
 from octa_provider.ssh_loop import wait_for
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandResult", "RemoteMachine", "SshTarget"]
 
-log = logging.getLogger("octa_provider.ssh")
+log = plain_logger("octa_provider.ssh")
 
 T = TypeVar("T")
 KEPT_OUTPUT_CHARS = 64 * 1024

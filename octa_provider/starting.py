@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -14,13 +13,11 @@ from octa_provider.errors import (
     OctaBudgetError,
     OctaCancelledError,
     OctaConfigError,
-    OctaDecodeError,
     OctaError,
     OctaNetworkError,
     OctaNoMachineError,
     OctaRateLimitError,
     OctaRejectedError,
-    OctaServerError,
     OctaStartUnclearError,
     OctaStopError,
     Refusal,
@@ -31,6 +28,8 @@ from octa_provider.marketplace import Requirements, rank, rank_vpn
 from octa_provider.models import SessionPhase
 from octa_provider.node_memory import nodes_of
 from octa_provider.patience import Deadline, ask_until, is_transient, pauses
+from octa_provider.plain_log import plain_logger
+from octa_provider.refusal import deserves_a_look, may_have_started
 from octa_provider.rental_key import RENTAL_KEY_ENV, earlier_forms
 from octa_provider.rental_mark import RENTAL_MARK_ENV, RentalMark
 from octa_provider.request import Request, VpnRequest
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Machine, Records, Session, VpnMachine
     from octa_provider.rental import Rental
 
-log = logging.getLogger("octa_provider.starting")
+log = plain_logger("octa_provider.starting")
 
 #: A try that was refused everywhere looks so long for a session that another try of its key has just started.
 SIBLING_S = 3.0
@@ -283,7 +282,9 @@ class Starting:
                 self._nodes.refused(machine.node_id, self.client.clock.monotonic())
                 return Refusal(machine.node_id, error.reason or str(error))
             except OctaError as error:
-                if not _may_have_started(error):
+                certain = not may_have_started(error)
+                session = self._look_for(0.0) if certain and deserves_a_look(error) else None
+                if certain and session is None:
                     self._unclear = False
                     wait = self._wait_or_refuse(error, machine, pause)
                     if isinstance(wait, Refusal):
@@ -292,9 +293,13 @@ class Starting:
                     continue
                 log.warning("node %s: %s; looking whether it started", machine.node_id, error)
                 self._nodes.failed(machine.node_id, self.client.clock.monotonic())
-                session = self._look_for()
+                session = session or self._look_for(self.settle_s)
                 self._unclear = False
                 if session is None:
+                    if isinstance(error, OctaRateLimitError) and not self._deadline.passed:
+                        # Whoever stands in front of the API: the machine was not asked.
+                        self._deadline.pause(pause(error))
+                        continue
                     order.waited_in_vain()
                     return Refusal(machine.node_id, str(error))
                 uuid, adopted = session.uuid, True
@@ -317,14 +322,17 @@ class Starting:
                 return Refusal(machine.node_id, str(error))
         raise error
 
-    def _look_for(self) -> Session | None:
+    def _look_for(self, settle_s: float) -> Session | None:
         """The session that an unclear answer may have left, looked for until the settle time is over.
 
         Only a list that was read after the settle time says that there is none, or, where sessions do not echo their
         environment, which it is.
+
+        Args:
+            settle_s: seconds to look for; 0 looks once.
         """
-        settled = Deadline(self.client.clock, self.settle_s)
-        poll_s = max(0.1, min(2.0, self.settle_s / 10))
+        settled = Deadline(self.client.clock, settle_s)
+        poll_s = max(0.1, min(2.0, settle_s / 10))
         while True:
             last_look = settled.passed
             sessions = self._list()
@@ -478,11 +486,3 @@ class Starting:
 
     def _sweep_key(self) -> None:
         sweep(self.client, uuids=tuple(self._uuids), key=self.key, deadline_s=self._clean_up_s)
-
-
-def _may_have_started(error: OctaError) -> bool:
-    if isinstance(error, OctaNetworkError):
-        return error.maybe_sent
-    if isinstance(error, OctaApiError):
-        return isinstance(error, OctaServerError) or error.status == 408
-    return isinstance(error, OctaDecodeError)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,17 +16,21 @@ from octa_provider.errors import (
     OctaNotFoundError,
     OctaStopError,
 )
+from octa_provider.limits import usable_seconds
 from octa_provider.outage import outages
 from octa_provider.patience import Deadline, is_transient, pauses
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Records, Session
 
-log = logging.getLogger("octa_provider.stopping")
+log = plain_logger("octa_provider.stopping")
 
 #: So many sessions are asked to stop at the same time: one that hangs must not let the others bill on.
 AT_ONCE = 16
+#: A stop tries for so long where the caller's deadline is none: it is sent, and soon told when it was not seen to help.
+STOP_S = 3.0
 
 
 def sweep(
@@ -48,7 +51,7 @@ def sweep(
         uuids: sessions to stop.
         key: the rental key to sweep, whole; None for none.
         score: what the machines were worth, 1 to 5; anything else is left out: nothing keeps a stop from happening.
-        deadline_s: seconds to try for.
+        deadline_s: seconds to try for; a few where it is no number, since nothing keeps a stop from happening.
 
     Returns:
         What the API last told of each session; None where it tells nothing any more.
@@ -57,6 +60,7 @@ def sweep(
         OctaStopError: some were not seen gone in time; its cause is what stood in the way.
         OctaError: the API refused the key.
     """
+    deadline_s = usable_seconds("deadline_s", deadline_s, STOP_S)
     deadline = Deadline(client.clock, deadline_s)
     octa = client.within(deadline)
     score = _usable_score(score)

@@ -24,12 +24,14 @@ from octa_provider.hooks import RequestContext, ResponseContext
 from octa_provider.limits import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, checked_retries, checked_timeout
 from octa_provider.outage import outages
 from octa_provider.patience import Deadline
-from octa_provider.redaction import MASK, loggable, loggable_body, without_key
+from octa_provider.plain_log import plain_logger
+from octa_provider.redaction import error_body, loggable, loggable_body, without_key
 from octa_provider.redirect import told_of_redirect
 from octa_provider.retry import RETRIED_STATUS, FullJitterRetry
+from octa_provider.secret_fields import MASK
 from octa_provider.transport_options import TransportOptions
 
-log = logging.getLogger("octa_provider.transport")
+log = plain_logger("octa_provider.transport")
 
 T = TypeVar("T")
 
@@ -95,6 +97,11 @@ class Transport:
         if not self._bounds:
             self._connections.close()
 
+    @property
+    def secret(self) -> str | None:
+        """The key, for what must not let it through; never for showing."""
+        return self._api_key
+
     def masked(self, text: str) -> str:
         """The text with the key masked, for whoever shows what a server sent."""
         return without_key(text, self._api_key)
@@ -120,7 +127,7 @@ class Transport:
     def send(self, method: str, path: str, *, json: object = None, timeout: float | None = None) -> Answer:
         """Send a request with a side effect: once, whatever happens."""
         call = self._call(method, path, json=json, repeatable=False, timeout=timeout)
-        return self._request(call, self._read)
+        return self._request(call, lambda arrived: self._read(arrived, sent=json))
 
     def download(self, path: str, target: Target, *, retries: int | None = None, timeout: float | None = None) -> int:
         """Stream `path` to a file path or an open binary file, whole or not at all; returns the bytes written."""
@@ -218,7 +225,7 @@ class Transport:
             if 200 <= response.status_code < 300:
                 outcome = consume(arrived)
             else:
-                outcome = self._failure(arrived)
+                outcome = self._failure(arrived, call)
         except OctaError as error:
             outcome = _Failure(error)
         except BaseException:
@@ -250,20 +257,20 @@ class Transport:
 
     # -- answers -------------------------------------------------------------------------------------------------
 
-    def _read(self, arrived: Arrived, most_bytes: int | None = None) -> Answer:
+    def _read(self, arrived: Arrived, most_bytes: int | None = None, sent: object = None) -> Answer:
         """The whole answer; when it echoes the key, without it: errors, logs and databases take it from here."""
         body = arrived.whole(MAX_ANSWER_BYTES if most_bytes is None else most_bytes)
         if self._api_key:
             body = body.replace(self._api_key.encode(), MASK.encode())
         if log.isEnabledFor(logging.DEBUG):
-            log.debug("%s %s answered %d %s", arrived.method, arrived.url, arrived.status, loggable_body(body))
+            log.debug("%s %s answered %d %s", arrived.method, arrived.url, arrived.status, loggable_body(body, sent))
         elsewhere = told_of_redirect(arrived.response, arrived.url)
         return Answer(arrived.status, body, arrived.method, arrived.url, elsewhere)
 
-    def _failure(self, arrived: Arrived) -> _Failure:
+    def _failure(self, arrived: Arrived, call: Call) -> _Failure:
         """What an answer outside 2xx amounts to."""
         try:
-            body = self._read(arrived, MAX_ERROR_BYTES).body
+            body = self._read(arrived, MAX_ERROR_BYTES, call.json).body
         except OctaCancelledError:
             raise
         except OctaError:
@@ -278,7 +285,7 @@ class Transport:
             arrived.status,
             method=arrived.method,
             url=arrived.url,
-            body=body.decode("utf-8", "replace"),
+            body=error_body(body, call.json),
             request_id=self.masked(request_id) if request_id else None,
             retry_after=asked_s,
         )

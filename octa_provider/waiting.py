@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import re
 from collections.abc import Callable
@@ -18,9 +17,12 @@ from octa_provider.errors import (
     OctaStopError,
     OctaWaitTimeoutError,
 )
+from octa_provider.following import system_entries
 from octa_provider.models import SessionPhase
 from octa_provider.outage import outages
 from octa_provider.patience import Deadline, is_transient
+from octa_provider.plain_log import plain_logger
+from octa_provider.plain_text import plain
 from octa_provider.stopping import sweep
 from octa_provider.twins import later_twins
 from octa_provider.watch_rules import asked_pause, pause_s
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental import Rental
 
-log = logging.getLogger("octa_provider.waiting")
+log = plain_logger("octa_provider.waiting")
 
 TAIL_ENTRIES = 20
+#: Of each of them.
+TAIL_CHARS = 500
 #: A session that has just been started may not be known everywhere yet.
 APPEARING_S = 20.0
 TWIN_STOP_S = 30.0
@@ -192,12 +196,12 @@ def system_log_tail(rental: Rental) -> str:
     octa = rental.client.within(Deadline(rental.client.clock, WHY_S))
     for recent in (False, True):
         try:
-            entries = octa.services.session(rental.uuid).logs(recent=recent).system
+            entries = system_entries(octa, rental.uuid, recent=recent)
         except OctaError as error:
             log.info("the system log of %s can't be read: %s", rental.uuid, error)
             continue
         if entries:
-            return "\n".join(entry.message for entry in entries[-TAIL_ENTRIES:])
+            return "\n".join(plain(entry.message)[:TAIL_CHARS] for entry in entries[-TAIL_ENTRIES:])
     return ""
 
 

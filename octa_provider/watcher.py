@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
-import logging
 import os
 import random
 import threading
@@ -19,9 +18,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.clock import Clock
-from octa_provider.errors import OctaConfigError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.limits import checked_pause, checked_seconds
 from octa_provider.models import SessionPhase
 from octa_provider.outage import outages
+from octa_provider.plain_log import plain_logger
 from octa_provider.shared_by_users import SharedByUsers
 from octa_provider.sightings import Sightings
 from octa_provider.stopping import sweep
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Watcher", "watcher_for"]
 
-log = logging.getLogger("octa_provider.watcher")
+log = plain_logger("octa_provider.watcher")
 
 TWIN_STOP_S = 30.0
 
@@ -73,9 +74,7 @@ class Watcher:
     """
 
     def __init__(self, client: OctaClient, poll_s: float = 5.0, clock: Clock | None = None) -> None:
-        if not poll_s > 0:
-            raise OctaConfigError("poll_s must be above 0")
-        self.poll_s = poll_s
+        self.poll_s = checked_pause("poll_s", poll_s)
         self._clock = clock or client.clock
         self._sleeps_for_real = type(self._clock).sleep is Clock.sleep
         self._nobody_yet()
@@ -114,6 +113,7 @@ class Watcher:
             OctaSessionFailedError: the session is gone and the API tells nothing of it.
             OctaAuthenticationError, OctaForbiddenError: the key was refused.
         """
+        deadline_s = checked_seconds("deadline_s", deadline_s)
         told = threading.Event()
         outcomes: list[Session | BaseException] = []
 
@@ -134,6 +134,7 @@ class Watcher:
 
         The predicate runs in the poller's thread too. Cancelling the coroutine forgets the wait.
         """
+        deadline_s = checked_seconds("deadline_s", deadline_s)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Session] = loop.create_future()
 
@@ -317,6 +318,7 @@ def watcher_for(client: OctaClient, poll_s: float = 5.0) -> Iterator[Watcher]:
         client: the API; the first user's client makes the requests for all.
         poll_s: seconds between two list calls, at least.
     """
+    poll_s = checked_pause("poll_s", poll_s)
     with _shared.use(client.transport.account, lambda: Watcher(client, poll_s)) as watcher:
         watcher.poll_s = min(watcher.poll_s, poll_s)
         yield watcher

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import signal
 import threading
@@ -15,6 +14,8 @@ from types import FrameType, TracebackType
 from typing import Any, Protocol
 
 from prefect.context import FlowRunContext
+
+from octa_provider.plain_log import plain_logger
 
 __all__ = [
     "PROCESS_ENDS",
@@ -28,7 +29,7 @@ __all__ = [
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
-log = logging.getLogger("prefect_blocks.at_exit")
+log = plain_logger("prefect_blocks.at_exit")
 
 #: Seconds that all that is ended together may take, once the process is ending.
 END_S = 120.0

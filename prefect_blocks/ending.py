@@ -6,6 +6,7 @@ from collections import deque
 from contextlib import ExitStack
 from typing import Any
 
+from octa_provider.plain_text import plain
 from prefect_blocks.at_exit import signals_as_before
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
@@ -45,7 +46,7 @@ def fetch_logs(
             tail.append(line)
             if file is not None:
                 file.write(f"{line}\n")
-        system = [entry.message for entry in session_log.system[-tail_lines:]]
+        system = [plain(entry.message) for entry in session_log.system[-tail_lines:]]
         return {"uuid": session_log.uuid, "lines": count, "tail": list(tail), "system": system, "path": path}
 
 

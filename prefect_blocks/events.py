@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from prefect.events import emit_event
 
+from octa_provider.carried import sound
+from octa_provider.plain_log import plain_logger
 from prefect_blocks.session_result import wei_as_text
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["emit"]
 
-log = logging.getLogger("prefect_blocks.events")
+log = plain_logger("prefect_blocks.events")
 
 
 def emit(happened: str, rental: Rental, *, flow_run_id: UUID | None = None, **payload: Any) -> None:
@@ -36,10 +37,10 @@ def emit(happened: str, rental: Rental, *, flow_run_id: UUID | None = None, **pa
         emit_event(
             event=f"octa.session.{happened}",
             resource={
-                "prefect.resource.id": f"octa.session.{rental.uuid}",
-                "prefect.resource.name": f"OctaSpace session {rental.uuid}",
+                "prefect.resource.id": sound(f"octa.session.{rental.uuid}"),
+                "prefect.resource.name": sound(f"OctaSpace session {rental.uuid}"),
                 "octa.node-id": str(rental.node_id or ""),
-                "octa.rental-key": rental.key or "",
+                "octa.rental-key": sound(rental.key or ""),
             },
             related=related,
             payload=wei_as_text(payload),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import httpx
 from prefect.exceptions import ObjectNotFound, PrefectException
+
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SeenState", "read_state", "state_watched"]
 
-log = logging.getLogger("prefect_blocks.flow_run_state")
+log = plain_logger("prefect_blocks.flow_run_state")
 
 
 class SeenState:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -15,11 +14,12 @@ import anyio
 from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.errors import OctaCancelledError
+from octa_provider.plain_log import plain_logger
 from prefect_blocks.at_exit import signals_heard
 
 __all__ = ["async_twin", "cancellation", "in_thread", "in_thread_or_left", "in_thread_or_undone"]
 
-log = logging.getLogger("prefect_blocks.in_thread")
+log = plain_logger("prefect_blocks.in_thread")
 
 P = ParamSpec("P")
 T = TypeVar("T")

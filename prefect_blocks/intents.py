@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from prefect.types import MAX_VARIABLE_VALUE_LENGTH
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.intents import EXPIRES_S, Intent
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NAME_PREFIX", "TAG", "PrefectIntents"]
 
-log = logging.getLogger("prefect_blocks.intents")
+log = plain_logger("prefect_blocks.intents")
 
 T = TypeVar("T")
 

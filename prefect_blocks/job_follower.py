@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Hashable
 from contextvars import copy_context
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job_state import JobPhase, JobResult, JobState
+from octa_provider.plain_log import plain_logger
 from octa_provider.rental import Rental
 from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
 from prefect_blocks.events import emit
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JobFollower", "follower_of"]
 
-log = logging.getLogger("prefect_blocks.job_follower")
+log = plain_logger("prefect_blocks.job_follower")
 
 _lock = threading.Lock()
 _followers: dict[Hashable, JobFollower] = {}

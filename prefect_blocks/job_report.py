@@ -13,6 +13,7 @@ from prefect import artifacts
 from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.progress import ProgressTracker
+from prefect_blocks.markdown import code, link
 from prefect_blocks.reports import Reports
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["JobReport"]
 UPDATE_S = 2.0
 #: Seconds to wait at the end, when the machine is stopped, for what is still to be told.
 FLUSH_S = 5.0
+_NO_NAME = re.compile("[^a-z0-9]+")
 
 
 class JobReport:
@@ -49,7 +51,7 @@ class JobReport:
     ) -> None:
         # In words alone: where the UI shows artifacts as cards, it leaves out what is marked as code.
         self._about = about or name
-        self._name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "job"
+        self._name = _NO_NAME.sub("-", name.lower()).strip("-") or "job"
         self._logger = logger
         self._tracker = tracker
         self._in_run = artifacts and (FlowRunContext.get() is not None or TaskRunContext.get() is not None)
@@ -97,9 +99,12 @@ class JobReport:
                 }
             ],
         )
-        links = [f"- port {port}: [{url}]({url})" for port, url in sorted(urls.items(), key=str)]
-        links += [f"- output: `{path}`" for path in result.outputs]
-        links += [f"- log: `{result.logs_path}`"] if result.logs_path else []
+        links = [
+            f"- port {port if isinstance(port, int) else code(port)}: {link(url)}"
+            for port, url in sorted(urls.items(), key=str)
+        ]
+        links += [f"- output: {code(path)}" for path in result.outputs]
+        links += [f"- log: {code(result.logs_path)}"] if result.logs_path else []
         if links:
             self._make(
                 "links",

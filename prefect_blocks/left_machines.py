@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 
 from octa_provider.errors import OctaError
+from octa_provider.plain_log import plain_logger
 from prefect_blocks.flow_run_pages import all_flow_runs_async
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.worker_configuration import OctaJobConfiguration
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WORKER_LABEL", "LeftMachine", "find_left_machines"]
 
-log = logging.getLogger("prefect_blocks.left_machines")
+log = plain_logger("prefect_blocks.left_machines")
 
 _UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 #: Where Prefect notes which worker has a flow run.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
 from prefect.client.orchestration import get_client
 
 from octa_provider.errors import OctaError, OctaStopError
+from octa_provider.plain_log import plain_logger
 from prefect_blocks.credentials import credentials_named
 from prefect_blocks.events import emit
 from prefect_blocks.owner import family_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stop_left_sessions"]
 
-log = logging.getLogger("prefect_blocks.left_sessions")
+log = plain_logger("prefect_blocks.left_sessions")
 
 LOOK_S = 4.0
 

@@ -5,7 +5,6 @@ One thread of the process looks after all of them, with one list call per interv
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaBudgetError, OctaError, OctaStopError
 from octa_provider.patience import Deadline
+from octa_provider.plain_log import plain_logger
 from octa_provider.waiting import over_budget
 from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
 from prefect_blocks.events import emit
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GuardedRental", "guard", "has_caps", "let_go"]
 
-log = logging.getLogger("prefect_blocks.rental_guard")
+log = plain_logger("prefect_blocks.rental_guard")
 
 #: Seconds between two looks at what the machines cost, and at whether their flows are over.
 POLL_S = 5.0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
-from octa_provider.balance import checked_cap
+from octa_provider.limits import checked_cap
 from prefect_blocks.at_exit import signals_heard
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from contextvars import copy_context
 
+from octa_provider.plain_log import plain_logger
+
 __all__ = ["Reports"]
 
-log = logging.getLogger("prefect_blocks.reports")
+log = plain_logger("prefect_blocks.reports")
 
 #: Reports of different kinds that may wait at once; the oldest is lost when there are more.
 MAX_WAITING = 100

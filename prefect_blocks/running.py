@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from octa_provider.balance import checked_cap
+from octa_provider.limits import checked_cap
 from octa_provider.marketplace import Requirements
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.job import OctaJob

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from octa_provider.carried import carried, carried_dict
 from octa_provider.errors import OctaConfigError
+from octa_provider.web_address import web_address
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient, Rental
@@ -23,12 +25,13 @@ def session_result(rental: Rental, session: Session | None = None) -> dict[str, 
     if session is None:
         return result
     if session.urls:
-        result["urls"] = {str(port): url for port, url in session.urls.items()}
+        pages = {str(port): web_address(url) for port, url in session.urls.items()}
+        result["urls"] = {port: url for port, url in pages.items() if url is not None}
     endpoint = session.ssh_direct or session.ssh_proxy
     if endpoint is not None:
-        result["ssh"] = {"host": endpoint.host, "port": endpoint.port}
-    if session.ssh_web:
-        result["ssh_web"] = session.ssh_web
+        result["ssh"] = carried({"host": endpoint.host, "port": endpoint.port})
+    if (terminal := web_address(session.ssh_web)) is not None:
+        result["ssh_web"] = terminal
     return result
 
 
@@ -47,7 +50,5 @@ def rental_of(client: OctaClient, session: SessionArgument) -> Rental:
 
 
 def wei_as_text(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy a mapping with every amount of wei as text: they outgrow 64 bits, which Prefect's API can't hold."""
-    return {
-        name: str(value) if name.endswith("_wei") and value is not None else value for name, value in values.items()
-    }
+    """Copy a mapping with nothing in it that Prefect's API can't hold: wei are text, and all text is sound."""
+    return carried_dict(values)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job_spec import JobSpec
+from octa_provider.plain_log import plain_logger
 from octa_provider.rental_key import NAMESPACE_ENV
 from prefect_blocks.caps import Cap, CapOrNone
 from prefect_blocks.credentials import OctaCredentials
@@ -22,19 +23,34 @@ if TYPE_CHECKING:
 
 __all__ = ["OctaJobConfiguration", "OctaJobVariables"]
 
-#: Settings of the worker's own machine, and of a server that runs there with its database's password.
-_STAYS_HERE = ("PREFECT_SERVER_", "PREFECT_API_DATABASE_", "PREFECT_WORKER_", "OCTA_API_KEY")
-_PATHS_HERE = frozenset(
+log = plain_logger("prefect_blocks.worker_configuration")
+
+#: What a flow run on a machine needs of the worker's own settings, and what harms nobody there. The machine is a
+#: stranger's, and OctaSpace stores and echoes what it is told: everything else stays here, unless a job variable asks
+#: for it.
+_GOES_ALONG = frozenset(
     {
-        "PREFECT_HOME",
-        "PREFECT_PROFILES_PATH",
-        "PREFECT_LOCAL_STORAGE_PATH",
-        "PREFECT_RESULTS_LOCAL_STORAGE_PATH",
-        "PREFECT_MEMO_STORE_PATH",
-        "PREFECT_LOGGING_CONFIG_PATH",
-        "PREFECT_LOGGING_SETTINGS_PATH",
+        "PREFECT_API_URL",
+        "PREFECT_API_REQUEST_TIMEOUT",
+        "PREFECT_API_ENABLE_HTTP2",
+        "PREFECT_CLIENT_MAX_RETRIES",
+        "PREFECT_CLOUD_API_URL",
+        "PREFECT_CLOUD_UI_URL",
+        "PREFECT_DEBUG_MODE",
+        "PREFECT_LOGGING_LEVEL",
+        "PREFECT_LOGGING_LOG_PRINTS",
+        "PREFECT_LOGGING_EXTRA_LOGGERS",
+        "PREFECT_LOGGING_TO_API_ENABLED",
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER",
+        "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT",
+        "PREFECT_UI_URL",
     }
 )
+#: Names of one flow run, which Prefect makes up for it; `PREFECT_FLOWS_` and `PREFECT_TASKS_` hold retries and pauses.
+_GOES_ALONG_BEGINS = ("PREFECT__", "PREFECT_FLOWS_", "PREFECT_TASKS_")
+#: Without these a flow run can't ask an API that wants them.
+_KEYS_TO_API = frozenset({"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"})
 
 
 class OctaAccountAndImage(BaseModel):
@@ -98,10 +114,17 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
     """What a flow run is given: the form's values, and Prefect's command and environment."""
 
     def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **kwargs: Any) -> None:
-        """Add what Prefect wants to travel in, without what is the worker's own."""
+        """Add what Prefect wants to travel in, of the worker's own only what a list of ours allows."""
         asked = set(self.env)
         super().prepare_for_flow_run(flow_run, *args, **kwargs)
-        self.env = {name: value for name, value in self.env.items() if name in asked or not _stays_here(name)}
+        withheld = {name for name in self.env.keys() - asked if not _goes_along(name)}
+        self.env = {name: value for name, value in self.env.items() if name not in withheld}
+        if withheld & _KEYS_TO_API and not asked & _KEYS_TO_API:
+            log.warning(
+                "the worker's key to Prefect's API stays here, since the machine is a stranger's: a flow run that "
+                "needs one gets it by the job variable env.PREFECT_API_KEY or env.PREFECT_API_AUTH_STRING; make one "
+                "for it"
+            )
         # What the flow itself rents there is this installation's too, also where its API has another address.
         self.env.setdefault(NAMESPACE_ENV, namespace_here(self.account().namespace))
 
@@ -140,8 +163,8 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
         )
 
 
-def _stays_here(name: str) -> bool:
-    return name in _PATHS_HERE or name.startswith(_STAYS_HERE)
+def _goes_along(name: str) -> bool:
+    return name in _GOES_ALONG or name.startswith(_GOES_ALONG_BEGINS)
 
 
 def _is_loopback(url: str) -> bool:

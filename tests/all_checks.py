@@ -64,7 +64,7 @@ class Outcome:
     skipped: int = 0
 
 
-CORE_TESTS = ("tests/core", "tests/emulator", "tests/cli", "tests/demo", "tests/chaos")
+CORE_TESTS = ("tests/core", "tests/emulator", "tests/cli", "tests/demo", "tests/chaos", "tests/fuzz")
 COVERAGE = ("--cov=octa_provider", "--cov-branch", "--cov-report=term:skip-covered", "--cov-fail-under=95")
 CHECKS = (
     Check("lint", "core", ("ruff", "check", "."), tests=False),

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, DecoratedOperator, task_decorator_factory
 
 from airflow_provider.operators.job import OctaRunJobOperator
+from octa_provider.carried import carried
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from octa_provider import JobSpec
 
 __all__ = ["octa_task"]
+
+#: XCom is no place for more.
+MOST_RESULT_BYTES = 64 * 1024 * 1024
+_RESULT_FOLDER = "result"
+_RESULT = re.compile(r"octa-task-[0-9a-f]{16}/result\.json")
 
 _SCRIPT = """from __future__ import annotations
 {source}
@@ -57,21 +64,23 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
 
     def execute(self, context: Context) -> Any:
         """Run the function; returns what it returned."""
-        with self._folder_removed():
+        with self._private_folder():
             return self._value(super().execute(context))
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Do what the trigger came back for; at the end returns what the function returned."""
-        with self._folder_removed():
-            return self._value(super().execute_resumed(context, event))
+        with self._private_folder() as folder:
+            return self._value(super().execute_resumed(context, _fetched_to(folder, event)))
 
     @contextmanager
-    def _folder_removed(self) -> Iterator[None]:
+    def _private_folder(self) -> Iterator[Path]:
+        """A folder that this user alone can enter: in the shared temporary one, whoever guesses a name could lay a
+        result, or a link, where this one is to be written."""
+        self._folder = Path(tempfile.mkdtemp(prefix="octa-task-"))
         try:
-            yield
+            yield self._folder
         finally:
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _spec(self, context: Context) -> JobSpec:
         source = self.get_python_source()  # type: ignore[no-untyped-call]
@@ -82,16 +91,15 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             raise AirflowFailException(f"The arguments of @task.octa must be JSON values: {error}") from error
         # What is not the same function with the same arguments must not carry on with what that left.
         remote = f"octa-task-{hashlib.sha256((script + arguments).encode()).hexdigest()[:16]}"
-        # Made here, where a disk that is full ends the session too.
-        self._folder = Path(tempfile.mkdtemp(prefix="octa-task-"))
+        # Written here, where a disk that is full ends the session too.
+        assert self._folder is not None
         for name, text in (("run.py", script), ("arguments.json", arguments)):
             (self._folder / name).write_text(text, encoding="utf-8")
         self.command = [self.python, "-u", f"{remote}/run.py"]
         spec = super()._spec(context)
-        # Fetched into a folder of its own, perhaps by another worker than the one that starts. Its name tells it from
-        # whatever the user fetches.
+        # Its name tells it from whatever the user fetches.
         self._result_name = f"{remote}.json"
-        fetched = f"{self._folder}-result/{self._result_name}"
+        fetched = str(self._folder / _RESULT_FOLDER / self._result_name)
         return replace(
             spec,
             inputs={**spec.inputs, **{str(self._folder / n): f"{remote}/{n}" for n in ("run.py", "arguments.json")}},
@@ -100,12 +108,26 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
 
     def _value(self, result: dict[str, Any]) -> Any:
         path = next(Path(file) for file in result["outputs"] if Path(file).name == self._result_name)
+        if path.stat().st_size > MOST_RESULT_BYTES:
+            raise AirflowFailException(f"The function's result is longer than {MOST_RESULT_BYTES} bytes: fetch a file.")
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            # What runs there may write what Airflow can't carry.
+            return carried(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, RecursionError) as error:
             raise AirflowFailException(f"The function's result is no JSON value: {error}") from error
-        finally:
-            shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _fetched_to(folder: Path, event: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The trigger's event, with the result to be fetched into a folder of this worker: the other one's is gone."""
+    job = (event or {}).get("job")
+    outputs = job.get("outputs") if isinstance(job, Mapping) else None
+    if event is None or not isinstance(job, Mapping) or not isinstance(outputs, Mapping):
+        return event
+    moved = {
+        remote: str(folder / _RESULT_FOLDER / Path(local).name) if _RESULT.fullmatch(remote) else local
+        for remote, local in outputs.items()
+    }
+    return {**event, "job": {**job, "outputs": moved}}
 
 
 def octa_task(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections import deque
 from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
@@ -11,14 +15,14 @@ from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.session_reference import SessionArgument, SessionReference
 from airflow_provider.templated import as_int, as_text, is_known
-from airflow_provider.written_file import FileArgument, write_text
-from octa_provider.errors import OctaConfigError, OctaError, OctaNotFoundError
+from airflow_provider.written_file import FileArgument, write_file
+from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.plain_text import plain_words
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from octa_provider import OctaClient
-    from octa_provider.models import Logs
+    from octa_provider.following import SessionLog
 
 __all__ = ["OctaFetchLogsOperator"]
 
@@ -64,48 +68,60 @@ class OctaFetchLogsOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch; returns how much there was."""
+        # HTTP comes with it, and is needed by tasks that run alone.
+        from octa_provider.following import SessionLog
+
         try:
             reference = SessionReference.from_argument(self.session)
             if reference is None:
                 raise AirflowSkipException("No session was started, so there are no logs.")
             max_lines = _checked_count(self.max_lines)
-            logs = _logs(OctaHook(self.octa_conn_id).get_conn(), reference.uuid)
+            return self._fetched(SessionLog(OctaHook(self.octa_conn_id).get_conn(), reference.uuid), max_lines)
         except (OctaError, ValueError) as error:
             fail_task(error)
-        from octa_provider.plain_text import plain
 
-        # Only line feeds end lines: what a container prints must not look like lines of Airflow's own.
-        container = logs.container.removesuffix("\n").split("\n") if logs.container else []
-        for entry in logs.system:
-            self.log.info("[system] %s%s", "" if entry.at is None else f"{entry.at:%H:%M:%S} ", plain(entry.message))
-        shown = container if max_lines is None else container[max(0, len(container) - max_lines) :]
-        if len(shown) < len(container):
-            self.log.info("[container] ... %d lines before these", len(container) - len(shown))
-        for line in shown:
-            self.log.info("[container] %s", plain(line))
-        return {
-            "uuid": reference.uuid,
-            "container_lines": len(container),
-            "system_lines": len(logs.system),
-            "path": self._written(logs),
-        }
+    def _fetched(self, log: SessionLog, max_lines: int | None) -> dict[str, Any]:
+        """Read the log once, of whatever size: it goes to a file, and no more than the last lines are held."""
+        last: deque[str] = deque(maxlen=max_lines)
+        lines, count = log.lines_now(), 0
+        first = next(lines, None)
+        # Known once the answer has come, which is before its first line.
+        for entry in log.system:
+            at = "" if entry.at is None else f"{entry.at:%H:%M:%S} "
+            self.log.info("[system] %s%s", at, plain_words(entry.message))
+        with tempfile.TemporaryDirectory(prefix="octa-log-") as folder:
+            spooled = Path(folder) / "container.log"
+            with spooled.open("w", encoding="utf-8") as file:
+                for line in () if first is None else chain((first,), lines):
+                    count += 1
+                    if self._is_wanted:
+                        file.write(f"{line}\n")
+                    if max_lines is None:
+                        self.log.info("[container] %s", plain_words(line))
+                    else:
+                        last.append(line)
+            if count > len(last) and max_lines is not None:
+                self.log.info("[container] ... %d lines before these", count - len(last))
+            for line in last:
+                self.log.info("[container] %s", plain_words(line))
+            return {
+                "uuid": log.uuid,
+                "container_lines": count,
+                "system_lines": len(log.system),
+                "path": self._written(spooled),
+            }
 
-    def _written(self, logs: Logs) -> str | None:
+    @property
+    def _is_wanted(self) -> bool:
         # Text that a template rendered to nothing is no path.
-        if self.path is None or as_text(self.path) is None:
+        return self.path is not None and as_text(self.path) is not None
+
+    def _written(self, spooled: Path) -> str | None:
+        if self.path is None or not self._is_wanted:
             return None
-        written = write_text(self.path, logs.container)
+        written = write_file(self.path, spooled)
         self.log.info("Wrote the container's log to %s", written)
         return written
-
-
-def _logs(client: OctaClient, uuid: str) -> Logs:
-    session = client.services.session(uuid)
-    try:
-        return session.logs()
-    except OctaNotFoundError:
-        # A session that has ended is known only as a recent one.
-        return session.logs(recent=True)
 
 
 def _checked_count(max_lines: int | str | None) -> int | None:

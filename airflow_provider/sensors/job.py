@@ -29,6 +29,7 @@ from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_codes
 from octa_provider.errors import OctaError
+from octa_provider.plain_text import plain_words
 
 try:
     from airflow.sdk.exceptions import AirflowRescheduleException
@@ -210,7 +211,7 @@ class OctaJobSensor(BaseSensorOperator):
 
     def _on_line(self, line: str) -> None:
         self._tail.append(line)
-        self.log.info("[job] %s", line)
+        self.log.info("[job] %s", plain_words(line))
 
     def _stop(self) -> None:
         try:

@@ -23,6 +23,7 @@ from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.session_reference import SessionArgument, SessionReference, json_safe, session_details
 from airflow_provider.task_deadline import task_deadline_at
 from octa_provider.errors import OctaError
+from octa_provider.plain_text import plain_words
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -138,7 +139,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
                 fail_task(error)
             self.log.warning("Session %s could not be read, looking again later: %s", rental.uuid, error)
             return False
-        self.log.info("Session %s: %s", rental.uuid, session.progress or session.phase.value)
+        self.log.info("Session %s: %s", rental.uuid, plain_words(session.progress or session.phase.value))
         if not ready:
             return False
         return PokeReturnValue(is_done=True, xcom_value=json_safe(rental.to_dict()) | session_details(session))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider.connection_settings import ConnectionSettings
-from airflow_provider.triggers.worker_threads import in_thread
+from airflow_provider.triggers.worker_threads import in_thread, threads_of
+from octa_provider.plain_log import plain_logger
 from octa_provider.shared_by_users import SharedByUsers
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Account", "account", "settings_in_trigger"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 #: Seconds between tries to read a connection. Airflow's API server may be starting anew, and the session runs.
 _PATIENCE_S = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -55,7 +55,11 @@ def account(settings: ConnectionSettings, poll_s: float) -> Iterator[Account]:
     def connect() -> OctaClient:
         return settings.client(intents=VariableIntents())
 
-    with _clients.use(settings, connect) as client, watcher_for(client, poll_s) as watcher:
+    with (
+        threads_of(settings),
+        _clients.use(settings, connect) as client,
+        watcher_for(client, poll_s) as watcher,
+    ):
         yield Account(client, watcher)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from airflow_provider.triggers.account import account
 from airflow_provider.triggers.killed_by_user import Watched, how_it_waits
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PATIENCE_S", "watch_until_taken_over"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 #: However short a job's own deadlines are, a worker has so long to take over.
 PATIENCE_S = 900.0

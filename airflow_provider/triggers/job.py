@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +17,10 @@ from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_ov
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
+from octa_provider.carried import carried
 from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.plain_log import plain_logger
+from octa_provider.plain_text import plain_words
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TAIL_LINES", "OctaJobTrigger"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 TAIL_LINES = 20
 #: Airflow gives `on_kill` of a trigger 30 s.
@@ -116,7 +118,7 @@ class OctaJobTrigger(BaseTrigger):
                 await self._stop_if_killed()
             raise
         self._hand_over(event["what"])
-        yield TriggerEvent({"job": self.job, "tail": list(self._tail)} | event)  # type: ignore[no-untyped-call]
+        yield TriggerEvent(carried({"job": self.job, "tail": list(self._tail)} | event))  # type: ignore[no-untyped-call]
 
     def _hand_over(self, what: str) -> None:
         """Until a worker runs the task, its session is watched from here: it may wait for its slot for days."""
@@ -188,7 +190,7 @@ class OctaJobTrigger(BaseTrigger):
     def _on_line(self) -> OnLine:
         def on_line(line: str) -> None:
             self._tail.append(line)
-            self.log.info("[job] %s", line)
+            self.log.info("[job] %s", plain_words(line))
 
         return on_line
 

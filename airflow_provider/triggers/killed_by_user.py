@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -11,10 +10,11 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_provider.task_states import states_of
 from airflow_provider.triggers.worker_threads import in_thread
+from octa_provider.plain_log import plain_logger
 
 __all__ = ["TELLS_KILLS", "TRY_KEY", "Watched", "how_it_waits", "is_task_over"]
 
-log = logging.getLogger(__name__)
+log = plain_logger(__name__)
 
 #: From Airflow 3.3 on a user's act calls `on_kill`. Before, it is a cancel like any other.
 TELLS_KILLS = hasattr(BaseTrigger, "on_kill")

@@ -13,6 +13,7 @@ from airflow_provider.triggers.account import Account, account, settings_in_trig
 from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
+from octa_provider.carried import carried
 from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
                 stops_on_kill=False,
                 poll_s=self.poll_interval,
             )
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+        yield TriggerEvent(carried(event))  # type: ignore[no-untyped-call]
 
     async def _waited(self) -> dict[str, Any]:
         from octa_provider.models import SessionPhase

@@ -1,4 +1,7 @@
-"""Threads for what blocks, shared by every trigger of a triggerer process, so that its event loop never waits."""
+"""Threads for what blocks, so that the event loop of a triggerer process never waits.
+
+Each connection has its own: one whose API hangs holds up its own triggers, and those of nobody else.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,41 @@ import asyncio
 import contextvars
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-__all__ = ["THREADS", "in_thread"]
+__all__ = ["THREADS", "in_thread", "threads_of"]
 
-#: The loop's own executor has a handful of threads, and others need them too. Most of the time these wait for answers.
+#: Of each connection, made when they are needed. The loop's own executor has a handful, and others need them too. Most
+#: of the time these wait for answers.
 THREADS = 32
+
+_whose: contextvars.ContextVar[Hashable] = contextvars.ContextVar("octa_threads_of", default=None)
 
 T = TypeVar("T")
 
 
-@functools.lru_cache(maxsize=1)
-def _threads(process: int) -> ThreadPoolExecutor:
+@functools.cache
+def _threads(process: int, whose: Hashable) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS, thread_name_prefix="octa-trigger")
+
+
+@contextmanager
+def threads_of(whose: Hashable) -> Iterator[None]:
+    """Within the block, `in_thread` of this coroutine uses threads that are this connection's own.
+
+    Args:
+        whose: tells connections apart.
+    """
+    before = _whose.set(whose)
+    try:
+        yield
+    finally:
+        # A coroutine that is thrown away ends in another context, where there is nothing to reset.
+        with suppress(ValueError):
+            _whose.reset(before)
 
 
 async def in_thread(call: Callable[..., T], *arguments: Any, **options: Any) -> T:
@@ -31,4 +54,4 @@ async def in_thread(call: Callable[..., T], *arguments: Any, **options: Any) -> 
     context = contextvars.copy_context()
     work = functools.partial(context.run, functools.partial(call, *arguments, **options))
     # By process: a fork inherits the executor without its threads.
-    return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), work)
+    return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid(), _whose.get()), work)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 
+from octa_provider.limits import MAX_WAIT_S
+
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
@@ -16,12 +19,18 @@ def seconds(text: str) -> float:
         argparse.ArgumentTypeError: it is no duration.
     """
     compact = text.replace(" ", "").lower()
-    if re.fullmatch(r"\d+(\.\d+)?", compact):
-        return float(compact)
+    if _NUMBER.fullmatch(compact):
+        return _possible(text, float(compact))
     parts = _PART.findall(compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration: write it like 90s, 20m, 2h or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return _possible(text, sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def _possible(text: str, length_s: float) -> float:
+    if length_s > MAX_WAIT_S:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is more than a year: write it like 90s, 20m, 2h or 1h30m")
+    return length_s
 
 
 def positive_seconds(text: str) -> float:

@@ -10,8 +10,8 @@ from octa_provider.errors import OctaDecodeError
 from octa_provider.models.fields import (
     amount,
     bandwidth_mbps,
+    count,
     flag,
-    integer,
     label,
     mapping,
     number,
@@ -33,7 +33,7 @@ __all__ = ["App", "Machine", "VpnMachine"]
 
 
 def _node_id(raw: dict[str, object], what: str) -> int:
-    node_id = integer(raw.get("node_id"))
+    node_id = count(raw.get("node_id"))
     if node_id is None:
         raise OctaDecodeError(
             f"{what}: no node_id, so it cannot be rented. Look at .body.",
@@ -130,13 +130,13 @@ class Machine(Model, frozen=True, kw_only=True):
             country_iso=text(get("country_iso")),
             city=text(get("city")),
             cpu_model_name=text(get("cpu_model_name")),
-            cpu_cores=integer(get("cpu_cores")),
+            cpu_cores=count(get("cpu_cores")),
             cpu_vendor_id=text(get("cpu_vendor_id")),
-            cpu_speed=integer(get("cpu_speed")),
-            memory_bytes=integer(get("total_memory")),
+            cpu_speed=count(get("cpu_speed")),
+            memory_bytes=count(get("total_memory")),
             memory_type=text(get("memory_type")),
-            memory_speed=integer(get("memory_speed")),
-            free_disk_bytes=integer(get("free_disk")),
+            memory_speed=count(get("memory_speed")),
+            free_disk_bytes=count(get("free_disk")),
             gpus=decode_gpus(get("gpus"), get("gpu")),
             has_gpu=flag(get("is_has_gpu")),
             cuda_version=text(cuda_version) or (None if number(cuda_version) is None else str(cuda_version)),
@@ -159,7 +159,7 @@ class Machine(Model, frozen=True, kw_only=True):
             currency_usd=flag(get("currency_usd")),
             reliability=decode_reliability(get("reliability")),
             features=strings(get("features")),
-            available_ports=len(open_ports) if isinstance(open_ports, list) else integer(open_ports),
+            available_ports=len(open_ports) if isinstance(open_ports, list) else count(open_ports),
             arch=text(get("arch")),
             os_version=text(get("os_version")),
             virt=text(get("virt")),

@@ -10,11 +10,13 @@ from datetime import datetime, timedelta, timezone
 from decimal import Context, Decimal
 from typing import Any
 
+from octa_provider.carried import LEAST_INTEGER, MOST_INTEGER
 from octa_provider.models.wire import decode_json
 
 __all__ = [
     "amount",
     "bandwidth_mbps",
+    "count",
     "ether_as_wei",
     "flag",
     "integer",
@@ -87,6 +89,12 @@ def integer(value: object) -> int | None:
     exact = _decimal(value)
     # Looked at before `int` writes the number out: `1e999` is a thousand digits.
     return None if exact is None or exact.adjusted() > 80 else _bounded(int(exact))
+
+
+def count(value: object) -> int | None:
+    """An int of no more than 64 bits: ids, seconds, bytes. What is longer is no such thing, and few can carry it."""
+    exact = integer(value)
+    return exact if exact is not None and LEAST_INTEGER <= exact <= MOST_INTEGER else None
 
 
 def number(value: object) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from octa_provider.models.fields import integer, items, mapping, number, text
+from octa_provider.models.fields import count, items, mapping, number, text
 from octa_provider.models.model import Model
 
 __all__ = ["Gpu", "NodeHardware", "Reliability", "decode_gpus", "decode_hardware", "decode_reliability"]
@@ -76,8 +76,8 @@ def _card(value: object) -> Gpu | None:
         return Gpu(
             raw=value,
             model=text(value.get("model")) or "",
-            memory_mb=integer(value.get("mem_total_mb")),
-            memory_free_mb=integer(value.get("mem_free_mb")),
+            memory_mb=count(value.get("mem_total_mb")),
+            memory_free_mb=count(value.get("mem_free_mb")),
         )
     name = text(value)
     return Gpu(model=name) if name else None
@@ -115,9 +115,9 @@ def decode_reliability(value: object) -> Reliability | None:
             uptime=number(value.get("uptime")),
             stability=number(value.get("stability")),
             score=number(rating.get("score")),
-            count=integer(rating.get("count")),
-            sessions_normal=integer(value.get("s_normal")),
-            sessions_failed=integer(value.get("s_failed")),
+            count=count(rating.get("count")),
+            sessions_normal=count(value.get("s_normal")),
+            sessions_failed=count(value.get("s_failed")),
             session_mean_s=number(value.get("s_avg_d")),
             session_longest_s=number(value.get("s_max_d")),
         )
@@ -133,8 +133,8 @@ def decode_hardware(value: object) -> NodeHardware | None:
     return NodeHardware(
         raw=raw,
         cpu=text(raw.get("cpu")),
-        cpu_cores=integer(raw.get("cpu_cores")),
+        cpu_cores=count(raw.get("cpu_cores")),
         gpus=decode_gpus(raw.get("gpu"), raw.get("gpus")),
-        memory_bytes=integer(raw.get("total_memory")),
-        disk=integer(raw.get("disk")),
+        memory_bytes=count(raw.get("total_memory")),
+        disk=count(raw.get("disk")),
     )

@@ -7,7 +7,7 @@ import zlib
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from octa_provider.models.fields import flag, integer, label, moment, text
+from octa_provider.models.fields import count, flag, label, moment, text
 from octa_provider.models.model import Model
 from octa_provider.models.wire import require_object
 
@@ -56,11 +56,11 @@ class IdleJob(Model, frozen=True, kw_only=True):
         return cls(
             raw=raw,
             job_id=label(raw.get("id")),
-            node_id=integer(raw.get("node_id")),
+            node_id=count(raw.get("node_id")),
             status=label(raw.get("status")),
             command=text(raw.get("command")),
             is_up=flag(raw.get("is_up")),
-            uptime_s=integer(raw.get("uptime")),
+            uptime_s=count(raw.get("uptime")),
             error=label(raw.get("error")),
             created_at=moment(raw.get("created_at")),
             finished_at=moment(raw.get("finished_at")),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from octa_provider.models.fields import amount, integer, label, mapping, moment, number, strings, text
+from octa_provider.models.fields import amount, count, integer, label, mapping, moment, number, strings, text
 from octa_provider.models.hardware import Gpu, Reliability, decode_gpus, decode_reliability
 from octa_provider.models.model import Model
 from octa_provider.models.wire import require_object
@@ -81,14 +81,14 @@ class Node(Model, frozen=True, kw_only=True):
         system = mapping(raw.get("system")) or mapping(raw.get("data"))
         memory = mapping(system.get("memory"))
         location = mapping(raw.get("location"))
-        node_id = integer(raw.get("id"))
+        node_id = count(raw.get("id"))
         return cls(
             raw=raw,
-            node_id=integer(raw.get("node_id")) if node_id is None else node_id,
+            node_id=count(raw.get("node_id")) if node_id is None else node_id,
             ip=text(raw.get("ip")),
             state=label(raw.get("state")),
             osn=label(raw.get("osn")) or label(system.get("version")),
-            uptime_s=integer(raw.get("uptime", system.get("uptime"))),
+            uptime_s=count(raw.get("uptime", system.get("uptime"))),
             verified_at=moment(raw.get("vrf_dt")),
             country=text(location.get("country")) or text(raw.get("country")),
             city=text(location.get("city")) or text(raw.get("city")),
@@ -98,9 +98,9 @@ class Node(Model, frozen=True, kw_only=True):
             reliability=decode_reliability(raw.get("reliability")),
             features=strings(raw.get("features")),
             cpu_model_name=text(system.get("cpu_model_name")) or text(system.get("cpu")),
-            cpu_cores=integer(system.get("cpu_cores")),
-            memory_bytes=integer(memory.get("size", memory.get("total_memory"))),
-            disk_bytes=integer(mapping(system.get("disk")).get("size")),
+            cpu_cores=count(system.get("cpu_cores")),
+            memory_bytes=count(memory.get("size", memory.get("total_memory"))),
+            disk_bytes=count(mapping(system.get("disk")).get("size")),
             gpus=decode_gpus(system.get("gpus"), system.get("gpu")),
             system=system,
         )

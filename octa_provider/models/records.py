@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, overload
 
 from octa_provider.errors import OctaDecodeError
 from octa_provider.models.wire import shown
+from octa_provider.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Records", "decode_list"]
 
-_log = logging.getLogger(__name__)
+_log = plain_logger(__name__)
 
 # What has been warned about already: a poll every five seconds must not fill the log with the same line.
 _warned: set[str] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.errors import OctaDecodeError, OctaRejectedError
-from octa_provider.models.fields import integer, label, text
+from octa_provider.models.fields import count, label, text
 from octa_provider.models.model import Model
 from octa_provider.models.wire import shown
 
@@ -18,6 +18,10 @@ __all__ = ["StartedSession"]
 _GOOD_WORDS = frozenset(
     {"0", "200", "201", "202", "ok", "success", "succeeded", "created", "accepted", "started", "true"}
 )
+
+_WORDS = ("reason", "message", "error", "detail")
+#: The fields of an answer to an order; somebody in front of the API doesn't know them.
+_OF_AN_ORDER = frozenset({"uuid", "id", "node_id"})
 
 
 class StartedSession(Model, frozen=True, kw_only=True):
@@ -51,7 +55,7 @@ class StartedSession(Model, frozen=True, kw_only=True):
         for answer in answers:
             reason = _refusal(answer)
             if reason is not None:
-                asked = integer(answer.get("node_id")) if node_id is None else node_id
+                asked = count(answer.get("node_id")) if node_id is None else node_id
                 node = "the node" if asked is None else f"node {asked}"
                 raise OctaRejectedError(
                     f"{node} started nothing: {reason.strip().rstrip('.')}. Try another machine.",
@@ -68,10 +72,14 @@ class StartedSession(Model, frozen=True, kw_only=True):
 
 
 def _refusal(answer: dict[str, Any]) -> str | None:
+    """Why nothing was started, in the API's own words: a `reason`, a `status` that is no good one, or an order's form.
+
+    Any other text alone, such as `{"message": "Please log in"}`, may be somebody's who stands in front of the API.
+    """
     status = label(answer.get("status"))
     if status is not None and status.strip().lower() in _GOOD_WORDS:
         return None
-    for key in ("reason", "message", "error", "detail"):
+    for key in _WORDS if status is not None or answer.keys() & _OF_AN_ORDER else _WORDS[:1]:
         said = text(answer.get(key))
         if said is not None and said.strip().lower() not in _GOOD_WORDS:
             return said[:500]

@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from octa_provider.carried import whole_pairs
 from octa_provider.errors import MAX_BODY_CHARS, OctaDecodeError
+from octa_provider.secret_fields import without_secrets
 
 __all__ = ["decode_json", "require_object", "shown"]
 
@@ -19,7 +21,6 @@ _MAX_INT_DIGITS = 4000
 
 # Of an error's body (evidence C).
 _ERROR_FIELDS = ("error", "message", "detail", "code")
-_ENVIRONMENTS = ("user_envs", "envs")
 
 
 def decode_json(data: bytes | str) -> object:
@@ -28,7 +29,7 @@ def decode_json(data: bytes | str) -> object:
     msgspec keeps integers beyond 2^64 exact by itself (the live API sends 31428028938060847852, evidence B). Where it
     gives up on a whole document because of one value (`1e400`, an integer of thousands of digits, half of a surrogate
     pair such as a log cut inside an emoji leaves), the standard library reads it, and that value alone becomes its text
-    or `?`.
+    or U+FFFD.
 
     Args:
         data: one JSON document.
@@ -56,7 +57,7 @@ def _decode_leniently(data: bytes | str) -> object:
             parse_constant=_refuse,
         )
         # Half a surrogate pair cannot be encoded, so it would fail later, far from here.
-        return msgspec.json.decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        return msgspec.json.decode(whole_pairs(json.dumps(value, ensure_ascii=False)).encode())
     except (RecursionError, msgspec.DecodeError) as error:
         raise ValueError(f"the JSON cannot be read: {error}") from None
 
@@ -81,11 +82,8 @@ _REPR.maxstring = _REPR.maxother = 200
 
 def shown(payload: object) -> str:
     """A payload as short text for an error. The values of environments stay out: users put secrets there."""
-    if isinstance(payload, dict):
-        hidden = {key: "(not shown)" for key in _ENVIRONMENTS if payload.get(key)}
-        payload = {**payload, **hidden}
     try:
-        return _REPR.repr(payload)[:MAX_BODY_CHARS]
+        return _REPR.repr(without_secrets(payload))[:MAX_BODY_CHARS]
     except ValueError:
         # An int too long to print; nothing that `decode_json` returns.
         return f"({type(payload).__name__} that cannot be shown)"

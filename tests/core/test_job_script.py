@@ -214,6 +214,23 @@ def test_the_command_does_not_see_the_nonce(sh: Machine) -> None:
     assert sh.container("env | grep OCTA_JOB; echo $#")[0] == "0"
 
 
+def test_no_name_of_a_file_tells_the_command_the_nonce(sh: Machine) -> None:
+    assert sh.container(f'ls -aR "$HOME" | grep -c {NONCE}')[0] == "0"
+
+
+def test_no_process_tells_the_command_the_nonce(machine: Machine) -> None:
+    """Of every ancestor's program and its environment, as it began."""
+    look = (
+        "p=$$; while [ $p -gt 1 ]; do tr '\\0' '\\n' < /proc/$p/environ; tr '\\0' '\\n' < /proc/$p/cmdline; "
+        "p=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$p/status); [ $p != $TOP ] || break; done"
+    )
+    machine.env["TOP"] = str(os.getpid())
+    machine.env["PATH"] = os.environ["PATH"]
+    said = machine.container(f"{look} 2>&1; echo; echo looked")
+    assert "looked" in said
+    assert NONCE not in "".join(said[:-2])
+
+
 def test_a_home_that_cannot_be_written_costs_nothing_but_the_guard(sh: Machine) -> None:
     sh.env["HOME"] = "/proc/nowhere"
     process = sh.start(container_command("exit 6", 5))
@@ -231,6 +248,13 @@ def test_a_detached_command_tells_its_exit_code(machine: Machine) -> None:
     assert machine.ended() == f"{NONCE} 3"
     lines = (machine.home / "octa-job" / "job.log").read_text().splitlines()
     assert lines == ["it's $HOME", "2", str(machine.home / "octa-job" / "work"), *[marker(3)] * 2]
+
+
+def test_no_file_tells_a_detached_command_the_nonce(machine: Machine) -> None:
+    split = f"{NONCE[:8]}''{NONCE[8:]}"
+    assert machine.begin(f"sleep 0.3; grep -rs {split} .. ; ls -aR .. | grep {split}; exit 3") == "begun"
+    assert machine.ended() == f"{NONCE} 3"
+    assert (machine.home / "octa-job" / "job.log").read_text().splitlines() == [marker(3)] * 2
 
 
 def test_a_detached_command_is_begun_once_however_often_it_is_sent(machine: Machine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 from collections.abc import Iterator
@@ -85,3 +86,18 @@ def test_a_broken_private_key_is_not_quoted(emulator: EmulatorHandle) -> None:
 def test_neither_a_spec_nor_a_target_shows_its_secrets() -> None:
     assert SECRET not in repr(JobSpec(image="a", command="b", envs={"TOKEN": SECRET}))
     assert SECRET not in repr(SshTarget("host", 22, private_key=SECRET))
+
+
+def test_the_place_in_the_log_holds_no_key_that_the_command_printed(emulator: EmulatorHandle) -> None:
+    """The state travels through an orchestrator's database, with the last 4 KB of the log in it."""
+    states: list[JobState] = []
+    bench = Bench(emulator, "secrets/cursor")
+    key = emulator.api_key
+    lines: list[str] = []
+    spec = JobSpec(image="ubuntu", command=f"echo the key is {key}; printf 'again {key}'; sleep 1")
+    bench.client.jobs.run(spec, bench.key, on_state=states.append, on_line=lines.append, poll_s=0.05)
+    logs = [state.log for state in states if state.log is not None]
+    tails = b"".join(base64.b64decode(log[part]) for log in logs for part in ("tail", "head"))
+    assert b"the key is ***" in tails
+    assert key.encode() not in tails
+    assert key not in "\n".join(lines)

@@ -48,9 +48,9 @@ def test_broken_utf_8_gives_the_same_text_however_it_is_cut(raw: bytes, size: in
 
 @settings(deadline=None)
 @given(st.text(st.characters(categories=["Cs", "Lu"]), max_size=20), st.integers(1, 9))
-def test_half_a_surrogate_pair_becomes_a_question_mark(text: str, size: int) -> None:
+def test_half_a_surrogate_pair_becomes_a_replacement_character(text: str, size: int) -> None:
     body = json.dumps({"container": text})
-    expected = json.loads(body)["container"].encode("utf-8", "replace").decode()
+    expected = "".join("\ufffd" if 0xD800 <= ord(c) <= 0xDFFF else c for c in json.loads(body)["container"])
     assert text_of(body, size) == expected
 
 
@@ -141,3 +141,14 @@ def test_it_reads_at_least_50_mb_a_second() -> None:
         spool_logs(chunked(body, 65536)).container.close()
         best = max(best, len(body) / 1e6 / (time.process_time() - start))
     assert best > 50
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("abS3CR\n"), max_size=40), st.integers(1, 9))
+def test_a_secret_stands_nowhere_in_what_is_kept_however_the_answer_is_cut(text: str, size: int) -> None:
+    secret = "S3CR3T"
+    printed = f"{text}{secret}{text}S3{secret}{secret}{text}"
+    body = json.dumps({"container": printed}).encode()
+    with spool_logs(chunked(body, size), secret=secret) as logs:
+        kept = logs.container.read(0, 10_000).decode()
+    assert kept == printed.replace(secret, "******")

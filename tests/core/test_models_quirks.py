@@ -591,7 +591,7 @@ def test_a_started_session_is_its_uuid(payload: object) -> None:
     ("payload", "reason"),
     [
         ([{"id": 0, "status": 1, "reason": "Node not found"}], "Node not found"),
-        ({"message": "Insufficient balance"}, "Insufficient balance"),
+        ({"id": 0, "message": "Insufficient balance"}, "Insufficient balance"),
         ([{"uuid": "", "reason": "busy."}], "busy."),
         ([{"uuid": None, "error": "busy"}], "busy"),
         ([{"id": 0, "status": 1}], "status 1"),
@@ -619,6 +619,8 @@ def test_a_rejection_takes_the_node_from_the_answer_when_it_is_there() -> None:
     "payload",
     [
         *([], {}, None, "ok", [None], [[]], [{"id": 0}], {"status": 0}, {"status": "ok"}, {"message": "success"}),
+        # Somebody's in front of the API: a login page's, say.
+        *({"message": "Please log in"}, {"error": "forbidden"}, [{"detail": "no"}]),
         # A status that says yes outweighs any words: a session may run, and must be looked for.
         {"status": "created", "message": "Session is being created"},
     ],

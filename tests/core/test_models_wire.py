@@ -33,10 +33,10 @@ def test_one_number_out_of_range_costs_itself_alone() -> None:
 
 def test_half_an_emoji_in_a_log_costs_itself_alone() -> None:
     assert decode_json(rb'{"container": "frame 1 \ud83d", "x": "\ud83d\ude00"}') == {
-        "container": "frame 1 ?",
+        "container": "frame 1 \ufffd",
         "x": "\N{GRINNING FACE}",
     }
-    assert decode_json('{"container": "\\ud800 end"}') == {"container": "? end"}
+    assert decode_json('{"container": "\\ud800 end"}') == {"container": "\ufffd end"}
 
 
 @pytest.mark.parametrize(

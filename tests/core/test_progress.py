@@ -141,3 +141,40 @@ def test_another_process_carries_on() -> None:
 def test_a_state_that_is_nonsense_is_left_out() -> None:
     tracker = ProgressTracker().restore({"fraction": 7, "frame": "x", "frames_done": -1})
     assert tracker.to_dict() == ProgressTracker().to_dict()
+
+
+def test_blender_5_is_read_behind_what_it_writes_in_front_of_its_lines() -> None:
+    tracker = ProgressTracker("blender", total=4)
+    assert fractions(
+        tracker,
+        '00:00.312  blend            | Read blend: "/scene.blend"',
+        "00:01.204  render           | Fra: 1 | Mem: 12.30M | Sample 32/64",
+        "00:05.489  render           | Saved: '/tmp/out/0001.png'",
+        "00:05.490  render.pipeline WARNING | something else",
+        "01:00:05.489  render           | Fra: 2 | Mem: 12.30M",
+        "01:00:06.489  render           | Saved: '/tmp/out/0002.png'",
+    ) == [None, 0.125, 0.25, None, None, 0.5]
+
+
+def test_blender_5_that_says_saved_alone_counts_its_frames() -> None:
+    tracker = ProgressTracker("blender", total=2)
+    assert fractions(tracker, "00:05.489  render           | Saved: 'a'", "00:06.1  render | Saved: 'b'") == [0.5, 1.0]
+
+
+def test_a_percentage_that_starts_again_is_one_of_several_steps() -> None:
+    tracker = ProgressTracker(None, total=4)
+    assert fractions(tracker, "50%", "100%", "0%", "50%", "49%", "100%", "1%") == [
+        *(0.125, 0.25, None, 0.375, None, 0.5, 0.5025),
+    ]
+    carried_on = ProgressTracker(None, total=4).restore(json.loads(json.dumps(tracker.to_dict())))
+    assert carried_on.feed("99%") == 0.7475
+
+
+def test_a_count_that_starts_again_is_one_of_several_steps_too() -> None:
+    tracker = ProgressTracker(None, total=2)
+    assert fractions(tracker, "5/10", "10/10", "5/10", "10/10") == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_a_percentage_of_one_thing_alone_is_what_it_says() -> None:
+    tracker = ProgressTracker()
+    assert fractions(tracker, "50%", "100%", "10%") == [0.5, 1.0, None]

@@ -25,6 +25,33 @@ from octa_provider.rental import Rental
 from octa_provider.request import MachineRequest, RenderRequest, VpnRequest
 from tests.core.rental_bench import EVERYTHING, LIST, MISSING, START, STOP, Bench, bench, emulator
 
+#: What a gateway, a firewall or a login page may answer after the machine was started.
+GATEWAYS = (
+    300,
+    301,
+    302,
+    303,
+    307,
+    308,
+    405,
+    408,
+    409,
+    410,
+    413,
+    418,
+    421,
+    423,
+    424,
+    425,
+    426,
+    428,
+    431,
+    451,
+    499,
+    520,
+)
+PAGE = "<html><h1>Please log in</h1></html>"
+
 __all__ = ["bench", "emulator"]
 
 
@@ -163,7 +190,11 @@ def test_a_429_waits_as_long_as_it_is_told_and_asks_the_same_machine_again(bench
         {"kind": "drop_after", "reset": True},
         {"kind": "status", "status": 500, "effect": True},
         {"kind": "status", "status": 502, "effect": True},
-        {"kind": "status", "status": 408, "effect": True},
+        *({"kind": "status", "status": status, "effect": True} for status in GATEWAYS),
+        *({"kind": "status", "status": status, "effect": True, "body": PAGE} for status in (400, 401, 403, 404, 422)),
+        *({"kind": "status", "status": status, "effect": True, "body": [1]} for status in (402, 429)),
+        *({"kind": "status", "status": status, "effect": True} for status in (400, 404, 429)),
+        {"kind": "garbage", "body": '{"message": "Please log in"}'},
         {"kind": "garbage"},
         {"kind": "garbage", "body": ""},
         {"kind": "garbage", "body": "[]"},

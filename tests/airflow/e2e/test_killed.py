@@ -259,3 +259,25 @@ def test_the_reaper_stops_what_nobody_could(airflow: Airflow) -> None:
     airflow.services.begin("triggerer")
     alive.mark("failed")
     alive.until_stopped()
+
+
+def test_half_a_character_in_an_error_of_the_api_ends_its_own_try_alone(airflow: Airflow) -> None:
+    """It reached the trigger's event, which can't be encoded, and ended the triggerer with all that waited in it."""
+    triggerer = airflow.services.child("triggerer").process
+    work = airflow.work("deferred", "echo begun; sleep 8; echo whole > $F/output")
+    work.until_deferred()
+    airflow.emulator.faults(
+        {
+            "kind": "status",
+            "status": 403,
+            "path": f"/services/{work.sessions[-1]['uuid']}/logs",
+            "body": r'{"message": "this key may not read logs \ud83d"}',
+            "times": None,
+        }
+    )
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert work.tries[-1][3] == "2"
+    assert airflow.services.child("triggerer").process is triggerer
+    assert triggerer.poll() is None
+    assert work.running == []
