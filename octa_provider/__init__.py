@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from octa_provider.errors import OctaDecodeError as OctaDecodeError
     from octa_provider.errors import OctaError as OctaError
     from octa_provider.errors import OctaForbiddenError as OctaForbiddenError
+    from octa_provider.errors import OctaLocalFileError as OctaLocalFileError
     from octa_provider.errors import OctaNetworkError as OctaNetworkError
     from octa_provider.errors import OctaNoMachineError as OctaNoMachineError
     from octa_provider.errors import OctaNotFoundError as OctaNotFoundError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from octa_provider.errors import OctaStartUnclearError as OctaStartUnclearError
     from octa_provider.errors import OctaStopError as OctaStopError
     from octa_provider.errors import OctaTimeoutError as OctaTimeoutError
+    from octa_provider.errors import OctaUnfetchedError as OctaUnfetchedError
     from octa_provider.errors import OctaValidationError as OctaValidationError
     from octa_provider.errors import OctaWaitTimeoutError as OctaWaitTimeoutError
     from octa_provider.errors import Refusal as Refusal
@@ -59,6 +61,7 @@ _HOME = {
         "OctaDecodeError",
         "OctaError",
         "OctaForbiddenError",
+        "OctaLocalFileError",
         "OctaNetworkError",
         "OctaNoMachineError",
         "OctaNotFoundError",
@@ -70,6 +73,7 @@ _HOME = {
         "OctaStartUnclearError",
         "OctaStopError",
         "OctaTimeoutError",
+        "OctaUnfetchedError",
         "OctaValidationError",
         "OctaWaitTimeoutError",
         "Refusal",

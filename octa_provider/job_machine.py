@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaLocalFileError, OctaSshError, OctaUnfetchedError
 from octa_provider.job_log import NO_SHELL, save_fetched_log
 from octa_provider.job_script import (
-    JOB_FOLDER,
     LOG_FILE,
     SENT_FILE,
     WORK_FOLDER,
@@ -296,6 +295,3 @@ def in_work_folder(remote: str) -> str:
 def _token(state: JobState) -> str:
     # The same for all that one process sends, so that what is there already need not be sent again.
     return hashlib.sha256(f"{state.nonce} {socket.gethostname()} {os.getpid()}".encode()).hexdigest()[:12]
-
-
-__all__ = ["JOB_FOLDER", "OutputFetch", "begin_detached", "in_work_folder", "look_at_detached"]
