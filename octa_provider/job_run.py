@@ -12,6 +12,7 @@ from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job_look import OnLine
 from octa_provider.job_spec import JobSpec
 from octa_provider.job_state import JobPhase, JobResult, JobState
+from octa_provider.line_listener import LineListener
 from octa_provider.stop_signals import cleaned_up_by
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def see_to_the_end(
         spec, key, private_key, log_path, on_line, on_state, is_cancelled, poll_s: as in `Jobs.run`.
     """
     jobs = client.jobs
+    # One for all looks, so that it tells once.
+    on_line = LineListener.of(on_line)
     state: JobState | None = None
 
     def tell(now: JobState, before: JobState | None = None) -> JobState:
