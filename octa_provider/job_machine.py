@@ -75,8 +75,13 @@ def fetch_outputs(
             try:
                 found = machine.get(_in_work_folder(remote), local)
             except OctaSshError as error:
-                if error.lost or state.exit_code == 0:
+                if error.lost:
                     raise
+                if state.exit_code == 0:
+                    # The user's path, not ours, and not as if the command had failed.
+                    missing = "No such file" in str(error)
+                    why = f"left no {remote}" if missing else f"{remote} can't be fetched: {error}"
+                    raise OctaSshError(f"the command succeeded but {why}") from error
                 log.warning("the command failed, and left no %s: %s", remote, error)
                 continue
             if not found and state.exit_code == 0:

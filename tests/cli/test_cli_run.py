@@ -196,3 +196,15 @@ def test_a_run_that_was_killed_is_carried_on_by_the_next_one_under_the_same_key(
     assert shown.status == 0
     assert "ended" in shown.out
     assert emulator.ledger()["max_running_by_key"]["cli/again"] == {"max_running": 1, "overlap_ms": 0, "sessions": 1}
+
+
+def test_a_missing_output_says_that_the_command_succeeded_and_which_of_the_users_paths_is_missing(
+    cli: Cli, emulator: EmulatorHandle, tmp_path: Path
+) -> None:
+    shown = cli(
+        *(*QUICK, "--ssh-key", emulator.ssh_private_key, "--output", f"renders/final:{tmp_path}/final"),
+        *("--", "mkdir renders; touch renders/other"),
+    )
+    assert shown.status != 0
+    assert "the command succeeded but left no renders/final" in shown.err
+    assert not (tmp_path / "final").exists()
