@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from octa_provider.commands import doctor, emulator, logs, machines, reap, run, sessions, stop
 from octa_provider.commands.command_parser import CommandParser
 from octa_provider.commands.connection import add_connection_options, masked_by, tell
-from octa_provider.commands.messages import LogMessages
+from octa_provider.commands.messages import LogMessages, end_quietly
 from octa_provider.commands.shell_words import worded
 from octa_provider.commands.streams import drop, open_closed_streams, settle, show_what_can_be_shown
 from octa_provider.commands.wording import shown_lines
@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(list(sys.argv[1:] if argv is None else argv))
     finally:
         settle()
+        if argv is None and "--verbose" not in sys.argv:
+            end_quietly()
 
 
 def _run(words: list[str]) -> int:

@@ -82,7 +82,8 @@ class Jobs:
             private_key: for SSH: the text of a private key or the path of its file; else the file that the environment
                 variable `OCTA_SSH_KEY_FILE` names, else the agent and the default files.
             log_path: a file that gets the command's output.
-            on_line: called with each line of the command's output, control characters neutralised.
+            on_line: called with each line of the command's output, control characters neutralised. What it raises is
+                logged once and does not end the job: `is_cancelled` does that.
             on_state: called with the state whenever it has changed, to write it down.
             earlier: what an earlier try wrote down, so that no line comes again; without it the key alone finds what
                 runs, and its output comes from the start.

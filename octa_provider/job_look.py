@@ -17,6 +17,7 @@ from octa_provider.errors import (
 from octa_provider.job_log import read_job_log
 from octa_provider.job_machine import look_at_detached
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
+from octa_provider.line_listener import LineListener
 from octa_provider.models import SessionPhase
 from octa_provider.outage import outages
 from octa_provider.patience import Deadline, is_transient
@@ -68,7 +69,7 @@ class JobLook:
         self._is_cancelled = is_cancelled
         self._state = state
         self._private_key = private_key
-        self._on_line = on_line
+        self._on_line = LineListener.of(on_line)
         self._rental = client.rentals.restore(state.rental)
         self._enough: Callable[[], bool] = lambda: False
 

@@ -13,6 +13,7 @@ from octa_provider.job_look import OnLine
 from octa_provider.job_spec import JobSpec
 from octa_provider.job_state import JobPhase, JobResult, JobState
 from octa_provider.limits import checked_pause
+from octa_provider.line_listener import LineListener
 from octa_provider.stop_signals import cleaned_up_by
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def see_to_the_end(
     """
     poll_s = checked_pause("poll_s", poll_s)
     jobs = client.jobs
+    # One for all looks, so that it tells once.
+    on_line = LineListener.of(on_line)
     state: JobState | None = None
 
     def tell(now: JobState, before: JobState | None = None) -> JobState:

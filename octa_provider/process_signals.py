@@ -105,6 +105,10 @@ class ProcessSignals:
             log.error("%s", problem)
         self._deliver()
 
+    def is_raised(self, error: BaseException) -> bool:
+        """Whether this is the exception that the last signal raised."""
+        return error is self._raised
+
     def _put_back(self) -> None:
         for number, handler in self._before.items():
             # What the program has set meanwhile is its own.

@@ -20,7 +20,7 @@ from types import TracebackType
 
 from octa_provider.process_signals import ProcessSignals
 
-__all__ = ["cleaned_up_by", "signals_held", "stop_signals_raise"]
+__all__ = ["came_by_signal", "cleaned_up_by", "signals_held", "stop_signals_raise"]
 
 _signals = ProcessSignals()
 
@@ -40,6 +40,11 @@ class _Hold(AbstractContextManager[None]):
 def signals_held() -> AbstractContextManager[None]:
     """A context in which signals wait, for a step that must not be cut in two. Keep it short: nobody can end it."""
     return _Hold() if threading.current_thread() is threading.main_thread() else nullcontext()
+
+
+def came_by_signal(error: BaseException) -> bool:
+    """Whether this is what a signal raised within a block: it must reach the block's end, whoever is on the way."""
+    return _signals.is_raised(error)
 
 
 class stop_signals_raise(AbstractContextManager[Callable[[], AbstractContextManager[None]]]):

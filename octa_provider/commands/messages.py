@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -61,6 +62,12 @@ class LogMessages(AbstractContextManager[None]):
         self._root.setLevel(self._level)
         for name, level in self._quiet.items():
             logging.getLogger(name).setLevel(level)
+
+
+def end_quietly() -> None:
+    """What Python finds left over on its way out, above all after an interrupt, means nothing to anybody."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    sys.unraisablehook = lambda unraisable: None
 
 
 class _Teller(logging.Handler):

@@ -24,7 +24,7 @@ from octa_provider.commands.requirement_options import add_requirement_options, 
 from octa_provider.commands.shell_words import worded
 from octa_provider.commands.stop_notice import StopNotice
 from octa_provider.commands.wording import shown_cost, shown_text
-from octa_provider.errors import OctaConfigError
+from octa_provider.errors import OctaCancelledError, OctaConfigError
 from octa_provider.job_spec import VIAS, JobSpec
 from octa_provider.job_state import JobOutcome, JobResult
 from octa_provider.rental_key import checked_key, rental_key
@@ -169,8 +169,12 @@ def _run_job(
                     on_state=display.state,
                     poll_s=arguments.poll,
                     on_transfer=display.transfer,
+                    is_cancelled=lambda: not display.has_reader,
                 )
-            except (KeyboardInterrupt, SystemExit, BrokenPipeError) as error:
+            except OctaCancelledError:
+                tell(f"nobody reads the output any more; nothing of {key} runs any more")
+                raise BrokenPipeError from None
+            except (KeyboardInterrupt, SystemExit) as error:
                 # What could not be stopped has been told of, and noted in the error.
                 if not getattr(error, "__notes__", None):
                     tell(f"nothing of {key} runs any more")

@@ -37,12 +37,16 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
     Args:
         tracker: turns lines into a fraction.
         out: where the job's output goes.
+
+    Attributes:
+        has_reader: False once the other end of the pipe that `out` is has been closed.
     """
 
     def __init__(self, tracker: ProgressTracker, out: TextIO) -> None:
         self._tracker = tracker
         self._out = out
         self._is_dropped = False
+        self.has_reader = True
         self._phase: JobPhase | None = None
         self._told_at = time.monotonic()
         self._bar = _bar() if sys.stderr.isatty() else None
@@ -65,9 +69,7 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
         """One line of the job's output.
 
         What can't be shown does not end the job: a terminal that was closed, a disk that is full, a closed stream.
-
-        Raises:
-            BrokenPipeError: nobody reads it any more, as after `| head`, which ends the job.
+        That nobody reads any more, as after `| head`, does: see `has_reader`.
         """
         try:
             if self._bar is not None and self._out.isatty():
@@ -76,7 +78,8 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
             else:
                 print(shown_lines(text), file=self._out, flush=True)
         except BrokenPipeError:
-            raise
+            self.has_reader = False
+            drop(self._out)
         except (OSError, ValueError) as error:
             drop(self._out)
             if not self._is_dropped and not (isinstance(error, OSError) and is_gone(error)):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -78,3 +80,19 @@ def test_what_was_set_before_is_set_again() -> None:
     with LogMessages("octa-provider", verbose=False, worded=str):
         pass
     assert (logging.getLogger().handlers[:], logging.getLogger().level, logging.getLogger("asyncio").level) == before
+
+
+def test_what_python_finds_on_its_way_out_is_not_told() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from octa_provider.cli import main\n"
+        "async def forever(): await asyncio.get_running_loop().create_future()\n"
+        "async def left(): return asyncio.create_task(forever())\n"
+        "class Odd:\n    def __del__(self): raise ValueError('left over')\n"
+        "kept = [asyncio.new_event_loop(), Odd()]\n"
+        "kept.append(kept[0].run_until_complete(left()))\n"
+        "sys.argv = ['octa-provider', '--version']\n"
+        "sys.exit(main())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -238,3 +238,15 @@ def test_inputs_without_outputs_get_a_hint(cli: Cli, emulator: EmulatorHandle, t
     shown = cli(*QUICK, "--ssh-key", emulator.ssh_private_key, "--input", f"{tmp_path}/a:.", "--", "cat a")
     assert (shown.status, shown.out.splitlines()[0]) == (0, "a")
     assert "hint: files are sent, and none is fetched" in shown.err
+
+
+def test_a_missing_output_says_that_the_command_succeeded_and_which_of_the_users_paths_is_missing(
+    cli: Cli, emulator: EmulatorHandle, tmp_path: Path
+) -> None:
+    shown = cli(
+        *(*QUICK, "--ssh-key", emulator.ssh_private_key, "--output", f"renders/final:{tmp_path}/final"),
+        *("--", "mkdir renders; touch renders/other"),
+    )
+    assert shown.status != 0
+    assert "the command succeeded but left no renders/final" in shown.err
+    assert not (tmp_path / "final").exists()

@@ -1,0 +1,44 @@
+"""Whoever is told the lines of a job can't end it: a paid machine is worth more than a line that was not shown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from octa_provider.stop_signals import came_by_signal
+
+__all__ = ["LineListener"]
+
+log = logging.getLogger("octa_provider.line_listener")
+
+
+class LineListener:
+    """Calls a function with each line of a job, and goes on when it raises. That is logged once.
+
+    Args:
+        on_line: what is called. KeyboardInterrupt, SystemExit and what a signal's handler raises still end the job.
+    """
+
+    def __init__(self, on_line: Callable[[str], object]) -> None:
+        self._on_line = on_line
+        self._has_told = False
+
+    @classmethod
+    def of(cls, on_line: Callable[[str], object] | None) -> LineListener | None:
+        """The listener for a function; one that is a listener already stays, so that it knows what it has logged."""
+        return on_line if on_line is None or isinstance(on_line, cls) else cls(on_line)
+
+    def __call__(self, line: str) -> None:
+        try:
+            self._on_line(line)
+        except Exception as error:
+            if came_by_signal(error):
+                raise
+            if not self._has_told:
+                self._has_told = True
+                log.warning(
+                    "on_line failed (%s: %s): the job goes on, and what else fails there is not told",
+                    type(error).__name__,
+                    error,
+                    exc_info=log.isEnabledFor(logging.DEBUG),
+                )
