@@ -136,6 +136,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise OctaConfigError(
             "there is no command: put it after --, as in: octa-provider run ubuntu:24.04 -- nvidia-smi"
         )
+    if not arguments.image.strip():
+        raise OctaConfigError("IMAGE is empty: name a container image, as in: octa-provider run ubuntu:24.04 -- true")
     spec = _spec(arguments)
     _check(arguments, spec)
     tracker = _tracker(arguments, spec)

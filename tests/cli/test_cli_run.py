@@ -115,6 +115,16 @@ def test_what_can_not_work_is_refused_before_anything_is_rented(
     assert len(emulator.ledger()["sessions"]) == before
 
 
+@pytest.mark.parametrize("image", ["", " "])
+def test_an_image_without_a_name_is_refused_before_anything_is_rented(
+    cli: Cli, emulator: EmulatorHandle, image: str
+) -> None:
+    before = len(emulator.ledger()["sessions"])
+    shown = cli("run", image, "--", "true")
+    assert (shown.status, len(emulator.ledger()["sessions"])) == (2, before)
+    assert "IMAGE is empty" in shown.err
+
+
 def test_files_without_ssh_installed_are_refused_before_anything_is_rented(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
