@@ -52,7 +52,7 @@ class Outages:
         about, name = _about(error)
         kind = _kind(error)
         known = self._told.get(about)
-        text = f"{error}; asking again" + (f": {waiting}" if waiting else "")
+        text = f"{str(error).rstrip('.')}; asking again" + (f": {waiting}" if waiting else "")
         if known is not None and known.kind == kind:
             log.debug("%s", text)
             return about
