@@ -10,12 +10,14 @@ somebody else's is worse. What can't be told is shown, never stopped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaNotFoundError, OctaStartUnclearError
+from octa_provider.errors import OctaError, OctaNotFoundError, OctaStartUnclearError
 from octa_provider.intents import EXPIRES_S, Intent
 from octa_provider.models import SessionPhase
 from octa_provider.patience import Deadline, ask_until
+from octa_provider.plain_log import plain_logger
 from octa_provider.rental_mark import RentalMark
 from octa_provider.stopping import stop_command
 
@@ -23,12 +25,16 @@ if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Session
 
-__all__ = ["LostAnswers", "could_be_left", "the_one_left"]
+__all__ = ["LostAnswers", "could_be_left", "reckoned", "the_one_left"]
+
+log = plain_logger("octa_provider.lost_answer")
 
 #: A request that got through is committed within this, even behind a gateway that has given up on it.
 LATEST_S = 300.0
 #: Clocks of two machines, and the way of the request between them.
 SLACK_S = 10.0
+#: The account's recent sessions are asked for so long.
+RECENT_S = 10.0
 
 
 class LostAnswers:
@@ -98,16 +104,9 @@ class LostAnswers:
             self._store.remove(self._key, self._own.attempt)
             self._own = None
 
-    def left(self, sessions: Sequence[Session]) -> list[Session]:
-        """The sessions that this try's own request may have left, without an echo."""
-        return [] if self._own is None else self._could_be_left(self._own, sessions)
-
     def left_for_certain(self, sessions: Sequence[Session]) -> Session | None:
         """The session that counts as left by this try's own request; raises OctaStartUnclearError when in doubt."""
-        if self._own is None:
-            return None
-        left = self.left(sessions)
-        return the_one_left(left, self._own, self._key, is_contested=self._is_contested(self._own, left))
+        return None if self._own is None else self.left_by(self._own, sessions)
 
     def recall(
         self, sessions: Sequence[Session], deadline: Deadline, *, may_wait: bool = False
@@ -137,14 +136,24 @@ class LostAnswers:
                 self._store.remove(self._key, intent.attempt)
         return None
 
+    def left_by(self, intent: Intent, sessions: Sequence[Session]) -> Session | None:
+        """The session that counts as left by an intent's request; raises OctaStartUnclearError when in doubt."""
+        left = self._could_be_left(intent, sessions)
+        return the_one_left(left, intent, self._key, is_contested=self._is_contested(intent, left))
+
     def _may_appear(self, intent: Intent) -> bool:
         # A clock that was set back must not make us wait for a day.
         return intent.uuid is None and abs(intent.age_s(self._client.clock)) <= self._settle_s
 
     def _of(self, intent: Intent, sessions: Sequence[Session], deadline: Deadline) -> Session | None:
         if intent.uuid is None:
-            left = self._could_be_left(intent, sessions)
-            return the_one_left(left, intent, self._key, is_contested=self._is_contested(intent, left))
+            try:
+                return self.left_by(intent, sessions)
+            except OctaStartUnclearError:
+                if intent.age_s(self._client.clock) > EXPIRES_S:
+                    # It has been told of; a stranger's session must not keep this key from starting for ever.
+                    return None
+                raise
         listed = next((session for session in sessions if session.uuid == intent.uuid), None)
         if listed is not None:
             return listed
@@ -155,22 +164,50 @@ class LostAnswers:
         return None if session.phase is SessionPhase.FINISHED else session
 
     def _could_be_left(self, intent: Intent, sessions: Sequence[Session]) -> list[Session]:
-        age_s = intent.age_s(self._client.clock)
-        return could_be_left(sessions, intent, key=self._key, claimed=self._store.claimed(), age_s=age_s)
+        find = partial(
+            could_be_left,
+            sessions,
+            intent,
+            key=self._key,
+            claimed=self._store.claimed(),
+            age_s=intent.age_s(self._client.clock),
+        )
+        found = find()
+        if found or intent.service == "vpn":
+            return found
+        emptied = find(is_emptied=True)
+        if not emptied or _empties_environments(self._client, sessions, emptied):
+            return emptied
+        uuids = [session.uuid for session in emptied]
+        log.warning(
+            "%s began on node %s since the lost request for %s, and shows an environment without anything in it: it is "
+            "taken for somebody else's. Should it be yours, run: %s",
+            ", ".join(uuids),
+            intent.node_id,
+            self._key,
+            stop_command(uuids),
+        )
+        return []
 
     def _is_contested(self, intent: Intent, left: Sequence[Session]) -> bool:
         """Whether another key's request, whose session is not known either, may have started one of these."""
         if not left:
             return False
         return any(
-            could_be_left(left, rival, key=key, claimed={}, age_s=rival.age_s(self._client.clock))
+            could_be_left(left, rival, key=key, claimed={}, age_s=rival.age_s(self._client.clock), is_emptied=True)
             for key, rival in self._store.pending()
             if key != self._key
         )
 
 
 def could_be_left(
-    sessions: Iterable[Session], intent: Intent, *, key: str, claimed: Mapping[str, str], age_s: float
+    sessions: Iterable[Session],
+    intent: Intent,
+    *,
+    key: str,
+    claimed: Mapping[str, str],
+    age_s: float,
+    is_emptied: bool = False,
 ) -> list[Session]:
     """The sessions that an intent's request may have left.
 
@@ -179,15 +216,15 @@ def could_be_left(
         intent: the request, as it was before it was sent.
         key: its rental key.
         claimed: sessions that are known to be a key's: uuid to key.
-        age_s: seconds since the request. What it may have left has been told of within `EXPIRES_S`.
+        age_s: seconds since the request.
+        is_emptied: whether an environment that the API tells as empty may have been ours. Else it is an echo: such a
+            session was started without our key. VPN sessions alone never have any.
     """
-    if age_s > EXPIRES_S:
-        return []
+    silent = intent.service == "vpn" or is_emptied
     return [
         session
         for session in sessions
-        # An echo that is empty is one: such a session was started without our key. VPN sessions alone never have any.
-        if (not session.user_envs if intent.service == "vpn" else session.user_envs is None)
+        if (not session.user_envs if silent else session.user_envs is None)
         and session.service == intent.service
         and session.node_id == intent.node_id
         and session.uuid not in intent.before
@@ -223,6 +260,40 @@ def the_one_left(found: Sequence[Session], intent: Intent, key: str, *, is_conte
         uuids=uuids,
         key=key,
     )
+
+
+def reckoned(client: OctaClient, sessions: Sequence[Session]) -> Mapping[str, str]:
+    """Sessions that tell no key, and that can be told all the same to be what lost requests have left: uuid to key.
+
+    What can't be told is logged with its command.
+
+    Args:
+        client: the API, and the store of intents.
+        sessions: the account's active sessions.
+    """
+    found: dict[str, str] = {}
+    for key, intent in client.intents.pending():
+        lost = LostAnswers(client, key, RentalMark("", intent.attempt), intent.service, 0.0)
+        try:
+            session = lost.left_by(intent, sessions)
+        except OctaStartUnclearError as error:
+            log.warning("%s", error)
+            continue
+        if session is not None:
+            found[session.uuid] = key
+    return found
+
+
+def _empties_environments(client: OctaClient, sessions: Iterable[Session], found: Iterable[Session]) -> bool:
+    """Whether the API tells every environment as empty, as far as the account's other sessions show."""
+    try:
+        recent = client.within(Deadline(client.clock, RECENT_S)).sessions.list(recent=True)
+    except OctaError as error:
+        log.info("what other sessions tell can't be read: %s", error)
+        return False
+    asked = {session.uuid for session in found}
+    others = [s for s in (*sessions, *recent) if s.service != "vpn" and s.uuid not in asked]
+    return bool(others) and not any(s.user_envs for s in others)
 
 
 def _is_as_old(session: Session, since_s: float) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaStopError
+from octa_provider.lost_answer import reckoned
 from octa_provider.patience import Deadline, ask_until
 from octa_provider.plain_log import plain_logger
 from octa_provider.rental_key import split_namespace
@@ -74,7 +75,7 @@ def reap(
         raise OctaConfigError("max_age_s must be a number of seconds above 0, or left out")
     deadline = Deadline(client.clock, deadline_s)
     active = ask_until(deadline, client.within(deadline).sessions.list)
-    claimed = client.intents.claimed()
+    claimed = {**reckoned(client, active), **client.intents.claimed()}
     ours = [(session, key) for session in active if (key := session.rental_key or claimed.get(session.uuid))]
 
     def is_orphan(session: Session, key: str) -> bool:
@@ -115,7 +116,8 @@ def _namespace_of(session: Session, key: str, client: OctaClient) -> str:
         mark = RentalMark.of(session)
         return "" if mark is None else mark.namespace
     # It tells nothing: it was written down, here or by another installation that shares the store.
-    return next((i.namespace for i in client.intents.read(key) if i.uuid == session.uuid), "")
+    known = client.intents.read(key)
+    return next((i.namespace for i in known if i.uuid == session.uuid), known[0].namespace if known else "")
 
 
 def _has_prefix(key: str, prefix: str) -> bool:

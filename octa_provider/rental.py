@@ -7,7 +7,7 @@ what a lost answer may have left is told, never taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from octa_provider.balance import WEI_PER_OCTA
 from octa_provider.cost import PRICE_STEP_USD, price_usd
-from octa_provider.errors import OctaConfigError, OctaError, tell_also
+from octa_provider.errors import OctaConfigError, OctaError, OctaStartUnclearError, tell_also
 from octa_provider.limits import checked_cap, checked_pause, checked_seconds, usable_seconds
+from octa_provider.lost_answer import LostAnswers
 from octa_provider.marketplace import Requirements
+from octa_provider.patience import Deadline, ask_until
 from octa_provider.plain_log import plain_logger
 from octa_provider.reaping import Reaped, reap
 from octa_provider.rental_key import earlier_forms, with_namespace
-from octa_provider.rental_mark import RentalMark, fingerprint_of
+from octa_provider.rental_mark import RentalMark, fingerprint_of, runs_under
 from octa_provider.request import Request
 from octa_provider.starting import Starting
 from octa_provider.stop_signals import cleaned_up_by
@@ -32,7 +34,6 @@ from octa_provider.waiting import wait_until_ready
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Logs, Machine, Session, VpnMachine
-    from octa_provider.patience import Deadline
 
 log = plain_logger("octa_provider.rental")
 
@@ -313,12 +314,12 @@ class Rentals:
         """The rental of a key, if it has an active session; the oldest one when it has several."""
         whole = self.full_key(key)
         sessions = self._client.sessions.list()
-        claims = {intent.uuid: intent.attempt for intent in self._client.intents.read(whole) if intent.uuid}
-        names = {whole, *(earlier_forms(whole, self._client.namespace))}
+        claims = self._claims(whole, sessions)
+        names = earlier_forms(whole, self._client.namespace)
         session = oldest(
             s
             for s in sessions
-            if s.rental_key == whole
+            if runs_under(s, whole, self._client.namespace)
             or (s.rental_key in names and RentalMark.of(s) is None)
             or (s.rental_key is None and s.uuid in claims)
         )
@@ -326,6 +327,23 @@ class Rentals:
             return None
         rental = self._rental(session.uuid, session.rental_key or whole, session)
         return replace(rental, adopted=True, claim=claims.get(session.uuid))
+
+    def _claims(self, whole: str, sessions: Sequence[Session]) -> dict[str, str]:
+        """What was written down of a key's sessions that may not tell it themselves: uuid to attempt.
+
+        Raises:
+            OctaStartUnclearError: what a lost request has left can't be told from somebody else's.
+        """
+        claims: dict[str, str] = {}
+        for intent in self._client.intents.read(whole):
+            if intent.uuid is not None:
+                claims[intent.uuid] = intent.attempt
+                continue
+            lost = LostAnswers(self._client, whole, RentalMark("", intent.attempt), intent.service, 0.0)
+            left = lost.left_by(intent, sessions)
+            if left is not None:
+                claims[left.uuid] = lost.claim(intent.attempt, left.uuid)
+        return claims
 
     def open(self, uuid: str, key: str | None = None) -> Rental:
         """A handle on a session by its uuid; no request is made."""
@@ -345,15 +363,26 @@ class Rentals:
 
         Raises:
             OctaStopError: some were still running, or not seen gone, when the deadline passed.
+            OctaStartUnclearError: what a lost request of the key has left can't be told from somebody else's; what
+                tells the key was stopped.
         """
         whole = self.full_key(key)
-        claims = {intent.uuid: intent.attempt for intent in self._client.intents.read(whole) if intent.uuid}
+        deadline = Deadline(self._client.clock, deadline_s)
+        sessions = ask_until(deadline, self._client.within(deadline).sessions.list)
+        unclear: OctaStartUnclearError | None = None
+        try:
+            claims = self._claims(whole, sessions)
+        except OctaStartUnclearError as error:
+            # What does tell the key is stopped all the same.
+            claims, unclear = {}, error
         ended = sweep(self._client, uuids=tuple(claims), key=whole, deadline_s=deadline_s)
         for attempt in claims.values():
             self._client.intents.remove(whole, attempt)
         if key != whole:
-            earlier = [s.uuid for s in self._client.sessions.list() if s.rental_key == key and RentalMark.of(s) is None]
+            earlier = [s.uuid for s in sessions if s.rental_key == key and RentalMark.of(s) is None]
             ended |= sweep(self._client, uuids=earlier, key=None, deadline_s=deadline_s)
+        if unclear is not None:
+            raise unclear
         return tuple(self._rental(uuid, whole, session).bill(session) for uuid, session in ended.items())
 
     @contextmanager

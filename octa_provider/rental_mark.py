@@ -52,6 +52,20 @@ class RentalMark:
         return {RENTAL_KEY_ENV: key, RENTAL_MARK_ENV: f"{self.fingerprint}:{self.attempt}:{self.namespace}"}
 
 
+def runs_under(session: Session, key: str, namespace: str) -> bool:
+    """Whether a session is one of a key's, in this namespace. One without a mark tells of no namespace, and counts.
+
+    Args:
+        session: an active session.
+        key: the rental key, whole.
+        namespace: the installation's own; empty for none. A key of another one may read the same.
+    """
+    if session.rental_key != key:
+        return False
+    mark = RentalMark.of(session)
+    return mark is None or mark.namespace == namespace
+
+
 def fingerprint_of(request: Request) -> str:
     """Tells a request from another one under the same key, without telling what is in it.
 

@@ -31,7 +31,7 @@ from octa_provider.patience import Deadline, ask_until, is_transient, pauses
 from octa_provider.plain_log import plain_logger
 from octa_provider.refusal import deserves_a_look, may_have_started
 from octa_provider.rental_key import RENTAL_KEY_ENV, earlier_forms
-from octa_provider.rental_mark import RENTAL_MARK_ENV, RentalMark
+from octa_provider.rental_mark import RENTAL_MARK_ENV, RentalMark, runs_under
 from octa_provider.request import Request, VpnRequest
 from octa_provider.stop_signals import cleaned_up_by, signals_held
 from octa_provider.stopping import stop_command, sweep
@@ -46,6 +46,8 @@ log = plain_logger("octa_provider.starting")
 
 #: A try that was refused everywhere looks so long for a session that another try of its key has just started.
 SIBLING_S = 3.0
+#: The balance is asked for so long: without it the API has to refuse what is not paid for.
+BALANCE_S = 10.0
 #: A clean-up may take so long: whoever ends us, such as an orchestrator that cancels, kills us soon after.
 CLEAN_UP_S = 30.0
 
@@ -175,7 +177,7 @@ class Starting:
         return [
             session
             for session in sessions
-            if session.rental_key == self.key
+            if runs_under(session, self.key, self.client.namespace)
             # Other work under that name is left alone: it may be another installation's.
             or (session.rental_key in earlier and RentalMark.of(session) is None and self._is_same_work(session))
         ]
@@ -219,13 +221,16 @@ class Starting:
         services = self._octa.services
         if isinstance(self.request, VpnRequest):
             vpns = rank_vpn(ask_until(self._deadline, services.vpn.available), self.requirements)
-            return paid_by_balance(vpns, self.max_duration_s, read_balance(self._octa))
+            return paid_by_balance(vpns, self.max_duration_s, self._balance_wei())
         catalogue = services.mr.available if self.request.service == "mr" else services.render.available
         ranking = rank(ask_until(self._deadline, catalogue), self.requirements)
         if not ranking.machines:
             raise ranking.error()
         held = within_cap(ranking.machines, self.max_cost_usd)
-        return paid_by_balance(held, self.max_duration_s, read_balance(self._octa))
+        return paid_by_balance(held, self.max_duration_s, self._balance_wei())
+
+    def _balance_wei(self) -> int | None:
+        return read_balance(self.client.within(self._deadline.earlier(BALANCE_S)))
 
     # -- spending it ---------------------------------------------------------------------------------------------
 
@@ -355,7 +360,7 @@ class Starting:
         self._tell(rental)
         self._refuse_cancelled()
         try:
-            sessions = ask_until(self._deadline.earlier(max(self.settle_s, 1.0)), self._octa.sessions.list)
+            sessions = self._listed_with(uuid)
         except OctaError as error:
             if not is_transient(error):
                 raise
@@ -390,6 +395,21 @@ class Starting:
         self._lost.settled()
         self._tell(adopted_rental)
         return adopted_rental
+
+    def _listed_with(self, uuid: str) -> Records[Session]:
+        """A list that shows our session, so that it also shows those that began before; asked until it is settled.
+
+        While a list lags behind, two tries at once would each take theirs for the only one.
+        """
+        settled = Deadline(self.client.clock, self.settle_s)
+        while True:
+            last_look = settled.passed
+            sessions = ask_until(self._deadline.earlier(max(self.settle_s, 1.0)), self._octa.sessions.list)
+            if last_look or any(s.uuid == uuid for s in sessions):
+                self._nodes.saw(sessions)
+                return sessions
+            settled.pause(max(0.1, min(1.0, self.settle_s / 10)))
+            self._refuse_cancelled()
 
     def _too_dear(self, session: Session, why: str) -> Refusal:
         """Stop what costs more than it may, and say so for this machine."""

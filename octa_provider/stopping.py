@@ -20,6 +20,7 @@ from octa_provider.limits import usable_seconds
 from octa_provider.outage import outages
 from octa_provider.patience import Deadline, is_transient, pauses
 from octa_provider.plain_log import plain_logger
+from octa_provider.rental_mark import runs_under
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
@@ -31,6 +32,7 @@ log = plain_logger("octa_provider.stopping")
 AT_ONCE = 16
 #: A stop tries for so long where the caller's deadline is none: it is sent, and soon told when it was not seen to help.
 STOP_S = 3.0
+SECOND_LOOK_S = 1.0
 
 
 def sweep(
@@ -67,11 +69,12 @@ def sweep(
     pause = pauses()
     running = dict.fromkeys(uuids)
     ended: dict[str, Session | None] = {}
+    looked_twice = False
     while True:
         try:
             problem = _ask_to_stop(octa, list(running), score)
             active = octa.sessions.list()
-            mates = {s.uuid for s in active if key is not None and s.rental_key == key}
+            mates = {s.uuid for s in active if key is not None and runs_under(s, key, client.namespace)}
             found = mates - running.keys()
             running.update(dict.fromkeys(found))
             if not found:
@@ -79,18 +82,23 @@ def sweep(
                 if gone:
                     ended.update(_confirmed_gone(octa, gone))
                 running = {uuid: None for uuid in running if uuid not in ended}
-            if not running:
+            if not running and (ended or key is None or looked_twice):
                 return ended
+            if not running:
+                # A list can miss an entry: that there is nothing to stop takes two.
+                looked_twice = True
+                deadline.pause(SECOND_LOOK_S)
+                continue
             if found and not deadline.passed:
                 continue
         except OctaError as error:
             if not is_transient(error):
-                error.also(f"Perhaps still billing: {_left(running, key)}")
+                error.also(f"Perhaps still billing: {_left(client, running, key)}")
                 raise
             problem = error
         if deadline.passed:
             raise OctaStopError(
-                f"not seen gone within {deadline_s:g} s, so perhaps still billing: {_left(running, key)}",
+                f"not seen gone within {deadline_s:g} s, so perhaps still billing: {_left(client, running, key)}",
                 uuids=tuple(running),
             ) from problem
         deadline.pause(pause(problem))
@@ -102,10 +110,11 @@ def stop_command(uuids: Sequence[str], key: str | None = None) -> str:
     return shlex.join(["octa-provider", "stop", *words])
 
 
-def _left(running: Iterable[str], key: str | None) -> str:
+def _left(client: OctaClient, running: Iterable[str], key: str | None) -> str:
     uuids = list(running)
     what = ", ".join(uuids) or f"the sessions of {key}"
-    return f"{what}. Run: {stop_command(uuids, key)}, or find what is left: octa-provider reap"
+    reap = shlex.join(["octa-provider", "reap", *(["--namespace", client.namespace] if client.namespace else [])])
+    return f"{what}. Run: {stop_command(uuids, key)}, or find what is left: {reap}"
 
 
 def _usable_score(score: object) -> int | None:

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from octa_provider.models import SessionPhase
+from octa_provider.rental_mark import RentalMark, runs_under
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -28,12 +29,13 @@ def oldest(sessions: Iterable[Session]) -> Session | None:
 
 def later_twins(session: Session, sessions: Iterable[Session]) -> list[Session]:
     """The sessions of the same key that began after this one; an older one is left to its holder."""
-    if session.rental_key is None:
+    key, mark = session.rental_key, RentalMark.of(session)
+    if key is None:
         return []
     return [
         mate
         for mate in sessions
-        if mate.rental_key == session.rental_key
+        if (mate.rental_key == key if mark is None else runs_under(mate, key, mark.namespace))
         and mate.uuid != session.uuid
         and mate.phase is not SessionPhase.STOPPING
         and oldest((session, mate)) is session

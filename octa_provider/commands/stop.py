@@ -13,6 +13,8 @@ from octa_provider.commands.numbers import whole_number
 from octa_provider.commands.shell_words import worded
 from octa_provider.commands.wording import shown_cost, shown_text
 from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.rental_mark import RentalMark, runs_under
+from octa_provider.stopping import stop_command
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
@@ -90,15 +92,26 @@ def _stop(
 ) -> int:
     name, is_key = word
     left_s = max(deadline.left_s, 1.0)
-    exact = [session.uuid for session in active if session.rental_key == name]
-    if exact and octa.rentals.full_key(name) != name:
+    own = octa.rentals.full_key(name)
+    if any(runs_under(session, own, octa.namespace) for session in active):
+        # The own namespace comes first: without it the same name may be another installation's.
+        return _stop_key(octa, name, score, left_s)
+    foreign = [s for s in active if s.rental_key == name and not runs_under(s, own, octa.namespace)]
+    bare = [s for s in foreign if (mark := RentalMark.of(s)) is not None and not mark.namespace]
+    if bare and octa.namespace:
+        tell(
+            f"octa-provider: {shown_text(name)} runs in no namespace, so it is not {shown_text(octa.namespace)}'s. "
+            f"To stop it all the same: {stop_command([s.uuid for s in bare])}"
+        )
+        return 1
+    if foreign:
         # Pasted from a list: another namespace's, which is its whole name.
-        first, *others = exact
+        first, *others = [session.uuid for session in foreign]
         _print_bill(octa.rentals.restore({"uuid": first, "key": name}).stop(score=score, deadline_s=left_s))
         for uuid in others:
             _print_bill(octa.rentals.open(uuid).stop(deadline_s=left_s))
         return 0
-    if exact or is_key or "/" in name:
+    if is_key or "/" in name:
         return _stop_key(octa, name, score, left_s)
     bill = octa.rentals.open(name).stop(score=score, deadline_s=left_s)
     if bill.charge_wei is None and bill.duration_s is None:
@@ -113,8 +126,8 @@ def _stop_key(octa: OctaClient, key: str, score: int | None, deadline_s: float) 
     if rental is not None:
         bills: tuple[Bill, ...] = (rental.stop(score=score, deadline_s=deadline_s),)
     else:
-        unknown = [intent for intent in octa.intents.read(octa.rentals.full_key(key)) if intent.uuid is None]
         bills = octa.rentals.stop(key, deadline_s=deadline_s)
+        unknown = [intent for intent in octa.intents.read(octa.rentals.full_key(key)) if intent.uuid is None]
         for intent in unknown:
             tell(
                 f"octa-provider: a request of {shown_text(key)} for a {intent.service} session on node "

@@ -239,11 +239,32 @@ def test_a_key_whose_start_has_no_answer_is_told_with_what_to_do(
     command = re.search(r"octa-provider (stop [^.\s]+)", str(caught.value))
     assert command is not None
     shown = cli("stop", "cli/vpn")
-    assert "got no answer" in shown.err
-    assert "octa-provider stop UUID" in shown.err
+    assert shown.status == 1
+    assert "can't be told" in shown.err
+    assert command[1] in " ".join(shown.err.split())
     # The command of the error works as it is pasted.
     assert cli(*shlex.split(command[1])).status == 0
     assert emulator.ledger()["running"] == 0
+
+
+def test_a_key_without_its_namespace_is_the_own_installations(
+    cli: Cli,
+    start_in: Callable[[str, str], str],
+    start: Start,
+    emulator: EmulatorHandle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OCTA_NAMESPACE", "dev")
+    bare, ours = start("nightly/shared"), start_in("dev", "nightly/shared")
+    assert cli("stop", "nightly/shared").status == 0
+    running = emulator.ledger(requests=False)["running_uuids"]
+    assert bare in running
+    assert ours not in running
+    # Nothing of ours is left: the other one is named, and stays.
+    shown = cli("stop", "nightly/shared")
+    assert shown.status == 1
+    assert f"octa-provider stop {bare}" in " ".join(shown.err.split())
+    assert cli("stop", bare).status == 0
 
 
 def test_sessions_show_whose_namespace_they_are_in(cli: Cli, start_in: Callable[[str, str], str], start: Start) -> None:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -180,6 +181,29 @@ def test_of_plain_processes_that_race_for_the_only_machine_each_gets_its_one_ses
             octa.rentals.stop(f"race/{race}")
 
 
+@pytest.mark.parametrize("late_s", [0.3, 1.5])
+def test_tries_at_once_whose_sessions_are_listed_late_get_one(bench: Bench, late_s: float) -> None:
+    bench.emulator.faults({"kind": "late_listing", "seconds": late_s, "times": None, **START})
+    together = threading.Barrier(3)
+
+    def start(_: int) -> Rental:
+        with real_client(bench) as octa:
+            together.wait()
+            return octa.rentals.start(bench.request, key=bench.key)
+
+    with ThreadPoolExecutor(3) as pool:
+        uuids = {rental.uuid for rental in pool.map(start, range(3))}
+    assert len(uuids) == 1
+    assert bench.running() == list(uuids)
+
+
+def test_a_stop_believes_no_single_list_that_shows_nothing(bench: Bench) -> None:
+    rental = bench.start()
+    bench.emulator.faults({"kind": "missing_entry", "all": True, "times": 2, "path": "^/sessions$"})
+    bench.client.rentals.stop(bench.key)
+    assert bench.session(rental.uuid)["stopped_ms"] is not None
+
+
 # -- two installations on one account -------------------------------------------------------------------------------
 
 
@@ -206,6 +230,18 @@ def test_the_namespace_comes_from_the_environment(bench: Bench, monkeypatch: pyt
         assert octa.rentals.full_key("a/b") == "team%2Fblue/a/b"
     with OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url, namespace="") as octa:
         assert octa.namespace == ""
+
+
+def test_a_key_that_reads_like_another_installations_whole_key_is_not_its(bench: Bench) -> None:
+    with client_of(bench.emulator, "nightly") as theirs, client_of(bench.emulator) as ours:
+        foreign = theirs.rentals.start(REQUEST, key="shot-1")
+        own = ours.rentals.start(MachineRequest("debian:12", disk_gb=5), key="nightly/shot-1")
+        assert own.key == foreign.key
+        assert own.uuid != foreign.uuid
+        assert ours.rentals.find("nightly/shot-1").uuid == own.uuid  # type: ignore[union-attr]
+        ours.rentals.stop("nightly/shot-1")
+        assert foreign.uuid in bench.emulator.ledger(requests=False)["running_uuids"]
+        theirs.rentals.stop("shot-1")
 
 
 @pytest.mark.parametrize("namespaces", [("prod", ""), ("", "prod"), ("prod", "dev"), ("prod", "prod-2")])
@@ -540,6 +576,51 @@ def test_without_an_echo_too_a_reaper_sees_its_own_namespace_alone(unechoed: Ben
         assert unechoed.client.rentals.reap(dry_run=False).stopped == ()
         assert dev.rentals.reap(dry_run=False).stopped == (second.uuid,)
         assert prod.rentals.reap(dry_run=False).stopped == (first.uuid,)
+
+
+@pytest.mark.parametrize("way", ["find", "stop", "reap"])
+def test_what_a_killed_try_has_left_is_found_by_whoever_asks(unechoed: Bench, way: str) -> None:
+    killed_in_its_post(unechoed, "rental")
+    (left,) = unechoed.running()
+    rentals = unechoed.client.rentals
+    if way == "find":
+        found = rentals.find(unechoed.key)
+        assert found is not None
+        assert found.uuid == left
+        found.stop()
+    elif way == "stop":
+        assert [bill.uuid for bill in rentals.stop(unechoed.key)] == [left]
+    else:
+        assert rentals.reap(unechoed.key, dry_run=False).stopped == (left,)
+    assert unechoed.running() == []
+
+
+@pytest.mark.parametrize("way", ["find", "stop", "reap"])
+def test_what_cannot_be_told_is_named_by_whoever_asks(roomy: Bench, way: str, caplog: pytest.LogCaptureFixture) -> None:
+    killed_in_its_post(roomy, "rental")
+    (left,) = roomy.running()
+    stranger = roomy.rent_elsewhere(key=None, node_id=roomy.session(left)["node_id"])
+    rentals = roomy.client.rentals
+    if way == "reap":
+        assert rentals.reap(dry_run=False).stopped == ()
+        told = caplog.text
+    else:
+        with pytest.raises(OctaStartUnclearError) as caught:
+            getattr(rentals, way)(roomy.key)
+        told = str(caught.value)
+    assert f"octa-provider stop {left} {stranger}" in told or f"octa-provider stop {stranger} {left}" in told
+    assert set(roomy.emulator.ledger(requests=False)["running_uuids"]) == {left, stranger}
+
+
+def test_an_api_that_tells_every_environment_as_empty_echoes_none(bench: Bench) -> None:
+    earlier = bench.start(key=f"{bench.key}/earlier")
+    bench.emulator.faults({"kind": "no_user_envs", "times": None, "form": "empty"}, {"kind": "drop_after", **START})
+    rental = bench.start()
+    assert rental.adopted
+    assert [rental.uuid] == bench.running()
+    rental.stop()
+    bench.emulator.clear_faults()
+    earlier.stop()
 
 
 def test_stopping_the_key_finds_it_without_an_echo(unechoed: Bench) -> None:
