@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import secrets
 import shlex
@@ -19,6 +18,7 @@ from octa_provider.file_sending import FILES_AT_ONCE, blocks_at_once, file_block
 from octa_provider.local_files import sha256_of, shown
 from octa_provider.local_io import in_thread
 from octa_provider.pictures import flaw_of
+from octa_provider.plain_log import plain_logger
 from octa_provider.remote_files import ODD_NAMED, RemoteFile, RemoteTree, all_of
 from octa_provider.transfer_limits import existing_folder
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileFetching"]
 
-log = logging.getLogger("octa_provider.ssh")
+log = plain_logger("octa_provider.ssh")
 
 #: Prints `<sha256>  <path>` a line, by whichever of three programs the image has.
 HASHES = (

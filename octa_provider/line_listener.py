@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from octa_provider.plain_log import plain_logger
 from octa_provider.stop_signals import came_by_signal
 
 __all__ = ["LineListener"]
 
-log = logging.getLogger("octa_provider.line_listener")
+log = plain_logger("octa_provider.line_listener")
 
 
 class LineListener:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import logging
 import os
 import stat
 import threading
@@ -14,12 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from octa_provider.errors import OctaConfigError, OctaLocalFileError, OctaSshError
+from octa_provider.plain_log import plain_logger
 from octa_provider.plain_text import plain
 from octa_provider.transfer_limits import TransferLimits
 
 __all__ = ["LocalFile", "LocalTree", "digest_of", "sha256_of"]
 
-log = logging.getLogger("octa_provider.ssh")
+log = plain_logger("octa_provider.ssh")
 
 BLOCK_BYTES = 1024 * 1024
 #: A file that was written a moment ago may be written again within the same tick of its clock.

@@ -19,7 +19,7 @@ from octa_provider.errors import OctaConfigError, OctaError, OctaStartUnclearErr
 from octa_provider.limits import checked_cap, checked_pause, checked_seconds, usable_seconds
 from octa_provider.lost_answer import LostAnswers
 from octa_provider.marketplace import Requirements
-from octa_provider.patience import Deadline, ask_until
+from octa_provider.patience import Deadline
 from octa_provider.plain_log import plain_logger
 from octa_provider.reaping import Reaped, reap
 from octa_provider.rental_key import earlier_forms, with_namespace
@@ -368,7 +368,12 @@ class Rentals:
         """
         whole = self.full_key(key)
         deadline = Deadline(self._client.clock, deadline_s)
-        sessions = ask_until(deadline, self._client.within(deadline).sessions.list)
+        sessions: Sequence[Session] = ()
+        try:
+            sessions = self._client.within(deadline).sessions.list()
+        except OctaError as error:
+            # The sweep asks again, and says what may bill should nobody answer.
+            log.info("what runs under %s can't be seen now: %s", whole, error)
         unclear: OctaStartUnclearError | None = None
         try:
             claims = self._claims(whole, sessions)

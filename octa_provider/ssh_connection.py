@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaSshError
 from octa_provider.local_files import shown
+from octa_provider.plain_log import plain_logger
 from octa_provider.ssh_target import SshTarget, client_keys
 
 if TYPE_CHECKING:
     import asyncssh
 
-log = logging.getLogger("octa_provider.ssh")
+log = plain_logger("octa_provider.ssh")
 
 CONNECT_TIMEOUT_S = 20.0
 #: An address is given up sooner where there is another one.

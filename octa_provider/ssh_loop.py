@@ -10,7 +10,6 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
-import logging
 import os
 import queue
 import threading
@@ -18,10 +17,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from octa_provider.errors import OctaCancelledError
+from octa_provider.plain_log import plain_logger
 
 __all__ = ["ssh_loop", "wait_for"]
 
-log = logging.getLogger("octa_provider.ssh")
+log = plain_logger("octa_provider.ssh")
 
 T = TypeVar("T")
 #: So often is whoever waits asked whether it still wants to.

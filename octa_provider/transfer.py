@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from octa_provider.errors import OctaSshError
+from octa_provider.plain_log import plain_logger
 from octa_provider.transfer_limits import TransferLimits, shown_size
 
 __all__ = ["OnTransfer", "Transfer", "TransferProgress"]
 
-log = logging.getLogger("octa_provider.ssh")
+log = plain_logger("octa_provider.ssh")
 
 T = TypeVar("T")
 #: A machine that answers nothing for so long is taken for lost: what is left is sent over a new connection.

@@ -80,7 +80,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line on standard error, and exit status 2; the key that the environment holds never shows."""
-        text = re.sub(r"^argument ", "", message).rstrip(".")
+        text = message.removeprefix("argument ").rstrip(".")
         end = " " if text.endswith("?") else ". "
         self._end(f"{text}{end}See: {self.prog} --help")
 
@@ -152,12 +152,15 @@ def add_renamed(parser: Any, name: str, *others: str, **options: Any) -> None:
         parser.add_argument(other, dest=dest, **{**options, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS})
 
 
+_NEGATIVE = re.compile(r"-\d+(\.\d*)?")
+
+
 def _is_value(rest: Sequence[str]) -> bool:
     return bool(rest) and not rest[0].startswith("-")
 
 
 def _is_negative(word: str) -> bool:
-    return re.fullmatch(r"-\d+(\.\d*)?", word) is not None
+    return _NEGATIVE.fullmatch(word) is not None
 
 
 def _quoted(word: str) -> str:

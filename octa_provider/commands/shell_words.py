@@ -34,22 +34,34 @@ OPTIONS = {
     "ready_timeout_s": "--ready-timeout",
     "timeout_s": "--timeout",
 }
+_CONNECTION_KEY = re.compile(r", the connection's password, or api_key=")
+_PASS_THE_KEY = re.compile(r"\bpass the key as api_key=")
+_KEY_ARGUMENT = re.compile(r"\bapi_key=\.\.\.")
+_RECENT_ARGUMENT = re.compile(r"\bwith recent=True")
+_EITHER_VIA = re.compile(r"\bvia='(\w+)' or '(\w+)'")
+_ENVS = re.compile(r"^envs\b:?")
+_VIA_MUST = re.compile(r"^via must")
+_LONGEST = re.compile(r"\bmax_duration_s(?:=\S+)?")
+_ALLOW_HTTP = re.compile(r", or allow_http=True")
+_PYTHONS_NAME = re.compile(r"\b[A-Z]\w*(?:Error|Exception): (?=\S)")
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")
+_THE_BODY = re.compile(r" ?\bLook at the body for the reason\.")
 #: Whole phrases, for what no single word stands for.
 _PHRASES = (
-    (re.compile(r", the connection's password, or api_key="), " or --api-key-file"),
-    (re.compile(r"\bpass the key as api_key="), "put the key into OCTA_API_KEY, or into a file for --api-key-file"),
-    (re.compile(r"\bapi_key=\.\.\."), "--api-key-file PATH"),
-    (re.compile(r"\bwith recent=True"), "by octa-provider sessions --recent"),
-    (re.compile(r"\bvia='(\w+)' or '(\w+)'"), r"--via \1 or --via \2"),
-    (re.compile(r"^envs\b:?"), "--env"),
-    (re.compile(r"^via must"), "--via must"),
-    (re.compile(r"\bmax_duration_s(?:=\S+)?"), "the cap on its duration"),
-    (re.compile(r", or allow_http=True"), ""),
+    (_CONNECTION_KEY, " or --api-key-file"),
+    (_PASS_THE_KEY, "put the key into OCTA_API_KEY, or into a file for --api-key-file"),
+    (_KEY_ARGUMENT, "--api-key-file PATH"),
+    (_RECENT_ARGUMENT, "by octa-provider sessions --recent"),
+    (_EITHER_VIA, r"--via \1 or --via \2"),
+    (_ENVS, "--env"),
+    (_VIA_MUST, "--via must"),
+    (_LONGEST, "the cap on its duration"),
+    (_ALLOW_HTTP, ""),
     # What Python calls an error says nothing that its text does not.
-    (re.compile(r"\b[A-Z]\w*(?:Error|Exception): (?=\S)"), ""),
-    (re.compile(r"\[Errno -?\d+\] "), ""),
+    (_PYTHONS_NAME, ""),
+    (_ERRNO, ""),
     # It is not shown here.
-    (re.compile(r" ?\bLook at the body for the reason\."), ""),
+    (_THE_BODY, ""),
 )
 # Neither in a path nor in quotes: those are the user's own words.
 _NAME = re.compile(rf"(?<![\w/.'\"-])({'|'.join(OPTIONS)})(?![\w/-]|\.\w)(=(?=\S))?")

@@ -34,7 +34,7 @@ PYTHON = re.compile(r"(?<![\w/.'-])(?:[a-z]+_[a-z_]+\b|[a-z]+=(?!\S*:)|[A-Z]\w+(
         ("machines --base-url https://me:pw@example.org", "put the key into OCTA_API_KEY"),
         ("machines --base-url http://127.0.0.1:1", "127.0.0.1"),
         ("run ubuntu --disk 0 -- ls", "--disk-gb must be"),
-        ("run ubuntu --max-cost 0 -- ls", "--max-cost-usd must be above 0"),
+        ("run ubuntu --max-cost 0 -- ls", "--max-cost-usd must be a number above 0"),
         ("run ubuntu --max-cost 0.0000001 -- ls", "--max-cost-usd 1e-07 does not pay"),
         ("run ubuntu --via container --output a:b -- ls", "use --via ssh or --via auto"),
         ("run ubuntu --env 1A=1 -- ls", "--env '1A' is not a name"),
