@@ -286,10 +286,11 @@ class RemoteMachine:
         connection = await self._connection.get(self._connect_within_s)
         try:
             return await _command(connection, line, stdin, kept, tell, waiting)
-        except asyncssh.ChannelOpenError:
-            # The machine had hung up meanwhile: nothing has been asked of it.
-            if not connection.is_closed():
+        except asyncssh.ChannelOpenError as error:
+            # The machine had hung up meanwhile, which the connection may not know yet: nothing has been asked of it.
+            if not connection.is_closed() and "closed" not in error.reason:
                 raise
+            self._connection.close()
         connection = await self._connection.get(self._connect_within_s)
         return await _command(connection, line, stdin, kept, tell, waiting)
 
