@@ -24,7 +24,7 @@ def without_adoption() -> None:
 
 def without_settling() -> None:
     """Step 3: an unclear answer counts as a refusal at once."""
-    Starting._look_for = lambda self: None  # type: ignore[method-assign]
+    Starting._look_for = lambda self, settle_s: None  # type: ignore[method-assign]
 
 
 def without_seeing_it_gone() -> None:
