@@ -13,8 +13,6 @@ from octa_provider.commands.numbers import whole_number
 from octa_provider.commands.shell_words import worded
 from octa_provider.commands.wording import shown_cost, shown_text
 from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.rental_mark import RentalMark, runs_under
-from octa_provider.stopping import stop_command
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
@@ -90,6 +88,9 @@ def _told(arguments: argparse.Namespace, stop: Any, word: tuple[str, bool]) -> i
 def _stop(
     octa: OctaClient, active: Records[Session], deadline: Deadline, score: int | None, word: tuple[str, bool]
 ) -> int:
+    from octa_provider.rental_mark import RentalMark, runs_under
+    from octa_provider.stopping import stop_command
+
     name, is_key = word
     left_s = max(deadline.left_s, 1.0)
     own = octa.rentals.full_key(name)
