@@ -31,6 +31,14 @@ def variables(server: PrefectServer) -> list[dict[str, Any]]:
     return [one for one in found if one["name"].startswith(NAME_PREFIX)]
 
 
+@pytest.fixture(autouse=True)
+def _nothing_written_down_by_others(server: PrefectServer) -> None:
+    """The server is shared: what another test's machine, which the emulator ended, has left is no concern of these."""
+    for one in server.post("/variables/filter"):
+        if one["name"].startswith(NAME_PREFIX):
+            server.delete(f"/variables/{one['id']}")
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> PrefectIntents:
     intents._away.clear()
