@@ -60,12 +60,14 @@ def may_run_on(key: str, uuid: str | None = None, why: object = "") -> None:
     # Only what fails needs the command line's words.
     from octa_provider.stopping import stop_command
 
+    # Each on a line of its own: the command is to be copied.
     log.error(
-        "A session may still run and bill: clear this task, or stop rental key %s: %s%s",
+        "A session may still run and bill: clear this task, or stop rental key %s: %s",
         key,
         stop_command([] if uuid is None else [uuid], key),
-        f"\n{why}" if why else "",
     )
+    if why:
+        log.error("It could not be stopped: %s", why)
 
 
 def _got_no_machine(error: BaseException) -> bool:

@@ -12,14 +12,15 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, DecoratedOperator, task_decorator_factory
 
-from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.operators.job import OctaRunJobOperator, uuid_told_by
+from airflow_provider.rental_key import rental_key
 from octa_provider.carried import carried
 
 if TYPE_CHECKING:
@@ -64,13 +65,23 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
 
     def execute(self, context: Context) -> Any:
         """Run the function; returns what it returned."""
-        with self._private_folder():
+        with ExitStack() as stack:
+            self._enter_folder(stack, context, None)
             return self._value(super().execute(context))
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Do what the trigger came back for; at the end returns what the function returned."""
-        with self._private_folder() as folder:
+        with ExitStack() as stack:
+            folder = self._enter_folder(stack, context, event)
             return self._value(super().execute_resumed(context, _fetched_to(folder, event)))
+
+    def _enter_folder(self, stack: ExitStack, context: Context, event: dict[str, Any] | None) -> Path:
+        """The private folder for as long as the stack is open; a disk that has no room for it ends the session too."""
+        try:
+            return stack.enter_context(self._private_folder())
+        except OSError as error:
+            self._stop_after(error, self._connected(context), rental_key(context), uuid_told_by(event or {}))
+            raise
 
     @contextmanager
     def _private_folder(self) -> Iterator[Path]:

@@ -145,10 +145,10 @@ class OctaRunJobOperator(DescribesJob):
             client = self._connected(context)
         except Exception:
             if event.get("result") is None:
-                may_run_on(_key_told_by(event) or key, _uuid_told_by(event))
+                may_run_on(_key_told_by(event) or key, uuid_told_by(event))
             raise
         try:
-            self._switch.uuid = _uuid_told_by(event) or self._uuid_in_xcom(context)
+            self._switch.uuid = uuid_told_by(event) or self._uuid_in_xcom(context)
             if event["what"] in {"broken", "deadline"}:
                 self._fail_stopped(event, client, key)
             spec, state = self._checked_spec(context), unpacked(event["job"])
@@ -459,7 +459,7 @@ def _key_told_by(event: Mapping[str, Any]) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def _uuid_told_by(event: Mapping[str, Any]) -> str | None:
+def uuid_told_by(event: Mapping[str, Any]) -> str | None:
     """The session that an event is about; one of another version of this package may tell it in another way."""
     job = event.get("job")
     rental = job.get("rental") if isinstance(job, Mapping) else None

@@ -15,6 +15,7 @@ from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.carried import carried
 from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.limits import MAX_WAIT_S
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
@@ -109,7 +110,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
                     session = await here.watcher.wait_async(
                         rental.uuid,
                         lambda session: session.phase is not SessionPhase.STARTING or over_budget(rental, session),
-                        max(0.0, self.deadline_at - time.time()),
+                        min(max(0.0, self.deadline_at - time.time()), MAX_WAIT_S),
                     )
                 except OctaWaitTimeoutError:
                     return await self._late(here, rental)

@@ -24,6 +24,9 @@ from airflow_provider.rental_key import rental_key as work_key
 from octa_provider import MachineRequest
 from octa_provider.rental_key import rental_key
 
+#: Each of the Airflows that are compared makes a database of its own.
+pytestmark = pytest.mark.timeout(900)
+
 try:
     from airflow.sdk import Connection
 except ImportError:
