@@ -49,7 +49,7 @@ def test_an_outage_that_changes_is_told_of_anew(
     octa = connect(serve(*[answer(503, {})] * 3, *[answer(429, {})] * 3, answer(body=[])), retries=0)
     for _ in range(7):
         look(octa, clock, lambda octa: octa.sessions.list())
-    assert [("503" in line, "429" in line, "again after 30 s" in line) for line in told(caplog)] == [
+    assert [("answered 503" in line, "answered 429" in line, "again after 30 s" in line) for line in told(caplog)] == [
         (True, False, False),
         (False, True, False),
         (False, False, True),
