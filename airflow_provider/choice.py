@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from airflow_provider.templated import as_float, as_int, as_ints, as_text, is_known
-from octa_provider.marketplace import Requirements
+from octa_provider.market.requirements import Requirements
 
 __all__ = ["CHOICE_FIELDS", "check_choice", "to_requirements"]
 

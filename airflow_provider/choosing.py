@@ -11,7 +11,7 @@ from airflow_provider.choice import CHOICE_FIELDS, check_choice, to_requirements
 from airflow_provider.templated import is_known
 
 if TYPE_CHECKING:
-    from octa_provider.marketplace import Requirements
+    from octa_provider.market.requirements import Requirements
 
 __all__ = ["ChoosesMachine"]
 

@@ -14,7 +14,7 @@ from octa_provider.errors import (
     OctaSessionFailedError,
     OctaValidationError,
 )
-from octa_provider.plain_text import plain_message
+from octa_provider.text.plain_text import plain_message
 
 __all__ = ["fail_task"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 
-from octa_provider.plain_text import plain_message
+from octa_provider.text.plain_text import plain_message
 
 if TYPE_CHECKING:
     from octa_provider import JobState

@@ -23,7 +23,7 @@ from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import AirflowException, conf
 
 from airflow_provider.variables import read_variable, write_variable
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.plain_log import plain_logger
 
 __all__ = ["NAMESPACE_VARIABLE", "default_namespace"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from octa_provider.carried import carried_dict
+from octa_provider.text.carried import carried_dict
 from octa_provider.web_address import web_address
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def json_safe(values: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a mapping with nothing in it that Airflow can't carry, and every amount of wei as text.
 
     Wei outgrow 64 bits (evidence B), and what carries XCom between a task and its supervisor on Airflow 3 cannot hold
-    such integers, nor half a surrogate pair: see `octa_provider.carried`.
+    such integers, nor half a surrogate pair: see `octa_provider.text.carried`.
     """
     return carried_dict(values)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from octa_provider import OctaClient, Rental
-    from octa_provider.request import Request
+    from octa_provider.market.request import Request
 
 __all__ = ["StartsSession"]
 
@@ -107,7 +107,7 @@ class StartsSession(ChoosesMachine):
             fail_task(error)
         switch = self._kill_switch = KillSwitch(hook.settings, key)
 
-        from octa_provider.patience import is_transient
+        from octa_provider.timing.asking import is_transient
 
         def remember(rental: Rental) -> None:
             switch.uuid = rental.uuid

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient as OctaClient
-    from octa_provider.clock import Clock as Clock
     from octa_provider.errors import OctaApiError as OctaApiError
     from octa_provider.errors import OctaAuthenticationError as OctaAuthenticationError
     from octa_provider.errors import OctaBudgetError as OctaBudgetError
@@ -42,16 +41,17 @@ if TYPE_CHECKING:
     from octa_provider.job_state import JobOutcome as JobOutcome
     from octa_provider.job_state import JobResult as JobResult
     from octa_provider.job_state import JobState as JobState
-    from octa_provider.marketplace import Requirements as Requirements
+    from octa_provider.market.request import MachineRequest as MachineRequest
+    from octa_provider.market.request import RenderRequest as RenderRequest
+    from octa_provider.market.request import VpnRequest as VpnRequest
+    from octa_provider.market.requirements import Requirements as Requirements
     from octa_provider.rental import Bill as Bill
     from octa_provider.rental import Rental as Rental
-    from octa_provider.request import MachineRequest as MachineRequest
-    from octa_provider.request import RenderRequest as RenderRequest
-    from octa_provider.request import VpnRequest as VpnRequest
+    from octa_provider.timing.clock import Clock as Clock
 
 _HOME = {
     "octa_provider.client": ("OctaClient",),
-    "octa_provider.clock": ("Clock",),
+    "octa_provider.timing.clock": ("Clock",),
     "octa_provider.errors": (
         "OctaApiError",
         "OctaAuthenticationError",
@@ -81,9 +81,9 @@ _HOME = {
     "octa_provider.hooks": ("RequestContext", "ResponseContext"),
     "octa_provider.job_spec": ("JobSpec",),
     "octa_provider.job_state": ("JobOutcome", "JobResult", "JobState"),
-    "octa_provider.marketplace": ("Requirements",),
+    "octa_provider.market.requirements": ("Requirements",),
     "octa_provider.rental": ("Bill", "Rental"),
-    "octa_provider.request": ("MachineRequest", "RenderRequest", "VpnRequest"),
+    "octa_provider.market.request": ("MachineRequest", "RenderRequest", "VpnRequest"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

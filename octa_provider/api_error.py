@@ -15,7 +15,7 @@ from octa_provider.errors import (
     without_user_info,
 )
 from octa_provider.models import decode_json
-from octa_provider.plain_text import plain_words
+from octa_provider.text.plain_text import plain_words
 
 __all__ = ["api_error"]
 

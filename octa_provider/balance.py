@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from octa_provider.errors import OctaBudgetError, OctaError
-from octa_provider.patience import is_transient
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.timing.asking import is_transient
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

@@ -10,13 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from octa_provider.address import DEFAULT_BASE_URL, checked_base_url
-from octa_provider.clock import SYSTEM_CLOCK, Clock
 from octa_provider.errors import OctaConfigError
 from octa_provider.hooks import RequestContext, ResponseContext
 from octa_provider.intents import FolderIntents, Intents, state_folder
 from octa_provider.job import Jobs
-from octa_provider.limits import checked_max_retry_after, checked_retries, checked_timeout
-from octa_provider.patience import Deadline
 from octa_provider.rental import Rentals
 from octa_provider.rental_key import NAMESPACE_ENV, checked_namespace
 from octa_provider.resources.accounts import Accounts
@@ -26,6 +23,9 @@ from octa_provider.resources.network import Network
 from octa_provider.resources.nodes import Nodes
 from octa_provider.resources.services import Services
 from octa_provider.resources.sessions import Sessions
+from octa_provider.timing.clock import SYSTEM_CLOCK, Clock
+from octa_provider.timing.deadline import Deadline
+from octa_provider.timing.limits import checked_max_retry_after, checked_retries, checked_timeout
 from octa_provider.transport import Transport
 from octa_provider.transport_options import TransportOptions
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaLocalFileError, OctaSshError, OctaUnfetchedError
 from octa_provider.file_sending import FILES_AT_ONCE, blocks_at_once, file_block
-from octa_provider.local_files import sha256_of, shown
-from octa_provider.local_io import in_thread
+from octa_provider.files.in_thread import in_thread
+from octa_provider.files.limits import existing_folder
+from octa_provider.files.local_files import sha256_of, shown
 from octa_provider.pictures import flaw_of
-from octa_provider.plain_log import plain_logger
 from octa_provider.remote_files import ODD_NAMED, RemoteFile, RemoteTree, all_of
-from octa_provider.transfer_limits import existing_folder
+from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
     import asyncssh

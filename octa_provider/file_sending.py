@@ -11,10 +11,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaLocalFileError, OctaSshError
-from octa_provider.local_files import LocalFile, LocalTree, shown, unreadable
-from octa_provider.local_io import in_thread
+from octa_provider.files.in_thread import in_thread
+from octa_provider.files.limits import shown_size
+from octa_provider.files.local_files import LocalFile, LocalTree, shown, unreadable
 from octa_provider.remote_files import all_of
-from octa_provider.transfer_limits import shown_size
 
 if TYPE_CHECKING:
     import asyncssh

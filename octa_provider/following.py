@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from octa_provider.address import path_of
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
-from octa_provider.limits import checked_pause, checked_seconds
 from octa_provider.log_follower import LogCursor, LogFollower
 from octa_provider.log_stream import read_system, spool_logs
-from octa_provider.outage import outages
-from octa_provider.patience import Deadline, ask_until, is_transient
-from octa_provider.plain_log import plain_logger
-from octa_provider.plain_text import plain
+from octa_provider.sightings import APPEARING_S
 from octa_provider.spooled_text import MOST_BYTES
-from octa_provider.watch_rules import APPEARING_S, asked_pause
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.plain_text import plain
+from octa_provider.timing.asking import ask_until, asked_pause, is_transient
+from octa_provider.timing.deadline import Deadline
+from octa_provider.timing.limits import checked_pause, checked_seconds
+from octa_provider.timing.outage import outages
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
-    from octa_provider.clock import Clock
+    from octa_provider.timing.clock import Clock
 
 __all__ = ["FolderIntents", "Intent", "Intents", "state_folder"]
 

@@ -12,10 +12,10 @@ from octa_provider.following import SessionLog
 from octa_provider.job_script import lacks_shell, read_marker
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.log_follower import LogCursor
-from octa_provider.outage import outages
-from octa_provider.patience import is_transient
-from octa_provider.plain_log import plain_logger
-from octa_provider.plain_text import plain
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.plain_text import plain
+from octa_provider.timing.asking import is_transient
+from octa_provider.timing.outage import outages
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

@@ -19,17 +19,18 @@ from octa_provider.job_machine import look_at_detached
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.line_listener import LineListener
 from octa_provider.models import SessionPhase
-from octa_provider.outage import outages
-from octa_provider.patience import Deadline, is_transient
-from octa_provider.plain_log import plain_logger
 from octa_provider.ssh_target import ssh_key as ssh_key
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.timing.asking import is_transient
+from octa_provider.timing.deadline import Deadline
+from octa_provider.timing.outage import outages
 from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget, stop_later_twins
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
-    from octa_provider.clock import Clock
     from octa_provider.models import Session
     from octa_provider.rental import Rental
+    from octa_provider.timing.clock import Clock
 
 log = plain_logger("octa_provider.job_look")
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaLocalFileError, OctaSshError, OctaUnfetchedError
+from octa_provider.files.limits import TransferLimits
+from octa_provider.files.local_files import LocalTree, shown
 from octa_provider.job_log import NO_SHELL, save_fetched_log
 from octa_provider.job_script import (
     LOG_FILE,
@@ -28,15 +30,13 @@ from octa_provider.job_script import (
     staged_list,
 )
 from octa_provider.kept_machines import kept_machine
-from octa_provider.local_files import LocalTree, shown
-from octa_provider.plain_log import plain_logger
 from octa_provider.remote_files import RemoteFile
 from octa_provider.ssh import RemoteMachine
 from octa_provider.ssh_target import SshTarget
-from octa_provider.transfer_limits import TransferLimits
+from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
-    from octa_provider.job_files import Placed
+    from octa_provider.files.placed import Placed
     from octa_provider.job_spec import JobSpec
     from octa_provider.job_state import JobState
     from octa_provider.models import Session

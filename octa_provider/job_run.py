@@ -12,9 +12,9 @@ from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job_look import OnLine
 from octa_provider.job_spec import JobSpec
 from octa_provider.job_state import JobPhase, JobResult, JobState
-from octa_provider.limits import checked_pause
 from octa_provider.line_listener import LineListener
 from octa_provider.stop_signals import cleaned_up_by
+from octa_provider.timing.limits import checked_pause
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.job_files import Placed, check_output_places, check_room_there, contents_of, placed_inputs
-from octa_provider.limits import MIN_RUN_S, checked_cap, checked_seconds
-from octa_provider.marketplace import Requirements
-from octa_provider.request import MachineRequest
+from octa_provider.files.placed import Placed, check_output_places, check_room_there, contents_of, placed_inputs
+from octa_provider.market.request import MachineRequest
+from octa_provider.market.requirements import Requirements
+from octa_provider.timing.limits import MIN_RUN_S, checked_cap, checked_seconds
 
 #: Carries `<nonce>:<fingerprint>` in the session's environment, so that the next try knows what it adopts.
 JOB_ENV = "OCTA_JOB"

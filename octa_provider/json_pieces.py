@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from octa_provider.carried import whole_pairs
 from octa_provider.errors import OctaDecodeError
-from octa_provider.models.wire import decode_json
+from octa_provider.text.carried import whole_pairs
+from octa_provider.wire.exact_json import decode_json
 
 __all__ = ["JsonPieces"]
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.log_stream import SpooledText
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.plain_log import plain_logger
 
 __all__ = ["LogCursor", "LogFollower"]
 

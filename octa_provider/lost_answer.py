@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaError, OctaNotFoundError, OctaStartUnclearError
 from octa_provider.intents import EXPIRES_S, Intent
 from octa_provider.models import SessionPhase
-from octa_provider.patience import Deadline, ask_until
-from octa_provider.plain_log import plain_logger
 from octa_provider.rental_mark import RentalMark
 from octa_provider.stopping import stop_command
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.timing.asking import ask_until
+from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.plain_log import plain_logger
 
 log = plain_logger("octa_provider.stop_signals")
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaStopError
 from octa_provider.lost_answer import reckoned
-from octa_provider.patience import Deadline, ask_until
-from octa_provider.plain_log import plain_logger
 from octa_provider.rental_key import split_namespace
 from octa_provider.rental_mark import RentalMark
 from octa_provider.stopping import sweep
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.timing.asking import ask_until
+from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from octa_provider.models import decode_json
-from octa_provider.secret_fields import MASK, cut_before_secrets, values_in, without_secrets
+from octa_provider.wire.secret_fields import MASK, cut_before_secrets, values_in, without_secrets
 
 LOGGED_BODY_CHARS = 2_000
 #: A longer body is not decoded for the log: it may take seconds.

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.errors import OctaSshError
-from octa_provider.local_files import shown
-from octa_provider.plain_log import plain_logger
-from octa_provider.transfer_limits import TransferLimits
+from octa_provider.files.limits import TransferLimits
+from octa_provider.files.local_files import shown
+from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable

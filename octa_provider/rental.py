@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 from octa_provider.balance import WEI_PER_OCTA
 from octa_provider.cost import PRICE_STEP_USD, price_usd
 from octa_provider.errors import OctaConfigError, OctaError, OctaStartUnclearError, tell_also
-from octa_provider.limits import checked_cap, checked_pause, checked_seconds, usable_seconds
 from octa_provider.lost_answer import LostAnswers
-from octa_provider.marketplace import Requirements
-from octa_provider.patience import Deadline
-from octa_provider.plain_log import plain_logger
+from octa_provider.market.request import Request
+from octa_provider.market.requirements import Requirements
 from octa_provider.reaping import Reaped, reap
 from octa_provider.rental_key import earlier_forms, with_namespace
 from octa_provider.rental_mark import RentalMark, fingerprint_of, runs_under
-from octa_provider.request import Request
 from octa_provider.starting import Starting
 from octa_provider.stop_signals import cleaned_up_by
 from octa_provider.stopping import STOP_S, sweep
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.timing.deadline import Deadline
+from octa_provider.timing.limits import checked_cap, checked_pause, checked_seconds, usable_seconds
 from octa_provider.twins import oldest
 from octa_provider.waiting import wait_until_ready
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from octa_provider.market.request import MachineRequest, RenderRequest, Request
 from octa_provider.rental_key import RENTAL_KEY_ENV
-from octa_provider.request import MachineRequest, RenderRequest, Request
 
 if TYPE_CHECKING:
     from octa_provider.models import Session

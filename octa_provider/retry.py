@@ -8,7 +8,8 @@ from typing import Any
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-RETRIED_STATUS = frozenset({429, *range(500, 600)})
+from octa_provider.timing.asking import RETRIED_STATUS
+from octa_provider.timing.backoff import grown_s
 
 
 class FullJitterRetry(Retry):
@@ -46,7 +47,7 @@ class FullJitterRetry(Retry):
         tries = len(self.history)
         if tries == 0:
             return 0.0
-        return random.uniform(0.0, min(self.backoff_max, self.backoff_factor * 2.0**tries))
+        return grown_s(self.backoff_factor, tries, self.backoff_max, spread=(0.0, 1.0), chance=random.random())
 
     def seconds_asked(self, header: str | None) -> float | None:
         """What a `Retry-After` header asks for, in seconds and capped; None without one or when it is nonsense."""

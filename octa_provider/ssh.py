@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from octa_provider.errors import OctaConfigError, OctaError, OctaSshError
 from octa_provider.file_fetching import FileFetching
 from octa_provider.file_sending import FileSending
-from octa_provider.job_files import placed_name
-from octa_provider.local_files import LocalTree, expanded, shown
-from octa_provider.plain_log import plain_logger
+from octa_provider.files.limits import TransferLimits
+from octa_provider.files.local_files import LocalTree, expanded, shown
+from octa_provider.files.placed import placed_name
 from octa_provider.remote_files import RemoteFile, look_below
 from octa_provider.ssh_connection import SshConnection
 from octa_provider.ssh_loop import wait_for
 from octa_provider.ssh_target import SshTarget
 from octa_provider.tail import Tail
+from octa_provider.text.plain_log import plain_logger
 from octa_provider.transfer import OnTransfer, Transfer
-from octa_provider.transfer_limits import TransferLimits
 
 if TYPE_CHECKING:
     import asyncssh

@@ -13,9 +13,9 @@ import time
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaSshError
-from octa_provider.local_files import shown
-from octa_provider.plain_log import plain_logger
+from octa_provider.files.local_files import shown
 from octa_provider.ssh_target import SshTarget, client_keys
+from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
     import asyncssh

@@ -23,18 +23,21 @@ from octa_provider.errors import (
     Refusal,
 )
 from octa_provider.lost_answer import LostAnswers
-from octa_provider.machine_order import MachineOrder
-from octa_provider.marketplace import Requirements, rank, rank_vpn
+from octa_provider.market.node_memory import nodes_of
+from octa_provider.market.order import MachineOrder
+from octa_provider.market.ranking import rank, rank_vpn
+from octa_provider.market.request import Request, VpnRequest
+from octa_provider.market.requirements import Requirements
 from octa_provider.models import SessionPhase
-from octa_provider.node_memory import nodes_of
-from octa_provider.patience import Deadline, ask_until, is_transient, pauses
-from octa_provider.plain_log import plain_logger
 from octa_provider.refusal import deserves_a_look, may_have_started
 from octa_provider.rental_key import RENTAL_KEY_ENV, earlier_forms
 from octa_provider.rental_mark import RENTAL_MARK_ENV, RentalMark, runs_under
-from octa_provider.request import Request, VpnRequest
 from octa_provider.stop_signals import cleaned_up_by, signals_held
 from octa_provider.stopping import stop_command, sweep
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.timing.asking import ask_until, is_transient
+from octa_provider.timing.backoff import pauses
+from octa_provider.timing.deadline import Deadline
 from octa_provider.twins import oldest
 
 if TYPE_CHECKING:

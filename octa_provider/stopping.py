@@ -16,11 +16,13 @@ from octa_provider.errors import (
     OctaNotFoundError,
     OctaStopError,
 )
-from octa_provider.limits import usable_seconds
-from octa_provider.outage import outages
-from octa_provider.patience import Deadline, is_transient, pauses
-from octa_provider.plain_log import plain_logger
 from octa_provider.rental_mark import runs_under
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.timing.asking import is_transient
+from octa_provider.timing.backoff import pauses
+from octa_provider.timing.deadline import Deadline
+from octa_provider.timing.limits import usable_seconds
+from octa_provider.timing.outage import outages
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from octa_provider.errors import OctaSshError
-from octa_provider.plain_log import plain_logger
-from octa_provider.transfer_limits import TransferLimits, shown_size
+from octa_provider.files.limits import TransferLimits, shown_size
+from octa_provider.text.plain_log import plain_logger
 
 __all__ = ["OnTransfer", "Transfer", "TransferProgress"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from octa_provider.clock import SYSTEM_CLOCK, Clock
 from octa_provider.hooks import RequestContext, ResponseContext
+from octa_provider.timing.clock import SYSTEM_CLOCK, Clock
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,14 @@ from octa_provider.errors import (
 )
 from octa_provider.following import system_entries
 from octa_provider.models import SessionPhase
-from octa_provider.outage import outages
-from octa_provider.patience import Deadline, is_transient
-from octa_provider.plain_log import plain_logger
-from octa_provider.plain_text import plain
 from octa_provider.stopping import sweep
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.plain_text import plain
+from octa_provider.timing.asking import asked_pause, is_transient
+from octa_provider.timing.backoff import pause_s
+from octa_provider.timing.deadline import Deadline
+from octa_provider.timing.outage import outages
 from octa_provider.twins import later_twins
-from octa_provider.watch_rules import asked_pause, pause_s
 
 if TYPE_CHECKING:
     from octa_provider.models import Session

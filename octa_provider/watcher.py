@@ -17,16 +17,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from octa_provider.clock import Clock
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
-from octa_provider.limits import checked_pause, checked_seconds
 from octa_provider.models import SessionPhase
-from octa_provider.outage import outages
-from octa_provider.plain_log import plain_logger
 from octa_provider.shared_by_users import SharedByUsers
 from octa_provider.sightings import Sightings
 from octa_provider.stopping import sweep
-from octa_provider.watch_rules import asked_pause, is_fatal, pause_s
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.timing.asking import asked_pause, is_fatal
+from octa_provider.timing.backoff import pause_s
+from octa_provider.timing.clock import Clock
+from octa_provider.timing.limits import checked_pause, checked_seconds
+from octa_provider.timing.outage import outages
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

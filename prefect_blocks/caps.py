@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, ValidationInfo
 
-from octa_provider.limits import checked_cap
+from octa_provider.timing.limits import checked_cap
 
 __all__ = ["Cap", "CapOrNone"]
 

@@ -6,7 +6,7 @@ from collections import deque
 from contextlib import ExitStack
 from typing import Any
 
-from octa_provider.plain_text import plain
+from octa_provider.text.plain_text import plain
 from prefect_blocks.at_exit import signals_as_before
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.events import emit_event
 
-from octa_provider.carried import sound
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.carried import sound
+from octa_provider.text.plain_log import plain_logger
 from prefect_blocks.session_result import wei_as_text
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 from prefect.exceptions import ObjectNotFound, PrefectException
 
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -14,7 +14,7 @@ import anyio
 from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.errors import OctaCancelledError
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.plain_log import plain_logger
 from prefect_blocks.at_exit import signals_heard
 
 __all__ = ["async_twin", "cancellation", "in_thread", "in_thread_or_left", "in_thread_or_undone"]

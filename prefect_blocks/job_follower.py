@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job_state import JobPhase, JobResult, JobState
-from octa_provider.plain_log import plain_logger
 from octa_provider.rental import Rental
+from octa_provider.text.plain_log import plain_logger
 from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
 from prefect_blocks.events import emit
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from octa_provider.marketplace import Requirements
+from octa_provider.market.requirements import Requirements
 
 __all__ = ["MachineChoice", "choice_of", "requirements_of"]
 

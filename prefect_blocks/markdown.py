@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from octa_provider.plain_text import plain_words
+from octa_provider.text.plain_text import plain_words
 from octa_provider.web_address import web_address
 
 __all__ = ["code", "link"]

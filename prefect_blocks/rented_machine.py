@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
-from octa_provider.limits import checked_cap
+from octa_provider.timing.limits import checked_cap
 from prefect_blocks.at_exit import signals_heard
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from prefect.blocks.abstract import LoggerOrAdapter
 
     from octa_provider import Rental
-    from octa_provider.marketplace import Requirements
+    from octa_provider.market.request import MachineRequest, RenderRequest
+    from octa_provider.market.requirements import Requirements
     from octa_provider.models import Session
-    from octa_provider.request import MachineRequest, RenderRequest
     from octa_provider.ssh import CommandResult, RemoteMachine
 
 __all__ = ["RentedMachine", "rented_machine"]

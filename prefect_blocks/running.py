@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from octa_provider.limits import checked_cap
-from octa_provider.marketplace import Requirements
+from octa_provider.market.requirements import Requirements
+from octa_provider.timing.limits import checked_cap
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.job import OctaJob
 from prefect_blocks.machine_choice import choice_of, requirements_of

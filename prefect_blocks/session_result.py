@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from octa_provider.carried import carried, carried_dict
 from octa_provider.errors import OctaConfigError
+from octa_provider.text.carried import carried, carried_dict
 from octa_provider.web_address import web_address
 
 if TYPE_CHECKING:

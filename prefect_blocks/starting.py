@@ -10,8 +10,9 @@ from prefect import get_run_logger
 from prefect.transactions import Transaction, get_transaction
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.marketplace import Requirements, rank
-from octa_provider.request import MachineRequest, RenderRequest, Request, VpnRequest
+from octa_provider.market.ranking import rank
+from octa_provider.market.request import MachineRequest, RenderRequest, Request, VpnRequest
+from octa_provider.market.requirements import Requirements
 from prefect_blocks.at_exit import signals_heard
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit

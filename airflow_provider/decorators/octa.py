@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, DecoratedO
 
 from airflow_provider.operators.job import OctaRunJobOperator, uuid_told_by
 from airflow_provider.rental_key import rental_key
-from octa_provider.carried import carried
+from octa_provider.text.carried import carried
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

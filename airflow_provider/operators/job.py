@@ -23,7 +23,7 @@ from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_codes, as_text, checked_deadline, is_known
 from octa_provider.errors import OctaError
-from octa_provider.plain_text import plain_words
+from octa_provider.text.plain_text import plain_words
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -17,7 +17,7 @@ from airflow_provider.session_reference import SessionArgument, SessionReference
 from airflow_provider.templated import as_int, as_text, is_known
 from airflow_provider.written_file import FileArgument, write_file
 from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.plain_text import plain_words
+from octa_provider.text.plain_text import plain_words
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

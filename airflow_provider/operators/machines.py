@@ -71,7 +71,7 @@ class OctaMachinesOperator(ChoosesMachine):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List them."""
-        from octa_provider.marketplace import rank
+        from octa_provider.market.ranking import rank
 
         try:
             limit, requirements = _checked_limit(self.limit), self._requirements()

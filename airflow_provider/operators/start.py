@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from airflow_provider.starting_session import StartsSession
 from airflow_provider.templated import as_flag, as_int, as_ints, as_text, as_texts, is_known
-from octa_provider.request import MachineRequest, RenderRequest
+from octa_provider.market.request import MachineRequest, RenderRequest
 
 __all__ = ["OctaStartMachineOperator", "OctaStartRenderOperator", "StartsSession"]
 

@@ -9,7 +9,7 @@ from airflow_provider.session_reference import SessionReference, rental_xcom
 from airflow_provider.starting_session import StartsSession
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_text, is_known
-from octa_provider.request import VpnRequest
+from octa_provider.market.request import VpnRequest
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -29,7 +29,7 @@ from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_codes
 from octa_provider.errors import OctaError
-from octa_provider.plain_text import plain_words
+from octa_provider.text.plain_text import plain_words
 
 try:
     from airflow.sdk.exceptions import AirflowRescheduleException

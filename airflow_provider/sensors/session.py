@@ -23,7 +23,7 @@ from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.session_reference import SessionArgument, SessionReference, json_safe, session_details
 from airflow_provider.task_deadline import task_deadline_at
 from octa_provider.errors import OctaError
-from octa_provider.plain_text import plain_words
+from octa_provider.text.plain_text import plain_words
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -123,7 +123,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once."""
-        from octa_provider.patience import is_transient
+        from octa_provider.timing.asking import is_transient
         from octa_provider.waiting import gone_error, is_ready, look
 
         rental = self._rental()

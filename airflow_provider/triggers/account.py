@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider.connection_settings import ConnectionSettings
 from airflow_provider.triggers.worker_threads import in_thread, threads_of
-from octa_provider.plain_log import plain_logger
 from octa_provider.shared_by_users import SharedByUsers
+from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient

@@ -19,7 +19,7 @@ from airflow_provider.triggers.account import account
 from airflow_provider.triggers.killed_by_user import Watched, how_it_waits
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings

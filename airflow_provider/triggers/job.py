@@ -17,10 +17,10 @@ from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_ov
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
-from octa_provider.carried import carried
 from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.plain_log import plain_logger
-from octa_provider.plain_text import plain_words
+from octa_provider.text.carried import carried
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.plain_text import plain_words
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings

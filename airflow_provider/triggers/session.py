@@ -13,9 +13,9 @@ from airflow_provider.triggers.account import Account, account, settings_in_trig
 from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
-from octa_provider.carried import carried
 from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
-from octa_provider.limits import MAX_WAIT_S
+from octa_provider.text.carried import carried
+from octa_provider.timing.limits import MAX_WAIT_S
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from octa_provider.limits import MAX_WAIT_S
+from octa_provider.timing.limits import MAX_WAIT_S
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER = re.compile(r"\d+(\.\d+)?")

@@ -10,7 +10,7 @@ from octa_provider.commands.connection import add_connection_options, open_clien
 from octa_provider.commands.listing import add_json_option, print_json, print_table
 from octa_provider.commands.requirement_options import add_requirement_options, requirements_of
 from octa_provider.commands.wording import counted
-from octa_provider.marketplace import rank, rank_vpn
+from octa_provider.market.ranking import rank, rank_vpn
 
 if TYPE_CHECKING:
     from octa_provider.models import Machine, Records, VpnMachine

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from octa_provider.commands.command_parser import add_renamed
 from octa_provider.commands.numbers import nodes, number, whole_number
-from octa_provider.marketplace import ORDERS, Requirements
+from octa_provider.market.requirements import ORDERS, Requirements
 
 
 def add_requirement_options(parser: argparse.ArgumentParser, *, disk: bool = True) -> None:

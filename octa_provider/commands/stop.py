@@ -17,8 +17,8 @@ from octa_provider.errors import OctaConfigError, OctaError
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Records, Session
-    from octa_provider.patience import Deadline
     from octa_provider.rental import Bill
+    from octa_provider.timing.deadline import Deadline
 
 EXAMPLES = """examples:
   octa-provider stop 0f1f7f4e-6b0c-4d35-9a49-3a5f6f1f3c11
@@ -63,7 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise OctaConfigError("say what to stop: list yours with `octa-provider sessions`")
     if any(not word for word, _ in words):
         raise OctaConfigError("a uuid or key is empty: list yours with `octa-provider sessions`")
-    from octa_provider.patience import Deadline, ask_until
+    from octa_provider.timing.asking import ask_until
+    from octa_provider.timing.deadline import Deadline
 
     with open_client(arguments) as octa:
         deadline = Deadline(octa.clock, arguments.deadline)

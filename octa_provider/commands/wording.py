@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from octa_provider.plain_text import plain
+from octa_provider.text.plain_text import plain
 
 WEI_PER_OCTA = 10**18
 

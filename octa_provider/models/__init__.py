@@ -7,17 +7,18 @@ None or empty and never raises. Importing this imports no `requests`.
 from __future__ import annotations
 
 from octa_provider.models.account import Account, Balance, Wallet
-from octa_provider.models.catalogue import App, Machine, VpnMachine
+from octa_provider.models.app import App
 from octa_provider.models.hardware import Gpu, NodeHardware, Reliability
 from octa_provider.models.idle_job import IdleJob, IdleJobLogs
-from octa_provider.models.model import Model
+from octa_provider.models.machine import Machine, VpnMachine
 from octa_provider.models.network import GpuMarket, Network
 from octa_provider.models.node import Node, NodePrices
-from octa_provider.models.records import Records, decode_list
 from octa_provider.models.session import Endpoint, Proxy, Session, SessionPhase, SessionPrices
 from octa_provider.models.session_logs import Logs, SystemEntry
 from octa_provider.models.started_session import StartedSession
-from octa_provider.models.wire import decode_json
+from octa_provider.wire.exact_json import decode_json
+from octa_provider.wire.model import Model
+from octa_provider.wire.records import Records, decode_list
 
 __all__ = [
     "Account",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octa_provider.models.fields import integer, label, text
-from octa_provider.models.model import Model
-from octa_provider.models.wire import require_object
+from octa_provider.wire.exact_json import require_object
+from octa_provider.wire.fields import integer, label, text
+from octa_provider.wire.model import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Self

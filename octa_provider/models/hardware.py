@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from octa_provider.models.fields import count, items, mapping, number, text
-from octa_provider.models.model import Model
+from octa_provider.wire.fields import count, items, mapping, number, text
+from octa_provider.wire.model import Model
 
 __all__ = ["Gpu", "NodeHardware", "Reliability", "decode_gpus", "decode_hardware", "decode_reliability"]
 

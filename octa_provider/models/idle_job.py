@@ -7,9 +7,9 @@ import zlib
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from octa_provider.models.fields import count, flag, label, moment, text
-from octa_provider.models.model import Model
-from octa_provider.models.wire import require_object
+from octa_provider.wire.exact_json import require_object
+from octa_provider.wire.fields import count, flag, label, moment, text
+from octa_provider.wire.model import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Self

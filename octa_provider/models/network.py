@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from octa_provider.models.fields import amount, integer, label, mapping, number, strings, text
-from octa_provider.models.model import Model
-from octa_provider.models.wire import require_object
+from octa_provider.wire.exact_json import require_object
+from octa_provider.wire.fields import amount, integer, label, mapping, number, strings, text
+from octa_provider.wire.model import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Self

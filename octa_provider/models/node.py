@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from octa_provider.models.fields import amount, count, integer, label, mapping, moment, number, strings, text
 from octa_provider.models.hardware import Gpu, Reliability, decode_gpus, decode_reliability
-from octa_provider.models.model import Model
-from octa_provider.models.wire import require_object
+from octa_provider.wire.exact_json import require_object
+from octa_provider.wire.fields import amount, count, integer, label, mapping, moment, number, strings, text
+from octa_provider.wire.model import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from octa_provider.errors import OctaDecodeError
-from octa_provider.models.fields import (
+from octa_provider.models.hardware import NodeHardware, decode_hardware
+from octa_provider.models.session_progress import means_ready, means_starting, means_stopping
+from octa_provider.wire.exact_json import require_object, shown
+from octa_provider.wire.fields import (
     amount,
     count,
     flag,
@@ -26,10 +29,7 @@ from octa_provider.models.fields import (
     url_map,
     usd_from_ten_thousandths,
 )
-from octa_provider.models.hardware import NodeHardware, decode_hardware
-from octa_provider.models.model import Model
-from octa_provider.models.session_progress import means_ready, means_starting, means_stopping
-from octa_provider.models.wire import require_object, shown
+from octa_provider.wire.model import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.errors import OctaDecodeError, OctaRejectedError
-from octa_provider.models.fields import count, label, text
-from octa_provider.models.model import Model
-from octa_provider.models.wire import shown
+from octa_provider.wire.exact_json import shown
+from octa_provider.wire.fields import count, label, text
+from octa_provider.wire.model import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -9,7 +9,7 @@ from typing import Any
 
 from octa_provider.job_spec import JobSpec
 from octa_provider.job_state import JobPhase, JobState
-from octa_provider.marketplace import Requirements
+from octa_provider.market.requirements import Requirements
 from tests.chaos.boundaries import Boundaries
 from tests.chaos.rental_work import client_of, write_whole
 

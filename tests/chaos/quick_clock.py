@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from octa_provider.clock import Clock
+from octa_provider.timing.clock import Clock
 
 
 class QuickClock(Clock):

@@ -9,10 +9,10 @@ from typing import Any
 
 from octa_provider.client import OctaClient
 from octa_provider.errors import OctaError
-from octa_provider.marketplace import Requirements
-from octa_provider.patience import is_transient
+from octa_provider.market.request import MachineRequest
+from octa_provider.market.requirements import Requirements
 from octa_provider.rental import Rental
-from octa_provider.request import MachineRequest
+from octa_provider.timing.asking import is_transient
 from tests.chaos.boundaries import Boundaries
 from tests.chaos.quick_clock import QuickClock
 

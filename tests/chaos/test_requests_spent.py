@@ -6,7 +6,7 @@ import time
 
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import start_emulator
-from octa_provider.request import MachineRequest
+from octa_provider.market.request import MachineRequest
 
 
 def test_a_start_to_stop_without_faults_sends_these_requests_and_no_other() -> None:

@@ -25,9 +25,9 @@ from octa_provider.cost import PRICE_STEP_USD
 from octa_provider.emulator.prices import wei_to_usd
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaError, OctaStopError
-from octa_provider.marketplace import Requirements
+from octa_provider.market.request import MachineRequest, RenderRequest
+from octa_provider.market.requirements import Requirements
 from octa_provider.rental import Bill, Rental
-from octa_provider.request import MachineRequest, RenderRequest
 from tests.chaos.any_fault import BLINDING, LATE_S, SPEED, TIMEOUT_S, faults, hours
 from tests.chaos.quick_clock import QuickClock
 

@@ -15,7 +15,7 @@ import pytest
 
 from octa_provider.commands.shell_words import OPTIONS, in_shell_words
 from octa_provider.emulator.testing import EmulatorHandle
-from octa_provider.marketplace import Requirements
+from octa_provider.market.requirements import Requirements
 
 Cli = Callable[..., Any]
 #: `name_of_something`, `name=`, `SomeError:`, `[Errno 2]`.

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from octa_provider import OctaClient
-from octa_provider.clock import Clock
 from octa_provider.emulator.process import SESSION_MARK, marked_pids
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.job_spec import JobSpec
 from octa_provider.job_state import JobPhase, JobState
+from octa_provider.timing.clock import Clock
 
 PATIENCE_S = 20.0
 

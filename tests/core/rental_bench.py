@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from octa_provider.client import OctaClient
-from octa_provider.clock import Clock
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
-from octa_provider.marketplace import Requirements
+from octa_provider.market.request import MachineRequest
+from octa_provider.market.requirements import Requirements
 from octa_provider.rental import Rental
-from octa_provider.request import MachineRequest
+from octa_provider.timing.clock import Clock
 
 START = {"method": "POST", "path": "^/services/(mr|render|vpn)$"}
 STOP = {"method": "POST", "path": "^/services/[^/]+/stop$"}

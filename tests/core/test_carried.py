@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from octa_provider import JobState
 from octa_provider.api_error import api_error
-from octa_provider.carried import carried, carried_dict, sound
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaSshError
 from octa_provider.job_state import JobOutcome
 from octa_provider.models import Machine, Session
 from octa_provider.rental import Rental
+from octa_provider.text.carried import carried, carried_dict, sound
 
 ODD_TEXT = st.text(st.characters(categories=None), max_size=40)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | ODD_TEXT | st.binary(max_size=9)

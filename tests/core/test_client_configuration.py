@@ -239,7 +239,8 @@ def test_services_start_posts_any_request_once(serve: Serve, connect: Connect) -
 def test_importing_the_package_and_its_pure_parts_imports_no_http_library() -> None:
     script = """
 import sys
-import octa_provider, octa_provider.marketplace, octa_provider.request, octa_provider.frames, octa_provider.rental_key
+import octa_provider, octa_provider.market.requirements
+import octa_provider.market.request, octa_provider.frames, octa_provider.rental_key
 from octa_provider import Requirements, MachineRequest, OctaError
 loaded = {"requests", "urllib3", "asyncssh", "aiohttp", "airflow", "prefect"} & set(sys.modules)
 assert not loaded, loaded

@@ -14,7 +14,7 @@ from octa_provider import MachineRequest, OctaCancelledError, OctaClient, OctaEr
 from octa_provider.errors import OctaTimeoutError
 from octa_provider.following import SessionLog
 from octa_provider.hooks import RequestContext
-from octa_provider.patience import Deadline
+from octa_provider.timing.deadline import Deadline
 
 Serve = Callable[..., OddServer]
 Connect = Callable[..., OctaClient]

@@ -16,7 +16,7 @@ from octa_provider import JobOutcome, JobSpec, OctaCancelledError, OctaConfigErr
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaAuthenticationError
 from octa_provider.job_state import JobPhase, JobState
-from octa_provider.request import MachineRequest
+from octa_provider.market.request import MachineRequest
 
 __all__ = ["bench", "emulator"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from octa_provider import JobSpec, OctaConfigError, Requirements
-from octa_provider.local_files import LocalTree, digest_of
-from octa_provider.transfer_limits import TransferLimits, shown_size
+from octa_provider.files.limits import TransferLimits, shown_size
+from octa_provider.files.local_files import LocalTree, digest_of
 
 
 def spec(**changes: Any) -> JobSpec:
@@ -191,9 +191,9 @@ def test_the_sum_of_a_large_file_is_remembered_only_while_nothing_about_it_chang
 ) -> None:
     large = files / "large"
     large.write_bytes(b"a" * 2_000_000)
-    monkeypatch.setattr("octa_provider.local_files.SETTLED_NS", 0)
+    monkeypatch.setattr("octa_provider.files.local_files.SETTLED_NS", 0)
     first, info = digest_of(large), large.stat()
-    monkeypatch.setattr("octa_provider.local_files.sha256_of", lambda path: "asked again")
+    monkeypatch.setattr("octa_provider.files.local_files.sha256_of", lambda path: "asked again")
     assert digest_of(large) == first
     time.sleep(0.02)
     # The same size, and the time of change set back.

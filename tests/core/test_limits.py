@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from octa_provider import JobSpec, MachineRequest, OctaClient, OctaConfigError, OctaStopError
-from octa_provider.clock import SYSTEM_CLOCK
 from octa_provider.commands.durations import seconds
 from octa_provider.following import SessionLog, follow
-from octa_provider.limits import checked_cap, checked_pause, checked_seconds, usable_seconds
-from octa_provider.patience import Deadline
+from octa_provider.timing.clock import SYSTEM_CLOCK
+from octa_provider.timing.deadline import Deadline
+from octa_provider.timing.limits import checked_cap, checked_pause, checked_seconds, usable_seconds
 from octa_provider.watcher import Watcher, watcher_for
 from tests.core.rental_bench import Bench, bench, emulator
 

@@ -15,10 +15,10 @@ import pytest
 from odd_server import OddServer, Received, answer, dripping
 
 from octa_provider import OctaCancelledError, OctaClient, OctaError
-from octa_provider.clock import Clock
 from octa_provider.errors import OctaAuthenticationError, OctaServerError, OctaTimeoutError
 from octa_provider.following import SessionLog, follow
 from octa_provider.log_follower import LogCursor
+from octa_provider.timing.clock import Clock
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 

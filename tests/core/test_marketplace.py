@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octa_provider import OctaConfigError, OctaNoMachineError, Refusal, Requirements
-from octa_provider.marketplace import rank, rank_vpn
+from octa_provider.market.ranking import rank, rank_vpn
 from octa_provider.models import Machine, VpnMachine
 
 FULL: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octa_provider.models import fields
+from octa_provider.wire import fields
 
 UTC = timezone.utc
 NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)

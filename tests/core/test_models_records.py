@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octa_provider.errors import OctaDecodeError
-from octa_provider.models import Machine, Records, Session, decode_list, records
+from octa_provider.models import Machine, Records, Session, decode_list
+from octa_provider.wire import records
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from octa_provider.errors import MAX_BODY_CHARS, OctaDecodeError
 from octa_provider.models import decode_json
-from octa_provider.models.wire import require_object, shown
+from octa_provider.wire.exact_json import require_object, shown
 
 
 @pytest.mark.parametrize("number", [31428028938060847852, 2**64, 2**64 - 1, -(2**70), 10**60, 10**250])

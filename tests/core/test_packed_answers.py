@@ -12,7 +12,7 @@ import pytest
 from odd_server import OddServer, answer
 
 from octa_provider import OctaClient, OctaDecodeError
-from octa_provider.limits import FREELY_UNPACKED_BYTES
+from octa_provider.timing.limits import FREELY_UNPACKED_BYTES
 
 MB = 1024 * 1024
 SHAPES = {

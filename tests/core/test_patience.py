@@ -17,7 +17,9 @@ from octa_provider.errors import (
     OctaServerError,
     OctaTimeoutError,
 )
-from octa_provider.patience import Deadline, ask_until, is_transient, pauses
+from octa_provider.timing.asking import ask_until, is_transient
+from octa_provider.timing.backoff import pauses
+from octa_provider.timing.deadline import Deadline
 
 
 def test_a_deadline_passes_when_its_time_is_over(clock: HeldClock) -> None:

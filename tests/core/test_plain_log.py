@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import octa_provider
 from octa_provider.errors import OctaSshError
-from octa_provider.plain_log import plain_logger
-from octa_provider.plain_text import MESSAGE_CHARS, plain_message, plain_words
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.plain_text import MESSAGE_CHARS, plain_message, plain_words
 
 ROOT = Path(octa_provider.__file__).parent.parent
 EVIL = "l\x1b]0;OWNED\x07\x1b[2J\nocta-provider: FORGED all is well\r::group::hidden"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from octa_provider.plain_text import plain
+from octa_provider.text.plain_text import plain
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from octa_provider.client import OctaClient
+from octa_provider.market.request import MachineRequest
 from octa_provider.rental import Rental
-from octa_provider.request import MachineRequest
 from tests.core.rental_bench import START, Bench, bench, emulator
 
 __all__ = ["bench", "emulator"]

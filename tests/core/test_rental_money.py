@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from octa_provider.client import OctaClient
-from octa_provider.clock import Clock
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import (
     OctaBudgetError,
@@ -22,11 +21,12 @@ from octa_provider.errors import (
     OctaStopError,
 )
 from octa_provider.hooks import RequestContext
-from octa_provider.marketplace import Requirements
+from octa_provider.market.node_memory import NodeMemory, Standing
+from octa_provider.market.request import MachineRequest
+from octa_provider.market.requirements import Requirements
 from octa_provider.models import Machine
-from octa_provider.node_memory import NodeMemory, Standing
 from octa_provider.rental import Rental
-from octa_provider.request import MachineRequest
+from octa_provider.timing.clock import Clock
 from octa_provider.waiting import over_budget
 from tests.core.job_bench import LeapingClock
 from tests.core.rental_bench import EVERYTHING, INFO, LIST, START, STOP, Bench, HeldClock, bench, emulator

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from octa_provider.errors import OctaNoMachineError, OctaStopError
-from octa_provider.marketplace import Requirements
+from octa_provider.market.requirements import Requirements
 from tests.core.rental_bench import EVERYTHING, START, Bench, bench, emulator
 
 __all__ = ["bench", "emulator"]

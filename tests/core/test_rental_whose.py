@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from octa_provider.client import OctaClient
-from octa_provider.clock import Clock
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import (
     OctaBudgetError,
@@ -26,11 +25,12 @@ from octa_provider.errors import (
 )
 from octa_provider.hooks import RequestContext
 from octa_provider.intents import FolderIntents, Intent, state_folder
-from octa_provider.marketplace import Requirements
+from octa_provider.market.request import MachineRequest, RenderRequest, Request
+from octa_provider.market.requirements import Requirements
 from octa_provider.rental import Rental
 from octa_provider.rental_key import rental_key
 from octa_provider.rental_mark import RentalMark
-from octa_provider.request import MachineRequest, RenderRequest, Request
+from octa_provider.timing.clock import Clock
 from octa_provider.watcher import watcher_for
 from tests.core.rental_bench import LIST, START, Bench, HeldClock, bench, emulator
 

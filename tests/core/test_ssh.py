@@ -28,11 +28,11 @@ from odd_server import refused_port
 from octa_provider import OctaCancelledError, OctaClient, OctaConfigError, OctaSshError
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaLocalFileError, OctaUnfetchedError
-from octa_provider.local_files import LocalTree
+from octa_provider.files.limits import TransferLimits
+from octa_provider.files.local_files import LocalTree
 from octa_provider.models import Session, SessionPhase
 from octa_provider.ssh import KEPT_OUTPUT_CHARS, CommandResult, RemoteMachine, SshTarget
 from octa_provider.transfer import TransferProgress
-from octa_provider.transfer_limits import TransferLimits
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_a_full_disk_is_told_as_such_and_leaves_the_client_usable(
     server = serve(answer(200, FILE))
     client = connect(server)
     with monkeypatch.context() as patched:
-        patched.setattr("octa_provider.download.os.fdopen", full)
+        patched.setattr("octa_provider.files.whole_file.os.fdopen", full)
         with pytest.raises(OSError, match="No space left"):
             client.nodes.download_logs(7, tmp_path / "logs")
     assert names(tmp_path) == []

@@ -16,8 +16,8 @@ from odd_server import OddServer, answer, raw, refused_port
 from self_signed import Certificate, certificate
 
 from octa_provider import MachineRequest, OctaClient, OctaNetworkError
-from octa_provider.patience import Deadline, ask_until, is_transient
-from octa_provider.watch_rules import is_fatal
+from octa_provider.timing.asking import ask_until, is_fatal, is_transient
+from octa_provider.timing.deadline import Deadline
 
 Serve = Callable[..., OddServer]
 Connect = Callable[..., OctaClient]

@@ -14,7 +14,7 @@ from urllib3.exceptions import ConnectTimeoutError
 from urllib3.util import connection as urllib3_connection
 
 from octa_provider import OctaClient, OctaNetworkError, OctaTimeoutError
-from octa_provider.clock import SYSTEM_CLOCK
+from octa_provider.timing.clock import SYSTEM_CLOCK
 
 Serve = Callable[..., OddServer]
 Connect = Callable[..., OctaClient]

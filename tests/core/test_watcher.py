@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from octa_provider import OctaClient
-from octa_provider.clock import Clock
 from octa_provider.emulator.testing import start_emulator
 from octa_provider.errors import (
     OctaAuthenticationError,
@@ -30,7 +29,10 @@ from octa_provider.errors import (
 )
 from octa_provider.models import Records, Session, SessionPhase
 from octa_provider.shared_by_users import SharedByUsers
-from octa_provider.watch_rules import APPEARING_S, LONGEST_PAUSE_S, Absence, asked_pause, is_fatal, pause_s
+from octa_provider.sightings import APPEARING_S, Absence
+from octa_provider.timing.asking import asked_pause, is_fatal
+from octa_provider.timing.backoff import LONGEST_PAUSE_S, pause_s
+from octa_provider.timing.clock import Clock
 from octa_provider.watcher import Watcher, watcher_for
 
 QUICK_S = 0.02

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta, timezone
 from decimal import Context, Decimal
 from typing import Any
 
-from octa_provider.carried import LEAST_INTEGER, MOST_INTEGER
-from octa_provider.models.wire import decode_json
+from octa_provider.text.carried import LEAST_INTEGER, MOST_INTEGER
+from octa_provider.wire.exact_json import decode_json
 
 __all__ = [
     "amount",

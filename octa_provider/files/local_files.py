@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from octa_provider.errors import OctaConfigError, OctaLocalFileError, OctaSshError
-from octa_provider.plain_log import plain_logger
-from octa_provider.plain_text import plain
-from octa_provider.transfer_limits import TransferLimits
+from octa_provider.files.limits import TransferLimits
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.plain_text import plain
 
 __all__ = ["LocalFile", "LocalTree", "digest_of", "sha256_of"]
 

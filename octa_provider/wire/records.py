@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, overload
 
 from octa_provider.errors import OctaDecodeError
-from octa_provider.models.wire import shown
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.wire.exact_json import shown
 
 if TYPE_CHECKING:
     from typing_extensions import Self

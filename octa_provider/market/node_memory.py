@@ -15,8 +15,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from octa_provider.clock import Clock
     from octa_provider.models import Machine, Session, VpnMachine
+    from octa_provider.timing.clock import Clock
 
 __all__ = ["NodeMemory", "Standing", "nodes_of"]
 

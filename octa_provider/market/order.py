@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from octa_provider.market.node_memory import NodeMemory
     from octa_provider.models import Machine, VpnMachine
-    from octa_provider.node_memory import NodeMemory
 
 __all__ = ["MachineOrder"]
 

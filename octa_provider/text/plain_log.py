@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from octa_provider.plain_text import plain_message, plain_words
+from octa_provider.text.plain_text import plain_message, plain_words
 
 __all__ = ["plain_logger"]
 

@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from octa_provider.clock import Clock
 from octa_provider.errors import OctaApiError, OctaDecodeError, OctaError, OctaNetworkError
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.timing.clock import Clock
 
 __all__ = ["Outages", "outages"]
 
-log = plain_logger("octa_provider.outage")
+log = plain_logger("octa_provider.timing.outage")
 
 _NUMBERS = re.compile("[0-9]+")
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.local_files import LocalTree, expanded, shown
-from octa_provider.transfer_limits import existing_folder, shown_size
+from octa_provider.files.limits import existing_folder, shown_size
+from octa_provider.files.local_files import LocalTree, expanded, shown
 
 __all__ = ["Placed", "check_output_places", "contents_of", "placed_inputs", "placed_name"]
 

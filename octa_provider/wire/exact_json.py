@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from octa_provider.carried import whole_pairs
 from octa_provider.errors import MAX_BODY_CHARS, OctaDecodeError
-from octa_provider.secret_fields import without_secrets
+from octa_provider.text.carried import whole_pairs
+from octa_provider.wire.secret_fields import without_secrets
 
 __all__ = ["decode_json", "require_object", "shown"]
 

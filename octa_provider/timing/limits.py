@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.plain_log import plain_logger
+from octa_provider.text.plain_log import plain_logger
 
-log = plain_logger("octa_provider.limits")
+log = plain_logger("octa_provider.timing.limits")
 
 MAX_TIMEOUT_S = 86_400.0
 MAX_RETRIES = 100

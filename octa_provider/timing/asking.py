@@ -2,62 +2,28 @@
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Callable
 from typing import TypeVar
 
-from octa_provider.clock import Clock
-from octa_provider.errors import OctaApiError, OctaConfigError, OctaDecodeError, OctaError, OctaNetworkError
-from octa_provider.outage import outages
-from octa_provider.retry import RETRIED_STATUS
+from octa_provider.errors import (
+    OctaApiError,
+    OctaAuthenticationError,
+    OctaConfigError,
+    OctaDecodeError,
+    OctaError,
+    OctaForbiddenError,
+    OctaNetworkError,
+)
+from octa_provider.timing.backoff import pauses
+from octa_provider.timing.deadline import Deadline
+from octa_provider.timing.outage import outages
 
 T = TypeVar("T")
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 10.0
+
 #: With a last pause on top it makes the quarter of a minute that a host which refuses connections is asked for.
 SHORT_S = 12.0
-
-
-class Deadline:
-    """A moment on a clock.
-
-    Args:
-        clock: where the time comes from.
-        seconds: from now.
-
-    Raises:
-        OctaConfigError: it is NaN, which never passes.
-    """
-
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        if math.isnan(seconds):
-            raise OctaConfigError("a deadline must be a number of seconds, not nan")
-        self._clock = clock
-        self._at = clock.monotonic() + seconds
-
-    @property
-    def clock(self) -> Clock:
-        """Where its time comes from."""
-        return self._clock
-
-    @property
-    def left_s(self) -> float:
-        """Seconds until the moment; negative when it has passed."""
-        return self._at - self._clock.monotonic()
-
-    @property
-    def passed(self) -> bool:
-        """True from the moment on."""
-        return self.left_s <= 0
-
-    def earlier(self, seconds: float) -> Deadline:
-        """This deadline, or one `seconds` from now if that comes first."""
-        return Deadline(self._clock, min(seconds, self.left_s))
-
-    def pause(self, seconds: float) -> None:
-        """Sleep for `seconds`, but not past the moment."""
-        self._clock.sleep(max(0.0, min(seconds, self.left_s)))
+#: Statuses that another answer may follow.
+RETRIED_STATUS = frozenset({429, *range(500, 600)})
 
 
 def is_transient(error: BaseException) -> bool:
@@ -72,18 +38,17 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, OctaDecodeError)
 
 
-def pauses() -> Callable[[OctaError | None], float]:
-    """How long to wait before asking again: growing, jittered, and not less than the server asked for."""
-    step = FIRST_PAUSE_S
+def is_fatal(error: BaseException) -> bool:
+    """True when waiting longer cannot help: the key is missing, wrong, or may not do this, or no connection can be."""
+    if isinstance(error, OctaNetworkError):
+        return error.final
+    return isinstance(error, (OctaAuthenticationError, OctaForbiddenError, OctaConfigError))
 
-    def pause(error: OctaError | None) -> float:
-        nonlocal step
-        asked = getattr(error, "retry_after", None) or 0.0
-        wait = max(asked, random.uniform(step / 2, step))
-        step = min(step * 2, LONGEST_PAUSE_S)
-        return float(wait)
 
-    return pause
+def asked_pause(error: BaseException) -> float | None:
+    """The seconds that a 429 asks for."""
+    asked = getattr(error, "retry_after", None)
+    return asked if isinstance(error, OctaError) and isinstance(asked, (int, float)) else None
 
 
 def _is_out_of_reach(error: OctaError) -> bool:
