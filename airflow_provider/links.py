@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
-from octa_provider.web_address import web_address
+from octa_provider.http.web_address import web_address
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from octa_provider.http.web_address import web_address
 from octa_provider.text.carried import carried_dict
-from octa_provider.web_address import web_address
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg

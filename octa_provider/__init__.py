@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from octa_provider.errors import OctaValidationError as OctaValidationError
     from octa_provider.errors import OctaWaitTimeoutError as OctaWaitTimeoutError
     from octa_provider.errors import Refusal as Refusal
-    from octa_provider.hooks import RequestContext as RequestContext
-    from octa_provider.hooks import ResponseContext as ResponseContext
+    from octa_provider.http.hooks import RequestContext as RequestContext
+    from octa_provider.http.hooks import ResponseContext as ResponseContext
     from octa_provider.job_spec import JobSpec as JobSpec
     from octa_provider.job_state import JobOutcome as JobOutcome
     from octa_provider.job_state import JobResult as JobResult
@@ -78,7 +78,7 @@ _HOME = {
         "OctaWaitTimeoutError",
         "Refusal",
     ),
-    "octa_provider.hooks": ("RequestContext", "ResponseContext"),
+    "octa_provider.http.hooks": ("RequestContext", "ResponseContext"),
     "octa_provider.job_spec": ("JobSpec",),
     "octa_provider.job_state": ("JobOutcome", "JobResult", "JobState"),
     "octa_provider.market.requirements": ("Requirements",),

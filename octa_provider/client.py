@@ -9,9 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from octa_provider.address import DEFAULT_BASE_URL, checked_base_url
 from octa_provider.errors import OctaConfigError
-from octa_provider.hooks import RequestContext, ResponseContext
+from octa_provider.http.hooks import RequestContext, ResponseContext
+from octa_provider.http.options import TransportOptions
+from octa_provider.http.transport import Transport
+from octa_provider.http.urls import DEFAULT_BASE_URL, checked_base_url
 from octa_provider.intents import FolderIntents, Intents, state_folder
 from octa_provider.job import Jobs
 from octa_provider.rental import Rentals
@@ -26,8 +28,6 @@ from octa_provider.resources.sessions import Sessions
 from octa_provider.timing.clock import SYSTEM_CLOCK, Clock
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_max_retry_after, checked_retries, checked_timeout
-from octa_provider.transport import Transport
-from octa_provider.transport_options import TransportOptions
 
 if TYPE_CHECKING:
     import requests

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octa_provider.address import path_of
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
+from octa_provider.http.urls import path_of
 from octa_provider.log_follower import LogCursor, LogFollower
 from octa_provider.log_stream import read_system, spool_logs
 from octa_provider.sightings import APPEARING_S

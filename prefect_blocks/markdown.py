@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from octa_provider.http.web_address import web_address
 from octa_provider.text.plain_text import plain_words
-from octa_provider.web_address import web_address
 
 __all__ = ["code", "link"]
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from prefect.settings import get_current_settings
 from pydantic import SecretStr
 
-from octa_provider.address import is_loopback
+from octa_provider.http.urls import is_loopback
 from octa_provider.rental_key import NAMESPACE_ENV
 
 if TYPE_CHECKING:

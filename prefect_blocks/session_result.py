@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.http.web_address import web_address
 from octa_provider.text.carried import carried, carried_dict
-from octa_provider.web_address import web_address
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient, Rental

@@ -158,7 +158,7 @@ def _skew(base_url: str) -> float | None:
     """Seconds that this machine's clock is ahead of the API's; None when it can't be told."""
     import requests
 
-    from octa_provider.http_session import new_session
+    from octa_provider.http.session import new_session
 
     with new_session((base_url,)) as session:
         try:

@@ -45,7 +45,7 @@ class OctaTimeoutError(OctaNetworkError):
 
 
 class OctaApiError(OctaError):
-    """The API answered with an error status. `octa_provider.api_error` words the message.
+    """The API answered with an error status. `octa_provider.http.api_error` words the message.
 
     Attributes:
         status: the HTTP status; 0 when unknown.
@@ -56,7 +56,7 @@ class OctaApiError(OctaError):
         url: the URL, without user info.
     """
 
-    #: What to do next; part of the message that `octa_provider.api_error` writes.
+    #: What to do next; part of the message that `octa_provider.http.api_error` writes.
     advice: ClassVar[str] = "Look at the body for the reason."
 
     def __init__(

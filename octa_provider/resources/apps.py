@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from octa_provider.http.transport import Transport
 from octa_provider.models import App, Records, decode_list
-from octa_provider.transport import Transport
 
 
 class Apps:

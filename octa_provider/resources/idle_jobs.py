@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from octa_provider.address import path_of
+from octa_provider.http.transport import Transport
+from octa_provider.http.urls import path_of
 from octa_provider.models import IdleJob, IdleJobLogs
-from octa_provider.transport import Transport
 
 
 class IdleJobs:

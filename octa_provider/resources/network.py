@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from octa_provider.http.transport import Transport
 from octa_provider.models import Network as NetworkStatistics
-from octa_provider.transport import Transport
 
 
 class Network:

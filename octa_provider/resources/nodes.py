@@ -6,10 +6,10 @@ import math
 import os
 from typing import IO
 
-from octa_provider.address import path_of
 from octa_provider.errors import OctaConfigError
+from octa_provider.http.transport import Transport
+from octa_provider.http.urls import path_of
 from octa_provider.models import Node, Records, decode_list
-from octa_provider.transport import Transport
 
 
 class Nodes:

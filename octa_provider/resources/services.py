@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from octa_provider.address import path_of
 from octa_provider.errors import OctaConfigError
+from octa_provider.http.transport import Transport
+from octa_provider.http.urls import path_of
 from octa_provider.market.request import MachineRequest, RenderRequest, Request, VpnRequest
 from octa_provider.models import Logs, Machine, Records, Session, StartedSession, VpnMachine, decode_list
-from octa_provider.transport import Transport
 
 
 class MachineRental:

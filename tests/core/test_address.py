@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octa_provider.address import checked_base_url, is_loopback, path_of
 from octa_provider.errors import OctaConfigError
+from octa_provider.http.urls import checked_base_url, is_loopback, path_of
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4))

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octa_provider import JobState
-from octa_provider.api_error import api_error
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaSshError
+from octa_provider.http.api_error import api_error
 from octa_provider.job_state import JobOutcome
 from octa_provider.models import Machine, Session
 from octa_provider.rental import Rental

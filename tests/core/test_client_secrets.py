@@ -14,7 +14,7 @@ from a_key import KEY
 from odd_server import OddServer, answer, hang_up, refused_port, truncated
 
 from octa_provider import OctaClient, OctaConfigError, OctaError, OctaNetworkError
-from octa_provider.http_session import KeyAuth
+from octa_provider.http.session import KeyAuth
 
 Serve = Callable[..., OddServer]
 Connect = Callable[..., OctaClient]
@@ -127,7 +127,7 @@ def test_the_log_at_debug_shows_bodies_but_neither_the_key_nor_environment_value
         assert secret not in text
     for visible in ("blender:4.5", "TOKEN", "u-1", "u-2", "login ***", "busy", "/services/mr"):
         assert visible in text
-    assert any(record.name == "octa_provider.transport" for record in caplog.records)
+    assert any(record.name == "octa_provider.http.transport" for record in caplog.records)
 
 
 def test_above_debug_no_body_is_logged(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ import pytest
 from odd_server import OddServer, answer
 
 from octa_provider import MachineRequest, OctaClient, OctaDecodeError, OctaError
-from octa_provider.redaction import error_body, loggable_body
+from octa_provider.http.redaction import error_body, loggable_body
 
 SECRET = "env-secret"
 ECHO = {"user_envs": {"TOKEN": SECRET}}

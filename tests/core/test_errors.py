@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from octa_provider import errors
-from octa_provider.api_error import api_error
 from octa_provider.errors import (
     MAX_BODY_CHARS,
     OctaApiError,
@@ -33,6 +32,7 @@ from octa_provider.errors import (
     Refusal,
     clip_body,
 )
+from octa_provider.http.api_error import api_error
 
 ANSWER: dict[str, Any] = {
     "code": "X1",

@@ -47,7 +47,7 @@ def test_what_unpacks_to_a_thousand_times_its_length_is_no_answer(
 def test_more_values_than_any_answer_holds_are_not_decoded(
     serve: Callable[..., OddServer], connect: Callable[..., OctaClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("octa_provider.answer.MAX_ANSWER_VALUES", 1000)
+    monkeypatch.setattr("octa_provider.http.answers.MAX_ANSWER_VALUES", 1000)
     octa = connect(serve(answer(200, b"[" + b"{}," * 1001 + b"{}]")), retries=0)
     with pytest.raises(OctaDecodeError, match="more than 1000 values"):
         octa.sessions.list()

@@ -20,7 +20,7 @@ from octa_provider.errors import (
     OctaServerError,
     OctaStopError,
 )
-from octa_provider.hooks import RequestContext
+from octa_provider.http.hooks import RequestContext
 from octa_provider.market.node_memory import NodeMemory, Standing
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements

@@ -19,7 +19,7 @@ from octa_provider.errors import (
     OctaServerError,
     OctaStartUnclearError,
 )
-from octa_provider.hooks import ResponseContext
+from octa_provider.http.hooks import ResponseContext
 from octa_provider.market.request import MachineRequest, RenderRequest, VpnRequest
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental import Rental

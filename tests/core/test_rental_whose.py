@@ -23,7 +23,7 @@ from octa_provider.errors import (
     OctaNoMachineError,
     OctaStartUnclearError,
 )
-from octa_provider.hooks import RequestContext
+from octa_provider.http.hooks import RequestContext
 from octa_provider.intents import FolderIntents, Intent, state_folder
 from octa_provider.market.request import MachineRequest, RenderRequest, Request
 from octa_provider.market.requirements import Requirements

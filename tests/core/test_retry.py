@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import Retry
 
-from octa_provider.retry import FullJitterRetry
+from octa_provider.http.retry import FullJitterRetry
 
 
 def test_it_is_urllib3s_retry_and_allows_get_alone() -> None:

@@ -125,7 +125,7 @@ def test_a_truncated_answer_is_never_taken_for_a_whole_one(serve: Serve, connect
 def test_a_body_beyond_the_limit_is_refused_before_it_fills_the_memory(
     pack: Any, serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("octa_provider.transport.MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr("octa_provider.http.transport.MAX_ANSWER_BYTES", 100_000)
     body = b"[" + b" " * 10_000_000 + b"]"
     server = serve(pack(200, body) if pack is answer else pack(body))
     with pytest.raises(OctaDecodeError, match="more than 100000 bytes"):

@@ -129,7 +129,7 @@ def test_an_error_of_an_unknown_kind_counts_as_sent(connect: Connect) -> None:
 
 
 def test_causes_that_hang_together_in_a_long_chain_are_followed_only_so_far() -> None:
-    from octa_provider.http_session import innermost, maybe_sent
+    from octa_provider.http.session import innermost, maybe_sent
 
     error: BaseException = ConnectTimeoutError("deep")
     for _ in range(30):

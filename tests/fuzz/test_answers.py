@@ -14,8 +14,12 @@ import requests
 from fuzzing import ANYTHING, ODD_TEXT, SCALARS, fuzzed
 from hypothesis import strategies as st
 
-from octa_provider.api_error import api_error
 from octa_provider.errors import OctaConfigError, OctaDecodeError, OctaError
+from octa_provider.http.api_error import api_error
+from octa_provider.http.redaction import error_body, loggable_body
+from octa_provider.http.redirects import redirect_target
+from octa_provider.http.retry import FullJitterRetry
+from octa_provider.http.web_address import web_address
 from octa_provider.intents import Intent
 from octa_provider.job_state import JobState
 from octa_provider.log_follower import LogCursor
@@ -33,13 +37,9 @@ from octa_provider.models import (
     VpnMachine,
     decode_json,
 )
-from octa_provider.redaction import error_body, loggable_body
-from octa_provider.redirect import redirect_target
 from octa_provider.refusal import deserves_a_look, may_have_started
 from octa_provider.rental import Rental
-from octa_provider.retry import FullJitterRetry
 from octa_provider.text.carried import carried, carried_dict
-from octa_provider.web_address import web_address
 from octa_provider.wire.records import decode_list
 
 MODELS: tuple[Any, ...] = (

@@ -19,9 +19,9 @@ from urllib3.exceptions import (
     NewConnectionError,
 )
 
-from octa_provider.address import is_loopback
-from octa_provider.bounded_connection import BoundedAdapter
 from octa_provider.errors import OctaConfigError
+from octa_provider.http.bounded_connection import BoundedAdapter
+from octa_provider.http.urls import is_loopback
 
 #: How http.client's error begins when a proxy refuses to open a tunnel: before that, nothing goes through it.
 _NO_TUNNEL = "Tunnel connection failed"

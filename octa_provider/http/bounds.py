@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from octa_provider.time_limit import LONGEST_STREAM_S, TimeLimit
+from octa_provider.http.time_limit import LONGEST_STREAM_S, TimeLimit
 from octa_provider.timing.deadline import Deadline
 
 #: However late it is, a request has so long, in seconds: a stop that nobody could send leaves a machine billing.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from octa_provider.network_fault import Hope, NetworkFault
+from octa_provider.http.network_fault import Hope, NetworkFault
 from octa_provider.timing.clock import Clock
 
 #: Whoever comes back after so long has not been asking all the time.

@@ -9,8 +9,8 @@ import requests
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-from octa_provider.address import is_loopback
 from octa_provider.errors import OctaConfigError
+from octa_provider.http.urls import is_loopback
 
 MAX_REDIRECTS = 5
 _PORTS = {"http": 80, "https": 443}

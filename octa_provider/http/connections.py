@@ -12,20 +12,13 @@ import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
-from octa_provider.api_hosts import ApiHosts
 from octa_provider.errors import OctaConfigError, OctaNetworkError, OctaTimeoutError
-from octa_provider.http_session import (
-    KeyAuth,
-    NoAuth,
-    innermost,
-    maybe_sent,
-    new_session,
-    proxies_for,
-)
-from octa_provider.network_fault import fault_of
-from octa_provider.redaction import without_key
-from octa_provider.redirect import MAX_REDIRECTS, hold_redirect, redirect_target, same_origin
-from octa_provider.time_limit import TimeLimit
+from octa_provider.http.hosts import ApiHosts
+from octa_provider.http.network_fault import fault_of
+from octa_provider.http.redaction import without_key
+from octa_provider.http.redirects import MAX_REDIRECTS, hold_redirect, redirect_target, same_origin
+from octa_provider.http.session import KeyAuth, NoAuth, innermost, maybe_sent, new_session, proxies_for
+from octa_provider.http.time_limit import TimeLimit
 
 
 @dataclass(frozen=True)

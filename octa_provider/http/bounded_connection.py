@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError
 
-from octa_provider.time_limit import TimeLimit, current_limit
+from octa_provider.http.time_limit import TimeLimit, current_limit
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from octa_provider.hooks import RequestContext, ResponseContext
+from octa_provider.http.hooks import RequestContext, ResponseContext
 from octa_provider.timing.clock import SYSTEM_CLOCK, Clock
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 from requests.exceptions import InvalidProxyURL, InvalidSchema
 from urllib3.exceptions import InvalidHeader, LocationParseError, ProxyError, ProxySchemeUnknown
 
-from octa_provider.http_session import causes_of
+from octa_provider.http.session import causes_of
 
 #: What OpenSSL calls the failures that no second try of the same two machines mends.
 _NO_COMMON_TLS = re.compile(

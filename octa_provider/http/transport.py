@@ -12,27 +12,27 @@ from typing import IO, Any, NoReturn, TypeVar
 import requests
 from urllib3.exceptions import HTTPError, MaxRetryError
 
-from octa_provider.answer import Answer, Arrived
-from octa_provider.api_error import api_error
-from octa_provider.api_hosts import ApiHosts
-from octa_provider.bounds import Bounds
-from octa_provider.connections import Call, Connections
 from octa_provider.errors import OctaApiError, OctaCancelledError, OctaConfigError, OctaError, OctaNetworkError
 from octa_provider.files.whole_file import Target, save_whole
-from octa_provider.hooks import RequestContext, ResponseContext
-from octa_provider.redaction import error_body, loggable, loggable_body, without_key
-from octa_provider.redirect import told_of_redirect
-from octa_provider.retry import FullJitterRetry
+from octa_provider.http.answers import Answer, Arrived
+from octa_provider.http.api_error import api_error
+from octa_provider.http.bounds import Bounds
+from octa_provider.http.connections import Call, Connections
+from octa_provider.http.hooks import RequestContext, ResponseContext
+from octa_provider.http.hosts import ApiHosts
+from octa_provider.http.options import TransportOptions
+from octa_provider.http.redaction import error_body, loggable, loggable_body, without_key
+from octa_provider.http.redirects import told_of_redirect
+from octa_provider.http.retry import FullJitterRetry
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import RETRIED_STATUS
 from octa_provider.timing.clock import Clock
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, checked_retries, checked_timeout
 from octa_provider.timing.outage import outages
-from octa_provider.transport_options import TransportOptions
 from octa_provider.wire.secret_fields import MASK
 
-log = plain_logger("octa_provider.transport")
+log = plain_logger("octa_provider.http.transport")
 
 T = TypeVar("T")
 

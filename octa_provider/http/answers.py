@@ -9,9 +9,9 @@ import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from octa_provider.errors import MAX_BODY_CHARS, OctaDecodeError, OctaNetworkError, OctaTimeoutError
-from octa_provider.http_session import innermost
+from octa_provider.http.session import innermost
+from octa_provider.http.time_limit import TimeLimit
 from octa_provider.models import decode_json
-from octa_provider.time_limit import TimeLimit
 from octa_provider.timing.limits import FREELY_UNPACKED_BYTES, MAX_ANSWER_BYTES, MAX_ANSWER_VALUES, MAX_UNPACKED_RATIO
 from octa_provider.wire.secret_fields import cut_before_secrets
 
