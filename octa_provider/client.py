@@ -9,6 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from octa_provider.api.accounts import Accounts
+from octa_provider.api.apps import Apps
+from octa_provider.api.idle_jobs import IdleJobs
+from octa_provider.api.network import Network
+from octa_provider.api.nodes import Nodes
+from octa_provider.api.services import Services
+from octa_provider.api.sessions import Sessions
 from octa_provider.errors import OctaConfigError
 from octa_provider.http.hooks import RequestContext, ResponseContext
 from octa_provider.http.options import TransportOptions
@@ -18,13 +25,6 @@ from octa_provider.intents import FolderIntents, Intents, state_folder
 from octa_provider.job import Jobs
 from octa_provider.rental import Rentals
 from octa_provider.rental_key import NAMESPACE_ENV, checked_namespace
-from octa_provider.resources.accounts import Accounts
-from octa_provider.resources.apps import Apps
-from octa_provider.resources.idle_jobs import IdleJobs
-from octa_provider.resources.network import Network
-from octa_provider.resources.nodes import Nodes
-from octa_provider.resources.services import Services
-from octa_provider.resources.sessions import Sessions
 from octa_provider.timing.clock import SYSTEM_CLOCK, Clock
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_max_retry_after, checked_retries, checked_timeout

@@ -1,0 +1,1 @@
+"""The API's endpoints: one small file a resource."""
