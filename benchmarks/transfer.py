@@ -22,7 +22,7 @@ import asyncssh
 
 from octa_provider import MachineRequest, OctaClient
 from octa_provider.emulator.testing import start_emulator
-from octa_provider.ssh import RemoteMachine, SshTarget
+from octa_provider.remote.machine import RemoteMachine, SshTarget
 
 SMALL_BYTES = 2000
 ONE_BY_ONE = 10

@@ -31,8 +31,8 @@ from octa_provider.job_script import container_command, log_keeper_command
 from octa_provider.job_spec import JOB_ENV, JobSpec
 from octa_provider.job_state import JobOutcome, JobPhase, JobResult, JobState
 from octa_provider.models import SessionPhase
+from octa_provider.remote.target import SshTarget, check_key, client_keys
 from octa_provider.rental import Bill, Rental
-from octa_provider.ssh_target import SshTarget, check_key, client_keys
 from octa_provider.stopping import stop_command
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import ask_until, is_transient
@@ -42,7 +42,7 @@ from octa_provider.waiting import APPEARING_S, look, refuse_over_budget
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Session
-    from octa_provider.transfer import OnTransfer
+    from octa_provider.remote.transfer import OnTransfer
 
 log = plain_logger("octa_provider.job")
 

@@ -19,7 +19,7 @@ from octa_provider.job_machine import look_at_detached
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
 from octa_provider.line_listener import LineListener
 from octa_provider.models import SessionPhase
-from octa_provider.ssh_target import ssh_key as ssh_key
+from octa_provider.remote.target import ssh_key as ssh_key
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.deadline import Deadline

@@ -29,10 +29,10 @@ from octa_provider.job_script import (
     staged_folder,
     staged_list,
 )
-from octa_provider.kept_machines import kept_machine
-from octa_provider.remote_files import RemoteFile
-from octa_provider.ssh import RemoteMachine
-from octa_provider.ssh_target import SshTarget
+from octa_provider.remote.kept_machines import kept_machine
+from octa_provider.remote.machine import RemoteMachine
+from octa_provider.remote.remote_files import RemoteFile
+from octa_provider.remote.target import SshTarget
 from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from octa_provider.job_spec import JobSpec
     from octa_provider.job_state import JobState
     from octa_provider.models import Session
-    from octa_provider.transfer import OnTransfer
+    from octa_provider.remote.transfer import OnTransfer
 
 log = plain_logger("octa_provider.job_machine")
 

@@ -18,8 +18,8 @@ from octa_provider.timing.limits import checked_pause
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
+    from octa_provider.remote.transfer import OnTransfer
     from octa_provider.rental import Rental
-    from octa_provider.transfer import OnTransfer
 
 __all__ = ["see_to_the_end"]
 

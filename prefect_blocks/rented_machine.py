@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from octa_provider.market.request import MachineRequest, RenderRequest
     from octa_provider.market.requirements import Requirements
     from octa_provider.models import Session
-    from octa_provider.ssh import CommandResult, RemoteMachine
+    from octa_provider.remote.machine import CommandResult, RemoteMachine
 
 __all__ = ["RentedMachine", "rented_machine"]
 
@@ -55,7 +55,7 @@ class RentedMachine:
         timeout_s: float | None = None,
         on_line: Callable[[str], object] | None = None,
     ) -> CommandResult:
-        """Run one command over SSH and wait for its end; needs the extra `ssh`. See `octa_provider.ssh`.
+        """Run one command over SSH and wait for its end; needs the extra `ssh`. See `octa_provider.remote.machine`.
 
         Args:
             command, envs, timeout_s, on_line: as in `RemoteMachine.run`.
@@ -86,8 +86,8 @@ class RentedMachine:
         It blocks, so in a coroutine all of it belongs into a thread: `await asyncio.to_thread(script, machine)`.
         """
         from octa_provider.job_look import ssh_key
-        from octa_provider.ssh import RemoteMachine
-        from octa_provider.ssh_target import SshTarget
+        from octa_provider.remote.machine import RemoteMachine
+        from octa_provider.remote.target import SshTarget
 
         return RemoteMachine(SshTarget.of(self.session, private_key=ssh_key(self._private_key)))
 

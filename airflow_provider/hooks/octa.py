@@ -12,7 +12,7 @@ from airflow_provider.connection_settings import ConnectionSettings
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient
-    from octa_provider.ssh import RemoteMachine
+    from octa_provider.remote.machine import RemoteMachine
 
 __all__ = ["OctaHook", "mask_secrets"]
 
@@ -75,7 +75,7 @@ class OctaHook(BaseHook):
             OctaConfigError: the private key cannot be read, or asyncssh is not installed.
             OctaError: the session could not be read.
         """
-        from octa_provider.ssh import RemoteMachine, SshTarget
+        from octa_provider.remote.machine import RemoteMachine, SshTarget
 
         session = self.get_conn().services.session(session_uuid).info()
         return RemoteMachine(SshTarget.of(session, private_key=self.settings.ssh_private_key))

@@ -27,8 +27,8 @@ from octa_provider.commands.wording import shown_cost, shown_text
 from octa_provider.errors import OctaCancelledError, OctaConfigError
 from octa_provider.job_spec import VIAS, JobSpec
 from octa_provider.job_state import JobOutcome, JobResult
+from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental_key import checked_key, rental_key
-from octa_provider.ssh_target import check_key, ssh_key
 from octa_provider.stop_signals import stop_signals_raise
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from octa_provider import JobOutcome, JobSpec, JobState, OctaCancelledError, Oct
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job_script import WORK_FOLDER, begin_command, staged_folder
 from octa_provider.job_state import JobPhase
-from octa_provider.kept_machines import let_all_go
-from octa_provider.ssh import RemoteMachine, SshTarget
+from octa_provider.remote.kept_machines import let_all_go
+from octa_provider.remote.machine import RemoteMachine, SshTarget
 
 __all__ = ["bench", "emulator"]
 
@@ -572,7 +572,7 @@ def test_a_job_is_cancelled_while_its_files_move(bench: Bench, tmp_path: Path) -
 def test_the_cap_on_cost_holds_while_outputs_are_fetched(
     emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("octa_provider.transfer.STALL_S", 0.3)
+    monkeypatch.setattr("octa_provider.remote.transfer.STALL_S", 0.3)
     bench = Bench(emulator, "ssh/cap-while-fetching", LeapingClock())
     job = spec("echo > a", outputs={"a": tmp_path / "a"}, max_cost_usd=5.0)
     state = bench.polled(bench.running_state(job), private_key=bench.ssh_key)

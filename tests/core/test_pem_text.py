@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncssh
 import pytest
 
-from octa_provider.pem_text import is_pem_text, pem_lines
-from octa_provider.ssh_target import SshTarget, client_keys
+from octa_provider.remote.private_key import is_pem_text, pem_lines
+from octa_provider.remote.target import SshTarget, client_keys
 
 KINDS = [("ssh-ed25519", "openssh"), ("ssh-rsa", "pkcs1-pem"), ("ecdsa-sha2-nistp256", "pkcs8-pem")]
 

@@ -31,8 +31,8 @@ from octa_provider.errors import OctaLocalFileError, OctaUnfetchedError
 from octa_provider.files.limits import TransferLimits
 from octa_provider.files.local_files import LocalTree
 from octa_provider.models import Session, SessionPhase
-from octa_provider.ssh import KEPT_OUTPUT_CHARS, CommandResult, RemoteMachine, SshTarget
-from octa_provider.transfer import TransferProgress
+from octa_provider.remote.machine import KEPT_OUTPUT_CHARS, CommandResult, RemoteMachine, SshTarget
+from octa_provider.remote.transfer import TransferProgress
 
 
 @dataclass(frozen=True)
@@ -509,7 +509,7 @@ def test_a_machine_that_never_answers_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
     way: str,
 ) -> None:
-    monkeypatch.setattr("octa_provider.transfer.STALL_S", 0.5)
+    monkeypatch.setattr("octa_provider.remote.transfer.STALL_S", 0.5)
     (tmp_path / "a").write_bytes(b"abc")
     (rented.folder / "stuck").write_bytes(b"abc")
     with conditions(emulator, **{way: "stuck"}), pytest.raises(OctaSshError, match=r"no answer for 0\.5 s") as caught:
@@ -658,7 +658,7 @@ def test_a_picture_that_is_cut_does_not_take_the_place_of_a_whole_one(
 def test_a_file_that_changed_on_its_way_is_not_kept(
     lie: str, machine: RemoteMachine, rented: Rented, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("octa_provider.file_fetching.HASHES", lie)
+    monkeypatch.setattr("octa_provider.remote.fetching.HASHES", lie)
     (rented.folder / "a").write_bytes(b"abc")
     with pytest.raises(OctaSshError, match="changed on its way"):
         machine.get("a", tmp_path / "a")
@@ -674,7 +674,7 @@ def test_a_machine_that_cannot_tell_sums_leaves_the_check_of_the_size(
     caplog: pytest.LogCaptureFixture,
     program: str,
 ) -> None:
-    monkeypatch.setattr("octa_provider.file_fetching.HASHES", program)
+    monkeypatch.setattr("octa_provider.remote.fetching.HASHES", program)
     (rented.folder / "a").write_bytes(b"abc")
     machine.get("a", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"abc"

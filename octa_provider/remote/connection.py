@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaSshError
 from octa_provider.files.local_files import shown
-from octa_provider.ssh_target import SshTarget, client_keys
+from octa_provider.remote.target import SshTarget, client_keys
 from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
     import asyncssh
 
-log = plain_logger("octa_provider.ssh")
+log = plain_logger("octa_provider.remote.machine")
 
 CONNECT_TIMEOUT_S = 20.0
 #: An address is given up sooner where there is another one.

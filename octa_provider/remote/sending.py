@@ -14,12 +14,12 @@ from octa_provider.errors import OctaLocalFileError, OctaSshError
 from octa_provider.files.in_thread import in_thread
 from octa_provider.files.limits import shown_size
 from octa_provider.files.local_files import LocalFile, LocalTree, shown, unreadable
-from octa_provider.remote_files import all_of
+from octa_provider.remote.remote_files import all_of
 
 if TYPE_CHECKING:
     import asyncssh
 
-    from octa_provider.transfer import Transfer
+    from octa_provider.remote.transfer import Transfer
 
 __all__ = ["BLOCK_BYTES", "FILES_AT_ONCE", "FileSending", "blocks_at_once", "file_block"]
 

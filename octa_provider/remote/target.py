@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaSshError
-from octa_provider.pem_text import is_pem_text, pem_lines
+from octa_provider.remote.private_key import is_pem_text, pem_lines
 
 if TYPE_CHECKING:
     import asyncssh

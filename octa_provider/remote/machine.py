@@ -22,25 +22,25 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from octa_provider.errors import OctaConfigError, OctaError, OctaSshError
-from octa_provider.file_fetching import FileFetching
-from octa_provider.file_sending import FileSending
 from octa_provider.files.limits import TransferLimits
 from octa_provider.files.local_files import LocalTree, expanded, shown
 from octa_provider.files.placed import placed_name
-from octa_provider.remote_files import RemoteFile, look_below
-from octa_provider.ssh_connection import SshConnection
-from octa_provider.ssh_loop import wait_for
-from octa_provider.ssh_target import SshTarget
-from octa_provider.tail import Tail
+from octa_provider.remote.connection import SshConnection
+from octa_provider.remote.fetching import FileFetching
+from octa_provider.remote.loop import wait_for
+from octa_provider.remote.remote_files import RemoteFile, look_below
+from octa_provider.remote.sending import FileSending
+from octa_provider.remote.tail import Tail
+from octa_provider.remote.target import SshTarget
+from octa_provider.remote.transfer import OnTransfer, Transfer
 from octa_provider.text.plain_log import plain_logger
-from octa_provider.transfer import OnTransfer, Transfer
 
 if TYPE_CHECKING:
     import asyncssh
 
 __all__ = ["CommandResult", "RemoteMachine", "SshTarget"]
 
-log = plain_logger("octa_provider.ssh")
+log = plain_logger("octa_provider.remote.machine")
 
 T = TypeVar("T")
 KEPT_OUTPUT_CHARS = 64 * 1024

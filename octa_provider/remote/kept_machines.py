@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from octa_provider.errors import OctaError
-from octa_provider.ssh import RemoteMachine
-from octa_provider.ssh_target import SshTarget
+from octa_provider.remote.machine import RemoteMachine
+from octa_provider.remote.target import SshTarget
 
 __all__ = ["kept_machine", "let_all_go"]
 

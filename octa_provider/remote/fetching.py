@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaLocalFileError, OctaSshError, OctaUnfetchedError
-from octa_provider.file_sending import FILES_AT_ONCE, blocks_at_once, file_block
 from octa_provider.files.in_thread import in_thread
 from octa_provider.files.limits import existing_folder
 from octa_provider.files.local_files import sha256_of, shown
 from octa_provider.pictures import flaw_of
-from octa_provider.remote_files import ODD_NAMED, RemoteFile, RemoteTree, all_of
+from octa_provider.remote.remote_files import ODD_NAMED, RemoteFile, RemoteTree, all_of
+from octa_provider.remote.sending import FILES_AT_ONCE, blocks_at_once, file_block
 from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
     import asyncssh
 
-    from octa_provider.transfer import Transfer
+    from octa_provider.remote.transfer import Transfer
 
 __all__ = ["FileFetching"]
 
-log = plain_logger("octa_provider.ssh")
+log = plain_logger("octa_provider.remote.machine")
 
 #: Prints `<sha256>  <path>` a line, by whichever of three programs the image has.
 HASHES = (

@@ -14,7 +14,7 @@ from octa_provider.text.plain_log import plain_logger
 
 __all__ = ["OnTransfer", "Transfer", "TransferProgress"]
 
-log = plain_logger("octa_provider.ssh")
+log = plain_logger("octa_provider.remote.machine")
 
 T = TypeVar("T")
 #: A machine that answers nothing for so long is taken for lost: what is left is sent over a new connection.

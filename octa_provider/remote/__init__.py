@@ -1,0 +1,1 @@
+"""The rented machine over SSH: connecting, running, moving files."""
