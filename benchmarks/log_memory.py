@@ -87,7 +87,7 @@ def peak_mb() -> float:
 
 def _follow(address: str) -> None:
     from octa_provider import OctaClient
-    from octa_provider.following import SessionLog
+    from octa_provider.logs.session_log import SessionLog
 
     with OctaClient("key", base_url=address) as client:
         session_log = SessionLog(client, "0f1f7f4e")

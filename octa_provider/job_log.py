@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
-from octa_provider.following import SessionLog
 from octa_provider.job_script import lacks_shell, read_marker
 from octa_provider.job_state import JobOutcome, JobPhase, JobState
-from octa_provider.log_follower import LogCursor
+from octa_provider.logs.new_lines import LogCursor
+from octa_provider.logs.session_log import SessionLog
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.text.plain_text import plain
 from octa_provider.timing.asking import is_transient

@@ -17,7 +17,7 @@ from octa_provider.errors import (
     OctaStopError,
     OctaWaitTimeoutError,
 )
-from octa_provider.following import system_entries
+from octa_provider.logs.session_log import system_entries
 from octa_provider.models import SessionPhase
 from octa_provider.stopping import sweep
 from octa_provider.text.plain_log import plain_logger

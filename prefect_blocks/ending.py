@@ -34,7 +34,7 @@ def fetch_logs(
     Returns:
         `uuid`, `lines` (how many there are), `tail` (the last of them), `system` (the platform's last entries), `path`.
     """
-    from octa_provider.following import SessionLog
+    from octa_provider.logs.session_log import SessionLog
 
     with (credentials or OctaCredentials()).get_client() as client, ExitStack() as stack:
         session_log = SessionLog(client, rental_of(client, session).uuid)

@@ -22,7 +22,7 @@ from octa_provider.text.plain_text import plain_words
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from octa_provider.following import SessionLog
+    from octa_provider.logs.session_log import SessionLog
 
 __all__ = ["OctaFetchLogsOperator"]
 
@@ -69,7 +69,7 @@ class OctaFetchLogsOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch; returns how much there was."""
         # HTTP comes with it, and is needed by tasks that run alone.
-        from octa_provider.following import SessionLog
+        from octa_provider.logs.session_log import SessionLog
 
         try:
             reference = SessionReference.from_argument(self.session)

@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the log. Returns 1 for a uuid that nobody knows."""
-    from octa_provider.following import SessionLog
+    from octa_provider.logs.session_log import SessionLog
 
     uuid = arguments.uuid
     with open_client(arguments) as octa:

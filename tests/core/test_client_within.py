@@ -12,8 +12,8 @@ from odd_server import OddServer, answer, drip, hang_up, refused_port, silent
 
 from octa_provider import MachineRequest, OctaCancelledError, OctaClient, OctaError, OctaNetworkError, OctaServerError
 from octa_provider.errors import OctaTimeoutError
-from octa_provider.following import SessionLog
 from octa_provider.http.hooks import RequestContext
+from octa_provider.logs.session_log import SessionLog
 from octa_provider.timing.deadline import Deadline
 
 Serve = Callable[..., OddServer]

@@ -10,7 +10,7 @@ import pytest
 
 from octa_provider import JobSpec, MachineRequest, OctaClient, OctaConfigError, OctaStopError
 from octa_provider.commands.durations import seconds
-from octa_provider.following import SessionLog, follow
+from octa_provider.logs.session_log import SessionLog, follow
 from octa_provider.timing.clock import SYSTEM_CLOCK
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_cap, checked_pause, checked_seconds, usable_seconds

@@ -16,8 +16,8 @@ from odd_server import OddServer, Received, answer, dripping
 
 from octa_provider import OctaCancelledError, OctaClient, OctaError
 from octa_provider.errors import OctaAuthenticationError, OctaServerError, OctaTimeoutError
-from octa_provider.following import SessionLog, follow
-from octa_provider.log_follower import LogCursor
+from octa_provider.logs.new_lines import LogCursor
+from octa_provider.logs.session_log import SessionLog, follow
 from octa_provider.timing.clock import Clock
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octa_provider.errors import OctaDecodeError
-from octa_provider.log_stream import MAX_ENTRY_BYTES, SpooledText, spool_logs
+from octa_provider.logs.log_stream import MAX_ENTRY_BYTES, SpooledText, spool_logs
 
 TRICKY = 'a "quoted" \\ back\\\\slash \\" é 漢 😀 \u0000 \x1b[31m tab\t end\\'
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octa_provider import JobSpec
-from octa_provider.log_follower import LogFollower
-from octa_provider.log_stream import SpooledText, spool_logs
+from octa_provider.logs.log_stream import SpooledText, spool_logs
+from octa_provider.logs.new_lines import LogFollower
 from tests.core.job_bench import Bench, bench, emulator
 
 __all__ = ["bench", "emulator"]

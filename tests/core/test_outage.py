@@ -10,7 +10,7 @@ from odd_server import OddServer, answer, hang_up, refused_port
 
 from octa_provider import OctaClient, OctaError
 from octa_provider.errors import OctaDecodeError
-from octa_provider.following import SessionLog
+from octa_provider.logs.session_log import SessionLog
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.outage import MOST_REMEMBERED, Outages, outages

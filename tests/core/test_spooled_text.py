@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from octa_provider import spooled_text
-from octa_provider.log_follower import LogFollower
-from octa_provider.log_stream import read_system, spool_logs
-from octa_provider.spooled_text import EndOfText
+from octa_provider.logs import spool as spooled_text
+from octa_provider.logs.log_stream import read_system, spool_logs
+from octa_provider.logs.new_lines import LogFollower
+from octa_provider.logs.spool import EndOfText
 
 
 class SmallDisk(io.BytesIO):

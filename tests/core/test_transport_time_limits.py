@@ -15,7 +15,7 @@ from odd_server import OddServer, Step, answer, chunked, drip, dripping, endless
 from self_signed import certificate
 
 from octa_provider import MachineRequest, OctaClient, OctaError, OctaNetworkError, OctaTimeoutError
-from octa_provider.following import SessionLog
+from octa_provider.logs.session_log import SessionLog
 
 Serve = Callable[..., OddServer]
 Connect = Callable[..., OctaClient]

@@ -22,7 +22,7 @@ from octa_provider.http.retry import FullJitterRetry
 from octa_provider.http.web_address import web_address
 from octa_provider.intents import Intent
 from octa_provider.job_state import JobState
-from octa_provider.log_follower import LogCursor
+from octa_provider.logs.new_lines import LogCursor
 from octa_provider.models import (
     App,
     Balance,

@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.log_stream import SpooledText
+from octa_provider.logs.log_stream import SpooledText
 from octa_provider.text.plain_log import plain_logger
 
 __all__ = ["LogCursor", "LogFollower"]
 
-log = plain_logger("octa_provider.log_follower")
+log = plain_logger("octa_provider.logs.new_lines")
 
 TAIL_BYTES = 4096
 HEAD_BYTES = 256

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
 from octa_provider.http.urls import path_of
-from octa_provider.log_follower import LogCursor, LogFollower
-from octa_provider.log_stream import read_system, spool_logs
+from octa_provider.logs.log_stream import read_system, spool_logs
+from octa_provider.logs.new_lines import LogCursor, LogFollower
+from octa_provider.logs.spool import MOST_BYTES
 from octa_provider.sightings import APPEARING_S
-from octa_provider.spooled_text import MOST_BYTES
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.text.plain_text import plain
 from octa_provider.timing.asking import ask_until, asked_pause, is_transient
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionLog", "follow", "system_entries"]
 
-log = plain_logger("octa_provider.following")
+log = plain_logger("octa_provider.logs.session_log")
 
 SLICE_S = 1.0
 #: A log of any size may come in one look, but no look keeps its caller longer than this.

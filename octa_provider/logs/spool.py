@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_BYTES", "EndOfText", "SpooledText"]
 
-log = plain_logger("octa_provider.spooled_text")
+log = plain_logger("octa_provider.logs.spool")
 
 #: A stranger's machine prints as much as it likes, and every look brings all of it: so much of it is kept.
 MOST_BYTES = 1024 * 1024 * 1024

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaDecodeError
-from octa_provider.json_pieces import JsonPieces
+from octa_provider.logs.json_stream import JsonPieces
+from octa_provider.logs.spool import MOST_BYTES, EndOfText, SpooledText
 from octa_provider.models import Logs, SystemEntry
-from octa_provider.spooled_text import MOST_BYTES, EndOfText, SpooledText
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -1,0 +1,1 @@
+"""A session's log: read in bounded memory, each line once, in order."""
