@@ -12,7 +12,7 @@ from uuid import UUID
 from prefect import artifacts
 from prefect.context import FlowRunContext, TaskRunContext
 
-from octa_provider.progress import ProgressTracker
+from octa_provider.render.progress import ProgressTracker
 from prefect_blocks.markdown import code, link
 from prefect_blocks.reports import Reports
 

@@ -32,7 +32,7 @@ from octa_provider.rental_key import checked_key, rental_key
 from octa_provider.stop_signals import stop_signals_raise
 
 if TYPE_CHECKING:
-    from octa_provider.progress import ProgressTracker
+    from octa_provider.render.progress import ProgressTracker
 
 EXAMPLES = """examples:
   octa-provider run ubuntu:24.04 -- nvidia-smi
@@ -247,7 +247,7 @@ def _new_key() -> str:
 
 
 def _tracker(arguments: argparse.Namespace, spec: JobSpec) -> ProgressTracker:
-    from octa_provider.progress import ProgressTracker
+    from octa_provider.render.progress import ProgressTracker
 
     blender = "blender" in f"{spec.image} {spec.command_line}".lower()
     tool = arguments.tool or ("blender" if blender else None)
@@ -257,7 +257,7 @@ def _tracker(arguments: argparse.Namespace, spec: JobSpec) -> ProgressTracker:
 
 def blender_frames(command: str) -> int | None:
     """How many frames a Blender command line renders, from `-f`, or `-s`, `-e` and `-j`; None when it does not tell."""
-    from octa_provider import frames
+    from octa_provider.render import frames
 
     try:
         words = shlex.split(command)

@@ -15,8 +15,8 @@ from octa_provider.job_state import JobPhase
 
 if TYPE_CHECKING:
     from octa_provider.job_state import JobState
-    from octa_provider.progress import ProgressTracker
     from octa_provider.remote.transfer import TransferProgress
+    from octa_provider.render.progress import ProgressTracker
 
 #: Without a bar, how far a transfer is comes as a line, so often.
 TELL_EVERY_S = 10.0

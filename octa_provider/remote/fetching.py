@@ -17,9 +17,9 @@ from octa_provider.errors import OctaLocalFileError, OctaSshError, OctaUnfetched
 from octa_provider.files.in_thread import in_thread
 from octa_provider.files.limits import existing_folder
 from octa_provider.files.local_files import sha256_of, shown
-from octa_provider.pictures import flaw_of
 from octa_provider.remote.remote_files import ODD_NAMED, RemoteFile, RemoteTree, all_of
 from octa_provider.remote.sending import FILES_AT_ONCE, blocks_at_once, file_block
+from octa_provider.render.pictures import flaw_of
 from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.frames import Frames, chunks, parse
+from octa_provider.render.frames import Frames, chunks, parse
 
 FRAMES = st.sets(st.integers(-3_000, 3_000), min_size=1, max_size=200).map(lambda s: Frames(tuple(sorted(s))))
 RANGES = st.tuples(st.integers(-500, 500), st.integers(0, 500), st.integers(1, 60))

@@ -19,7 +19,7 @@ PACKAGES = ("octa_provider", "airflow_provider", "prefect_blocks")
 #: What the user alone gives, on his own machine: his private key, and words of the command line.
 NOT_OF_STRANGERS = {"octa_provider.remote.private_key", "octa_provider.commands.durations"}
 #: These see the first characters of a text only.
-CUT_AT = {"octa_provider.models.session_progress": 300, "octa_provider.progress": 4096}
+CUT_AT = {"octa_provider.models.session_progress": 300, "octa_provider.render.progress": 4096}
 
 
 def _modules() -> list[str]:

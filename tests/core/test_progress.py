@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.progress import ProgressTracker
+from octa_provider.render.progress import ProgressTracker
 
 
 def fractions(tracker: ProgressTracker, *lines: str) -> list[float | None]:

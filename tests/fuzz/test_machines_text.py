@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from octa_provider.commands.wording import shown_lines, shown_text
 from octa_provider.errors import OctaConfigError, OctaDecodeError, OctaError
-from octa_provider.frames import chunks, parse
 from octa_provider.job_script import lacks_shell, read_marker, read_status
 from octa_provider.job_spec import JobSpec
 from octa_provider.logs.log_stream import SpooledText, read_system, spool_logs
@@ -23,8 +22,9 @@ from octa_provider.logs.spool import EndOfText
 from octa_provider.market.requirements import Requirements
 from octa_provider.models import decode_json
 from octa_provider.models.session_progress import means_stopping
-from octa_provider.pictures import BrokenPictureError, png_size
-from octa_provider.progress import ProgressTracker
+from octa_provider.render.frames import chunks, parse
+from octa_provider.render.pictures import BrokenPictureError, png_size
+from octa_provider.render.progress import ProgressTracker
 from octa_provider.text.plain_text import plain, plain_message, plain_words
 from octa_provider.waiting import _FAILED
 from octa_provider.wire.fields import items, moment, number, port_map, strings

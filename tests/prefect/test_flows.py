@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from renting import Renting
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.pictures import broken_frames, png_size
+from octa_provider.render.pictures import broken_frames, png_size
 from prefect_blocks import JobFailedError, OctaCredentials
 from prefect_blocks.flows import FramesMissingError, render_animation_flow, run_job_flow
 

@@ -12,7 +12,7 @@ from prefect_server import PrefectServer, start_prefect_server
 from renting import Renting
 from waiting_for import wait_for
 
-from octa_provider.progress import ProgressTracker
+from octa_provider.render.progress import ProgressTracker
 from prefect_blocks.job_report import JobReport
 from prefect_blocks.reports import MAX_WAITING, Reports
 
