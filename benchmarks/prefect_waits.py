@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from octa_provider import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
-from octa_provider.watcher import watcher_for
+from octa_provider.watch.watcher import watcher_for
 
 POLL_S = 5.0
 

@@ -19,7 +19,7 @@ from octa_provider.waiting import over_budget
 if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.timing.clock import Clock
-    from octa_provider.watcher import Watcher
+    from octa_provider.watch.watcher import Watcher
 
 __all__ = ["LONGEST_PAUSE_S", "look_pause_s", "until_look_is_due"]
 

@@ -36,7 +36,7 @@ def wait_until_ready(
         OctaBudgetError: its cap was reached; it was stopped.
         OctaCancelledError: the run is being ended; the session was stopped.
     """
-    from octa_provider.watcher import watcher_for
+    from octa_provider.watch.watcher import watcher_for
     from prefect_blocks.waiting import until_ready
 
     with (credentials or OctaCredentials()).get_client() as client, watcher_for(client, poll_s) as watcher:
@@ -54,7 +54,7 @@ async def await_until_ready(
     credentials: OctaCredentials | None = None,
 ) -> dict[str, Any]:
     """As `wait_until_ready`, for coroutines: the wait is theirs and takes no thread."""
-    from octa_provider.watcher import watcher_for
+    from octa_provider.watch.watcher import watcher_for
     from prefect_blocks.waiting import until_ready_async
 
     client = await in_thread((credentials or OctaCredentials()).get_client)

@@ -16,7 +16,7 @@ from prefect_blocks.in_thread import in_thread
 if TYPE_CHECKING:
     from octa_provider import Rental
     from octa_provider.models import Session
-    from octa_provider.watcher import Watcher
+    from octa_provider.watch.watcher import Watcher
 
 __all__ = ["until_ready", "until_ready_async"]
 

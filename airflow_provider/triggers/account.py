@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from airflow_provider.connection_settings import ConnectionSettings
 from airflow_provider.triggers.worker_threads import in_thread, threads_of
-from octa_provider.shared_by_users import SharedByUsers
 from octa_provider.text.plain_log import plain_logger
+from octa_provider.watch.shared import SharedByUsers
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient
-    from octa_provider.watcher import Watcher
+    from octa_provider.watch.watcher import Watcher
 
 __all__ = ["Account", "account", "settings_in_trigger"]
 
@@ -50,7 +50,7 @@ def account(settings: ConnectionSettings, poll_s: float) -> Iterator[Account]:
         poll_s: seconds between two list calls; the shortest that anybody asks for counts.
     """
     from airflow_provider.intents import VariableIntents
-    from octa_provider.watcher import watcher_for
+    from octa_provider.watch.watcher import watcher_for
 
     def connect() -> OctaClient:
         return settings.client(intents=VariableIntents())

@@ -11,13 +11,13 @@ from octa_provider.http.urls import path_of
 from octa_provider.logs.log_stream import read_system, spool_logs
 from octa_provider.logs.new_lines import LogCursor, LogFollower
 from octa_provider.logs.spool import MOST_BYTES
-from octa_provider.sightings import APPEARING_S
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.text.plain_text import plain
 from octa_provider.timing.asking import ask_until, asked_pause, is_transient
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_pause, checked_seconds
 from octa_provider.timing.outage import outages
+from octa_provider.watch.seen import APPEARING_S
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

@@ -23,7 +23,7 @@ from airflow_provider.triggers import killed_by_user
 from airflow_provider.triggers.job import OctaJobTrigger
 from airflow_provider.triggers.session import OctaSessionReadyTrigger
 from octa_provider import JobSpec, JobState, MachineRequest
-from octa_provider.sightings import Sightings
+from octa_provider.watch.seen import Sightings
 
 NEVER_READY = {"kind": "never_ready", "times": None}
 

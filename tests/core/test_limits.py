@@ -14,7 +14,7 @@ from octa_provider.logs.session_log import SessionLog, follow
 from octa_provider.timing.clock import SYSTEM_CLOCK
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_cap, checked_pause, checked_seconds, usable_seconds
-from octa_provider.watcher import Watcher, watcher_for
+from octa_provider.watch.watcher import Watcher, watcher_for
 from tests.core.rental_bench import Bench, bench, emulator
 
 __all__ = ["bench", "emulator"]

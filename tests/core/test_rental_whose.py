@@ -31,7 +31,7 @@ from octa_provider.rental import Rental
 from octa_provider.rental_key import rental_key
 from octa_provider.rental_mark import RentalMark
 from octa_provider.timing.clock import Clock
-from octa_provider.watcher import watcher_for
+from octa_provider.watch.watcher import watcher_for
 from tests.core.rental_bench import LIST, START, Bench, HeldClock, bench, emulator
 
 __all__ = ["bench", "emulator"]

@@ -28,12 +28,12 @@ from octa_provider.errors import (
     OctaWaitTimeoutError,
 )
 from octa_provider.models import Records, Session, SessionPhase
-from octa_provider.shared_by_users import SharedByUsers
-from octa_provider.sightings import APPEARING_S, Absence
 from octa_provider.timing.asking import asked_pause, is_fatal
 from octa_provider.timing.backoff import LONGEST_PAUSE_S, pause_s
 from octa_provider.timing.clock import Clock
-from octa_provider.watcher import Watcher, watcher_for
+from octa_provider.watch.seen import APPEARING_S, Absence
+from octa_provider.watch.shared import SharedByUsers
+from octa_provider.watch.watcher import Watcher, watcher_for
 
 QUICK_S = 0.02
 

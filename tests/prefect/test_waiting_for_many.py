@@ -16,7 +16,7 @@ from waiting_for import wait_for
 
 from octa_provider import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
-from octa_provider.watcher import watcher_for
+from octa_provider.watch.watcher import watcher_for
 from prefect_blocks import tasks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.models import SessionPhase
-from octa_provider.shared_by_users import SharedByUsers
-from octa_provider.sightings import Sightings
 from octa_provider.stopping import sweep
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import asked_pause, is_fatal
@@ -28,6 +26,8 @@ from octa_provider.timing.backoff import pause_s
 from octa_provider.timing.clock import Clock
 from octa_provider.timing.limits import checked_pause, checked_seconds
 from octa_provider.timing.outage import outages
+from octa_provider.watch.seen import Sightings
+from octa_provider.watch.shared import SharedByUsers
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Watcher", "watcher_for"]
 
-log = plain_logger("octa_provider.watcher")
+log = plain_logger("octa_provider.watch.watcher")
 
 TWIN_STOP_S = 30.0
 

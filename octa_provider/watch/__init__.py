@@ -1,0 +1,1 @@
+"""Many sessions looked at by one list call."""
