@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider.choosing import ChoosesMachine
 from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.templated import as_float, as_int, as_ints, as_text, as_texts, as_word, checked_cap, is_known
-from octa_provider.job_spec import JobSpec
+from octa_provider.job.spec import JobSpec
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

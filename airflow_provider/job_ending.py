@@ -28,8 +28,8 @@ def raise_for_outcome(state: JobState, tail: Sequence[str], skip_on_exit_code: C
         AirflowFailException: it failed, and the same again would fail again.
         AirflowException: it failed; another try may do better.
     """
-    from octa_provider.job_log import NO_SHELL
-    from octa_provider.job_state import JobOutcome
+    from octa_provider.job.log import NO_SHELL
+    from octa_provider.job.state import JobOutcome
 
     if state.outcome is JobOutcome.SUCCEEDED:
         return

@@ -26,7 +26,7 @@ def unpacked(values: Mapping[str, Any]) -> JobState:
         OctaConfigError: it is something else.
     """
     from octa_provider.errors import OctaConfigError
-    from octa_provider.job_state import JobState
+    from octa_provider.job.state import JobState
 
     if not isinstance(values.get("rental"), Mapping):
         raise OctaConfigError("this is not the state of a job: give the output of an OctaRunJobOperator")

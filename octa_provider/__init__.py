@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from octa_provider.errors import Refusal as Refusal
     from octa_provider.http.hooks import RequestContext as RequestContext
     from octa_provider.http.hooks import ResponseContext as ResponseContext
-    from octa_provider.job_spec import JobSpec as JobSpec
-    from octa_provider.job_state import JobOutcome as JobOutcome
-    from octa_provider.job_state import JobResult as JobResult
-    from octa_provider.job_state import JobState as JobState
+    from octa_provider.job.spec import JobSpec as JobSpec
+    from octa_provider.job.state import JobOutcome as JobOutcome
+    from octa_provider.job.state import JobResult as JobResult
+    from octa_provider.job.state import JobState as JobState
     from octa_provider.market.request import MachineRequest as MachineRequest
     from octa_provider.market.request import RenderRequest as RenderRequest
     from octa_provider.market.request import VpnRequest as VpnRequest
@@ -79,8 +79,8 @@ _HOME = {
         "Refusal",
     ),
     "octa_provider.http.hooks": ("RequestContext", "ResponseContext"),
-    "octa_provider.job_spec": ("JobSpec",),
-    "octa_provider.job_state": ("JobOutcome", "JobResult", "JobState"),
+    "octa_provider.job.spec": ("JobSpec",),
+    "octa_provider.job.state": ("JobOutcome", "JobResult", "JobState"),
     "octa_provider.market.requirements": ("Requirements",),
     "octa_provider.rental": ("Bill", "Rental"),
     "octa_provider.market.request": ("MachineRequest", "RenderRequest", "VpnRequest"),

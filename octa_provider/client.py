@@ -22,7 +22,7 @@ from octa_provider.http.options import TransportOptions
 from octa_provider.http.transport import Transport
 from octa_provider.http.urls import DEFAULT_BASE_URL, checked_base_url
 from octa_provider.intents import FolderIntents, Intents, state_folder
-from octa_provider.job import Jobs
+from octa_provider.job.jobs import Jobs
 from octa_provider.rental import Rentals
 from octa_provider.rental_key import NAMESPACE_ENV, checked_namespace
 from octa_provider.timing.clock import SYSTEM_CLOCK, Clock

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from octa_provider.job_spec import JOB_ENV
-from octa_provider.job_state import JobState
+from octa_provider.job.spec import JOB_ENV
+from octa_provider.job.state import JobState
 from octa_provider.rental_key import split_namespace
 from octa_provider.rental_mark import RentalMark
 from prefect_blocks.rental_key import flow_run_of, is_worker_key

@@ -12,8 +12,8 @@ from prefect.blocks.abstract import JobBlock, JobRun
 from pydantic import Field, HttpUrl
 
 from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.job_spec import JobSpec
-from octa_provider.job_state import JobResult, JobState
+from octa_provider.job.spec import JobSpec
+from octa_provider.job.state import JobResult, JobState
 from octa_provider.render.progress import ProgressTracker
 from octa_provider.stop_signals import cleaned_up_by
 from prefect_blocks.at_exit import signals_as_before, signals_heard

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError
-from octa_provider.job_state import JobPhase, JobResult, JobState
+from octa_provider.job.state import JobPhase, JobResult, JobState
 from octa_provider.rental import Rental
 from octa_provider.text.plain_log import plain_logger
 from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
@@ -17,7 +17,7 @@ from prefect_blocks.events import emit
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient
-    from octa_provider.job_spec import JobSpec
+    from octa_provider.job.spec import JobSpec
     from prefect_blocks.credentials import OctaCredentials
     from prefect_blocks.job_report import JobReport
     from prefect_blocks.lifetime import Lifetime

@@ -85,7 +85,7 @@ class RentedMachine:
 
         It blocks, so in a coroutine all of it belongs into a thread: `await asyncio.to_thread(script, machine)`.
         """
-        from octa_provider.job_look import ssh_key
+        from octa_provider.job.poll import ssh_key
         from octa_provider.remote.machine import RemoteMachine
         from octa_provider.remote.target import SshTarget
 

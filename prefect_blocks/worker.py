@@ -25,7 +25,7 @@ from prefect.states import Cancelled
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
 from octa_provider.errors import OctaCancelledError, OctaError
-from octa_provider.job_state import JobPhase, JobState
+from octa_provider.job.state import JobPhase, JobState
 from prefect_blocks.events import emit
 from prefect_blocks.flow_run_end import Patience
 from prefect_blocks.flow_run_state import read_state, state_watched

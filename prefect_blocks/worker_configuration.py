@@ -10,7 +10,7 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables
 from pydantic import BaseModel, Field
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.job_spec import JobSpec
+from octa_provider.job.spec import JobSpec
 from octa_provider.rental_key import NAMESPACE_ENV
 from octa_provider.text.plain_log import plain_logger
 from prefect_blocks.caps import Cap, CapOrNone

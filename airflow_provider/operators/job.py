@@ -243,7 +243,7 @@ class OctaRunJobOperator(DescribesJob):
 
     def _go_on(self, context: Context, client: OctaClient, spec: JobSpec, state: JobState) -> Any:
         """The next step that is a worker's; then wait, here or deferred."""
-        from octa_provider.job_state import JobPhase
+        from octa_provider.job.state import JobPhase
 
         self._refuse_killed()
         if state.phase is JobPhase.READY:
@@ -257,7 +257,7 @@ class OctaRunJobOperator(DescribesJob):
         return self._wait_here(context, client, spec, state)
 
     def _wait_here(self, context: Context, client: OctaClient, spec: JobSpec, state: JobState) -> Any:
-        from octa_provider.job_state import JobPhase
+        from octa_provider.job.state import JobPhase
 
         memory, shown = TaskMemory(context), False
         while not state.ended:
@@ -288,7 +288,7 @@ class OctaRunJobOperator(DescribesJob):
     def _defer(self, context: Context, spec: JobSpec, state: JobState) -> NoReturn:
         from airflow_provider.triggers.job import OctaJobTrigger
         from airflow_provider.triggers.killed_by_user import TRY_KEY
-        from octa_provider.job_look import GRACE_S
+        from octa_provider.job.poll import GRACE_S
 
         # For a trigger that is ended: whether another try has begun meanwhile.
         context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
@@ -361,7 +361,7 @@ class OctaRunJobOperator(DescribesJob):
         The try before may have been killed a moment ago and its session be stopping; or its failure was reported, and
         the session kept.
         """
-        from octa_provider.job_state import JobOutcome
+        from octa_provider.job.state import JobOutcome
 
         if state.attempts == 1 or state.outcome in {JobOutcome.SUCCEEDED, JobOutcome.OVER_BUDGET}:
             # A cap that was reached has been reached under our eyes: whoever sees it stops the session.
@@ -468,7 +468,7 @@ def uuid_told_by(event: Mapping[str, Any]) -> str | None:
 
 def _unless_stopped_meanwhile(client: OctaClient, state: JobState) -> JobState:
     """The state a trigger handed over; but lost, or over budget, when its session was stopped before a worker came."""
-    from octa_provider.job_state import JobOutcome
+    from octa_provider.job.state import JobOutcome
     from octa_provider.waiting import look, over_budget
 
     rental = client.rentals.restore(state.rental)

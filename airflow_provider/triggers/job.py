@@ -25,7 +25,7 @@ from octa_provider.text.plain_text import plain_words
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
     from octa_provider import JobState
-    from octa_provider.job_look import OnLine
+    from octa_provider.job.poll import OnLine
 
 __all__ = ["TAIL_LINES", "OctaJobTrigger"]
 
@@ -143,8 +143,8 @@ class OctaJobTrigger(BaseTrigger):
         await self._stop_if_killed()
 
     async def _watched(self, state: JobState) -> dict[str, Any]:
-        from octa_provider.job_state import JobPhase
-        from octa_provider.job_wait import until_look_is_due
+        from octa_provider.job.pacing import until_look_is_due
+        from octa_provider.job.state import JobPhase
 
         try:
             settings = self._settings = await settings_in_trigger(self.octa_conn_id, self.namespace)

@@ -25,8 +25,8 @@ from octa_provider.commands.shell_words import worded
 from octa_provider.commands.stop_notice import StopNotice
 from octa_provider.commands.wording import shown_cost, shown_text
 from octa_provider.errors import OctaCancelledError, OctaConfigError
-from octa_provider.job_spec import VIAS, JobSpec
-from octa_provider.job_state import JobOutcome, JobResult
+from octa_provider.job.spec import VIAS, JobSpec
+from octa_provider.job.state import JobOutcome, JobResult
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental_key import checked_key, rental_key
 from octa_provider.stop_signals import stop_signals_raise

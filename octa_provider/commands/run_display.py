@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from octa_provider.commands.connection import tell
 from octa_provider.commands.streams import drop, is_gone, takes_unicode
 from octa_provider.commands.wording import shown_lines, shown_text
-from octa_provider.job_state import JobPhase
+from octa_provider.job.state import JobPhase
 
 if TYPE_CHECKING:
-    from octa_provider.job_state import JobState
+    from octa_provider.job.state import JobState
     from octa_provider.remote.transfer import TransferProgress
     from octa_provider.render.progress import ProgressTracker
 

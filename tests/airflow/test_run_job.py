@@ -190,7 +190,7 @@ def fail_once(marker: Path) -> Any:
 
     def before(context: Any) -> None:
         from octa_provider import JobState
-        from octa_provider.job_state import JobOutcome
+        from octa_provider.job.state import JobOutcome
 
         client = OctaHook().get_conn()
         command = f"test -e {marker} || {{ touch {marker}; exit 1; }}"

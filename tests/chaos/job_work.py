@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from octa_provider.job_spec import JobSpec
-from octa_provider.job_state import JobPhase, JobState
+from octa_provider.job.spec import JobSpec
+from octa_provider.job.state import JobPhase, JobState
 from octa_provider.market.requirements import Requirements
 from tests.chaos.boundaries import Boundaries
 from tests.chaos.rental_work import client_of, write_whole

@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaError
-from octa_provider.job_spec import JobSpec
-from octa_provider.job_state import JobOutcome, JobResult, JobState
+from octa_provider.job.spec import JobSpec
+from octa_provider.job.state import JobOutcome, JobResult, JobState
 from octa_provider.market.requirements import Requirements
 from tests.chaos.any_fault import LATE_S, SPEED, TIMEOUT_S, faults, hours
 from tests.chaos.quick_clock import QuickClock

@@ -18,8 +18,8 @@ import pytest
 from octa_provider import OctaClient
 from octa_provider.emulator.process import SESSION_MARK, marked_pids
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
-from octa_provider.job_spec import JobSpec
-from octa_provider.job_state import JobPhase, JobState
+from octa_provider.job.spec import JobSpec
+from octa_provider.job.state import JobPhase, JobState
 from octa_provider.timing.clock import Clock
 
 PATIENCE_S = 20.0

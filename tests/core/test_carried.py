@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from octa_provider import JobState
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaSshError
 from octa_provider.http.api_error import api_error
-from octa_provider.job_state import JobOutcome
+from octa_provider.job.state import JobOutcome
 from octa_provider.models import Machine, Session
 from octa_provider.rental import Rental
 from octa_provider.text.carried import carried, carried_dict, sound

@@ -13,7 +13,7 @@ import pytest
 from job_bench import Bench, bench, emulator, in_fork, kill_9
 
 from octa_provider import JobOutcome, JobSpec, JobState
-from octa_provider.job_state import JobPhase
+from octa_provider.job.state import JobPhase
 
 __all__ = ["bench", "emulator"]
 

@@ -15,7 +15,7 @@ from job_bench import Bench, LeapingClock, bench, emulator, eventually, in_fork,
 from octa_provider import JobOutcome, JobSpec, OctaCancelledError, OctaConfigError, OctaNoMachineError, Requirements
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaAuthenticationError
-from octa_provider.job_state import JobPhase, JobState
+from octa_provider.job.state import JobPhase, JobState
 from octa_provider.market.request import MachineRequest
 
 __all__ = ["bench", "emulator"]

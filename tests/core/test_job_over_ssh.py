@@ -18,8 +18,8 @@ from job_bench import Bench, CuttableProxy, LeapingClock, bench, cuttable, emula
 
 from octa_provider import JobOutcome, JobSpec, JobState, OctaCancelledError, OctaConfigError
 from octa_provider.emulator.testing import EmulatorHandle
-from octa_provider.job_script import WORK_FOLDER, begin_command, staged_folder
-from octa_provider.job_state import JobPhase
+from octa_provider.job.script import WORK_FOLDER, begin_command, staged_folder
+from octa_provider.job.state import JobPhase
 from octa_provider.remote.kept_machines import let_all_go
 from octa_provider.remote.machine import RemoteMachine, SshTarget
 
@@ -290,7 +290,7 @@ def test_a_file_that_is_corrupted_every_time_is_no_success(
     emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reads: str
 ) -> None:
     bench = Bench(emulator, f"ssh/corrupted-{reads}", LeapingClock())
-    monkeypatch.setattr("octa_provider.job.COLLECT_S", 6.0)
+    monkeypatch.setattr("octa_provider.job.jobs.COLLECT_S", 6.0)
     state = bench.polled(
         bench.running_state(spec("echo right > a", outputs={"a": tmp_path / "a"})), private_key=bench.ssh_key
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from job_bench import eventually
 
-from octa_provider.job_script import (
+from octa_provider.job.script import (
     ExitMarker,
     begin_command,
     container_command,

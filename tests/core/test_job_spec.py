@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from octa_provider import JobOutcome, JobResult, JobSpec, JobState, OctaConfigError
-from octa_provider.job_state import JobPhase
+from octa_provider.job.state import JobPhase
 
 NAN = float("nan")
 

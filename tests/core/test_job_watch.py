@@ -11,7 +11,7 @@ from job_bench import Bench, LeapingClock, bench, emulator
 from octa_provider import JobOutcome, JobSpec, JobState
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.errors import OctaCancelledError
-from octa_provider.job_state import JobPhase
+from octa_provider.job.state import JobPhase
 
 __all__ = ["bench", "emulator"]
 

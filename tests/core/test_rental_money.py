@@ -243,7 +243,7 @@ def test_a_start_that_may_have_left_a_machine_says_so_with_its_key_and_command(b
 
 @pytest.mark.parametrize("what", ["job", "rent"])
 def test_an_api_that_is_away_before_anything_was_sent_needs_no_stop_and_gives_no_alarm(bench: Bench, what: str) -> None:
-    from octa_provider.job_spec import JobSpec
+    from octa_provider.job.spec import JobSpec
 
     bench.emulator.faults({**DOWN, **EVERYTHING})
 
@@ -378,8 +378,8 @@ def test_the_clock_of_the_documentation_can_be_held(bench: Bench) -> None:
 
 @pytest.mark.parametrize("hours", [-3, 3])
 def test_a_wall_clock_that_is_set_ends_no_job(bench: Bench, hours: float) -> None:
-    from octa_provider.job_spec import JobSpec
-    from octa_provider.job_state import JobPhase, JobState
+    from octa_provider.job.spec import JobSpec
+    from octa_provider.job.state import JobPhase, JobState
 
     spec = JobSpec("ubuntu:24.04", "sleep 60", timeout_s=600)
     clock = OffClock()

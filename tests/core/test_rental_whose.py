@@ -381,8 +381,8 @@ def test_a_session_whose_stop_hangs_is_named_at_the_deadline() -> None:
 
 
 def test_a_job_stops_a_later_session_of_its_key(bench: Bench) -> None:
-    from octa_provider.job_spec import JobSpec
-    from octa_provider.job_state import JobPhase
+    from octa_provider.job.spec import JobSpec
+    from octa_provider.job.state import JobPhase
 
     state = bench.client.jobs.start(JobSpec(image="ubuntu:24.04", command="sleep 60"), bench.key)
     bench.rent_elsewhere()
@@ -487,7 +487,7 @@ def test_it_is_found_also_when_the_wall_clock_was_set_meanwhile(unechoed: Bench,
 
 
 def test_a_job_that_a_killed_try_has_left_is_carried_on_though_it_tells_no_key(unechoed: Bench) -> None:
-    from octa_provider.job_spec import JobSpec
+    from octa_provider.job.spec import JobSpec
 
     killed_in_its_post(unechoed, "job")
     with OctaClient(unechoed.emulator.api_key, base_url=unechoed.emulator.base_url) as octa:

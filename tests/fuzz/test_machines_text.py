@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from octa_provider.commands.wording import shown_lines, shown_text
 from octa_provider.errors import OctaConfigError, OctaDecodeError, OctaError
-from octa_provider.job_script import lacks_shell, read_marker, read_status
-from octa_provider.job_spec import JobSpec
+from octa_provider.job.script import lacks_shell, read_marker, read_status
+from octa_provider.job.spec import JobSpec
 from octa_provider.logs.log_stream import SpooledText, read_system, spool_logs
 from octa_provider.logs.new_lines import LogCursor, LogFollower
 from octa_provider.logs.spool import EndOfText

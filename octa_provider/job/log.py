@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
-from octa_provider.job_script import lacks_shell, read_marker
-from octa_provider.job_state import JobOutcome, JobPhase, JobState
+from octa_provider.job.script import lacks_shell, read_marker
+from octa_provider.job.state import JobOutcome, JobPhase, JobState
 from octa_provider.logs.new_lines import LogCursor
 from octa_provider.logs.session_log import SessionLog
 from octa_provider.text.plain_log import plain_logger
@@ -20,7 +20,7 @@ from octa_provider.timing.outage import outages
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
 
-log = plain_logger("octa_provider.job_log")
+log = plain_logger("octa_provider.job.log")
 
 LAST_LINES_S = 300.0
 LINE_BYTES = 64 * 1024

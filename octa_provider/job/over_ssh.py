@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaLocalFileError, OctaSshError, OctaUnfetchedError
 from octa_provider.files.limits import TransferLimits
 from octa_provider.files.local_files import LocalTree, shown
-from octa_provider.job_log import NO_SHELL, save_fetched_log
-from octa_provider.job_script import (
+from octa_provider.job.log import NO_SHELL, save_fetched_log
+from octa_provider.job.script import (
     LOG_FILE,
     SENT_FILE,
     WORK_FOLDER,
@@ -37,12 +37,12 @@ from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.files.placed import Placed
-    from octa_provider.job_spec import JobSpec
-    from octa_provider.job_state import JobState
+    from octa_provider.job.spec import JobSpec
+    from octa_provider.job.state import JobState
     from octa_provider.models import Session
     from octa_provider.remote.transfer import OnTransfer
 
-log = plain_logger("octa_provider.job_machine")
+log = plain_logger("octa_provider.job.over_ssh")
 
 COMMAND_TIMEOUT_S = 60.0
 #: The log of a command, and the list of what was sent: beyond that it is no log, and no list.

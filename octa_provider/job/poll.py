@@ -14,10 +14,10 @@ from octa_provider.errors import (
     OctaSessionFailedError,
     OctaSshError,
 )
-from octa_provider.job_log import read_job_log
-from octa_provider.job_machine import look_at_detached
-from octa_provider.job_state import JobOutcome, JobPhase, JobState
-from octa_provider.line_listener import LineListener
+from octa_provider.job.line_listener import LineListener
+from octa_provider.job.log import read_job_log
+from octa_provider.job.over_ssh import look_at_detached
+from octa_provider.job.state import JobOutcome, JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import ssh_key as ssh_key
 from octa_provider.text.plain_log import plain_logger
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from octa_provider.rental import Rental
     from octa_provider.timing.clock import Clock
 
-log = plain_logger("octa_provider.job_look")
+log = plain_logger("octa_provider.job.poll")
 
 #: The machine ends the command itself; this much later we no longer wait for it to say so.
 GRACE_S = 60.0

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from octa_provider.job_spec import JOB_ENV
+from octa_provider.job.spec import JOB_ENV
 from octa_provider.rental_mark import RENTAL_MARK_ENV
 
 #: Where a job over SSH keeps its files, below the login folder.

@@ -23,13 +23,13 @@ from octa_provider.errors import (
     OctaNotFoundError,
     OctaSshError,
 )
-from octa_provider.job_log import save_job_log
-from octa_provider.job_look import JobLook, OnLine, overdue, running, spends_too_much, ssh_key
-from octa_provider.job_machine import OutputFetch, begin_detached
-from octa_provider.job_run import see_to_the_end
-from octa_provider.job_script import container_command, log_keeper_command
-from octa_provider.job_spec import JOB_ENV, JobSpec
-from octa_provider.job_state import JobOutcome, JobPhase, JobResult, JobState
+from octa_provider.job.log import save_job_log
+from octa_provider.job.over_ssh import OutputFetch, begin_detached
+from octa_provider.job.poll import JobLook, OnLine, overdue, running, spends_too_much, ssh_key
+from octa_provider.job.run import see_to_the_end
+from octa_provider.job.script import container_command, log_keeper_command
+from octa_provider.job.spec import JOB_ENV, JobSpec
+from octa_provider.job.state import JobOutcome, JobPhase, JobResult, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import SshTarget, check_key, client_keys
 from octa_provider.rental import Bill, Rental
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.remote.transfer import OnTransfer
 
-log = plain_logger("octa_provider.job")
+log = plain_logger("octa_provider.job.jobs")
 
 COLLECT_S = 600.0
 KEPT = ": make room; the results are kept on the machine, which bills, for {:.0f} s"

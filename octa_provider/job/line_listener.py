@@ -10,7 +10,7 @@ from octa_provider.text.plain_log import plain_logger
 
 __all__ = ["LineListener"]
 
-log = plain_logger("octa_provider.line_listener")
+log = plain_logger("octa_provider.job.line_listener")
 
 
 class LineListener:

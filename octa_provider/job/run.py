@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError
-from octa_provider.job_look import OnLine
-from octa_provider.job_spec import JobSpec
-from octa_provider.job_state import JobPhase, JobResult, JobState
-from octa_provider.line_listener import LineListener
+from octa_provider.job.line_listener import LineListener
+from octa_provider.job.poll import OnLine
+from octa_provider.job.spec import JobSpec
+from octa_provider.job.state import JobPhase, JobResult, JobState
 from octa_provider.stop_signals import cleaned_up_by
 from octa_provider.timing.limits import checked_pause
 

@@ -1,0 +1,1 @@
+"""A command run to completion on a rented machine."""
