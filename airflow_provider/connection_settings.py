@@ -13,7 +13,7 @@ from airflow_provider.templated import as_float, as_int, as_text
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient
-    from octa_provider.intents import Intents
+    from octa_provider.rental.intents import Intents
 
 __all__ = ["ConnectionSettings"]
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from airflow_provider.variables import forget_variable, read_variable, variable_names, write_variable
-from octa_provider.intents import EXPIRES_S, Intent
+from octa_provider.rental.intents import EXPIRES_S, Intent
 from octa_provider.text.plain_log import plain_logger
 
 __all__ = ["VariableIntents"]
@@ -26,7 +26,7 @@ _DESCRIPTION = "What octa-provider is about to rent, or has rented without an ec
 class VariableIntents:
     """Intents as Airflow Variables, one for each rental key that has any. What can't be kept is logged.
 
-    See `octa_provider.intents.Intents` for the methods.
+    See `octa_provider.rental.intents.Intents` for the methods.
     """
 
     def read(self, key: str) -> tuple[Intent, ...]:

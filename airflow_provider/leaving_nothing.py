@@ -58,7 +58,7 @@ def may_run_on(key: str, uuid: str | None = None, why: object = "") -> None:
         why: what stood in the way.
     """
     # Only what fails needs the command line's words.
-    from octa_provider.stopping import stop_command
+    from octa_provider.rental.stop import stop_command
 
     # Each on a line of its own: the command is to be copied.
     log.error(

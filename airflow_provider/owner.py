@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider.session_reference import with_integers
 from airflow_provider.task_states import dag_run_state, states_of
-from octa_provider.rental_key import key_parts
+from octa_provider.rental.key import key_parts
 
 __all__ = ["is_owner_alive", "rental_told_by_owner"]
 

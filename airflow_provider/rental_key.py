@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from octa_provider.rental_key import rental_key as join_parts
+from octa_provider.rental.key import rental_key as join_parts
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

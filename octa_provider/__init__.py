@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from octa_provider.market.request import RenderRequest as RenderRequest
     from octa_provider.market.request import VpnRequest as VpnRequest
     from octa_provider.market.requirements import Requirements as Requirements
-    from octa_provider.rental import Bill as Bill
-    from octa_provider.rental import Rental as Rental
+    from octa_provider.rental.rental import Bill as Bill
+    from octa_provider.rental.rental import Rental as Rental
     from octa_provider.timing.clock import Clock as Clock
 
 _HOME = {
@@ -82,7 +82,7 @@ _HOME = {
     "octa_provider.job.spec": ("JobSpec",),
     "octa_provider.job.state": ("JobOutcome", "JobResult", "JobState"),
     "octa_provider.market.requirements": ("Requirements",),
-    "octa_provider.rental": ("Bill", "Rental"),
+    "octa_provider.rental.rental": ("Bill", "Rental"),
     "octa_provider.market.request": ("MachineRequest", "RenderRequest", "VpnRequest"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -21,10 +21,10 @@ from octa_provider.http.hooks import RequestContext, ResponseContext
 from octa_provider.http.options import TransportOptions
 from octa_provider.http.transport import Transport
 from octa_provider.http.urls import DEFAULT_BASE_URL, checked_base_url
-from octa_provider.intents import FolderIntents, Intents, state_folder
 from octa_provider.job.jobs import Jobs
-from octa_provider.rental import Rentals
-from octa_provider.rental_key import NAMESPACE_ENV, checked_namespace
+from octa_provider.rental.intents import FolderIntents, Intents, state_folder
+from octa_provider.rental.key import NAMESPACE_ENV, checked_namespace
+from octa_provider.rental.rental import Rentals
 from octa_provider.timing.clock import SYSTEM_CLOCK, Clock
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_max_retry_after, checked_retries, checked_timeout

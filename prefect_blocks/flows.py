@@ -15,9 +15,9 @@ from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 
 from octa_provider.errors import OctaConfigError, OctaError, OctaStopError
-from octa_provider.reaping import Reaped
 from octa_provider.render import frames as ranges
 from octa_provider.render.pictures import broken_frames
+from octa_provider.rental.reap import Reaped
 from prefect_blocks.credentials import credentials_named
 from prefect_blocks.intents import PrefectIntents
 from prefect_blocks.job import JobFailedError

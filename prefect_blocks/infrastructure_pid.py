@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from octa_provider.job.spec import JOB_ENV
 from octa_provider.job.state import JobState
-from octa_provider.rental_key import split_namespace
-from octa_provider.rental_mark import RentalMark
+from octa_provider.rental.key import split_namespace
+from octa_provider.rental.mark import RentalMark
 from prefect_blocks.rental_key import flow_run_of, is_worker_key
 
 if TYPE_CHECKING:

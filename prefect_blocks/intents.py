@@ -18,13 +18,13 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, t
 from prefect.types import MAX_VARIABLE_VALUE_LENGTH
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.intents import EXPIRES_S, Intent
+from octa_provider.rental.intents import EXPIRES_S, Intent
 from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-    from octa_provider.intents import Intents
+    from octa_provider.rental.intents import Intents
 
 __all__ = ["NAME_PREFIX", "TAG", "PrefectIntents"]
 

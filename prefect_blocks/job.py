@@ -15,7 +15,7 @@ from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobResult, JobState
 from octa_provider.render.progress import ProgressTracker
-from octa_provider.stop_signals import cleaned_up_by
+from octa_provider.rental.signals import cleaned_up_by
 from prefect_blocks.at_exit import signals_as_before, signals_heard
 from prefect_blocks.caps import CapOrNone
 from prefect_blocks.events import emit

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job.state import JobPhase, JobResult, JobState
-from octa_provider.rental import Rental
+from octa_provider.rental.rental import Rental
 from octa_provider.text.plain_log import plain_logger
 from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
 from prefect_blocks.events import emit

@@ -18,7 +18,7 @@ from prefect.settings import get_current_settings
 from pydantic import SecretStr
 
 from octa_provider.http.urls import is_loopback
-from octa_provider.rental_key import NAMESPACE_ENV
+from octa_provider.rental.key import NAMESPACE_ENV
 
 if TYPE_CHECKING:
     from prefect.settings import Settings

@@ -12,9 +12,9 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaBudgetError, OctaError, OctaStopError
+from octa_provider.rental.wait import over_budget
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.deadline import Deadline
-from octa_provider.waiting import over_budget
 from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
 from prefect_blocks.events import emit
 

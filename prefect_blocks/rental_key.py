@@ -22,7 +22,7 @@ from uuid import UUID, uuid4
 from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.rental_key import rental_key as join_parts
+from octa_provider.rental.key import rental_key as join_parts
 
 __all__ = ["PREFIX", "flow_run_of", "is_worker_key", "rental_key", "task_run_of", "worker_key"]
 

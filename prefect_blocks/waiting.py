@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaWaitTimeoutError
 from octa_provider.models import SessionPhase
-from octa_provider.stop_signals import cleaned_up_by
+from octa_provider.rental.signals import cleaned_up_by
+from octa_provider.rental.wait import refuse_failed, refuse_over_budget
 from octa_provider.timing.deadline import Deadline
-from octa_provider.waiting import refuse_failed, refuse_over_budget
 from prefect_blocks.in_thread import in_thread
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job.spec import JobSpec
-from octa_provider.rental_key import NAMESPACE_ENV
+from octa_provider.rental.key import NAMESPACE_ENV
 from octa_provider.text.plain_log import plain_logger
 from prefect_blocks.caps import Cap, CapOrNone
 from prefect_blocks.credentials import OctaCredentials

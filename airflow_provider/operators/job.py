@@ -469,7 +469,7 @@ def uuid_told_by(event: Mapping[str, Any]) -> str | None:
 def _unless_stopped_meanwhile(client: OctaClient, state: JobState) -> JobState:
     """The state a trigger handed over; but lost, or over budget, when its session was stopped before a worker came."""
     from octa_provider.job.state import JobOutcome
-    from octa_provider.waiting import look, over_budget
+    from octa_provider.rental.wait import look, over_budget
 
     rental = client.rentals.restore(state.rental)
     try:

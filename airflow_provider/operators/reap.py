@@ -14,7 +14,7 @@ from airflow_provider.owner import is_owner_alive, rental_told_by_owner
 from airflow_provider.session_reference import json_safe
 from airflow_provider.templated import as_float, checked_cap, checked_deadline, is_known
 from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.rental_key import rental_key
+from octa_provider.rental.key import rental_key
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -138,7 +138,7 @@ class OctaReapOperator(BaseOperator):
 
     def _is_over_a_cap(self, client: OctaClient, key: str, active: Iterable[Session]) -> bool:
         """Whether a session has passed a cap of its own although its task is not over: nobody watches it then."""
-        from octa_provider.waiting import over_budget
+        from octa_provider.rental.wait import over_budget
 
         try:
             told = rental_told_by_owner(key)

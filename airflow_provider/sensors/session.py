@@ -123,8 +123,8 @@ class OctaSessionReadySensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once."""
+        from octa_provider.rental.wait import gone_error, is_ready, look
         from octa_provider.timing.asking import is_transient
-        from octa_provider.waiting import gone_error, is_ready, look
 
         rental = self._rental()
         try:
@@ -199,7 +199,7 @@ def _has_ended(rental: Rental) -> bool:
 
 
 def _may_be_too_new(rental: Rental, waiting_since: datetime | None) -> bool:
-    from octa_provider.waiting import APPEARING_S
+    from octa_provider.rental.wait import APPEARING_S
 
     # Of a plain uuid nobody knows when it was started.
     since = rental.started_at or waiting_since

@@ -94,7 +94,7 @@ async def _watch(
 
 async def _seen(watcher: Any, rental: Rental) -> Session | None:
     """The session at the next look at which a cap is reached, else at the last one in time; None when it is unseen."""
-    from octa_provider.waiting import over_budget
+    from octa_provider.rental.wait import over_budget
 
     last: list[Session] = []
 
@@ -116,7 +116,7 @@ async def _seen(watcher: Any, rental: Rental) -> Session | None:
 def _why_stop(
     rental: Rental, session: Session | None, now: Watched, stop_at: float | None, *, stops_on_kill: bool
 ) -> str | None:
-    from octa_provider.waiting import over_budget
+    from octa_provider.rental.wait import over_budget
 
     if session is not None and (cap := over_budget(rental, session)) is not None:
         return f"it {cap}"

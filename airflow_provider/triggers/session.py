@@ -94,7 +94,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
 
     async def _waited(self) -> dict[str, Any]:
         from octa_provider.models import SessionPhase
-        from octa_provider.waiting import is_ready, over_budget
+        from octa_provider.rental.wait import is_ready, over_budget
 
         reference = SessionReference.from_argument(self.session)
         if reference is None:

@@ -11,7 +11,7 @@ from octa_provider.commands.listing import add_json_option, print_json, print_ta
 from octa_provider.commands.wording import counted, shown_octa
 
 if TYPE_CHECKING:
-    from octa_provider.reaping import Reaped
+    from octa_provider.rental.reap import Reaped
 
 EXAMPLES = """examples:
   octa-provider reap                                        what was started with a rental key and still runs

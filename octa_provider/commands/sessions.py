@@ -100,7 +100,7 @@ def _recent_row(session: Session) -> tuple[object, ...]:
 
 def _namespace(session: Session) -> str | None:
     """The installation that started it, as far as it tells; None where it tells none."""
-    from octa_provider.rental_mark import RentalMark
+    from octa_provider.rental.mark import RentalMark
 
     mark = RentalMark.of(session)
     return (mark.namespace or None) if mark is not None else None

@@ -17,7 +17,7 @@ from octa_provider.errors import OctaConfigError, OctaError
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Records, Session
-    from octa_provider.rental import Bill
+    from octa_provider.rental.rental import Bill
     from octa_provider.timing.deadline import Deadline
 
 EXAMPLES = """examples:
@@ -89,8 +89,8 @@ def _told(arguments: argparse.Namespace, stop: Any, word: tuple[str, bool]) -> i
 def _stop(
     octa: OctaClient, active: Records[Session], deadline: Deadline, score: int | None, word: tuple[str, bool]
 ) -> int:
-    from octa_provider.rental_mark import RentalMark, runs_under
-    from octa_provider.stopping import stop_command
+    from octa_provider.rental.mark import RentalMark, runs_under
+    from octa_provider.rental.stop import stop_command
 
     name, is_key = word
     left_s = max(deadline.left_s, 1.0)

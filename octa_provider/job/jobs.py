@@ -32,12 +32,12 @@ from octa_provider.job.spec import JOB_ENV, JobSpec
 from octa_provider.job.state import JobOutcome, JobPhase, JobResult, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import SshTarget, check_key, client_keys
-from octa_provider.rental import Bill, Rental
-from octa_provider.stopping import stop_command
+from octa_provider.rental.rental import Bill, Rental
+from octa_provider.rental.stop import stop_command
+from octa_provider.rental.wait import APPEARING_S, look, refuse_over_budget
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import ask_until, is_transient
 from octa_provider.timing.deadline import Deadline
-from octa_provider.waiting import APPEARING_S, look, refuse_over_budget
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

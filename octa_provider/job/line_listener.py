@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from octa_provider.stop_signals import came_by_signal
+from octa_provider.rental.signals import came_by_signal
 from octa_provider.text.plain_log import plain_logger
 
 __all__ = ["LineListener"]

@@ -13,8 +13,8 @@ from octa_provider.errors import OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.job.poll import GRACE_S
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.models import SessionPhase
-from octa_provider.rental import Rental
-from octa_provider.waiting import over_budget
+from octa_provider.rental.rental import Rental
+from octa_provider.rental.wait import over_budget
 
 if TYPE_CHECKING:
     from octa_provider.models import Session

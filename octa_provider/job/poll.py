@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.cost import price_usd, spent_usd
 from octa_provider.errors import (
     OctaBudgetError,
     OctaCancelledError,
@@ -20,16 +19,17 @@ from octa_provider.job.over_ssh import look_at_detached
 from octa_provider.job.state import JobOutcome, JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import ssh_key as ssh_key
+from octa_provider.rental.cost import price_usd, spent_usd
+from octa_provider.rental.wait import gone_error, look, refuse_failed, refuse_over_budget, stop_later_twins
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.outage import outages
-from octa_provider.waiting import gone_error, look, refuse_failed, refuse_over_budget, stop_later_twins
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Session
-    from octa_provider.rental import Rental
+    from octa_provider.rental.rental import Rental
     from octa_provider.timing.clock import Clock
 
 log = plain_logger("octa_provider.job.poll")

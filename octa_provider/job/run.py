@@ -13,13 +13,13 @@ from octa_provider.job.line_listener import LineListener
 from octa_provider.job.poll import OnLine
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobPhase, JobResult, JobState
-from octa_provider.stop_signals import cleaned_up_by
+from octa_provider.rental.signals import cleaned_up_by
 from octa_provider.timing.limits import checked_pause
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.remote.transfer import OnTransfer
-    from octa_provider.rental import Rental
+    from octa_provider.rental.rental import Rental
 
 __all__ = ["see_to_the_end"]
 

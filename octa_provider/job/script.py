@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from octa_provider.job.spec import JOB_ENV
-from octa_provider.rental_mark import RENTAL_MARK_ENV
+from octa_provider.rental.mark import RENTAL_MARK_ENV
 
 #: Where a job over SSH keeps its files, below the login folder.
 JOB_FOLDER = "octa-job"

@@ -123,7 +123,7 @@ class RenderRequest:
 
 @dataclass(frozen=True)
 class VpnRequest:
-    """A VPN session. It carries no environment, so no rental key: see `octa_provider.rental`.
+    """A VPN session. It carries no environment, so no rental key: see `octa_provider.rental.rental`.
 
     Args:
         subkind: `wg`, `openvpn`, `ss`, `v2ray` or `http_proxy`; None is `wg`, as it is to the API (evidence C).

@@ -33,7 +33,7 @@ def plain_logger(name: str) -> logging.Logger:
     A value that can't be made text is told as such: writing a log line never fails a call.
 
     Args:
-        name: such as `octa_provider.waiting`.
+        name: such as `octa_provider.rental.wait`.
     """
     logger = logging.getLogger(name)
     logger.addFilter(_PLAIN_RECORDS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from octa_provider.errors import OctaNotFoundError, OctaSessionFailedError
-from octa_provider.twins import twins_of
+from octa_provider.rental.twins import twins_of
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

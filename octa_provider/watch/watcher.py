@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.models import SessionPhase
-from octa_provider.stopping import sweep
+from octa_provider.rental.stop import sweep
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import asked_pause, is_fatal
 from octa_provider.timing.backoff import pause_s

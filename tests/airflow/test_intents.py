@@ -19,7 +19,7 @@ from airflow_provider.operators.reap import OctaReapOperator
 from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
 from airflow_provider.variables import forget_variable, read_variable, variable_names, write_variable
-from octa_provider.intents import Intent
+from octa_provider.rental.intents import Intent
 
 NO_ECHO = {"kind": "no_user_envs", "times": None}
 

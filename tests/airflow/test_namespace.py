@@ -22,7 +22,7 @@ from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
 from airflow_provider.rental_key import rental_key as work_key
 from octa_provider import MachineRequest
-from octa_provider.rental_key import rental_key
+from octa_provider.rental.key import rental_key
 
 #: Each of the Airflows that are compared makes a database of its own.
 pytestmark = pytest.mark.timeout(900)

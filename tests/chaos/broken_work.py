@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from octa_provider import process_signals as signals_module
-from octa_provider import rental as rental_module
-from octa_provider import starting as starting_module
-from octa_provider import waiting as waiting_module
 from octa_provider.client import OctaClient
-from octa_provider.lost_answer import LostAnswers
 from octa_provider.models import Session
-from octa_provider.starting import Starting
+from octa_provider.rental import process_signals as signals_module
+from octa_provider.rental import rental as rental_module
+from octa_provider.rental import start as starting_module
+from octa_provider.rental import wait as waiting_module
+from octa_provider.rental.lost_answer import LostAnswers
+from octa_provider.rental.start import Starting
 from tests.chaos import rental_work
 from tests.chaos.boundaries import Boundaries
 

@@ -11,7 +11,7 @@ from octa_provider.client import OctaClient
 from octa_provider.errors import OctaError
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental import Rental
+from octa_provider.rental.rental import Rental
 from octa_provider.timing.asking import is_transient
 from tests.chaos.boundaries import Boundaries
 from tests.chaos.quick_clock import QuickClock

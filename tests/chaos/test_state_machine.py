@@ -21,13 +21,13 @@ from hypothesis.stateful import (
 )
 
 from octa_provider.client import OctaClient
-from octa_provider.cost import PRICE_STEP_USD
 from octa_provider.emulator.prices import wei_to_usd
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaError, OctaStopError
 from octa_provider.market.request import MachineRequest, RenderRequest
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental import Bill, Rental
+from octa_provider.rental.cost import PRICE_STEP_USD
+from octa_provider.rental.rental import Bill, Rental
 from tests.chaos.any_fault import BLINDING, LATE_S, SPEED, TIMEOUT_S, faults, hours
 from tests.chaos.quick_clock import QuickClock
 

@@ -12,7 +12,7 @@ from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental import Rental
+from octa_provider.rental.rental import Rental
 from octa_provider.timing.clock import Clock
 
 START = {"method": "POST", "path": "^/services/(mr|render|vpn)$"}

@@ -20,7 +20,7 @@ from octa_provider.errors import OctaError, OctaSessionFailedError, OctaSshError
 from octa_provider.http.api_error import api_error
 from octa_provider.job.state import JobOutcome
 from octa_provider.models import Machine, Session
-from octa_provider.rental import Rental
+from octa_provider.rental.rental import Rental
 from octa_provider.text.carried import carried, carried_dict, sound
 
 ODD_TEXT = st.text(st.characters(categories=None), max_size=40)

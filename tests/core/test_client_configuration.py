@@ -240,7 +240,7 @@ def test_importing_the_package_and_its_pure_parts_imports_no_http_library() -> N
     script = """
 import sys
 import octa_provider, octa_provider.market.requirements
-import octa_provider.market.request, octa_provider.render.frames, octa_provider.rental_key
+import octa_provider.market.request, octa_provider.render.frames, octa_provider.rental.key
 from octa_provider import Requirements, MachineRequest, OctaError
 loaded = {"requests", "urllib3", "asyncssh", "aiohttp", "airflow", "prefect"} & set(sys.modules)
 assert not loaded, loaded

@@ -12,7 +12,7 @@ import pytest
 
 from octa_provider.client import OctaClient
 from octa_provider.market.request import MachineRequest
-from octa_provider.rental import Rental
+from octa_provider.rental.rental import Rental
 from tests.core.rental_bench import START, Bench, bench, emulator
 
 __all__ = ["bench", "emulator"]

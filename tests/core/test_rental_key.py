@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.rental_key import (
+from octa_provider.rental.key import (
     MAX_KEY_CHARS,
     RENTAL_KEY_ENV,
     checked_key,

@@ -22,7 +22,7 @@ from octa_provider.errors import (
 from octa_provider.http.hooks import ResponseContext
 from octa_provider.market.request import MachineRequest, RenderRequest, VpnRequest
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental import Rental
+from octa_provider.rental.rental import Rental
 from tests.core.rental_bench import EVERYTHING, LIST, MISSING, START, STOP, Bench, bench, emulator
 
 #: What a gateway, a firewall or a login page may answer after the machine was started.

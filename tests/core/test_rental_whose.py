@@ -24,12 +24,12 @@ from octa_provider.errors import (
     OctaStartUnclearError,
 )
 from octa_provider.http.hooks import RequestContext
-from octa_provider.intents import FolderIntents, Intent, state_folder
 from octa_provider.market.request import MachineRequest, RenderRequest, Request
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental import Rental
-from octa_provider.rental_key import rental_key
-from octa_provider.rental_mark import RentalMark
+from octa_provider.rental.intents import FolderIntents, Intent, state_folder
+from octa_provider.rental.key import rental_key
+from octa_provider.rental.mark import RentalMark
+from octa_provider.rental.rental import Rental
 from octa_provider.timing.clock import Clock
 from octa_provider.watch.watcher import watcher_for
 from tests.core.rental_bench import LIST, START, Bench, HeldClock, bench, emulator
@@ -275,7 +275,7 @@ def test_a_session_of_an_earlier_release_under_a_key_that_was_cut_is_adopted(ben
     key = rental_key(bench.key, "ежедневный рендер сцены номер сорок два")
     with client_of(bench.emulator, "prod") as octa:
         cut = octa.rentals.full_key(key).removeprefix("prod/")
-        from octa_provider.rental_key import earlier_forms
+        from octa_provider.rental.key import earlier_forms
 
         (earlier_key,) = earlier_forms(cut, "prod")
         assert len(earlier_key) == 240

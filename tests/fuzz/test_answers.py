@@ -20,7 +20,6 @@ from octa_provider.http.redaction import error_body, loggable_body
 from octa_provider.http.redirects import redirect_target
 from octa_provider.http.retry import FullJitterRetry
 from octa_provider.http.web_address import web_address
-from octa_provider.intents import Intent
 from octa_provider.job.state import JobState
 from octa_provider.logs.new_lines import LogCursor
 from octa_provider.models import (
@@ -37,8 +36,9 @@ from octa_provider.models import (
     VpnMachine,
     decode_json,
 )
-from octa_provider.refusal import deserves_a_look, may_have_started
-from octa_provider.rental import Rental
+from octa_provider.rental.intents import Intent
+from octa_provider.rental.refusal import deserves_a_look, may_have_started
+from octa_provider.rental.rental import Rental
 from octa_provider.text.carried import carried, carried_dict
 from octa_provider.wire.records import decode_list
 

@@ -217,7 +217,7 @@ def test_a_machine_that_can_not_be_stopped_is_asked_again_until_it_is(
     renting: Renting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from octa_provider.errors import OctaStopError
-    from octa_provider.rental import Rental
+    from octa_provider.rental.rental import Rental
 
     stop, tries = Rental.stop, []
 

@@ -20,7 +20,7 @@ from prefect_server import PrefectServer
 from renting import Renting
 
 from octa_provider.models import Session
-from octa_provider.rental import Rental
+from octa_provider.rental.rental import Rental
 from prefect_blocks import tasks
 from prefect_blocks.markdown import code, link
 from prefect_blocks.session_result import session_result, wei_as_text

@@ -12,7 +12,7 @@ from prefect_server import PrefectServer, free_port
 from renting import Renting
 from waiting_for import wait_for
 
-from octa_provider.intents import FolderIntents, Intent
+from octa_provider.rental.intents import FolderIntents, Intent
 from prefect_blocks import OctaCredentials, intents
 from prefect_blocks.flows import reap_orphans_flow
 from prefect_blocks.intents import NAME_PREFIX, PrefectIntents

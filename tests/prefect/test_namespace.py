@@ -27,7 +27,7 @@ from renting import Renting
 
 from octa_provider import MachineRequest
 from octa_provider.errors import OctaConfigError
-from octa_provider.rental_key import checked_namespace, rental_key
+from octa_provider.rental.key import checked_namespace, rental_key
 from prefect_blocks import OctaCredentials
 from prefect_blocks.flows import reap_orphans_flow
 from prefect_blocks.infrastructure_pid import InfrastructurePid

@@ -85,7 +85,7 @@ def test_a_task_that_is_tried_again_adopts(renting: Renting, monkeypatch: pytest
         return real(*args)
 
     monkeypatch.setattr(starting, "session_result", fails_once)
-    monkeypatch.setattr("octa_provider.rental.Rental.stop", lambda self: None)
+    monkeypatch.setattr("octa_provider.rental.rental.Rental.stop", lambda self: None)
 
     @flow
     def steps() -> dict[str, object]:

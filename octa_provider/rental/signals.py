@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
-from octa_provider.process_signals import ProcessSignals
+from octa_provider.rental.process_signals import ProcessSignals
 
 __all__ = ["came_by_signal", "cleaned_up_by", "signals_held", "stop_signals_raise"]
 

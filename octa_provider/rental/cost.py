@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
-    from octa_provider.rental import Rental
+    from octa_provider.rental.rental import Rental
 
 __all__ = ["price_usd", "spent_usd", "too_dear", "unpriced_for_too_long"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaStopError
-from octa_provider.lost_answer import reckoned
-from octa_provider.rental_key import split_namespace
-from octa_provider.rental_mark import RentalMark
-from octa_provider.stopping import sweep
+from octa_provider.rental.key import split_namespace
+from octa_provider.rental.lost_answer import reckoned
+from octa_provider.rental.mark import RentalMark
+from octa_provider.rental.stop import sweep
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Session
 
-log = plain_logger("octa_provider.reaping")
+log = plain_logger("octa_provider.rental.reap")
 
 
 @dataclass(frozen=True)

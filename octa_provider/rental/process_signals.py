@@ -16,7 +16,7 @@ from typing import Any
 
 from octa_provider.text.plain_log import plain_logger
 
-log = plain_logger("octa_provider.stop_signals")
+log = plain_logger("octa_provider.rental.signals")
 
 #: Sent to ask for the end, by a shell, a terminal that is closed, a supervisor. Windows knows some of them alone.
 ASKED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGBREAK")
@@ -32,7 +32,7 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class ProcessSignals:
-    """What this process does about signals; used in its main thread alone. `octa_provider.stop_signals` says why.
+    """What this process does about signals; used in its main thread alone. `octa_provider.rental.signals` says why.
 
     Attributes:
         ending: in this code an end has begun: what it calls holds the signals.

@@ -14,10 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaError, OctaNotFoundError, OctaStartUnclearError
-from octa_provider.intents import EXPIRES_S, Intent
 from octa_provider.models import SessionPhase
-from octa_provider.rental_mark import RentalMark
-from octa_provider.stopping import stop_command
+from octa_provider.rental.intents import EXPIRES_S, Intent
+from octa_provider.rental.mark import RentalMark
+from octa_provider.rental.stop import stop_command
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LostAnswers", "could_be_left", "reckoned", "the_one_left"]
 
-log = plain_logger("octa_provider.lost_answer")
+log = plain_logger("octa_provider.rental.lost_answer")
 
 #: A request that got through is committed within this, even behind a gateway that has given up on it.
 LATEST_S = 300.0

@@ -16,7 +16,7 @@ from octa_provider.errors import (
     OctaNotFoundError,
     OctaStopError,
 )
-from octa_provider.rental_mark import runs_under
+from octa_provider.rental.mark import runs_under
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.backoff import pauses
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Records, Session
 
-log = plain_logger("octa_provider.stopping")
+log = plain_logger("octa_provider.rental.stop")
 
 #: So many sessions are asked to stop at the same time: one that hangs must not let the others bill on.
 AT_ONCE = 16

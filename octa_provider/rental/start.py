@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from octa_provider.balance import paid_by_balance, read_balance, within_cap
-from octa_provider.cost import too_dear
 from octa_provider.errors import (
     OctaApiError,
     OctaBudgetError,
@@ -22,30 +20,32 @@ from octa_provider.errors import (
     OctaStopError,
     Refusal,
 )
-from octa_provider.lost_answer import LostAnswers
 from octa_provider.market.node_memory import nodes_of
 from octa_provider.market.order import MachineOrder
 from octa_provider.market.ranking import rank, rank_vpn
 from octa_provider.market.request import Request, VpnRequest
 from octa_provider.market.requirements import Requirements
 from octa_provider.models import SessionPhase
-from octa_provider.refusal import deserves_a_look, may_have_started
-from octa_provider.rental_key import RENTAL_KEY_ENV, earlier_forms
-from octa_provider.rental_mark import RENTAL_MARK_ENV, RentalMark, runs_under
-from octa_provider.stop_signals import cleaned_up_by, signals_held
-from octa_provider.stopping import stop_command, sweep
+from octa_provider.rental.balance import paid_by_balance, read_balance, within_cap
+from octa_provider.rental.cost import too_dear
+from octa_provider.rental.key import RENTAL_KEY_ENV, earlier_forms
+from octa_provider.rental.lost_answer import LostAnswers
+from octa_provider.rental.mark import RENTAL_MARK_ENV, RentalMark, runs_under
+from octa_provider.rental.refusal import deserves_a_look, may_have_started
+from octa_provider.rental.signals import cleaned_up_by, signals_held
+from octa_provider.rental.stop import stop_command, sweep
+from octa_provider.rental.twins import oldest
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import ask_until, is_transient
 from octa_provider.timing.backoff import pauses
 from octa_provider.timing.deadline import Deadline
-from octa_provider.twins import oldest
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Machine, Records, Session, VpnMachine
-    from octa_provider.rental import Rental
+    from octa_provider.rental.rental import Rental
 
-log = plain_logger("octa_provider.starting")
+log = plain_logger("octa_provider.rental.start")
 
 #: A try that was refused everywhere looks so long for a session that another try of its key has just started.
 SIBLING_S = 3.0

@@ -1,7 +1,7 @@
 """Rentals: sessions that are started exactly once, waited for, and stopped for certain.
 
 A rental is known by its key, which names the work. Whoever starts a key that already has a session gets that session.
-VPN sessions carry no environment and so no key: they are known by what was written down (`octa_provider.intents`), and
+VPN sessions carry no environment and so no key: they are known by what was written down (`octa_provider.rental.intents`), and
 what a lost answer may have left is told, never taken.
 """
 
@@ -13,29 +13,29 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.balance import WEI_PER_OCTA
-from octa_provider.cost import PRICE_STEP_USD, price_usd
 from octa_provider.errors import OctaConfigError, OctaError, OctaStartUnclearError, tell_also
-from octa_provider.lost_answer import LostAnswers
 from octa_provider.market.request import Request
 from octa_provider.market.requirements import Requirements
-from octa_provider.reaping import Reaped, reap
-from octa_provider.rental_key import earlier_forms, with_namespace
-from octa_provider.rental_mark import RentalMark, fingerprint_of, runs_under
-from octa_provider.starting import Starting
-from octa_provider.stop_signals import cleaned_up_by
-from octa_provider.stopping import STOP_S, sweep
+from octa_provider.rental.balance import WEI_PER_OCTA
+from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
+from octa_provider.rental.key import earlier_forms, with_namespace
+from octa_provider.rental.lost_answer import LostAnswers
+from octa_provider.rental.mark import RentalMark, fingerprint_of, runs_under
+from octa_provider.rental.reap import Reaped, reap
+from octa_provider.rental.signals import cleaned_up_by
+from octa_provider.rental.start import Starting
+from octa_provider.rental.stop import STOP_S, sweep
+from octa_provider.rental.twins import oldest
+from octa_provider.rental.wait import wait_until_ready
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_cap, checked_pause, checked_seconds, usable_seconds
-from octa_provider.twins import oldest
-from octa_provider.waiting import wait_until_ready
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Logs, Machine, Session, VpnMachine
 
-log = plain_logger("octa_provider.rental")
+log = plain_logger("octa_provider.rental.rental")
 
 
 @dataclass(frozen=True)

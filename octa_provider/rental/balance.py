@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["paid_by_balance", "read_balance", "within_cap"]
 
-log = plain_logger("octa_provider.balance")
+log = plain_logger("octa_provider.rental.balance")
 
 WEI_PER_OCTA = 10**18
 #: A cap that does not pay for so long is refused: no machine comes up in less.

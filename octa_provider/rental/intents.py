@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FolderIntents", "Intent", "Intents", "state_folder"]
 
-log = plain_logger("octa_provider.intents")
+log = plain_logger("octa_provider.rental.intents")
 
 STATE_FOLDER_ENV = "OCTA_STATE_DIR"
 #: An intent without a uuid is forgotten after this: what it may have left has been told of by then.

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from octa_provider.models import SessionPhase
-from octa_provider.rental_mark import RentalMark, runs_under
+from octa_provider.rental.mark import RentalMark, runs_under
 
 if TYPE_CHECKING:
     from octa_provider.models import Session

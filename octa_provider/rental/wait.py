@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from octa_provider.cost import spent_usd, too_dear, unpriced_for_too_long
 from octa_provider.errors import (
     OctaBudgetError,
     OctaCancelledError,
@@ -19,20 +18,21 @@ from octa_provider.errors import (
 )
 from octa_provider.logs.session_log import system_entries
 from octa_provider.models import SessionPhase
-from octa_provider.stopping import sweep
+from octa_provider.rental.cost import spent_usd, too_dear, unpriced_for_too_long
+from octa_provider.rental.stop import sweep
+from octa_provider.rental.twins import later_twins
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.text.plain_text import plain
 from octa_provider.timing.asking import asked_pause, is_transient
 from octa_provider.timing.backoff import pause_s
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.outage import outages
-from octa_provider.twins import later_twins
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
-    from octa_provider.rental import Rental
+    from octa_provider.rental.rental import Rental
 
-log = plain_logger("octa_provider.waiting")
+log = plain_logger("octa_provider.rental.wait")
 
 TAIL_ENTRIES = 20
 #: Of each of them.
@@ -106,7 +106,7 @@ def is_ready(rental: Rental, session: Session) -> bool:
 
 
 def stop_later_twins(rental: Rental, session: Session) -> None:
-    """Look for sessions of the same key that began after ours, and stop them; see `octa_provider.twins`."""
+    """Look for sessions of the same key that began after ours, and stop them; see `octa_provider.rental.twins`."""
     if rental.key is None:
         return
     try:

@@ -1,0 +1,1 @@
+"""Sessions that are started exactly once, waited for, and stopped for certain."""
