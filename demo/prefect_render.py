@@ -13,7 +13,7 @@ from demo.child_processes import ChildProcesses
 from demo.emulator_process import Emulator
 from demo.orchestrator import RenderOrder, State
 from demo.prefect_services import PrefectServices
-from octa_provider.render import frames
+from octa_provider import frames
 
 FLOW_FILE = Path(__file__).resolve().parents[1] / "dags_examples" / "prefect" / "render_animation.py"
 DEPLOYMENT = "render-animation/octa"

@@ -15,8 +15,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from octa_provider.commands.durations import seconds
-from octa_provider.commands.numbers import number, port, whole_number
+from octa_provider.cli.options.durations import seconds
+from octa_provider.cli.options.numbers import number, port, whole_number
 from octa_provider.emulator.process import wait_for_exit
 from octa_provider.emulator.server import Emulator, serve_until
 from octa_provider.emulator.settings import WEI_PER_OCTA, EmulatorSettings

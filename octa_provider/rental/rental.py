@@ -1,8 +1,8 @@
 """Rentals: sessions that are started exactly once, waited for, and stopped for certain.
 
 A rental is known by its key, which names the work. Whoever starts a key that already has a session gets that session.
-VPN sessions carry no environment and so no key: they are known by what was written down (`octa_provider.rental.intents`), and
-what a lost answer may have left is told, never taken.
+VPN sessions carry no environment and so no key: they are known by what was written down (`rental/intents.py`), and what
+a lost answer may have left is told, never taken.
 """
 
 from __future__ import annotations

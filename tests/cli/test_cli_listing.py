@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from octa_provider.cli.commands import doctor
+from octa_provider.cli.output import streams
 from octa_provider.client import OctaClient
-from octa_provider.commands import doctor, streams
 from octa_provider.emulator.testing import EmulatorHandle
 
 Cli = Callable[..., Any]
@@ -131,7 +132,7 @@ def test_sessions_that_can_not_be_read_are_counted_since_they_bill(cli: Cli, emu
 def test_a_session_without_an_age_is_listed_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     from datetime import datetime, timezone
 
-    from octa_provider.commands.sessions import _row
+    from octa_provider.cli.commands.sessions import _row
     from octa_provider.models import Session
 
     assert _row(Session(uuid="u", duration_s=61), datetime.now(timezone.utc))[4] == "1m 1s"

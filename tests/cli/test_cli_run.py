@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from octa_provider.commands import run as run_command
+from octa_provider.cli.commands import run as run_command
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.state import JobOutcome, JobResult
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from octa_provider.commands.shell_words import OPTIONS, in_shell_words
+from octa_provider.cli.output.shell_words import OPTIONS, in_shell_words
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.market.requirements import Requirements
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from octa_provider.commands import listing
+from octa_provider.cli.output import listing
 from octa_provider.emulator.testing import EmulatorHandle
 from tests.cli.a_terminal import LONG_S, in_terminal
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from octa_provider import JobSpec, MachineRequest, OctaClient, OctaConfigError, OctaStopError
-from octa_provider.commands.durations import seconds
+from octa_provider.cli.options.durations import seconds
 from octa_provider.logs.session_log import SessionLog, follow
 from octa_provider.timing.clock import SYSTEM_CLOCK
 from octa_provider.timing.deadline import Deadline

@@ -17,7 +17,7 @@ import octa_provider
 ROOT = Path(octa_provider.__file__).parent.parent
 PACKAGES = ("octa_provider", "airflow_provider", "prefect_blocks")
 #: What the user alone gives, on his own machine: his private key, and words of the command line.
-NOT_OF_STRANGERS = {"octa_provider.remote.private_key", "octa_provider.commands.durations"}
+NOT_OF_STRANGERS = {"octa_provider.remote.private_key", "octa_provider.cli.options.durations"}
 #: These see the first characters of a text only.
 CUT_AT = {"octa_provider.models.session_progress": 300, "octa_provider.render.progress": 4096}
 

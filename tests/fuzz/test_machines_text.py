@@ -12,7 +12,7 @@ import pytest
 from fuzzing import ANYTHING, ODD_TEXT, SCALARS, TERMINAL, bounded, cost, fuzzed
 from hypothesis import strategies as st
 
-from octa_provider.commands.wording import shown_lines, shown_text
+from octa_provider.cli.output.wording import shown_lines, shown_text
 from octa_provider.errors import OctaConfigError, OctaDecodeError, OctaError
 from octa_provider.job.script import lacks_shell, read_marker, read_status
 from octa_provider.job.spec import JobSpec

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.commands.connection import add_connection_options, open_client, tell
-from octa_provider.commands.durations import seconds, shown_duration
-from octa_provider.commands.listing import add_json_option, print_json, print_table
-from octa_provider.commands.wording import counted, shown_octa
+from octa_provider.cli.options.connection import add_connection_options, open_client, tell
+from octa_provider.cli.options.durations import seconds, shown_duration
+from octa_provider.cli.output.listing import add_json_option, print_json, print_table
+from octa_provider.cli.output.wording import counted, shown_octa
 
 if TYPE_CHECKING:
     from octa_provider.rental.reap import Reaped

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
-from octa_provider.commands.command_parser import add_renamed
-from octa_provider.commands.numbers import nodes, number, whole_number
+from octa_provider.cli.options.numbers import nodes, number, whole_number
+from octa_provider.cli.options.parser import add_renamed
 from octa_provider.market.requirements import ORDERS, Requirements
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from octa_provider.commands.connection import tell
+from octa_provider.cli.options.connection import tell
 
 #: A message that is equal to an earlier one is told again after so long.
 AGAIN_S = 600.0

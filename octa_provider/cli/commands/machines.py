@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.commands.connection import add_connection_options, open_client, tell
-from octa_provider.commands.listing import add_json_option, print_json, print_table
-from octa_provider.commands.requirement_options import add_requirement_options, requirements_of
-from octa_provider.commands.wording import counted
+from octa_provider.cli.options.connection import add_connection_options, open_client, tell
+from octa_provider.cli.options.requirements import add_requirement_options, requirements_of
+from octa_provider.cli.output.listing import add_json_option, print_json, print_table
+from octa_provider.cli.output.wording import counted
 from octa_provider.market.ranking import rank, rank_vpn
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from octa_provider.commands.connection import tell
-from octa_provider.commands.streams import drop, is_gone, takes_unicode
-from octa_provider.commands.wording import shown_lines, shown_text
+from octa_provider.cli.options.connection import tell
+from octa_provider.cli.output.streams import drop, is_gone, takes_unicode
+from octa_provider.cli.output.wording import shown_lines, shown_text
 from octa_provider.job.state import JobPhase
 
 if TYPE_CHECKING:

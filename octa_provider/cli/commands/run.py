@@ -15,15 +15,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.commands.command_parser import add_renamed
-from octa_provider.commands.connection import add_connection_options, open_client, tell
-from octa_provider.commands.durations import positive_seconds, shown_duration
-from octa_provider.commands.listing import print_json
-from octa_provider.commands.numbers import number, whole_number
-from octa_provider.commands.requirement_options import add_requirement_options, requirements_of
-from octa_provider.commands.shell_words import worded
-from octa_provider.commands.stop_notice import StopNotice
-from octa_provider.commands.wording import shown_cost, shown_text
+from octa_provider.cli.options.connection import add_connection_options, open_client, tell
+from octa_provider.cli.options.durations import positive_seconds, shown_duration
+from octa_provider.cli.options.numbers import number, whole_number
+from octa_provider.cli.options.parser import add_renamed
+from octa_provider.cli.options.requirements import add_requirement_options, requirements_of
+from octa_provider.cli.output.listing import print_json
+from octa_provider.cli.output.shell_words import worded
+from octa_provider.cli.output.stop_notice import StopNotice
+from octa_provider.cli.output.wording import shown_cost, shown_text
 from octa_provider.errors import OctaCancelledError, OctaConfigError
 from octa_provider.job.spec import VIAS, JobSpec
 from octa_provider.job.state import JobOutcome, JobResult
@@ -154,7 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_job(
     arguments: argparse.Namespace, spec: JobSpec, tracker: ProgressTracker, key: str, notice: StopNotice
 ) -> JobResult:
-    from octa_provider.commands.run_display import RunDisplay
+    from octa_provider.cli.output.run_display import RunDisplay
 
     with open_client(arguments) as octa:
         # At once, so that whatever happens from here on can be found again.

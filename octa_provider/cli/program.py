@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
-from octa_provider.commands import doctor, emulator, logs, machines, reap, run, sessions, stop
-from octa_provider.commands.command_parser import CommandParser
-from octa_provider.commands.connection import add_connection_options, masked_by, tell
-from octa_provider.commands.messages import LogMessages, end_quietly
-from octa_provider.commands.shell_words import worded
-from octa_provider.commands.streams import drop, open_closed_streams, settle, show_what_can_be_shown
-from octa_provider.commands.wording import shown_lines
+from octa_provider.cli.commands import doctor, emulator, logs, machines, reap, run, sessions, stop
+from octa_provider.cli.options.connection import add_connection_options, masked_by, tell
+from octa_provider.cli.options.parser import CommandParser
+from octa_provider.cli.output.messages import LogMessages, end_quietly
+from octa_provider.cli.output.shell_words import worded
+from octa_provider.cli.output.streams import drop, open_closed_streams, settle, show_what_can_be_shown
+from octa_provider.cli.output.wording import shown_lines
 from octa_provider.errors import OctaConfigError, OctaError
 
 PROGRAM = "octa-provider"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.commands.streams import drop
+from octa_provider.cli.output.streams import drop
 from octa_provider.errors import OctaConfigError
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.commands.connection import add_connection_options, open_client, tell
-from octa_provider.commands.durations import positive_seconds
-from octa_provider.commands.wording import shown_text, shown_time
+from octa_provider.cli.options.connection import add_connection_options, open_client, tell
+from octa_provider.cli.options.durations import positive_seconds
+from octa_provider.cli.output.wording import shown_text, shown_time
 from octa_provider.errors import OctaNotFoundError
 
 if TYPE_CHECKING:

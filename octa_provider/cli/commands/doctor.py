@@ -15,11 +15,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from octa_provider.commands.connection import add_connection_options, api_key, masked
-from octa_provider.commands.listing import add_json_option, print_json
-from octa_provider.commands.shell_words import in_shell_words
-from octa_provider.commands.streams import takes_unicode
-from octa_provider.commands.wording import counted, shown_octa, shown_text
+from octa_provider.cli.options.connection import add_connection_options, api_key, masked
+from octa_provider.cli.output.listing import add_json_option, print_json
+from octa_provider.cli.output.shell_words import in_shell_words
+from octa_provider.cli.output.streams import takes_unicode
+from octa_provider.cli.output.wording import counted, shown_octa, shown_text
 from octa_provider.errors import OctaConfigError, OctaError, OctaNetworkError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from octa_provider.commands.wording import shown_text
+from octa_provider.cli.output.wording import shown_text
 
 #: What looks like an option's name, and is short enough not to be a key that was pasted in the wrong place.
 _OPTION_NAME = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]{0,30}")

@@ -10,8 +10,8 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.commands.streams import takes_unicode
-from octa_provider.commands.wording import shown_text
+from octa_provider.cli.output.streams import takes_unicode
+from octa_provider.cli.output.wording import shown_text
 
 if TYPE_CHECKING:
     import argparse

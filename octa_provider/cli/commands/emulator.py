@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Any
 
-from octa_provider.commands.connection import tell
+from octa_provider.cli.options.connection import tell
 
 EXAMPLES = """examples:
   octa-provider emulator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
-from octa_provider.commands.connection import masked_by
-from octa_provider.commands.wording import shown_lines
+from octa_provider.cli.options.connection import masked_by
+from octa_provider.cli.output.wording import shown_lines
 
 #: What the library calls an argument, and the option that sets it.
 OPTIONS = {

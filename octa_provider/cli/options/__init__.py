@@ -1,0 +1,1 @@
+"""Options that several commands have, and how the command line is read."""

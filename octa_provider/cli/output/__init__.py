@@ -1,0 +1,1 @@
+"""What commands show: lists, bars, messages, and the words for amounts and times."""
