@@ -8,10 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
-from octa_provider.emulator.app import make_app
-from octa_provider.emulator.platform import Platform
+from octa_provider.emulator.http.app import make_app
+from octa_provider.emulator.platform.platform import Platform
+from octa_provider.emulator.platform.state import StateFolder
 from octa_provider.emulator.settings import EmulatorSettings
-from octa_provider.emulator.state import StateFolder
 
 _SHUTDOWN_S = 0.1
 

@@ -30,7 +30,7 @@ class EmulatorSettings:
         balance_wei: the account's balance when the state folder is new.
         api_key: the key to accept; None takes the one in the state folder, or makes one.
         room: sessions that fit on each node; None takes the number of its GPUs.
-        faults: faults from the start, as `octa_provider.emulator.faults.parse_fault` takes them.
+        faults: faults from the start, as `octa_provider.emulator.faults.faults.parse_fault` takes them.
         blender_python: interpreter that can import `bpy`; None looks for one.
         log_limit_bytes: serve only this much of the end of a container's log, as a platform that rotates logs does.
         allow_any_host: accept a host that other machines can reach.

@@ -26,7 +26,7 @@ from typing import Any
 import pytest
 import requests
 
-from octa_provider.emulator.process import end_leftovers
+from octa_provider.emulator.container.process import end_leftovers
 from octa_provider.emulator.server import Emulator, serve_until
 from octa_provider.emulator.settings import WEI_PER_OCTA, EmulatorSettings
 
@@ -77,7 +77,7 @@ class EmulatorHandle:
         return ledger
 
     def faults(self, *specs: dict[str, Any]) -> None:
-        """Put faults in force, after those that are. See `octa_provider.emulator.faults`."""
+        """Put faults in force, after those that are. See `octa_provider.emulator.faults.faults`."""
         if specs:
             self._ask("POST", "/_emulator/faults", list(specs))
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from octa_provider.client import OctaClient
-from octa_provider.emulator.prices import wei_to_usd
+from octa_provider.emulator.platform.prices import wei_to_usd
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaError, OctaStopError
 from octa_provider.market.request import MachineRequest, RenderRequest

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from octa_provider.emulator.prices import wei_to_usd
+from octa_provider.emulator.platform.prices import wei_to_usd
 from octa_provider.emulator.testing import EmulatorHandle
 from tests.chaos.ledger_tail import LedgerTail
 from tests.chaos.plan import Plan

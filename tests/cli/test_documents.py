@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from octa_provider.cli import main
-from octa_provider.emulator.faults import KINDS
+from octa_provider.emulator.faults.faults import KINDS
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.state import JobOutcome
 

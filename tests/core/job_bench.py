@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from octa_provider import OctaClient
-from octa_provider.emulator.process import SESSION_MARK, marked_pids
+from octa_provider.emulator.container.process import SESSION_MARK, marked_pids
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobPhase, JobState

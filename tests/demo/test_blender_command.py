@@ -15,7 +15,7 @@ from PIL import Image
 from demo.contact_sheet import check_frames
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMMAND = REPOSITORY / "octa_provider" / "emulator" / "blender_command.py"
+COMMAND = REPOSITORY / "octa_provider" / "emulator" / "container" / "blender_command.py"
 SIZE = (64, 36)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tenancy import eventually
 
-from octa_provider.emulator.billing import MS_PER_HOUR, BillingClock, charge_wei
+from octa_provider.emulator.platform.billing import MS_PER_HOUR, BillingClock, charge_wei
 
 
 @given(price=st.integers(0, 10**24), parts=st.lists(st.integers(0, 10**9), max_size=5))

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from octa_provider.emulator.apps import make_apps
-from octa_provider.emulator.catalogue import make_nodes
-from octa_provider.emulator.own_nodes import make_own_nodes
-from octa_provider.emulator.quirks import Quirks
+from octa_provider.emulator.http.quirks import Quirks
+from octa_provider.emulator.platform.apps import make_apps
+from octa_provider.emulator.platform.catalogue import make_nodes
+from octa_provider.emulator.platform.own_nodes import make_own_nodes
 
 ODD = Quirks(True, 7)
 PLAIN = Quirks(False, 7)

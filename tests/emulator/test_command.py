@@ -15,7 +15,7 @@ import pytest
 from tenancy import Tenant, eventually
 
 from octa_provider.emulator import command
-from octa_provider.emulator.process import SESSION_MARK, STATE_MARK, marked_pids
+from octa_provider.emulator.container.process import SESSION_MARK, STATE_MARK, marked_pids
 from octa_provider.emulator.settings import EmulatorSettings, is_loopback
 from octa_provider.emulator.testing import EmulatorHandle, command_line, octa_emulator, start_emulator
 from octa_provider.errors import OctaConfigError

@@ -6,7 +6,7 @@ import pytest
 import requests
 from tenancy import eventually
 
-from octa_provider.emulator.faults import KINDS, Faults, parse_fault
+from octa_provider.emulator.faults.faults import KINDS, Faults, parse_fault
 from octa_provider.errors import OctaConfigError
 
 
@@ -288,7 +288,7 @@ def test_a_fault_that_cannot_be_is_refused(tenant, spec):
 
 
 def test_every_kind_is_documented():
-    from octa_provider.emulator import faults
+    from octa_provider.emulator.faults import faults
 
     assert all(f"`{kind}`" in (faults.__doc__ or "") for kind in KINDS)
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from octa_provider.emulator import images as images_module
-from octa_provider.emulator.images import BLENDER_PYTHON_VARIABLE, Images
+from octa_provider.emulator.container import images as images_module
+from octa_provider.emulator.container.images import BLENDER_PYTHON_VARIABLE, Images
 from octa_provider.errors import OctaConfigError
 
 

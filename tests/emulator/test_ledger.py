@@ -8,10 +8,10 @@ import pytest
 import requests
 from tenancy import Tenant, eventually
 
-from octa_provider.emulator.ledger import Ledger, overlaps
-from octa_provider.emulator.process import SESSION_MARK, end_leftovers, marked_pids
+from octa_provider.emulator.container.process import SESSION_MARK, end_leftovers, marked_pids
+from octa_provider.emulator.platform.ledger import Ledger, overlaps
+from octa_provider.emulator.platform.session import Order, Session
 from octa_provider.emulator.server import Emulator
-from octa_provider.emulator.session import Order, Session
 from octa_provider.emulator.settings import EmulatorSettings
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaConfigError

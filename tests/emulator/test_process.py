@@ -10,8 +10,8 @@ import uuid
 import pytest
 from tenancy import eventually
 
-from octa_provider.emulator import process
-from octa_provider.emulator.process import (
+from octa_provider.emulator.container import process
+from octa_provider.emulator.container.process import (
     ProcessTable,
     end_leftovers,
     end_processes,

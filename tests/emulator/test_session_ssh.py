@@ -8,7 +8,7 @@ import asyncssh
 import pytest
 from tenancy import eventually
 
-from octa_provider.emulator.process import SESSION_MARK, marked_pids
+from octa_provider.emulator.container.process import SESSION_MARK, marked_pids
 
 
 @contextlib.asynccontextmanager

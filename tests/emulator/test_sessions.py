@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tenancy import eventually
 
-from octa_provider.emulator.container import Container
-from octa_provider.emulator.process import SESSION_MARK, marked_pids
+from octa_provider.emulator.container.container import Container
+from octa_provider.emulator.container.process import SESSION_MARK, marked_pids
 
 
 def alive(pid):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tenancy import Tenant
 
-from octa_provider.emulator.ssh_conditions import SshConditions, SshWeather
+from octa_provider.emulator.container.ssh_conditions import SshConditions, SshWeather
 from octa_provider.errors import OctaConfigError
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tenancy import eventually
 
-from octa_provider.emulator.billing import BYTES_PER_GB, traffic_wei
+from octa_provider.emulator.platform.billing import BYTES_PER_GB, traffic_wei
 
 GB = 10**9
 

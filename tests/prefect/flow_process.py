@@ -13,7 +13,7 @@ from typing import Any
 from prefect_server import BIN, PrefectServer, Process, start_process
 from renting import Renting
 
-from octa_provider.emulator.process import marked_pids
+from octa_provider.emulator.container.process import marked_pids
 
 FLOWS = Path(__file__).parent / "flows"
 

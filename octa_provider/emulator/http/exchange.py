@@ -10,9 +10,9 @@ from typing import Any
 
 from aiohttp import web
 
-from octa_provider.emulator.faults import Fault
-from octa_provider.emulator.orders import BadRequestError
-from octa_provider.emulator.platform import Platform
+from octa_provider.emulator.faults.faults import Fault
+from octa_provider.emulator.platform.orders import BadRequestError
+from octa_provider.emulator.platform.platform import Platform
 
 PLATFORM: web.AppKey[Platform] = web.AppKey("platform", Platform)
 

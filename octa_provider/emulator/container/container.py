@@ -8,13 +8,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from octa_provider.emulator.images import ImageEnvironment
-from octa_provider.emulator.process import SESSION_MARK, STATE_MARK, ProcessTable, end_processes, wait_for_exit
-from octa_provider.emulator.proxy import HttpPortProxy, free_port
-from octa_provider.emulator.session import Session
-from octa_provider.emulator.ssh import RunningCommand, SessionSsh
-from octa_provider.emulator.ssh_conditions import SshWeather
-from octa_provider.emulator.state import StateFolder
+from octa_provider.emulator.container.images import ImageEnvironment
+from octa_provider.emulator.container.process import (
+    SESSION_MARK,
+    STATE_MARK,
+    ProcessTable,
+    end_processes,
+    wait_for_exit,
+)
+from octa_provider.emulator.container.proxy import HttpPortProxy, free_port
+from octa_provider.emulator.container.ssh import RunningCommand, SessionSsh
+from octa_provider.emulator.container.ssh_conditions import SshWeather
+from octa_provider.emulator.platform.session import Session
+from octa_provider.emulator.platform.state import StateFolder
 
 #: Sessions listen here whatever the API listens on: other machines never reach them.
 SESSION_HOST = "127.0.0.1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from octa_provider.emulator.faults import Fault
-from octa_provider.emulator.prices import PRICE_NAMES
+from octa_provider.emulator.faults.faults import Fault
+from octa_provider.emulator.platform.prices import PRICE_NAMES
 
 EDITING_KINDS = frozenset(
     {"no_user_envs", "missing_fields", "seconds", "odd_price", "bare_uuid", "duplicate_entry", "missing_entry"}

@@ -12,9 +12,9 @@ from typing import Any
 
 import asyncssh
 
-from octa_provider.emulator.proxy import DistantPort, free_port
-from octa_provider.emulator.sftp import FolderSftp
-from octa_provider.emulator.ssh_conditions import SshWeather
+from octa_provider.emulator.container.proxy import DistantPort, free_port
+from octa_provider.emulator.container.sftp import FolderSftp
+from octa_provider.emulator.container.ssh_conditions import SshWeather
 
 #: The only account of a session, as the API notes say: `root@host -p port`.
 USERNAME = "root"

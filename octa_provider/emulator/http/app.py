@@ -8,20 +8,15 @@ import time
 
 from aiohttp import web
 
-from octa_provider.emulator.account_endpoints import account_routes
-from octa_provider.emulator.billing import wall_ns
-from octa_provider.emulator.control_endpoints import (
-    ACTIVE_FAULTS,
-    CONTROL_PREFIX,
-    control_routes,
-    put_in_force,
-)
-from octa_provider.emulator.exchange import PLATFORM, error_answer, exchange, open_exchange
-from octa_provider.emulator.fault_answers import DroppedResponse, Handler, answer_with_faults
-from octa_provider.emulator.faults import Faults, parse_fault
-from octa_provider.emulator.orders import BadRequestError
-from octa_provider.emulator.platform import Platform
-from octa_provider.emulator.service_endpoints import service_routes
+from octa_provider.emulator.faults.answers import DroppedResponse, Handler, answer_with_faults
+from octa_provider.emulator.faults.faults import Faults, parse_fault
+from octa_provider.emulator.http.account_endpoints import account_routes
+from octa_provider.emulator.http.control_endpoints import ACTIVE_FAULTS, CONTROL_PREFIX, control_routes, put_in_force
+from octa_provider.emulator.http.exchange import PLATFORM, error_answer, exchange, open_exchange
+from octa_provider.emulator.http.service_endpoints import service_routes
+from octa_provider.emulator.platform.billing import wall_ns
+from octa_provider.emulator.platform.orders import BadRequestError
+from octa_provider.emulator.platform.platform import Platform
 
 _MAX_BODY_BYTES = 64 * 1024**2
 

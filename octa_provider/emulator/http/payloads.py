@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from octa_provider.emulator.billing import wall_ns
-from octa_provider.emulator.catalogue import GIB, Node
-from octa_provider.emulator.container import SESSION_HOST
-from octa_provider.emulator.platform import OWN_REASONS, Platform
-from octa_provider.emulator.prices import MARKET_PRICE_USD, ten_thousandths_usd
-from octa_provider.emulator.quirks import Quirks
-from octa_provider.emulator.session import Session
+from octa_provider.emulator.container.container import SESSION_HOST
+from octa_provider.emulator.http.quirks import Quirks
+from octa_provider.emulator.platform.billing import wall_ns
+from octa_provider.emulator.platform.catalogue import GIB, Node
+from octa_provider.emulator.platform.platform import OWN_REASONS, Platform
+from octa_provider.emulator.platform.prices import MARKET_PRICE_USD, ten_thousandths_usd
+from octa_provider.emulator.platform.session import Session
 
 VPN_ADDRESS = "10.8.0.2"
 #: Evidence C: 0 is a normal end, 1 the idle limit, anything else an error.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from octa_provider.emulator.session import Order
+from octa_provider.emulator.platform.session import Order
 
 VPN_SUBKINDS = ("wg", "openvpn", "ss", "v2ray", "http_proxy")
 V2RAY_PROTOCOLS = ("trojan", "vmess", "vless")

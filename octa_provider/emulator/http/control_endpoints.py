@@ -8,13 +8,13 @@ from typing import Any
 
 from aiohttp import web
 
-from octa_provider.emulator.billing import wall_ns
-from octa_provider.emulator.exchange import PLATFORM, json_answer, json_body
-from octa_provider.emulator.faults import Fault, Faults, parse_fault
-from octa_provider.emulator.ledger import overlaps
-from octa_provider.emulator.orders import BadRequestError
-from octa_provider.emulator.platform import ENDED, Platform
-from octa_provider.emulator.session import Session
+from octa_provider.emulator.faults.faults import Fault, Faults, parse_fault
+from octa_provider.emulator.http.exchange import PLATFORM, json_answer, json_body
+from octa_provider.emulator.platform.billing import wall_ns
+from octa_provider.emulator.platform.ledger import overlaps
+from octa_provider.emulator.platform.orders import BadRequestError
+from octa_provider.emulator.platform.platform import ENDED, Platform
+from octa_provider.emulator.platform.session import Session
 from octa_provider.errors import OctaConfigError
 
 CONTROL_PREFIX = "/_emulator/"

@@ -6,7 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from octa_provider.emulator.prices import (
+from octa_provider.emulator.http.quirks import Quirks
+from octa_provider.emulator.platform.prices import (
     MARKET_PRICE_USD,
     hourly_prices,
     raised,
@@ -15,7 +16,6 @@ from octa_provider.emulator.prices import (
     usd_to_wei,
     vpn_prices,
 )
-from octa_provider.emulator.quirks import Quirks
 
 FIRST_NODE_ID = 1001
 GIB = 1024**3

@@ -8,12 +8,12 @@ import secrets
 
 from aiohttp import web
 
-from octa_provider.emulator.billing import wall_ns
-from octa_provider.emulator.catalogue import GIB
-from octa_provider.emulator.exchange import PLATFORM, error_answer, json_answer, json_body
-from octa_provider.emulator.orders import parse_prices
-from octa_provider.emulator.own_nodes import OwnNode
-from octa_provider.emulator.prices import MARKET_PRICE_USD, wei_to_usd
+from octa_provider.emulator.http.exchange import PLATFORM, error_answer, json_answer, json_body
+from octa_provider.emulator.platform.billing import wall_ns
+from octa_provider.emulator.platform.catalogue import GIB
+from octa_provider.emulator.platform.orders import parse_prices
+from octa_provider.emulator.platform.own_nodes import OwnNode
+from octa_provider.emulator.platform.prices import MARKET_PRICE_USD, wei_to_usd
 
 #: Idle jobs of every own node: runs, failed, runs; the last is the Ruby SDK's example, completed.
 IDLE_JOBS = ("1", "2", "3", "42")

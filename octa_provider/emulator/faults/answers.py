@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from octa_provider.emulator.exchange import PLATFORM, error_answer, exchange, json_answer
-from octa_provider.emulator.fault_edits import EDITING_KINDS, edited
-from octa_provider.emulator.faults import Fault
+from octa_provider.emulator.faults.edits import EDITING_KINDS, edited
+from octa_provider.emulator.faults.faults import Fault
+from octa_provider.emulator.http.exchange import PLATFORM, error_answer, exchange, json_answer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from octa_provider.emulator.catalogue import GIB, Node
-from octa_provider.emulator.quirks import Quirks
+from octa_provider.emulator.http.quirks import Quirks
+from octa_provider.emulator.platform.catalogue import GIB, Node
 
 FIRST_OWN_NODE_ID = 9001
 NODE_SOFTWARE = "0.0.73"

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 
-from octa_provider.emulator.billing import BYTES_PER_GB, MS_PER_HOUR, BillingClock
-from octa_provider.emulator.ledger import Ledger
-from octa_provider.emulator.session import Session
+from octa_provider.emulator.platform.billing import BYTES_PER_GB, MS_PER_HOUR, BillingClock
+from octa_provider.emulator.platform.ledger import Ledger
+from octa_provider.emulator.platform.session import Session
 
 
 class Funds:

@@ -8,20 +8,20 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from octa_provider.emulator.apps import make_apps
-from octa_provider.emulator.billing import BillingClock, wall_ns
-from octa_provider.emulator.catalogue import Node, make_nodes
-from octa_provider.emulator.container import Container
-from octa_provider.emulator.funds import Funds
-from octa_provider.emulator.images import Images
-from octa_provider.emulator.ledger import Ledger
-from octa_provider.emulator.own_nodes import make_own_nodes
-from octa_provider.emulator.process import ProcessTable
-from octa_provider.emulator.quirks import Quirks
-from octa_provider.emulator.session import Order, Session
+from octa_provider.emulator.container.container import Container
+from octa_provider.emulator.container.images import Images
+from octa_provider.emulator.container.process import ProcessTable
+from octa_provider.emulator.container.ssh_conditions import SshWeather
+from octa_provider.emulator.http.quirks import Quirks
+from octa_provider.emulator.platform.apps import make_apps
+from octa_provider.emulator.platform.billing import BillingClock, wall_ns
+from octa_provider.emulator.platform.catalogue import Node, make_nodes
+from octa_provider.emulator.platform.funds import Funds
+from octa_provider.emulator.platform.ledger import Ledger
+from octa_provider.emulator.platform.own_nodes import make_own_nodes
+from octa_provider.emulator.platform.session import Order, Session
+from octa_provider.emulator.platform.state import StateFolder
 from octa_provider.emulator.settings import EmulatorSettings
-from octa_provider.emulator.ssh_conditions import SshWeather
-from octa_provider.emulator.state import StateFolder
 
 #: The progress texts of a session that comes up, in order; the last one stays until it is ready.
 STARTING_TEXTS = ("queued", "preparing node", "provisioning", "pulling image", "create container", "starting service")

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from octa_provider.emulator.session import Session
+from octa_provider.emulator.platform.session import Session
 
 
 class Ledger:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from octa_provider.emulator.quirks import Quirks
+from octa_provider.emulator.http.quirks import Quirks
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from octa_provider.emulator.billing import (
+from octa_provider.emulator.platform.billing import (
     IDLE_RX_BYTES_PER_S,
     IDLE_TX_BYTES_PER_S,
     MS_PER_HOUR,

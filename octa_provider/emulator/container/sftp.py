@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncssh
 
-from octa_provider.emulator.ssh_conditions import SshWeather
+from octa_provider.emulator.container.ssh_conditions import SshWeather
 
 _FOREVER_S = 10.0**6
 #: A folder that holds itself, in a machine that says so.

@@ -1,0 +1,1 @@
+"""What a session runs in: processes, images, SSH, ports."""

@@ -1,0 +1,1 @@
+"""The API on the wire: routes, what every request goes through, and payloads with the oddities of the live one."""

@@ -1,0 +1,1 @@
+"""The platform behind the wire: nodes, sessions, prices and money."""
