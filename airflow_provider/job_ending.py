@@ -29,7 +29,7 @@ def raise_for_outcome(state: JobState, tail: Sequence[str], skip_on_exit_code: C
         AirflowException: it failed; another try may do better.
     """
     from octa_provider.job.log import NO_SHELL
-    from octa_provider.job.state import JobOutcome
+    from octa_provider.job.result import JobOutcome
 
     if state.outcome is JobOutcome.SUCCEEDED:
         return

@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     from octa_provider.errors import Refusal as Refusal
     from octa_provider.http.hooks import RequestContext as RequestContext
     from octa_provider.http.hooks import ResponseContext as ResponseContext
+    from octa_provider.job.result import JobOutcome as JobOutcome
+    from octa_provider.job.result import JobResult as JobResult
     from octa_provider.job.spec import JobSpec as JobSpec
-    from octa_provider.job.state import JobOutcome as JobOutcome
-    from octa_provider.job.state import JobResult as JobResult
     from octa_provider.job.state import JobState as JobState
     from octa_provider.market.request import MachineRequest as MachineRequest
     from octa_provider.market.request import RenderRequest as RenderRequest
     from octa_provider.market.request import VpnRequest as VpnRequest
     from octa_provider.market.requirements import Requirements as Requirements
-    from octa_provider.rental.rental import Bill as Bill
     from octa_provider.rental.rental import Rental as Rental
+    from octa_provider.rental.terms import Bill as Bill
     from octa_provider.timing.clock import Clock as Clock
 
 _HOME = {
@@ -80,9 +80,11 @@ _HOME = {
     ),
     "octa_provider.http.hooks": ("RequestContext", "ResponseContext"),
     "octa_provider.job.spec": ("JobSpec",),
-    "octa_provider.job.state": ("JobOutcome", "JobResult", "JobState"),
+    "octa_provider.job.result": ("JobOutcome", "JobResult"),
+    "octa_provider.job.state": ("JobState",),
     "octa_provider.market.requirements": ("Requirements",),
-    "octa_provider.rental.rental": ("Bill", "Rental"),
+    "octa_provider.rental.rental": ("Rental",),
+    "octa_provider.rental.terms": ("Bill",),
     "octa_provider.market.request": ("MachineRequest", "RenderRequest", "VpnRequest"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

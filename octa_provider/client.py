@@ -6,25 +6,18 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from octa_provider.api.accounts import Accounts
-from octa_provider.api.apps import Apps
-from octa_provider.api.idle_jobs import IdleJobs
-from octa_provider.api.network import Network
-from octa_provider.api.nodes import Nodes
-from octa_provider.api.services import Services
-from octa_provider.api.sessions import Sessions
 from octa_provider.errors import OctaConfigError
 from octa_provider.http.hooks import RequestContext, ResponseContext
 from octa_provider.http.options import TransportOptions
 from octa_provider.http.transport import Transport
 from octa_provider.http.urls import DEFAULT_BASE_URL, checked_base_url
 from octa_provider.job.jobs import Jobs
-from octa_provider.rental.intents import FolderIntents, Intents, state_folder
+from octa_provider.rental.intents import Intents
 from octa_provider.rental.key import NAMESPACE_ENV, checked_namespace
-from octa_provider.rental.rental import Rentals
+from octa_provider.rental.rental_api import RentalApi
+from octa_provider.rental.rentals import Rentals
 from octa_provider.timing.clock import SYSTEM_CLOCK, Clock
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_max_retry_after, checked_retries, checked_timeout
@@ -33,7 +26,7 @@ if TYPE_CHECKING:
     import requests
 
 
-class OctaClient:
+class OctaClient(RentalApi):
     """The OctaSpace API. Safe to share between threads; use it as a context manager to close its connections.
 
     Args:
@@ -80,7 +73,6 @@ class OctaClient:
         intents: Intents | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._namespace = checked_namespace(os.environ.get(NAMESPACE_ENV, "") if namespace is None else namespace)
         options = TransportOptions(
             base_urls=_base_urls(base_url, allow_http=allow_http),
             timeout_s=checked_timeout(timeout),
@@ -92,49 +84,21 @@ class OctaClient:
             on_response=on_response,
             clock=clock,
         )
-        self._intents = intents
+        super().__init__(
+            Transport(_api_key(api_key), options, session),
+            namespace=checked_namespace(os.environ.get(NAMESPACE_ENV, "") if namespace is None else namespace),
+            intents=intents,
+        )
         self._whole: OctaClient | None = None
-        self._use(Transport(_api_key(api_key), options, session))
-
-    def _use(self, transport: Transport) -> None:
-        self._transport = transport
-        self.accounts = Accounts(transport)
-        self.network = Network(transport)
-        self.apps = Apps(transport)
-        self.nodes = Nodes(transport)
-        self.services = Services(transport)
-        self.sessions = Sessions(transport)
-        self.idle_jobs = IdleJobs(transport)
 
     def within(self, deadline: Deadline, is_cancelled: Callable[[], bool] = lambda: False) -> OctaClient:
-        """This client for requests that must end by a deadline, for a caller that asks again himself.
-
-        It shares the connections, the key and the hooks, costs next to nothing to make, and needs no closing. Its
-        requests are sent once: nothing is tried again here. Each one ends, connection, headers and body together, by
-        the deadline or after the client's timeout, whichever comes first; one that begins at or after the deadline has
-        a second, so that a stop can still be sent. `rentals` and `jobs` are those of the client itself, since what they
-        give outlives a deadline. Of a client that `within` gave, both deadlines hold, and both cancels.
-
-        Args:
-            deadline: when every request must have ended.
-            is_cancelled: asked about twice a second while a read's answer arrives. A request with a side effect is not
-                cut short: its answer tells what bills from now on.
-
-        Raises (its requests):
-            OctaTimeoutError: not ended in time.
-            OctaCancelledError: `is_cancelled` said yes.
-
-        Example:
-            >>> deadline = Deadline(octa.clock, 5.0)
-            >>> octa.within(deadline).sessions.list()
-        """
-        view = object.__new__(type(self))
-        view.__dict__.update(self.__dict__)
+        view = super().within(deadline, is_cancelled)
         for cached in ("rentals", "jobs"):
             view.__dict__.pop(cached, None)
         view._whole = self._whole or self
-        view._use(self._transport.within(deadline, is_cancelled))
         return view
+
+    within.__doc__ = RentalApi.within.__doc__
 
     @cached_property
     def rentals(self) -> Rentals:
@@ -144,47 +108,7 @@ class OctaClient:
     @cached_property
     def jobs(self) -> Jobs:
         """Commands run to completion."""
-        return Jobs(self) if self._whole is None else self._whole.jobs
-
-    @property
-    def namespace(self) -> str:
-        """What stands in front of every rental key; empty for none."""
-        return self._namespace
-
-    @cached_property
-    def intents(self) -> Intents:
-        """Where it is written down what is about to be rented."""
-        return FolderIntents(state_folder(self._transport.account)) if self._intents is None else self._intents
-
-    @property
-    def base_url(self) -> str:
-        """The base URL in use."""
-        return self._transport.base_url
-
-    @property
-    def clock(self) -> Clock:
-        """Where the time comes from."""
-        return self._transport.clock
-
-    @property
-    def transport(self) -> Transport:
-        """What sends the requests; for the rest of this package."""
-        return self._transport
-
-    def close(self) -> None:
-        """Close the connections. The client can be used again afterwards."""
-        self._transport.close()
-
-    def __enter__(self) -> OctaClient:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"OctaClient(base_url={self.base_url!r})"
+        return Jobs(self, self.rentals) if self._whole is None else self._whole.jobs
 
 
 def _api_key(given: str | None) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from octa_provider.job.spec import JOB_ENV
 from octa_provider.job.state import JobState
@@ -38,7 +40,7 @@ class InfrastructurePid:
     @classmethod
     def of(cls, state: JobState) -> InfrastructurePid:
         """The one of a started job."""
-        return cls(str(state.rental["uuid"]), state.key)
+        return cls(str(state.rental.uuid), state.key)
 
     @classmethod
     def read(cls, text: str | None) -> InfrastructurePid | None:
@@ -86,7 +88,7 @@ class InfrastructurePid:
         now = client.clock.time()
         return JobState(
             key=self.key,
-            rental=replace(self.rental(client), max_cost_usd=max_cost_usd).to_dict(),
+            rental=msgspec.structs.replace(self.rental(client).terms, max_cost_usd=max_cost_usd),
             nonce=envs.get(JOB_ENV, "").partition(":")[0] or "unknown",
             over_ssh=False,
             timeout_s=timeout_s,

@@ -12,8 +12,9 @@ from prefect.blocks.abstract import JobBlock, JobRun
 from pydantic import Field, HttpUrl
 
 from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
-from octa_provider.job.state import JobResult, JobState
+from octa_provider.job.state import JobState
 from octa_provider.render.progress import ProgressTracker
 from octa_provider.rental.signals import cleaned_up_by
 from prefect_blocks.at_exit import signals_as_before, signals_heard
@@ -180,7 +181,7 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
             follower.wait(ENDING_S)
             return None
         state = follower.state
-        self.logger.info("Carrying on with session %s, rental key %s", state.rental["uuid"], state.key)
+        self.logger.info("Carrying on with session %s, rental key %s", state.rental.uuid, state.key)
         return follower
 
     def _name(self) -> str:
@@ -210,7 +211,7 @@ class OctaJobRun(JobRun[JobResult]):
     @property
     def uuid(self) -> str:
         """The session."""
-        return str(self.state.rental["uuid"])
+        return str(self.state.rental.uuid)
 
     def wait_for_completion(self) -> None:  # type: ignore[override]
         """Wait for the job's end; its machine is stopped then, and on every other way out of this.

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError
-from octa_provider.job.state import JobPhase, JobResult, JobState
+from octa_provider.job.result import JobResult
+from octa_provider.job.state import JobPhase, JobState
 from octa_provider.rental.rental import Rental
 from octa_provider.text.plain_log import plain_logger
 from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
@@ -144,7 +145,7 @@ class JobFollower:
         self._report.ended(self.result, self._urls)
 
     def _tell_of(self, error: BaseException) -> None:
-        uuid = self.state.rental["uuid"]
+        uuid = self.state.rental.uuid
         if not isinstance(error, OctaCancelledError):
             said = f"Following session {uuid} ended: {type(error).__name__}: {error}"
         else:
@@ -155,7 +156,7 @@ class JobFollower:
             return
         self._report.warn(said)
         if isinstance(error, OctaCancelledError):
-            emit("stopped", Rental.from_dict(self.state.rental))
+            emit("stopped", Rental.of(self.state.rental, None))
 
     def _remember_urls(self, rental: Rental) -> None:
         try:

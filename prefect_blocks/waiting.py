@@ -26,7 +26,7 @@ SLICE_S = 2.0
 
 def until_ready(watcher: Watcher, rental: Rental, deadline_s: float, is_cancelled: Callable[[], bool]) -> Session:
     """Wait in this thread; see `prefect_blocks.tasks.wait_until_ready`."""
-    deadline = Deadline(rental.client.clock, deadline_s)
+    deadline = Deadline(rental.api.clock, deadline_s)
 
     def clean_up(error: BaseException | None) -> None:
         # Of another error the next try waits for the same session; else the flow run is being ended, by a signal.
@@ -50,7 +50,7 @@ def until_ready(watcher: Watcher, rental: Rental, deadline_s: float, is_cancelle
 
 async def until_ready_async(watcher: Watcher, rental: Rental, deadline_s: float) -> Session:
     """Wait in this coroutine, without a thread of its own: a thousand of them cost one list call per interval."""
-    deadline = Deadline(rental.client.clock, deadline_s)
+    deadline = Deadline(rental.api.clock, deadline_s)
     try:
         while True:
             try:
@@ -73,8 +73,8 @@ def _worth_a_look(rental: Rental) -> Callable[[Session], bool]:
 
 
 def _is_ready(rental: Rental, session: Session) -> bool:
-    refuse_failed(rental, session)
-    refuse_over_budget(rental, session)
+    refuse_failed(rental.api, rental, session)
+    refuse_over_budget(rental.api, rental, session)
     return session.phase is SessionPhase.READY
 
 

@@ -131,7 +131,7 @@ class OctaRunJobOperator(DescribesJob):
             state = self._started(context, client, spec, TaskMemory(context).job())
             if not self.wait_for_completion:
                 self._refuse_killed()
-                return {"uuid": state.rental["uuid"], "key": state.key, "job": packed(state)}
+                return {"uuid": state.rental.uuid, "key": state.key, "job": packed(state)}
             return self._go_on(context, client, spec, state)
         except BaseException as error:
             self._stop_after(error, client, key, context=context)
@@ -361,7 +361,7 @@ class OctaRunJobOperator(DescribesJob):
         The try before may have been killed a moment ago and its session be stopping; or its failure was reported, and
         the session kept.
         """
-        from octa_provider.job.state import JobOutcome
+        from octa_provider.job.result import JobOutcome
 
         if state.attempts == 1 or state.outcome in {JobOutcome.SUCCEEDED, JobOutcome.OVER_BUDGET}:
             # A cap that was reached has been reached under our eyes: whoever sees it stops the session.
@@ -389,9 +389,9 @@ class OctaRunJobOperator(DescribesJob):
 
     def _show(self, context: Context, client: OctaClient, state: JobState) -> None:
         try:
-            push(context["ti"], client.services.session(state.rental["uuid"]).info())
+            push(context["ti"], client.services.session(state.rental.uuid).info())
         except OctaError as error:
-            self.log.info("No links to session %s: %s", state.rental["uuid"], error)
+            self.log.info("No links to session %s: %s", state.rental.uuid, error)
 
     def _tell(self, context: Context, result: dict[str, Any]) -> None:
         wei, usd = result["cost_wei"], result["cost_usd"]
@@ -468,12 +468,12 @@ def uuid_told_by(event: Mapping[str, Any]) -> str | None:
 
 def _unless_stopped_meanwhile(client: OctaClient, state: JobState) -> JobState:
     """The state a trigger handed over; but lost, or over budget, when its session was stopped before a worker came."""
-    from octa_provider.job.state import JobOutcome
+    from octa_provider.job.result import JobOutcome
     from octa_provider.rental.wait import look, over_budget
 
-    rental = client.rentals.restore(state.rental)
+    rental = state.rental
     try:
-        session = look(rental)
+        session = look(client, rental.uuid)
         if session is not None and session.finished_at is None:
             return state
         ended = next((one for one in client.sessions.list(recent=True) if one.uuid == rental.uuid), session)

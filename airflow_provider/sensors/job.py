@@ -206,7 +206,7 @@ class OctaJobSensor(BaseSensorOperator):
         except ValueError as error:
             fail_task(error)
         self._kill_switch = KillSwitch(self._hook.settings, state.key)
-        self._kill_switch.uuid = state.rental["uuid"]
+        self._kill_switch.uuid = state.rental.uuid
         return client
 
     def _on_line(self, line: str) -> None:

@@ -128,12 +128,12 @@ class OctaSessionReadySensor(BaseSensorOperator):
 
         rental = self._rental()
         try:
-            session = look(rental)
+            session = look(rental.api, rental.uuid)
             if session is None:
                 if _may_be_too_new(rental, context["ti"].start_date) and not _has_ended(rental):
                     return False
-                raise gone_error(rental)
-            ready = is_ready(rental, session)
+                raise gone_error(rental.api, rental)
+            ready = is_ready(rental.api, rental, session)
         except OctaError as error:
             if not is_transient(error):
                 fail_task(error)
@@ -195,11 +195,11 @@ def _told(session: object) -> object:
 
 
 def _has_ended(rental: Rental) -> bool:
-    return any(session.uuid == rental.uuid for session in rental.client.sessions.list(recent=True))
+    return any(session.uuid == rental.uuid for session in rental.api.sessions.list(recent=True))
 
 
 def _may_be_too_new(rental: Rental, waiting_since: datetime | None) -> bool:
-    from octa_provider.rental.wait import APPEARING_S
+    from octa_provider.api.sessions import APPEARING_S
 
     # Of a plain uuid nobody knows when it was started.
     since = rental.started_at or waiting_since

@@ -218,8 +218,8 @@ class OctaJobTrigger(BaseTrigger):
         if not self.stops_on_kill or not await is_task_over(self, resumed_is_over=resumed_is_over):
             return
         settings = self._settings or await settings_in_trigger(self.octa_conn_id, self.namespace)
-        self.log.warning("The task was ended by a user: stopping session %s", job.rental["uuid"])
-        await in_thread(_stop_session, settings, job.rental["uuid"])
+        self.log.warning("The task was ended by a user: stopping session %s", job.rental.uuid)
+        await in_thread(_stop_session, settings, job.rental.uuid)
 
 
 def _stop_session(settings: ConnectionSettings, uuid: str) -> None:

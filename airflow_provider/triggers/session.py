@@ -114,7 +114,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
                     )
                 except OctaWaitTimeoutError:
                     return await self._late(here, rental)
-                if await in_thread(is_ready, rental, session):
+                if await in_thread(is_ready, rental.api, rental, session):
                     return {
                         "what": "ready",
                         "at": time.time(),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from octa_provider.http.transport import Transport
 from octa_provider.models import Records, Session, decode_list
 
+#: Seconds: a session that has just been started may not be known everywhere yet, nor may one that has just ended.
+APPEARING_S = 20.0
+
 
 class Sessions:
     """The account's sessions."""

@@ -14,6 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from octa_provider.api.sessions import APPEARING_S
 from octa_provider.errors import (
     OctaBudgetError,
     OctaCancelledError,
@@ -26,23 +29,26 @@ from octa_provider.errors import (
 from octa_provider.job.log import save_job_log
 from octa_provider.job.over_ssh import OutputFetch, begin_detached
 from octa_provider.job.poll import JobLook, OnLine, overdue, running, spends_too_much, ssh_key
+from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.run import see_to_the_end
 from octa_provider.job.script import container_command, log_keeper_command
 from octa_provider.job.spec import JOB_ENV, JobSpec
-from octa_provider.job.state import JobOutcome, JobPhase, JobResult, JobState
+from octa_provider.job.state import JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import SshTarget, check_key, client_keys
-from octa_provider.rental.rental import Bill, Rental
+from octa_provider.rental.rental import Rental
 from octa_provider.rental.stop import stop_command
-from octa_provider.rental.wait import APPEARING_S, look, refuse_over_budget
+from octa_provider.rental.terms import Bill
+from octa_provider.rental.wait import look, refuse_over_budget
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import ask_until, is_transient
 from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
     from octa_provider.models import Session
     from octa_provider.remote.transfer import OnTransfer
+    from octa_provider.rental.rental_api import RentalApi
+    from octa_provider.rental.rentals import Rentals
 
 log = plain_logger("octa_provider.job.jobs")
 
@@ -55,11 +61,13 @@ class Jobs:
     """`client.jobs`.
 
     Args:
-        client: the API.
+        api: the API.
+        rentals: what starts and stops on it.
     """
 
-    def __init__(self, client: OctaClient) -> None:
-        self._client = client
+    def __init__(self, api: RentalApi, rentals: Rentals) -> None:
+        self._api = api
+        self._rentals = rentals
 
     def run(
         self,
@@ -103,9 +111,10 @@ class Jobs:
         if spec.over_ssh:
             # What a wrong key or a missing library would fail for is known before any money is spent.
             check_key(ssh_key(private_key))
-        key = self._client.rentals.full_key(key)
+        key = self._rentals.full_key(key)
         return see_to_the_end(
-            self._client,
+            self,
+            self._rentals,
             lambda on_started: self.start(
                 spec,
                 key,
@@ -150,7 +159,8 @@ class Jobs:
             OctaStopError: the session could not be stopped in time, and may still bill.
         """
         return see_to_the_end(
-            self._client,
+            self,
+            self._rentals,
             lambda on_started: state,
             spec,
             state.key,
@@ -203,7 +213,7 @@ class Jobs:
             return _run_of(session, key, fingerprint) is not None
 
         for _ in range(2):
-            rental = self._client.rentals.start(
+            rental = self._rentals.start(
                 request,
                 key=key,
                 requirements=spec.requirements,
@@ -216,7 +226,7 @@ class Jobs:
             )
             found = self._nonce_of(rental, fingerprint, nonce) if rental.adopted else nonce
             if found is not None:
-                if earlier is not None and (earlier.nonce, earlier.rental["uuid"]) == (found, rental.uuid):
+                if earlier is not None and (earlier.nonce, earlier.rental.uuid) == (found, rental.uuid):
                     return self._carried_on(earlier, spec, rental)
                 return self._state(rental, spec, found, attempts=1 if found == nonce else 2)
             log.warning("the session of %s is gone: started anew", key)
@@ -246,7 +256,7 @@ class Jobs:
         """
         if state.ended:
             return state
-        return JobLook(self._client, state, private_key, on_line, is_cancelled).state(session)
+        return JobLook(self._api, state, private_key, on_line, is_cancelled).state(session)
 
     def begin(
         self,
@@ -273,7 +283,7 @@ class Jobs:
             OctaConfigError: an input is not there any more.
             OctaCancelledError: `is_cancelled` said yes; the session still runs.
         """
-        rental = self._client.rentals.restore(state.rental)
+        rental = self._rentals.restore(state.rental)
         session: Session | None = None
         try:
             session = rental.info()
@@ -291,8 +301,8 @@ class Jobs:
                 log.warning("the job %s can't begin yet, and is tried again: %s", state.key, error)
             if isinstance(error, OctaSshError):
                 state = state.having(message=str(error))
-            return overdue(state, self._client.clock, session=session)
-        return running(state, self._client.clock, session, host_key=host_key)
+            return overdue(state, self._api.clock, session=session)
+        return running(state, self._api.clock, session, host_key=host_key)
 
     def collect(
         self,
@@ -323,7 +333,7 @@ class Jobs:
             if log_path is not None:
                 self._save_log(state, log_path)
             return state.having(phase=JobPhase.COLLECTED)
-        rental, errors = self._client.rentals.restore(state.rental), list[str]()
+        rental, errors = self._rentals.restore(state.rental), list[str]()
         enough: Callable[[], bool] = bool
         fetch = OutputFetch(
             state,
@@ -332,13 +342,13 @@ class Jobs:
             on_progress=on_transfer,
             is_cancelled=lambda: is_cancelled() or enough(),
         )
-        deadline = Deadline(self._client.clock, COLLECT_S)
+        deadline = Deadline(self._api.clock, COLLECT_S)
         while True:
             before = fetch.files
             try:
                 session = rental.info()
-                refuse_over_budget(rental, session)
-                enough = spends_too_much(rental, session, self._client.clock)
+                refuse_over_budget(self._api, rental, session)
+                enough = spends_too_much(rental, session, self._api.clock)
                 fetch.once(session)
                 break
             except OctaCancelledError:
@@ -352,7 +362,7 @@ class Jobs:
                 is_ours = isinstance(error, OctaLocalFileError)
                 again = is_ours or (error.lost if isinstance(error, OctaSshError) else is_transient(error))
                 if fetch.files != before:
-                    deadline = Deadline(self._client.clock, COLLECT_S)
+                    deadline = Deadline(self._api.clock, COLLECT_S)
                 if not again or deadline.passed:
                     errors.append(str(error))
                     break
@@ -382,25 +392,29 @@ class Jobs:
         Raises:
             OctaStopError: the session could not be stopped in time, and may still bill.
         """
-        rental = self._client.rentals.restore(state.rental)
-        deadline = Deadline(self._client.clock, ADOPT_S)
-        bill = rental.stop() if stop else rental.bill(ask_until(deadline, lambda: look(rental.within(deadline))))
+        rental = self._rentals.restore(state.rental)
+        deadline = Deadline(self._api.clock, ADOPT_S)
+        bill = (
+            rental.stop()
+            if stop
+            else rental.bill(ask_until(deadline, lambda: look(self._api.within(deadline), rental.uuid)))
+        )
         return self._result(state, rental, bill, log_path)
 
     # -- what the parts share ------------------------------------------------------------------------------------
 
     def _state(self, rental: Rental, spec: JobSpec, nonce: str, attempts: int) -> JobState:
-        now = self._client.clock.steady_time()
+        now = self._api.clock.steady_time()
         return JobState(
             key=rental.key or "",
-            rental=rental.to_dict(),
+            rental=rental.terms,
             nonce=nonce,
             over_ssh=spec.over_ssh,
             timeout_s=spec.timeout_s,
             appear_by=now + APPEARING_S,
             ready_by=now + spec.ready_timeout_s,
             ready_timeout_s=spec.ready_timeout_s,
-            clock=self._client.clock.identity,
+            clock=self._api.clock.identity,
             outputs=_local_names(spec),
             attempts=attempts,
         )
@@ -409,13 +423,13 @@ class Jobs:
         # What the earlier try has fetched may lie on another worker: this one fetches it again.
         return earlier.having(
             # With the caps of now; when it was first rented, its price was known better.
-            rental={
-                **earlier.rental,
-                "max_cost_usd": rental.max_cost_usd,
-                "max_price_usd": rental.max_price_usd,
-                "key": rental.key,
-                "claim": rental.claim,
-            },
+            rental=msgspec.structs.replace(
+                earlier.rental,
+                max_cost_usd=rental.max_cost_usd,
+                max_price_usd=rental.max_price_usd,
+                key=rental.key,
+                claim=rental.claim,
+            ),
             attempts=earlier.attempts + 1,
             outputs=_local_names(spec),
             phase=JobPhase.EXITED if earlier.ended else earlier.phase,
@@ -424,8 +438,8 @@ class Jobs:
 
     def _nonce_of(self, rental: Rental, fingerprint: str, ours: str) -> str | None:
         """Which run an adopted session is: its nonce, or None when it is another job than this one, or gone."""
-        deadline = Deadline(self._client.clock, ADOPT_S)
-        session = ask_until(deadline, lambda: look(rental.within(deadline)))
+        deadline = Deadline(self._api.clock, ADOPT_S)
+        session = ask_until(deadline, lambda: look(self._api.within(deadline), rental.uuid))
         if session is None or session.phase is SessionPhase.FINISHED:
             return None
         if session.rental_key is None:
@@ -435,7 +449,7 @@ class Jobs:
 
     def _save_log(self, state: JobState, log_path: str | os.PathLike[str]) -> None:
         try:
-            save_job_log(self._client, state, log_path)
+            save_job_log(self._api, state, log_path)
         except OctaError as error:
             if not is_transient(error):
                 raise

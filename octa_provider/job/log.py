@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
+from octa_provider.job.result import JobOutcome
 from octa_provider.job.script import lacks_shell, read_marker
-from octa_provider.job.state import JobOutcome, JobPhase, JobState
+from octa_provider.job.state import JobPhase, JobState
 from octa_provider.logs.new_lines import LogCursor
 from octa_provider.logs.session_log import SessionLog
 from octa_provider.text.plain_log import plain_logger
@@ -18,7 +19,7 @@ from octa_provider.timing.asking import is_transient
 from octa_provider.timing.outage import outages
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
+    from octa_provider.api.api import Api
 
 log = plain_logger("octa_provider.job.log")
 
@@ -28,7 +29,7 @@ NO_SHELL = "the image has no /bin/sh, which runs the command: use an image that 
 
 
 def read_job_log(
-    client: OctaClient,
+    api: Api,
     state: JobState,
     *,
     on_line: Callable[[str], object] | None = None,
@@ -38,7 +39,7 @@ def read_job_log(
     """Read the log on from where the state is.
 
     Args:
-        client: the API.
+        api: the API.
         state: the job.
         on_line: called with each new line of the command's output, control characters neutralised.
         recent: the session has finished.
@@ -48,7 +49,7 @@ def read_job_log(
         The state with the new place in the log; of phase `EXITED` when the marker was there, and ended when the image
         turned out to have no shell. And whether the log could be read.
     """
-    session_log = _log_of(client, state)
+    session_log = _log_of(api, state)
     read = True
     if recent:
         lines = session_log.last_lines(LAST_LINES_S, is_cancelled)
@@ -72,7 +73,7 @@ def read_job_log(
         if isinstance(error, OctaNotFoundError):
             log.debug("no log of %s now: %s", state.key, error)
         else:
-            outages.failed(error, client.clock, f"the log of {state.key} is read")
+            outages.failed(error, api.clock, f"the log of {state.key} is read")
         read = False
     # Also after an error: lines that were given must not come a second time.
     state = state.having(log=session_log.cursor.to_dict())
@@ -81,13 +82,13 @@ def read_job_log(
     return state, read
 
 
-def save_job_log(client: OctaClient, state: JobState, path: str | os.PathLike[str]) -> None:
+def save_job_log(api: Api, state: JobState, path: str | os.PathLike[str]) -> None:
     """Write the whole output of the command to a file, as the API tells it, without the exit marker.
 
     Raises:
         OctaError, OSError: the log can't be read, or the file not written.
     """
-    _write(_log_of(client, state.having(log=None)).last_lines(LAST_LINES_S), state.nonce, path)
+    _write(_log_of(api, state.having(log=None)).last_lines(LAST_LINES_S), state.nonce, path)
 
 
 def save_fetched_log(fetched: Path, state: JobState, path: str | os.PathLike[str]) -> None:
@@ -115,6 +116,6 @@ def _write(lines: Iterable[str], nonce: str, path: str | os.PathLike[str]) -> No
         part.unlink(missing_ok=True)
 
 
-def _log_of(client: OctaClient, state: JobState) -> SessionLog:
+def _log_of(api: Api, state: JobState) -> SessionLog:
     cursor = None if state.log is None else LogCursor.from_dict(state.log)
-    return SessionLog(client, state.rental["uuid"], cursor=cursor)
+    return SessionLog(api, state.rental.uuid, cursor=cursor)

@@ -13,7 +13,6 @@ from octa_provider.errors import OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.job.poll import GRACE_S
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.models import SessionPhase
-from octa_provider.rental.rental import Rental
 from octa_provider.rental.wait import over_budget
 
 if TYPE_CHECKING:
@@ -61,15 +60,14 @@ async def until_look_is_due(watcher: Watcher, clock: Clock, state: JobState, pol
     """
     pause_s = look_pause_s(state, clock.steady_time(), poll_s)
     due_at = clock.monotonic() + pause_s
-    rental = Rental.from_dict(state.rental)
 
     def is_due(session: Session) -> bool:
         if state.phase is JobPhase.STARTING and session.phase is not SessionPhase.STARTING:
             return True
         # A cap that is reached is seen in the list, so that it need not wait for the next look.
-        return clock.monotonic() >= due_at or over_budget(rental, session) is not None
+        return clock.monotonic() >= due_at or over_budget(state.rental, session) is not None
 
     try:
-        return await watcher.wait_async(state.rental["uuid"], is_due, pause_s + OUTAGE_S)
+        return await watcher.wait_async(state.rental.uuid, is_due, pause_s + OUTAGE_S)
     except (OctaWaitTimeoutError, OctaSessionFailedError):
         return None

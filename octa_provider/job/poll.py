@@ -16,7 +16,8 @@ from octa_provider.errors import (
 from octa_provider.job.line_listener import LineListener
 from octa_provider.job.log import read_job_log
 from octa_provider.job.over_ssh import look_at_detached
-from octa_provider.job.state import JobOutcome, JobPhase, JobState
+from octa_provider.job.result import JobOutcome
+from octa_provider.job.state import JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import ssh_key as ssh_key
 from octa_provider.rental.cost import price_usd, spent_usd
@@ -27,9 +28,9 @@ from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.outage import outages
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
     from octa_provider.models import Session
-    from octa_provider.rental.rental import Rental
+    from octa_provider.rental.rental_api import RentalApi
+    from octa_provider.rental.terms import Terms
     from octa_provider.timing.clock import Clock
 
 log = plain_logger("octa_provider.job.poll")
@@ -51,7 +52,7 @@ class JobLook:
     """One look at one job.
 
     Args:
-        client: the API.
+        api: the API.
         state: how far the job was at the last look.
         private_key: as in `Jobs.run`.
         on_line: called with each new line of the command's output.
@@ -60,25 +61,24 @@ class JobLook:
 
     def __init__(
         self,
-        client: OctaClient,
+        api: RentalApi,
         state: JobState,
         private_key: str | Path | None,
         on_line: OnLine | None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._client = client
+        self._api = api
         self._is_cancelled = is_cancelled
         self._state = state
         self._private_key = private_key
         self._on_line = LineListener.of(on_line)
-        self._rental = client.rentals.restore(state.rental)
         self._enough: Callable[[], bool] = lambda: False
 
     def state(self, seen: Session | None = None) -> JobState:
         """How far the job is now; `seen` is its session, where somebody has just looked."""
-        state, rental, clock = self._state, self._rental, self._client.clock
+        state, terms, clock = self._state, self._state.rental, self._api.clock
         try:
-            session = seen or look(rental.within(Deadline(clock, LOOK_S), self._is_cancelled))
+            session = seen or look(self._api.within(Deadline(clock, LOOK_S), self._is_cancelled), terms.uuid)
         except OctaCancelledError:
             return state
         except OctaError as error:
@@ -93,8 +93,8 @@ class JobLook:
         if session.phase is SessionPhase.FINISHED:
             return self._lost()
         try:
-            refuse_failed(rental, session)
-            refuse_over_budget(rental, session)
+            refuse_failed(self._api, terms, session)
+            refuse_over_budget(self._api, terms, session)
         except OctaBudgetError as error:
             return state.ending(JobOutcome.OVER_BUDGET, str(error))
         except OctaSessionFailedError as error:
@@ -102,12 +102,12 @@ class JobLook:
         if state.phase is JobPhase.STARTING and session.phase is SessionPhase.READY:
             if seen is None:
                 # Whoever has seen it in a list has looked for twins there.
-                stop_later_twins(rental, session)
+                stop_later_twins(self._api, terms, session)
             state = _up(state, clock, session)
         if state.phase is not JobPhase.RUNNING:
             return overdue(state, clock, session=session)
         self._state = state
-        self._enough = spends_too_much(rental, session, clock)
+        self._enough = spends_too_much(terms, session, clock)
         blind = self._look_over_ssh(session) if state.over_ssh else self._look_at_log()
         return overdue(self._state, clock, session=session, blind=blind, patience_s=UNSEEN_S)
 
@@ -148,7 +148,7 @@ class JobLook:
 
     def _read_log(self) -> bool:
         self._state, read = read_job_log(
-            self._client,
+            self._api,
             self._state,
             on_line=self._on_line,
             is_cancelled=lambda: self._is_cancelled() or self._enough(),
@@ -157,7 +157,7 @@ class JobLook:
 
     def _read_rest_of_log(self) -> None:
         """The command has ended: its last lines are on their way through the API's log, and the marker behind them."""
-        deadline = Deadline(self._client.clock, LOG_LAG_S)
+        deadline = Deadline(self._api.clock, LOG_LAG_S)
         while not deadline.passed:
             self._read_log()
             if self._state.phase is JobPhase.EXITED:
@@ -167,12 +167,14 @@ class JobLook:
     def _lost(self) -> JobState:
         """The session is gone: its last log may still hold the exit code; without one the outcome is unknown."""
         if not self._state.over_ssh:
-            state, _ = read_job_log(self._client, self._state, on_line=self._on_line, recent=True)
+            state, _ = read_job_log(self._api, self._state, on_line=self._on_line, recent=True)
             state = judged(state, "the container was restarted")
             if state.ended:
                 return state
             self._state = state
-        return self._state.ending(JobOutcome.LOST, f"{gone_error(self._rental)}. It left no exit code: outcome unknown")
+        return self._state.ending(
+            JobOutcome.LOST, f"{gone_error(self._api, self._state.rental)}. It left no exit code: outcome unknown"
+        )
 
 
 def judged(state: JobState, unknown: str) -> JobState:
@@ -248,10 +250,10 @@ def _has_time_left(state: JobState, session: Session) -> bool:
     return state.ran_from_s is not None and ran_s - state.ran_from_s < state.timeout_s + GRACE_S
 
 
-def spends_too_much(rental: Rental, session: Session, clock: Clock) -> Callable[[], bool]:
+def spends_too_much(terms: Terms, session: Session, clock: Clock) -> Callable[[], bool]:
     """Asked while a log arrives, however long it takes: whether the cap on cost has been reached meanwhile."""
-    spent, price, began = spent_usd(rental, session), price_usd(session) or rental.price_usd, clock.monotonic()
-    cap = rental.max_cost_usd
+    spent, price, began = spent_usd(terms, session), price_usd(session) or terms.price_usd, clock.monotonic()
+    cap = terms.max_cost_usd
     if cap is None or spent is None or price is None:
         return lambda: False
     return lambda: spent + price * (clock.monotonic() - began) / 3600 >= cap

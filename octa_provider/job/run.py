@@ -6,20 +6,22 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job.line_listener import LineListener
 from octa_provider.job.poll import OnLine
+from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
-from octa_provider.job.state import JobPhase, JobResult, JobState
+from octa_provider.job.state import JobPhase, JobState
 from octa_provider.rental.signals import cleaned_up_by
 from octa_provider.timing.limits import checked_pause
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
     from octa_provider.remote.transfer import OnTransfer
     from octa_provider.rental.rental import Rental
+    from octa_provider.rental.rentals import Rentals
+    from octa_provider.timing.clock import Clock
 
 __all__ = ["see_to_the_end"]
 
@@ -27,8 +29,48 @@ __all__ = ["see_to_the_end"]
 SLICE_S = 1.0
 
 
+class JobSteps(Protocol):
+    """What `Jobs` does of a job, step by step."""
+
+    def poll(
+        self,
+        state: JobState,
+        *,
+        private_key: str | Path | None,
+        on_line: OnLine | None,
+        is_cancelled: Callable[[], bool],
+    ) -> JobState:
+        """Look once."""
+
+    def begin(
+        self,
+        state: JobState,
+        spec: JobSpec,
+        *,
+        private_key: str | Path | None,
+        on_transfer: OnTransfer | None,
+        is_cancelled: Callable[[], bool],
+    ) -> JobState:
+        """Send the inputs and start the command."""
+
+    def collect(
+        self,
+        state: JobState,
+        *,
+        private_key: str | Path | None,
+        log_path: str | os.PathLike[str] | None,
+        on_transfer: OnTransfer | None,
+        is_cancelled: Callable[[], bool],
+    ) -> JobState:
+        """Fetch what the command has made."""
+
+    def finish(self, state: JobState, *, log_path: str | os.PathLike[str] | None) -> JobResult:
+        """Stop, and say what it came to."""
+
+
 def see_to_the_end(
-    client: OctaClient,
+    jobs: JobSteps,
+    rentals: Rentals,
     start: Callable[[Callable[[Rental], object]], JobState],
     spec: JobSpec,
     key: str,
@@ -44,12 +86,12 @@ def see_to_the_end(
     """Start a job, or take one that was started, follow it, collect, and stop on every way out.
 
     Args:
-        client: the API.
+        jobs: the steps.
+        rentals: for the stop when something goes wrong.
         start: what starts it, or returns how far it is; it is handed what to tell the rental to, once there is one.
         spec, key, private_key, log_path, on_line, on_state, is_cancelled, poll_s, on_transfer: as in `Jobs.run`.
     """
     poll_s = checked_pause("poll_s", poll_s)
-    jobs = client.jobs
     # One for all looks, so that it tells once.
     on_line = LineListener.of(on_line)
     state: JobState | None = None
@@ -70,7 +112,7 @@ def see_to_the_end(
         elif error is None:
             results.append(jobs.finish(state, log_path=log_path))
         else:
-            client.rentals.restore(state.rental).stop_after(error)
+            rentals.restore(state.rental).stop_after(error)
 
     with cleaned_up_by(clean_up):
         state = start(rented.append)
@@ -88,7 +130,7 @@ def see_to_the_end(
                     state,
                 )
             if not state.ended:
-                _pause(client, poll_s * random.uniform(0.9, 1.1), is_cancelled)
+                _pause(rentals.clock, poll_s * random.uniform(0.9, 1.1), is_cancelled)
         state = jobs.collect(
             state, private_key=private_key, log_path=log_path, on_transfer=on_transfer, is_cancelled=is_cancelled
         )
@@ -96,8 +138,8 @@ def see_to_the_end(
     return results[0]
 
 
-def _pause(client: OctaClient, seconds: float, is_cancelled: Callable[[], bool]) -> None:
+def _pause(clock: Clock, seconds: float, is_cancelled: Callable[[], bool]) -> None:
     left = seconds
     while left > 0 and not is_cancelled():
-        client.clock.sleep(min(left, SLICE_S))
+        clock.sleep(min(left, SLICE_S))
         left -= SLICE_S

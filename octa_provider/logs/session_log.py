@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from octa_provider.api.sessions import APPEARING_S
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
 from octa_provider.http.urls import path_of
 from octa_provider.logs.log_stream import read_system, spool_logs
@@ -17,10 +18,9 @@ from octa_provider.timing.asking import ask_until, asked_pause, is_transient
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_pause, checked_seconds
 from octa_provider.timing.outage import outages
-from octa_provider.watch.seen import APPEARING_S
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
+    from octa_provider.api.api import Api
     from octa_provider.models import SystemEntry
 
 __all__ = ["SessionLog", "follow", "system_entries"]
@@ -43,7 +43,7 @@ class SessionLog:
     look that was cut short gives no lines and moves no cursor; the next one reads all of them.
 
     Args:
-        client: the API.
+        api: the API.
         uuid: the session.
         cursor: where an earlier follower was, here or in another process; from the start when left out.
         folder: where temporary files go; give one on a disk where the system's choice is in memory.
@@ -55,14 +55,14 @@ class SessionLog:
 
     def __init__(
         self,
-        client: OctaClient,
+        api: Api,
         uuid: str,
         *,
         cursor: LogCursor | None = None,
         folder: Path | None = None,
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        self._client = client
+        self._api = api
         self._path = path_of("services", uuid, "logs")
         self._follower = LogFollower(cursor)
         self._folder = folder
@@ -96,11 +96,11 @@ class SessionLog:
             OctaCancelledError: `is_cancelled` said yes.
             OctaError: the request failed, did not end in time, or the answer is not what it must be.
         """
-        deadline = Deadline(self._client.clock, checked_seconds("deadline_s", max(0.0, deadline_s)))
-        client = self._client.within(deadline, is_cancelled)
+        deadline = Deadline(self._api.clock, checked_seconds("deadline_s", max(0.0, deadline_s)))
+        api = self._api.within(deadline, is_cancelled)
         params = {"recent": "true"} if recent else None
-        with client.transport.stream(self._path, params=params) as chunks:
-            logs = spool_logs(chunks, folder=self._folder, most_bytes=self._most_bytes, secret=client.transport.secret)
+        with api.stream(self._path, params=params) as chunks:
+            logs = spool_logs(chunks, folder=self._folder, most_bytes=self._most_bytes, secret=api.transport.secret)
         with logs:
             self.system = logs.system or self.system
             yield from self._plain(self._follower.feed(logs.container, is_last=is_last))
@@ -137,7 +137,7 @@ class SessionLog:
             OctaCancelledError: `is_cancelled` said yes.
             OctaError: the log could not be read in time. What was held stays held, for another call.
         """
-        deadline = Deadline(self._client.clock, checked_seconds("deadline_s", deadline_s))
+        deadline = Deadline(self._api.clock, checked_seconds("deadline_s", deadline_s))
         patience = deadline.earlier(OUTAGE_S)
         for recent in (True, False):
 
@@ -172,7 +172,7 @@ class SessionLog:
             OctaError: the end of the log could not be read.
         """
         poll_s = checked_pause("poll_s", poll_s)
-        done = until or _ends(self._client, self.uuid)
+        done = until or _ends(self._api, self.uuid)
         # The caller's question costs nothing, and one yes is enough; ours is a request.
         asked = _once_yes(until) if until else lambda: False
         while True:
@@ -187,10 +187,10 @@ class SessionLog:
             except OctaError as error:
                 if not is_transient(error):
                     raise
-                outages.failed(error, self._client.clock, f"the log of session {self.uuid} is followed")
+                outages.failed(error, self._api.clock, f"the log of session {self.uuid} is followed")
                 pause_s = max(poll_s, asked_pause(error) or 0.0)
             self._refuse_cancelled(is_cancelled)
-            pause = Deadline(self._client.clock, pause_s)
+            pause = Deadline(self._api.clock, pause_s)
             ended = asked() or done()
             while not ended and not pause.passed:
                 pause.pause(SLICE_S)
@@ -206,14 +206,14 @@ class SessionLog:
 
     def _plain(self, lines: Iterator[str]) -> Iterator[str]:
         # A container that prints its environment must not carry the key into a log.
-        return (self._client.transport.masked(plain(line)) for line in lines)
+        return (self._api.masked(plain(line)) for line in lines)
 
 
-def system_entries(client: OctaClient, uuid: str, *, recent: bool = False) -> tuple[SystemEntry, ...]:
+def system_entries(api: Api, uuid: str, *, recent: bool = False) -> tuple[SystemEntry, ...]:
     """The platform's last entries about a session. What its container printed passes by, and is kept nowhere.
 
     Args:
-        client: the API.
+        api: the API.
         uuid: the session.
         recent: for a session that has finished.
 
@@ -222,12 +222,12 @@ def system_entries(client: OctaClient, uuid: str, *, recent: bool = False) -> tu
         OctaError: the request failed, did not end in time, or the answer is not what it must be.
     """
     params = {"recent": "true"} if recent else None
-    with client.transport.stream(path_of("services", uuid, "logs"), params=params) as chunks:
+    with api.stream(path_of("services", uuid, "logs"), params=params) as chunks:
         return read_system(chunks)
 
 
 def follow(
-    client: OctaClient,
+    api: Api,
     uuid: str,
     *,
     on_line: Callable[[str], object],
@@ -239,7 +239,7 @@ def follow(
     """Hand each line of a session's log to `on_line` until the session is done. See `SessionLog` for the parts.
 
     Args:
-        client: the API.
+        api: the API.
         uuid: the session.
         on_line: told each line once, as plain text. What it raises ends the following and is raised here.
         until: when it says yes, what is left comes and that is the end; until the session has ended when left out.
@@ -250,31 +250,31 @@ def follow(
     Returns:
         How far it came, to carry on from.
     """
-    session_log = SessionLog(client, uuid, cursor=cursor)
+    session_log = SessionLog(api, uuid, cursor=cursor)
     for line in session_log.follow(until=until, poll_s=poll_s, is_cancelled=is_cancelled):
         on_line(line)
     return session_log.cursor
 
 
-def _ends(client: OctaClient, uuid: str) -> Callable[[], bool]:
+def _ends(api: Api, uuid: str) -> Callable[[], bool]:
     """Whether the session has ended; no, while that can't be told, and while a new one may not have appeared yet."""
-    appearing = Deadline(client.clock, APPEARING_S)
+    appearing = Deadline(api.clock, APPEARING_S)
     appeared = False
 
     def ended() -> bool:
         nonlocal appeared
         try:
             try:
-                session = client.services.session(uuid).info()
+                session = api.services.session(uuid).info()
             except OctaNotFoundError:
                 # `/info` of a session that has ended may answer 404; so may that of one that is too new.
-                if any(session.uuid == uuid for session in client.sessions.list()):
+                if any(session.uuid == uuid for session in api.sessions.list()):
                     appeared = True
                     return False
                 return (
                     appeared
                     or appearing.passed
-                    or any(s.uuid == uuid and s.finished_at is not None for s in client.sessions.list(recent=True))
+                    or any(s.uuid == uuid and s.finished_at is not None for s in api.sessions.list(recent=True))
                 )
         except OctaError as error:
             if not is_transient(error):

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, TypeVar
 from octa_provider.errors import OctaBudgetError, OctaError
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import is_transient
+from octa_provider.wire.money import octa_text
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
+    from octa_provider.api.api import Api
     from octa_provider.models import Machine, VpnMachine
 
 __all__ = ["paid_by_balance", "read_balance", "within_cap"]
 
 log = plain_logger("octa_provider.rental.balance")
 
-WEI_PER_OCTA = 10**18
 #: A cap that does not pay for so long is refused: no machine comes up in less.
 SHORTEST_S = 60.0
 
@@ -63,7 +63,7 @@ def paid_by_balance(machines: Sequence[M], max_duration_s: float | None, balance
     if balance_wei is None:
         return machines
     if balance_wei <= 0:
-        raise OctaBudgetError(f"the account is empty ({_octa(balance_wei)}): top it up, nothing was started")
+        raise OctaBudgetError(f"the account is empty ({octa_text(balance_wei)}): top it up, nothing was started")
     if max_duration_s is None:
         return machines
     seconds = math.ceil(max_duration_s)
@@ -75,13 +75,13 @@ def paid_by_balance(machines: Sequence[M], max_duration_s: float | None, balance
     if not paid:
         cheapest = min(cost_wei(m) for m in machines)
         raise OctaBudgetError(
-            f"the balance of {_octa(balance_wei)} does not pay for {max_duration_s / 3600:g} h: the cheapest machine "
-            f"that fits costs {_octa(cheapest)} for it; top it up or lower max_duration_s"
+            f"the balance of {octa_text(balance_wei)} does not pay for {max_duration_s / 3600:g} h: the cheapest "
+            f"machine that fits costs {octa_text(cheapest)} for it; top it up or lower max_duration_s"
         )
     return paid
 
 
-def read_balance(octa: OctaClient) -> int | None:
+def read_balance(octa: Api) -> int | None:
     """The account's balance in wei; None when it can't be read now: then the API has to refuse."""
     try:
         return octa.accounts.balance().balance_wei
@@ -90,7 +90,3 @@ def read_balance(octa: OctaClient) -> int | None:
             raise
         log.warning("the balance can't be read, so it is not checked: %s", error)
         return None
-
-
-def _octa(wei: int) -> str:
-    return f"{wei / WEI_PER_OCTA:.4f} OCTA"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
-    from octa_provider.rental.rental import Rental
+    from octa_provider.rental.terms import Terms
 
 __all__ = ["price_usd", "spent_usd", "too_dear", "unpriced_for_too_long"]
 
@@ -23,7 +23,7 @@ def price_usd(session: Session) -> float | None:
     return told if told is not None and math.isfinite(told) and told > 0 else None
 
 
-def spent_usd(rental: Rental, session: Session) -> float | None:
+def spent_usd(terms: Terms, session: Session) -> float | None:
     """What a session has cost so far, in USD: the most that its charge, or its time at its price, comes to.
 
     Both count, since either may be missing or wrong: a price that the provider raised, a charge that comes late, a
@@ -32,10 +32,10 @@ def spent_usd(rental: Rental, session: Session) -> float | None:
     Returns:
         None when nothing tells.
     """
-    told = [rental.usd(session.charge_wei, session)]
+    told = [terms.usd(session.charge_wei, session)]
     # A VPN is billed by its traffic.
     if session.service != "vpn" and session.duration_s is not None:
-        price = price_usd(session) or rental.price_usd
+        price = price_usd(session) or terms.price_usd
         told.append(price * max(session.duration_s, 0) / 3600 if price else None)
     known = [amount for amount in told if amount is not None]
     return max(known, default=None)

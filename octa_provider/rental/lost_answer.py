@@ -23,8 +23,8 @@ from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
     from octa_provider.models import Session
+    from octa_provider.rental.rental_api import RentalApi
 
 __all__ = ["LostAnswers", "could_be_left", "reckoned", "the_one_left"]
 
@@ -42,7 +42,7 @@ class LostAnswers:
     """The intents of one call of `start`: its own, and those that earlier tries of its key left.
 
     Args:
-        client: the API, and the store of intents.
+        api: the API, and the store of intents.
         key: the rental key, whole.
         mark: of this try.
         service: what is rented.
@@ -52,9 +52,9 @@ class LostAnswers:
         pending: after `recall`: whether a session of an earlier try, perhaps one that runs now, may still appear.
     """
 
-    def __init__(self, client: OctaClient, key: str, mark: RentalMark, service: str, settle_s: float) -> None:
-        self._client = client
-        self._store = client.intents
+    def __init__(self, api: RentalApi, key: str, mark: RentalMark, service: str, settle_s: float) -> None:
+        self._api = api
+        self._store = api.intents
         self._key = key
         self._mark = mark
         self._service = service
@@ -71,10 +71,10 @@ class LostAnswers:
             service=self._service,
             node_id=node_id,
             before=before,
-            at=self._client.clock.time(),
-            boot=self._client.clock.boot,
-            counted=self._client.clock.monotonic(),
-            namespace=self._client.namespace,
+            at=self._api.clock.time(),
+            boot=self._api.clock.boot,
+            counted=self._api.clock.monotonic(),
+            namespace=self._api.namespace,
         )
         self._store.put(self._key, self._own)
 
@@ -144,14 +144,14 @@ class LostAnswers:
 
     def _may_appear(self, intent: Intent) -> bool:
         # A clock that was set back must not make us wait for a day.
-        return intent.uuid is None and abs(intent.age_s(self._client.clock)) <= self._settle_s
+        return intent.uuid is None and abs(intent.age_s(self._api.clock)) <= self._settle_s
 
     def _of(self, intent: Intent, sessions: Sequence[Session], deadline: Deadline) -> Session | None:
         if intent.uuid is None:
             try:
                 return self.left_by(intent, sessions)
             except OctaStartUnclearError:
-                if intent.age_s(self._client.clock) > EXPIRES_S:
+                if intent.age_s(self._api.clock) > EXPIRES_S:
                     # It has been told of; a stranger's session must not keep this key from starting for ever.
                     return None
                 raise
@@ -159,7 +159,7 @@ class LostAnswers:
         if listed is not None:
             return listed
         try:
-            session = ask_until(deadline, self._client.within(deadline).services.session(intent.uuid).info)
+            session = ask_until(deadline, self._api.within(deadline).services.session(intent.uuid).info)
         except OctaNotFoundError:
             return None
         return None if session.phase is SessionPhase.FINISHED else session
@@ -171,13 +171,13 @@ class LostAnswers:
             intent,
             key=self._key,
             claimed=self._store.claimed(),
-            age_s=intent.age_s(self._client.clock),
+            age_s=intent.age_s(self._api.clock),
         )
         found = find()
         if found or intent.service == "vpn":
             return found
         emptied = find(is_emptied=True)
-        if not emptied or _empties_environments(self._client, sessions, emptied):
+        if not emptied or _empties_environments(self._api, sessions, emptied):
             return emptied
         uuids = [session.uuid for session in emptied]
         log.warning(
@@ -195,7 +195,7 @@ class LostAnswers:
         if not left:
             return False
         return any(
-            could_be_left(left, rival, key=key, claimed={}, age_s=rival.age_s(self._client.clock), is_emptied=True)
+            could_be_left(left, rival, key=key, claimed={}, age_s=rival.age_s(self._api.clock), is_emptied=True)
             for key, rival in self._store.pending()
             if key != self._key
         )
@@ -263,18 +263,18 @@ def the_one_left(found: Sequence[Session], intent: Intent, key: str, *, is_conte
     )
 
 
-def reckoned(client: OctaClient, sessions: Sequence[Session]) -> Mapping[str, str]:
+def reckoned(api: RentalApi, sessions: Sequence[Session]) -> Mapping[str, str]:
     """Sessions that tell no key, and that can be told all the same to be what lost requests have left: uuid to key.
 
     What can't be told is logged with its command.
 
     Args:
-        client: the API, and the store of intents.
+        api: the API, and the store of intents.
         sessions: the account's active sessions.
     """
     found: dict[str, str] = {}
-    for key, intent in client.intents.pending():
-        lost = LostAnswers(client, key, RentalMark("", intent.attempt), intent.service, 0.0)
+    for key, intent in api.intents.pending():
+        lost = LostAnswers(api, key, RentalMark("", intent.attempt), intent.service, 0.0)
         try:
             session = lost.left_by(intent, sessions)
         except OctaStartUnclearError as error:
@@ -285,10 +285,10 @@ def reckoned(client: OctaClient, sessions: Sequence[Session]) -> Mapping[str, st
     return found
 
 
-def _empties_environments(client: OctaClient, sessions: Iterable[Session], found: Iterable[Session]) -> bool:
+def _empties_environments(api: RentalApi, sessions: Iterable[Session], found: Iterable[Session]) -> bool:
     """Whether the API tells every environment as empty, as far as the account's other sessions show."""
     try:
-        recent = client.within(Deadline(client.clock, RECENT_S)).sessions.list(recent=True)
+        recent = api.within(Deadline(api.clock, RECENT_S)).sessions.list(recent=True)
     except OctaError as error:
         log.info("what other sessions tell can't be read: %s", error)
         return False

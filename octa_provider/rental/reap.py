@@ -16,8 +16,8 @@ from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
     from octa_provider.models import Session
+    from octa_provider.rental.rental_api import RentalApi
 
 log = plain_logger("octa_provider.rental.reap")
 
@@ -59,7 +59,7 @@ class Reaped:
 
 
 def reap(
-    client: OctaClient,
+    api: RentalApi,
     *,
     prefix: str,
     older_than_s: float,
@@ -74,18 +74,18 @@ def reap(
         raise OctaConfigError("older_than_s must be a number of seconds, 0 or more")
     if max_age_s is not None and not max_age_s > 0:
         raise OctaConfigError("max_age_s must be a number of seconds above 0, or left out")
-    deadline = Deadline(client.clock, deadline_s)
-    active = ask_until(deadline, client.within(deadline).sessions.list)
-    claimed = {**reckoned(client, active), **client.intents.claimed()}
+    deadline = Deadline(api.clock, deadline_s)
+    active = ask_until(deadline, api.within(deadline).sessions.list)
+    claimed = {**reckoned(api, active), **api.intents.claimed()}
     ours = [(session, key) for session in active if (key := session.rental_key or claimed.get(session.uuid))]
 
     def is_orphan(session: Session, key: str) -> bool:
-        namespace = _namespace_of(session, key, client)
-        is_own = namespace == client.namespace
+        namespace = _namespace_of(session, key, api)
+        is_own = namespace == api.namespace
         work = split_namespace(key, namespace) if is_own else key
         if not (is_own or any_namespace) or not _has_prefix(work or key, prefix):
             return False
-        age_s = _age_s(session, client)
+        age_s = _age_s(session, api)
         if older_than_s and (age_s is None or age_s < older_than_s):
             return False
         if max_age_s is not None and is_own and age_s is not None and age_s >= max_age_s:
@@ -93,7 +93,7 @@ def reap(
         return _is_gone(is_alive, key, is_own=is_own)
 
     orphans = tuple(
-        Orphan(session.uuid, key, session.node_id, _age_s(session, client), session.charge_wei)
+        Orphan(session.uuid, key, session.node_id, _age_s(session, api), session.charge_wei)
         for session, key in ours
         if is_orphan(session, key)
     )
@@ -102,7 +102,7 @@ def reap(
     uuids = [orphan.uuid for orphan in orphans]
     try:
         # By uuid, not by key: the key may have come back to life since it was looked at.
-        sweep(client, uuids=uuids, key=None, deadline_s=max(deadline.left_s, 1.0))
+        sweep(api, uuids=uuids, key=None, deadline_s=max(deadline.left_s, 1.0))
         failed: tuple[str, ...] = ()
     except OctaStopError as error:
         log.error("%s", error)
@@ -111,13 +111,13 @@ def reap(
     return Reaped(orphans, stopped, failed, len(ours) - len(orphans))
 
 
-def _namespace_of(session: Session, key: str, client: OctaClient) -> str:
+def _namespace_of(session: Session, key: str, api: RentalApi) -> str:
     """The namespace that a session was started in; empty for none, and for what an earlier release started."""
     if session.rental_key is not None:
         mark = RentalMark.of(session)
         return "" if mark is None else mark.namespace
     # It tells nothing: it was written down, here or by another installation that shares the store.
-    known = client.intents.read(key)
+    known = api.intents.read(key)
     return next((i.namespace for i in known if i.uuid == session.uuid), known[0].namespace if known else "")
 
 
@@ -126,13 +126,13 @@ def _has_prefix(key: str, prefix: str) -> bool:
     return stem == "" or key == stem or key.startswith(f"{stem}/")
 
 
-def _age_s(session: Session, client: OctaClient) -> float | None:
+def _age_s(session: Session, api: RentalApi) -> float | None:
     # What the API counts comes first: this machine's clock may be hours off.
     if session.duration_s is not None:
         return float(max(session.duration_s, 0))
     if session.started_at is None:
         return None
-    return max(0.0, client.clock.time() - session.started_at.timestamp())
+    return max(0.0, api.clock.time() - session.started_at.timestamp())
 
 
 def _is_gone(is_alive: Callable[[str], bool | None], key: str, *, is_own: bool) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import (
@@ -41,9 +41,8 @@ from octa_provider.timing.backoff import pauses
 from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
     from octa_provider.models import Machine, Records, Session, VpnMachine
-    from octa_provider.rental.rental import Rental
+    from octa_provider.rental.rental_api import RentalApi
 
 log = plain_logger("octa_provider.rental.start")
 
@@ -55,17 +54,35 @@ BALANCE_S = 10.0
 CLEAN_UP_S = 30.0
 
 
+@dataclass(frozen=True)
+class Started:
+    """What a start has come to.
+
+    Attributes:
+        uuid: the session.
+        session: as it was last seen, if it was.
+        adopted: whether it was there already, or an answer was lost on the way.
+        machine: as the catalogue offered it, where it was chosen now.
+        claim: what the store of intents knows it by; None for a session that tells its key itself.
+    """
+
+    uuid: str
+    session: Session | None
+    adopted: bool
+    machine: Machine | VpnMachine | None
+    claim: str | None = None
+
+
 @dataclass
 class Starting:
     """One call of `Rentals.start`, whose arguments it holds.
 
     Attributes:
-        client, request, key, requirements, settle_s, deadline_s, max_cost_usd, max_duration_s, fingerprint, attempt,
+        api, request, key, requirements, settle_s, deadline_s, max_cost_usd, max_duration_s, fingerprint, attempt,
             is_wanted, on_started, is_cancelled: as in `Rentals.start`; the key is whole.
-        rental_of: makes the rental from a uuid, the session if it was seen, whether it is adopted, and the machine.
     """
 
-    client: OctaClient
+    api: RentalApi
     request: Request
     key: str
     requirements: Requirements
@@ -76,8 +93,7 @@ class Starting:
     fingerprint: str
     attempt: str | None
     is_wanted: Callable[[Session], bool]
-    rental_of: Callable[[str, Session | None, bool, Machine | VpnMachine | None], Rental]
-    on_started: Callable[[Rental], object] | None
+    on_started: Callable[[Started], object] | None
     is_cancelled: Callable[[], bool]
     #: Sessions that an answer to this very try told of.
     _uuids: list[str] = field(default_factory=list, init=False)
@@ -86,19 +102,19 @@ class Starting:
     #: Whether any machine has been asked.
     _asked: bool = field(default=False, init=False)
 
-    def run(self) -> Rental:
+    def run(self) -> Started:
         """The one rental of the key."""
-        self._mark = RentalMark.new(self.fingerprint, self.client.namespace, self.attempt)
-        self._deadline = Deadline(self.client.clock, self.deadline_s)
-        self._octa = self.client.within(self._deadline)
-        self._nodes = nodes_of(self.client.transport.account, self.client.clock)
-        self._lost = LostAnswers(self.client, self.key, self._mark, self.request.service, self.settle_s)
+        self._mark = RentalMark.new(self.fingerprint, self.api.namespace, self.attempt)
+        self._deadline = Deadline(self.api.clock, self.deadline_s)
+        self._octa = self.api.within(self._deadline)
+        self._nodes = nodes_of(self.api.transport.account, self.api.clock)
+        self._lost = LostAnswers(self.api, self.key, self._mark, self.request.service, self.settle_s)
         self._marked_request = self._marked(self.request)
         self._refuse_cancelled()
         rental = self._existing()
         if rental is not None:
             return rental
-        adopted: Rental | None = None
+        adopted: Started | None = None
 
         def clean_up(error: BaseException | None) -> None:
             nonlocal adopted
@@ -136,14 +152,14 @@ class Starting:
 
     # -- what runs under the key already -------------------------------------------------------------------------
 
-    def _existing(self) -> Rental | None:
+    def _existing(self) -> Started | None:
         """The rental to adopt, if there is one.
 
         A session that is being stopped is waited out. One that was started for something else, or is too dear, is
         stopped; when there is another such one then, two different pieces of work share the key.
         """
         replaced: set[str] = set()
-        settled = Deadline(self.client.clock, self.settle_s)
+        settled = Deadline(self.api.clock, self.settle_s)
         while True:
             sessions = self._list()
             mine = self._mine(sessions)
@@ -158,7 +174,7 @@ class Starting:
                     raise self._two_works()
                 log.warning("session %s of %s: %s; it is stopped, and another one started", keep.uuid, self.key, why)
                 replaced |= {session.uuid for session in living} | {keep.uuid}
-                sweep(self.client, uuids=replaced, key=None, deadline_s=max(1.0, self._deadline.left_s))
+                sweep(self.api, uuids=replaced, key=None, deadline_s=max(1.0, self._deadline.left_s))
             elif mine:
                 if self._deadline.passed:
                     raise OctaStopError(
@@ -176,11 +192,11 @@ class Starting:
 
     def _mine(self, sessions: Iterable[Session]) -> list[Session]:
         """The sessions of this key, also those that an earlier release started under what it called it then."""
-        earlier = earlier_forms(self.key, self.client.namespace)
+        earlier = earlier_forms(self.key, self.api.namespace)
         return [
             session
             for session in sessions
-            if runs_under(session, self.key, self.client.namespace)
+            if runs_under(session, self.key, self.api.namespace)
             # Other work under that name is left alone: it may be another installation's.
             or (session.rental_key in earlier and RentalMark.of(session) is None and self._is_same_work(session))
         ]
@@ -204,11 +220,11 @@ class Starting:
             f"the key {self.key} is used for two different pieces of work at the same time: give each its own"
         )
 
-    def _adopt(self, mine: Sequence[Session], claim: str | None = None) -> Rental:
+    def _adopt(self, mine: Sequence[Session], claim: str | None = None) -> Started:
         keep = self._keep_oldest(mine)
         if claim is not None:
             claim = self._lost.claim(claim, keep.uuid)
-        rental = replace(self.rental_of(keep.uuid, keep, True, None), claim=claim)
+        rental = Started(keep.uuid, keep, True, None, claim)
         self._lost.told(mine)
         log.info("adopted session %s of %s, posted nothing", keep.uuid, self.key)
         self._tell(rental)
@@ -233,11 +249,11 @@ class Starting:
         return paid_by_balance(held, self.max_duration_s, self._balance_wei())
 
     def _balance_wei(self) -> int | None:
-        return read_balance(self.client.within(self._deadline.earlier(BALANCE_S)))
+        return read_balance(self.api.within(self._deadline.earlier(BALANCE_S)))
 
     # -- spending it ---------------------------------------------------------------------------------------------
 
-    def _first_that_starts(self) -> Rental:
+    def _first_that_starts(self) -> Started:
         """Ask machine by machine, until one takes the session or none is left, also on a second look."""
         refusals: dict[int, Refusal] = {}
         order = MachineOrder(self._fitting(), self.key, self._nodes)
@@ -249,7 +265,7 @@ class Starting:
                 looked_again = True
                 order = self._offered_since(refusals)
                 continue
-            machine = order.next(self.client.clock.monotonic())
+            machine = order.next(self.api.clock.monotonic())
             found = self._try(machine, order)
             if not isinstance(found, Refusal):
                 return found
@@ -271,7 +287,7 @@ class Starting:
             machines = []
         return MachineOrder(machines, self.key, self._nodes)
 
-    def _try(self, machine: Machine | VpnMachine, order: MachineOrder) -> Rental | Refusal:
+    def _try(self, machine: Machine | VpnMachine, order: MachineOrder) -> Started | Refusal:
         """Ask one machine: the rental, or why it refused."""
         pause = pauses()
         while True:
@@ -287,7 +303,7 @@ class Starting:
                     self._unclear = False
             except OctaRejectedError as error:
                 self._unclear = False
-                self._nodes.refused(machine.node_id, self.client.clock.monotonic())
+                self._nodes.refused(machine.node_id, self.api.clock.monotonic())
                 return Refusal(machine.node_id, error.reason or str(error))
             except OctaError as error:
                 certain = not may_have_started(error)
@@ -300,7 +316,7 @@ class Starting:
                     self._deadline.pause(wait)
                     continue
                 log.warning("node %s: %s; looking whether it started", machine.node_id, error)
-                self._nodes.failed(machine.node_id, self.client.clock.monotonic())
+                self._nodes.failed(machine.node_id, self.api.clock.monotonic())
                 session = session or self._look_for(self.settle_s)
                 self._unclear = False
                 if session is None:
@@ -326,7 +342,7 @@ class Starting:
             if error.status == 402:
                 raise OctaBudgetError(f"the balance does not pay for node {machine.node_id}: {error}") from error
             if error.status not in {401, 403}:
-                self._nodes.refused(machine.node_id, self.client.clock.monotonic())
+                self._nodes.refused(machine.node_id, self.api.clock.monotonic())
                 return Refusal(machine.node_id, str(error))
         raise error
 
@@ -339,7 +355,7 @@ class Starting:
         Args:
             settle_s: seconds to look for; 0 looks once.
         """
-        settled = Deadline(self.client.clock, settle_s)
+        settled = Deadline(self.api.clock, settle_s)
         poll_s = max(0.1, min(2.0, settle_s / 10))
         while True:
             last_look = settled.passed
@@ -356,10 +372,10 @@ class Starting:
         mark = RentalMark.of(session)
         return session.rental_key is None if mark is None else mark.attempt == self._mark.attempt
 
-    def _resolve(self, uuid: str, adopted: bool, machine: Machine | VpnMachine) -> Rental | Refusal:
+    def _resolve(self, uuid: str, adopted: bool, machine: Machine | VpnMachine) -> Started | Refusal:
         """A session runs: is it the only one of its key, does it tell its key, and does it cost what it should?"""
         claim: str | None = self._lost.started(uuid)
-        rental = replace(self.rental_of(uuid, None, adopted, machine), claim=claim)
+        rental = Started(uuid, None, adopted, machine, claim)
         self._tell(rental)
         self._refuse_cancelled()
         try:
@@ -382,7 +398,7 @@ class Starting:
             if own.rental_key is not None:
                 self._lost.settled()
                 claim = None
-            rental = replace(self.rental_of(uuid, own, adopted, machine), claim=claim)
+            rental = Started(uuid, own, adopted, machine, claim)
             mine = self._mine(sessions)
         living = [s for s in mine if s.phase is not SessionPhase.STOPPING]
         if not [s for s in living if s.uuid != uuid]:
@@ -394,7 +410,7 @@ class Starting:
         self._keep_oldest(living, also=uuid)
         if keep.uuid == uuid:
             return rental
-        adopted_rental = self.rental_of(keep.uuid, keep, True, None)
+        adopted_rental = Started(keep.uuid, keep, True, None)
         self._lost.settled()
         self._tell(adopted_rental)
         return adopted_rental
@@ -404,7 +420,7 @@ class Starting:
 
         While a list lags behind, two tries at once would each take theirs for the only one.
         """
-        settled = Deadline(self.client.clock, self.settle_s)
+        settled = Deadline(self.api.clock, self.settle_s)
         while True:
             last_look = settled.passed
             sessions = ask_until(self._deadline.earlier(max(self.settle_s, 1.0)), self._octa.sessions.list)
@@ -417,7 +433,7 @@ class Starting:
     def _too_dear(self, session: Session, why: str) -> Refusal:
         """Stop what costs more than it may, and say so for this machine."""
         log.warning("session %s on node %s: %s; it is stopped", session.uuid, session.node_id, why)
-        sweep(self.client, uuids=[session.uuid], key=None, deadline_s=max(CLEAN_UP_S, self._deadline.left_s))
+        sweep(self.api, uuids=[session.uuid], key=None, deadline_s=max(CLEAN_UP_S, self._deadline.left_s))
         self._lost.settled()
         return Refusal(session.node_id, why)
 
@@ -430,22 +446,22 @@ class Starting:
         if extra:
             log.warning("%s has several sessions: %s stays, %s are stopped", self.key, keep.uuid, ", ".join(extra))
             try:
-                sweep(self.client, uuids=extra, key=None, deadline_s=max(1.0, self._deadline.left_s))
+                sweep(self.api, uuids=extra, key=None, deadline_s=max(1.0, self._deadline.left_s))
             except OctaStopError as error:
                 log.warning("the rental's stop will try again: %s", error)
         return keep
 
-    def _tell(self, rental: Rental) -> None:
+    def _tell(self, started: Started) -> None:
         if self.on_started is not None:
-            self.on_started(rental)
+            self.on_started(started)
 
     # -- when it goes wrong --------------------------------------------------------------------------------------
 
-    def _adopted_after(self, error: BaseException) -> Rental | None:
+    def _adopted_after(self, error: BaseException) -> Started | None:
         """The session of another try of this key, which was quicker: it may be why everybody refused this one."""
         if not isinstance(error, (OctaNoMachineError, OctaBudgetError)):
             return None
-        seen_until = Deadline(self.client.clock, min(SIBLING_S, self.settle_s) if self._asked else 0.0)
+        seen_until = Deadline(self.api.clock, min(SIBLING_S, self.settle_s) if self._asked else 0.0)
         while True:
             last_look = seen_until.passed
             try:
@@ -475,7 +491,7 @@ class Starting:
             if isinstance(error, OctaCancelledError):
                 self._sweep_key()
             elif self._uuids:
-                sweep(self.client, uuids=self._uuids, key=None, deadline_s=self._clean_up_s)
+                sweep(self.api, uuids=self._uuids, key=None, deadline_s=self._clean_up_s)
             self._lost.settled()
         except OctaError as problem:
             if isinstance(problem, OctaStartUnclearError):
@@ -491,9 +507,9 @@ class Starting:
 
     def _look_once_more(self) -> list[Session]:
         """What this try's own request, whose answer is not known, has left; an outage does not end the look."""
-        settled = Deadline(self.client.clock, self.settle_s)
-        patient = Deadline(self.client.clock, self._clean_up_s)
-        octa = self.client.within(patient)
+        settled = Deadline(self.api.clock, self.settle_s)
+        patient = Deadline(self.api.clock, self._clean_up_s)
+        octa = self.api.within(patient)
         while True:
             last_look = settled.passed
             sessions = ask_until(patient, octa.sessions.list)
@@ -508,4 +524,4 @@ class Starting:
         return max(CLEAN_UP_S, self.settle_s)
 
     def _sweep_key(self) -> None:
-        sweep(self.client, uuids=tuple(self._uuids), key=self.key, deadline_s=self._clean_up_s)
+        sweep(self.api, uuids=tuple(self._uuids), key=self.key, deadline_s=self._clean_up_s)

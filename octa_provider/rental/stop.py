@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
+from octa_provider.api.api import Api
 from octa_provider.errors import (
     OctaAuthenticationError,
     OctaConfigError,
@@ -25,8 +26,9 @@ from octa_provider.timing.limits import usable_seconds
 from octa_provider.timing.outage import outages
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
     from octa_provider.models import Records, Session
+    from octa_provider.rental.rental_api import RentalApi
+    from octa_provider.rental.terms import Bill, Terms
 
 log = plain_logger("octa_provider.rental.stop")
 
@@ -38,7 +40,7 @@ SECOND_LOOK_S = 1.0
 
 
 def sweep(
-    client: OctaClient,
+    api: RentalApi,
     *,
     uuids: Iterable[str],
     key: str | None,
@@ -51,7 +53,7 @@ def sweep(
     to `/info`. (A 404 to `stop` alone proves nothing, and a list can miss an entry.)
 
     Args:
-        client: the API.
+        api: the API.
         uuids: sessions to stop.
         key: the rental key to sweep, whole; None for none.
         score: what the machines were worth, 1 to 5; anything else is left out: nothing keeps a stop from happening.
@@ -65,8 +67,8 @@ def sweep(
         OctaError: the API refused the key.
     """
     deadline_s = usable_seconds("deadline_s", deadline_s, STOP_S)
-    deadline = Deadline(client.clock, deadline_s)
-    octa = client.within(deadline)
+    deadline = Deadline(api.clock, deadline_s)
+    octa = api.within(deadline)
     score = _usable_score(score)
     pause = pauses()
     running = dict.fromkeys(uuids)
@@ -76,7 +78,7 @@ def sweep(
         try:
             problem = _ask_to_stop(octa, list(running), score)
             active = octa.sessions.list()
-            mates = {s.uuid for s in active if key is not None and runs_under(s, key, client.namespace)}
+            mates = {s.uuid for s in active if key is not None and runs_under(s, key, api.namespace)}
             found = mates - running.keys()
             running.update(dict.fromkeys(found))
             if not found:
@@ -95,15 +97,23 @@ def sweep(
                 continue
         except OctaError as error:
             if not is_transient(error):
-                error.also(f"Perhaps still billing: {_left(client, running, key)}")
+                error.also(f"Perhaps still billing: {_left(api, running, key)}")
                 raise
             problem = error
         if deadline.passed:
             raise OctaStopError(
-                f"not seen gone within {deadline_s:g} s, so perhaps still billing: {_left(client, running, key)}",
+                f"not seen gone within {deadline_s:g} s, so perhaps still billing: {_left(api, running, key)}",
                 uuids=tuple(running),
             ) from problem
         deadline.pause(pause(problem))
+
+
+def stop(api: RentalApi, terms: Terms, *, score: int | None = None, deadline_s: float = 300.0) -> Bill:
+    """Stop a rental's session and every other one of its key; see `Rental.stop`."""
+    ended = sweep(api, uuids=(terms.uuid,), key=terms.key, score=score, deadline_s=deadline_s)
+    if terms.claim is not None and terms.key is not None:
+        api.intents.remove(terms.key, terms.claim)
+    return terms.bill(ended.get(terms.uuid))
 
 
 def stop_command(uuids: Sequence[str], key: str | None = None) -> str:
@@ -112,10 +122,10 @@ def stop_command(uuids: Sequence[str], key: str | None = None) -> str:
     return shlex.join(["octa-provider", "stop", *words])
 
 
-def _left(client: OctaClient, running: Iterable[str], key: str | None) -> str:
+def _left(api: RentalApi, running: Iterable[str], key: str | None) -> str:
     uuids = list(running)
     what = ", ".join(uuids) or f"the sessions of {key}"
-    reap = shlex.join(["octa-provider", "reap", *(["--namespace", client.namespace] if client.namespace else [])])
+    reap = shlex.join(["octa-provider", "reap", *(["--namespace", api.namespace] if api.namespace else [])])
     return f"{what}. Run: {stop_command(uuids, key)}, or find what is left: {reap}"
 
 
@@ -126,7 +136,7 @@ def _usable_score(score: object) -> int | None:
     return None
 
 
-def _ask_to_stop(octa: OctaClient, uuids: Sequence[str], score: int | None) -> OctaError | None:
+def _ask_to_stop(octa: Api, uuids: Sequence[str], score: int | None) -> OctaError | None:
     """Ask once for each, at the same time; whether it helped is what the lists tell. Returns what last went wrong.
 
     Raises:
@@ -144,7 +154,7 @@ def _ask_to_stop(octa: OctaClient, uuids: Sequence[str], score: int | None) -> O
     return next((problem for problem in reversed(problems) if problem is not None), None)
 
 
-def _ask_one_to_stop(octa: OctaClient, score: int | None, uuid: str) -> OctaError | None:
+def _ask_one_to_stop(octa: Api, score: int | None, uuid: str) -> OctaError | None:
     try:
         octa.services.session(uuid).stop(score=score)
     except OctaNotFoundError:
@@ -164,7 +174,7 @@ def _is_listed(uuid: str, active: Records[Session]) -> bool:
     return any(s.uuid == uuid for s in active) or any(uuid in repr(record) for record in active.odd)
 
 
-def _confirmed_gone(octa: OctaClient, uuids: list[str]) -> dict[str, Session | None]:
+def _confirmed_gone(octa: Api, uuids: list[str]) -> dict[str, Session | None]:
     """Of sessions that are not listed as active: those that have certainly ended, and what they came to."""
     # The list of recent sessions holds active ones too (C): only `finished_at` says that one has ended.
     ended = {s.uuid: s for s in octa.sessions.list(recent=True) if s.finished_at is not None}

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from octa_provider.api.sessions import APPEARING_S
 from octa_provider.errors import (
     OctaBudgetError,
     OctaCancelledError,
@@ -19,7 +20,7 @@ from octa_provider.errors import (
 from octa_provider.logs.session_log import system_entries
 from octa_provider.models import SessionPhase
 from octa_provider.rental.cost import spent_usd, too_dear, unpriced_for_too_long
-from octa_provider.rental.stop import sweep
+from octa_provider.rental.stop import stop, sweep
 from octa_provider.rental.twins import later_twins
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.text.plain_text import plain
@@ -29,16 +30,16 @@ from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.outage import outages
 
 if TYPE_CHECKING:
+    from octa_provider.api.api import Api
     from octa_provider.models import Session
-    from octa_provider.rental.rental import Rental
+    from octa_provider.rental.rental_api import RentalApi
+    from octa_provider.rental.terms import Terms
 
 log = plain_logger("octa_provider.rental.wait")
 
 TAIL_ENTRIES = 20
 #: Of each of them.
 TAIL_CHARS = 500
-#: A session that has just been started may not be known everywhere yet.
-APPEARING_S = 20.0
 TWIN_STOP_S = 30.0
 #: Why a session has ended is asked for so long.
 WHY_S = 30.0
@@ -47,159 +48,160 @@ SLICE_S = 1.0
 _FAILED = re.compile(r"\b(fail|error|crash|abort)", re.IGNORECASE)
 
 
-def wait_until_ready(rental: Rental, *, deadline_s: float, poll_s: float, is_cancelled: Callable[[], bool]) -> Session:
+def wait_until_ready(
+    api: RentalApi, terms: Terms, *, deadline_s: float, poll_s: float, is_cancelled: Callable[[], bool]
+) -> Session:
     """See `Rental.wait_until_ready`."""
-    deadline = Deadline(rental.client.clock, deadline_s)
-    asked = rental.within(deadline, is_cancelled)
+    deadline = Deadline(api.clock, deadline_s)
+    asked = api.within(deadline, is_cancelled)
     failures = 0
-    appearing = Deadline(rental.client.clock, APPEARING_S)
+    appearing = Deadline(api.clock, APPEARING_S)
     last = "not seen yet"
     while True:
         if is_cancelled():
-            rental.stop()
-            raise OctaCancelledError(f"waiting for session {rental.uuid} was cancelled; it was stopped")
+            stop(api, terms)
+            raise OctaCancelledError(f"waiting for session {terms.uuid} was cancelled; it was stopped")
         try:
-            session = look(asked)
+            session = look(asked, terms.uuid)
         except OctaCancelledError:
             continue
         except OctaError as error:
             if not is_transient(error):
                 raise
-            outages.failed(error, rental.client.clock, f"session {rental.uuid} is waited for")
+            outages.failed(error, api.clock, f"session {terms.uuid} is waited for")
             failures += 1
             wait_s = pause_s(poll_s, failures, asked_pause(error), random.random())
         else:
             failures = 0
             wait_s = pause_s(poll_s, 0, None, random.random())
             if session is None and appearing.passed:
-                raise gone_error(rental)
+                raise gone_error(api, terms)
             if session is not None:
                 if session.progress and session.progress != last:
-                    log.info("session %s: %s", rental.uuid, session.progress)
+                    log.info("session %s: %s", terms.uuid, session.progress)
                 last = session.progress or session.phase.value
-                if is_ready(rental, session):
+                if is_ready(api, terms, session):
                     return session
         if deadline.passed:
-            rental.stop()
+            stop(api, terms)
             raise OctaWaitTimeoutError(
-                f"session {rental.uuid} on node {rental.node_id} was not ready within {deadline_s:g} s "
+                f"session {terms.uuid} on node {terms.node_id} was not ready within {deadline_s:g} s "
                 f"(last: {last}); it was stopped",
-                uuid=rental.uuid,
+                uuid=terms.uuid,
             )
         pause = deadline.earlier(wait_s)
         while not pause.passed and not is_cancelled():
             pause.pause(SLICE_S)
 
 
-def is_ready(rental: Rental, session: Session) -> bool:
+def is_ready(api: RentalApi, terms: Terms, session: Session) -> bool:
     """Whether a session that is waited for can be used, as it was just seen; then its later twins are stopped.
 
     Raises:
         OctaSessionFailedError, OctaBudgetError: it can't be, and was stopped.
     """
-    refuse_failed(rental, session)
-    refuse_over_budget(rental, session)
+    refuse_failed(api, terms, session)
+    refuse_over_budget(api, terms, session)
     if session.phase is not SessionPhase.READY:
         return False
-    stop_later_twins(rental, session)
+    stop_later_twins(api, terms, session)
     return True
 
 
-def stop_later_twins(rental: Rental, session: Session) -> None:
+def stop_later_twins(api: RentalApi, terms: Terms, session: Session) -> None:
     """Look for sessions of the same key that began after ours, and stop them; see `octa_provider.rental.twins`."""
-    if rental.key is None:
+    if terms.key is None:
         return
     try:
-        octa = rental.client.within(Deadline(rental.client.clock, TWIN_STOP_S))
+        octa = api.within(Deadline(api.clock, TWIN_STOP_S))
         later = [mate.uuid for mate in later_twins(session, octa.sessions.list())]
         if later:
-            log.warning("%s has several sessions: %s stays, %s are stopped", rental.key, rental.uuid, ", ".join(later))
-            sweep(rental.client, uuids=later, key=None, deadline_s=TWIN_STOP_S)
+            log.warning("%s has several sessions: %s stays, %s are stopped", terms.key, terms.uuid, ", ".join(later))
+            sweep(api, uuids=later, key=None, deadline_s=TWIN_STOP_S)
     except OctaStopError as error:
         log.warning("the rental's stop will try again: %s", error)
     except OctaError as error:
         if not is_transient(error):
             raise
-        log.warning("whether %s has other sessions can't be seen now; its stop will look: %s", rental.key, error)
+        log.warning("whether %s has other sessions can't be seen now; its stop will look: %s", terms.key, error)
 
 
-def look(rental: Rental) -> Session | None:
+def look(api: Api, uuid: str) -> Session | None:
     """The session now; None when it is neither known nor active. Finished ones carry `finished_at`."""
-    client = rental.client
     try:
-        return client.services.session(rental.uuid).info()
+        return api.services.session(uuid).info()
     except OctaNotFoundError:
         pass
     # A 404 can also mean that the session has ended (its `/info` goes first), or that it is too new.
-    return next((s for s in client.sessions.list() if s.uuid == rental.uuid), None)
+    return next((s for s in api.sessions.list() if s.uuid == uuid), None)
 
 
-def refuse_failed(rental: Rental, session: Session) -> None:
+def refuse_failed(api: RentalApi, terms: Terms, session: Session) -> None:
     """Raise when the session has ended, or says that it failed; what still runs is stopped first."""
     if session.phase is SessionPhase.FINISHED:
-        raise gone_error(rental)
+        raise gone_error(api, terms)
     # One that failed may already be on its way out: `stopping after error`.
     told = session.phase in {SessionPhase.UNKNOWN, SessionPhase.STOPPING}
     if told and _FAILED.search(session.progress or ""):
-        tail = system_log_tail(rental)
-        rental.stop()
+        tail = system_log_tail(api, terms.uuid)
+        stop(api, terms)
         raise OctaSessionFailedError(
-            f"session {rental.uuid} on node {rental.node_id} failed: {session.progress}; it was stopped{_quoted(tail)}",
-            uuid=rental.uuid,
+            f"session {terms.uuid} on node {terms.node_id} failed: {session.progress}; it was stopped{_quoted(tail)}",
+            uuid=terms.uuid,
             system_log_tail=tail,
         )
 
 
-def refuse_over_budget(rental: Rental, session: Session) -> None:
+def refuse_over_budget(api: RentalApi, terms: Terms, session: Session) -> None:
     """Stop and raise when a cap of the rental is reached, or can't be held."""
-    why = over_budget(rental, session)
+    why = over_budget(terms, session)
     if why is not None:
-        rental.stop()
-        raise OctaBudgetError(f"session {rental.uuid} {why}; it was stopped")
+        stop(api, terms)
+        raise OctaBudgetError(f"session {terms.uuid} {why}; it was stopped")
 
 
-def over_budget(rental: Rental, session: Session) -> str | None:
+def over_budget(terms: Terms, session: Session) -> str | None:
     """Which cap of the rental its session has reached, as the end of a sentence; None when it has reached none."""
-    dear = too_dear(session, rental.max_price_usd)
+    dear = too_dear(session, terms.max_price_usd)
     if dear is not None:
         return f"costs too much: {dear}"
-    if rental.max_cost_usd is not None:
-        spent = spent_usd(rental, session)
-        if spent is not None and spent >= rental.max_cost_usd:
-            return f"has cost {spent:.4f} USD of at most {rental.max_cost_usd:g}"
+    if terms.max_cost_usd is not None:
+        spent = spent_usd(terms, session)
+        if spent is not None and spent >= terms.max_cost_usd:
+            return f"has cost {spent:.4f} USD of at most {terms.max_cost_usd:g}"
         if spent is None and unpriced_for_too_long(session):
             return f"has run {session.duration_s} s at a price that nobody tells, so max_cost_usd can't be held"
     ran = session.duration_s
-    if rental.max_duration_s is not None and ran is not None and ran >= rental.max_duration_s:
-        return f"has run {ran} s of at most {rental.max_duration_s:g}"
+    if terms.max_duration_s is not None and ran is not None and ran >= terms.max_duration_s:
+        return f"has run {ran} s of at most {terms.max_duration_s:g}"
     return None
 
 
-def gone_error(rental: Rental) -> OctaSessionFailedError:
+def gone_error(api: RentalApi, terms: Terms) -> OctaSessionFailedError:
     """The error for a session that has left while it was needed, with why, if the API tells."""
-    octa = rental.client.within(Deadline(rental.client.clock, WHY_S))
-    tail = system_log_tail(rental)
+    octa = api.within(Deadline(api.clock, WHY_S))
+    tail = system_log_tail(api, terms.uuid)
     try:
-        ended = next((s for s in octa.sessions.list(recent=True) if s.uuid == rental.uuid), None)
+        ended = next((s for s in octa.sessions.list(recent=True) if s.uuid == terms.uuid), None)
     except OctaError as error:
-        log.warning("why session %s ended can't be read: %s", rental.uuid, error)
+        log.warning("why session %s ended can't be read: %s", terms.uuid, error)
         ended = None
     why = f" ({ended.ended_because})" if ended is not None and ended.ended_because else ""
     return OctaSessionFailedError(
-        f"session {rental.uuid} on node {rental.node_id} has ended{why}{_quoted(tail)}",
-        uuid=rental.uuid,
+        f"session {terms.uuid} on node {terms.node_id} has ended{why}{_quoted(tail)}",
+        uuid=terms.uuid,
         system_log_tail=tail,
     )
 
 
-def system_log_tail(rental: Rental) -> str:
+def system_log_tail(api: Api, uuid: str) -> str:
     """The last lines of the session's system log; empty when they can't be read."""
-    octa = rental.client.within(Deadline(rental.client.clock, WHY_S))
+    octa = api.within(Deadline(api.clock, WHY_S))
     for recent in (False, True):
         try:
-            entries = system_entries(octa, rental.uuid, recent=recent)
+            entries = system_entries(octa, uuid, recent=recent)
         except OctaError as error:
-            log.info("the system log of %s can't be read: %s", rental.uuid, error)
+            log.info("the system log of %s can't be read: %s", uuid, error)
             continue
         if entries:
             return "\n".join(plain(entry.message)[:TAIL_CHARS] for entry in entries[-TAIL_ENTRIES:])

@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from octa_provider.api.sessions import APPEARING_S
 from octa_provider.errors import OctaNotFoundError, OctaSessionFailedError
 from octa_provider.rental.twins import twins_of
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
+    from octa_provider.api.api import Api
     from octa_provider.models import Records, Session
     from octa_provider.timing.clock import Clock
 
-__all__ = ["APPEARING_S", "Absence", "Sightings", "look_up", "vanished"]
+__all__ = ["Absence", "Sightings", "look_up", "vanished"]
 
 #: Lookups cost a request each, so that a thousand sessions that vanish at once are looked up over several polls.
 MAX_LOOKUPS_PER_POLL = 20
-#: A session that has just been started may not be known everywhere yet, nor may one that has just ended.
-APPEARING_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -60,14 +59,14 @@ def vanished(uuid: str) -> OctaSessionFailedError:
     )
 
 
-def look_up(client: OctaClient, uuid: str, recent: Records[Session], now: float) -> Session | None:
+def look_up(api: Api, uuid: str, recent: Records[Session], now: float) -> Session | None:
     """What became of a session that is neither in the list nor among those that have ended.
 
     Being among the recent ones does not mean that it has ended (C: "completed and active"): `/info` tells. One that is
     there, and that neither the list of active ones nor `/info` knows, has.
 
     Args:
-        client: the API.
+        api: the API.
         uuid: the session.
         recent: the list of recent ones, asked for after the other list.
         now: Unix time in seconds.
@@ -76,7 +75,7 @@ def look_up(client: OctaClient, uuid: str, recent: Records[Session], now: float)
         The session as `/info` tells, with `finished_at` when it has ended; None when nothing is known.
     """
     try:
-        return client.services.session(uuid).info(retries=0)
+        return api.services.session(uuid).info(retries=0)
     except OctaNotFoundError:
         ended = next((session for session in recent if session.uuid == uuid), None)
         at = datetime.fromtimestamp(now, tz=timezone.utc)
@@ -87,15 +86,15 @@ class Sightings:
     """Remembers which sessions were missed, and since when. For one thread at a time.
 
     Args:
-        client: the API.
+        api: the API.
         clock: where the time comes from.
 
     Attributes:
         twins: later sessions under the key of one that is asked for, in the last list: nobody holds them.
     """
 
-    def __init__(self, client: OctaClient, clock: Clock) -> None:
-        self._client = client
+    def __init__(self, api: Api, clock: Clock) -> None:
+        self._api = api
         self._clock = clock
         self._absences: dict[str, Absence] = {}
         self.twins: list[str] = []
@@ -109,7 +108,7 @@ class Sightings:
         Raises:
             OctaError: a request failed; what came before holds.
         """
-        listed = self._client.sessions.list(retries=0)
+        listed = self._api.sessions.list(retries=0)
         self.twins = [twin.uuid for twin in twins_of(uuids, listed)]
         active = {session.uuid: session for session in listed}
         missing = [uuid for uuid in uuids if uuid not in active and not is_listed_odd(uuid, listed)]
@@ -121,12 +120,12 @@ class Sightings:
             yield self._look_up(due, now)
 
     def _look_up(self, due: list[str], now: float) -> dict[str, Session | OctaSessionFailedError]:
-        recent = self._client.sessions.list(recent=True, retries=0)
+        recent = self._api.sessions.list(recent=True, retries=0)
         ended = {session.uuid: session for session in recent if session.finished_at is not None}
         found: dict[str, Session | OctaSessionFailedError] = {uuid: ended[uuid] for uuid in due if uuid in ended}
         for uuid in [uuid for uuid in due if uuid not in ended][:MAX_LOOKUPS_PER_POLL]:
             absence = self._absences[uuid]
-            session = look_up(self._client, uuid, recent, self._clock.time())
+            session = look_up(self._api, uuid, recent, self._clock.time())
             if session is not None:
                 found[uuid] = session
                 # It was there after all: should it stay away from the list, it has its time again.

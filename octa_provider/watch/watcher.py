@@ -30,8 +30,8 @@ from octa_provider.watch.seen import Sightings
 from octa_provider.watch.shared import SharedByUsers
 
 if TYPE_CHECKING:
-    from octa_provider.client import OctaClient
     from octa_provider.models import Session
+    from octa_provider.rental.rental_api import RentalApi
 
 __all__ = ["Watcher", "watcher_for"]
 
@@ -64,7 +64,7 @@ class Watcher:
     the list is looked up once; the waiter gets it as it finished, whatever its predicate would say.
 
     Args:
-        client: the API.
+        api: the API.
         poll_s: seconds between two list calls, at least.
         clock: where the time comes from; the client's when left out. Where its `sleep` is replaced it is used as it
             is, otherwise the poller's sleep ends when nobody waits any more.
@@ -74,13 +74,13 @@ class Watcher:
         ...     session = watcher.wait(rental.uuid, lambda s: s.phase is SessionPhase.READY, deadline_s=900)
     """
 
-    def __init__(self, client: OctaClient, poll_s: float = 5.0, clock: Clock | None = None) -> None:
+    def __init__(self, api: RentalApi, poll_s: float = 5.0, clock: Clock | None = None) -> None:
         self.poll_s = checked_pause("poll_s", poll_s)
-        self._clock = clock or client.clock
+        self._clock = clock or api.clock
         self._sleeps_for_real = type(self._clock).sleep is Clock.sleep
         self._nobody_yet()
-        self._client = client
-        self._sightings = Sightings(client, self._clock)
+        self._api = api
+        self._sightings = Sightings(api, self._clock)
         self._failures = 0
         self._poll_at = self._clock.monotonic()
 
@@ -262,7 +262,7 @@ class Watcher:
 
     def _stop(self, uuids: list[str]) -> None:
         try:
-            sweep(self._client, uuids=uuids, key=None, deadline_s=TWIN_STOP_S)
+            sweep(self._api, uuids=uuids, key=None, deadline_s=TWIN_STOP_S)
         except OctaError as error:
             log.warning("the next look tries again: %s", error)
 
@@ -310,16 +310,16 @@ _shared: SharedByUsers[Watcher] = SharedByUsers()
 
 
 @contextmanager
-def watcher_for(client: OctaClient, poll_s: float = 5.0) -> Iterator[Watcher]:
+def watcher_for(api: RentalApi, poll_s: float = 5.0) -> Iterator[Watcher]:
     """The watcher that all users of an account in this process share, for the length of a `with` block.
 
     Accounts are told apart by base URL and key. The shortest interval that a user asks for is everybody's.
 
     Args:
-        client: the API; the first user's client makes the requests for all.
+        api: the API; the first user's client makes the requests for all.
         poll_s: seconds between two list calls, at least.
     """
     poll_s = checked_pause("poll_s", poll_s)
-    with _shared.use(client.transport.account, lambda: Watcher(client, poll_s)) as watcher:
+    with _shared.use(api.account, lambda: Watcher(api, poll_s)) as watcher:
         watcher.poll_s = min(watcher.poll_s, poll_s)
         yield watcher

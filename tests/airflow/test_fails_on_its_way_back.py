@@ -41,7 +41,7 @@ def begun(renting: Renting, command: str = "sleep 600") -> tuple[JobState, Any]:
     context: Any = {"ti": TaskInstance()}
     with renting.client() as client:
         state = client.jobs.start(JobSpec(image="alpine:3", command=command), rental_key(context))
-    context["ti"].xcoms["uuid"] = state.rental["uuid"]
+    context["ti"].xcoms["uuid"] = state.rental.uuid
     return state, context
 
 
@@ -134,7 +134,7 @@ def operators_that_wait(state: JobState, conn_id: str) -> list[Any]:
     return [
         job(octa_conn_id=conn_id),
         OctaJobSensor(task_id="job", job={"job": packed(state)}, octa_conn_id=conn_id),
-        OctaSessionReadySensor(task_id="job", session=state.rental["uuid"], octa_conn_id=conn_id),
+        OctaSessionReadySensor(task_id="job", session=state.rental.uuid, octa_conn_id=conn_id),
     ]
 
 
@@ -159,9 +159,9 @@ def test_a_wait_that_airflow_ended_tells_its_own_error_and_what_may_run_when_nob
     assert "Trigger" in str(told.value) or "Deferral" in type(told.value).__name__
     assert "octa_unknown" not in str(told.value)
     assert "may still run and bill" in "".join(capfd.readouterr()) + caplog.text
-    assert renting.running() == [state.rental["uuid"]]
+    assert renting.running() == [state.rental.uuid]
     with renting.client() as client:
-        client.rentals.open(state.rental["uuid"]).stop()
+        client.rentals.open(state.rental.uuid).stop()
 
 
 def test_a_resume_without_its_connection_names_what_may_run(
@@ -175,7 +175,7 @@ def test_a_resume_without_its_connection_names_what_may_run(
     told = "".join(capfd.readouterr()) + caplog.text
     assert f"stop rental key {state.key}" in told
     with renting.client() as client:
-        client.rentals.open(state.rental["uuid"]).stop()
+        client.rentals.open(state.rental.uuid).stop()
 
 
 def test_a_job_sensor_that_fails_stops_the_job(renting: Renting, tmp_path: Path) -> None:

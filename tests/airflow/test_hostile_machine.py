@@ -42,14 +42,14 @@ def check_carried(event: Any) -> None:
 def test_an_error_of_the_api_with_half_a_character_is_an_event_that_can_be_told(renting: Renting) -> None:
     with renting.client() as client:
         state = client.jobs.start(JobSpec(image="alpine:3", command="sleep 600"), "tests/hostile/error")
-    path = f"/services/{state.rental['uuid']}/logs"
+    path = f"/services/{state.rental.uuid}/logs"
     renting.emulator.faults({"kind": "status", "status": 403, "path": path, "body": BAD_ERROR, "times": None})
     event = all_events(job_trigger(state))[0]
     assert event["what"] == "broken"
     assert "this key may not do that" in event["message"]
     check_carried(event)
     renting.emulator.clear_faults()
-    stopped(renting, state.rental["uuid"])
+    stopped(renting, state.rental.uuid)
 
 
 @pytest.mark.parametrize("told", [2**70, -(2**70), "9" * 400])

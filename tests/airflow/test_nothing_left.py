@@ -21,7 +21,7 @@ from airflow_provider.operators.stop import OctaStopSessionOperator
 from airflow_provider.rental_key import rental_key
 from octa_provider import MachineRequest
 from octa_provider.errors import OctaBudgetError, OctaError, OctaNoMachineError, OctaStartUnclearError
-from octa_provider.rental.rental import Rentals
+from octa_provider.rental.rentals import Rentals
 
 
 def start(**arguments: Any) -> OctaStartMachineOperator:

@@ -190,7 +190,7 @@ def fail_once(marker: Path) -> Any:
 
     def before(context: Any) -> None:
         from octa_provider import JobState
-        from octa_provider.job.state import JobOutcome
+        from octa_provider.job.result import JobOutcome
 
         client = OctaHook().get_conn()
         command = f"test -e {marker} || {{ touch {marker}; exit 1; }}"
@@ -210,7 +210,7 @@ def test_an_adopted_session_that_was_being_stopped_is_no_result(renting: Renting
 
         client = OctaHook().get_conn()
         state = client.jobs.start(JobSpec(image="alpine:3", command="sleep 2; echo whole"), rental_key(context))
-        uuid = state.rental["uuid"]
+        uuid = state.rental.uuid
         threading.Timer(1.0, client.rentals.open(uuid).stop).start()
 
     ended = run_job("stopped_under_us", command="sleep 2; echo whole", pre_execute=once(vanish), deferrable=deferrable)

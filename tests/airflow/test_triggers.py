@@ -122,14 +122,14 @@ def stored_and_made_anew(trigger: Trigger) -> Any:
 def test_a_trigger_made_anew_has_the_same_deadlines(renting: Renting) -> None:
     state = JobState.from_dict(begun_job(renting, "anew").to_dict())
     job = job_trigger(state, deadline_at=1_900_000_000.5, latest_end=1_800_000_000.25, collects=True, stops=False)
-    session = session_trigger(state.rental["uuid"], deadline_at=1_900_000_000.5)
+    session = session_trigger(state.rental.uuid, deadline_at=1_900_000_000.5)
     for trigger in (job, session):
         again = stored_and_made_anew(trigger)
         assert again.serialize() == trigger.serialize()
         assert again.deadline_at == 1_900_000_000.5
         assert renting.emulator.api_key not in json.dumps(trigger.serialize())
     assert stored_and_made_anew(job).latest_end == 1_800_000_000.25
-    stopped(renting, state.rental["uuid"])
+    stopped(renting, state.rental.uuid)
 
 
 def test_a_deadline_that_passed_while_no_triggerer_ran_counts(renting: Renting) -> None:

@@ -116,7 +116,7 @@ def pasted(text: str, renting: Renting) -> int:
 def test_a_clean_up_that_fails_hides_nothing(
     renting: Renting, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
-    from octa_provider.rental.rental import Rentals
+    from octa_provider.rental.rentals import Rentals
 
     def fails(*arguments: Any, **options: Any) -> None:
         raise trouble

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from octa_provider.client import OctaClient
+from octa_provider.api.api import Api
 from octa_provider.models import Session
 from octa_provider.rental import process_signals as signals_module
-from octa_provider.rental import rental as rental_module
+from octa_provider.rental import rentals as rentals_module
 from octa_provider.rental import start as starting_module
+from octa_provider.rental import stop as stopping_module
 from octa_provider.rental import wait as waiting_module
 from octa_provider.rental.lost_answer import LostAnswers
 from octa_provider.rental.start import Starting
@@ -31,13 +32,14 @@ def without_seeing_it_gone() -> None:
     """Step 5: the stop is asked for once, and believed."""
 
     def ask_once(
-        client: OctaClient, *, uuids: Iterable[str], key: str | None, score: int | None = None, deadline_s: float
+        api: Api, *, uuids: Iterable[str], key: str | None, score: int | None = None, deadline_s: float
     ) -> dict[str, Session | None]:
         for uuid in uuids:
-            client.services.session(uuid).stop(score=score)
+            api.services.session(uuid).stop(score=score)
         return {}
 
-    rental_module.sweep = ask_once
+    for module in (stopping_module, rentals_module, starting_module, waiting_module):
+        module.sweep = ask_once
 
 
 def without_namespaces() -> None:

@@ -26,7 +26,7 @@ def work(options: dict[str, Any], boundaries: Boundaries) -> dict[str, Any]:
 
         def remember(state: JobState) -> None:
             boundaries.phase = _PHASES.get(state.phase, "stop")
-            boundaries.held.append(state.rental["uuid"])
+            boundaries.held.append(state.rental.uuid)
             write_whole(state_file, json.dumps(state.to_dict()))
 
         spec = JobSpec(

@@ -15,8 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import OctaError
+from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.spec import JobSpec
-from octa_provider.job.state import JobOutcome, JobResult, JobState
+from octa_provider.job.state import JobState
 from octa_provider.market.requirements import Requirements
 from tests.chaos.any_fault import LATE_S, SPEED, TIMEOUT_S, faults, hours
 from tests.chaos.quick_clock import QuickClock
@@ -154,7 +155,7 @@ class JobMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.states)
     def platform_ends_it(self) -> None:
-        self.emulator.end_session(next(iter(self.states.values())).rental["uuid"], "node went away")
+        self.emulator.end_session(next(iter(self.states.values())).rental.uuid, "node went away")
 
 
 @pytest.fixture(scope="module")

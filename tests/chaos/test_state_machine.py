@@ -27,7 +27,8 @@ from octa_provider.errors import OctaError, OctaStopError
 from octa_provider.market.request import MachineRequest, RenderRequest
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.cost import PRICE_STEP_USD
-from octa_provider.rental.rental import Bill, Rental
+from octa_provider.rental.rental import Rental
+from octa_provider.rental.terms import Bill
 from tests.chaos.any_fault import BLINDING, LATE_S, SPEED, TIMEOUT_S, faults, hours
 from tests.chaos.quick_clock import QuickClock
 

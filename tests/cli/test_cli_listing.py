@@ -325,7 +325,7 @@ def test_reap_leaves_sessions_alone_that_are_too_young(cli: Cli, start: Start, e
 
 def test_reap_says_what_could_not_be_stopped(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from octa_provider.rental.reap import Orphan, Reaped
-    from octa_provider.rental.rental import Rentals
+    from octa_provider.rental.rentals import Rentals
 
     left = Reaped((Orphan("u1", "cli/x", 1, 60.0, 10**18),), (), ("u1",), 0)
     monkeypatch.setattr(Rentals, "reap", lambda self, prefix, **options: left)

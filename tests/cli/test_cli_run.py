@@ -16,7 +16,7 @@ import pytest
 
 from octa_provider.cli.commands import run as run_command
 from octa_provider.emulator.testing import EmulatorHandle
-from octa_provider.job.state import JobOutcome, JobResult
+from octa_provider.job.result import JobOutcome, JobResult
 
 Cli = Callable[..., Any]
 QUICK = ("run", "ubuntu:24.04", "--poll", "0.1s")

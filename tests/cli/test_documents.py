@@ -13,7 +13,7 @@ import pytest
 from octa_provider.cli import main
 from octa_provider.emulator.faults.faults import KINDS
 from octa_provider.emulator.testing import EmulatorHandle
-from octa_provider.job.state import JobOutcome
+from octa_provider.job.result import JobOutcome
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]

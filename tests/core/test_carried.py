@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from octa_provider import JobState
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaSshError
 from octa_provider.http.api_error import api_error
-from octa_provider.job.state import JobOutcome
+from octa_provider.job.result import JobOutcome
 from octa_provider.models import Machine, Session
 from octa_provider.rental.rental import Rental
 from octa_provider.text.carried import carried, carried_dict, sound
@@ -110,7 +110,7 @@ def test_money_stays_exact_beyond_64_bits() -> None:
 def test_the_state_of_a_job_on_a_strangers_machine_can_be_carried() -> None:
     state = JobState(
         key="k",
-        rental=Rental("u\ud800").to_dict(),
+        rental=Rental("u\ud800"),
         nonce="n",
         over_ssh=True,
         timeout_s=1.0,

@@ -125,7 +125,7 @@ def test_rentals_of_a_view_outlive_its_deadline(connect: Connect, clock: HeldClo
     view = octa.within(Deadline(clock, 1.0)).within(Deadline(clock, 1.0))
     assert view.rentals is octa.rentals
     assert view.jobs is octa.jobs
-    assert view.rentals.open("u").client is octa
+    assert view.rentals.open("u").api is octa
 
 
 def test_closing_a_view_closes_nothing(serve: Serve, connect: Connect, clock: HeldClock) -> None:

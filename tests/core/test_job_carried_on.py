@@ -23,7 +23,7 @@ PART = """
 import json, sys
 from pathlib import Path
 from octa_provider import JobSpec, JobState, OctaClient
-from octa_provider.job_state import JobPhase
+from octa_provider.job.state import JobPhase
 options = json.loads(sys.argv[1])
 file, key = Path(options["state"]), options["ssh_key"]
 with OctaClient(options["api_key"], base_url=options["base_url"]) as client:
@@ -128,9 +128,9 @@ def test_the_parts_can_be_called_from_different_processes(bench: Bench, tmp_path
 def test_a_state_of_a_session_that_is_gone_starts_anew(bench: Bench, tmp_path: Path) -> None:
     job = spec("container", tmp_path)
     earlier = bench.client.jobs.start(job, bench.key)
-    bench.emulator.end_session(earlier.rental["uuid"])
+    bench.emulator.end_session(earlier.rental.uuid)
     state = bench.client.jobs.start(job, bench.key, earlier=earlier)
-    assert state.rental["uuid"] != earlier.rental["uuid"]
+    assert state.rental.uuid != earlier.rental.uuid
     assert (state.attempts, state.phase) == (1, JobPhase.STARTING)
 
 
@@ -151,13 +151,13 @@ def test_a_session_that_goes_while_it_is_adopted_is_replaced(
 
     def start(self: Any, *args: Any, **options: Any) -> Any:
         rental = real(self, *args, **options)
-        if rental.uuid == first.rental["uuid"]:
+        if rental.uuid == first.rental.uuid:
             bench.emulator.end_session(rental.uuid)
         return rental
 
     monkeypatch.setattr(type(bench.client.rentals), "start", start)
     second = bench.client.jobs.start(job, bench.key)
-    assert second.rental["uuid"] != first.rental["uuid"]
+    assert second.rental.uuid != first.rental.uuid
     assert bench.running() == 1
 
 
@@ -166,4 +166,4 @@ def test_an_outage_while_a_job_is_adopted_does_not_end_it(bench: Bench, tmp_path
     first = bench.client.jobs.start(job, bench.key)
     bench.emulator.faults({"kind": "status", "status": 503, "path": "/services/*/info", "times": 3})
     second = bench.client.jobs.start(job, bench.key)
-    assert (second.rental["uuid"], second.nonce) == (first.rental["uuid"], first.nonce)
+    assert (second.rental.uuid, second.nonce) == (first.rental.uuid, first.nonce)

@@ -95,7 +95,7 @@ def test_a_log_that_is_replaced_keeps_the_marker(bench: Bench) -> None:
     lines: list[str] = []
     command = "echo old; while [ ! -e go ]; do sleep 0.02; done; echo new; exit 6"
     state = bench.running_state(spec(command), on_line=lines.append)
-    uuid = state.rental["uuid"]
+    uuid = state.rental.uuid
     state = bench.polled(state, lambda _: lines == ["old"], on_line=lines.append)
     os.truncate(bench.log(uuid), 0)
     (bench.folder(uuid) / "go").touch()
@@ -134,7 +134,7 @@ def test_the_machine_ends_the_command_itself_when_nobody_watches(bench: Bench) -
 
 def test_a_container_that_is_restarted_is_not_run_twice_and_its_outcome_is_unknown(bench: Bench) -> None:
     state = bench.running_state(spec("echo start >> starts; sleep 60"))
-    uuid = state.rental["uuid"]
+    uuid = state.rental.uuid
     starts = bench.folder(uuid) / "starts"
     eventually(starts.exists, "the command started")
     restart_container(bench, uuid)
@@ -164,7 +164,7 @@ def restart_container(bench: Bench, uuid: str) -> None:
 def test_a_command_that_left_no_exit_code_is_never_a_success(bench: Bench) -> None:
     lines: list[str] = []
     state = bench.running_state(spec("echo all is well; sleep 60"), on_line=lines.append)
-    uuid = state.rental["uuid"]
+    uuid = state.rental.uuid
     state = bench.polled(state, lambda _: lines == ["all is well"], on_line=lines.append)
     bench.emulator.end_session(uuid, "node went offline")
     state = bench.polled(state, on_line=lines.append)
@@ -180,9 +180,9 @@ def test_a_command_that_left_no_exit_code_is_never_a_success(bench: Bench) -> No
 def test_a_session_that_went_after_the_command_had_ended_still_tells_the_exit_code(bench: Bench) -> None:
     lines: list[str] = []
     state = bench.running_state(spec("echo done; while [ ! -e go ]; do sleep 0.02; done; exit 5"), on_line=lines.append)
-    (bench.folder(state.rental["uuid"]) / "go").touch()
-    eventually(lambda: "exit 5" in bench.log(state.rental["uuid"]).read_text(), "the marker")
-    bench.emulator.end_session(state.rental["uuid"])
+    (bench.folder(state.rental.uuid) / "go").touch()
+    eventually(lambda: "exit 5" in bench.log(state.rental.uuid).read_text(), "the marker")
+    bench.emulator.end_session(state.rental.uuid)
     state = bench.polled(state, on_line=lines.append)
     assert (state.outcome, state.exit_code, lines) == (JobOutcome.FAILED, 5, ["done"])
 
@@ -225,7 +225,7 @@ def test_another_job_under_the_same_key_stops_the_old_one_and_starts_anew(bench:
     old = bench.client.jobs.start(spec("sleep 60"), bench.key)
     result = bench.client.jobs.run(spec("exit 4"), bench.key, poll_s=0.1)
     assert (result.exit_code, result.attempts) == (4, 1)
-    assert result.uuid != old.rental["uuid"]
+    assert result.uuid != old.rental.uuid
     assert bench.running() == 0
     assert len(bench.sessions()) == 2
     assert bench.emulator.ledger()["max_running_by_key"][bench.key]["max_running"] == 1

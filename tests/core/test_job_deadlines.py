@@ -49,7 +49,7 @@ def test_a_machine_that_cannot_be_told_its_command_is_not_ready_in_time(bench: B
 def test_a_session_that_went_while_the_command_was_begun_is_for_the_next_look(bench: Bench) -> None:
     job = spec(via="ssh")
     state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
-    bench.emulator.end_session(state.rental["uuid"])
+    bench.emulator.end_session(state.rental.uuid)
     state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
     assert state.phase is JobPhase.READY
     state = after(bench, state, 60)
@@ -84,7 +84,7 @@ def test_a_command_that_ended_well_during_an_outage_is_a_success(bench: Bench) -
     bench.emulator.faults(DOWN)
     assert after(bench, state, 60 + GRACE_S + 5) == state
     bench.emulator.clear_faults()
-    eventually(lambda: "exit 0" in bench.log(state.rental["uuid"]).read_text(), "the marker")
+    eventually(lambda: "exit 0" in bench.log(state.rental.uuid).read_text(), "the marker")
     lines: list[str] = []
     state = bench.polled(state, on_line=lines.append)
     assert (state.outcome, lines) == (JobOutcome.SUCCEEDED, ["well"])
@@ -132,8 +132,8 @@ def test_no_line_comes_twice_when_the_last_log_breaks_off(emulator: EmulatorHand
     bench = Bench(emulator, "deadlines/last-lines", LeapingClock())
     state = bench.running_state(spec("echo one; echo two; sleep 60"))
     state = state.having(log=None)
-    eventually(lambda: "two" in bench.log(state.rental["uuid"]).read_text(), "its lines")
-    emulator.end_session(state.rental["uuid"])
+    eventually(lambda: "two" in bench.log(state.rental.uuid).read_text(), "its lines")
+    emulator.end_session(state.rental.uuid)
     # The finished session's log can be read, the running one's cannot.
     emulator.faults({"kind": "status", "status": 503, "path": "/services/*/logs", "after": 1, "times": 100})
     lines: list[str] = []
@@ -145,7 +145,7 @@ def test_no_line_comes_twice_when_the_last_log_breaks_off(emulator: EmulatorHand
 
 def test_a_session_that_is_not_known_yet_has_its_time_to_appear(bench: Bench) -> None:
     state = bench.client.jobs.start(spec(), bench.key)
-    bench.emulator.end_session(state.rental["uuid"])
+    bench.emulator.end_session(state.rental.uuid)
     bench.emulator.faults({"kind": "status", "status": 404, "path": "/services/*/info", "times": None})
     assert bench.client.jobs.poll(state) == state
     assert after(bench, state, 30).outcome is JobOutcome.LOST
@@ -153,7 +153,7 @@ def test_a_session_that_is_not_known_yet_has_its_time_to_appear(bench: Bench) ->
 
 def test_a_session_that_says_that_it_failed_is_lost(bench: Bench) -> None:
     state = bench.client.jobs.start(spec(), bench.key)
-    info = {"uuid": state.rental["uuid"], "progress": "error: no space left", "is_ready": False}
+    info = {"uuid": state.rental.uuid, "progress": "error: no space left", "is_ready": False}
     bench.emulator.faults({"kind": "status", "status": 200, "path": "/services/*/info", "body": info})
     state = bench.client.jobs.poll(state)
     assert state.outcome is JobOutcome.LOST
@@ -205,7 +205,7 @@ def test_a_log_that_cannot_be_saved_costs_the_log_alone(
 def test_an_outage_after_a_restart_does_not_end_a_job_that_was_last_seen_while_it_started(bench: Bench) -> None:
     """A trigger that is started anew knows the state of when it was deferred: the job may run for hours by then."""
     state = bench.client.jobs.start(spec(timeout_s=36_000), bench.key)
-    uuid = state.rental["uuid"]
+    uuid = state.rental.uuid
     eventually(lambda: bench.client.services.session(uuid).info().phase is SessionPhase.READY, "it comes up")
     bench.emulator.faults(DOWN)
     assert after(bench, state, 7200) == state

@@ -154,7 +154,7 @@ def test_a_connection_that_breaks_while_the_command_runs_ends_nothing(
 ) -> None:
     job = spec("echo start >> starts; while [ ! -e go ]; do sleep 0.02; done; cat starts; exit 5")
     state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
-    uuid = state.rental["uuid"]
+    uuid = state.rental.uuid
     with cuttable(port_of(bench, uuid)) as proxy:
         through(monkeypatch, proxy)
         state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
@@ -177,7 +177,7 @@ def test_a_connection_that_breaks_while_the_job_is_begun_begins_it_once(
     (tmp_path / "in").write_bytes(os.urandom(8000))
     job = spec("echo start >> starts; cat starts; cksum < in", inputs={tmp_path / "in": "in"})
     state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
-    with cuttable(port_of(bench, state.rental["uuid"]), cut_after=cut_after, cuts=2) as proxy:
+    with cuttable(port_of(bench, state.rental.uuid), cut_after=cut_after, cuts=2) as proxy:
         through(monkeypatch, proxy)
         for _ in range(5):
             if state.phase is JobPhase.READY:
@@ -196,7 +196,7 @@ def test_outputs_come_down_though_the_connection_breaks(
     job = spec("head -c 200000 /dev/urandom > a; sha256sum a", outputs={"a": tmp_path / "a"})
     lines: list[str] = []
     state = bench.polled(bench.running_state(job), private_key=bench.ssh_key, on_line=lines.append)
-    with cuttable(port_of(bench, state.rental["uuid"]), cut_after=2500, cuts=4) as proxy:
+    with cuttable(port_of(bench, state.rental.uuid), cut_after=2500, cuts=4) as proxy:
         through(monkeypatch, proxy)
         state = bench.client.jobs.collect(state, private_key=bench.ssh_key)
         assert proxy.cuts_left == 0
@@ -326,8 +326,8 @@ def test_a_log_that_cannot_be_written_costs_the_log_alone(bench: Bench, tmp_path
 
 def test_a_command_that_was_killed_on_the_machine_is_no_success(bench: Bench) -> None:
     state = bench.running_state(spec("sleep 60"))
-    pid = int((bench.folder(state.rental["uuid"]) / "octa-job" / "pid").read_text())
-    assert pid in session_pids(state.rental["uuid"])
+    pid = int((bench.folder(state.rental.uuid) / "octa-job" / "pid").read_text())
+    assert pid in session_pids(state.rental.uuid)
     os.kill(pid, 9)
     state = bench.polled(state, private_key=bench.ssh_key)
     assert (state.outcome, state.exit_code) == (JobOutcome.LOST, None)
@@ -336,7 +336,7 @@ def test_a_command_that_was_killed_on_the_machine_is_no_success(bench: Bench) ->
 
 def test_a_machine_that_forgot_the_command_is_no_success(bench: Bench) -> None:
     state = bench.running_state(spec("sleep 60"))
-    (bench.folder(state.rental["uuid"]) / "octa-job").rename(bench.folder(state.rental["uuid"]) / "gone")
+    (bench.folder(state.rental.uuid) / "octa-job").rename(bench.folder(state.rental.uuid) / "gone")
     state = bench.polled(state, private_key=bench.ssh_key)
     assert state.outcome is JobOutcome.LOST
     assert state.message == "the machine has forgotten the command: outcome unknown"
@@ -345,7 +345,7 @@ def test_a_machine_that_forgot_the_command_is_no_success(bench: Bench) -> None:
 def test_a_machine_that_cannot_begin_the_command_says_why(bench: Bench) -> None:
     job = spec("true")
     state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
-    folder = bench.folder(state.rental["uuid"]) / "octa-job"
+    folder = bench.folder(state.rental.uuid) / "octa-job"
     eventually(folder.exists, "the log keeper's folder")
     folder.rename(folder.with_name("moved"))
     folder.write_text("in the way")
@@ -356,7 +356,7 @@ def test_a_machine_that_cannot_begin_the_command_says_why(bench: Bench) -> None:
 
 def test_the_machine_of_a_job_can_be_used_by_hand(bench: Bench) -> None:
     state = bench.running_state(spec("sleep 60"))
-    session = bench.client.services.session(state.rental["uuid"]).info()
+    session = bench.client.services.session(state.rental.uuid).info()
     with RemoteMachine(SshTarget.of(session, private_key=bench.ssh_key, host_key=state.host_key)) as machine:
         assert machine.run("cat octa-job/started && echo ok").output == "ok\n"
 
@@ -374,7 +374,7 @@ def test_a_try_that_carries_on_sends_nothing_over_the_running_commands_files(ben
         outputs={"state.txt": tmp_path / "out.txt"},
     )
     state = begun(bench, job)
-    work = bench.folder(state.rental["uuid"]) / WORK_FOLDER
+    work = bench.folder(state.rental.uuid) / WORK_FOLDER
     eventually((work / "began").exists, "the command runs")
     # The process died here; the next try knows the key alone, and begins again.
     again = begun(bench, job)
@@ -389,8 +389,8 @@ def test_a_try_that_sends_while_another_begins_does_not_touch_its_files(bench: B
     (tmp_path / "in").write_text("first\n")
     job = spec("touch began; while [ ! -e go ]; do sleep 0.05; done; cat in", inputs={tmp_path / "in": "in"})
     state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
-    session = bench.client.services.session(state.rental["uuid"]).info()
-    folder = bench.folder(state.rental["uuid"])
+    session = bench.client.services.session(state.rental.uuid).info()
+    folder = bench.folder(state.rental.uuid)
     with RemoteMachine(SshTarget.of(session, private_key=bench.ssh_key)) as slow:
         # Another worker has looked, and sends; before it is done this one begins.
         slow.put(tmp_path / "in", f"{staged_folder('other')}/in")
@@ -455,14 +455,14 @@ def test_sshd_and_key_that_come_late_and_a_refusal_in_between_are_asked_again(be
         for _ in range(3):
             state = bench.client.jobs.poll(state, private_key=bench.ssh_key)
             assert state.phase is JobPhase.RUNNING, state.message
-    (bench.folder(state.rental["uuid"]) / WORK_FOLDER / "go").touch()
+    (bench.folder(state.rental.uuid) / WORK_FOLDER / "go").touch()
     assert bench.polled(state, private_key=bench.ssh_key).exit_code == 5
 
 
 def test_looks_at_a_job_share_one_connection(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     job = spec("sleep 60")
     state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
-    with cuttable(port_of(bench, state.rental["uuid"])) as proxy:
+    with cuttable(port_of(bench, state.rental.uuid)) as proxy:
         through(monkeypatch, proxy)
         state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
         for _ in range(5):
@@ -588,10 +588,10 @@ def test_a_changed_input_under_the_same_key_is_another_job(bench: Bench, tmp_pat
     (tmp_path / "in").write_text("first")
     job = spec("sleep 60", inputs={tmp_path / "in": "in"})
     first = begun(bench, job)
-    assert begun(bench, job).rental["uuid"] == first.rental["uuid"]
+    assert begun(bench, job).rental.uuid == first.rental.uuid
     (tmp_path / "in").write_text("other")
     second = bench.client.jobs.start(job, bench.key)
-    assert second.rental["uuid"] != first.rental["uuid"]
+    assert second.rental.uuid != first.rental.uuid
     assert bench.running() == 1
 
 

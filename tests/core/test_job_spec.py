@@ -10,6 +10,7 @@ import pytest
 
 from octa_provider import JobOutcome, JobResult, JobSpec, JobState, OctaConfigError
 from octa_provider.job.state import JobPhase
+from octa_provider.rental.terms import Terms
 
 NAN = float("nan")
 
@@ -21,7 +22,7 @@ def spec(**changes: Any) -> JobSpec:
 def state(**changes: Any) -> JobState:
     fields: dict[str, Any] = {
         "key": "a/b",
-        "rental": {"uuid": "u-1"},
+        "rental": Terms("u-1"),
         "nonce": "0123456789abcdef",
         "over_ssh": False,
         "timeout_s": 60.0,
@@ -147,7 +148,24 @@ def test_a_state_of_a_newer_version_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", [{}, {"key": "a"}, state().to_dict() | {"phase": "flying"}, state().to_dict() | {"outcome": "fine"}]
+    "odd",
+    [
+        {},
+        {"key": "a"},
+        *(
+            state().to_dict() | {name: value}
+            for name, value in [
+                ("phase", "flying"),
+                ("outcome", "fine"),
+                ("rental", {"key": "k"}),
+                ("rental", "u-1"),
+                ("ready_by", "soon"),
+                ("over_ssh", 7),
+                ("outputs", ["out"]),
+                ("exit_code", "none"),
+            ]
+        ),
+    ],
 )
 def test_what_is_no_state_is_said_to_be_none(odd: dict[str, Any]) -> None:
     with pytest.raises(OctaConfigError, match="this is not the state of a job"):

@@ -52,7 +52,7 @@ def test_nothing_is_started_anew(bench: Bench) -> None:
     """A session that is gone is a job that is lost, not one to start again."""
     job = spec("sleep 60")
     state = bench.running_state(job)
-    bench.emulator.end_session(state.rental["uuid"])
+    bench.emulator.end_session(state.rental.uuid)
     assert bench.client.jobs.watch(state, job, poll_s=0.1).outcome is JobOutcome.LOST
     assert len(bench.sessions()) == 1
 

@@ -20,7 +20,7 @@ __all__ = ["bench", "emulator"]
 PROGRAM = """
 import json, sys
 from octa_provider.client import OctaClient
-from octa_provider.request import MachineRequest
+from octa_provider.market.request import MachineRequest
 with OctaClient() as client:
     print("ready", flush=True)
     sys.stdin.readline()

@@ -80,7 +80,7 @@ def test_a_rental_tells_the_price_that_its_session_has(bench: Bench) -> None:
 
 def test_a_price_that_the_list_does_not_tell_is_compared_while_the_session_is_waited_for(bench: Bench) -> None:
     rental = bench.ready()
-    dear = Rental(**{**rental.to_dict(), "started_at": None, "max_price_usd": 0.0001}, _client=bench.client)
+    dear = Rental(**{**rental.to_dict(), "started_at": None, "max_price_usd": 0.0001}, _api=bench.client)
     with pytest.raises(OctaBudgetError, match=r"costs too much.*it was stopped"):
         dear.wait_until_ready()
     assert bench.running() == []
@@ -142,7 +142,7 @@ def test_a_cap_holds_by_the_charge_and_by_the_time_whichever_is_told(
 
 def test_a_cap_that_nothing_can_tell_of_is_not_left_open(bench: Bench) -> None:
     rental = bench.start()
-    bare = Rental(rental.uuid, key=rental.key, max_cost_usd=1.0, _client=bench.client)
+    bare = Rental(rental.uuid, key=rental.key, max_cost_usd=1.0, _api=bench.client)
     blank = {"prices": None, "charge_wei": 10**30}
     assert over_budget(bare, msgspec.structs.replace(rental.info(), **blank, duration_s=30)) is None
     why = over_budget(bare, msgspec.structs.replace(rental.info(), **blank, duration_s=120))
@@ -385,7 +385,7 @@ def test_a_wall_clock_that_is_set_ends_no_job(bench: Bench, hours: float) -> Non
     clock = OffClock()
     with OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url, clock=clock) as octa:
         state = octa.jobs.start(spec, bench.key)
-        bench.wait_for(lambda: bench.session(state.rental["uuid"])["system"][-1] == "service configured")
+        bench.wait_for(lambda: bench.session(state.rental.uuid)["system"][-1] == "service configured")
         clock.off_s = hours * 3600
         state = octa.jobs.poll(state)
         assert state.phase is JobPhase.RUNNING

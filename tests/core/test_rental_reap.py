@@ -7,7 +7,7 @@ import pytest
 from octa_provider.client import OctaClient
 from octa_provider.errors import OctaConfigError
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental.rental import Reaped
+from octa_provider.rental.reap import Reaped
 from tests.core.rental_bench import EVERYTHING, STOP, Bench, bench, emulator
 
 __all__ = ["bench", "emulator"]

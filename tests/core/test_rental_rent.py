@@ -21,7 +21,7 @@ REQUIREMENTS = Requirements(max_price_usd=5)
 PROGRAM = """
 import sys, time
 from octa_provider.client import OctaClient
-from octa_provider.request import MachineRequest
+from octa_provider.market.request import MachineRequest
 with OctaClient() as client, client.rentals.rent(MachineRequest("ubuntu:24.04", disk_gb=5), key=sys.argv[1]) as rental:
     print(rental.uuid, flush=True)
     time.sleep(60)

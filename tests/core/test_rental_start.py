@@ -562,5 +562,5 @@ def test_a_rental_survives_the_way_through_json_and_another_process(bench: Bench
 def test_a_rental_without_a_client_says_how_to_reopen_it() -> None:
     with pytest.raises(OctaConfigError, match=r"client\.rentals\.restore"):
         Rental.from_dict({"uuid": "u", "unknown": 1}).info()
-    with pytest.raises(OctaConfigError, match="holds no uuid"):
+    with pytest.raises(OctaConfigError, match="missing required field `uuid`"):
         Rental.from_dict({"key": "k"})

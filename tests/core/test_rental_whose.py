@@ -386,9 +386,9 @@ def test_a_job_stops_a_later_session_of_its_key(bench: Bench) -> None:
 
     state = bench.client.jobs.start(JobSpec(image="ubuntu:24.04", command="sleep 60"), bench.key)
     bench.rent_elsewhere()
-    bench.wait_for(lambda: bench.session(state.rental["uuid"])["system"][-1] == "service configured")
+    bench.wait_for(lambda: bench.session(state.rental.uuid)["system"][-1] == "service configured")
     assert bench.client.jobs.poll(state).phase is JobPhase.RUNNING
-    assert bench.running() == [state.rental["uuid"]]
+    assert bench.running() == [state.rental.uuid]
 
 
 def test_whoever_watches_a_session_has_its_later_twins_stopped_and_no_others(bench: Bench) -> None:

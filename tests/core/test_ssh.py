@@ -823,7 +823,7 @@ def test_without_asyncssh_the_error_says_what_to_install() -> None:
     script = """
 import sys
 sys.modules["asyncssh"] = None
-from octa_provider.ssh import RemoteMachine, SshTarget
+from octa_provider.remote.machine import RemoteMachine, SshTarget
 from octa_provider import OctaConfigError
 try:
     RemoteMachine(SshTarget("h", 22))

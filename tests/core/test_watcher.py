@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from octa_provider import OctaClient
+from octa_provider.api.sessions import APPEARING_S
 from octa_provider.emulator.testing import start_emulator
 from octa_provider.errors import (
     OctaAuthenticationError,
@@ -31,7 +32,7 @@ from octa_provider.models import Records, Session, SessionPhase
 from octa_provider.timing.asking import asked_pause, is_fatal
 from octa_provider.timing.backoff import LONGEST_PAUSE_S, pause_s
 from octa_provider.timing.clock import Clock
-from octa_provider.watch.seen import APPEARING_S, Absence
+from octa_provider.watch.seen import Absence
 from octa_provider.watch.shared import SharedByUsers
 from octa_provider.watch.watcher import Watcher, watcher_for
 

@@ -106,7 +106,7 @@ def test_one_flow_run_that_can_not_be_looked_at_leaves_the_others_stopped(
     from uuid import UUID
 
     from octa_provider.errors import OctaNetworkError
-    from octa_provider.rental.rental import Rentals
+    from octa_provider.rental.rentals import Rentals
 
     run, called = flows.new_run("hooked"), flows.new_run("hooked")
     renting.client().rentals.start(MachineRequest("alpine:3"), key=f"prefect/{called}/flow/a-0")

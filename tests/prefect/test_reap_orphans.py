@@ -137,7 +137,7 @@ def test_what_can_not_be_stopped_fails_the_flow(
     orphan = rent(rented, f"prefect/{run}/flow/a-0")
     server.post(f"/flow_runs/{run}/set_state", state={"type": "CRASHED"}, force=True)
     rented.emulator.faults({"kind": "drop_before", "method": "POST", "path": "/services/*/stop", "times": None})
-    from octa_provider.rental.rental import Rentals
+    from octa_provider.rental.rentals import Rentals
 
     real = Rentals.reap
     monkeypatch.setattr(Rentals, "reap", lambda self, *args, **kwargs: real(self, *args, **kwargs, deadline_s=2))

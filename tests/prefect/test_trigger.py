@@ -19,7 +19,7 @@ from renting import Renting
 from waiting_for import wait_for
 
 from octa_provider.errors import OctaCancelledError
-from octa_provider.job.state import JobOutcome, JobResult
+from octa_provider.job.result import JobOutcome, JobResult
 from prefect_blocks import JobFailedError, OctaJob, OctaJobRun
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.usefixtures("server")]

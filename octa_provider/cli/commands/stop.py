@@ -17,7 +17,7 @@ from octa_provider.errors import OctaConfigError, OctaError
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
     from octa_provider.models import Records, Session
-    from octa_provider.rental.rental import Bill
+    from octa_provider.rental.terms import Bill
     from octa_provider.timing.deadline import Deadline
 
 EXAMPLES = """examples:

@@ -116,8 +116,8 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
         if state.phase is self._phase:
             return
         self._phase = state.phase
-        rental = state.rental
-        text = _WORDS[state.phase].format(uuid=shown_text(rental.get("uuid")), node=shown_text(rental.get("node_id")))
+        terms = state.rental
+        text = _WORDS[state.phase].format(uuid=shown_text(terms.uuid), node=shown_text(terms.node_id))
         if self._bar is not None and self._task is not None:
             with suppress(OSError, ValueError):
                 self._bar.update(self._task, description=text)

@@ -1,0 +1,343 @@
+"""Rentals: sessions that are started exactly once, waited for, and stopped for certain.
+
+A rental is known by its key, which names the work. Whoever starts a key that already has a session gets that session.
+VPN sessions carry no environment and so no key: they are known by what was written down (`rental/intents.py`), and what
+a lost answer may have left is told, never taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from octa_provider.errors import OctaError, OctaStartUnclearError
+from octa_provider.market.request import Request
+from octa_provider.market.requirements import Requirements
+from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
+from octa_provider.rental.key import earlier_forms, with_namespace
+from octa_provider.rental.lost_answer import LostAnswers
+from octa_provider.rental.mark import RentalMark, fingerprint_of, runs_under
+from octa_provider.rental.reap import Reaped, reap
+from octa_provider.rental.rental import Rental
+from octa_provider.rental.signals import cleaned_up_by
+from octa_provider.rental.start import Started, Starting
+from octa_provider.rental.stop import STOP_S, sweep
+from octa_provider.rental.terms import Bill, Terms
+from octa_provider.rental.twins import oldest
+from octa_provider.text.plain_log import plain_logger
+from octa_provider.timing.clock import Clock
+from octa_provider.timing.deadline import Deadline
+from octa_provider.timing.limits import checked_cap, checked_seconds, usable_seconds
+
+if TYPE_CHECKING:
+    from octa_provider.models import Machine, Session, VpnMachine
+    from octa_provider.rental.rental_api import RentalApi
+
+log = plain_logger("octa_provider.rental.rental")
+
+
+class Rentals:
+    """`client.rentals`: one piece of work never rents twice and never leaves a machine billing."""
+
+    def __init__(self, api: RentalApi) -> None:
+        self._api = api
+
+    @property
+    def clock(self) -> Clock:
+        """Where the time comes from."""
+        return self._api.clock
+
+    def start(
+        self,
+        request: Request,
+        *,
+        key: str,
+        requirements: Requirements | None = None,
+        settle_s: float = 20.0,
+        deadline_s: float = 300.0,
+        max_cost_usd: float | None = None,
+        max_duration_s: float | None = None,
+        fingerprint: str | None = None,
+        attempt: str | None = None,
+        is_wanted: Callable[[Session], bool] | None = None,
+        on_started: Callable[[Rental], object] | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Rental:
+        """Start a session under a key exactly once, or adopt the one that the key already has.
+
+        A session of the key that was started for something else (another image, say), or that costs more than the
+        requirements allow, is stopped, and another one started.
+
+        Args:
+            request: what to rent.
+            key: the rental key, such as `rental_key("nightly", shot)`; the client's namespace is put in front.
+            requirements: which machine; the cheapest one when left out.
+            settle_s: seconds to look for a session after an answer that leaves it unclear whether one was started.
+            deadline_s: seconds to try for, through outages.
+            max_cost_usd: refuse machines that tell no price, or of which it does not pay for a minute; later, while the
+                rental is waited for, stop what has cost so much.
+            max_duration_s: refuse what the balance can't pay for that long, and later stop what runs longer.
+            fingerprint: tells this work from other work under the same key; made of the request when left out.
+            attempt: names this try in the session's environment; a random name when left out.
+            is_wanted: whether a session that runs under the key is the one that is wanted; when left out, whether it
+                has the same fingerprint.
+            on_started: called with the rental as soon as its uuid is known, to write it down.
+            is_cancelled: asked before and after every step that spends money; when it says yes, what was started is
+                stopped.
+
+        Raises:
+            OctaNoMachineError: nothing fits, or all that fit refused; says why for each.
+            OctaBudgetError: the balance or a cap does not allow it.
+            OctaCancelledError: `is_cancelled` said yes; nothing runs.
+            OctaStartUnclearError: an answer was lost, and what it may have left can't be told from somebody else's.
+            OctaError: the API could not be reached, or refused the key. Should a machine have been left, it says so.
+        """
+        settle_s, deadline_s = checked_seconds("settle_s", settle_s), checked_seconds("deadline_s", deadline_s)
+        max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)
+        max_duration_s = checked_cap("max_duration_s", max_duration_s)
+        requirements = requirements or Requirements()
+        whole = self.full_key(key)
+        mark = fingerprint_of(request) if fingerprint is None else fingerprint
+
+        def rental_of(started: Started) -> Rental:
+            return msgspec.structs.replace(
+                self._rental(started.uuid, whole, started.session, service=request.service, machine=started.machine),
+                adopted=started.adopted,
+                claim=started.claim,
+                max_cost_usd=max_cost_usd,
+                max_duration_s=max_duration_s,
+                max_price_usd=requirements.max_price_usd,
+            )
+
+        def has_same_fingerprint(session: Session) -> bool:
+            # One without a mark was started by an earlier release, which knew no fingerprints.
+            known = RentalMark.of(session)
+            return known is None or known.fingerprint == mark
+
+        starting = Starting(
+            api=self._api,
+            request=request,
+            key=whole,
+            requirements=requirements,
+            settle_s=settle_s,
+            deadline_s=deadline_s,
+            max_cost_usd=max_cost_usd,
+            max_duration_s=max_duration_s,
+            fingerprint=mark,
+            attempt=attempt,
+            is_wanted=is_wanted or has_same_fingerprint,
+            on_started=None if on_started is None else lambda started: on_started(rental_of(started)),
+            is_cancelled=is_cancelled,
+        )
+        return rental_of(starting.run())
+
+    def full_key(self, key: str) -> str:
+        """A key with the client's namespace in front; one that begins with it stays as it is.
+
+        Raises:
+            OctaConfigError: it can't be a rental key.
+        """
+        return with_namespace(key, self._api.namespace)
+
+    def find(self, key: str) -> Rental | None:
+        """The rental of a key, if it has an active session; the oldest one when it has several."""
+        whole = self.full_key(key)
+        sessions = self._api.sessions.list()
+        claims = self._claims(whole, sessions)
+        names = earlier_forms(whole, self._api.namespace)
+        session = oldest(
+            s
+            for s in sessions
+            if runs_under(s, whole, self._api.namespace)
+            or (s.rental_key in names and RentalMark.of(s) is None)
+            or (s.rental_key is None and s.uuid in claims)
+        )
+        if session is None:
+            return None
+        rental = self._rental(session.uuid, session.rental_key or whole, session)
+        return msgspec.structs.replace(rental, adopted=True, claim=claims.get(session.uuid))
+
+    def _claims(self, whole: str, sessions: Sequence[Session]) -> dict[str, str]:
+        """What was written down of a key's sessions that may not tell it themselves: uuid to attempt.
+
+        Raises:
+            OctaStartUnclearError: what a lost request has left can't be told from somebody else's.
+        """
+        claims: dict[str, str] = {}
+        for intent in self._api.intents.read(whole):
+            if intent.uuid is not None:
+                claims[intent.uuid] = intent.attempt
+                continue
+            lost = LostAnswers(self._api, whole, RentalMark("", intent.attempt), intent.service, 0.0)
+            left = lost.left_by(intent, sessions)
+            if left is not None:
+                claims[left.uuid] = lost.claim(intent.attempt, left.uuid)
+        return claims
+
+    def open(self, uuid: str, key: str | None = None) -> Rental:
+        """A handle on a session by its uuid; no request is made."""
+        return Rental(uuid=uuid, key=None if key is None else self.full_key(key), _api=self._api)
+
+    def restore(self, state: Terms | Mapping[str, Any]) -> Rental:
+        """A handle from what `Rental.to_dict` returned, or from its terms; no request is made.
+
+        Raises:
+            OctaConfigError: it is not the state of a rental.
+        """
+        return Rental.of(state if isinstance(state, Terms) else Terms.from_dict(state), self._api)
+
+    def stop(self, key: str, *, deadline_s: float = 300.0) -> tuple[Bill, ...]:
+        """Stop every active session of a key; returns when they have been seen gone. No session is fine too.
+
+        Args:
+            key: the rental key, with or without the client's namespace. Without it, what an earlier release started
+                under the key as it stands is stopped too.
+            deadline_s: seconds to try for.
+
+        Raises:
+            OctaStopError: some were still running, or not seen gone, when the deadline passed.
+            OctaStartUnclearError: what a lost request of the key has left can't be told from somebody else's; what
+                tells the key was stopped.
+        """
+        whole = self.full_key(key)
+        deadline = Deadline(self._api.clock, deadline_s)
+        sessions: Sequence[Session] = ()
+        try:
+            sessions = self._api.within(deadline).sessions.list()
+        except OctaError as error:
+            # The sweep asks again, and says what may bill should nobody answer.
+            log.info("what runs under %s can't be seen now: %s", whole, error)
+        unclear: OctaStartUnclearError | None = None
+        try:
+            claims = self._claims(whole, sessions)
+        except OctaStartUnclearError as error:
+            # What does tell the key is stopped all the same.
+            claims, unclear = {}, error
+        ended = sweep(self._api, uuids=tuple(claims), key=whole, deadline_s=deadline_s)
+        for attempt in claims.values():
+            self._api.intents.remove(whole, attempt)
+        if key != whole:
+            earlier = [s.uuid for s in sessions if s.rental_key == key and RentalMark.of(s) is None]
+            ended |= sweep(self._api, uuids=earlier, key=None, deadline_s=deadline_s)
+        if unclear is not None:
+            raise unclear
+        return tuple(self._rental(uuid, whole, session).bill(session) for uuid, session in ended.items())
+
+    @contextmanager
+    def rent(
+        self,
+        request: Request,
+        *,
+        key: str,
+        requirements: Requirements | None = None,
+        stop_deadline_s: float = 300.0,
+        **options: Any,
+    ) -> Iterator[Rental]:
+        """A rental for the length of a `with` block: it is stopped on every way out, signals included.
+
+        Those that ask a process to end: SIGTERM, SIGINT, SIGHUP (the terminal was closed), SIGQUIT, and the like. One
+        that is ignored stays ignored, and a handler of the program's own is called as ever.
+
+        Args:
+            request, key, requirements: as in `start`.
+            stop_deadline_s: seconds to try to stop for.
+            options: further arguments of `start`.
+        """
+        checked_seconds("stop_deadline_s", stop_deadline_s)
+        rental: Rental | None = None
+        returned = False
+        on_started = options.pop("on_started", None)
+
+        def started(told: Rental) -> None:
+            # A signal may come before the start returns: from here on there is something to stop.
+            nonlocal rental
+            rental = told
+            if on_started is not None:
+                on_started(told)
+
+        def clean_up(error: BaseException | None) -> None:
+            if rental is None:
+                return
+            if error is None:
+                rental.stop(deadline_s=stop_deadline_s)
+            elif returned or not isinstance(error, OctaError):
+                # A start that failed has cleaned up after itself; a signal may have come after that.
+                rental.stop_after(error, deadline_s=stop_deadline_s)
+
+        with cleaned_up_by(clean_up):
+            rental = self.start(request, key=key, requirements=requirements, on_started=started, **options)
+            returned = True
+            yield rental
+
+    def reap(
+        self,
+        prefix: str = "",
+        *,
+        older_than_s: float = 0.0,
+        max_age_s: float | None = None,
+        is_alive: Callable[[str], bool | None] = lambda key: False,
+        any_namespace: bool = False,
+        dry_run: bool = True,
+        deadline_s: float = 300.0,
+    ) -> Reaped:
+        """Find sessions of ours whose owner is gone, and stop them.
+
+        A session without one of our keys is never touched. Nor is one of another namespace, unless asked for: it
+        belongs to another installation that shares the account.
+
+        Args:
+            prefix: only keys that begin with it, by whole segments: `airflow/a` does not match `airflow/ab/...`. In the
+                client's own namespace it is what follows the namespace, in another one the whole key.
+            older_than_s: only sessions that have run so many seconds, as the API counts them.
+            max_age_s: sessions of the own namespace that have run so many seconds are stopped although their owner
+                lives: one that can't run, such as a task of a paused DAG, would let them bill for ever.
+            is_alive: told a whole key, says whether its owner still lives: True, False, or None for an owner that it
+                does not know. Such a one is gone in the own namespace, and alive in another. What raises counts as
+                alive.
+            any_namespace: other namespaces too, and what earlier releases started.
+            dry_run: only say what would be stopped.
+            deadline_s: seconds to try to stop for, all together.
+        """
+        return reap(
+            self._api,
+            prefix=prefix,
+            older_than_s=checked_seconds("older_than_s", older_than_s),
+            max_age_s=None if max_age_s is None else checked_seconds("max_age_s", max_age_s),
+            is_alive=is_alive,
+            any_namespace=any_namespace,
+            dry_run=dry_run,
+            deadline_s=usable_seconds("deadline_s", deadline_s, STOP_S),
+        )
+
+    def _rental(
+        self,
+        uuid: str,
+        key: str,
+        session: Session | None,
+        *,
+        service: str | None = None,
+        machine: Machine | VpnMachine | None = None,
+    ) -> Rental:
+        offered_usd: float | None = getattr(machine, "price_usd", None)
+        offered_wei: int | None = getattr(machine, "price_wei", None)
+        told_usd = None if session is None else price_usd(session)
+        # The session's own price comes in steps: it counts where it really is another one.
+        if told_usd and offered_usd and abs(told_usd - offered_usd) > PRICE_STEP_USD:
+            steps, offered_steps = round(told_usd / PRICE_STEP_USD), max(1, round(offered_usd / PRICE_STEP_USD))
+            offered_wei = None if offered_wei is None else offered_wei * steps // offered_steps
+            offered_usd = told_usd
+        return Rental(
+            uuid=uuid,
+            key=session.rental_key or key if session is not None else key,
+            service=(session.service if session is not None else "") or service,
+            node_id=session.node_id
+            if session is not None and session.node_id is not None
+            else getattr(machine, "node_id", None),
+            price_usd=told_usd if offered_usd is None else offered_usd,
+            price_wei=offered_wei,
+            started_at=None if session is None else session.started_at,
+            _api=self._api,
+        )

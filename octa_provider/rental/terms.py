@@ -1,0 +1,120 @@
+"""What a rental is known by: a value that travels between processes, and the bill at its end. No HTTP library here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from octa_provider.errors import OctaConfigError
+from octa_provider.wire.money import WEI_PER_OCTA
+
+if TYPE_CHECKING:
+    from octa_provider.models import Session
+
+__all__ = ["Bill", "Terms"]
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a rental came to.
+
+    Attributes:
+        uuid: the session.
+        charge_wei: what was charged, in wei, exact; None when the API no longer tells.
+        charge_usd: the same in USD, for display, at the price of the time it was rented.
+        duration_s: seconds it ran.
+        termination_reason: why it ended, in the API's words.
+    """
+
+    uuid: str
+    charge_wei: int | None
+    charge_usd: float | None
+    duration_s: float | None
+    termination_reason: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The bill as a small JSON value."""
+        return asdict(self)
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """One rental, from start to confirmed stop, as a value.
+
+    Attributes:
+        uuid: the session.
+        key: the rental key, whole; None for a session that was opened without one.
+        service: `mr`, `render` or `vpn`.
+        node_id: the machine.
+        price_usd: USD per hour, as the session tells it, else as the catalogue did.
+        price_wei: wei per hour, at the same price.
+        started_at: when it started, in UTC.
+        adopted: True when the session was already there: from an earlier try, or from an answer that was lost.
+        max_cost_usd: stop when this is spent.
+        max_duration_s: stop when it has run so many seconds.
+        max_price_usd: stop when it says that it costs more, in USD per hour.
+        claim: what the store of intents knows it by; None for a session that tells its key itself.
+    """
+
+    uuid: str
+    key: str | None = None
+    service: str | None = None
+    node_id: int | None = None
+    price_usd: float | None = None
+    price_wei: int | None = None
+    started_at: datetime | None = None
+    adopted: bool = False
+    max_cost_usd: float | None = None
+    max_duration_s: float | None = None
+    max_price_usd: float | None = None
+    claim: str | None = None
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether anything bounds what it costs: then each look at its session has to ask."""
+        return any(cap is not None for cap in (self.max_cost_usd, self.max_duration_s, self.max_price_usd))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The terms as a small JSON value, without secrets."""
+        state = {name: getattr(self, name) for name in Terms.__struct_fields__}
+        state["started_at"] = None if self.started_at is None else self.started_at.isoformat()
+        return state
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Terms:
+        """The terms that `to_dict` made the value of; names that are not known are left out.
+
+        Args:
+            state: as `to_dict` gave it; integers may have become text on the way, as in an event or an XCom.
+
+        Raises:
+            OctaConfigError: it is not the state of a rental.
+        """
+        try:
+            return msgspec.convert(dict(state), Terms, strict=False)
+        except (msgspec.ValidationError, TypeError, ValueError) as error:
+            raise OctaConfigError(f"this is not the state of a rental: {error}") from None
+
+    def bill(self, session: Session | None) -> Bill:
+        """What a session of this rental came to, as far as the API tells."""
+        if session is None:
+            return Bill(self.uuid, None, None, None, None)
+        return Bill(
+            uuid=self.uuid,
+            charge_wei=session.charge_wei,
+            charge_usd=self.usd(session.charge_wei, session),
+            duration_s=session.duration_s,
+            termination_reason=session.termination_reason,
+        )
+
+    def usd(self, wei: int | None, session: Session | None = None) -> float | None:
+        """An amount in USD, for display: by the price it was rented at, else by the session's market price."""
+        if wei is None:
+            return None
+        if self.price_wei and self.price_usd is not None:
+            return wei / self.price_wei * self.price_usd
+        market = session.prices.market_price if session is not None and session.prices is not None else None
+        return None if market is None else wei / WEI_PER_OCTA * market
