@@ -341,6 +341,12 @@ def test_no_process_tells_a_detached_command_the_nonce_or_holds_its_secret_but_i
     assert "hunter2" not in said
 
 
+def test_variables_that_are_for_the_command_do_not_change_what_the_shell_around_it_finds(machine: Machine) -> None:
+    assert machine.begin("echo $PATH $HOME; exit 3", envs={"PATH": "/nowhere", "HOME": "/nowhere"}) == "begun"
+    assert machine.ended() == f"{NONCE} 3"
+    assert (machine.home / "octa-job" / "job.log").read_text().splitlines()[0] == "/nowhere /nowhere"
+
+
 def test_a_name_that_the_shell_keeps_for_itself_costs_the_command_nothing_else(machine: Machine) -> None:
     """bash would end for it, and the command never begin."""
     assert machine.begin("echo $A; exit 3", envs={"UID": "1000", "PPID": "1", "A": "set"}) == "begun"
