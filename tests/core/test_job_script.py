@@ -243,6 +243,17 @@ def test_variables_called_as_the_scripts_own_reach_a_container_as_they_are(machi
     assert NONCE not in "".join(said[: said.index("looked")])
 
 
+@pytest.mark.parametrize("platform", [one for one in ("bash", "busybox sh") if shutil.which(one.split()[0])])
+def test_a_shell_of_the_platforms_that_makes_way_tells_no_nonce(sh: Machine, platform: str) -> None:
+    """As docs/jobs.md says. dash would stay, and nothing that it is given can make it forget its own environment."""
+    process = sh.start(shlex.join([*platform.split(), "-c", container_command("echo began; sleep 60", 60)]))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "began\n"
+    shown = [Path(f"/proc/{pid}/{name}").read_bytes() for pid in sh.pids() for name in ("cmdline", "environ")]
+    assert len(shown) >= 6
+    assert not any(NONCE.encode() in text for text in shown)
+
+
 def test_a_home_that_cannot_be_written_costs_nothing_but_the_guard(sh: Machine) -> None:
     sh.env["HOME"] = "/proc/nowhere"
     process = sh.start(container_command("exit 6", 5))
