@@ -63,7 +63,13 @@ class JobReport:
     def line(self, line: str) -> None:
         """A line of the command's output."""
         self._logger.info("%s", line)
-        fraction = self._tracker.feed(line)
+        self._move(self._tracker.feed(line))
+
+    def unfinished(self, text: str) -> None:
+        """How a line stands that has not ended, such as a progress bar: it moves the bar, and is not logged."""
+        self._move(self._tracker.feed_unfinished(text))
+
+    def _move(self, fraction: float | None) -> None:
         if fraction is not None and time.monotonic() - self._updated >= UPDATE_S:
             self._show(fraction)
 

@@ -168,6 +168,7 @@ def _run_job(
                     private_key=arguments.ssh_key,
                     log_path=arguments.log,
                     on_line=display.line,
+                    on_unfinished=display.unfinished,
                     on_state=display.state,
                     poll_s=arguments.poll,
                     on_transfer=display.transfer,
