@@ -67,6 +67,16 @@ class ProgressTracker:
         self._unfinished = ""
 
     @property
+    def total(self) -> int | None:
+        """How many steps there are, if that was given."""
+        return self._total
+
+    @property
+    def counts_frames(self) -> bool:
+        """Whether it goes by Blender's frames, of which it can't tell the number itself."""
+        return self._blender
+
+    @property
     def fraction(self) -> float | None:
         """How far it is, 0 to 1; None when no line has told."""
         return self._fraction

@@ -128,8 +128,9 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
             with suppress(OSError, ValueError):
                 self._bar.update(self._task, description=text)
                 if state.phase is JobPhase.RUNNING:
-                    # What was sent is no part of what the command does.
-                    self._bar.update(self._task, total=None, completed=0)
+                    # What was sent is no part of what the command does. What it has told before this stays.
+                    told = self._tracker.fraction
+                    self._bar.update(self._task, total=None if told is None else 1.0, completed=told or 0.0)
         else:
             tell(text)
 
