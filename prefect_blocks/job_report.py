@@ -87,6 +87,10 @@ class JobReport:
         self.say(f"Session {result.uuid} was stopped; the job: {result.outcome.value}{cost}")
         if result.succeeded and self._has_shown:
             self._show(1.0)
+        if result.succeeded and self._tracker.counts_frames and self._tracker.total is None:
+            self.warn("There was no progress bar: Blender's frames need progress_total, the number of frames")
+        elif result.succeeded and self._tracker.fraction is None and self._tracker.total is not None:
+            self.warn("progress_total had no effect: no line of the output told how far the job was; see progress")
         self._make(
             "cost",
             artifacts.create_table_artifact,
