@@ -84,7 +84,7 @@ _HOME = {
     "octa_provider.job.state": ("JobState",),
     "octa_provider.market.requirements": ("Requirements",),
     "octa_provider.rental.rental": ("Rental",),
-    "octa_provider.rental.rental.terms": ("Bill",),
+    "octa_provider.rental.terms": ("Bill",),
     "octa_provider.market.request": ("MachineRequest", "RenderRequest", "VpnRequest"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -137,6 +137,7 @@ class JobFollower:
             private_key=self._credentials.private_key,
             log_path=self._log_path,
             on_line=self._report.line,
+            on_unfinished=self._report.unfinished,
             on_state=remember,
             is_cancelled=self._must_end,
             poll_s=self._poll_s,

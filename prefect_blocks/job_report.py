@@ -63,7 +63,13 @@ class JobReport:
     def line(self, line: str) -> None:
         """A line of the command's output."""
         self._logger.info("%s", line)
-        fraction = self._tracker.feed(line)
+        self._move(self._tracker.feed(line))
+
+    def unfinished(self, text: str) -> None:
+        """How a line stands that has not ended, such as a progress bar: it moves the bar, and is not logged."""
+        self._move(self._tracker.feed_unfinished(text))
+
+    def _move(self, fraction: float | None) -> None:
         if fraction is not None and time.monotonic() - self._updated >= UPDATE_S:
             self._show(fraction)
 
@@ -81,6 +87,10 @@ class JobReport:
         self.say(f"Session {result.uuid} was stopped; the job: {result.outcome.value}{cost}")
         if result.succeeded and self._has_shown:
             self._show(1.0)
+        if result.succeeded and self._tracker.counts_frames and self._tracker.total is None:
+            self.warn("There was no progress bar: Blender's frames need progress_total, the number of frames")
+        elif result.succeeded and self._tracker.fraction is None and self._tracker.total is not None:
+            self.warn("progress_total had no effect: no line of the output told how far the job was; see progress")
         self._make(
             "cost",
             artifacts.create_table_artifact,

@@ -77,6 +77,7 @@ class Jobs:
         private_key: str | Path | None = None,
         log_path: str | os.PathLike[str] | None = None,
         on_line: OnLine | None = None,
+        on_unfinished: OnLine | None = None,
         on_state: Callable[[JobState], object] | None = None,
         earlier: JobState | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
@@ -93,6 +94,8 @@ class Jobs:
             log_path: a file that gets the command's output.
             on_line: called with each line of the command's output, control characters neutralised. What it raises is
                 logged once and does not end the job: `is_cancelled` does that.
+            on_unfinished: called, as `on_line`, with the states of a line that is drawn anew, as a progress bar, while
+                it has not ended: for `ProgressTracker.feed_unfinished`. The line comes once, as it stands at its end.
             on_state: called with the state whenever it has changed, to write it down.
             earlier: what an earlier try wrote down, so that no line comes again; without it the key alone finds what
                 runs, and its output comes from the start.
@@ -128,6 +131,7 @@ class Jobs:
             private_key=private_key,
             log_path=log_path,
             on_line=on_line,
+            on_unfinished=on_unfinished,
             on_state=on_state,
             is_cancelled=is_cancelled,
             poll_s=poll_s,
@@ -142,6 +146,7 @@ class Jobs:
         private_key: str | Path | None = None,
         log_path: str | os.PathLike[str] | None = None,
         on_line: OnLine | None = None,
+        on_unfinished: OnLine | None = None,
         on_state: Callable[[JobState], object] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         poll_s: float = 5.0,
@@ -152,7 +157,7 @@ class Jobs:
         Args:
             state: from `start`, or how far the job was when somebody last looked.
             spec: the job.
-            private_key, log_path, on_line, on_state, is_cancelled, poll_s, on_transfer: as in `run`.
+            private_key, log_path, on_line, on_unfinished, on_state, is_cancelled, poll_s, on_transfer: as in `run`.
 
         Raises:
             OctaCancelledError: `is_cancelled` said yes; the session was stopped.
@@ -167,6 +172,7 @@ class Jobs:
             private_key=private_key,
             log_path=log_path,
             on_line=on_line,
+            on_unfinished=on_unfinished,
             on_state=on_state,
             is_cancelled=is_cancelled,
             poll_s=poll_s,
@@ -239,6 +245,7 @@ class Jobs:
         *,
         private_key: str | Path | None = None,
         on_line: OnLine | None = None,
+        on_unfinished: OnLine | None = None,
         session: Session | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> JobState:
@@ -248,6 +255,7 @@ class Jobs:
             state: from `start`, `begin` or the last `poll`.
             private_key: as in `run`.
             on_line: called with each new line of the command's output.
+            on_unfinished: as in `run`.
             session: the job's session as it was seen a moment ago, by `job_wait` for one; it is not asked for again.
             is_cancelled: asked while something arrives from the API; when it says yes, the look is cut short.
 
@@ -256,7 +264,7 @@ class Jobs:
         """
         if state.ended:
             return state
-        return JobLook(self._api, state, private_key, on_line, is_cancelled).state(session)
+        return JobLook(self._api, state, private_key, on_line, is_cancelled, on_unfinished).state(session)
 
     def begin(
         self,

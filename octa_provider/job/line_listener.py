@@ -18,16 +18,18 @@ class LineListener:
 
     Args:
         on_line: what is called. KeyboardInterrupt, SystemExit and what a signal's handler raises still end the job.
+        name: what the caller knows it as.
     """
 
-    def __init__(self, on_line: Callable[[str], object]) -> None:
+    def __init__(self, on_line: Callable[[str], object], name: str = "on_line") -> None:
         self._on_line = on_line
+        self._name = name
         self._has_told = False
 
     @classmethod
-    def of(cls, on_line: Callable[[str], object] | None) -> LineListener | None:
+    def of(cls, on_line: Callable[[str], object] | None, name: str = "on_line") -> LineListener | None:
         """The listener for a function; one that is a listener already stays, so that it knows what it has logged."""
-        return on_line if on_line is None or isinstance(on_line, cls) else cls(on_line)
+        return on_line if on_line is None or isinstance(on_line, cls) else cls(on_line, name)
 
     def __call__(self, line: str) -> None:
         try:
@@ -38,7 +40,8 @@ class LineListener:
             if not self._has_told:
                 self._has_told = True
                 log.warning(
-                    "on_line failed (%s: %s): the job goes on, and what else fails there is not told",
+                    "%s failed (%s: %s): the job goes on, and what else fails there is not told",
+                    self._name,
                     type(error).__name__,
                     error,
                     exc_info=log.isEnabledFor(logging.DEBUG),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
 from octa_provider.job.result import JobOutcome
@@ -25,6 +25,8 @@ log = plain_logger("octa_provider.job.log")
 
 LAST_LINES_S = 300.0
 LINE_BYTES = 64 * 1024
+#: The exit marker begins so. What comes behind it, whole or not, is no progress, and may hold the nonce.
+MARK = "[octa-job "
 NO_SHELL = "the image has no /bin/sh, which runs the command: use an image that has a shell"
 
 
@@ -33,6 +35,7 @@ def read_job_log(
     state: JobState,
     *,
     on_line: Callable[[str], object] | None = None,
+    on_unfinished: Callable[[str], object] | None = None,
     recent: bool = False,
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> tuple[JobState, bool]:
@@ -42,6 +45,7 @@ def read_job_log(
         api: the API.
         state: the job.
         on_line: called with each new line of the command's output, control characters neutralised.
+        on_unfinished: called with the states of a line that has not ended; see `Jobs.run`.
         recent: the session has finished.
         is_cancelled: asked while the log arrives; when it says yes the look is cut short.
 
@@ -49,7 +53,12 @@ def read_job_log(
         The state with the new place in the log; of phase `EXITED` when the marker was there, and ended when the image
         turned out to have no shell. And whether the log could be read.
     """
-    session_log = _log_of(api, state)
+
+    def tell(text: str) -> None:
+        if on_unfinished is not None and (printed := text.partition(MARK)[0]):
+            on_unfinished(printed)
+
+    session_log = _log_of(api, state, on_unfinished=None if on_unfinished is None else tell)
     read = True
     if recent:
         lines = session_log.last_lines(LAST_LINES_S, is_cancelled)
@@ -94,10 +103,26 @@ def save_job_log(api: Api, state: JobState, path: str | os.PathLike[str]) -> Non
 def save_fetched_log(fetched: Path, state: JobState, path: str | os.PathLike[str]) -> None:
     """Write the output of a command over SSH to a file, from the log that was fetched, without the exit marker."""
     with fetched.open("rb") as file:
-        # A line without an end could be any size.
-        pieces = iter(lambda: file.readline(LINE_BYTES), b"")
-        lines = (piece.decode("utf-8", "replace").removesuffix("\n") for piece in pieces)
+        lines = (piece.decode("utf-8", "replace").removesuffix("\n") for piece in _pieces(file))
         _write((plain(line) for line in lines), state.nonce, path)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines; one without an end could be any size, so that a long one comes in pieces."""
+    held = b""
+    while piece := file.readline(LINE_BYTES):
+        piece = held + piece
+        held = b""
+        if not piece.endswith(b"\n") and b"\r" in piece:
+            # A progress bar, however long it goes on: what is drawn anew is the same line.
+            drawn = piece.rstrip(b"\r")
+            held = drawn[drawn.rfind(b"\r") + 1 :] + piece[len(drawn) :][:1]
+            if len(held) < LINE_BYTES:
+                continue
+            piece, held = held, b""
+        yield piece
+    if held:
+        yield held
 
 
 def _write(lines: Iterable[str], nonce: str, path: str | os.PathLike[str]) -> None:
@@ -116,6 +141,6 @@ def _write(lines: Iterable[str], nonce: str, path: str | os.PathLike[str]) -> No
         part.unlink(missing_ok=True)
 
 
-def _log_of(api: Api, state: JobState) -> SessionLog:
+def _log_of(api: Api, state: JobState, on_unfinished: Callable[[str], object] | None = None) -> SessionLog:
     cursor = None if state.log is None else LogCursor.from_dict(state.log)
-    return SessionLog(api, state.rental.uuid, cursor=cursor)
+    return SessionLog(api, state.rental.uuid, cursor=cursor, on_unfinished=on_unfinished)

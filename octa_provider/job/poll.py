@@ -57,6 +57,7 @@ class JobLook:
         private_key: as in `Jobs.run`.
         on_line: called with each new line of the command's output.
         is_cancelled: asked while something arrives from the API; when it says yes, the look is cut short.
+        on_unfinished: called with the states of a line that has not ended.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class JobLook:
         private_key: str | Path | None,
         on_line: OnLine | None,
         is_cancelled: Callable[[], bool] = lambda: False,
+        on_unfinished: OnLine | None = None,
     ) -> None:
         self._api = api
         self._is_cancelled = is_cancelled
         self._state = state
         self._private_key = private_key
         self._on_line = LineListener.of(on_line)
+        self._on_unfinished = LineListener.of(on_unfinished, "on_unfinished")
         self._enough: Callable[[], bool] = lambda: False
 
     def state(self, seen: Session | None = None) -> JobState:
@@ -119,7 +122,7 @@ class JobLook:
 
     def _look_over_ssh(self, session: Session) -> str:
         """The same for a command over SSH."""
-        if self._on_line is not None:
+        if self._is_heard:
             self._read_log()
             self._state = judged(self._state, "the command was killed")
             if self._state.ended:
@@ -135,7 +138,7 @@ class JobLook:
         if status.state == "absent":
             self._state = self._state.ending(JobOutcome.LOST, "the machine has forgotten the command: outcome unknown")
         elif status.state != "running":
-            if self._on_line is not None:
+            if self._is_heard:
                 self._read_rest_of_log()
             end = status.marker
             self._state = self._state.having(
@@ -146,11 +149,17 @@ class JobLook:
             self._state = judged(self._state, "the command was killed")
         return ""
 
+    @property
+    def _is_heard(self) -> bool:
+        """Whether anybody wants what the command prints."""
+        return self._on_line is not None or self._on_unfinished is not None
+
     def _read_log(self) -> bool:
         self._state, read = read_job_log(
             self._api,
             self._state,
             on_line=self._on_line,
+            on_unfinished=self._on_unfinished,
             is_cancelled=lambda: self._is_cancelled() or self._enough(),
         )
         return read
@@ -167,7 +176,9 @@ class JobLook:
     def _lost(self) -> JobState:
         """The session is gone: its last log may still hold the exit code; without one the outcome is unknown."""
         if not self._state.over_ssh:
-            state, _ = read_job_log(self._api, self._state, on_line=self._on_line, recent=True)
+            state, _ = read_job_log(
+                self._api, self._state, on_line=self._on_line, on_unfinished=self._on_unfinished, recent=True
+            )
             state = judged(state, "the container was restarted")
             if state.ended:
                 return state

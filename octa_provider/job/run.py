@@ -38,6 +38,7 @@ class JobSteps(Protocol):
         *,
         private_key: str | Path | None,
         on_line: OnLine | None,
+        on_unfinished: OnLine | None,
         is_cancelled: Callable[[], bool],
     ) -> JobState:
         """Look once."""
@@ -78,6 +79,7 @@ def see_to_the_end(
     private_key: str | Path | None,
     log_path: str | os.PathLike[str] | None,
     on_line: OnLine | None,
+    on_unfinished: OnLine | None,
     on_state: Callable[[JobState], object] | None,
     is_cancelled: Callable[[], bool],
     poll_s: float,
@@ -89,11 +91,13 @@ def see_to_the_end(
         jobs: the steps.
         rentals: for the stop when something goes wrong.
         start: what starts it, or returns how far it is; it is handed what to tell the rental to, once there is one.
-        spec, key, private_key, log_path, on_line, on_state, is_cancelled, poll_s, on_transfer: as in `Jobs.run`.
+        spec, key, private_key, log_path, on_line, on_unfinished, on_state, is_cancelled, poll_s, on_transfer: as in
+            `Jobs.run`.
     """
     poll_s = checked_pause("poll_s", poll_s)
     # One for all looks, so that it tells once.
     on_line = LineListener.of(on_line)
+    on_unfinished = LineListener.of(on_unfinished, "on_unfinished")
     state: JobState | None = None
 
     def tell(now: JobState, before: JobState | None = None) -> JobState:
@@ -120,7 +124,16 @@ def see_to_the_end(
         while not state.ended:
             if is_cancelled():
                 raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
-            state = tell(jobs.poll(state, private_key=private_key, on_line=on_line, is_cancelled=is_cancelled), state)
+            state = tell(
+                jobs.poll(
+                    state,
+                    private_key=private_key,
+                    on_line=on_line,
+                    on_unfinished=on_unfinished,
+                    is_cancelled=is_cancelled,
+                ),
+                state,
+            )
             if state.phase is JobPhase.READY:
                 # Told before: sending the inputs may take a while.
                 state = tell(

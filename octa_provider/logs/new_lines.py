@@ -13,13 +13,17 @@ Limits, where the text itself does not tell more:
 - A text that was cut to less than a whole line and less than 16 bytes of what was seen looks replaced.
 - A shorter text with the old beginning is taken for an old answer, not for a new log, until it comes a third time.
 - What was printed and replaced between two looks was never seen.
+
+A line that is drawn anew with carriage returns, as a progress bar, has many states and is one line, once it ends. Its
+states are told as they come, each once, to whoever asks for them.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +47,9 @@ STALE_ANSWERS = 2
 TORN = "\ufffd".encode()
 MAX_TORN = 3
 MAX_TORN_BYTES = MAX_TORN * len(TORN)
+#: So much is told of one state of an unfinished line; what is longer is no progress bar.
+MAX_STATE_BYTES = 4096
+_STATE = re.compile(rb"[^\r]+")
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,9 @@ class LogFollower:
 
     Args:
         cursor: where an earlier follower was; from the start when left out.
+        on_unfinished: called with each state of a line that is drawn anew with carriage returns, but for the one that
+            the line ends with; and after a look with how its unfinished line stands then, if that is new. A number at
+            the end of that may go on, and is left out. None of them is a line.
 
     Example:
         >>> follower = LogFollower()
@@ -107,8 +117,12 @@ class LogFollower:
         ['two']
     """
 
-    def __init__(self, cursor: LogCursor | None = None) -> None:
+    def __init__(
+        self, cursor: LogCursor | None = None, *, on_unfinished: Callable[[str], object] | None = None
+    ) -> None:
         self._cursor = cursor or LogCursor()
+        self._on_unfinished = on_unfinished
+        self._states = _States()
         # Lines of a block are given out one by one; where in it we are is written down before each one.
         self._block = b""
         self._at = 0
@@ -154,8 +168,10 @@ class LogFollower:
             log.warning("the log was replaced by another text: lines may be missing")
             yield from self.finish()
             self._cursor = LogCursor(gaps=past.gaps + 1)
+            self._states = _States()
         else:
             start = _line_start(overlap, past)
+            self._states = _States(overlap - start)
             # What is held is read again, so that it is whole also when it came from another process.
             tail = text.read(max(0, start - TAIL_BYTES), start - max(0, start - TAIL_BYTES))
             self._cursor = LogCursor(start, tail, 0, text.read(0, min(start, HEAD_BYTES)), 0, past.gaps)
@@ -176,6 +192,7 @@ class LogFollower:
             lines = block.split(b"\n")
             rest = lines.pop()
             for line in lines:
+                self._tell_states(line, is_end=True)
                 self._at += len(line) + 1
                 if self._line.empty and len(line) <= MAX_LINE_BYTES:
                     yield line.decode("utf-8", "replace")
@@ -183,9 +200,22 @@ class LogFollower:
                     self._line.add(line)
                     whole, self._line = self._line, _Line()
                     yield whole.text()
+            self._tell_states(rest)
             self._at += len(rest)
             self._line.add(rest)
             self._settle()
+        if self._on_unfinished is not None and (state := self._states.now()):
+            self._on_unfinished(state)
+
+    def _tell_states(self, part: bytes, *, is_end: bool = False) -> None:
+        """Tell the states in a part of a line, but for the last one, which may be what the line ends with."""
+        if self._on_unfinished is None:
+            return
+        if not (is_end and self._states.untouched and b"\r" not in part):
+            for state in self._states.add(part):
+                self._on_unfinished(state)
+        if is_end:
+            self._states = _States()
 
     def _settle(self) -> None:
         """Take what was given out of the block into the cursor."""
@@ -204,8 +234,53 @@ class _Whole(SpooledText):
         return self._text.read(offset, max(0, min(length, self.size - offset)))
 
 
+class _States:
+    """The states of one line that is drawn anew with carriage returns, from parts of it.
+
+    Args:
+        seen: how many bytes at its beginning an earlier look has seen, and told the states of.
+    """
+
+    def __init__(self, seen: int = 0) -> None:
+        self._seen = seen
+        self._at = 0
+        self._last = b""
+        self._is_drawn = False
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing of the line has come yet."""
+        return not (self._at or self._seen)
+
+    def add(self, part: bytes) -> Iterator[str]:
+        """The states that this part shows to be over, since another one begins."""
+        at, begin = self._at, 0
+        self._at += len(part)
+        if at < self._seen:
+            # All that an earlier look has seen was told, but for the last state of it.
+            old = part[: self._seen - at].rstrip(b"\r")
+            if begin := old.rfind(b"\r") + 1:
+                self._last = b""
+        for match in _STATE.finditer(part, begin):
+            if match.start() or self._is_drawn:
+                if self._last and at + match.start() >= self._seen:
+                    yield self._last.decode("utf-8", "replace")
+                self._last = b""
+            self._last += match[0][: MAX_STATE_BYTES - len(self._last)]
+            self._is_drawn = False
+        if part:
+            self._is_drawn = part.endswith(b"\r")
+
+    def now(self) -> str:
+        """The last state; nothing where an earlier look has seen it as it is now."""
+        if self._at <= self._seen:
+            return ""
+        text = self._last.decode("utf-8", "replace")
+        return text if self._is_drawn else text.rstrip("0123456789.,")
+
+
 class _Line:
-    """One line in parts, of which no more than `MAX_LINE_BYTES` are kept: its beginning, or what a `\\r` left of it."""
+    """One line in parts, of which no more than `MAX_LINE_BYTES` are kept: its beginning, or what a `\r` left of it."""
 
     def __init__(self) -> None:
         self._kept = b""
@@ -220,18 +295,25 @@ class _Line:
             self._kept += part
             return
         # A progress bar may go on for hours in one line: what its last carriage return overwrote need not be kept.
-        again = part.rfind(b"\r", 0, len(part) - 1)
-        if again >= 0:
-            self._kept, self._dropped, part = b"", 0, part[again + 1 :]
-        elif not self._dropped:
-            self._kept = self._kept[self._kept.rfind(b"\r", 0, max(0, len(self._kept) - 1)) + 1 :]
+        rest, is_drawn = part.rstrip(b"\r"), self._kept.endswith(b"\r")
+        again = rest.rfind(b"\r")
+        if again >= 0 or (rest and is_drawn):
+            self._kept, self._dropped, rest = b"", 0, rest[again + 1 :]
+        else:
+            self._kept = self._kept.rstrip(b"\r")
+            self._kept = self._kept[self._kept.rfind(b"\r") + 1 :]
         room = 0 if self._dropped else MAX_LINE_BYTES - len(self._kept)
-        self._kept += part[:room]
-        self._dropped += max(0, len(part) - room)
+        self._kept += rest[:room]
+        self._dropped += max(0, len(rest) - room)
+        if part.endswith(b"\r") or (is_drawn and not part):
+            self._kept += b"\r"
 
     def text(self) -> str:
         text = self._kept.decode("utf-8", "replace")
-        return f"{text} [cut: {self._dropped} more bytes in this line]" if self._dropped else text
+        if not self._dropped:
+            return text
+        drawn = text.rstrip("\r")
+        return f"{drawn} [cut: {self._dropped} more bytes in this line]"
 
 
 def _replaced(cursor: LogCursor, *, held: int | None = None, stale: int | None = None) -> LogCursor:

@@ -48,6 +48,8 @@ class SessionLog:
         cursor: where an earlier follower was, here or in another process; from the start when left out.
         folder: where temporary files go; give one on a disk where the system's choice is in memory.
         most_bytes: so much of a log is kept at most; of a longer one, or where the disk is full, the end.
+        on_unfinished: called with the states of a line that is drawn anew, as a progress bar, while it has not ended;
+            see `LogFollower`. None of them is a line of the log.
 
     Attributes:
         system: the platform's entries of the last look.
@@ -61,10 +63,12 @@ class SessionLog:
         cursor: LogCursor | None = None,
         folder: Path | None = None,
         most_bytes: int = MOST_BYTES,
+        on_unfinished: Callable[[str], object] | None = None,
     ) -> None:
         self._api = api
         self._path = path_of("services", uuid, "logs")
-        self._follower = LogFollower(cursor)
+        self._on_unfinished = on_unfinished
+        self._follower = LogFollower(cursor, on_unfinished=None if on_unfinished is None else self._tell_unfinished)
         self._folder = folder
         self._most_bytes = most_bytes
         self.uuid = uuid
@@ -205,8 +209,15 @@ class SessionLog:
             raise OctaCancelledError(f"following the log of session {self.uuid} was cancelled")
 
     def _plain(self, lines: Iterator[str]) -> Iterator[str]:
+        return map(self._shown, lines)
+
+    def _shown(self, line: str) -> str:
         # A container that prints its environment must not carry the key into a log.
-        return (self._api.masked(plain(line)) for line in lines)
+        return self._api.masked(plain(line))
+
+    def _tell_unfinished(self, state: str) -> None:
+        if self._on_unfinished is not None and (text := self._shown(state)):
+            self._on_unfinished(text)
 
 
 def system_entries(api: Api, uuid: str, *, recent: bool = False) -> tuple[SystemEntry, ...]:

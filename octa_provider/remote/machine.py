@@ -429,6 +429,10 @@ async def _command(
             kept.add(text)
             *whole, rest = (rest + text).split("\n")
             if len(rest) >= LINE_CHARS:
+                # A progress bar, however long it goes on: what is drawn anew is the same line.
+                drawn = rest.rstrip("\r")
+                rest = drawn[drawn.rfind("\r") + 1 :] + rest[len(drawn) :][:1]
+            if len(rest) >= LINE_CHARS:
                 whole, rest = [*whole, rest], ""
             tell(whole)
             while waiting() > READS_WAITING:

@@ -86,16 +86,16 @@ def broken_frames(
         What is wrong with each that is not in order, by its number; empty when all is well.
     """
     try:
-        paths = {number: Path(folder) / name.format(number) for number in numbers}
+        paths = {number: Path(folder).expanduser() / name.format(number) for number in numbers}
     except (IndexError, KeyError, ValueError) as error:
         raise OctaConfigError(f"{name!r} is no format of a frame's file name, such as 'frame_{{:04d}}.png'") from error
     if len(set(paths.values())) < len(paths):
         raise OctaConfigError(f"{name!r} names several frames alike: give it a place for the number, such as {{:04d}}")
     sizes: dict[int, tuple[int, int]] = {}
     broken: dict[int, str] = {}
-    fresh = None if made is None else {Path(one).absolute() for one in made}
+    fresh = None if made is None else {_place(Path(one).expanduser()) for one in made}
     for number, path in paths.items():
-        if fresh is not None and path.absolute() not in fresh:
+        if fresh is not None and _place(path) not in fresh:
             broken[number] = f"{path} was not made by this render"
             continue
         try:
@@ -108,6 +108,11 @@ def broken_frames(
         if size is not None and seen != size:
             broken[number] = f"{paths[number]} is {seen[0]}x{seen[1]} pixels, not {size[0]}x{size[1]}"
     return dict(sorted(broken.items()))
+
+
+def _place(path: Path) -> Path:
+    """Where a file lies, however its folder is written."""
+    return Path(os.path.realpath(path.parent), path.name)
 
 
 def flaw_of(path: str | os.PathLike[str], name: str | os.PathLike[str] | bytes) -> str:

@@ -23,7 +23,8 @@ _COUNT = re.compile(r"(?<![\w./:-])(?P<done>\d{1,12})\s?/\s?(?P<total>\d{1,12})(
 # Blender 5 writes when and what in front of its lines: `00:05.489  render           | Saved: '...'`.
 _BLENDER_5 = re.compile(r"[0-9:.]{5,20} {1,8}[\w.:]{1,60} {0,60}(?:[A-Z]{1,9} {1,4})?\| ?", re.ASCII)
 _FRAME = re.compile(r"\bFra:\s?(-?\d{1,9})\b", re.ASCII)
-_SAVED = re.compile(r"^\s*Saved:\s*'|^\s*Append frame -?\d", re.ASCII)
+_SAVED = re.compile(r"^\s*(?:Saved:\s*'(?P<path>[^']{0,4096})|Append frame -?\d)", re.ASCII)
+_NUMBERS = re.compile(r"\d{1,9}", re.ASCII)
 # Cycles: "Sample 12/64", "Rendering 12 / 64 samples"; Eevee the latter; tiles "Rendered 3/12 Tiles".
 _PART_OF_FRAME = re.compile(
     r"\b(?:Samples?|Path Tracing Sample|Rendering|Rendered)\s+(?P<done>\d{1,9})\s?/\s?(?P<total>\d{1,9})\b", re.ASCII
@@ -37,8 +38,8 @@ class ProgressTracker:
         tool: `blender` (frames from `Fra:` and `Saved:` lines; needs `total`), None for what many tools print (`NN%`,
             `i/n`), or a regular expression with the named group `percent`, or `done` and `total`, or `done` alone
             when `total` is given.
-        total: how many steps there are; for Blender the number of frames. A tool that counts up to 100 % for each of
-            several steps begins again for the next one.
+        total: how many steps there are; for Blender the number of frames. What a tool counts up to another end, such as
+            100 %, is how far one step is, and begins again for the next one.
 
     Raises:
         OctaConfigError: the expression is none, or has no such groups; or `total` is not above 0.
@@ -61,6 +62,19 @@ class ProgressTracker:
         self._frame: int | None = None
         self._frame_saved = False
         self._frames_done = 0
+        self._in_percent = False
+        self._saved_as: str | None = None
+        self._unfinished = ""
+
+    @property
+    def total(self) -> int | None:
+        """How many steps there are, if that was given."""
+        return self._total
+
+    @property
+    def counts_frames(self) -> bool:
+        """Whether it goes by Blender's frames, of which it can't tell the number itself."""
+        return self._blender
 
     @property
     def fraction(self) -> float | None:
@@ -74,11 +88,18 @@ class ProgressTracker:
             The new fraction if the line moved it on; else None.
         """
         line = line[:MAX_LINE_CHARS]
-        told = self._frames(line) if self._blender else self._matched(line)
-        if told is None or (self._fraction is not None and told <= self._fraction):
-            return None
-        self._fraction = told
-        return told
+        begin, self._unfinished = self._looked_at(line), ""
+        return self._moved(self._frames(line) if self._blender else self._matched(line, begin))
+
+    def feed_unfinished(self, text: str) -> float | None:
+        """Look at how a line stands that has not ended, such as a progress bar; its end comes by `feed`.
+
+        Returns:
+            The new fraction if it moved on; else None.
+        """
+        text = text[:MAX_LINE_CHARS]
+        begin, self._unfinished = self._looked_at(text), text
+        return self._moved(self._frames(text, is_whole=False) if self._blender else self._matched(text, begin))
 
     def to_dict(self) -> dict[str, Any]:
         """What it has seen as a small JSON value, for another process to carry on; see `restore`."""
@@ -89,6 +110,9 @@ class ProgressTracker:
             "frames_done": self._frames_done,
             "steps_done": self._steps_done,
             "of_step": self._of_step,
+            "in_percent": self._in_percent,
+            "saved_as": self._saved_as,
+            "unfinished": self._unfinished,
         }
 
     def restore(self, state: Mapping[str, Any]) -> ProgressTracker:
@@ -106,32 +130,63 @@ class ProgressTracker:
         if isinstance(of_step, (int, float)) and 0 <= of_step <= 1:
             self._of_step = float(of_step)
         self._frame_saved = state.get("frame_saved") is True
+        self._in_percent = state.get("in_percent") is True
+        saved_as, unfinished = state.get("saved_as"), state.get("unfinished")
+        if isinstance(saved_as, str):
+            self._saved_as = saved_as[:MAX_LINE_CHARS]
+        if isinstance(unfinished, str):
+            self._unfinished = unfinished[:MAX_LINE_CHARS]
         return self
 
-    def _matched(self, line: str) -> float | None:
-        """What the last match of the first pattern that makes sense says."""
+    def _looked_at(self, text: str) -> int:
+        """How much of it was looked at before the line went on: what it says is not said again."""
+        return len(self._unfinished) if text.startswith(self._unfinished) else 0
+
+    def _moved(self, told: float | None) -> float | None:
+        if told is None or (self._fraction is not None and told <= self._fraction):
+            return None
+        self._fraction = told
+        return told
+
+    def _matched(self, line: str, begin: int) -> float | None:
+        """What the last match of the first pattern that makes sense says; those that end before `begin` are old."""
         for pattern in self._patterns:
-            told = [f for f in (_fraction(match, self._total) for match in pattern.finditer(line)) if f is not None]
-            if told:
-                return self._in_steps(told, pattern)
+            if pattern is _COUNT and self._in_percent and self._total is not None:
+                # Each step comes in percent: `Max Level: 5/5` among what is said of it is something else.
+                continue
+            told = [
+                (fraction, match)
+                for match in pattern.finditer(line)
+                if match.end() > begin and (fraction := _fraction(match, self._total)) is not None
+            ]
+            if not told:
+                continue
+            self._in_percent = self._in_percent or pattern is _PERCENT
+            if self._total is None or _counts_up_to(self._total, told[-1][1]) or self._is_counted_in(line):
+                return told[-1][0]
+            return self._in_steps([fraction for fraction, _ in told], self._total)
         return None
 
-    def _in_steps(self, told: list[float], pattern: re.Pattern[str]) -> float:
+    def _is_counted_in(self, line: str) -> bool:
+        """Whether a line counts up to the total in so many words, as `12% 3/25`: then its percentage is of all."""
+        if self._total is None or _COUNT not in self._patterns:
+            return False
+        return any(_counts_up_to(self._total, match) for match in _COUNT.finditer(line))
+
+    def _in_steps(self, told: list[float], total: int) -> float:
         """How far all of it is, when each step counts up to its own end."""
-        # A pattern of the user's own that counts up to `total` counts all of it.
-        if self._total is None or not (pattern is _COUNT or "percent" in pattern.groupindex):
-            return told[-1]
         for fraction in told:
             if fraction < self._of_step - BEGINS_AGAIN:
                 self._steps_done = min(self._steps_done + 1, MOST_STEPS)
                 self._of_step = 0.0
             self._of_step = max(self._of_step, fraction)
-        return min(1.0, (self._steps_done + self._of_step) / self._total)
+        return min(1.0, (self._steps_done + self._of_step) / total)
 
-    def _frames(self, line: str) -> float | None:
+    def _frames(self, line: str, *, is_whole: bool = True) -> float | None:
         """Frames that are done, and how far the present one is.
 
-        A frame is done when it is saved, or when another one begins; several files of one frame count once.
+        A frame is done when it is saved, or when another one begins; several files of one frame count once. Blender 5
+        says of a frame only what it saves: files that have the same numbers in their names are of one frame.
         """
         part = 0.0
         if prefix := _BLENDER_5.match(line):
@@ -145,13 +200,27 @@ class ProgressTracker:
             samples = _PART_OF_FRAME.search(line)
             if samples and not self._frame_saved:
                 part = _fraction(samples, None) or 0.0
-        elif _SAVED.search(line):
-            if self._frame is None or not self._frame_saved:
+        elif is_whole and (saved := _SAVED.search(line)):
+            numbers = _numbers(saved["path"])
+            if not (self._frame_saved if self._frame is not None else numbers and numbers == self._saved_as):
                 self._frames_done += 1
-            self._frame_saved = self._frame is not None
+            self._frame_saved, self._saved_as = self._frame is not None, numbers
         else:
             return None
         return None if self._total is None else min(1.0, (self._frames_done + part) / self._total)
+
+
+def _numbers(path: str | None) -> str | None:
+    """The numbers in a file's path, the frame's among them, but for its ending; None when it has none."""
+    path = path or ""
+    return "-".join(_NUMBERS.findall(path.rpartition(".")[0] or path)) or None
+
+
+def _counts_up_to(total: int, match: re.Match[str]) -> bool:
+    """Whether it counts up to `total`, rather than to an end of its own, as each of several steps does."""
+    named = match.groupdict()
+    end = named.get("total")
+    return named.get("percent") is None and (end is None or end.lstrip("0") == str(total))
 
 
 def _custom(expression: str, total: int | None) -> re.Pattern[str]:

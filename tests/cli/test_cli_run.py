@@ -145,6 +145,27 @@ def test_a_terminal_sees_a_bar(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("--tool", "blender", "--", "true"), "can't be told from this command, so there is no bar: add --total N"),
+        (("--", "echo blender -b scene.blend -a"), "can't be told from this command"),
+        (("--total", "30", "--", "echo nothing"), "--total had no effect: no line of the output told"),
+        (("--tool", r"at (?P<percent>\d+)", "--", "echo 5%"), "--tool had no effect: no line of the output told"),
+        (("--tool", "blender", "--total", "4", "--", "echo nothing"), "--total had no effect"),
+        (("--", "echo nothing"), None),
+        (("--", "echo blender --version"), None),
+        (("--", "echo blender -b scene.blend -e 10 -a"), None),
+        (("--total", "30", "--", "echo 10%"), None),
+    ],
+)
+def test_what_leaves_the_bar_without_meaning_gets_a_hint(cli: Cli, words: tuple[str, ...], said: str | None) -> None:
+    shown = cli(*QUICK, *words)
+    assert shown.status == 0
+    assert shown.err.count("hint: ") == (said is not None)
+    assert (said or "") in shown.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
         ((), "there is no command"),
         (("--",), "there is no command"),
         (("--timeout", "soon", "--", "true"), "is not a duration"),

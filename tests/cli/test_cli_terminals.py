@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +111,20 @@ def test_the_bar_manages_without_unicode_and_without_room(emulator: EmulatorHand
     # The job's own line alone has escapes: neither the spinner nor what was cut off has.
     assert "\\u2" not in terminal.text
     assert "\\U0001f600" in terminal.text
+
+
+def test_a_bar_that_the_job_draws_moves_ours_and_is_shown_once_its_line_ends(
+    emulator: EmulatorHandle, tmp_path: Path
+) -> None:
+    draws = r"printf '\r 20%%|#'; printf '\r 40%%|##'"
+    ends = rf"until [ -e {tmp_path}/more ]; do sleep 0.05; done; printf '\r100%%|#####\n'; sleep 1"
+    with in_terminal(emulator, 100, *JOB, f"{draws}; {ends}") as terminal:
+        terminal.read_until(" 40%")
+        assert "|#" not in terminal.text
+        (tmp_path / "more").touch()
+        assert terminal.status() == 0
+    assert terminal.text.count("100%|#####") == 1
+    assert "|##\n" not in terminal.text
 
 
 @pytest.mark.parametrize("words", ["machines", "machines --json", "sessions", "doctor", "--help", "--version"])

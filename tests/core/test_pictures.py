@@ -94,6 +94,57 @@ def test_what_is_missing_cut_off_or_of_another_size_is_told_by_its_number(folder
     assert "8x3 pixels, not 4x3" in broken[4]
 
 
+def test_frames_of_an_earlier_render_count_as_missing(folder: Path) -> None:
+    made = [folder / "frame_0002.png", str(folder / "frame_0004.png")]
+    broken = broken_frames(folder, range(1, 6), made=made)
+    assert list(broken) == [1, 3, 5]
+    assert all(why.endswith("was not made by this render") for why in broken.values())
+    assert broken_frames(folder, [2, 4], made=made) == {}
+    assert list(broken_frames(folder, [2], made=[])) == [2]
+
+
+def test_of_what_was_made_too_each_frame_must_be_whole(folder: Path) -> None:
+    (folder / "frame_0002.png").write_bytes(png()[:40])
+    (folder / "frame_0004.png").unlink()
+    made = [folder / f"frame_{number:04d}.png" for number in range(1, 6)]
+    broken = broken_frames(folder, range(1, 6), made=made)
+    assert list(broken) == [2, 4]
+    assert "cut off" in broken[2]
+    assert "No such file" in broken[4]
+
+
+def test_seven_frames_of_ten_are_three_too_few(tmp_path: Path) -> None:
+    made = [tmp_path / f"frame_{number:04d}.png" for number in range(1, 8)]
+    for path in made:
+        path.write_bytes(png())
+    assert list(broken_frames(tmp_path, range(1, 11))) == [8, 9, 10]
+    assert list(broken_frames(tmp_path, range(1, 11), made=made)) == [8, 9, 10]
+
+
+def test_the_size_that_most_have_is_that_of_what_was_made(folder: Path) -> None:
+    # Three of the earlier render, two of this one: the size of the earlier ones is nobody's measure.
+    made = [folder / "frame_0001.png", folder / "frame_0002.png"]
+    for path in made:
+        path.write_bytes(png(8, 6))
+    assert list(broken_frames(folder, range(1, 6), made=made)) == [3, 4, 5]
+
+
+@pytest.mark.parametrize("way", ["relative", "dots", "link", "home"])
+def test_what_was_made_is_known_however_its_folder_is_written(
+    folder: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [folder / "frame_0001.png"]
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("HOME", str(folder.parent))
+    link = folder.parent / f"{folder.name}-link"
+    link.symlink_to(folder)
+    written = {"relative": folder.name, "dots": f"{folder}/../{folder.name}", "link": link, "home": f"~/{folder.name}"}
+    assert list(broken_frames(written[way], [1, 2], made=made)) == [2]
+    # And the other way round.
+    there = Path(written[way]) / "frame_0001.png"
+    assert list(broken_frames(folder, [1, 2], made=[there])) == [2]
+
+
 def test_the_size_that_was_asked_for_counts(folder: Path) -> None:
     assert broken_frames(folder, [1, 2], size=(4, 3)) == {}
     assert list(broken_frames(folder, [1, 2], size=(320, 180))) == [1, 2]

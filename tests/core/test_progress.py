@@ -178,3 +178,87 @@ def test_a_count_that_starts_again_is_one_of_several_steps_too() -> None:
 def test_a_percentage_of_one_thing_alone_is_what_it_says() -> None:
     tracker = ProgressTracker()
     assert fractions(tracker, "50%", "100%", "10%") == [0.5, 1.0, None]
+
+
+@pytest.mark.parametrize(
+    ("tool", "line"),
+    [
+        (None, "frame 3/25"),
+        (None, " 12%|#2        | 3/25 [00:01<00:07,  3.1it/s]"),
+        (None, "12 % (3 / 25)"),
+        (r"frame (?P<done>\d+) of (?P<total>\d+)", "frame 3 of 25"),
+        (r"frame (?P<done>\d+) of (?P<total>\d+)", "frame 03 of 025"),
+    ],
+)
+def test_what_counts_up_to_the_total_is_of_all_and_no_step(tool: str | None, line: str) -> None:
+    assert ProgressTracker(tool, total=25).feed(line) == 0.12
+
+
+@pytest.mark.parametrize(
+    ("tool", "lines"),
+    [
+        (None, ["5%", "100%", "5%", "100%"]),
+        (None, ["5/100", "100/100", "5/100", "100/100"]),
+        (r"row (?P<done>\d+) of (?P<total>\d+)", ["row 5 of 100", "row 100 of 100", "row 5 of 100", "row 100 of 100"]),
+        (r"at (?P<percent>\d+)", ["at 5", "at 100", "at 5", "at 100"]),
+    ],
+)
+def test_a_total_is_never_ignored_what_counts_up_to_another_end_is_a_step(tool: str | None, lines: list[str]) -> None:
+    assert fractions(ProgressTracker(tool, total=4), *lines) == [0.0125, 0.25, 0.2625, 0.5]
+
+
+def test_where_steps_come_in_percent_a_count_among_their_lines_is_none() -> None:
+    tracker = ProgressTracker(None, total=5)
+    # As POV-Ray says of each frame.
+    lines = ["pixels (50%)", "pixels (100%)", "Rays: 12  Saved: 4  Max Level: 5/5", "pixels (50%)", "pixels (100%)"]
+    assert fractions(tracker, *lines) == [0.1, 0.2, None, pytest.approx(0.3), 0.4]
+
+
+def test_a_line_that_has_not_ended_counts_and_its_end_does_not_count_again() -> None:
+    tracker = ProgressTracker(None, total=2)
+    assert tracker.feed_unfinished("10% ") == 0.05
+    assert tracker.feed_unfinished("10% 50% ") == 0.25
+    carried_on = ProgressTracker(None, total=2).restore(json.loads(json.dumps(tracker.to_dict())))
+    for one in (tracker, carried_on):
+        assert one.feed_unfinished("10% 50% 90% 100%") == 0.5
+        assert one.feed("10% 50% 90% 100%") is None
+        assert one.fraction == 0.5
+        # The next line is a line of its own.
+        assert one.feed("10% 50%") == 0.75
+
+
+def test_states_of_a_bar_are_each_looked_at_so_that_a_short_step_counts() -> None:
+    tracker = ProgressTracker(None, total=3)
+    for _ in range(3):
+        for state in ("0%", "50%", "100%"):
+            tracker.feed_unfinished(state)
+        tracker.feed("100%")
+    assert tracker.fraction == 1.0
+
+
+def test_a_frame_of_blender_is_saved_when_its_line_has_ended() -> None:
+    tracker = ProgressTracker("blender", total=2)
+    assert tracker.feed_unfinished("Saved: '/tmp/frames/fr") is None
+    assert tracker.feed("Saved: '/tmp/frames/frame_0001.png'") == 0.5
+    assert tracker.feed_unfinished("Fra:2 Mem:1M | Sample 8/16 ") == 0.75
+    assert tracker.feed("Fra:2 Mem:1M | Sample 8/16 | done") is None
+    assert tracker.feed("Saved: '/tmp/frames/frame_0002.png'") == 1.0
+
+
+def test_several_files_of_a_frame_of_blender_5_count_once_by_the_numbers_in_their_names() -> None:
+    tracker = ProgressTracker("blender", total=4)
+    said = "00:01.0  render           | Saved: '"
+    paths = ["/f/depth/0001.exr", "/f/rgb/0001.png", "/f/depth/0002.exr", "/f/rgb/0002.png", "/f/3/cam.png"]
+    assert fractions(tracker, *(f"{said}{path}'" for path in paths)) == [0.25, None, 0.5, None, 0.75]
+    carried_on = ProgressTracker("blender", total=4).restore(json.loads(json.dumps(tracker.to_dict())))
+    assert fractions(carried_on, f"{said}/f/3/depth.exr'", f"{said}/f/4/cam.png'") == [None, 1.0]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.text(st.sampled_from("0125%/ Fra:Saved'"), max_size=30))), st.booleans())
+def test_with_lines_that_have_not_ended_it_never_falls_either(lines: list[tuple[bool, str]], blender: bool) -> None:
+    tracker = ProgressTracker("blender" if blender else None, total=3)
+    told = [tracker.feed(text) if is_line else tracker.feed_unfinished(text) for is_line, text in lines]
+    fractions = [fraction for fraction in told if fraction is not None]
+    assert fractions == sorted(set(fractions))
+    assert all(0 <= fraction <= 1 for fraction in fractions)

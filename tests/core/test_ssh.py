@@ -180,6 +180,13 @@ def test_output_without_line_ends_is_bounded_too(machine: RemoteMachine) -> None
     assert result.output == "x" * KEPT_OUTPUT_CHARS
 
 
+def test_a_bar_of_a_command_is_one_line_however_long_it_is_drawn(machine: RemoteMachine) -> None:
+    lines: list[str] = []
+    bar = r"i=0; while [ $i -lt 20000 ]; do printf '\r%6d of 20000' $i; i=$((i+1)); done; printf '\r 20000 of 20000\n'"
+    assert machine.run(f"echo begin; {bar}; echo end", on_line=lines.append).exit_code == 0
+    assert [line.rpartition("\r")[2] for line in lines] == ["begin", " 20000 of 20000", "end"]
+
+
 def test_bytes_that_are_no_text_do_not_end_the_command(machine: RemoteMachine) -> None:
     assert machine.run("printf 'a\\377b'").output == "a\ufffdb"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from collections import deque
 from contextlib import suppress
 from typing import Any
 
@@ -65,20 +66,29 @@ def test_progress_never_falls_and_stays_between_0_and_1(lines: list[str]) -> Non
         ("blender", 10),
         (r"(?P<percent>.+)%", None),
         (r"(?P<done>.+)/(?P<total>.+)", None),
+        (None, 7),
+        (r"(?P<done>.+)/(?P<total>.+)", 7),
     ):
         tracker, last = ProgressTracker(tool, total), 0.0
-        for line in lines:
-            told = tracker.feed(line)
+        for place, line in enumerate(lines):
+            told = tracker.feed_unfinished(line) if place % 3 else tracker.feed(line)
             assert told is None or (last <= told <= 1 and math.isfinite(told))
             last = last if told is None else told
         ProgressTracker(tool, total).restore(json.loads(json.dumps(tracker.to_dict())))
 
 
-@fuzzed(st.dictionaries(st.sampled_from(["fraction", "frame", "frame_saved", "frames_done"]), ANYTHING))
+TRACKED = sorted(ProgressTracker().to_dict())
+
+
+@fuzzed(st.dictionaries(st.sampled_from(TRACKED), ANYTHING))
 def test_progress_of_somewhere_else_is_taken_or_left(state: dict[str, Any]) -> None:
-    tracker = ProgressTracker("blender", 5).restore(state)
-    tracker.feed("Fra:3 Mem:1")
-    assert tracker.fraction is None or 0 <= tracker.fraction <= 1
+    for tool in ("blender", None):
+        tracker = ProgressTracker(tool, 5).restore(state)
+        tracker.feed("Fra:3 Mem:1")
+        tracker.feed_unfinished("Saved: '/3.png' 10%")
+        tracker.feed("Saved: '/3.png' 10% 20%")
+        assert tracker.fraction is None or 0 <= tracker.fraction <= 1
+        json.dumps(tracker.to_dict())
 
 
 @fuzzed(ODD_TEXT | st.from_regex(r".{0,20}\[octa-job n0\] exit (\d{1,6}|timeout|restarted|-1|٣)\s{0,3}.{0,3}"))
@@ -187,6 +197,14 @@ def test_requirements_are_taken_or_refused(values: dict[str, Any]) -> None:
 # -- growth -----------------------------------------------------------------------------------------------------------
 
 
+def states(text: str) -> list[str]:
+    """The states of the lines of a log that have not ended, or are drawn anew."""
+    told: deque[str] = deque(maxlen=1000)
+    for _ in LogFollower(on_unfinished=told.append).feed(SpooledText.of(text)):
+        pass
+    return list(told)
+
+
 def _readers(text: str) -> dict[str, Any]:
     data = text.encode("utf-8", "replace")
     tail = __import__("base64").b64encode(data[:4096].ljust(4096, b"x")[-4096:]).decode()
@@ -199,10 +217,12 @@ def _readers(text: str) -> dict[str, Any]:
         "read_status": lambda: read_status(text, "n"),
         "progress": lambda: ProgressTracker("blender", 5).feed(text),
         "any progress": lambda: ProgressTracker(None).feed(text),
+        "progress of a bar": lambda: [ProgressTracker(None, 5).feed_unfinished(state) for state in states(text)],
         "failed": lambda: _FAILED.search(text),
         "stopping": lambda: means_stopping(text),
         "fields": lambda: (moment(text), number(text), strings(text), items(text), port_map(text)),
         "follow": lambda: sum(1 for _ in LogFollower(LogCursor.from_dict(cursor)).feed(SpooledText.of(data[7:]))),
+        "follow a bar": lambda: states(text),
         "message": lambda: str(OctaError(text)),
     }
 

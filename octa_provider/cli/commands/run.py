@@ -46,6 +46,8 @@ One word after -- is a shell command line; several are a command and its argumen
 out: Ctrl-C, a closed terminal, a pipe that nobody reads any more. Start it with nohup to let it go on then. Should this
 machine lose power, run the same --key again, or `octa-provider reap --prefix cli`.
 """
+#: Blender's other names for what tells how many frames there are.
+_SHORT = {"--render-frame": "-f", "--frame-start": "-s", "--frame-end": "-e", "--frame-jump": "-j"}
 
 
 def add_parser(commands: Any) -> None:
@@ -155,10 +157,16 @@ def run(arguments: argparse.Namespace) -> int:
     spec = _spec(arguments)
     _check(arguments, spec)
     tracker = _tracker(arguments, spec)
+    lacks_total = _lacks_total(arguments, tracker, spec)
+    if lacks_total:
+        tell("hint: how many frames there are can't be told from this command, so there is no bar: add --total N")
     key = _new_key() if arguments.key is None else checked_key(arguments.key)
     # From here to the end, so that whatever comes when, the exit status says it: 128 and the signal's number.
     with StopNotice() as notice, stop_signals_raise():
         result = _run_job(arguments, spec, tracker, key, notice)
+        if tracker.fraction is None and not lacks_total and (arguments.total or arguments.tool):
+            given = "--total" if arguments.total else "--tool"
+            tell(f"hint: {given} had no effect: no line of the output told how far the job was; see --tool in the help")
         if arguments.json:
             print_json(result)
         _tell_result(arguments, result)
@@ -182,6 +190,7 @@ def _run_job(
                     private_key=arguments.ssh_key,
                     log_path=arguments.log,
                     on_line=display.line,
+                    on_unfinished=display.unfinished,
                     on_state=display.state,
                     poll_s=arguments.poll,
                     on_transfer=display.transfer,
@@ -270,6 +279,14 @@ def _tracker(arguments: argparse.Namespace, spec: JobSpec) -> ProgressTracker:
     return ProgressTracker(tool, total)
 
 
+def _lacks_total(arguments: argparse.Namespace, tracker: ProgressTracker, spec: JobSpec) -> bool:
+    """Whether Blender renders frames of which nobody knows how many there are."""
+    if not tracker.counts_frames or tracker.total is not None:
+        return False
+    renders = {"-a", "--render-anim", "-f", "--render-frame"}
+    return arguments.tool is not None or not renders.isdisjoint(spec.command_line.split())
+
+
 def blender_frames(command: str) -> int | None:
     """How many frames a Blender command line renders, from `-f`, or `-s`, `-e` and `-j`; None when it does not tell."""
     from octa_provider.render import frames
@@ -278,7 +295,7 @@ def blender_frames(command: str) -> int | None:
         words = shlex.split(command)
     except ValueError:
         return None
-    value = {name: after for name, after in pairwise(words) if name in {"-f", "-s", "-e", "-j"}}
+    value = {_SHORT.get(name, name): after for name, after in pairwise(words)}
     try:
         if "-f" in value:
             return len(frames.parse(value["-f"].replace("..", "-")))

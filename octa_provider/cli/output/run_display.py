@@ -86,7 +86,13 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
                 why = (isinstance(error, OSError) and error.strerror) or error
                 tell(f"octa-provider: the command's output can't be shown: {why}. The job goes on; see --log")
             self._is_dropped = True
-        fraction = self._tracker.feed(text)
+        self._move(self._tracker.feed(text))
+
+    def unfinished(self, text: str) -> None:
+        """How a line stands that has not ended, such as a progress bar: it moves the bar, and is no output yet."""
+        self._move(self._tracker.feed_unfinished(text))
+
+    def _move(self, fraction: float | None) -> None:
         if fraction is not None and self._bar is not None and self._task is not None:
             with suppress(OSError, ValueError):
                 self._bar.update(self._task, total=1.0, completed=fraction)
@@ -122,8 +128,9 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
             with suppress(OSError, ValueError):
                 self._bar.update(self._task, description=text)
                 if state.phase is JobPhase.RUNNING:
-                    # What was sent is no part of what the command does.
-                    self._bar.update(self._task, total=None, completed=0)
+                    # What was sent is no part of what the command does. What it has told before this stays.
+                    told = self._tracker.fraction
+                    self._bar.update(self._task, total=None if told is None else 1.0, completed=told or 0.0)
         else:
             tell(text)
 
