@@ -1,8 +1,8 @@
 """What renderers really print, looked at in pieces of any size: the fraction is near the truth all the time.
 
-The logs below `tests/data` were recorded: Cycles (16 samples) and Workbench of `bpy` 4.5.15, Cycles of `bpy` 5.2.3,
-`povray +KFI1 +KFF5` 3.7, and a loop of 60 steps of tqdm. The first line of POV-Ray's and what graphics drivers said of
-the machine was taken out.
+The logs below `tests/data` were recorded: Cycles (16 samples) and Workbench of `bpy` 4.5.15, Cycles of `bpy` 5.2.3
+(also in stereo), `povray +KFI1 +KFF5` 3.7, and a loop of 60 steps of tqdm. The first line of POV-Ray's and what
+graphics drivers said of the machine was taken out.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ LOGS = [
     RealLog("blender_4.5_workbench.log", "blender", 3, 3, SAVED),
     RealLog("blender_5.2_cycles.log", "blender", 3, 3, SAVED),
     RealLog("povray_3.7.log", None, 5, 5, re.compile(r"\(100%\)\r")),
+    # Two files a frame.
+    RealLog("blender_5.2_stereo.log", "blender", 3, 3, re.compile(r"Saved: '[^']*_L.png'\n")),
     RealLog("tqdm.log", None, None, 60, STEP),
     RealLog("tqdm.log", None, 60, 60, STEP),
 ]
@@ -116,7 +118,7 @@ def test_wherever_looks_cut_a_real_log_the_fraction_rises_and_is_near_the_truth(
     assert watcher.lines == [plain(line) for line in text.split("\n")[:-1]]
 
 
-@pytest.mark.parametrize("log", LOGS[:4], ids=lambda log: log.name)
+@pytest.mark.parametrize("log", LOGS[:5], ids=lambda log: log.name)
 def test_each_frame_of_a_real_log_is_worth_its_share(log: RealLog) -> None:
     text, watcher, after = log.text(), Watcher(log), []
     for match in log.done.finditer(text):
