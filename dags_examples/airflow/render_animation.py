@@ -24,7 +24,7 @@ from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
 from airflow_provider.sensors.session import OctaSessionReadySensor
 from octa_provider import frames
-from octa_provider.render.pictures import broken_frames
+from octa_provider.pictures import broken_frames
 
 
 @dag(

@@ -1,8 +1,8 @@
 """What renderers really print, looked at in pieces of any size: the fraction is near the truth all the time.
 
 The logs below `tests/data` were recorded: Cycles (16 samples) and Workbench of `bpy` 4.5.15, Cycles of `bpy` 5.2.3
-(also in stereo), `povray +KFI1 +KFF5` 3.7, and a loop of 60 steps of tqdm. The first line of POV-Ray's and what graphics
-drivers said of the machine was taken out.
+(also in stereo), `povray +KFI1 +KFF5` 3.7, and a loop of 60 steps of tqdm. The first line of POV-Ray's and what
+graphics drivers said of the machine was taken out.
 """
 
 from __future__ import annotations
