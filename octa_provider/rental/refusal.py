@@ -11,10 +11,9 @@ from octa_provider.models import decode_json
 
 __all__ = ["deserves_a_look", "may_have_started"]
 
-#: With which the API itself refuses (evidence S; C for 400 and 402).
-_REFUSING = frozenset({401, 402, 403, 422})
-#: With which others answer as well: one look at what runs, and it is believed.
-_PERHAPS = frozenset({400, 404, 429})
+#: With which the API itself refuses (evidence S; C for 400 and 402). Whoever stands in front of it answers with each of
+#: them as well, in the same words (`{"message": "Forbidden"}`): one look at what runs, and it is believed.
+_REFUSING = frozenset({400, 401, 402, 403, 404, 422, 429})
 #: One of which every refusal of the API holds (evidence C).
 _WORDS = ("message", "error", "detail", "reason")
 
@@ -24,13 +23,13 @@ def may_have_started(error: OctaError) -> bool:
     if isinstance(error, OctaNetworkError):
         return error.maybe_sent
     if isinstance(error, OctaApiError):
-        return error.status not in _REFUSING | _PERHAPS or not _has_own_words(error.body)
+        return error.status not in _REFUSING or not _has_own_words(error.body)
     return isinstance(error, OctaDecodeError)
 
 
 def deserves_a_look(error: OctaError) -> bool:
     """Whether an error that says that nothing was started is believed only when the list of sessions says so too."""
-    return isinstance(error, OctaApiError) and error.status in _PERHAPS
+    return isinstance(error, OctaApiError) and error.status in _REFUSING
 
 
 def _has_own_words(body: str) -> bool:

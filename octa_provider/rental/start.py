@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import (
     OctaApiError,
+    OctaAuthenticationError,
     OctaBudgetError,
     OctaCancelledError,
     OctaConfigError,
     OctaError,
+    OctaForbiddenError,
     OctaNetworkError,
     OctaNoMachineError,
     OctaRateLimitError,
@@ -307,7 +309,7 @@ class Starting:
                 return Refusal(machine.node_id, error.reason or str(error))
             except OctaError as error:
                 certain = not may_have_started(error)
-                session = self._look_for(0.0) if certain and deserves_a_look(error) else None
+                session = self._seen_after_refusal(error) if certain and deserves_a_look(error) else None
                 if certain and session is None:
                     self._unclear = False
                     wait = self._wait_or_refuse(error, machine, pause)
@@ -345,6 +347,16 @@ class Starting:
                 self._nodes.refused(machine.node_id, self.api.clock.monotonic())
                 return Refusal(machine.node_id, str(error))
         raise error
+
+    def _seen_after_refusal(self, refusal: OctaError) -> Session | None:
+        """What runs although the API said that it started nothing."""
+        try:
+            return self._look_for(0.0)
+        except (OctaAuthenticationError, OctaForbiddenError):
+            if isinstance(refusal, (OctaAuthenticationError, OctaForbiddenError)):
+                # The key is refused here as well: nobody else's answer.
+                return None
+            raise
 
     def _look_for(self, settle_s: float) -> Session | None:
         """The session that an unclear answer may have left, looked for until the settle time is over.

@@ -173,6 +173,21 @@ def test_a_refused_key_ends_the_start_at_once(bench: Bench, status: int, error: 
     assert bench.running() == []
 
 
+@pytest.mark.parametrize(("status", "error"), [(401, OctaAuthenticationError), (403, OctaForbiddenError)])
+def test_a_key_that_is_refused_from_then_on_is_told_as_such_and_not_as_a_machine_that_may_bill(
+    bench: Bench, status: int, error: type[Exception]
+) -> None:
+    bench.emulator.faults(
+        {"kind": "status", "status": status, **START},
+        {"kind": "status", "status": status, "times": None, "after": 1, **LIST},
+    )
+    with pytest.raises(error) as caught:
+        bench.start()
+    assert "/services/mr" in str(caught.value)
+    assert "may have been left" not in str(caught.value)
+    assert bench.running() == []
+
+
 def test_a_429_waits_as_long_as_it_is_told_and_asks_the_same_machine_again(bench: Bench) -> None:
     bench.emulator.faults({"kind": "status", "status": 429, "retry_after": 7, **START})
     rental = bench.start()
@@ -193,7 +208,7 @@ def test_a_429_waits_as_long_as_it_is_told_and_asks_the_same_machine_again(bench
         *({"kind": "status", "status": status, "effect": True} for status in GATEWAYS),
         *({"kind": "status", "status": status, "effect": True, "body": PAGE} for status in (400, 401, 403, 404, 422)),
         *({"kind": "status", "status": status, "effect": True, "body": [1]} for status in (402, 429)),
-        *({"kind": "status", "status": status, "effect": True} for status in (400, 404, 429)),
+        *({"kind": "status", "status": status, "effect": True} for status in (400, 401, 402, 403, 404, 422, 429)),
         {"kind": "garbage", "body": '{"message": "Please log in"}'},
         {"kind": "garbage"},
         {"kind": "garbage", "body": ""},
