@@ -55,7 +55,8 @@ class OctaRunJobOperator(DescribesJob):
     its slot.
 
     Args:
-        (those of `DescribesJob`): what to run: `image`, `command`, `envs`, `inputs`, `outputs`, `timeout_s`, ...
+        (those of `DescribesJob`): what to run: `image`, `command`, `envs`, `secret_envs`, `inputs`,
+            `outputs`, `timeout_s`, ...
         (those of `ChoosesMachine`): where to run it: `gpu_model`, `max_price_usd`, `requirements`, ...
         log_path: a file that gets the command's whole output: on the worker, or a URL or `ObjectStoragePath`.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
@@ -208,7 +209,9 @@ class OctaRunJobOperator(DescribesJob):
             self._poll_s()
             spec = self._spec(context)
             if not self.wait_for_completion and spec.over_ssh:
-                raise ValueError("wait_for_completion=False is for jobs without files: a worker has to send them.")
+                raise ValueError(
+                    "wait_for_completion=False is for jobs without files and secrets: a worker has to send them."
+                )
         except (OctaError, ValueError) as error:
             fail_task(error)
         return spec
