@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.choosing import ChoosesMachine
 from airflow_provider.connection_form import DEFAULT_CONN_ID
+from airflow_provider.secret_texts import SecretTexts, as_secrets, kept_secret, mask_in_logs
 from airflow_provider.templated import as_float, as_int, as_ints, as_text, as_texts, as_word, checked_cap, is_known
 from octa_provider.job.spec import JobSpec
 
@@ -20,6 +21,7 @@ _FIELDS = (
     "image",
     "command",
     "envs",
+    "secret_envs",
     "inputs",
     "outputs",
     "disk_gb",
@@ -39,12 +41,16 @@ class DescribesJob(ChoosesMachine):
         image: container image, such as `blender:4.5`.
         command: a shell command line, or a sequence of arguments.
         envs: environment variables. The account's sessions show them: no secrets.
+        secret_envs: environment variables that reach the command over SSH alone: OctaSpace never gets them, and neither
+            Airflow's UI nor a log shows them. Give templates, such as
+            `{"HF_TOKEN": "{{ conn.huggingface.password }}"}`: a value in the DAG file is no secret. The machine's owner
+            can read them.
         inputs: files and folders of the worker to send: local path to remote path. Needs SSH.
         outputs: files and folders to fetch to the worker: remote path to local path. Needs SSH.
         disk_gb: disk in GB.
         timeout_s: seconds that the command may run; the machine ends it itself.
         ready_timeout_s: seconds that the session may take to come up.
-        via: `container`, `ssh`, or `auto` (default): `ssh` when there are files to move.
+        via: `container`, `ssh`, or `auto` (default): `ssh` when there are files to move or secrets to hand over.
         max_cost_usd: the job is stopped when it has cost so much.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
@@ -66,6 +72,7 @@ class DescribesJob(ChoosesMachine):
         image: str,
         command: str | Sequence[str],
         envs: Mapping[str, str] | None = None,
+        secret_envs: Mapping[str, str] | None = None,
         inputs: Mapping[str | os.PathLike[str], str] | None = None,
         outputs: Mapping[str, str | os.PathLike[str]] | None = None,
         disk_gb: int | str = 10,
@@ -82,6 +89,7 @@ class DescribesJob(ChoosesMachine):
         self.image = image
         self.command = command
         self.envs = envs
+        self.secret_envs = secret_envs
         self.inputs = inputs
         self.outputs = outputs
         self.disk_gb = disk_gb
@@ -94,7 +102,27 @@ class DescribesJob(ChoosesMachine):
         self.octa_conn_id = octa_conn_id
         self._check_choice()
         # What is not known yet is left at what always works.
-        self._build({name: getattr(self, name) for name in _FIELDS if is_known(getattr(self, name))})
+        known = {name: getattr(self, name) for name in _FIELDS if is_known(getattr(self, name))}
+        if isinstance(self.secret_envs, Mapping):
+            # Their names are known, and settle much.
+            known["secret_envs"] = dict.fromkeys(self.secret_envs, "known later")
+        self._build(known)
+
+    @property
+    def secret_envs(self) -> Mapping[str, str] | None:
+        """The secrets, or their templates; as text only their names."""
+        return self._secret_envs
+
+    @secret_envs.setter
+    def secret_envs(self, value: Mapping[str, str] | None) -> None:
+        self._secret_envs = kept_secret(value)
+
+    def render_template(self, content: Any, *arguments: Any, **options: Any) -> Any:
+        """As of every operator that rents; what is secret stays hidden."""
+        if isinstance(content, SecretTexts):
+            rendered = {name: self.render_template(text, *arguments, **options) for name, text in content.items()}
+            return SecretTexts(rendered)
+        return super().render_template(content, *arguments, **options)
 
     def _spec(self, context: Context) -> JobSpec:
         """The core's description, from rendered arguments.
@@ -102,6 +130,7 @@ class DescribesJob(ChoosesMachine):
         Raises:
             ValueError: naming the argument and what to do.
         """
+        mask_in_logs(as_secrets("secret_envs", self.secret_envs))
         given = {name: getattr(self, name) for name in _FIELDS}
         for name in ("inputs", "outputs"):
             if isinstance(given[name], Mapping):
@@ -116,6 +145,7 @@ class DescribesJob(ChoosesMachine):
         values: dict[str, Any] = {"image": "known/later", "command": "known later"} | dict(given)
         for name in ("envs", "inputs", "outputs"):
             values[name] = as_texts(name, values.get(name))
+        values["secret_envs"] = as_secrets("secret_envs", values.get("secret_envs"))
         for name in ("http_ports", "ports"):
             values[name] = as_ints(name, values.get(name))
         for name in ("timeout_s", "ready_timeout_s"):

@@ -55,7 +55,8 @@ class OctaRunJobOperator(DescribesJob):
     its slot.
 
     Args:
-        (those of `DescribesJob`): what to run: `image`, `command`, `envs`, `inputs`, `outputs`, `timeout_s`, ...
+        (those of `DescribesJob`): what to run: `image`, `command`, `envs`, `secret_envs`, `inputs`,
+            `outputs`, `timeout_s`, ...
         (those of `ChoosesMachine`): where to run it: `gpu_model`, `max_price_usd`, `requirements`, ...
         log_path: a file that gets the command's whole output: on the worker, or a URL or `ObjectStoragePath`.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
@@ -208,7 +209,9 @@ class OctaRunJobOperator(DescribesJob):
             self._poll_s()
             spec = self._spec(context)
             if not self.wait_for_completion and spec.over_ssh:
-                raise ValueError("wait_for_completion=False is for jobs without files: a worker has to send them.")
+                raise ValueError(
+                    "wait_for_completion=False is for jobs without files and secrets: a worker has to send them."
+                )
         except (OctaError, ValueError) as error:
             fail_task(error)
         return spec
@@ -216,6 +219,8 @@ class OctaRunJobOperator(DescribesJob):
     def _started(
         self, context: Context, client: OctaClient, spec: JobSpec, earlier: JobState | None = None
     ) -> JobState:
+        from octa_provider.remote.target import check_key, ssh_key
+
         switch, ti = self._switch, context["ti"]
 
         def remember(rental: Rental) -> None:
@@ -223,12 +228,16 @@ class OctaRunJobOperator(DescribesJob):
             ti.xcom_push(key=_UUID, value=rental.uuid)
 
         try:
+            if spec.over_ssh:
+                # A key that can't be read, or none at all, would be found out when the machine bills.
+                check_key(ssh_key(self._private_key))
             state = client.jobs.start(
                 spec,
                 rental_key(context),
                 earlier=earlier,
                 is_cancelled=lambda: switch.pulled and self.on_kill_action == "stop",
                 on_started=remember,
+                private_key=self._private_key,
             )
         except OctaError as error:
             fail_task(error)
@@ -264,7 +273,9 @@ class OctaRunJobOperator(DescribesJob):
             self._refuse_killed()
             before = state
             try:
-                state = client.jobs.poll(state, private_key=self._private_key, on_line=self._on_line)
+                state = client.jobs.poll(
+                    state, private_key=self._private_key, on_line=self._on_line, is_cancelled=self._is_killed
+                )
             except OctaError as error:
                 fail_task(error)
             if state.phase is JobPhase.READY:
@@ -281,7 +292,7 @@ class OctaRunJobOperator(DescribesJob):
     def _begun(self, context: Context, client: OctaClient, spec: JobSpec, state: JobState) -> JobState:
         self._show(context, client, state)
         try:
-            return client.jobs.begin(state, spec, private_key=self._private_key)
+            return client.jobs.begin(state, spec, private_key=self._private_key, is_cancelled=self._is_killed)
         except OctaError as error:
             fail_task(error)
 
@@ -350,7 +361,9 @@ class OctaRunJobOperator(DescribesJob):
         with local_file(self.log_path) as log_file:
             # A session that has been stopped has no files any more, but its log.
             if result is None or not state.over_ssh:
-                state = client.jobs.collect(state, private_key=self._private_key, log_path=log_file.path)
+                state = client.jobs.collect(
+                    state, private_key=self._private_key, log_path=log_file.path, is_cancelled=self._is_killed
+                )
             if result is None:
                 result = json_safe(client.jobs.finish(state, stop=stops).to_dict())
             return state, result | {"logs_path": log_file.saved()}
@@ -410,6 +423,9 @@ class OctaRunJobOperator(DescribesJob):
         until = time.monotonic() + seconds
         while not self._switch.pulled and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _NOTICE_S))
+
+    def _is_killed(self) -> bool:
+        return self._switch.pulled
 
     def _refuse_killed(self) -> None:
         if self._switch.pulled:

@@ -26,7 +26,8 @@ class OctaStartMachineOperator(StartsSession):
         http_ports: ports to publish as URLs.
         app: uuid of an app of the catalogue, instead of `image`.
         disk_gb: disk in GB.
-        envs: environment variables. The account's sessions show them: no secrets.
+        envs: environment variables. The account's sessions show them: no secrets. Those go with a command, over SSH: as
+            `envs` of `RemoteMachine.run`, or as `secret_envs` of `OctaRunJobOperator`.
         node_id: this machine and no other.
         gpu_model: part of the card's name, in any case, such as `4090`.
         gpu_count: at least so many cards.

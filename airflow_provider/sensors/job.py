@@ -147,7 +147,7 @@ class OctaJobSensor(BaseSensorOperator):
         if earlier is not None and earlier.nonce == state.nonce:
             state = earlier
         try:
-            self._seen = state = client.jobs.poll(state, on_line=self._on_line)
+            self._seen = state = client.jobs.poll(state, on_line=self._on_line, is_cancelled=self._is_killed)
             memory.keep_job(state)
             if not state.ended:
                 return False
@@ -208,6 +208,9 @@ class OctaJobSensor(BaseSensorOperator):
         self._kill_switch = KillSwitch(self._hook.settings, state.key)
         self._kill_switch.uuid = state.rental.uuid
         return client
+
+    def _is_killed(self) -> bool:
+        return self._kill_switch is not None and self._kill_switch.pulled
 
     def _on_line(self, line: str) -> None:
         self._tail.append(line)

@@ -85,6 +85,7 @@ class OctaJobTrigger(BaseTrigger):
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._settings: ConnectionSettings | None = None
         self._linked = False
+        self._cancelled = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow stores, encrypted, to make this trigger anew anywhere."""
@@ -114,6 +115,8 @@ class OctaJobTrigger(BaseTrigger):
                 event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
             await until_task_may_resume(self, begun)
         except asyncio.CancelledError:
+            # The thread of a look that is under way goes on without this coroutine.
+            self._cancelled = True
             if not TELLS_KILLS:
                 await self._stop_if_killed()
             raise
@@ -166,6 +169,7 @@ class OctaJobTrigger(BaseTrigger):
                         session=session,
                         private_key=settings.ssh_private_key,
                         on_line=self._on_line(),
+                        is_cancelled=lambda: self._cancelled,
                     )
                 except OctaConfigError as error:
                     # The SSH key lies on the workers alone, or this triggerer lacks asyncssh: a worker can go on.

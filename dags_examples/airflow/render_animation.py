@@ -1,8 +1,9 @@
 """Render an animation on several rented machines at once.
 
 The frames are cut into as many chunks as there are machines. Each chunk rents one, renders there, brings its frames
-home and stops the machine, whatever happens in between. The last task writes what it cost to `bill.json`, and fails
-when a frame is missing.
+home and stops the machine, whatever happens in between. A chunk of which a frame is missing has failed, whatever an
+earlier render left in the output folder. The last task writes what it cost to `bill.json`, and fails when a frame is
+missing.
 
 Needs a connection `octa_default` of the type OctaSpace, with the SSH key of your account.
 """
@@ -53,14 +54,17 @@ def render_animation() -> None:
         command = shlex.join([*blender, "-f", ",".join(str(number) for number in wanted)])
         with OctaHook().get_ssh(session["uuid"]) as machine:
             machine.put(params["scene"], "scene.blend")
+            machine.run("mkdir -p frames")
             # The container's own log follows render.log, so that the task `logs` has it too.
             piped = shlex.join(["bash", "-o", "pipefail", "-c", f"{command} 2>&1 | tee -a ~/render.log"])
             ended = machine.run(piped, on_line=print)
             if ended.exit_code != 0:
                 raise AirflowException(f"Blender ended with exit code {ended.exit_code}; its last lines are above.")
-            machine.get("frames", params["output"])
-        if broken := broken_frames(params["output"], wanted):
-            raise AirflowException(f"Of frames {chunk}, missing or broken: {broken}")
+            made = machine.get("frames", params["output"])
+        # Blender's success proves no frame, nor does one that an earlier render left in the output folder.
+        if broken := broken_frames(params["output"], wanted, made=made):
+            lost = frames.Frames(tuple(broken))
+            raise AirflowException(f"Of frames {chunk}, missing or broken: {lost}. {next(iter(broken.values()))}")
         return {"uuid": session["uuid"], "node_id": session["node_id"], "frames": list(wanted)}
 
     @task_group
@@ -103,7 +107,8 @@ def render_animation() -> None:
         output.mkdir(parents=True, exist_ok=True)
         (output / "bill.json").write_text(json.dumps(total, indent=2) + "\n")
         if missing := set(frames.parse(params["frames"])) - {n for chunk in by_uuid.values() for n in chunk["frames"]}:
-            raise AirflowException(f"{len(missing)} frames were not rendered: {sorted(missing)}. See the tasks `run`.")
+            lost = frames.Frames(tuple(sorted(missing)))
+            raise AirflowException(f"{len(missing)} frames were not rendered: {lost}. See the tasks `run`.")
         return total
 
     render_chunk.expand(chunk=split()) >> bill()

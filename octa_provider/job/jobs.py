@@ -210,7 +210,7 @@ class Jobs:
         fingerprint = spec.fingerprint_of(spec.check_inputs())
         spec.check_outputs()
         if spec.over_ssh:
-            client_keys(SshTarget("", 0, private_key=private_key))
+            client_keys(SshTarget("", 0, private_key=ssh_key(private_key)))
         nonce = secrets.token_hex(8)
         command = log_keeper_command() if spec.over_ssh else container_command(spec.command_line, spec.timeout_s)
         request = spec.request(command, {JOB_ENV: f"{nonce}:{fingerprint}"})
@@ -339,7 +339,7 @@ class Jobs:
             return state
         if not state.over_ssh or state.exit_code is None:
             if log_path is not None:
-                self._save_log(state, log_path)
+                self._save_log(state, log_path, is_cancelled)
             return state.having(phase=JobPhase.COLLECTED)
         rental, errors = self._rentals.restore(state.rental), list[str]()
         enough: Callable[[], bool] = bool
@@ -455,9 +455,9 @@ class Jobs:
             return rental.claim or ours
         return _run_of(session, rental.key or "", fingerprint)
 
-    def _save_log(self, state: JobState, log_path: str | os.PathLike[str]) -> None:
+    def _save_log(self, state: JobState, log_path: str | os.PathLike[str], is_cancelled: Callable[[], bool]) -> None:
         try:
-            save_job_log(self._api, state, log_path)
+            save_job_log(self._api, state, log_path, is_cancelled)
         except OctaError as error:
             if not is_transient(error):
                 raise

@@ -91,13 +91,19 @@ def read_job_log(
     return state, read
 
 
-def save_job_log(api: Api, state: JobState, path: str | os.PathLike[str]) -> None:
+def save_job_log(
+    api: Api,
+    state: JobState,
+    path: str | os.PathLike[str],
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> None:
     """Write the whole output of the command to a file, as the API tells it, without the exit marker.
 
     Raises:
+        OctaCancelledError: `is_cancelled` said yes.
         OctaError, OSError: the log can't be read, or the file not written.
     """
-    _write(_log_of(api, state.having(log=None)).last_lines(LAST_LINES_S), state.nonce, path)
+    _write(_log_of(api, state.having(log=None)).last_lines(LAST_LINES_S, is_cancelled), state.nonce, path)
 
 
 def save_fetched_log(fetched: Path, state: JobState, path: str | os.PathLike[str]) -> None:

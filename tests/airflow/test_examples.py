@@ -150,7 +150,7 @@ def test_a_night_keeps_to_its_budget_and_its_price(
     nightly(tmp_path, "a")
     hours = threading.Thread(target=let_hours_pass_once_it_runs, args=(renting,))
     hours.start()
-    ended = run(example("nightly_batch"), night(tmp_path, frames="1..6", budget_usd=0.05))
+    ended = run(example("nightly_batch"), night(tmp_path, frames="1-6", budget_usd=0.05))
     hours.join()
     assert ended.tasks["render[0]"] == "failed"
     assert "did not succeed (over budget)" in told(capfd)

@@ -31,7 +31,7 @@ print(json.dumps({"globals": dags, "modules": heavy}))
 
 #: What an example may load of the core while it is parsed: plain values.
 LIGHT = {
-    *("errors", "frames", "job_spec", "marketplace", "pictures", "rental_key", "request"),
+    *("errors", "frames", "job_spec", "marketplace", "pictures", "rental_key", "rental_mark", "request", "secret_envs"),
     *("carried", "job_files", "limits", "local_files", "plain_log", "plain_text", "transfer_limits", "web_address"),
 }
 

@@ -51,7 +51,7 @@ def test_the_example_tells_which_frames_failed_and_what_it_cost(
     assert ended.tasks["render_chunk.logs[0]"] == "success"
     assert ended.tasks["render_chunk.stop[1]"] == "success"
     assert renting.running() == []
-    assert "4 frames were not rendered: [1, 2, 3, 4]" in capfd.readouterr().out
+    assert "4 frames were not rendered: 1-4." in capfd.readouterr().out
     bill = json.loads((tmp_path / "out" / "bill.json").read_text())
     assert len(bill["machines"]) == 2
 
