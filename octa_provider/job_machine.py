@@ -31,6 +31,7 @@ from octa_provider.kept_machines import kept_machine
 from octa_provider.local_files import LocalTree, shown
 from octa_provider.plain_log import plain_logger
 from octa_provider.remote_files import RemoteFile
+from octa_provider.secret_envs import without_values
 from octa_provider.ssh import RemoteMachine
 from octa_provider.ssh_target import SshTarget
 from octa_provider.transfer_limits import TransferLimits
@@ -80,12 +81,14 @@ def begin_detached(
         if placed:
             machine.run(f"mkdir -p {staged_folder(token)}", timeout_s=COMMAND_TIMEOUT_S)
             _send_list(machine, placed, token)
-        command, script = begin_command(spec.command_line, spec.timeout_s, state.nonce, spec.envs, token)
+        envs = {**spec.envs, **spec.secret_envs}
+        command, script = begin_command(spec.command_line, spec.timeout_s, state.nonce, envs, token)
         answer = machine.run(command, stdin=script, timeout_s=COMMAND_TIMEOUT_S, is_cancelled=is_cancelled)
         if lacks_shell(answer.output):
             raise OctaSshError(NO_SHELL)
         if answer.exit_code != 0 or answer.output.strip() not in {"begun", "already"}:
-            said = answer.output.strip()[-500:]
+            # A machine that does not do as it is told may repeat what it was sent.
+            said = without_values(answer.output.strip(), spec.secret_envs)[-500:]
             raise OctaSshError(f"the machine could not begin the command (exit code {answer.exit_code}): {said}")
         return machine.host_key
 

@@ -21,25 +21,36 @@ SENT_FILE = f"{JOB_FOLDER}/sent"
 TIMED_OUT_CODE = 124
 KILL_AFTER_S = 10
 
-# Plain POSIX, since the image may hold nothing but busybox. $1 is the command, $2 its seconds. It runs in a process
-# group of its own where there is `setsid`, so that what it started ends with it. The watchdog's own exit status tells
-# whether it struck: the command's does not, since it may end with any code then, or with 124 without it.
+# Plain POSIX, since the image may hold nothing but busybox. $1 is the command, $2 its seconds, $3 exports its
+# variables: in a shell of its own, since one may be called as one of ours, or change what our shell finds. The command
+# runs in a process group of its own where there is `setsid`, so that what it started ends with it. The watchdog's own
+# exit status tells whether it struck: the command's does not, since it may end with any code then, or with 124 without
+# it.
 _RUN = f"""
-if command -v setsid >/dev/null 2>&1; then g=-; setsid /bin/sh -c "$1" & else g=; /bin/sh -c "$1" & fi
+set -- "$1" "$2" "$3" "$(command -v setsid 2>/dev/null)"
+if [ -n "$4" ]; then octa_g=-; else octa_g=; fi
+( eval "$3"; exec ${{4:+"$4"}} /bin/sh -c "$1" ) &
 p=$!
 ( t=0; trap 'kill $s 2>/dev/null; exit $t' TERM; sleep "$2" & s=$!; wait $s
-  t=1; kill -TERM $g$p 2>/dev/null; sleep {KILL_AFTER_S} & s=$!; wait $s; kill -KILL $g$p 2>/dev/null; exit 1
+  t=1; kill -TERM $octa_g$p 2>/dev/null; sleep {KILL_AFTER_S} & s=$!; wait $s; kill -KILL $octa_g$p 2>/dev/null; exit 1
 ) >/dev/null 2>&1 &
 w=$!; wait $p; c=$?; kill -TERM $w 2>/dev/null; wait $w 2>/dev/null
-if [ $? -eq 1 ]; then c=timeout; [ -z "$g" ] || kill -KILL -$p 2>/dev/null; fi
+if [ $? -eq 1 ]; then c=timeout; [ -z "$octa_g" ] || kill -KILL -$p 2>/dev/null; fi
 """
 
-# With the nonce a command could forge its own end. It comes in the environment, which /proc shows of every process as
-# it was when its program began: so the shell begins anew without it, and reads it from a pipe. $1 is what then runs.
+# What is set before the command begins: a variable of the same name in the session's environment is one that every
+# program gets, so that the command would see ours in its place, the nonce among them.
+_OURS = "unset octa_n octa_h octa_d octa_g octa_r"
+
+# With the nonce a command could forge its own end. What runs on beside it has an environment without.
+_FORGET = f"unset {JOB_ENV} {RENTAL_MARK_ENV}"
+
+# It comes in the environment, which /proc shows of every process as it was when its program began: so the shell begins
+# anew without it, and reads it from a pipe. $1 is what then runs.
 _HIDE = f"""
-n=${{{JOB_ENV}%%:*}}; unset {JOB_ENV} {RENTAL_MARK_ENV}
-s=$1; shift; exec /bin/sh -c "$s" octa-job "$@" 3<<.
-$n
+{_OURS}; octa_n=${{{JOB_ENV}%%:*}}; {_FORGET}
+exec /bin/sh -c "$@" 3<<.
+$octa_n
 .
 """
 
@@ -48,50 +59,57 @@ $n
 # The marker comes twice: the first may hang on a line that the command did not end, the second has its own. Then it
 # idles: a container that ends might be restarted, and is billed until it is stopped anyway.
 _CONTAINER = f"""
-read -r n <&3; exec 3<&-; h=$(printf %s "$n" | cksum 2>/dev/null)
-d="${{HOME:-/root}}/.octa-job-${{h%% *}}"
-if [ -d "$d" ]; then c=restarted; [ ! -s "$d/exit" ] || c=$(cat "$d/exit")
-else mkdir -p "$d" 2>/dev/null
+read -r octa_n <&3; exec 3<&-; octa_h=$(printf %s "$octa_n" | cksum 2>/dev/null)
+octa_d="${{HOME:-/root}}/.octa-job-${{octa_h%% *}}"
+if [ -d "$octa_d" ]; then c=restarted; [ ! -s "$octa_d/exit" ] || c=$(cat "$octa_d/exit")
+else mkdir -p "$octa_d" 2>/dev/null
 {_RUN.strip()}
-echo $c 2>/dev/null > "$d/exit.new" && mv "$d/exit.new" "$d/exit"
+echo $c 2>/dev/null > "$octa_d/exit.new" && mv "$octa_d/exit.new" "$octa_d/exit"
 fi
-m="[octa-job $n] exit $c"; printf '%s\\n%s\\n' "$m" "$m"
+m="[octa-job $octa_n] exit $c"; printf '%s\\n%s\\n' "$m" "$m"
 exec 2>/dev/null; trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done
 """
 
-_KEEP_LOG = f'cd "${{HOME:-/root}}" && mkdir -p {JOB_FOLDER} && : >> {LOG_FILE} && exec tail -n +1 -F {LOG_FILE}'
+_KEEP_LOG = (
+    f'{_FORGET}; cd "${{HOME:-/root}}" && mkdir -p {JOB_FOLDER} && : >> {LOG_FILE} && exec tail -n +1 -F {LOG_FILE}'
+)
 
 _WHOLE = "# whole"
 
-# Nothing of the job is in this line, which SSH libraries and process lists show: all of it comes on stdin. It must have
+# Nothing of the job is in this line, which SSH libraries and process lists show: all of it comes on stdin, and goes on
+# through a pipe. No file gets it (bash takes one that has no name), since it holds secrets, and the nonce. It must have
 # come whole, since a connection can break in the middle. `set -C` makes the first one who creates `started` the only
 # one who runs the command, however often this is sent. The inputs lie beside the command's folder until then ($1 names
-# them), so that nobody who comes later lays a file over one that the command is using.
+# them), so that nobody who comes later lays a file over one that the command is using. A disk without room is found out
+# before anything has begun.
 _BEGIN = f"""
-trap '' HUP; umask 077
-mkdir -p {JOB_FOLDER} && cd {JOB_FOLDER} && cat > run.$$ || exit 90
-if [ "$(tail -n 1 run.$$)" != "{_WHOLE}" ]; then rm -f run.$$; exit 91; fi
+trap '' HUP; umask 077; {_OURS}; {_FORGET}
+mkdir -p {JOB_FOLDER} && cd {JOB_FOLDER} && echo > room.$$ && rm -f room.$$ || exit 90
+octa_r=$(cat)
+case $octa_r in *"
+{_WHOLE}") ;; *) exit 91;; esac
 if ( set -C; : > started ) 2>/dev/null; then
   if [ -n "$1" ]; then
-    {{ [ ! -e work ] && mv "in.$1" work; }} || cp -Rp "in.$1/." work || {{ rm -f started run.$$; exit 93; }}
+    {{ [ ! -e work ] && mv "in.$1" work; }} || cp -Rp "in.$1/." work || {{ rm -f started; exit 93; }}
     mv -f "sent.$1" sent
   fi
   rm -rf in.* sent.*
-  mv run.$$ run.sh
-  if command -v setsid >/dev/null 2>&1; then s=setsid; else s=; fi
-  nohup $s /bin/sh run.sh >> job.log 2>&1 < /dev/null &
+  set -- "$(command -v setsid 2>/dev/null)"
+  nohup ${{1:+"$1"}} /bin/sh -c '{_OURS}; octa_r=$(cat <&3); exec 3<&-; eval "$octa_r"' octa-job \\
+    >> job.log 2>&1 < /dev/null 3<<. &
+$octa_r
+.
   echo $! > pid; echo begun
-else rm -f run.$$; echo already; fi
+else echo already; fi
 """
 
-# The marker ends the log before the status says that it is whole. The nonce stands in this script alone, which its
-# shell has opened: a command must not find it, and forge its own end.
+# The marker ends the log before the status says that it is whole.
 _DETACHED = f"""
-n=$3; rm -f run.sh; umask 022
+octa_n=$4; unset octa_r; umask 022
 mkdir -p work && cd work || exit 92
 {_RUN.strip()}
-m="[octa-job $n] exit $c"; printf '%s\\n%s\\n' "$m" "$m"
-printf '%s %s\\n' "$n" "$c" > ../status.new && mv ../status.new ../status
+m="[octa-job $octa_n] exit $c"; printf '%s\\n%s\\n' "$m" "$m"
+printf '%s %s\\n' "$octa_n" "$c" > ../status.new && mv ../status.new ../status
 """
 
 # Nobody may collect the dead in a container, so a process that has ended can still answer to kill -0, as a zombie.
@@ -118,7 +136,7 @@ def container_command(command: str, timeout_s: float) -> str:
         command: as the shell reads it.
         timeout_s: seconds that it may run.
     """
-    return shlex.join(["/bin/sh", "-c", _HIDE, "octa-job", _CONTAINER, command, _seconds(timeout_s)])
+    return shlex.join(["/bin/sh", "-c", _HIDE, "octa-job", _CONTAINER, "octa-job", command, _seconds(timeout_s)])
 
 
 def log_keeper_command() -> str:
@@ -148,9 +166,12 @@ def begin_command(
         envs: its environment variables: those of the container do not reach a command over SSH.
         token: names the inputs that were sent for it; empty when there are none.
     """
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in envs.items()]
-    lines += [shlex.join(["set", "--", command, _seconds(timeout_s), nonce]), _DETACHED.strip(), _WHOLE, ""]
-    return shlex.join(["/bin/sh", "-c", _BEGIN, "octa-job", token]), "\n".join(lines)
+    # Not as a special built-in, which would end the shell where a name is read-only, as UID is to bash.
+    exports = "\n".join(f"command export {name}={shlex.quote(value)}" for name, value in envs.items())
+    job = shlex.join(["set", "--", command, _seconds(timeout_s), exports, nonce])
+    # The same to the shell, and no line but the last says that all has come.
+    job = job.replace(_WHOLE, _WHOLE.replace(" ", "'' ", 1))
+    return shlex.join(["/bin/sh", "-c", _BEGIN, "octa-job", token]), "\n".join([job, _DETACHED.strip(), _WHOLE, ""])
 
 
 def look_command() -> str:

@@ -13,7 +13,10 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.job_files import Placed, check_output_places, check_room_there, contents_of, placed_inputs
 from octa_provider.limits import MIN_RUN_S, checked_cap, checked_seconds
 from octa_provider.marketplace import Requirements
+from octa_provider.rental_key import RENTAL_KEY_ENV
+from octa_provider.rental_mark import RENTAL_MARK_ENV
 from octa_provider.request import MachineRequest
+from octa_provider.secret_envs import checked_secret_envs
 
 #: Carries `<nonce>:<fingerprint>` in the session's environment, so that the next try knows what it adopts.
 JOB_ENV = "OCTA_JOB"
@@ -27,7 +30,10 @@ class JobSpec:
     Args:
         image: container image, such as `blender:4.5`.
         command: a shell command line, or a sequence of arguments.
-        envs: environment variables; the API echoes them to whoever holds the account's key.
+        envs: environment variables; the API stores them, and echoes them to whoever holds the account's key.
+        secret_envs: environment variables that reach the command over SSH alone: the API never gets them, and nothing
+            here shows them. The machine's owner can read them. A try that carries on with a command that has begun
+            sends none; with the same names and other values it is the same job. Needs SSH.
         inputs: files and folders to send: local path to remote path. Needs SSH. A remote path that ends in `/`, or is
             `.`, is the folder that gets it under its own name, as with `scp`.
         outputs: files and folders to fetch when the command has ended: remote path to local path. Needs SSH. Remote
@@ -38,7 +44,7 @@ class JobSpec:
         timeout_s: seconds that the command may run; it is ended in the machine even when nobody watches.
         ready_timeout_s: seconds that the session may take to come up.
         via: `container` (the command is the container's own), `ssh` (over SSH, with files), or `auto`: `ssh` when there
-            are files to move, `container` otherwise.
+            are files to move or secrets to hand over, `container` otherwise.
         max_cost_usd: the job is stopped when it has cost so much.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
@@ -60,6 +66,7 @@ class JobSpec:
     max_cost_usd: float | None = None
     http_ports: tuple[int, ...] = ()
     ports: tuple[int, ...] = ()
+    secret_envs: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self._refuse_other_types()
@@ -73,6 +80,8 @@ class JobSpec:
             raise OctaConfigError(f"via must be one of {', '.join(VIAS)}, not {self.via!r}")
         if self.via == "container" and (self.inputs or self.outputs):
             raise OctaConfigError("inputs and outputs move over SSH: use via='ssh' or 'auto'")
+        if self.via == "container" and self.secret_envs:
+            raise OctaConfigError("secret_envs needs SSH, which keeps it from the API: use via='ssh' or 'auto'")
         for name in ("timeout_s", "ready_timeout_s"):
             checked_seconds(name, getattr(self, name), least_s=MIN_RUN_S)
         checked_cap("max_cost_usd", self.max_cost_usd)
@@ -82,6 +91,8 @@ class JobSpec:
             _check_remote(remote)
         for local in (*self.inputs, *self.outputs.values()):
             _check_local(local)
+        secret_envs = checked_secret_envs(self.secret_envs, self.envs, (JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV))
+        object.__setattr__(self, "secret_envs", secret_envs)
         self.request("")
 
     def _refuse_other_types(self) -> None:
@@ -111,7 +122,7 @@ class JobSpec:
     @property
     def over_ssh(self) -> bool:
         """True when the command is run over SSH."""
-        return self.via == "ssh" or (self.via == "auto" and bool(self.inputs or self.outputs))
+        return self.via == "ssh" or (self.via == "auto" and bool(self.inputs or self.outputs or self.secret_envs))
 
     @property
     def fingerprint(self) -> str:
@@ -119,6 +130,9 @@ class JobSpec:
         what = [self.image, self.command_line, sorted(self.envs.items()), self.over_ssh, self.timeout_s]
         # Not the local names: a try may keep its files elsewhere than the one before it.
         what += [sorted(self.inputs.values()), sorted(self.ports), sorted(self.http_ports)]
+        if self.secret_envs:
+            # Not their values, nor a hash of them: one can be guessed from the other.
+            what.append(sorted(self.secret_envs))
         text = json.dumps(what)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

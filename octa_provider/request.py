@@ -168,11 +168,21 @@ def _disk(value: object) -> int:
     return value
 
 
+def is_env_name(name: object) -> bool:
+    """Whether this can be the name of an environment variable."""
+    return isinstance(name, str) and _ENV_NAME.fullmatch(name) is not None
+
+
+def is_sendable_text(value: object) -> bool:
+    """Whether this is text that UTF-8 and a C string can hold."""
+    return isinstance(value, str) and "\0" not in value and not any(0xD800 <= ord(c) <= 0xDFFF for c in value)
+
+
 def _envs(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise OctaConfigError(f"envs must be a mapping of names to texts, not {type(value).__name__}")
     for name, text in value.items():
-        if not isinstance(name, str) or not _ENV_NAME.fullmatch(name):
+        if not is_env_name(name):
             raise OctaConfigError(f"envs: {name!r} is not a name of an environment variable")
         _check_text(f"envs: the value of {name}", text)
     return dict(value)
@@ -180,7 +190,7 @@ def _envs(value: object) -> dict[str, str]:
 
 def _check_text(name: str, value: object) -> None:
     # The value is not quoted: it may be a secret.
-    if not isinstance(value, str) or "\0" in value or any(0xD800 <= ord(c) <= 0xDFFF for c in value):
+    if not is_sendable_text(value):
         raise OctaConfigError(f"{name} must be text, without NUL characters and halves of surrogate pairs")
 
 

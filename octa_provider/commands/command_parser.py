@@ -175,9 +175,9 @@ def _without_values(words: Sequence[str]) -> list[str]:
     """The words, without the values of environment variables, which may be secrets: a log keeps what is printed."""
     shown: list[str] = []
     for word in words:
-        if shown[-1:] == ["--env"] and "--" not in shown:
+        if shown[-1:] in (["--env"], ["--secret-env"]) and "--" not in shown:
             word = word.partition("=")[0]
-        elif word.startswith("--env=") and "--" not in shown:
+        elif word.startswith(("--env=", "--secret-env=")) and "--" not in shown:
             word = "=".join(word.split("=")[:2])
         shown.append(word)
     return shown

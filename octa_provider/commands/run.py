@@ -28,6 +28,7 @@ from octa_provider.errors import OctaCancelledError, OctaConfigError
 from octa_provider.job_spec import VIAS, JobSpec
 from octa_provider.job_state import JobOutcome, JobResult
 from octa_provider.rental_key import checked_key, rental_key
+from octa_provider.request import is_env_name
 from octa_provider.ssh_target import check_key, ssh_key
 from octa_provider.stop_signals import stop_signals_raise
 
@@ -39,7 +40,7 @@ EXAMPLES = """examples:
   octa-provider run blender:4.5 --gpu-model 4090 --max-cost-usd 2 \\
       --input scene.blend:scene.blend --output frames:frames -- \\
       blender -b scene.blend -o //frames/#### -s 1 -e 24 -a
-  octa-provider run python:3.12 --env TOKEN --timeout 20m --log out.log -- 'pip list; exit 3'
+  octa-provider run python:3.12 --secret-env HF_TOKEN --timeout 20m --log out.log -- 'pip list; exit 3'
 
 One word after -- is a shell command line; several are a command and its arguments. The session is stopped on every way
 out: Ctrl-C, a closed terminal, a pipe that nobody reads any more. Start it with nohup to let it go on then. Should this
@@ -65,6 +66,14 @@ def add_parser(commands: Any) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="environment variable; NAME alone takes its value from this shell. The API shows them to the account",
+    )
+    add(
+        "--secret-env",
+        type=_secret_env,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="environment variable whose value, from this shell, goes to the machine over SSH alone, never to the API",
     )
     add(
         "--input",
@@ -102,7 +111,12 @@ def add_parser(commands: Any) -> None:
         metavar="USD",
         help="stop the job when it has cost so much",
     )
-    add("--via", choices=VIAS, default="auto", help="how to run it: ssh when there are files to move (default: auto)")
+    add(
+        "--via",
+        choices=VIAS,
+        default="auto",
+        help="how to run it: ssh when there are files to move or secrets (default: auto)",
+    )
     add("--key", help="rental key: the same key carries on with the same machine (default: a new one, printed)")
     add("--ssh-key", type=Path, metavar="PATH", help="private key file (default: OCTA_SSH_KEY_FILE, the agent, ~/.ssh)")
     add("--log", type=Path, metavar="FILE", help="also write the command's output here")
@@ -197,6 +211,7 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
         image=arguments.image,
         command=words[0] if len(words) == 1 else words,
         envs=dict(arguments.env),
+        secret_envs=dict(arguments.secret_env),
         inputs=_once(arguments.input, "--input"),
         outputs={str(remote): local for remote, local in _once(arguments.output, "--output").items()},
         disk_gb=10 if arguments.disk_gb is None else arguments.disk_gb,
@@ -215,7 +230,7 @@ def _check(arguments: argparse.Namespace, spec: JobSpec) -> None:
     if arguments.ssh_key is not None and not arguments.ssh_key.expanduser().is_file():
         raise OctaConfigError(f"the SSH key {arguments.ssh_key} is not a file")
     if spec.over_ssh and find_spec("asyncssh") is None:
-        raise OctaConfigError("files move over SSH, which is not installed: pip install 'octa-provider[ssh]'")
+        raise OctaConfigError("the job runs over SSH, which is not installed: pip install 'octa-provider[ssh]'")
     if spec.over_ssh:
         check_key(ssh_key(arguments.ssh_key))
     if arguments.log is not None and not arguments.log.absolute().parent.is_dir():
@@ -288,6 +303,21 @@ def _env(text: str) -> tuple[str, str]:
         return name, value
     if name not in os.environ:
         raise argparse.ArgumentTypeError(f"{name} is not set in this shell: write {name}=VALUE, or export it")
+    return name, os.environ[name]
+
+
+def _secret_env(text: str) -> tuple[str, str]:
+    name, given, _ = text.partition("=")
+    # Neither is repeated: it may be the secret.
+    if given:
+        raise argparse.ArgumentTypeError(
+            "write the name alone: a value on the command line is shown to everybody by ps, and stays in the shell's "
+            "history. Export it, and its value is taken from this shell"
+        )
+    if not is_env_name(name):
+        raise argparse.ArgumentTypeError("what is given is not a name of an environment variable: write its name alone")
+    if name not in os.environ:
+        raise argparse.ArgumentTypeError(f"{name} is not set in this shell: export it")
     return name, os.environ[name]
 
 

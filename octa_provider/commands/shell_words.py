@@ -40,6 +40,8 @@ _KEY_ARGUMENT = re.compile(r"\bapi_key=\.\.\.")
 _RECENT_ARGUMENT = re.compile(r"\bwith recent=True")
 _EITHER_VIA = re.compile(r"\bvia='(\w+)' or '(\w+)'")
 _ENVS = re.compile(r"^envs\b:?")
+_IN_ENVS = re.compile(r"\bis in envs and in secret_envs\b")
+_SECRET_ENVS = re.compile(r"\bsecret_envs\b:?")
 _VIA_MUST = re.compile(r"^via must")
 _LONGEST = re.compile(r"\bmax_duration_s(?:=\S+)?")
 _ALLOW_HTTP = re.compile(r", or allow_http=True")
@@ -54,6 +56,8 @@ _PHRASES = (
     (_RECENT_ARGUMENT, "by octa-provider sessions --recent"),
     (_EITHER_VIA, r"--via \1 or --via \2"),
     (_ENVS, "--env"),
+    (_IN_ENVS, "is given with --env and with --secret-env"),
+    (_SECRET_ENVS, "--secret-env"),
     (_VIA_MUST, "--via must"),
     (_LONGEST, "the cap on its duration"),
     (_ALLOW_HTTP, ""),

@@ -28,6 +28,8 @@ Cli = Callable[..., Any]
         ("--verbose run ubuntu true", "--verbose run ubuntu -- true"),
         ("run ubuntu --env TOKEN=hidden true", "run ubuntu --env TOKEN -- true"),
         ("run ubuntu --env=TOKEN=hidden true", "run ubuntu --env=TOKEN -- true"),
+        ("run ubuntu --secret-env TOKEN=hidden true", "run ubuntu --secret-env TOKEN -- true"),
+        ("run ubuntu --secret-env=TOKEN=hidden true", "run ubuntu --secret-env=TOKEN -- true"),
     ],
 )
 def test_a_command_without_its_dashes_gets_the_line_as_it_should_be(

@@ -46,6 +46,61 @@ def test_environment_variables_come_from_the_line_or_from_the_shell(cli: Cli, mo
     assert "NOT_SET_ANYWHERE is not set in this shell" in missing.err
 
 
+@pytest.fixture
+def of_the_shell(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], None]:
+    """Sets a variable of the own environment, which may hold any bytes."""
+
+    def of_the_shell(name: str, value: bytes) -> None:
+        monkeypatch.setenv(name, os.fsdecode(value))
+
+    return of_the_shell
+
+
+def test_a_secret_comes_from_the_own_environment_and_the_api_never_gets_it(
+    cli: Cli, emulator: EmulatorHandle, of_the_shell: Callable[[str, bytes], None]
+) -> None:
+    secret = "hunter2 it's\nWärme".encode()
+    of_the_shell("TOKEN", secret)
+    of_the_shell("SECOND", b"")
+    options = ("--ssh-key", emulator.ssh_private_key, "--secret-env", "TOKEN", "--secret-env", "SECOND", "--verbose")
+    shown = cli(*QUICK, *options, "--", 'printf %s "$TOKEN" | cksum; echo "[${SECOND-unset}]"; env | grep -c SECOND')
+    assert (shown.status, shown.out.split()[1:]) == (0, [str(len(secret)), "[]", "1"])
+    assert "hunter2" not in shown.out + shown.err
+    assert "hunter2" not in json.dumps(emulator.ledger())
+    assert not any(b"hunter2" in file.read_bytes() for file in emulator.state.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--secret-env", "NOT_SET_ANYWHERE"), "--secret-env: NOT_SET_ANYWHERE is not set in this shell: export it."),
+        (("--secret-env=NOT_SET_ANYWHERE",), "--secret-env: NOT_SET_ANYWHERE is not set in this shell: export it."),
+        *[
+            (words, "--secret-env: write the name alone: a value on the command line is shown to everybody by ps")
+            for words in (("--secret-env", "TOKEN=hidden"), ("--secret-env=TOKEN=hidden",), ("--secret-env", "=hidden"))
+        ],
+        (("--secret-env", "TOKEN="), "--secret-env: write the name alone"),
+        (("--secret-env", "hidden-key"), "--secret-env: what is given is not a name of an environment variable"),
+        (("--secret-env", ""), "--secret-env: what is given is not a name of an environment variable"),
+        (("--secret-env", "TORN"), "--secret-env the value of TORN must be text"),
+        (("--secret-env", "TOKEN", "--env", "TOKEN=1"), "TOKEN is given with --env and with --secret-env"),
+        (("--secret-env", "TOKEN", "--via", "container"), "use --via ssh or --via auto"),
+    ],
+)
+def test_a_secret_that_can_not_be_handed_over_is_refused_in_one_line_before_any_money(
+    cli: Cli, emulator: EmulatorHandle, of_the_shell: Callable[[str, bytes], None], words: tuple[str, ...], said: str
+) -> None:
+    of_the_shell("TOKEN", b"hidden too")
+    of_the_shell("TORN", b"hidden \xff")
+    before = len(emulator.ledger()["requests"])
+    shown = cli(*QUICK, *words, "--", "true")
+    assert (shown.status, shown.out, shown.err.count("\n")) == (2, "", 1)
+    assert said in shown.err
+    assert "hidden" not in shown.err
+    # The ledger itself is no request to the API.
+    assert len(emulator.ledger()["requests"]) == before
+
+
 def test_files_go_up_and_come_down(cli: Cli, emulator: EmulatorHandle, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("data\n")
     shown = cli(

@@ -38,6 +38,8 @@ PYTHON = re.compile(r"(?<![\w/.'-])(?:[a-z]+_[a-z_]+\b|[a-z]+=(?!\S*:)|[A-Z]\w+(
         ("run ubuntu --max-cost 0.0000001 -- ls", "--max-cost-usd 1e-07 does not pay"),
         ("run ubuntu --via container --output a:b -- ls", "use --via ssh or --via auto"),
         ("run ubuntu --env 1A=1 -- ls", "--env '1A' is not a name"),
+        ("run ubuntu --secret-env PATH --env PATH -- ls", "PATH is given with --env and with --secret-env"),
+        ("run ubuntu --secret-env PATH --via container -- ls", "--secret-env needs SSH, which keeps it from the API"),
         ("run ubuntu --total -1 -- ls", "total must be"),
         ("run ubuntu --max-price-usd 0.0001 -- ls", "no machine fits"),
         ("logs a/b", "'a/b'"),

@@ -231,6 +231,18 @@ def test_no_process_tells_the_command_the_nonce(machine: Machine) -> None:
     assert NONCE not in "".join(said[:-2])
 
 
+#: What the scripts around a command call their own, and what they once did.
+NAMES = tuple("cdghmnprstw")
+
+
+def test_variables_called_as_the_scripts_own_reach_a_container_as_they_are(machine: Machine) -> None:
+    """Each would get what our shell set in its place, the nonce among them."""
+    machine.env |= dict.fromkeys(NAMES, "theirs") | dict.fromkeys(("octa_n", "octa_d", "octa_h", "octa_g"), "theirs")
+    said = machine.container("env; echo looked")
+    assert {f"{name}=theirs" for name in NAMES} <= set(said)
+    assert NONCE not in "".join(said[: said.index("looked")])
+
+
 def test_a_home_that_cannot_be_written_costs_nothing_but_the_guard(sh: Machine) -> None:
     sh.env["HOME"] = "/proc/nowhere"
     process = sh.start(container_command("exit 6", 5))
@@ -279,6 +291,69 @@ def test_a_script_that_came_in_part_is_not_run(machine: Machine) -> None:
     assert machine.ended() == f"{NONCE} 0"
 
 
+def test_a_script_that_was_cut_behind_what_looks_like_its_end_is_not_run(machine: Machine) -> None:
+    line, script = begin_command("touch ran\n# whole\ntouch more", 30, NONCE, {"KEY": "'\n# whole\n'"})
+    for cut in re.finditer("# ?whole|\n# ", script[: script.rindex("# whole")]):
+        machine.over_ssh(line, script[: cut.end()])
+        assert machine.started[-1].returncode == 91
+    assert machine.over_ssh(line, script) == "begun"
+    assert machine.ended() == f"{NONCE} 0"
+    assert (machine.home / "octa-job" / "work" / "more").exists()
+
+
+def test_a_script_that_came_in_part_leaves_nothing_of_it(machine: Machine) -> None:
+    """A part that is on its way when the connection goes holds secrets, and the nonce."""
+    line, script = begin_command("touch ran", 30, NONCE, {"TOKEN": "hunter2"})
+    process = machine.start(line)
+    assert process.stdin is not None
+    process.stdin.write(script[:-20])
+    process.stdin.flush()
+    eventually(lambda: (machine.home / "octa-job").exists() and not list(machine.home.rglob("room.*")), "it reads")
+    assert list((machine.home / "octa-job").iterdir()) == []
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list((machine.home / "octa-job").iterdir()) == []
+
+
+def test_variables_called_as_the_scripts_own_reach_a_detached_command_as_they_are(machine: Machine) -> None:
+    theirs = dict.fromkeys((*NAMES, "octa_n", "octa_g", "octa_r"), "theirs")
+    machine.env |= {"n": "of the session", "octa_r": "of the session"}
+    assert machine.begin("env; exit 3", envs={**theirs, "LD_LIBRARY_PATH": "/nowhere"}) == "begun"
+    assert machine.ended() == f"{NONCE} 3"
+    said = (machine.home / "octa-job" / "job.log").read_text().splitlines()
+    assert {f"{name}=theirs" for name in theirs} <= set(said)
+    assert "LD_LIBRARY_PATH=/nowhere" in said
+    assert NONCE not in "".join(said[:-2])
+
+
+def test_no_process_tells_a_detached_command_the_nonce_or_holds_its_secret_but_itself(machine: Machine) -> None:
+    look = (
+        "p=$PPID; while [ $p -gt 1 ]; do tr '\\0' '\\n' < /proc/$p/environ; tr '\\0' '\\n' < /proc/$p/cmdline; "
+        "p=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$p/status); [ $p != $TOP ] || break; done"
+    )
+    machine.env["TOP"] = str(os.getpid())
+    assert machine.begin(f"PATH={os.environ['PATH']}; {look}; echo looked", envs={"TOKEN": "hunter2"}) == "begun"
+    assert machine.ended() == f"{NONCE} 0"
+    said = (machine.home / "octa-job" / "job.log").read_text()
+    assert "looked" in said
+    assert "octa-job" in said
+    assert NONCE not in said.partition("looked")[0]
+    assert "hunter2" not in said
+
+
+def test_variables_that_are_for_the_command_do_not_change_what_the_shell_around_it_finds(machine: Machine) -> None:
+    assert machine.begin("echo $PATH $HOME; exit 3", envs={"PATH": "/nowhere", "HOME": "/nowhere"}) == "begun"
+    assert machine.ended() == f"{NONCE} 3"
+    assert (machine.home / "octa-job" / "job.log").read_text().splitlines()[0] == "/nowhere /nowhere"
+
+
+def test_a_name_that_the_shell_keeps_for_itself_costs_the_command_nothing_else(machine: Machine) -> None:
+    """bash would end for it, and the command never begin."""
+    assert machine.begin("echo $A; exit 3", envs={"UID": "1000", "PPID": "1", "A": "set"}) == "begun"
+    assert machine.ended() == f"{NONCE} 3"
+    assert "set" in (machine.home / "octa-job" / "job.log").read_text().splitlines()
+
+
 def test_a_detached_command_that_was_killed_is_gone_without_an_exit_code(machine: Machine) -> None:
     assert machine.begin("sleep 60") == "begun"
     pid = int(eventually((machine.home / "octa-job" / "pid").read_text, "its pid"))
@@ -292,6 +367,13 @@ def test_nothing_of_the_job_stands_in_the_command_line() -> None:
     assert not re.search(f"s3cret|hunter2|{NONCE}", line)
     assert "s3cret" in script
     assert "hunter2" in script
+
+
+def test_the_log_keeper_which_runs_beside_the_command_does_not_hold_the_nonce(machine: Machine) -> None:
+    keeper = machine.start(log_keeper_command())
+    program, environ = (Path(f"/proc/{keeper.pid}/{name}") for name in ("cmdline", "environ"))
+    eventually(lambda: b"\0-F\0octa-job/job.log\0" in program.read_bytes(), "it follows the log")
+    assert NONCE.encode() not in program.read_bytes() + environ.read_bytes()
 
 
 def test_the_log_keeper_prints_the_log_as_it_grows(machine: Machine) -> None:

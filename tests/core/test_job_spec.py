@@ -88,11 +88,12 @@ def test_arguments_are_quoted_for_the_shell() -> None:
         ({}, False),
         ({"inputs": {"a": "a"}}, True),
         ({"outputs": {"a": "a"}}, True),
+        ({"secret_envs": {"A": "1"}}, True),
         ({"via": "ssh"}, True),
         ({"via": "container"}, False),
     ],
 )
-def test_auto_takes_ssh_when_there_are_files_to_move_and_the_container_otherwise(
+def test_auto_takes_ssh_when_there_are_files_to_move_or_secrets_and_the_container_otherwise(
     changes: dict[str, Any], over_ssh: bool
 ) -> None:
     assert spec(**changes).over_ssh is over_ssh
