@@ -26,6 +26,7 @@ from prefect_blocks.owner import owner_lives
 from prefect_blocks.rental_key import PREFIX
 from prefect_blocks.reports import Reports
 from prefect_blocks.running import run_job
+from prefect_blocks.secret_values import secrets_named
 from prefect_blocks.session_result import wei_as_text
 
 __all__ = ["FramesMissingError", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]
@@ -52,6 +53,7 @@ def run_job_flow(
     image: str,
     command: str,
     envs: dict[str, str] | None = None,
+    secret_envs: dict[str, str] | None = None,
     inputs: dict[str, str] | None = None,
     outputs: dict[str, str] | None = None,
     requirements: dict[str, Any] | None = None,
@@ -67,6 +69,7 @@ def run_job_flow(
         image: container image.
         command: a shell command line.
         envs, inputs, outputs, requirements, disk_gb, timeout_s, max_cost_usd, poll_s: as in the task `run_job`.
+        secret_envs: environment variable to the name of a saved Secret block; the value goes over SSH alone.
         credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
 
     Returns:
@@ -76,6 +79,7 @@ def run_job_flow(
         image,
         command,
         envs=envs,
+        secret_envs=secrets_named(secret_envs),
         inputs=inputs,
         outputs=outputs,
         requirements=requirements,

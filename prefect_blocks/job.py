@@ -29,6 +29,7 @@ from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.machine_choice import MachineChoice
 from prefect_blocks.rental_key import rental_key
+from prefect_blocks.secret_values import shown_values
 
 __all__ = ["JobFailedError", "OctaJob", "OctaJobRun"]
 
@@ -83,7 +84,7 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
         default=900.0, title="Ready Timeout", description="Seconds that the machine may take to come up."
     )
     via: Literal["auto", "container", "ssh"] = Field(
-        default="auto", description="How the command is run; auto takes SSH when there are files to move."
+        default="auto", description="How the command is run; auto takes SSH when there are files to move or secrets."
     )
     max_cost_usd: CapOrNone = Field(
         default=None, title="Cost Cap (USD)", description="The job is stopped when it has cost so much."
@@ -107,6 +108,7 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
             image=self.image,
             command=self.command,
             envs=self.envs,
+            secret_envs=shown_values(self.secret_envs),
             inputs={_local(path): remote for path, remote in self.inputs.items()},
             outputs={remote: _local(path) for remote, path in self.outputs.items()},
             disk_gb=self.disk_gb,
