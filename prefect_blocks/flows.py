@@ -26,6 +26,7 @@ from prefect_blocks.owner import owner_lives
 from prefect_blocks.rental_key import PREFIX
 from prefect_blocks.reports import Reports
 from prefect_blocks.running import run_job
+from prefect_blocks.secret_values import secrets_named
 from prefect_blocks.session_result import wei_as_text
 
 __all__ = ["FramesMissingError", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]
@@ -52,6 +53,7 @@ def run_job_flow(
     image: str,
     command: str,
     envs: dict[str, str] | None = None,
+    secret_envs: dict[str, str] | None = None,
     inputs: dict[str, str] | None = None,
     outputs: dict[str, str] | None = None,
     requirements: dict[str, Any] | None = None,
@@ -67,6 +69,7 @@ def run_job_flow(
         image: container image.
         command: a shell command line.
         envs, inputs, outputs, requirements, disk_gb, timeout_s, max_cost_usd, poll_s: as in the task `run_job`.
+        secret_envs: environment variable to the name of a saved Secret block; the value goes over SSH alone.
         credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
 
     Returns:
@@ -76,6 +79,7 @@ def run_job_flow(
         image,
         command,
         envs=envs,
+        secret_envs=secrets_named(secret_envs),
         inputs=inputs,
         outputs=outputs,
         requirements=requirements,
@@ -106,7 +110,7 @@ def render_animation_flow(
     Args:
         scene: a .blend file here.
         frames: such as `1-240`, `1-240x2` or `1,5,10-20`.
-        output: folder here for frames and logs.
+        output: folder here for the frames. What an earlier render has left there does not count.
         machines: how many share the frames.
         image: container image with Blender.
         requirements: fields of the core's `Requirements`, for each machine.
@@ -128,6 +132,8 @@ def render_animation_flow(
     if wanted.first < 0:
         # To Blender's command line, -5 is the fifth frame from the end.
         raise OctaConfigError(f"Blender can't be asked for frames below 0: {frames}")
+    # The folder itself, where a job would take a slash at its end for what is to hold it.
+    output = str(Path(output).expanduser())
     futures = [
         _render_chunk.submit(
             str(chunk),
@@ -158,11 +164,9 @@ def render_animation_flow(
         reports.put("cost", lambda: create_table_artifact(key="octa-render-cost", table=table, description=about))
         reports.flush(FLUSH_S)
     # Over all of them: a chunk can't tell that its pictures are of another size than the others'.
-    if broken := broken_frames(output, wanted):
-        raise FramesMissingError(
-            f"{len(broken)} of {len(wanted)} frames are missing or broken: {list(broken)[:20]}; "
-            f"{next(iter(broken.values()))}; see the tasks"
-        )
+    made = [path for job in jobs for path in job["outputs"]]
+    if broken := broken_frames(output, wanted, made=made):
+        raise FramesMissingError(f"{_what_is_wrong(broken, len(wanted))}; see the tasks")
     return bill
 
 
@@ -203,8 +207,8 @@ def _render_chunk(
             key=f"render {chunk}",
             credentials=credentials_named(credentials),
         )
-    if broken := broken_frames(output, wanted):
-        raise FramesMissingError(f"frames {list(broken)} are missing or broken: {next(iter(broken.values()))}", result)
+    if broken := broken_frames(output, wanted, made=result["outputs"]):
+        raise FramesMissingError(_what_is_wrong(broken, len(wanted)), result)
     return result | {"frames": chunk}
 
 
@@ -271,6 +275,12 @@ def reap_orphans_flow(
         "failed": list(reaped.failed),
         "kept": reaped.kept,
     }
+
+
+def _what_is_wrong(broken: dict[int, str], wanted: int) -> str:
+    """Which frames are not in order, and of the first of them why."""
+    missing = ranges.Frames(tuple(broken))
+    return f"{len(broken)} of {wanted} frames are missing or broken: {missing}; {broken[missing.first]}"
 
 
 def _cost_row(job: dict[str, Any]) -> dict[str, str]:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from octa_provider import OctaClient, Rental
     from octa_provider.models import Session
 
-__all__ = ["InfrastructurePid"]
+__all__ = ["VIA_ENV", "InfrastructurePid"]
+
+#: Says in the session's environment that its flow run is begun over SSH, for a worker that did not rent it.
+VIA_ENV = "OCTA_FLOW_RUN_VIA"
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class InfrastructurePid:
             key=self.key,
             rental=msgspec.structs.replace(self.rental(client).terms, max_cost_usd=max_cost_usd),
             nonce=envs.get(JOB_ENV, "").partition(":")[0] or "unknown",
-            over_ssh=False,
+            over_ssh=envs.get(VIA_ENV) == "ssh",
             timeout_s=timeout_s,
             appear_by=now,
             ready_by=now + ready_timeout_s,

@@ -15,6 +15,7 @@ from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobState
+from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.progress import ProgressTracker
 from octa_provider.rental.signals import cleaned_up_by
 from prefect_blocks.at_exit import signals_as_before, signals_heard
@@ -29,6 +30,7 @@ from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.machine_choice import MachineChoice
 from prefect_blocks.rental_key import rental_key
+from prefect_blocks.secret_values import shown_values
 
 __all__ = ["JobFailedError", "OctaJob", "OctaJobRun"]
 
@@ -83,7 +85,7 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
         default=900.0, title="Ready Timeout", description="Seconds that the machine may take to come up."
     )
     via: Literal["auto", "container", "ssh"] = Field(
-        default="auto", description="How the command is run; auto takes SSH when there are files to move."
+        default="auto", description="How the command is run; auto takes SSH when there are files to move or secrets."
     )
     max_cost_usd: CapOrNone = Field(
         default=None, title="Cost Cap (USD)", description="The job is stopped when it has cost so much."
@@ -103,13 +105,13 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
         Raises:
             OctaConfigError: a value that can't work, before any money is spent.
         """
-        inputs: dict[Any, str] = {Path(local).expanduser(): remote for local, remote in self.inputs.items()}
         return JobSpec(
             image=self.image,
             command=self.command,
             envs=self.envs,
-            inputs=inputs,
-            outputs={remote: Path(local).expanduser() for remote, local in self.outputs.items()},
+            secret_envs=shown_values(self.secret_envs),
+            inputs={_local(path): remote for path, remote in self.inputs.items()},
+            outputs={remote: _local(path) for remote, path in self.outputs.items()},
             disk_gb=self.disk_gb,
             requirements=self.requirements(),
             timeout_s=self.timeout_s,
@@ -134,9 +136,12 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
 
         Raises:
             OctaNoMachineError, OctaBudgetError: nothing could be rented.
-            OctaConfigError: a value that can't work.
+            OctaConfigError: a value that can't work, or, where it is needed, an SSH key that can't be read, or none.
         """
         spec = self.spec()
+        private_key = ssh_key(self.credentials.private_key)
+        if spec.over_ssh:
+            check_key(private_key)
         tracker = ProgressTracker(self.progress, self.progress_total)
         report = JobReport(self._name(), self.logger, tracker, about=key)
         lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_run()
@@ -149,7 +154,9 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
             name = (client.transport.account, client.rentals.full_key(work))
             if (earlier := self._followed(name, spec, lifetime)) is not None:
                 return OctaJobRun(self, earlier)
-            state = client.jobs.start(spec, work, is_cancelled=cancellation(), on_started=on_started)
+            state = client.jobs.start(
+                spec, work, is_cancelled=cancellation(), on_started=on_started, private_key=private_key
+            )
             rental = client.rentals.restore(state.rental)
             emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
             verb = "Carrying on with" if rental.adopted else "Started"
@@ -280,3 +287,8 @@ class OctaJobRun(JobRun[JobResult]):
         error = self._follower.error
         # A copy: what several threads raise at once gathers all their tracebacks.
         raise OctaError("the job has no result") if error is None else copy.copy(error)
+
+
+def _local(path: str) -> str:
+    # A slash at the end, which a Path does not keep, has a meaning.
+    return str(Path(path).expanduser()) + ("/" if path.endswith("/") else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from prefect_blocks.credentials import OctaCredentials
 
@@ -11,6 +11,9 @@ __all__ = ["JobCommand"]
 
 class JobCommand(BaseModel):
     """A base of its own because forms show the fields of the last base first."""
+
+    # A value that is refused may be a secret.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     credentials: OctaCredentials = Field(
         default_factory=OctaCredentials, description="The account that pays; the environment's when left out."
@@ -21,6 +24,11 @@ class JobCommand(BaseModel):
         default_factory=dict,
         title="Environment Variables",
         description="Environment variables. The account's sessions show them: no secrets.",
+    )
+    secret_envs: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        title="Secret Environment Variables",
+        description="Environment variables that go to the machine over SSH alone, never to the API. Needs SSH.",
     )
     inputs: dict[str, str] = Field(
         default_factory=dict, description="Files and folders to send: local path to remote path. Needs SSH."

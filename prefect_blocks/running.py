@@ -6,11 +6,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from pydantic import SecretStr
+
 from octa_provider.market.requirements import Requirements
 from octa_provider.timing.limits import checked_cap
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.job import OctaJob
 from prefect_blocks.machine_choice import choice_of, requirements_of
+from prefect_blocks.secret_values import hidden_values
 from prefect_blocks.session_result import wei_as_text
 
 __all__ = ["run_job"]
@@ -21,6 +24,7 @@ def run_job(
     command: str | Sequence[str],
     *,
     envs: Mapping[str, str] | None = None,
+    secret_envs: Mapping[str, str | SecretStr] | None = None,
     inputs: Mapping[str, str] | None = None,
     outputs: Mapping[str, str] | None = None,
     requirements: Mapping[str, Any] | Requirements | None = None,
@@ -42,6 +46,7 @@ def run_job(
         image: container image.
         command: a shell command line, or a sequence of arguments.
         envs, inputs, outputs, disk_gb, timeout_s, ready_timeout_s, via, max_cost_usd: as in the core's `JobSpec`.
+        secret_envs: as there; `SecretStr`, and so what a Secret block holds, is as good as text. Part of no cache key.
         requirements: fields of the core's `Requirements`.
         log_path: a local file that gets the command's output.
         progress, progress_total: as in the core's `ProgressTracker`.
@@ -62,6 +67,7 @@ def run_job(
         image=image,
         command=command if isinstance(command, str) else shlex.join(command),
         envs=dict(envs or {}),
+        secret_envs=hidden_values(secret_envs),
         inputs=dict(inputs or {}),
         outputs=dict(outputs or {}),
         disk_gb=disk_gb,

@@ -66,8 +66,9 @@ def _starting(work: Callable[P, T]) -> Task[P, T]:
 
 
 def _cacheable(work: Callable[P, T]) -> Task[P, T]:
-    # The key is no input: another one of the same account gives the same result, and none belongs into a cache key.
-    return OctaTask(work, name=f"octa_{work.__name__}", cache_policy=DEFAULT - "credentials", tags={"octaspace"})
+    # Keys are no inputs: other ones give the same result, and none belongs into a cache key, not even its hash.
+    policy = DEFAULT - "credentials" - "secret_envs"
+    return OctaTask(work, name=f"octa_{work.__name__}", cache_policy=policy, tags={"octaspace"})
 
 
 find_machines = _live(starting.find_machines)

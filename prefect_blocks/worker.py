@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import httpx
 from prefect.client.orchestration import PrefectClient
@@ -26,7 +27,9 @@ from prefect.workers.base import BaseWorker, BaseWorkerResult
 
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job.state import JobPhase, JobState
+from octa_provider.remote.target import check_key, ssh_key
 from prefect_blocks.events import emit
+from prefect_blocks.flow_run_begin import begin_flow_run, is_left
 from prefect_blocks.flow_run_end import Patience
 from prefect_blocks.flow_run_state import read_state, state_watched
 from prefect_blocks.infrastructure_pid import InfrastructurePid
@@ -173,9 +176,13 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
     async def _start(self, client: OctaClient, flow_run: FlowRun, configuration: OctaJobConfiguration) -> JobState:
         """Rent; when the flow run is cancelled meanwhile, give up with OctaCancelledError and leave nothing."""
         spec, key = configuration.spec(), worker_key(flow_run.id, flow_run.run_count)
+        private_key = ssh_key(configuration.account().private_key)
+        if spec.over_ssh:
+            check_key(private_key)
         given_up = threading.Event()
         async with state_watched(self.client, flow_run.id, configuration.poll_s, given_up.set):
-            state = await self._in_thread(partial(client.jobs.start, spec, key, is_cancelled=given_up.is_set))
+            start = partial(client.jobs.start, spec, key, private_key=private_key, is_cancelled=given_up.is_set)
+            state = await self._in_thread(start)
         rental = client.rentals.restore(state.rental)
         emit("adopted" if rental.adopted else "started", rental, flow_run_id=flow_run.id, price_usd=rental.price_usd)
         price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
@@ -190,6 +197,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         pid = InfrastructurePid.of(state)
         rental = client.rentals.restore(state.rental)
         logger = self.get_flow_run_logger(flow_run)
+        private_key = ssh_key(configuration.account().private_key)
         patience = Patience(configuration.cancel_grace_s)
         tail: deque[str] = deque(maxlen=TAIL_LINES)
 
@@ -201,7 +209,8 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         async with state_watched(self.client, flow_run.id, configuration.poll_s) as seen:
             while not state.ended:
                 # On a machine that is coming up there is no process yet that could end itself.
-                idle = state.phase is JobPhase.STARTING and seen.state is not None and seen.is_over
+                is_begun = state.phase not in (JobPhase.STARTING, JobPhase.READY)
+                idle = not is_begun and seen.state is not None and seen.is_over
                 if seen.known and (idle or patience.is_over(seen.state, time.monotonic())):
                     logger.warning("The flow run is over and its process is not: session %s is stopped", pid.uuid)
                     bill = await self._in_thread(rental.stop)
@@ -211,7 +220,10 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                         flow_run.id, "Cancelled; its process did not end in time, so the worker stopped its machine."
                     )
                     return OctaWorkerResult(identifier=str(pid), status_code=0)
-                state = await self._in_thread(partial(client.jobs.poll, state, on_line=show))
+                poll = partial(client.jobs.poll, state, private_key=private_key, on_line=show, is_cancelled=is_left)
+                state = await self._in_thread(poll)
+                if state.phase is JobPhase.READY:
+                    state = await self._in_thread(partial(begin_flow_run, client, state, configuration, private_key))
                 if not state.ended:
                     await anyio.sleep(configuration.poll_s)
         result = await self._in_thread(partial(client.jobs.finish, state))
@@ -237,7 +249,12 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             self._logger.warning("flow run %s can't be marked as cancelled: %s", flow_run_id, error)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(work, limiter=self._threads)
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._threads)
+        except OctaCancelledError:
+            # Where the worker is being shut down, that is why, and no failure of the flow run's.
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            raise
 
     # -- machines that nobody follows ----------------------------------------------------------------------------
 

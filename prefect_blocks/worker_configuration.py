@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from prefect.workers.base import BaseJobConfiguration, BaseVariables
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job.spec import JobSpec
+from octa_provider.market.request import is_env_name
 from octa_provider.rental.key import NAMESPACE_ENV
 from octa_provider.text.plain_log import plain_logger
 from prefect_blocks.caps import Cap, CapOrNone
 from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.infrastructure_pid import VIA_ENV
 from prefect_blocks.machine_choice import MachineChoice
 from prefect_blocks.namespace import namespace_here
+from prefect_blocks.secret_values import shown_values
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -49,8 +52,10 @@ _GOES_ALONG = frozenset(
 )
 #: Names of one flow run, which Prefect makes up for it; `PREFECT_FLOWS_` and `PREFECT_TASKS_` hold retries and pauses.
 _GOES_ALONG_BEGINS = ("PREFECT__", "PREFECT_FLOWS_", "PREFECT_TASKS_")
-#: Without these a flow run can't ask an API that wants them.
-_KEYS_TO_API = frozenset({"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"})
+#: Without these a flow run can't ask an API that wants them. OctaSpace is never told them: SSH alone carries them.
+_KEYS_TO_API = frozenset({"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"})
+#: Secrets whoever gives them, and wherever.
+_SECRETS = _KEYS_TO_API | {"PREFECT_SERVER_API_AUTH_STRING", "OCTA_API_KEY"}
 
 
 class OctaAccountAndImage(BaseModel):
@@ -70,6 +75,9 @@ class OctaAccountAndImage(BaseModel):
 class OctaMachine(MachineChoice, OctaAccountAndImage):
     """What the form and the configuration share: the account, the machine, and its limits."""
 
+    # A value that is refused may be a secret.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     disk_gb: int = Field(default=10, ge=1, title="Disk (GB)", description="Disk in GB.")
     max_cost_usd: CapOrNone = Field(
         default=None, gt=0, title="Cost Cap (USD)", description="A flow run is stopped when it has cost so much."
@@ -88,6 +96,17 @@ class OctaMachine(MachineChoice, OctaAccountAndImage):
         ge=0,
         title="Grace",
         description="Seconds that the process has to end itself once its flow run is cancelled, or over.",
+    )
+    via: Literal["auto", "container", "ssh"] = Field(
+        default="auto",
+        description="How the flow run is begun. Over SSH it also gets the worker's key to Prefect's API; auto takes "
+        "SSH when there are secrets.",
+    )
+    secret_envs: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        title="Secret Environment Variables",
+        description="Environment variables that go to the machine over SSH alone, never to OctaSpace's API. Prefect "
+        "stores what is typed here: name a saved block instead, as {{ prefect.blocks.secret.NAME }}.",
     )
     poll_s: float = Field(default=5.0, gt=0, title="Poll Interval", description="Seconds between two looks.")
     stream_output: bool = Field(
@@ -117,16 +136,18 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
         """Add what Prefect wants to travel in, of the worker's own only what a list of ours allows."""
         asked = set(self.env)
         super().prepare_for_flow_run(flow_run, *args, **kwargs)
-        withheld = {name for name in self.env.keys() - asked if not _goes_along(name)}
-        self.env = {name: value for name, value in self.env.items() if name not in withheld}
-        if withheld & _KEYS_TO_API and not asked & _KEYS_TO_API:
-            log.warning(
-                "the worker's key to Prefect's API stays here, since the machine is a stranger's: a flow run that "
-                "needs one gets it by the job variable env.PREFECT_API_KEY or env.PREFECT_API_AUTH_STRING; make one "
-                "for it"
-            )
-        # What the flow itself rents there is this installation's too, also where its API has another address.
-        self.env.setdefault(NAMESPACE_ENV, namespace_here(self.account().namespace))
+        own = {name: value for name, value in self.env.items() if name not in asked}
+        # What is asked for as a secret is not to be had in the open as well, unless it is asked for twice.
+        self.env = {
+            name: value
+            for name, value in self.env.items()
+            if name not in own or (_goes_along(name) and name not in self.secret_envs)
+        }
+        self._hide_secrets()
+        self._hand_over_keys_to_api({name: value for name, value in own.items() if value and name in _KEYS_TO_API})
+        if NAMESPACE_ENV not in self.secret_envs:
+            # What the flow itself rents there is this installation's too, also where its API has another address.
+            self.env.setdefault(NAMESPACE_ENV, namespace_here(self.account().namespace))
 
     def spec(self) -> JobSpec:
         """The job for the core.
@@ -135,24 +156,59 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
             OctaConfigError: a value that can't work, before any money is spent.
         """
         self._refuse_unreachable_api()
+        if self.via == "container" and self.secret_envs:
+            names = ", ".join(name for name in sorted(self.secret_envs) if is_env_name(name))
+            raise OctaConfigError(
+                f"only SSH keeps secrets ({names}) from OctaSpace's API: choose auto or ssh for the job variable via"
+            )
         return JobSpec(
             image=self.image,
             command=self.command or self._base_flow_run_command(),
-            envs={name: value for name, value in self.env.items() if value is not None},
+            envs={name: value for name, value in self.env.items() if value is not None}
+            | ({VIA_ENV: "ssh"} if self.over_ssh else {}),
+            secret_envs=shown_values(self.secret_envs),
             disk_gb=self.disk_gb,
             requirements=self.requirements(),
             timeout_s=self.max_duration_s,
             ready_timeout_s=self.ready_timeout_s,
-            via="container",
+            via=self.via,
             max_cost_usd=self.max_cost_usd,
         )
+
+    @property
+    def over_ssh(self) -> bool:
+        """Whether the flow run is begun over SSH."""
+        return self.via == "ssh" or (self.via == "auto" and bool(self.secret_envs))
 
     def account(self) -> OctaCredentials:
         """The account that pays."""
         return self.credentials or OctaCredentials()
 
+    def _hide_secrets(self) -> None:
+        """A key among the plain variables is a secret all the same: it must not reach OctaSpace's API."""
+        for name, value in list(self.env.items()):
+            if _is_secret(name, value):
+                del self.env[name]
+                if value:
+                    self.secret_envs.setdefault(name, SecretStr(value))
+
+    def _hand_over_keys_to_api(self, own: dict[str, str]) -> None:
+        """The worker's own key goes along over SSH, unless the flow run has been given one."""
+        if not own or _KEYS_TO_API & self.secret_envs.keys():
+            return
+        if self.over_ssh:
+            self.secret_envs |= {name: SecretStr(value) for name, value in own.items()}
+            return
+        log.warning(
+            "the worker's key to Prefect's API stays here, since the machine is a stranger's and this flow run is not "
+            "begun over SSH: where it needs one, set the job variable via to ssh, which hands it over, or better "
+            "secret_envs.%s to one made for such flow runs",
+            min(own),
+        )
+
     def _refuse_unreachable_api(self) -> None:
-        api = self.env.get("PREFECT_API_URL") or ""
+        secret = self.secret_envs.get("PREFECT_API_URL")
+        api = (secret.get_secret_value() if secret is not None else self.env.get("PREFECT_API_URL")) or ""
         with self.account().get_client() as client:
             # Machines of an emulator on this machine do reach it.
             if not _is_loopback(api) or _is_loopback(client.base_url):
@@ -165,6 +221,16 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
 
 def _goes_along(name: str) -> bool:
     return name in _GOES_ALONG or name.startswith(_GOES_ALONG_BEGINS)
+
+
+def _is_secret(name: str, value: str | None) -> bool:
+    if name in _SECRETS:
+        return True
+    try:
+        # Such as https://user:password@prefect.example/api.
+        return name.startswith("PREFECT_") and urlsplit(value or "").password is not None
+    except ValueError:
+        return False
 
 
 def _is_loopback(url: str) -> bool:

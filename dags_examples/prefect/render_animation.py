@@ -41,7 +41,7 @@ def render_animation(
         requirements={"gpu_count": 1, "max_price_usd": max_price_usd, "order_by": "score_per_usd"},
         # concurrency_limit= takes the name of a global limit of yours, shared by all flow runs.
     )
-    (Path(output) / "bill.json").write_text(json.dumps(bill, indent=2) + "\n")
+    (Path(output).expanduser() / "bill.json").write_text(json.dumps(bill, indent=2) + "\n")
     return bill
 
 

@@ -134,6 +134,23 @@ def test_render_animation_tells_which_frames_are_missing(
     assert renting.running() == []
 
 
+@pytest.mark.usefixtures("server")
+def test_render_animation_again_does_not_take_yesterdays_frames_for_its_own(
+    renting: Renting, scene: Path, tmp_path: Path
+) -> None:
+    flow = example("render_animation").render_animation
+    _, state = run(flow, str(scene), str(tmp_path), frames="1-2", machines=1, max_price_usd=50)
+    assert state.is_completed()
+    broken = tmp_path / "broken.blend"
+    broken.write_bytes(b"no scene")
+    (tmp_path / "bill.json").unlink()
+    _, state = run(flow, str(broken), str(tmp_path), frames="1-2", machines=1, max_price_usd=50)
+    with pytest.raises(FramesMissingError, match="2 of 2 frames are missing or broken: 1-2"):
+        state.result()
+    assert not (tmp_path / "bill.json").exists()
+    assert renting.running() == []
+
+
 def test_gpu_training(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(TRAIN)
     (tmp_path / "data").mkdir()

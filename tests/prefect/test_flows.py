@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from renting import Renting
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.render.frames import parse
 from octa_provider.render.pictures import broken_frames, png_size
 from prefect_blocks import JobFailedError, OctaCredentials
 from prefect_blocks.flows import FramesMissingError, render_animation_flow, run_job_flow
@@ -32,6 +33,19 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     size = ["--frames", "6", "--size", "64", "36", "--samples", "1"]
     assert BLENDER_PYTHON.exists(), "Blender's environment is missing: run `make blender`"
     subprocess.run([BLENDER_PYTHON, ROOT / "demo" / "make_scene.py", path, *size], check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def stereo_scene(scene: Path) -> Path:
+    """The same, but each eye has a file of its own: no frame has the name that is asked for."""
+    path = scene.with_name("stereo.blend")
+    script = (
+        "import bpy, sys; bpy.ops.wm.open_mainfile(filepath=sys.argv[-2]); render = bpy.context.scene.render; "
+        "render.use_multiview = True; render.image_settings.views_format = 'INDIVIDUAL'; "
+        "bpy.ops.wm.save_as_mainfile(filepath=sys.argv[-1])"
+    )
+    subprocess.run([BLENDER_PYTHON, "-c", script, scene, path], check=True, capture_output=True)
     return path
 
 
@@ -108,7 +122,7 @@ def test_a_scene_that_can_not_be_read_fails_with_what_it_cost(
 ) -> None:
     broken = tmp_path / "broken.blend"
     broken.write_bytes(scene.read_bytes()[:2000])
-    with pytest.raises(FramesMissingError, match=r"2 of 2 frames are missing or broken: \[1, 2\]"):
+    with pytest.raises(FramesMissingError, match="2 of 2 frames are missing or broken: 1-2"):
         render_animation_flow(str(broken), "1-2", str(tmp_path / "out"), machines=1, concurrency_limit="", **QUICK)
     assert renting.running() == []
     assert len(renting.sessions) == 2, "a chunk is tried twice"
@@ -133,10 +147,59 @@ def test_frames_that_came_broken_or_not_at_all_are_named(
         return result
 
     monkeypatch.setattr(module, "run_job", spoils)
-    with pytest.raises(FramesMissingError, match=r"2 of 3 frames are missing or broken: \[1, 2\]"):
+    with pytest.raises(FramesMissingError, match="2 of 3 frames are missing or broken: 1-2"):
         render_animation_flow(str(scene), "1-3", str(tmp_path), machines=1, **QUICK)
     assert png_size(tmp_path / "frame_0003.png") == (64, 36), "what was paid for is kept"
     assert renting.running() == []
+
+
+def test_frames_of_an_earlier_render_in_the_folder_are_no_success(
+    renting: Renting, scene: Path, stereo_scene: Path, tmp_path: Path
+) -> None:
+    """The second render succeeds, and leaves no frame under the name that was asked for."""
+    render_animation_flow(str(scene), "1-3", str(tmp_path), machines=1, **QUICK)
+    before = {path: path.read_bytes() for path in tmp_path.glob("frame_????.png")}
+    with pytest.raises(FramesMissingError, match=r"3 of 3 frames .* 1-3; .*_0001\.png was not made by this render"):
+        render_animation_flow(str(stereo_scene), "1-3", str(tmp_path), machines=2, **QUICK)
+    assert {path: path.read_bytes() for path in before} == before, "the earlier frames are the user's"
+    assert len(list(tmp_path.glob("frame_????_L.png"))) == 3, "what was paid for is kept"
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize(("left", "missing"), [("1,5", "2-4"), ("2-4", "1,5"), ("1-4", "5")])
+def test_fewer_frames_than_asked_fail_with_the_missing_range(
+    renting: Renting, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str, missing: str
+) -> None:
+    """Blender ends with 0 all the same; the folder holds all five of yesterday."""
+    from prefect_blocks import flows as module
+
+    real = module.run_job
+    picture = scene.with_name("yesterday.png")
+    if not picture.exists():
+        render_animation_flow(str(scene), "1", str(tmp_path / "one"), machines=1, **QUICK)
+        picture.write_bytes((tmp_path / "one" / "frame_0001.png").read_bytes())
+    for number in range(1, 6):
+        (tmp_path / f"frame_{number:04d}.png").write_bytes(picture.read_bytes())
+
+    def renders_less(image: str, command: str, **options: Any) -> Any:
+        assert command.endswith(" 1,2,3,4,5")
+        numbers = ",".join(str(number) for number in parse(left))
+        return real(image, command.replace("1,2,3,4,5", numbers), **options)
+
+    monkeypatch.setattr(module, "run_job", renders_less)
+    with pytest.raises(FramesMissingError, match=f"of 5 frames are missing or broken: {missing};"):
+        render_animation_flow(str(scene), "1-5", str(tmp_path), machines=1, **QUICK)
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize("output", ["~/frames", "~/frames/"])
+def test_an_output_folder_as_a_shell_would_read_it(
+    renting: Renting, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    render_animation_flow(str(scene), "1-2", output, machines=1, **QUICK)
+    assert broken_frames(tmp_path / "frames", range(1, 3)) == {}
+    assert len(renting.sessions) == 1
 
 
 @pytest.mark.parametrize("frames", ["", "10-1", "-5--1", "1:3"])

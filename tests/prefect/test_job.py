@@ -343,3 +343,67 @@ def test_a_prefect_api_that_is_away_costs_pictures_and_not_the_job(
         return run.fetch_result()
 
     assert steps().succeeded
+
+
+@pytest.mark.parametrize("where", ["block", "environment"])
+@pytest.mark.parametrize("form", ["plain", "coroutine"])
+def test_an_ssh_key_that_can_not_be_read_is_told_before_anything_is_paid(
+    server: PrefectServer, renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, form: str
+) -> None:
+    key = "-----BEGIN OPENSSH PRIVATE KEY-----\nc3RyYW5nZQ==\n-----END OPENSSH PRIVATE KEY-----\n"
+    (tmp_path / "id").write_text(key)
+    account = OctaCredentials(ssh_private_key=SecretStr(key)) if where == "block" else OctaCredentials()
+    if where == "environment":
+        monkeypatch.setenv("OCTA_SSH_KEY_FILE", str(tmp_path / "id"))
+    job = OctaJob(command="true", via="ssh", credentials=account, **QUICK)
+    asked = renting.count_requests("GET", "/")
+
+    @flow
+    def plain() -> None:
+        job.trigger()
+
+    @flow
+    async def coroutine() -> None:
+        await job.atrigger()
+
+    with pytest.raises(OctaConfigError, match="can't be read as a private key") as refused:
+        plain() if form == "plain" else asyncio.run(coroutine())  # type: ignore[func-returns-value, arg-type]
+    assert "c3RyYW5nZQ" not in str(refused.value)
+    assert renting.sessions == []
+    assert renting.count_requests("GET", "/") == asked, "not even the market was asked"
+
+
+def test_no_ssh_key_at_all_is_told_before_anything_is_paid(
+    server: PrefectServer, renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OCTA_SSH_KEY_FILE", "SSH_AUTH_SOCK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    @flow
+    def steps() -> Any:
+        with pytest.raises(OctaConfigError, match="no SSH key to log in with"):
+            OctaJob(command="true", outputs={"out": str(tmp_path / "out")}, **QUICK).trigger()
+        # What needs no SSH needs no key.
+        run = OctaJob(command="true", **QUICK).trigger()
+        run.wait_for_completion()
+        return run.fetch_result()
+
+    assert steps().succeeded
+    assert len(renting.sessions) == 1
+
+
+def test_a_slash_at_the_end_of_a_local_path_keeps_its_meaning(
+    server: PrefectServer, renting: Renting, tmp_path: Path
+) -> None:
+    """As with scp: the folder that gets it under its own name."""
+
+    @flow
+    def steps() -> None:
+        job = OctaJob(command="mkdir out; echo x > out/file", outputs={"out": f"{tmp_path}/home/"}, **QUICK)
+        run = job.trigger()
+        run.wait_for_completion()
+        run.fetch_result()
+
+    steps()
+    assert (tmp_path / "home" / "out" / "file").read_text() == "x\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import time
@@ -44,3 +46,11 @@ def dies(folder: str) -> None:
 @flow
 def fails() -> None:
     raise ValueError("the flow fails by itself")
+
+
+@flow
+def tells(folder: str) -> None:
+    """Says which secrets it has, without telling them."""
+    names = ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "HF_TOKEN", "OCTA_API_KEY")
+    told = {name: hashlib.sha256(os.environ[name].encode()).hexdigest() for name in names if name in os.environ}
+    (Path(folder) / "told").write_text(json.dumps(told))

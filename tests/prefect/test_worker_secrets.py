@@ -1,0 +1,256 @@
+"""The worker's key to Prefect's API, and other secrets, reach flow runs on machines over SSH, and OctaSpace never."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pool import Pool
+from prefect.blocks.system import Secret
+from prefect.client.schemas.objects import FlowRun
+from prefect_server import PrefectServer
+from renting import Renting
+from waiting_for import wait_for
+
+from octa_provider.errors import OctaConfigError
+from prefect_blocks.worker_configuration import OctaJobConfiguration
+
+pytestmark = [pytest.mark.timeout(240)]
+
+KEY, TOKEN = "pnu_sentinel-of-the-worker", "hf_sentinel-of-a-block"
+#: Every login is refused.
+CLOSED = {"refusals": 1_000_000}
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def told(folder: Path) -> dict[str, str]:
+    return dict(json.loads((folder / "told").read_text()))
+
+
+def assert_octaspace_knows_none(renting: Renting) -> None:
+    ledger = json.dumps(renting.emulator.ledger())
+    with renting.client() as client:
+        ledger += json.dumps([one.raw for one in (*client.sessions.list(), *client.sessions.list(recent=True))])
+    assert "sentinel" not in ledger
+
+
+@pytest.mark.e2e
+def test_secrets_reach_the_flow_run_and_not_octaspace(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    """By a saved block, whose text is in no job variable; the worker's key goes along, since the run goes over SSH."""
+    Secret(value=TOKEN).save("hf-token", overwrite=True)
+    worker = pool.worker(PREFECT_API_KEY=KEY)
+    by_name = {"HF_TOKEN": "{{ prefect.blocks.secret.hf-token }}"}
+    runs = [pool.submit("tells", {"folder": str(tmp_path)}, secret_envs=by_name)]
+    server.wait_for_state(runs[0], "Completed")
+    assert told(tmp_path) == {"PREFECT_API_KEY": sha(KEY), "HF_TOKEN": sha(TOKEN)}
+    (tmp_path / "told").unlink()
+    runs.append(pool.submit("tells", {"folder": str(tmp_path)}, via="ssh"))
+    server.wait_for_state(runs[1], "Completed")
+    assert told(tmp_path) == {"PREFECT_API_KEY": sha(KEY)}
+    renting.wait_until_none_runs()
+    wait_for(lambda: "was stopped after" in worker.output, "it says what it did")
+    for run in runs:
+        wait_for(lambda run=run: any("was stopped after" in line for line in server.logs_of(run)), "the log")
+        assert "sentinel" not in json.dumps([server.flow_run(run), server.logs_of(run)])
+    assert "sentinel" not in worker.output
+    assert_octaspace_knows_none(renting)
+    for path in (*server.home.rglob("*"), *(renting.emulator.state / "sessions").rglob("*")):
+        if path.is_file():
+            assert b"sentinel-of" not in path.read_bytes(), f"it is in {path}"
+
+
+@pytest.mark.e2e
+def test_without_ssh_the_workers_key_stays_and_secrets_are_refused(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    worker = pool.worker(PREFECT_API_KEY=KEY)
+    run = pool.submit("tells", {"folder": str(tmp_path)})
+    server.wait_for_state(run, "Completed")
+    assert told(tmp_path) == {}
+    assert "set the job variable via to ssh" in worker.output
+    renting.wait_until_none_runs()
+    sessions = len(renting.sessions)
+    run = pool.submit("tells", {"folder": str(tmp_path)}, via="container", secret_envs={"HF_TOKEN": "typed"})
+    server.wait_for_state(run, "Crashed")
+    assert "only SSH keeps secrets (HF_TOKEN) from OctaSpace's API" in server.flow_run(run)["state"]["message"]
+    assert len(renting.sessions) == sessions
+    assert_octaspace_knows_none(renting)
+
+
+@pytest.mark.e2e
+def test_a_key_that_can_not_be_read_crashes_the_flow_run_before_anything_is_paid(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    (tmp_path / "id").write_text("no key")
+    pool.worker(OCTA_SSH_KEY_FILE=str(tmp_path / "id"))
+    run = pool.submit("tells", {"folder": str(tmp_path)}, via="ssh")
+    server.wait_for_state(run, "Crashed")
+    assert "can't be read as a private key" in server.flow_run(run)["state"]["message"]
+    assert renting.sessions == []
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("moment", ["before it is begun", "while it runs"])
+def test_the_next_worker_sees_a_flow_run_over_ssh_to_its_end(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path, moment: str
+) -> None:
+    first = pool.worker(PREFECT_API_KEY=KEY)
+    if moment == "before it is begun":
+        renting.emulator.ssh(**CLOSED)
+    run = pool.submit("works", {"folder": str(tmp_path)}, via="ssh")
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known", 90)
+    if moment == "while it runs":
+        wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    else:
+        with renting.client() as client:
+            wait_for(lambda: client.sessions.list()[0].is_ready, "the machine is up")
+    first.kill()
+    renting.emulator.ssh()
+    pool.worker(PREFECT_API_KEY=KEY)
+    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    (tmp_path / "end").touch()
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+    assert len(renting.sessions) == 1
+    assert_octaspace_knows_none(renting)
+
+
+@pytest.mark.e2e
+def test_cancelled_while_the_machine_lets_nobody_in(server: PrefectServer, renting: Renting, pool: Pool) -> None:
+    """Nothing runs there yet that could use the grace."""
+    renting.emulator.ssh(**CLOSED)
+    try:
+        pool.worker()
+        run = pool.submit("greets", via="ssh", cancel_grace_s=600)
+        wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known", 90)
+        time.sleep(2)
+        server.set_state(run, "CANCELLING")
+        server.wait_for_state(run, "Cancelled")
+        renting.wait_until_none_runs()
+    finally:
+        renting.emulator.ssh()
+
+
+@pytest.mark.e2e
+def test_cancelled_over_ssh_while_the_flow_runs(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    pool.worker()
+    run = pool.submit("works", {"folder": str(tmp_path)}, via="ssh")
+    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    server.set_state(run, "CANCELLING")
+    server.wait_for_state(run, "Cancelled")
+    renting.wait_until_none_runs()
+
+
+@pytest.mark.e2e
+def test_a_worker_that_ends_leaves_a_machine_that_it_can_not_reach_to_the_next_one(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    renting.emulator.ssh(**CLOSED)
+    first = pool.worker("first")
+    run = pool.submit("works", {"folder": str(tmp_path)}, via="ssh")
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known", 90)
+    time.sleep(2)
+    pool.end_of(first)
+    assert len(renting.running()) == 1
+    assert server.state_of(run) not in ("Crashed", "Cancelled")
+    renting.emulator.ssh()
+    pool.worker("first")
+    (tmp_path / "end").touch()
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+    assert len(renting.sessions) == 1
+
+
+# -- what the configuration comes to -----------------------------------------------------------------------------
+
+
+def prepared(monkeypatch: pytest.MonkeyPatch, own: dict[str, str], **variables: Any) -> OctaJobConfiguration:
+    """Job variables of a flow run, with what the worker itself has been told."""
+    told_it = {"PREFECT_API_URL": "https://prefect.example/api", **own}
+    monkeypatch.setattr(OctaJobConfiguration, "_base_environment", staticmethod(lambda: dict(told_it)))
+    configuration = OctaJobConfiguration(command="true", image="alpine:3", name="n", **{"env": {}} | variables)
+    configuration.prepare_for_flow_run(FlowRun(id=uuid4(), flow_id=uuid4(), name="f"))
+    return configuration
+
+
+Secrets = dict[str, str]
+WORKERS = {"PREFECT_API_KEY": KEY, "PREFECT_API_AUTH_STRING": "admin:sentinel"}
+MADE = "pnu_sentinel-made-for-it"
+
+
+@pytest.mark.parametrize(
+    ("own", "variables", "secrets"),
+    [
+        (WORKERS, {"via": "ssh"}, WORKERS),
+        (WORKERS, {"secret_envs": {"HF_TOKEN": TOKEN}}, {"HF_TOKEN": TOKEN} | WORKERS),
+        (WORKERS, {"secret_envs": {"PREFECT_API_KEY": MADE}}, {"PREFECT_API_KEY": MADE}),
+        (WORKERS, {"env": {"PREFECT_API_KEY": MADE}}, {"PREFECT_API_KEY": MADE}),
+        (WORKERS, {"env": {"PREFECT_API_AUTH_STRING": MADE}, "via": "ssh"}, {"PREFECT_API_AUTH_STRING": MADE}),
+        ({"PREFECT_API_KEY": KEY}, {"env": {"PREFECT_API_KEY": None}, "via": "ssh"}, {}),
+        ({"PREFECT_API_KEY": KEY}, {"env": {"PREFECT_API_KEY": ""}, "via": "ssh"}, {}),
+        ({}, {"env": {"OCTA_API_KEY": MADE}}, {"OCTA_API_KEY": MADE}),
+        ({}, {"env": {"PREFECT_SERVER_API_AUTH_STRING": MADE}}, {"PREFECT_SERVER_API_AUTH_STRING": MADE}),
+        (
+            {"PREFECT_API_URL": "https://me:sentinel@prefect.example/api"},
+            {},
+            {"PREFECT_API_URL": "https://me:sentinel@prefect.example/api"},
+        ),
+        ({}, {"secret_envs": {"PREFECT_API_URL": "https://a.example"}}, {"PREFECT_API_URL": "https://a.example"}),
+        ({"PREFECT_CLIENT_CUSTOM_HEADERS": "sentinel", "AWS_SECRET": "sentinel"}, {"via": "ssh"}, {}),
+    ],
+)
+def test_keys_are_secrets_wherever_they_come_from(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, own: Secrets, variables: dict[str, Any], secrets: Secrets
+) -> None:
+    configuration = prepared(monkeypatch, own, **variables)
+    spec = configuration.spec()
+    assert spec.secret_envs == secrets
+    assert spec.over_ssh == bool(secrets or variables.get("via") == "ssh")
+    assert "sentinel" not in json.dumps(spec.request("").payload(1))
+    shows: list[Callable[[object], str]] = [repr, str, lambda one: json.dumps(one.model_dump(mode="json"))]  # type: ignore[attr-defined]
+    assert not any("sentinel" in show(configuration) for show in shows)
+    assert "PREFECT_API_URL" in (spec.envs | spec.secret_envs)
+
+
+@pytest.mark.parametrize("via", ["auto", "container"])
+def test_a_key_that_stays_is_told_in_one_sentence(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, via: str
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        spec = prepared(monkeypatch, {"PREFECT_API_KEY": KEY}, via=via).spec()
+    assert (spec.secret_envs, spec.over_ssh) == ({}, False)
+    (said,) = [one.getMessage() for one in caplog.records if one.name == "prefect_blocks.worker_configuration"]
+    assert "key to Prefect's API stays here" in said
+    assert "secret_envs.PREFECT_API_KEY" in said
+    assert "sentinel" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"via": "container", "secret_envs": {"HF_TOKEN": TOKEN}}, r"only SSH keeps secrets \(HF_TOKEN\)"),
+        ({"via": "container", "env": {"PREFECT_API_KEY": KEY}}, r"only SSH keeps secrets \(PREFECT_API_KEY\)"),
+        ({"env": {"HF_TOKEN": "x"}, "secret_envs": {"HF_TOKEN": TOKEN}}, "HF_TOKEN is in envs and in secret_envs"),
+        ({"secret_envs": {"no name": TOKEN}}, "one of the names is not a name"),
+    ],
+)
+def test_secrets_that_can_not_be_handed_over_are_refused_unseen(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(OctaConfigError, match=said) as refused:
+        prepared(monkeypatch, {}, **variables).spec()
+    assert "sentinel" not in str(refused.value)
