@@ -28,6 +28,7 @@ from octa_provider.timing.asking import asked_pause, is_transient
 from octa_provider.timing.backoff import pause_s
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.outage import outages
+from octa_provider.wire.money import usd_text
 
 if TYPE_CHECKING:
     from octa_provider.api.api import Api
@@ -168,7 +169,7 @@ def over_budget(terms: Terms, session: Session) -> str | None:
     if terms.max_cost_usd is not None:
         spent = spent_usd(terms, session)
         if spent is not None and spent >= terms.max_cost_usd:
-            return f"has cost {spent:.4f} USD of at most {terms.max_cost_usd:g}"
+            return f"has cost {usd_text(spent)} of at most {terms.max_cost_usd:g}"
         if spent is None and unpriced_for_too_long(session):
             return f"has run {session.duration_s} s at a price that nobody tells, so max_cost_usd can't be held"
     ran = session.duration_s
