@@ -20,9 +20,10 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
-from airflow_provider.session_reference import SessionArgument, SessionReference, json_safe, session_details
+from airflow_provider.session_reference import SessionArgument, SessionReference
 from airflow_provider.task_deadline import task_deadline_at
 from octa_provider.errors import OctaError
+from octa_provider.rental.json_values import rental_json
 from octa_provider.text.plain_text import plain_words
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
         self.log.info("Session %s: %s", rental.uuid, plain_words(session.progress or session.phase.value))
         if not ready:
             return False
-        return PokeReturnValue(is_done=True, xcom_value=json_safe(rental.to_dict()) | session_details(session))
+        return PokeReturnValue(is_done=True, xcom_value=rental_json(rental, session))
 
     def _deferred(self, context: Context) -> Any:
         from airflow_provider.triggers.killed_by_user import TRY_KEY
@@ -159,7 +160,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
         self.defer(
             trigger=OctaSessionReadyTrigger(
                 octa_conn_id=self.octa_conn_id,
-                session=json_safe(self._rental().to_dict()),
+                session=rental_json(self._rental()),
                 deadline_at=deadline_at,
                 poll_interval=self.poke_interval,
                 namespace=OctaHook(self.octa_conn_id).settings.namespace,

@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.session_reference import with_integers
 from airflow_provider.triggers.account import account
 from airflow_provider.triggers.killed_by_user import Watched, how_it_waits
 from airflow_provider.triggers.worker_threads import in_thread
@@ -53,14 +52,14 @@ def watch_until_taken_over(
     Args:
         task_instance: the trigger's; None in `dag.test()`, which goes on at once.
         settings: the connection's.
-        rental: the session, as `json_safe` gives it of a rental; its caps are held.
+        rental: the session, as `rental_json` gives it; its caps are held.
         stop_at: Unix time from which it is stopped when no worker has taken over; None for its caps alone.
         stops_on_kill: whether it is stopped when a user ends the task.
         poll_s: seconds between two looks at the session, at least.
     """
     if task_instance is None:
         return
-    watching = _watch(task_instance, settings, with_integers(rental), stop_at, stops_on_kill, poll_s)
+    watching = _watch(task_instance, settings, rental, stop_at, stops_on_kill, poll_s)
     # In a context of its own: the trigger's log is closed when it ends.
     task = contextvars.Context().run(asyncio.get_running_loop().create_task, watching)
     _watching.add(task)

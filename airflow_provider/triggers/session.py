@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider.session_reference import SessionReference, json_safe, session_details
+from airflow_provider.session_reference import SessionReference
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
 from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.rental.json_values import rental_json
 from octa_provider.text.carried import carried
 from octa_provider.timing.limits import MAX_WAIT_S
 
@@ -118,7 +119,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
                     return {
                         "what": "ready",
                         "at": time.time(),
-                        "session": json_safe(rental.to_dict()) | session_details(session),
+                        "session": rental_json(rental, session),
                     }
 
     async def _late(self, here: Account, rental: Rental) -> dict[str, Any]:
