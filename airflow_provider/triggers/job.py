@@ -231,4 +231,6 @@ def _stop_session(settings: ConnectionSettings, uuid: str) -> None:
         with settings.client() as client:
             client.rentals.open(uuid).stop(deadline_s=_KILL_S)
     except OctaError as error:
-        log.error("Session %s may still run and bill. Stop it: octa-provider stop %s\n%s", uuid, uuid, error)
+        from octa_provider.rental.stop import may_bill_text
+
+        log.error("%s\n%s", may_bill_text(uuid), error)

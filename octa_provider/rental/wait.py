@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from octa_provider.api.sessions import APPEARING_S
@@ -95,18 +96,43 @@ def wait_until_ready(
             pause.pause(SLICE_S)
 
 
-def is_ready(api: RentalApi, terms: Terms, session: Session) -> bool:
-    """Whether a session that is waited for can be used, as it was just seen; then its later twins are stopped.
+def is_usable(api: RentalApi, terms: Terms, session: Session) -> bool:
+    """Whether a session that is waited for can be used.
+
+    Args:
+        api: the API.
+        terms: what its rental is known by; its caps are held.
+        session: as it was just seen.
 
     Raises:
-        OctaSessionFailedError, OctaBudgetError: it can't be, and was stopped.
+        OctaSessionFailedError, OctaBudgetError: it can't be used any more, and was stopped.
+        OctaStopError: one of these, and it could not be stopped.
     """
     refuse_failed(api, terms, session)
     refuse_over_budget(api, terms, session)
-    if session.phase is not SessionPhase.READY:
+    return session.phase is SessionPhase.READY
+
+
+def is_ready(api: RentalApi, terms: Terms, session: Session) -> bool:
+    """As `is_usable`, for who has no watcher: when it can be used, its later twins are looked for, and stopped."""
+    usable = is_usable(api, terms, session)
+    if usable:
+        stop_later_twins(api, terms, session)
+    return usable
+
+
+def may_still_appear(api: Api, terms: Terms, since: datetime | None) -> bool:
+    """Whether a session that no look shows may be too new for that, and is not among those that have ended.
+
+    Args:
+        api: the API.
+        terms: what its rental is known by.
+        since: from when on it is waited for; counts where nobody knows when it was started, as of a plain uuid.
+    """
+    began = terms.started_at or since
+    if began is None or api.clock.time() - began.timestamp() >= APPEARING_S:
         return False
-    stop_later_twins(api, terms, session)
-    return True
+    return all(session.uuid != terms.uuid for session in api.sessions.list(recent=True))
 
 
 def stop_later_twins(api: RentalApi, terms: Terms, session: Session) -> None:
