@@ -145,8 +145,11 @@ class DescribesJob(ChoosesMachine):
             }
         return super().render_template(content, context, jinja_env, seen_oids)
 
-    def _spec(self, context: Context) -> JobSpec:
+    def job_spec(self, context: Context) -> JobSpec:
         """The core's description, from rendered arguments.
+
+        Args:
+            context: of the task that runs.
 
         Raises:
             ValueError: naming the argument and what to do.

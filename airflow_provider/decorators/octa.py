@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, DecoratedOperator, task_decorator_factory
 
-from airflow_provider.operators.job import OctaRunJobOperator, uuid_told_by
+from airflow_provider.job_event import uuid_told_by
+from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.rental_key import rental_key
 from octa_provider.text.carried import carried
 
@@ -80,7 +81,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         try:
             return stack.enter_context(self._private_folder())
         except OSError as error:
-            self._stop_after(error, self._connected(context), rental_key(context), uuid_told_by(event or {}))
+            self.stop_after(error, self.connect(context), rental_key(context), uuid_told_by(event or {}))
             raise
 
     @contextmanager
@@ -93,7 +94,8 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _spec(self, context: Context) -> JobSpec:
+    def job_spec(self, context: Context) -> JobSpec:
+        """The job that runs the function; its source and its arguments are written to files for it."""
         source = self.get_python_source()  # type: ignore[no-untyped-call]
         script = _SCRIPT.format(source=source, name=self.python_callable.__name__)
         try:
@@ -107,7 +109,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         for name, text in (("run.py", script), ("arguments.json", arguments)):
             (self._folder / name).write_text(text, encoding="utf-8")
         self.command = [self.python, "-u", f"{remote}/run.py"]
-        spec = super()._spec(context)
+        spec = super().job_spec(context)
         # Its name tells it from whatever the user fetches.
         self._result_name = f"{remote}.json"
         fetched = str(self._folder / _RESULT_FOLDER / self._result_name)

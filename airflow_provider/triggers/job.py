@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
     from octa_provider import JobState
     from octa_provider.job.poll import OnLine
+    from octa_provider.models import Session
 
 __all__ = ["TAIL_LINES", "OctaJobTrigger"]
 
@@ -108,7 +109,7 @@ class OctaJobTrigger(BaseTrigger):
         state, begun = unpacked(self.job), time.monotonic()
         try:
             try:
-                event = await self._watched(state)
+                event = await self._watch(state)
             except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
                 self.log.error("The job %s can't be watched: %s: %s", state.key, type(error).__name__, error)
                 event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
@@ -144,48 +145,72 @@ class OctaJobTrigger(BaseTrigger):
         """A user ended the task (Airflow 3.3 and newer)."""
         await self._stop_if_killed()
 
-    async def _watched(self, state: JobState) -> dict[str, Any]:
+    async def _watch(self, state: JobState) -> dict[str, Any]:
+        from octa_provider.job.next_step import Begin, Collect, Finish, next_step
         from octa_provider.job.pacing import until_look_is_due
-        from octa_provider.job.state import JobPhase
 
         try:
             settings = self._settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
         except Exception as error:  # noqa: BLE001 - nothing is wrong with the job: a worker may reach its connection
             return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
+        # Whoever handed the job over has begun it, or found it not ready to begin.
+        is_begin_tried = True
         with account(settings, self.poll_interval) as here:
-            while not state.ended:
-                if self.deadline_at is not None and time.time() >= self.deadline_at:
-                    return await self._given_up(here, state)
+            while True:
+                step = next_step(
+                    state,
+                    now=here.client.clock.steady_time(),
+                    poll_s=self.poll_interval,
+                    collects=self.collects and state.exit_code is not None,
+                    is_begin_tried=is_begin_tried,
+                    is_watched=True,
+                )
+                match step:
+                    case Begin():
+                        return {"what": "ready", "job": packed(state)}
+                    case Collect():
+                        return {"what": "exited", "job": packed(state)}
+                    case Finish():
+                        return await self._finish(here, state)
+                if self._left_s() == 0.0:
+                    return await self._give_up(here, state)
                 waiting = until_look_is_due(here.watcher, here.client.clock, state, self.poll_interval)
                 try:
                     session = await asyncio.wait_for(waiting, self._left_s())
                 except asyncio.TimeoutError:
                     continue
                 try:
-                    state = await in_thread(
-                        here.client.jobs.poll,
-                        state,
-                        session=session,
-                        private_key=settings.ssh_private_key,
-                        on_line=self._on_line(),
-                        is_cancelled=lambda: self._cancelled,
-                    )
+                    state = await self._look(here, settings, state, session)
                 except OctaConfigError as error:
                     # The SSH key lies on the workers alone, or this triggerer lacks asyncssh: a worker can go on.
                     return {"what": "unwatched", "message": str(error), "job": packed(state)}
-                if state.end_by is not None and state.end_by > self.latest_end:
-                    state = state.having(end_by=self.latest_end)
-                self.job = packed(state)
-                if state.phase is JobPhase.READY:
-                    return {"what": "ready", "job": packed(state)}
-                if state.phase is not JobPhase.STARTING and not self._linked:
-                    await self._link(session)
-            if self.collects and state.exit_code is not None:
-                return {"what": "exited", "job": packed(state)}
-            if not self.stops:
-                return {"what": "ended", "job": packed(state), "result": None}
-            result = await in_thread(here.client.jobs.finish, state)
-            return {"what": "ended", "job": packed(state), "result": carried_dict(result.to_dict())}
+                is_begin_tried = False
+
+    async def _look(
+        self, here: Account, settings: ConnectionSettings, state: JobState, session: Session | None
+    ) -> JobState:
+        from octa_provider.job.state import JobPhase
+
+        state = await in_thread(
+            here.client.jobs.poll,
+            state,
+            session=session,
+            private_key=settings.ssh_private_key,
+            on_line=self._on_line(),
+            is_cancelled=lambda: self._cancelled,
+        )
+        if state.end_by is not None and state.end_by > self.latest_end:
+            state = state.having(end_by=self.latest_end)
+        self.job = packed(state)
+        if state.phase not in {JobPhase.STARTING, JobPhase.READY} and not self._linked:
+            await self._link(session)
+        return state
+
+    async def _finish(self, here: Account, state: JobState) -> dict[str, Any]:
+        if not self.stops:
+            return {"what": "ended", "job": packed(state), "result": None}
+        result = await in_thread(here.client.jobs.finish, state)
+        return {"what": "ended", "job": packed(state), "result": carried_dict(result.to_dict())}
 
     def _left_s(self) -> float | None:
         return None if self.deadline_at is None else max(0.0, self.deadline_at - time.time())
@@ -197,12 +222,12 @@ class OctaJobTrigger(BaseTrigger):
 
         return on_line
 
-    async def _given_up(self, here: Account, state: JobState) -> dict[str, Any]:
+    async def _give_up(self, here: Account, state: JobState) -> dict[str, Any]:
         # By key: the task waits still, so that nothing else of its key is anybody's.
         await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=_STOP_S)
         return {"what": "deadline", "job": packed(state)}
 
-    async def _link(self, session: Any) -> None:
+    async def _link(self, session: Session | None) -> None:
         """Put the session's addresses behind the task's links, once it is up; needs Airflow 3."""
         from airflow_provider.links import push_from_trigger
 

@@ -18,6 +18,7 @@ from airflow_provider.rental_key import rental_key
 from airflow_provider.sensors.job import OctaJobSensor
 from airflow_provider.sensors.session import OctaSessionReadySensor
 from octa_provider import JobSpec, JobState, MachineRequest
+from octa_provider.job.jobs import Jobs
 
 
 class TaskInstance:
@@ -197,17 +198,17 @@ def test_a_kill_between_sending_files_and_deferring_leaves_nothing(
     (tmp_path / "in").write_text("x")
     operator = job(inputs={str(tmp_path / "in"): "in"}, deferrable=True)
     monkeypatch.setattr(KillSwitch, "pull", lambda self: setattr(self, "pulled", True))
-    begun_job = OctaRunJobOperator._begun
+    begin = Jobs.begin
 
-    def killed_meanwhile(self: OctaRunJobOperator, *arguments: Any) -> Any:
-        state = begun_job(self, *arguments)
-        self.on_kill()
+    def killed_meanwhile(*arguments: Any, **options: Any) -> JobState:
+        state = begin(*arguments, **options)
+        operator.on_kill()
         return state
 
-    monkeypatch.setattr(OctaRunJobOperator, "_begun", killed_meanwhile)
+    monkeypatch.setattr(Jobs, "begin", killed_meanwhile)
     context: Any = {"ti": TaskInstance()}
     with renting.client() as client:
-        spec = operator._spec(context)
+        spec = operator.job_spec(context)
         state = client.jobs.start(spec, rental_key(context))
         while state.phase.value != "ready":
             state = client.jobs.poll(state, private_key=str(renting.emulator.ssh_private_key))

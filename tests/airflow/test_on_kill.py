@@ -75,7 +75,7 @@ def test_a_kill_stops_what_runs_and_asks_airflow_for_nothing(
     def kill() -> None:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            if operator._kill_switch is not None and operator._kill_switch.uuid in renting.running():
+            if operator.kill_switch is not None and operator.kill_switch.uuid in renting.running():
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             time.sleep(0.05)
