@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, DecoratedOperator, task_decorator_factory
 
+from airflow_provider.function_call import call_arguments, refuse_coroutine
 from airflow_provider.job_event import uuid_told_by
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.rental_key import rental_key
@@ -98,10 +99,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         """The job that runs the function; its source and its arguments are written to files for it."""
         source = self.get_python_source()  # type: ignore[no-untyped-call]
         script = _SCRIPT.format(source=source, name=self.python_callable.__name__)
-        try:
-            arguments = json.dumps({"args": list(self.op_args), "kwargs": dict(self.op_kwargs)}, default=_listed)
-        except (TypeError, ValueError) as error:
-            raise AirflowFailException(f"The arguments of @task.octa must be JSON values: {error}") from error
+        arguments = call_arguments(self.python_callable, list(self.op_args), dict(self.op_kwargs), context)
         # What is not the same function with the same arguments must not carry on with what that left.
         remote = f"octa-task-{hashlib.sha256((script + arguments).encode()).hexdigest()[:16]}"
         # Written here, where a disk that is full ends the session too.
@@ -130,13 +128,6 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             raise AirflowFailException(f"The function's result is no JSON value: {error}") from error
 
 
-def _listed(value: object) -> list[Any]:
-    """The results of a mapped task, which Airflow hands over as a sequence that reads them one by one."""
-    if isinstance(value, Sequence):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} is none")
-
-
 def _fetched_to(folder: Path, event: dict[str, Any] | None) -> dict[str, Any] | None:
     """The trigger's event, with the result to be fetched into a folder of this worker: the other one's is gone."""
     job = (event or {}).get("job")
@@ -156,8 +147,9 @@ def octa_task(
     """Run a Python function on a rented machine: `@task.octa(image="python:3.12", gpu_model="4090")`.
 
     The function must be whole in itself: what it imports it imports inside, and the image has it, and a Python 3.7 or
-    newer. Arguments and result are JSON values. When it raises, the task fails, and the end of the traceback is in the
-    error; `sys.exit(code)` ends it with a code for `skip_on_exit_code`. What it prints is in the task's log.
+    newer. Arguments and result are JSON values; of the context it can have what is one, such as `params` or `run_id`.
+    When it raises, the task fails, and the end of the traceback is in the error; `sys.exit(code)` ends it with a code
+    for `skip_on_exit_code`. What it prints is in the task's log.
 
     Args:
         python_callable: the function.
@@ -166,10 +158,20 @@ def octa_task(
             folder that the function runs in; `python` is the interpreter, default `python3`.
 
     Returns (XCom): what the function returned. What it cost is under the key `cost`.
+
+    Raises:
+        ValueError: when the DAG file is parsed: a coroutine function, which nobody would await there.
+        AirflowFailException: when the task runs, before anything is rented: an argument is no JSON value, or the
+            function needs of the context what a rented machine can't have, such as `ti`.
     """
-    return task_decorator_factory(
-        python_callable=python_callable,
-        multiple_outputs=multiple_outputs,
-        decorated_operator_class=_OctaDecoratedOperator,
-        **kwargs,
-    )
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        refuse_coroutine(function)
+        return task_decorator_factory(
+            python_callable=function,
+            multiple_outputs=multiple_outputs,
+            decorated_operator_class=_OctaDecoratedOperator,
+            **kwargs,
+        )
+
+    return decorate if python_callable is None else decorate(python_callable)
