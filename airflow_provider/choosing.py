@@ -36,6 +36,7 @@ class ChoosesMachine(BaseOperator):
         exclude_nodes: machines not to take.
         order_by: `price` (default), `blender_score` or `score_per_usd`.
         requirements: the same as a mapping or `Requirements`; single arguments win over it.
+        kwargs: as of every operator.
     """
 
     template_fields: Sequence[str] = ("requirements", *_CHOICE)
@@ -83,8 +84,12 @@ class ChoosesMachine(BaseOperator):
     def _choice(self) -> dict[str, Any]:
         return {name: getattr(self, field) for name, field in zip(_ARGUMENTS, _CHOICE, strict=True)}
 
-    def _check_choice(self) -> None:
-        """Refuse what can never work, as far as it is known when the DAG file is parsed."""
+    def check_known_arguments(self) -> None:
+        """Refuse what can never work, as far as it is known when the DAG file is parsed. The end of each `__init__`.
+
+        Raises:
+            ValueError: naming the argument and what to do.
+        """
         check_choice(self.requirements, self._choice())
 
     def _requirements(self) -> Requirements:

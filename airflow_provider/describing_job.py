@@ -56,6 +56,7 @@ class DescribesJob(ChoosesMachine):
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
         octa_conn_id: the connection.
+        kwargs: which machine, as of `ChoosesMachine`; and as of every operator.
     """
 
     template_fields: Sequence[str] = (*ChoosesMachine.template_fields, *_FIELDS, "octa_conn_id")
@@ -101,7 +102,10 @@ class DescribesJob(ChoosesMachine):
         self.http_ports = http_ports
         self.ports = ports
         self.octa_conn_id = octa_conn_id
-        self._check_choice()
+
+    def check_known_arguments(self) -> None:
+        """As of every operator that rents; and of the job what is known of it."""
+        super().check_known_arguments()
         # What is not known yet is left at what always works.
         known = {name: getattr(self, name) for name in _FIELDS if is_known(getattr(self, name))}
         if isinstance(self.secret_envs, Mapping):

@@ -85,7 +85,7 @@ class JobOnWorker:
             earlier: how far an earlier try has told it to be, if it did.
 
         Raises:
-            AirflowException: it could not be started; see `fail_task`.
+            OctaTaskError, AirflowFailException: it could not be started; see `fail_task`.
         """
 
         def remember(rental: Rental) -> None:
@@ -120,7 +120,7 @@ class JobOnWorker:
             key: the rental key.
 
         Raises:
-            AirflowException: it could not be stopped; see `fail_task`.
+            OctaTaskError, AirflowFailException: it could not be stopped; see `fail_task`.
         """
         try:
             for bill in self.client.rentals.stop(key):
@@ -144,7 +144,8 @@ class JobOnWorker:
         Raises:
             TaskDeferred: the triggerer waits for it.
             AirflowSkipException: it ended with a code that means: skip.
-            AirflowException: it ended otherwise, or can't be seen to its end: see `raise_for_outcome`, `fail_task`.
+            OctaTaskError, AirflowFailException: it ended otherwise, or can't be seen to its end; see
+                `raise_for_outcome` and `fail_task`.
         """
         # The triggerer has just looked at what it could not watch.
         is_looked_at, is_begin_tried = False, stays

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.session_reference import SessionArgument, SessionReference
-from airflow_provider.templated import as_int, as_text, is_known
+from airflow_provider.templated import as_int, as_text, check_known
 from airflow_provider.written_file import FileArgument, write_file
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.text.plain_text import plain_words
@@ -39,6 +39,7 @@ class OctaFetchLogsOperator(BaseOperator):
             `s3://aws_default@bucket/key`, or to an `ObjectStoragePath`; folders on the way are made.
         max_lines: show only so many of the last lines in the task's log; None shows all. The file gets everything.
         octa_conn_id: the connection.
+        kwargs: as of every operator.
 
     Returns (XCom): `uuid`, `container_lines`, `system_lines`, `path`.
 
@@ -63,8 +64,15 @@ class OctaFetchLogsOperator(BaseOperator):
         self.path = path
         self.max_lines = max_lines
         self.octa_conn_id = octa_conn_id
-        if is_known(max_lines):
-            _checked_count(max_lines)
+        self.check_known_arguments()
+
+    def check_known_arguments(self) -> None:
+        """Refuse what can never work, as far as it is known when the DAG file is parsed.
+
+        Raises:
+            ValueError: naming the argument and what to do.
+        """
+        check_known(self, max_lines=_checked_count)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch; returns how much there was."""

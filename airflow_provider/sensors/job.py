@@ -64,12 +64,12 @@ class OctaJobSensor(BaseSensorOperator):
         timeout: seconds until it is too late; default a day. The job has deadlines of its own.
         octa_conn_id: the connection.
         deferrable: whether to wait in the triggerer; Airflow's `[operators] default_deferrable` when left out.
-        (others): as of every sensor.
+        kwargs: as of every sensor, such as `mode` and `soft_fail`.
 
     Returns (XCom): as `OctaRunJobOperator`.
 
     Raises:
-        AirflowSkipException, AirflowFailException, AirflowException: as `OctaRunJobOperator`.
+        AirflowSkipException, AirflowFailException, OctaTaskError: as `OctaRunJobOperator`.
         AirflowSensorTimeout: it was too late; the session was stopped.
 
     Example:

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
-    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -18,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider.exceptions import OctaUnwatchedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.session_reference import SessionArgument, SessionReference
@@ -54,12 +54,13 @@ class OctaSessionReadySensor(BaseSensorOperator):
         deferrable: whether to wait in the triggerer, where thousands share one request per interval; Airflow's
             `[operators] default_deferrable` when left out.
         octa_conn_id: the connection.
-        (others): as of every sensor.
+        kwargs: as of every sensor, such as `mode` and `soft_fail`.
 
     Returns (XCom): what the start operator returned, with `urls`, `ssh` and `ssh_web` as far as the session has them.
 
     Raises:
         AirflowFailException: the session has failed or ended.
+        OctaUnwatchedError: the triggerer could not watch it; it was stopped if that could be.
         AirflowSensorTimeout: it was too late; the session was stopped.
 
     Example:
@@ -76,13 +77,13 @@ class OctaSessionReadySensor(BaseSensorOperator):
         octa_conn_id: str = OctaHook.default_conn_name,
         poke_interval: float = 15.0,
         timeout: float = 30 * 60.0,
-        deferrable: bool | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.session = session
         self.octa_conn_id = octa_conn_id
-        self.deferrable = conf.getboolean("operators", "default_deferrable") if deferrable is None else deferrable
+        self.deferrable = deferrable
 
     def execute(self, context: Context) -> Any:
         """Wait; what is too late is stopped."""
@@ -114,7 +115,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
             self.log.warning("The triggerer can't watch the session, so this worker does: %s", event["message"])
             return self._poked(context)
         self._stop()
-        raise AirflowException(f"The session could not be watched, and was stopped: {event['message']}")
+        raise OctaUnwatchedError(f"The session could not be watched, and was stopped: {event['message']}")
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every sensor; but when Airflow itself ended the wait, it would call nothing else: stop first."""
