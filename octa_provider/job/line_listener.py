@@ -8,9 +8,11 @@ from collections.abc import Callable
 from octa_provider.rental.signals import came_by_signal
 from octa_provider.text.plain_log import plain_logger
 
-__all__ = ["LineListener"]
+__all__ = ["LineListener", "OnLine"]
 
 log = plain_logger("octa_provider.job.line_listener")
+
+OnLine = Callable[[str], object]
 
 
 class LineListener:

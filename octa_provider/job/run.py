@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from octa_provider.errors import OctaCancelledError, OctaError
-from octa_provider.job.line_listener import LineListener
-from octa_provider.job.poll import OnLine
+from octa_provider.job.line_listener import LineListener, OnLine
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobPhase, JobState

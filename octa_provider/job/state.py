@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job.result import JobOutcome
 from octa_provider.rental.terms import Terms
+
+if TYPE_CHECKING:
+    from octa_provider.models import Session
+    from octa_provider.timing.clock import Clock
+
+#: The machine ends the command itself; this much later we no longer wait for it to say so.
+GRACE_S = 60.0
 
 
 class JobPhase(str, Enum):
@@ -81,6 +88,11 @@ class JobState(msgspec.Struct, frozen=True):
         """True when the outcome is known; the session may still have to be stopped."""
         return self.outcome is not None
 
+    @property
+    def latest_end(self) -> float:
+        """Unix time by which the command must have ended, also where the session comes up at the last moment."""
+        return self.ready_by + self.timeout_s + GRACE_S if self.end_by is None else self.end_by
+
     def to_dict(self) -> dict[str, Any]:
         """The state as a JSON value; `from_dict` reads it."""
         return {**msgspec.to_builtins(self), "rental": self.rental.to_dict()}
@@ -100,6 +112,23 @@ class JobState(msgspec.Struct, frozen=True):
     def having(self, **changes: Any) -> JobState:
         """The same state, further on."""
         return msgspec.structs.replace(self, **changes)
+
+    def running(self, clock: Clock, session: Session, host_key: str | None = None) -> JobState:
+        """The state once the command runs, which it does from now on.
+
+        Args:
+            clock: of this process.
+            session: as it was just seen.
+            host_key: the machine's SSH host key, if it was seen; the one that is known stays otherwise.
+        """
+        return self.having(
+            phase=JobPhase.RUNNING,
+            message="",
+            end_by=clock.steady_time() + self.timeout_s + GRACE_S,
+            clock=clock.identity,
+            ran_from_s=None if session.duration_s is None else float(session.duration_s),
+            host_key=host_key or self.host_key,
+        )
 
     def ending(self, outcome: JobOutcome, message: str = "", exit_code: int | None = None) -> JobState:
         """The state once the outcome is known."""
