@@ -11,7 +11,6 @@ from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundErro
 from octa_provider.job.result import JobOutcome
 from octa_provider.job.script import lacks_shell, read_marker
 from octa_provider.job.state import JobPhase, JobState
-from octa_provider.logs.new_lines import LogCursor
 from octa_provider.logs.session_log import SessionLog
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.text.plain_text import plain
@@ -85,7 +84,7 @@ def read_job_log(
             outages.failed(error, api.clock, f"the log of {state.key} is read")
         read = False
     # Also after an error: lines that were given must not come a second time.
-    state = state.having(log=session_log.cursor.to_dict())
+    state = state.having(log=session_log.cursor)
     if state.phase is not JobPhase.EXITED and any(lacks_shell(entry.message) for entry in session_log.system):
         return state.ending(JobOutcome.FAILED, NO_SHELL), read
     return state, read
@@ -148,5 +147,4 @@ def _write(lines: Iterable[str], nonce: str, path: str | os.PathLike[str]) -> No
 
 
 def _log_of(api: Api, state: JobState, on_unfinished: Callable[[str], object] | None = None) -> SessionLog:
-    cursor = None if state.log is None else LogCursor.from_dict(state.log)
-    return SessionLog(api, state.rental.uuid, cursor=cursor, on_unfinished=on_unfinished)
+    return SessionLog(api, state.rental.uuid, cursor=state.log, on_unfinished=on_unfinished)

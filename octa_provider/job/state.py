@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job.result import JobOutcome
+from octa_provider.logs.cursor import LogCursor
 from octa_provider.rental.terms import Terms
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 #: The machine ends the command itself; this much later we no longer wait for it to say so.
 GRACE_S = 60.0
+
+# Neither infinite nor NaN, which no deadline could be told from.
+_Time = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 
 
 class JobPhase(str, Enum):
@@ -65,23 +70,23 @@ class JobState(msgspec.Struct, frozen=True):
     rental: Terms
     nonce: str
     over_ssh: bool
-    timeout_s: float
-    appear_by: float
-    ready_by: float
+    timeout_s: _Seconds
+    appear_by: _Time
+    ready_by: _Time
     outputs: dict[str, str] = {}
     phase: JobPhase = JobPhase.STARTING
-    end_by: float | None = None
-    ready_timeout_s: float | None = None
+    end_by: _Time | None = None
+    ready_timeout_s: _Seconds | None = None
     clock: str | None = None
-    ran_from_s: float | None = None
+    ran_from_s: _Time | None = None
     exit_code: int | None = None
     timed_out: bool = False
     outcome: JobOutcome | None = None
     message: str = ""
-    log: dict[str, Any] | None = None
+    log: LogCursor | None = None
     host_key: str | None = None
     collected: tuple[str, ...] = ()
-    attempts: int = 1
+    attempts: Annotated[int, msgspec.Meta(ge=1)] = 1
 
     @property
     def ended(self) -> bool:

@@ -21,7 +21,7 @@ from octa_provider.http.redirects import redirect_target
 from octa_provider.http.retry import FullJitterRetry
 from octa_provider.http.web_address import web_address
 from octa_provider.job.state import JobState
-from octa_provider.logs.new_lines import LogCursor
+from octa_provider.logs.cursor import LogCursor
 from octa_provider.models import (
     App,
     Balance,
