@@ -14,6 +14,8 @@ from octa_provider.market.request import is_env_name, is_sendable_text
 MASK = "***"
 #: What Linux takes for one `NAME=value` and its end; with more, no program starts at all.
 LONGEST_BYTES = 128 * 1024
+#: Quoting for the shell changes nothing but the quotation marks between the pieces of a value.
+_BREAK = re.compile(r"[\r\n']+")
 
 
 def checked_secret_envs(value: object, envs: Mapping[str, str], taken: Iterable[str]) -> dict[str, str]:
@@ -57,8 +59,7 @@ def without_values(text: str, secret_envs: Mapping[str, str]) -> str:
         text: what the machine said.
         secret_envs: the secrets that were sent to it.
     """
-    # Quoting for the shell changes nothing but the quotation marks between these.
-    pieces = {piece for value in secret_envs.values() for piece in re.split(r"[\r\n']+", value) if piece.strip()}
+    pieces = {piece for value in secret_envs.values() for piece in _BREAK.split(value) if piece.strip()}
     for piece in sorted(pieces, key=len, reverse=True):
         text = text.replace(piece, MASK)
     return text
