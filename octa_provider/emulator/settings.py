@@ -11,6 +11,9 @@ from octa_provider.errors import OctaConfigError
 
 WEI_PER_OCTA = 10**18
 
+#: The environment variable with the key to accept: a command line can be read by every user of the computer.
+API_KEY_VARIABLE = "OCTA_EMULATOR_API_KEY"
+
 
 @dataclass(frozen=True)
 class EmulatorSettings:

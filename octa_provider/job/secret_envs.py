@@ -12,10 +12,9 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.market.request import is_env_name, is_sendable_text
 
 MASK = "***"
+_LINE_END_OR_QUOTE = re.compile(r"[\r\n']+")
 #: What Linux takes for one `NAME=value` and its end; with more, no program starts at all.
 LONGEST_BYTES = 128 * 1024
-#: Quoting for the shell changes nothing but the quotation marks between the pieces of a value.
-_BREAK = re.compile(r"[\r\n']+")
 
 
 def checked_secret_envs(value: object, envs: Mapping[str, str], taken: Iterable[str]) -> dict[str, str]:
@@ -59,7 +58,8 @@ def without_values(text: str, secret_envs: Mapping[str, str]) -> str:
         text: what the machine said.
         secret_envs: the secrets that were sent to it.
     """
-    pieces = {piece for value in secret_envs.values() for piece in _BREAK.split(value) if piece.strip()}
+    # Quoting for the shell changes nothing but the quotation marks between these.
+    pieces = {piece for value in secret_envs.values() for piece in _LINE_END_OR_QUOTE.split(value) if piece.strip()}
     for piece in sorted(pieces, key=len, reverse=True):
         text = text.replace(piece, MASK)
     return text
