@@ -17,7 +17,7 @@ from octa_provider.job.begin import begin_job
 from octa_provider.job.collect import collect_job
 from octa_provider.job.finish import finish_job
 from octa_provider.job.line_listener import OnLine
-from octa_provider.job.poll import JobLook
+from octa_provider.job.poll import JobPoll
 from octa_provider.job.result import JobResult
 from octa_provider.job.run import see_to_the_end
 from octa_provider.job.spec import JobSpec
@@ -219,7 +219,7 @@ class Jobs:
         """
         if state.ended:
             return state
-        return JobLook(self._api, state, private_key, on_line, is_cancelled, on_unfinished).state(session)
+        return JobPoll(self._api, state, private_key, on_line, is_cancelled, on_unfinished).look(session)
 
     def begin(
         self,

@@ -98,6 +98,12 @@ def save_job_log(
 ) -> None:
     """Write the whole output of the command to a file, as the API tells it, without the exit marker.
 
+    Args:
+        api: the API.
+        state: the job.
+        path: the file, which is whole or left as it was.
+        is_cancelled: asked while the log arrives.
+
     Raises:
         OctaCancelledError: `is_cancelled` said yes.
         OctaError, OSError: the log can't be read, or the file not written.
@@ -106,7 +112,13 @@ def save_job_log(
 
 
 def save_fetched_log(fetched: Path, state: JobState, path: str | os.PathLike[str]) -> None:
-    """Write the output of a command over SSH to a file, from the log that was fetched, without the exit marker."""
+    """Write the output of a command over SSH to a file, from the log that was fetched, without the exit marker.
+
+    Args:
+        fetched: the log as the machine has kept it.
+        state: the job.
+        path: the file, which is whole or left as it was.
+    """
     with fetched.open("rb") as file:
         lines = (piece.decode("utf-8", "replace").removesuffix("\n") for piece in _pieces(file))
         _write((plain(line) for line in lines), state.nonce, path)

@@ -44,7 +44,7 @@ LOG_LAG_S = 10.0
 LOOK_S = 60.0
 
 
-class JobLook:
+class JobPoll:
     """One look at one job.
 
     Args:
@@ -73,8 +73,15 @@ class JobLook:
         self._on_unfinished = LineListener.of(on_unfinished, "on_unfinished")
         self._enough: Callable[[], bool] = lambda: False
 
-    def state(self, seen: Session | None = None) -> JobState:
-        """How far the job is now; `seen` is its session, where somebody has just looked."""
+    def look(self, seen: Session | None = None) -> JobState:
+        """Look, and tell how far the job is now.
+
+        Args:
+            seen: its session, where somebody has just looked; it is asked for otherwise.
+
+        Raises:
+            OctaError: the API refused the key, or a session over its budget could not be stopped.
+        """
         state, terms, clock = self._state, self._state.rental, self._api.clock
         try:
             session = seen or look(self._api.within(Deadline(clock, LOOK_S), self._is_cancelled), terms.uuid)

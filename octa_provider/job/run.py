@@ -41,7 +41,11 @@ class JobSteps(Protocol):
         on_unfinished: OnLine | None,
         is_cancelled: Callable[[], bool],
     ) -> JobState:
-        """Look once."""
+        """Look once.
+
+        Args:
+            state, private_key, on_line, on_unfinished, is_cancelled: as in `Jobs.poll`.
+        """
 
     def begin(
         self,
@@ -52,7 +56,11 @@ class JobSteps(Protocol):
         on_transfer: OnTransfer | None,
         is_cancelled: Callable[[], bool],
     ) -> JobState:
-        """Send the inputs and start the command."""
+        """Send the inputs and start the command.
+
+        Args:
+            state, spec, private_key, on_transfer, is_cancelled: as in `Jobs.begin`.
+        """
 
     def collect(
         self,
@@ -63,10 +71,18 @@ class JobSteps(Protocol):
         on_transfer: OnTransfer | None,
         is_cancelled: Callable[[], bool],
     ) -> JobState:
-        """Fetch what the command has made."""
+        """Fetch what the command has made.
+
+        Args:
+            state, private_key, log_path, on_transfer, is_cancelled: as in `Jobs.collect`.
+        """
 
     def finish(self, state: JobState, *, log_path: str | os.PathLike[str] | None) -> JobResult:
-        """Stop, and say what it came to."""
+        """Stop, and say what it came to.
+
+        Args:
+            state, log_path: as in `Jobs.finish`.
+        """
 
 
 def see_to_the_end(

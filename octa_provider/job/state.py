@@ -106,6 +106,9 @@ class JobState(msgspec.Struct, frozen=True):
     def from_dict(cls, state: Mapping[str, Any]) -> JobState:
         """The state that `to_dict` made the value of; names that are not known are left out.
 
+        Args:
+            state: as `to_dict` gave it; integers may have become text on the way, as in an event or an XCom.
+
         Raises:
             OctaConfigError: it is not the state of a job.
         """
@@ -115,7 +118,11 @@ class JobState(msgspec.Struct, frozen=True):
             raise OctaConfigError(f"this is not the state of a job: {error}") from None
 
     def having(self, **changes: Any) -> JobState:
-        """The same state, further on."""
+        """The same state, further on.
+
+        Args:
+            changes: what is another than it was, by the names of the attributes.
+        """
         return msgspec.structs.replace(self, **changes)
 
     def running(self, clock: Clock, session: Session, host_key: str | None = None) -> JobState:
@@ -136,7 +143,13 @@ class JobState(msgspec.Struct, frozen=True):
         )
 
     def ending(self, outcome: JobOutcome, message: str = "", exit_code: int | None = None) -> JobState:
-        """The state once the outcome is known."""
+        """The state once the outcome is known.
+
+        Args:
+            outcome: how it ended.
+            message: why, for whoever reads it.
+            exit_code: the command's, if it is known.
+        """
         return msgspec.structs.replace(
             self, outcome=outcome, message=message, exit_code=exit_code, phase=JobPhase.EXITED
         )

@@ -25,6 +25,12 @@ class WholeCharacters(SpooledText):
         self.size = text.size - (len(end) - len(_without_torn_end(end)))
 
     def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`, none of them of half a character.
+
+        Args:
+            offset: bytes from the beginning.
+            length: bytes, at most.
+        """
         return self._text.read(offset, max(0, min(length, self.size - offset)))
 
 

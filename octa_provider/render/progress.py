@@ -74,6 +74,9 @@ class ProgressTracker:
     def feed(self, line: str) -> float | None:
         """Look at one line.
 
+        Args:
+            line: without its end.
+
         Returns:
             The new fraction if the line moved it on; else None.
         """
@@ -83,6 +86,9 @@ class ProgressTracker:
 
     def feed_unfinished(self, text: str) -> float | None:
         """Look at how a line stands that has not ended, such as a progress bar; its end comes by `feed`.
+
+        Args:
+            text: the line so far, or the state of it that was drawn last.
 
         Returns:
             The new fraction if it moved on; else None.

@@ -123,13 +123,27 @@ class Intents(Protocol):
     """
 
     def read(self, key: str) -> tuple[Intent, ...]:
-        """The intents of a rental key, oldest first; none when there are none, or they can't be read."""
+        """The intents of a rental key, oldest first; none when there are none, or they can't be read.
+
+        Args:
+            key: the rental key, whole.
+        """
 
     def put(self, key: str, intent: Intent) -> None:
-        """Keep an intent; it replaces the one with the same attempt."""
+        """Keep an intent; it replaces the one with the same attempt.
+
+        Args:
+            key: the rental key, whole.
+            intent: what is about to be rented, or has been.
+        """
 
     def remove(self, key: str, attempt: str) -> None:
-        """Forget the intent of an attempt; one that is not there is fine."""
+        """Forget the intent of an attempt; one that is not there is fine.
+
+        Args:
+            key: the rental key, whole.
+            attempt: the intent's.
+        """
 
     def claimed(self) -> Mapping[str, str]:
         """Sessions that are known to belong to a key, as far as this store sees them: uuid to key."""
@@ -149,12 +163,21 @@ class FolderIntents:
         self._folder = Path(folder)
 
     def read(self, key: str) -> tuple[Intent, ...]:
-        """The intents of a rental key, oldest first."""
+        """The intents of a rental key, oldest first.
+
+        Args:
+            key: the rental key, whole.
+        """
         found = [intent for known, intent in self._all(f"{_digest(key)}.*.json") if known == key]
         return tuple(sorted(found, key=lambda intent: intent.at))
 
     def put(self, key: str, intent: Intent) -> None:
-        """Keep an intent; it replaces the one with the same attempt."""
+        """Keep an intent; it replaces the one with the same attempt.
+
+        Args:
+            key: the rental key, whole.
+            intent: what is about to be rented, or has been.
+        """
         path = self._path(key, intent.attempt)
         part = path.with_suffix(f".{os.getpid()}.part")
         try:
@@ -189,7 +212,12 @@ class FolderIntents:
                     path.unlink()
 
     def remove(self, key: str, attempt: str) -> None:
-        """Forget the intent of an attempt."""
+        """Forget the intent of an attempt.
+
+        Args:
+            key: the rental key, whole.
+            attempt: the intent's.
+        """
         try:
             self._path(key, attempt).unlink(missing_ok=True)
             # Fails while others are in it, as it should.
