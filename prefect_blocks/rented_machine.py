@@ -85,9 +85,8 @@ class RentedMachine:
 
         It blocks, so in a coroutine all of it belongs into a thread: `await asyncio.to_thread(script, machine)`.
         """
-        from octa_provider.job.poll import ssh_key
         from octa_provider.remote.machine import RemoteMachine
-        from octa_provider.remote.target import SshTarget
+        from octa_provider.remote.target import SshTarget, ssh_key
 
         return RemoteMachine(SshTarget.of(self.session, private_key=ssh_key(self._private_key)))
 
