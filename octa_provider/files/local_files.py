@@ -19,7 +19,7 @@ from octa_provider.text.plain_text import plain
 
 __all__ = ["LocalFile", "LocalTree", "digest_of", "sha256_of"]
 
-log = plain_logger("octa_provider.remote.machine")
+log = plain_logger("octa_provider.files.local_files")
 
 BLOCK_BYTES = 1024 * 1024
 #: A file that was written a moment ago may be written again within the same tick of its clock.

@@ -31,7 +31,9 @@ from octa_provider.errors import OctaLocalFileError, OctaUnfetchedError
 from octa_provider.files.limits import TransferLimits
 from octa_provider.files.local_files import LocalTree
 from octa_provider.models import Session, SessionPhase
-from octa_provider.remote.machine import KEPT_OUTPUT_CHARS, CommandResult, RemoteMachine, SshTarget
+from octa_provider.remote.command import KEPT_OUTPUT_CHARS, CommandResult
+from octa_provider.remote.machine import RemoteMachine
+from octa_provider.remote.target import SshTarget
 from octa_provider.remote.transfer import TransferProgress
 
 
@@ -665,7 +667,7 @@ def test_a_picture_that_is_cut_does_not_take_the_place_of_a_whole_one(
 def test_a_file_that_changed_on_its_way_is_not_kept(
     lie: str, machine: RemoteMachine, rented: Rented, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("octa_provider.remote.fetching.HASHES", lie)
+    monkeypatch.setattr("octa_provider.remote.checksums.HASHES", lie)
     (rented.folder / "a").write_bytes(b"abc")
     with pytest.raises(OctaSshError, match="changed on its way"):
         machine.get("a", tmp_path / "a")
@@ -681,7 +683,7 @@ def test_a_machine_that_cannot_tell_sums_leaves_the_check_of_the_size(
     caplog: pytest.LogCaptureFixture,
     program: str,
 ) -> None:
-    monkeypatch.setattr("octa_provider.remote.fetching.HASHES", program)
+    monkeypatch.setattr("octa_provider.remote.checksums.HASHES", program)
     (rented.folder / "a").write_bytes(b"abc")
     machine.get("a", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"abc"
@@ -830,7 +832,8 @@ def test_without_asyncssh_the_error_says_what_to_install() -> None:
     script = """
 import sys
 sys.modules["asyncssh"] = None
-from octa_provider.remote.machine import RemoteMachine, SshTarget
+from octa_provider.remote.machine import RemoteMachine
+from octa_provider.remote.target import SshTarget
 from octa_provider import OctaConfigError
 try:
     RemoteMachine(SshTarget("h", 22))
