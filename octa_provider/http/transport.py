@@ -6,18 +6,17 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO, Any, NoReturn, TypeVar
 
 import requests
 from urllib3.exceptions import HTTPError, MaxRetryError
 
-from octa_provider.errors import OctaApiError, OctaCancelledError, OctaConfigError, OctaError, OctaNetworkError
+from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaError, OctaNetworkError
 from octa_provider.files.whole_file import Target, save_whole
 from octa_provider.http.answers import Answer, Arrived
-from octa_provider.http.api_error import api_error
 from octa_provider.http.bounds import Bounds
 from octa_provider.http.connections import Call, Connections
+from octa_provider.http.failure import Failure, failed_answer, may_pass
 from octa_provider.http.hooks import RequestContext, ResponseContext
 from octa_provider.http.hosts import ApiHosts
 from octa_provider.http.options import TransportOptions
@@ -25,7 +24,6 @@ from octa_provider.http.redaction import error_body, loggable, loggable_body, wi
 from octa_provider.http.redirects import told_of_redirect
 from octa_provider.http.retry import FullJitterRetry
 from octa_provider.text.plain_log import plain_logger
-from octa_provider.timing.asking import RETRIED_STATUS
 from octa_provider.timing.clock import Clock
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, checked_retries, checked_timeout
@@ -35,14 +33,6 @@ from octa_provider.wire.secret_fields import MASK
 log = plain_logger("octa_provider.http.transport")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """One attempt that failed, and the seconds that the server asked to wait."""
-
-    error: OctaError
-    asked_s: float | None = None
 
 
 class Transport:
@@ -180,10 +170,10 @@ class Transport:
         policy = FullJitterRetry.for_reads(0 if self._bounds else tries, options.max_retry_after_s)
         while True:
             outcome = self._attempt(call, consume, attempt=len(policy.history) + 1)
-            if not isinstance(outcome, _Failure):
+            if not isinstance(outcome, Failure):
                 return outcome
             error = outcome.error
-            if not call.repeatable or not _may_pass(error):
+            if not call.repeatable or not may_pass(error):
                 raise error
             try:
                 policy = policy.increment(call.method, call.path, error=HTTPError())
@@ -193,12 +183,12 @@ class Transport:
             log.info("%s; trying again in %.1f s", error, pause)
             self.clock.sleep(pause)
 
-    def _attempt(self, call: Call, consume: Callable[[Arrived], T], attempt: int) -> T | _Failure:
+    def _attempt(self, call: Call, consume: Callable[[Arrived], T], attempt: int) -> T | Failure:
         """One attempt: on the preferred base URL, then on the others as long as no byte was sent."""
-        hopeful: _Failure | None = None
+        hopeful: Failure | None = None
         for base_url in self._hosts.in_turn():
             outcome = self._exchange(call, base_url + call.path, consume, attempt)
-            if not (isinstance(outcome, _Failure) and isinstance(outcome.error, OctaNetworkError)):
+            if not (isinstance(outcome, Failure) and isinstance(outcome.error, OctaNetworkError)):
                 self._hosts.prefer(base_url)
                 return outcome
             # Whatever comes next starts at the next host: this one did not answer.
@@ -210,7 +200,7 @@ class Transport:
         # As long as one of them may come back, asking again can help.
         return hopeful or outcome
 
-    def _exchange(self, call: Call, url: str, consume: Callable[[Arrived], T], attempt: int) -> T | _Failure:
+    def _exchange(self, call: Call, url: str, consume: Callable[[Arrived], T], attempt: int) -> T | Failure:
         """One request to one URL: what `consume` made of the answer, or the failure it amounts to."""
         self._tell(self._options.on_request, RequestContext(call.method, url, attempt))
         if log.isEnabledFor(logging.DEBUG):
@@ -218,7 +208,7 @@ class Transport:
             log.debug("%s %s attempt %d %s", call.method, url, attempt, body)
         started = self.clock.monotonic()
         response: requests.Response | None = None
-        outcome: T | _Failure
+        outcome: T | Failure
         try:
             limit = self._bounds.limit(call.timeout_s, streamed=call.streamed, side_effect=not call.repeatable)
             response = self._connections.send(call, url, limit)
@@ -228,13 +218,13 @@ class Transport:
             else:
                 outcome = self._failure(arrived, call)
         except OctaError as error:
-            outcome = _Failure(error)
+            outcome = Failure(error)
         except BaseException:
             # A full disk, or an interrupt: half-read answers must not go back to the pool.
             if response is not None:
                 response.close()
             raise
-        if isinstance(outcome, _Failure) and response is not None:
+        if isinstance(outcome, Failure) and response is not None:
             elsewhere = told_of_redirect(response, url, call.path)
             if elsewhere is not None:
                 outcome.error.also(self.masked(elsewhere))
@@ -243,11 +233,11 @@ class Transport:
         request_id = None if response is None else response.headers.get("x-request-id")
         if request_id:
             request_id = self.masked(request_id)
-        problem = str(outcome.error) if isinstance(outcome, _Failure) else None
-        if isinstance(outcome, _Failure) and response is not None:
+        problem = str(outcome.error) if isinstance(outcome, Failure) else None
+        if isinstance(outcome, Failure) and response is not None:
             response.close()
-        if response is not None and not (isinstance(outcome, _Failure) and isinstance(outcome.error, OctaNetworkError)):
-            is_answer = not call.streamed and not (isinstance(outcome, _Failure) and _may_pass(outcome.error))
+        if response is not None and not (isinstance(outcome, Failure) and isinstance(outcome.error, OctaNetworkError)):
+            is_answer = not call.streamed and not (isinstance(outcome, Failure) and may_pass(outcome.error))
             outages.answered(url, call.method if is_answer else None, self.clock)
         log.debug("%s %s attempt %d: %s in %.3f s", call.method, url, attempt, problem or status, duration)
         self._tell(
@@ -268,8 +258,8 @@ class Transport:
         elsewhere = told_of_redirect(arrived.response, arrived.url)
         return Answer(arrived.status, body, arrived.method, arrived.url, elsewhere)
 
-    def _failure(self, arrived: Arrived, call: Call) -> _Failure:
-        """What an answer outside 2xx amounts to."""
+    def _failure(self, arrived: Arrived, call: Call) -> Failure:
+        """The failure that a non-2xx answer is."""
         try:
             body = self._read(arrived, MAX_ERROR_BYTES, call.json).body
         except OctaCancelledError:
@@ -277,20 +267,12 @@ class Transport:
         except OctaError:
             # The status alone says what to do: an error body that breaks off must not hide it.
             body = b""
-        headers = arrived.response.headers
-        asked_s = FullJitterRetry.for_reads(0, self._options.max_retry_after_s).seconds_asked(
-            headers.get("Retry-After")
+        return failed_answer(
+            arrived,
+            error_body(body, call.json),
+            max_retry_after_s=self._options.max_retry_after_s,
+            masked=self.masked,
         )
-        request_id = headers.get("x-request-id")
-        error = api_error(
-            arrived.status,
-            method=arrived.method,
-            url=arrived.url,
-            body=error_body(body, call.json),
-            request_id=self.masked(request_id) if request_id else None,
-            retry_after=asked_s,
-        )
-        return _Failure(error, asked_s)
 
     @staticmethod
     def _tell(hook: Callable[[Any], object] | None, context: object) -> None:
@@ -301,10 +283,3 @@ class Transport:
         except Exception:
             # A broken hook must not lose the answer to a POST that has just rented a machine.
             log.exception("a hook of the client failed on %r", context)
-
-
-def _may_pass(error: OctaError) -> bool:
-    """True for errors that the same GET may not meet again."""
-    if isinstance(error, OctaNetworkError):
-        return not error.final
-    return isinstance(error, OctaApiError) and error.status in RETRIED_STATUS
