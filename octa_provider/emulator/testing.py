@@ -28,7 +28,8 @@ import requests
 
 from octa_provider.emulator.container.process import end_leftovers
 from octa_provider.emulator.server import Emulator, serve_until
-from octa_provider.emulator.settings import WEI_PER_OCTA, EmulatorSettings
+from octa_provider.emulator.settings import EmulatorSettings
+from octa_provider.wire.money import WEI_PER_OCTA, wei_of_octa
 
 _START_PATIENCE_S = 30.0
 _STOP_PATIENCE_S = 15.0
@@ -128,7 +129,7 @@ def start_emulator(*, in_process: bool = False, state: Path | None = None, **opt
         RuntimeError: the child process did not start.
     """
     if "balance_octa" in options:
-        options["balance_wei"] = round(options.pop("balance_octa") * WEI_PER_OCTA)
+        options["balance_wei"] = wei_of_octa(options.pop("balance_octa"))
     with contextlib.ExitStack() as stack:
         if state is None:
             # Ours to remove: a session's commands may still be writing while they are being killed.

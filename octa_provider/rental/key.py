@@ -13,7 +13,6 @@ from urllib.parse import unquote
 
 from octa_provider.errors import OctaConfigError
 
-RENTAL_KEY_ENV = "OCTA_RENTAL_KEY"
 NAMESPACE_ENV = "OCTA_NAMESPACE"
 #: More than the names of any orchestrator come to, percent-encoded; less than an environment variable can hold.
 MAX_KEY_CHARS = 16_384

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.models.session import RENTAL_KEY_ENV
 from octa_provider.rental.key import (
     MAX_KEY_CHARS,
-    RENTAL_KEY_ENV,
     checked_key,
     checked_namespace,
     earlier_forms,
