@@ -79,6 +79,8 @@ class FileFetching:
         self._make(folder, 0o777)
         self._make_tree(folder, tree)
         left = [file for file in files if file.name not in self._done]
+        # No `whole_file`: many arrive at once, in blocks and out of order, and each is checked before it takes its
+        # place; and what a hostile machine sends must replace a link, not what the link leads to.
         parts = folder / f".octa-{secrets.token_hex(4)}.part"
         self._make(parts, 0o700)
         try:
