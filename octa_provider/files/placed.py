@@ -41,7 +41,7 @@ def placed_inputs(inputs: Mapping[str | os.PathLike[str], str]) -> list[Placed]:
     """Look at everything that is to be sent.
 
     Args:
-        inputs: local path to remote path, as in `JobSpec`.
+        inputs: local path to remote path, relative to the command's folder or absolute.
 
     Raises:
         OctaConfigError: something does not exist, can't be read, or two would lie in the same place.

@@ -25,7 +25,9 @@ class ResponseContext:
     """One attempt that ended.
 
     Attributes:
-        method, url, attempt: as in `RequestContext`.
+        method: the HTTP method.
+        url: the URL, without query and without secrets.
+        attempt: 1 for the first try, 2 for the first retry.
         status: the HTTP status; None when no answer came.
         duration_s: seconds from sending to the last byte read.
         request_id: the `x-request-id` header (S).

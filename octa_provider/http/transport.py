@@ -201,7 +201,7 @@ class Transport:
         return hopeful or outcome
 
     def _exchange(self, call: Call, url: str, consume: Callable[[Arrived], T], attempt: int) -> T | Failure:
-        """One request to one URL: what `consume` made of the answer, or the failure it amounts to."""
+        """One request to one URL: what `consume` made of the answer, or the failure that it is."""
         self._tell(self._options.on_request, RequestContext(call.method, url, attempt))
         if log.isEnabledFor(logging.DEBUG):
             body = "" if call.json is None else self.masked(repr(loggable(call.json)))

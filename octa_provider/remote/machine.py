@@ -179,7 +179,7 @@ class RemoteMachine:
 
         Args:
             tree: what to copy.
-            remote: its name there, as in `put`.
+            remote: its name there; one that ends in `/`, or is `.`, is the folder that gets it under its own name.
             timeout_s: seconds that it may take; None takes what `limits` allow for its size.
             limits: how much may be sent.
             on_progress: called now and then with how far it is.

@@ -28,10 +28,21 @@ log = plain_logger("octa_provider.rental.rental")
 class Rental(Terms, frozen=True, eq=False):
     """Our handle on one session, from start to confirmed stop: its terms, and the API that it was opened with.
 
-    What it is known by travels as `to_dict`; `client.rentals.restore` opens it again. Attributes as in `Terms`.
+    What it is known by travels as `to_dict`; `client.rentals.restore` opens it again.
 
-    Args:
-        api: what it was opened with; None for a value that nobody can act on.
+    Attributes:
+        uuid: the session.
+        key: the rental key, whole; None for a session that was opened without one.
+        service: `mr`, `render` or `vpn`.
+        node_id: the machine.
+        price_usd: USD per hour, as the session tells it, else as the catalogue did.
+        price_wei: wei per hour, at the same price.
+        started_at: when it started, in UTC.
+        adopted: True when the session was already there: from an earlier try, or from an answer that was lost.
+        max_cost_usd: stop when this is spent.
+        max_duration_s: stop when it has run so many seconds.
+        max_price_usd: stop when it says that it costs more, in USD per hour.
+        claim: what the store of intents knows it by; None for a session that tells its key itself.
     """
 
     _api: RentalApi | None = None
