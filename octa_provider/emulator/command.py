@@ -111,14 +111,20 @@ def run(arguments: argparse.Namespace) -> int:
         if state is None:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="octa-emulator-")))
         try:
-            asyncio.run(_serve(_settings(arguments, state), arguments.parent, arguments.until_stdin_closes))
+            asyncio.run(_serve(settings_of(arguments, state), arguments.parent, arguments.until_stdin_closes))
         except (OctaConfigError, OSError) as error:
             print(f"octa-provider emulator: {error}", file=sys.stderr)
             return 2
     return 0
 
 
-def _settings(arguments: argparse.Namespace, state: Path) -> EmulatorSettings:
+def settings_of(arguments: argparse.Namespace, state: Path) -> EmulatorSettings:
+    """What the parsed arguments amount to.
+
+    Args:
+        arguments: as `add_arguments` describes them.
+        state: the state folder; those that the arguments name may be none.
+    """
     return EmulatorSettings(
         state=state,
         host=arguments.host,

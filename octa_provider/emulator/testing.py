@@ -31,8 +31,8 @@ from octa_provider.emulator.server import Emulator, serve_until
 from octa_provider.emulator.settings import EmulatorSettings
 from octa_provider.wire.money import WEI_PER_OCTA, wei_of_octa
 
-_START_PATIENCE_S = 30.0
-_STOP_PATIENCE_S = 15.0
+_STARTED_WITHIN_S = 30.0
+_STOPPED_WITHIN_S = 15.0
 
 
 class EmulatorHandle:
@@ -186,7 +186,7 @@ def _child(settings: EmulatorSettings) -> Iterator[dict[str, Any]]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as child:
         assert child.stdout is not None
         # A hung child must not hang the tests: its end is the end of its output.
-        watchdog = threading.Timer(_START_PATIENCE_S, child.kill)
+        watchdog = threading.Timer(_STARTED_WITHIN_S, child.kill)
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -199,7 +199,7 @@ def _child(settings: EmulatorSettings) -> Iterator[dict[str, Any]]:
             watchdog.cancel()
             child.terminate()
             try:
-                child.wait(_STOP_PATIENCE_S)
+                child.wait(_STOPPED_WITHIN_S)
             except subprocess.TimeoutExpired:
                 child.kill()
 
@@ -222,7 +222,7 @@ def _thread(settings: EmulatorSettings) -> Iterator[dict[str, Any]]:
         yield announcement
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(_STOP_PATIENCE_S)
+        thread.join(_STOPPED_WITHIN_S)
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop, emulator: Emulator, stop: asyncio.Event) -> None:

@@ -38,6 +38,10 @@ class Outages:
     def __init__(self) -> None:
         self._told: dict[str, _Outage] = {}
 
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._told)
+
     def failed(self, error: OctaError, clock: Clock, waiting: str = "") -> str:
         """Tell of an error that is going to be waited out: at WARNING when it is new, else at DEBUG.
 

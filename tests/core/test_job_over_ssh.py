@@ -161,7 +161,7 @@ def test_a_connection_that_breaks_while_the_command_runs_ends_nothing(
         state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
         proxy.cut()
         # Nobody answers for a while: that is no outcome.
-        proxy._cut_after, proxy.cuts_left = 100, 2
+        proxy.cut_after, proxy.cuts_left = 100, 2
         for _ in range(2):
             assert bench.client.jobs.poll(state, private_key=bench.ssh_key) == state
         (bench.folder(uuid) / "octa-job" / "work" / "go").touch()

@@ -611,10 +611,19 @@ def test_a_forked_process_has_connections_of_its_own(rented: Rented) -> None:
         assert remote.run("echo still").output == "still\n"
 
 
-def test_nothing_that_is_sent_or_fetched_is_compressed(rented: Rented) -> None:
+def test_nothing_that_is_sent_or_fetched_is_compressed(rented: Rented, monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncssh
+
+    create, made = asyncssh.create_connection, []
+
+    async def noted(*args: Any, **options: Any) -> Any:
+        made.append(await create(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(asyncssh, "create_connection", noted)
     with RemoteMachine(rented.target) as remote:
         remote.run("true")
-        connection: Any = remote._connection._connection
+        ((connection, _),) = made
         assert connection.get_extra_info("send_compression") == connection.get_extra_info("recv_compression") == "none"
 
 
