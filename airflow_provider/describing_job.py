@@ -13,6 +13,7 @@ from airflow_provider.templated import as_float, as_int, as_ints, as_text, as_te
 from octa_provider.job.spec import JobSpec
 
 if TYPE_CHECKING:
+    import jinja2
     from airflow.providers.common.compat.sdk import Context
 
 __all__ = ["DescribesJob"]
@@ -117,12 +118,32 @@ class DescribesJob(ChoosesMachine):
     def secret_envs(self, value: Mapping[str, str] | None) -> None:
         self._secret_envs = kept_secret(value)
 
-    def render_template(self, content: Any, *arguments: Any, **options: Any) -> Any:
-        """As of every operator that rents; what is secret stays hidden."""
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """As of every operator that rents; what is secret stays hidden, and the keys of files are templates too."""
+        # What another task returned is data, in which nothing is rendered.
+        seen = seen_oids or set()
         if isinstance(content, SecretTexts):
-            rendered = {name: self.render_template(text, *arguments, **options) for name, text in content.items()}
-            return SecretTexts(rendered)
-        return super().render_template(content, *arguments, **options)
+            if id(content.given) in seen:
+                return content
+            return SecretTexts(
+                {name: self.render_template(text, context, jinja_env, seen_oids) for name, text in content.items()}
+            )
+        if (
+            isinstance(content, dict)
+            and (content is self.inputs or content is self.outputs)
+            and id(content) not in seen
+        ):
+            content = {
+                self.render_template(os.fspath(path), context, jinja_env, seen_oids): where
+                for path, where in content.items()
+            }
+        return super().render_template(content, context, jinja_env, seen_oids)
 
     def _spec(self, context: Context) -> JobSpec:
         """The core's description, from rendered arguments.
@@ -132,12 +153,6 @@ class DescribesJob(ChoosesMachine):
         """
         mask_in_logs(as_secrets("secret_envs", self.secret_envs))
         given = {name: getattr(self, name) for name in _FIELDS}
-        for name in ("inputs", "outputs"):
-            if isinstance(given[name], Mapping):
-                # Airflow renders the values of a mapping, and leaves its keys alone.
-                given[name] = {
-                    self.render_template(os.fspath(path), context): where for path, where in given[name].items()
-                }
         return self._build(given | {"requirements": self._requirements()})
 
     @staticmethod

@@ -23,9 +23,13 @@ class SecretTexts(Mapping[str, str]):
 
     Args:
         values: by name.
+
+    Attributes:
+        given: the mapping itself; Airflow remembers by it what came from another task, and is no template.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
+        self.given = values
         self._values = dict(values)
 
     def __getitem__(self, name: str) -> str:

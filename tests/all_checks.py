@@ -28,12 +28,13 @@ OURS = ("octa_provider", "airflow_provider", "prefect_blocks", "dags_examples", 
 
 @dataclass(frozen=True)
 class Check:
-    """One command, `python -m ...`, in an environment. Of tests the report counts, of others the exit status."""
+    """One command in an environment, a module or a program of it. Of tests the report counts, of others the status."""
 
     name: str
     environment: str
     arguments: tuple[str, ...]
     tests: bool = True
+    program: bool = False
     lane: int | None = None  # None runs alone; checks of different lanes side by side, those of one in their order
 
     @property
@@ -48,7 +49,10 @@ class Check:
 
     def command(self) -> list[str]:
         """What is run."""
-        python = str(VENVS / self.environment / "bin" / "python")
+        commands = VENVS / self.environment / "bin"
+        if self.program:
+            return [str(commands / self.arguments[0]), *self.arguments[1:]]
+        python = str(commands / "python")
         extra = [f"--junitxml={self.report}", "-p", "no:cacheprovider"] if self.tests else []
         return [python, "-m", *self.arguments, *extra]
 
@@ -69,6 +73,7 @@ COVERAGE = ("--cov=octa_provider", "--cov-branch", "--cov-report=term:skip-cover
 CHECKS = (
     Check("lint", "core", ("ruff", "check", "."), tests=False),
     Check("format", "core", ("ruff", "format", "--check", "."), tests=False),
+    Check("rooms", "core", ("lint-imports", "--no-logo", "--no-cache"), tests=False, program=True),
     Check("types", "core", ("mypy", "octa_provider"), tests=False),
     Check("types-airflow", "airflow", ("mypy", "airflow_provider"), tests=False),
     Check("types-prefect", "prefect", ("mypy", "prefect_blocks"), tests=False),

@@ -97,7 +97,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         source = self.get_python_source()  # type: ignore[no-untyped-call]
         script = _SCRIPT.format(source=source, name=self.python_callable.__name__)
         try:
-            arguments = json.dumps({"args": list(self.op_args), "kwargs": dict(self.op_kwargs)})
+            arguments = json.dumps({"args": list(self.op_args), "kwargs": dict(self.op_kwargs)}, default=_listed)
         except (TypeError, ValueError) as error:
             raise AirflowFailException(f"The arguments of @task.octa must be JSON values: {error}") from error
         # What is not the same function with the same arguments must not carry on with what that left.
@@ -126,6 +126,13 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             return carried(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, RecursionError) as error:
             raise AirflowFailException(f"The function's result is no JSON value: {error}") from error
+
+
+def _listed(value: object) -> list[Any]:
+    """The results of a mapped task, which Airflow hands over as a sequence that reads them one by one."""
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is none")
 
 
 def _fetched_to(folder: Path, event: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -139,6 +139,21 @@ def test_a_result_that_is_no_json_fails(renting: Renting, result: str) -> None:
     assert renting.running() == []
 
 
+def test_the_results_of_a_mapped_task_are_a_list_there(renting: Renting) -> None:
+    with DAG("lazy", schedule=None) as dag:
+
+        @task
+        def one(number: int) -> int:
+            return number
+
+        @task.octa(image="python:3.12", poll_interval=0.2)
+        def total(numbers: list[int]) -> int:
+            return sum(numbers)
+
+        total(one.expand(number=[1, 2, 3]))
+    assert run(dag).result("total") == 6
+
+
 def test_an_argument_that_is_no_json_rents_nothing(renting: Renting) -> None:
     with DAG("no_json_in", schedule=None) as dag:
 

@@ -107,7 +107,7 @@ def test_mapped_jobs_get_their_secrets(renting: Renting, token: str, capfd: pyte
     ended = run(dag)
     assert ended.state == "success"
     log = told(capfd)
-    assert log.count(f"[job] {hashlib.sha256(token.encode()).hexdigest()}") == 2
+    assert log.count(f"[job] {hashlib.sha256(token.encode()).hexdigest()}") >= 2
     assert where_it_stands(token, renting, log) == []
     assert [rendered(ended.ti(name)) for name in ("all[0]", "each[0]")] == ["***", "***"]
 
@@ -162,6 +162,33 @@ def test_a_stored_dag_holds_the_names_of_secrets_alone() -> None:
     stored = json.dumps(DagSerialization.to_dict(dag))
     assert "TOKEN" in stored
     assert "hunter2" not in stored
+
+
+def test_what_another_task_returned_is_no_template(
+    renting: Renting, token: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a secret nor a file's name: whoever chooses them could read every connection."""
+    odd = tmp_path / "{{ conn.huggingface.password }}.txt"
+    odd.write_text("sent")
+    secret = "{{ conn.huggingface.password }} as it is"
+    with DAG("secret_data", schedule=None) as dag:
+
+        @task
+        def secrets_of_another() -> list[dict[str, str]]:
+            return [{"TOKEN": secret}]
+
+        @task
+        def files_of_another() -> list[dict[str, str]]:
+            return [{str(odd): "in.txt"}]
+
+        OctaRunJobOperator.partial(
+            task_id="job", image="alpine:3", command=f"cat in.txt; {SUM}", poll_interval=0.2
+        ).expand(secret_envs=secrets_of_another(), inputs=files_of_another())
+    ended = run(dag)
+    log = told(capfd)
+    assert ended.state == "success"
+    assert hashlib.sha256(secret.encode()).hexdigest() in log
+    assert token not in log
 
 
 def test_a_secret_that_native_rendering_changes_is_refused_without_showing_it(
