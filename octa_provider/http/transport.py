@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, Any, NoReturn, TypeVar
+from typing import IO, NoReturn, TypeVar
 
 import requests
 from urllib3.exceptions import HTTPError, MaxRetryError
@@ -17,10 +17,11 @@ from octa_provider.http.answers import Answer, Arrived
 from octa_provider.http.bounds import Bounds
 from octa_provider.http.connections import Call, Connections
 from octa_provider.http.failure import Failure, failed_answer, may_pass
-from octa_provider.http.hooks import RequestContext, ResponseContext
+from octa_provider.http.hooks import RequestContext, ResponseContext, tell_hook
 from octa_provider.http.hosts import ApiHosts
 from octa_provider.http.options import TransportOptions
-from octa_provider.http.redaction import error_body, loggable, loggable_body, without_key
+from octa_provider.http.read_answer import read_answer
+from octa_provider.http.redaction import error_body, loggable, without_key
 from octa_provider.http.redirects import told_of_redirect
 from octa_provider.http.retry import FullJitterRetry
 from octa_provider.text.plain_log import plain_logger
@@ -28,7 +29,6 @@ from octa_provider.timing.clock import Clock
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, checked_retries, checked_timeout
 from octa_provider.timing.outage import outages
-from octa_provider.wire.secret_fields import MASK
 
 log = plain_logger("octa_provider.http.transport")
 
@@ -77,7 +77,12 @@ class Transport:
         return (*self._options.base_urls, key)
 
     def within(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> Transport:
-        """This transport on the same connections, with every request bounded: see `OctaClient.within`."""
+        """This transport on the same connections, with every request bounded: see `OctaClient.within`.
+
+        Args:
+            deadline: when every request must have ended.
+            is_cancelled: asked while a read's answer arrives.
+        """
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         view._bounds = self._bounds.within(deadline, is_cancelled)
@@ -111,17 +116,39 @@ class Transport:
         retries: int | None = None,
         timeout: float | None = None,
     ) -> Answer:
-        """Read `path`, trying again on connection errors, 429 and 5xx."""
+        """Read `path`, trying again on connection errors, 429 and 5xx.
+
+        Args:
+            path: below the base URL; `path_of` makes it.
+            params: the query.
+            public: whether it needs no key, and is sent without it.
+            retries: tries after the first one; the client's when left out.
+            timeout: seconds, by the name that `requests` has for it; the client's when left out.
+        """
         call = self._call("GET", path, params=params, public=public, timeout=timeout)
         return self._request(call, self._read, retries)
 
     def send(self, method: str, path: str, *, json: object = None, timeout: float | None = None) -> Answer:
-        """Send a request with a side effect: once, whatever happens."""
+        """Send a request with a side effect: once, whatever happens.
+
+        Args:
+            method: the HTTP method.
+            path: below the base URL; `path_of` makes it.
+            json: the body, if there is one.
+            timeout: seconds, by the name that `requests` has for it; the client's when left out.
+        """
         call = self._call(method, path, json=json, repeatable=False, timeout=timeout)
         return self._request(call, lambda arrived: self._read(arrived, sent=json))
 
     def download(self, path: str, target: Target, *, retries: int | None = None, timeout: float | None = None) -> int:
-        """Stream `path` to a file path or an open binary file, whole or not at all; returns the bytes written."""
+        """Stream `path` to a file path or an open binary file, whole or not at all; returns the bytes written.
+
+        Args:
+            path: below the base URL; `path_of` makes it.
+            target: a path or an open binary file.
+            retries: tries after the first one; the client's when left out.
+            timeout: seconds, by the name that `requests` has for it; the client's when left out.
+        """
         call = self._call("GET", path, timeout=timeout, streamed=True)
 
         def fill(file: IO[bytes]) -> int:
@@ -136,7 +163,12 @@ class Transport:
 
     @contextmanager
     def stream(self, path: str, *, params: Mapping[str, str] | None = None) -> Iterator[Iterator[bytes]]:
-        """Read `path` piece by piece, for answers too big to hold. Only the start of it is tried again."""
+        """Read `path` piece by piece, for answers too big to hold. Only the start of it is tried again.
+
+        Args:
+            path: below the base URL; `path_of` makes it.
+            params: the query.
+        """
         arrived = self._request(self._call("GET", path, params=params, streamed=True), lambda arrived: arrived)
         with arrived.response:
             yield arrived.pieces()
@@ -202,7 +234,7 @@ class Transport:
 
     def _exchange(self, call: Call, url: str, consume: Callable[[Arrived], T], attempt: int) -> T | Failure:
         """One request to one URL: what `consume` made of the answer, or the failure that it is."""
-        self._tell(self._options.on_request, RequestContext(call.method, url, attempt))
+        tell_hook(self._options.on_request, RequestContext(call.method, url, attempt))
         if log.isEnabledFor(logging.DEBUG):
             body = "" if call.json is None else self.masked(repr(loggable(call.json)))
             log.debug("%s %s attempt %d %s", call.method, url, attempt, body)
@@ -228,19 +260,18 @@ class Transport:
             elsewhere = told_of_redirect(response, url, call.path)
             if elsewhere is not None:
                 outcome.error.also(self.masked(elsewhere))
+            response.close()
         duration = self.clock.monotonic() - started
         status = None if response is None else response.status_code
         request_id = None if response is None else response.headers.get("x-request-id")
         if request_id:
             request_id = self.masked(request_id)
         problem = str(outcome.error) if isinstance(outcome, Failure) else None
-        if isinstance(outcome, Failure) and response is not None:
-            response.close()
         if response is not None and not (isinstance(outcome, Failure) and isinstance(outcome.error, OctaNetworkError)):
             is_answer = not call.streamed and not (isinstance(outcome, Failure) and may_pass(outcome.error))
             outages.answered(url, call.method if is_answer else None, self.clock)
         log.debug("%s %s attempt %d: %s in %.3f s", call.method, url, attempt, problem or status, duration)
-        self._tell(
+        tell_hook(
             self._options.on_response,
             ResponseContext(call.method, url, attempt, status, duration, request_id, problem),
         )
@@ -249,14 +280,8 @@ class Transport:
     # -- answers -------------------------------------------------------------------------------------------------
 
     def _read(self, arrived: Arrived, most_bytes: int | None = None, sent: object = None) -> Answer:
-        """The whole answer; when it echoes the key, without it: errors, logs and databases take it from here."""
-        body = arrived.whole(MAX_ANSWER_BYTES if most_bytes is None else most_bytes)
-        if self._api_key:
-            body = body.replace(self._api_key.encode(), MASK.encode())
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("%s %s answered %d %s", arrived.method, arrived.url, arrived.status, loggable_body(body, sent))
-        elsewhere = told_of_redirect(arrived.response, arrived.url)
-        return Answer(arrived.status, body, arrived.method, arrived.url, elsewhere)
+        most = MAX_ANSWER_BYTES if most_bytes is None else most_bytes
+        return read_answer(arrived, most, api_key=self._api_key, sent=sent)
 
     def _failure(self, arrived: Arrived, call: Call) -> Failure:
         """The failure that a non-2xx answer is."""
@@ -273,13 +298,3 @@ class Transport:
             max_retry_after_s=self._options.max_retry_after_s,
             masked=self.masked,
         )
-
-    @staticmethod
-    def _tell(hook: Callable[[Any], object] | None, context: object) -> None:
-        if hook is None:
-            return
-        try:
-            hook(context)
-        except Exception:
-            # A broken hook must not lose the answer to a POST that has just rented a machine.
-            log.exception("a hook of the client failed on %r", context)

@@ -63,6 +63,11 @@ class FileFetching:
     async def over(self, connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient, tree: RemoteTree) -> None:
         """Fetch what is not here yet.
 
+        Args:
+            connection: to the machine.
+            sftp: the same for files.
+            tree: what is there.
+
         Raises:
             OctaLocalFileError: this machine's disk or folder refused.
             OctaUnfetchedError: some files could not be fetched; the others are here.

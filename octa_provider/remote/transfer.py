@@ -106,7 +106,12 @@ class Transfer:
         self._bytes, self._files = sum(file.size for file in moved), len(moved)
 
     def moved(self, size: int = 0, files: int = 0) -> None:
-        """The machine has answered, and so much has arrived."""
+        """The machine has answered, and so much has arrived.
+
+        Args:
+            size: bytes.
+            files: whole files.
+        """
         self._bytes += size
         self._files += files
         self._furthest = max(self._furthest, self._bytes + self._files)

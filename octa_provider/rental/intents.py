@@ -124,10 +124,20 @@ class Intents(Protocol):
         """The intents of a rental key, oldest first; none when there are none, or they can't be read."""
 
     def put(self, key: str, intent: Intent) -> None:
-        """Keep an intent; it replaces the one with the same attempt."""
+        """Keep an intent; it replaces the one with the same attempt.
+
+        Args:
+            key: the rental key, whole.
+            intent: what is about to be asked.
+        """
 
     def remove(self, key: str, attempt: str) -> None:
-        """Forget the intent of an attempt; one that is not there is fine."""
+        """Forget the intent of an attempt; one that is not there is fine.
+
+        Args:
+            key: the rental key, whole.
+            attempt: the try.
+        """
 
     def claimed(self) -> Mapping[str, str]:
         """Sessions that are known to belong to a key, as far as this store sees them: uuid to key."""
@@ -152,7 +162,12 @@ class FolderIntents:
         return tuple(sorted(found, key=lambda intent: intent.at))
 
     def put(self, key: str, intent: Intent) -> None:
-        """Keep an intent; it replaces the one with the same attempt."""
+        """Keep an intent; it replaces the one with the same attempt.
+
+        Args:
+            key: the rental key, whole.
+            intent: what is about to be asked.
+        """
         path = self._path(key, intent.attempt)
         try:
             for left in reversed(range(WRITES)):
@@ -184,7 +199,12 @@ class FolderIntents:
                     path.unlink()
 
     def remove(self, key: str, attempt: str) -> None:
-        """Forget the intent of an attempt."""
+        """Forget the intent of an attempt.
+
+        Args:
+            key: the rental key, whole.
+            attempt: the try.
+        """
         try:
             self._path(key, attempt).unlink(missing_ok=True)
             # Fails while others are in it, as it should.

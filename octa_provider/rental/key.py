@@ -97,7 +97,12 @@ def split_namespace(key: str, namespace: str) -> str | None:
 
 
 def earlier_forms(key: str, namespace: str) -> tuple[str, ...]:
-    """What an earlier release called the same work: without the namespace, and cut where it was long."""
+    """What an earlier release called the same work: without the namespace, and cut where it was long.
+
+    Args:
+        key: the rental key, whole.
+        namespace: of this installation; empty for none.
+    """
     work = split_namespace(key, namespace) or key
     if len(work) > _EARLIER_CHARS:
         digest = hashlib.sha256(work.encode()).hexdigest()[:32]

@@ -57,7 +57,12 @@ class LostAnswers:
         self.pending = False
 
     def about_to_ask(self, node_id: int, sessions: Iterable[Session]) -> None:
-        """Write down which machine is asked next, and what runs there already."""
+        """Write down which machine is asked next, and what runs there already.
+
+        Args:
+            node_id: the machine.
+            sessions: the account's active sessions.
+        """
         before = tuple(s.uuid for s in sessions if s.node_id == node_id and s.service == self._service)
         self._own = Intent(
             attempt=self._mark.attempt,
@@ -80,7 +85,12 @@ class LostAnswers:
         return self._own.attempt
 
     def claim(self, attempt: str, uuid: str) -> str:
-        """Write down that an earlier try's intent has become a session that this one adopts."""
+        """Write down that an earlier try's intent has become a session that this one adopts.
+
+        Args:
+            attempt: the earlier try.
+            uuid: the session.
+        """
         for intent in self._store.read(self._key):
             if intent.attempt == attempt and intent.uuid is None:
                 self._store.put(self._key, intent.started(uuid))
@@ -132,7 +142,12 @@ class LostAnswers:
         return None
 
     def left_by(self, intent: Intent, sessions: Sequence[Session]) -> Session | None:
-        """The session that counts as left by an intent's request; raises OctaStartUnclearError when in doubt."""
+        """The session that counts as left by an intent's request; raises OctaStartUnclearError when in doubt.
+
+        Args:
+            intent: the request, as it was before it was sent.
+            sessions: the account's active sessions.
+        """
         left = self._could_be_left(intent, sessions)
         return the_one_left(left, intent, self._key, is_contested=self._is_contested(intent, left))
 

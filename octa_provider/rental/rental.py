@@ -49,7 +49,12 @@ class Rental(Terms, frozen=True, eq=False):
 
     @classmethod
     def of(cls, terms: Terms, api: RentalApi | None) -> Rental:
-        """The handle on a session that is known by its terms; no request is made."""
+        """The handle on a session that is known by its terms; no request is made.
+
+        Args:
+            terms: what it is known by.
+            api: what it acts by; None for a value that nobody can act on.
+        """
         return cls(**{name: getattr(terms, name) for name in Terms.__struct_fields__}, _api=api)
 
     @classmethod
@@ -74,7 +79,12 @@ class Rental(Terms, frozen=True, eq=False):
         return self._api
 
     def within(self, deadline: Deadline, is_cancelled: Callable[[], bool] = lambda: False) -> Rental:
-        """The same rental, whose requests keep to a deadline; see `OctaClient.within`."""
+        """The same rental, whose requests keep to a deadline; see `OctaClient.within`.
+
+        Args:
+            deadline: when every request must have ended.
+            is_cancelled: asked while a read's answer arrives.
+        """
         return msgspec.structs.replace(self, _api=self.api.within(deadline, is_cancelled))
 
     def info(self) -> Session:

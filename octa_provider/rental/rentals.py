@@ -151,7 +151,12 @@ class Rentals:
         return msgspec.structs.replace(rental, adopted=True, claim=claim)
 
     def open(self, uuid: str, key: str | None = None) -> Rental:
-        """A handle on a session by its uuid; no request is made."""
+        """A handle on a session by its uuid; no request is made.
+
+        Args:
+            uuid: the session.
+            key: its rental key, with or without the namespace, where it is known.
+        """
         return Rental(uuid=uuid, key=None if key is None else self.full_key(key), _api=self._api)
 
     def restore(self, state: Terms | Mapping[str, Any]) -> Rental:

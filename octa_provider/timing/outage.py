@@ -80,7 +80,12 @@ class Outages:
                 self.over(f"{method} {url}", clock)
 
     def over(self, about: str, clock: Clock) -> None:
-        """What was told of this is over."""
+        """What was told of this is over.
+
+        Args:
+            about: what `failed` returned.
+            clock: where the time comes from.
+        """
         outage = self._told.pop(about, None)
         if outage is not None:
             after_s = max(0.0, clock.monotonic() - outage.began_at)

@@ -46,7 +46,12 @@ class Absence:
 
 
 def is_listed_odd(uuid: str, listed: Records[Session]) -> bool:
-    """True when the list has it as a record that can't be read: it is there, whatever it is like."""
+    """True when the list has it as a record that can't be read: it is there, whatever it is like.
+
+    Args:
+        uuid: the session.
+        listed: the list.
+    """
     return any(uuid in repr(record) for record in listed.odd)
 
 

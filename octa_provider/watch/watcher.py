@@ -115,6 +115,11 @@ class Watcher:
         """As `wait`, for a coroutine on any event loop. Requests are never made on the loop.
 
         The predicate runs in the poller's thread too. Cancelling the coroutine forgets the wait.
+
+        Args:
+            uuid: the session.
+            predicate: told the session at every look; runs in the poller's thread, so it must be quick.
+            deadline_s: seconds to wait for.
         """
         deadline_s = checked_seconds("deadline_s", deadline_s)
         loop = asyncio.get_running_loop()
