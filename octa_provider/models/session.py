@@ -30,14 +30,13 @@ from octa_provider.wire.fields import (
     usd_from_ten_thousandths,
 )
 from octa_provider.wire.model import Model
+from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["RENTAL_KEY_ENV", "Endpoint", "Proxy", "Session", "SessionPhase", "SessionPrices"]
+__all__ = ["Endpoint", "Proxy", "Session", "SessionPhase", "SessionPrices"]
 
-#: The environment variable in which a rental key travels.
-RENTAL_KEY_ENV = "OCTA_RENTAL_KEY"
 _TERMINATIONS = {"0": "normal end", "1": "idle limit"}
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.market.request import MachineRequest, RenderRequest, Request
-from octa_provider.models.session import RENTAL_KEY_ENV
+from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
 if TYPE_CHECKING:
     from octa_provider.models import Session

@@ -40,7 +40,7 @@ PATHS = {
     "octa_provider.emulator.testing.EmulatorHandle": "octa_provider.emulator.testing",
     "octa_provider.rental_key.rental_key": "octa_provider.rental.key",
     "octa_provider.rental_key.MAX_KEY_CHARS": "octa_provider.rental.key",
-    "octa_provider.rental_key.RENTAL_KEY_ENV": "octa_provider.models.session",
+    "octa_provider.rental_key.RENTAL_KEY_ENV": "octa_provider.wire.session_envs",
     "octa_provider.progress.ProgressTracker": "octa_provider.render.progress",
     "octa_provider.pictures.broken_frames": "octa_provider.render.pictures",
     "octa_provider.pictures.flaw_of": "octa_provider.render.pictures",

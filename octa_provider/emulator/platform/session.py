@@ -13,7 +13,7 @@ from octa_provider.emulator.platform.billing import (
     charge_wei,
     traffic_wei,
 )
-from octa_provider.models.session import RENTAL_KEY_ENV
+from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
 
 @dataclass(frozen=True)
