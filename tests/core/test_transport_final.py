@@ -192,7 +192,7 @@ def test_a_host_whose_name_no_url_can_hold_is_final(connect: Connect, clock: Hel
     is_raised_at_once(octa, clock)
 
 
-def test_a_name_that_can_not_be_looked_up_now_has_a_short_patience(
+def test_a_name_that_can_not_be_looked_up_now_has_a_short_wait(
     connect: Connect, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def look_up(*args: object, **options: object) -> object:
@@ -208,7 +208,7 @@ def test_a_name_that_can_not_be_looked_up_now_has_a_short_patience(
 
 
 @pytest.mark.parametrize("through_proxy", [False, True])
-def test_refused_connections_have_a_short_patience_and_a_line_at_once(
+def test_refused_connections_have_a_short_wait_and_a_line_at_once(
     connect: Connect,
     clock: HeldClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -231,7 +231,7 @@ def test_refused_connections_have_a_short_patience_and_a_line_at_once(
     is_raised_at_once(octa, clock)
 
 
-def test_a_server_that_starts_within_the_short_patience_is_reached(clock: HeldClock) -> None:
+def test_a_server_that_starts_within_the_short_wait_is_reached(clock: HeldClock) -> None:
     port = refused_port()
     with OctaClient(KEY, base_url=f"http://127.0.0.1:{port}", clock=clock, retries=0) as octa:
         asked: list[int] = []
@@ -246,7 +246,7 @@ def test_a_server_that_starts_within_the_short_patience_is_reached(clock: HeldCl
         assert ask_until(Deadline(clock, 300.0), question) == 0
 
 
-def test_the_short_patience_begins_anew_after_a_while(connect: Connect, clock: HeldClock) -> None:
+def test_the_short_wait_begins_anew_after_a_while(connect: Connect, clock: HeldClock) -> None:
     octa = connect(f"http://127.0.0.1:{refused_port()}", retries=0)
     for _ in range(2):
         began = clock.at_s
