@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from octa_provider.market.request import MachineRequest, RenderRequest
     from octa_provider.market.requirements import Requirements
     from octa_provider.models import Session
-    from octa_provider.remote.machine import CommandResult, RemoteMachine
+    from octa_provider.remote.command import CommandResult
+    from octa_provider.remote.machine import RemoteMachine
 
 __all__ = ["RentedMachine", "rented_machine"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
+from octa_provider.files.whole_file import whole_file
 from octa_provider.job.result import JobOutcome
 from octa_provider.job.script import lacks_shell, read_marker
 from octa_provider.job.state import JobPhase, JobState
@@ -145,17 +146,12 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
 def _write(lines: Iterable[str], nonce: str, path: str | os.PathLike[str]) -> None:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            for line in lines:
-                marker = read_marker(line, nonce)
-                if marker is None or marker.before:
-                    file.write(f"{line if marker is None else marker.before}\n")
-        # Whole or not at all, so that nobody takes a part for the log.
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    # Whole or not at all, so that nobody takes a part for the log.
+    with whole_file(target) as file:
+        for line in lines:
+            marker = read_marker(line, nonce)
+            if marker is None or marker.before:
+                file.write(f"{line if marker is None else marker.before}\n".encode())
 
 
 def _log_of(api: Api, state: JobState, on_unfinished: Callable[[str], object] | None = None) -> SessionLog:

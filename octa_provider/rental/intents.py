@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import msgspec
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.files.whole_file import whole_file
 from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
@@ -179,13 +180,12 @@ class FolderIntents:
             intent: what is about to be rented, or has been.
         """
         path = self._path(key, intent.attempt)
-        part = path.with_suffix(f".{os.getpid()}.part")
         try:
             for left in reversed(range(WRITES)):
                 try:
                     self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    part.write_text(json.dumps({"key": key, **intent.to_dict()}), encoding="utf-8")
-                    part.replace(path)
+                    with whole_file(path) as file:
+                        file.write(json.dumps({"key": key, **intent.to_dict()}).encode())
                     break
                 except (FileNotFoundError, FileExistsError):
                     # Whoever removes the last intent removes the folder too, perhaps between these steps.
@@ -193,8 +193,6 @@ class FolderIntents:
                         raise
             self._prune()
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             log.warning(
                 "what is about to be rented under %s can't be written down in %s (%s): a process that is killed now "
                 "may leave a machine that the next try can't tell. Set %s to a folder that can be written",

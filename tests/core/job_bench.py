@@ -166,6 +166,9 @@ class CuttableProxy:
         port: where to.
         cut_after: cut each connection when it has carried so many bytes from the client, as long as `cuts` last.
         cuts: how often.
+
+    Attributes:
+        cut_after, cuts_left: what is left of them; both may be set anew.
     """
 
     def __init__(self, port: int, *, cut_after: int | None = None, cuts: int = 0) -> None:

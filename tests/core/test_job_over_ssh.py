@@ -21,7 +21,8 @@ from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.script import WORK_FOLDER, begin_command, staged_folder
 from octa_provider.job.state import JobPhase
 from octa_provider.remote.kept_machines import let_all_go
-from octa_provider.remote.machine import RemoteMachine, SshTarget
+from octa_provider.remote.machine import RemoteMachine
+from octa_provider.remote.target import SshTarget
 
 __all__ = ["bench", "emulator"]
 

@@ -19,7 +19,8 @@ from octa_provider.job.over_ssh import begin_detached
 from octa_provider.job.script import DetachedStatus, begin_command
 from octa_provider.job.secret_envs import LONGEST_BYTES, without_values
 from octa_provider.job.state import JobPhase
-from octa_provider.remote.machine import CommandResult, RemoteMachine
+from octa_provider.remote.command import CommandResult
+from octa_provider.remote.machine import RemoteMachine
 
 __all__ = ["bench", "emulator"]
 

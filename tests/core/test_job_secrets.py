@@ -13,7 +13,7 @@ from job_bench import Bench
 
 from octa_provider import JobSpec, JobState, OctaConfigError
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
-from octa_provider.remote.machine import SshTarget
+from octa_provider.remote.target import SshTarget
 
 SECRET = "hunter2-5b1f0c9e"
 

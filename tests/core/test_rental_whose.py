@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from held_clock import HeldClock
 
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
@@ -33,7 +34,7 @@ from octa_provider.rental.mark import RentalMark
 from octa_provider.rental.rental import Rental
 from octa_provider.timing.clock import Clock
 from octa_provider.watch.watcher import watcher_for
-from tests.core.rental_bench import LIST, START, Bench, HeldClock, bench, emulator
+from tests.core.rental_bench import LIST, START, Bench, bench, emulator
 
 __all__ = ["bench", "emulator"]
 
