@@ -23,7 +23,7 @@ def latest_end_of(state: JobState, timeout_s: float | None = None) -> float:
         state: the job.
         timeout_s: seconds that the command may run; as the state tells it when left out.
     """
-    from octa_provider.job.poll import GRACE_S
+    from octa_provider.job.state import GRACE_S
 
     return state.end_by or state.ready_by + (state.timeout_s if timeout_s is None else timeout_s) + GRACE_S
 

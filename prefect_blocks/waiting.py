@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaWaitTimeoutError
 from octa_provider.rental.signals import cleaned_up_by
+from octa_provider.rental.wait import cancelled_error
 from octa_provider.watch.ready import wait_until_ready, wait_until_ready_async
 from prefect_blocks.in_thread import in_thread
 
@@ -33,7 +34,7 @@ def until_ready(watcher: Watcher, rental: Rental, deadline_s: float, is_cancelle
         if session is not None:
             return session
         if is_cancelled():
-            raise OctaCancelledError(f"waiting for session {rental.uuid} was cancelled; it was stopped")
+            raise cancelled_error(rental)
         raise _too_late(rental, deadline_s)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from octa_provider.errors import (
 )
 from octa_provider.logs.session_log import system_entries
 from octa_provider.models import SessionPhase
+from octa_provider.models.session_progress import means_failed
 from octa_provider.rental.cost import spent_usd, too_dear, unpriced_for_too_long
 from octa_provider.rental.stop import stop, sweep
 from octa_provider.rental.twins import later_twins
@@ -47,7 +47,6 @@ TWIN_STOP_S = 30.0
 WHY_S = 30.0
 #: A pause asks so often whether the wait was cancelled.
 SLICE_S = 1.0
-_FAILED = re.compile(r"\b(fail|error|crash|abort)", re.IGNORECASE)
 
 
 def wait_until_ready(
@@ -62,7 +61,7 @@ def wait_until_ready(
     while True:
         if is_cancelled():
             stop(api, terms)
-            raise OctaCancelledError(f"waiting for session {terms.uuid} was cancelled; it was stopped")
+            raise cancelled_error(terms)
         try:
             session = look(asked, terms.uuid)
         except OctaCancelledError:
@@ -169,7 +168,7 @@ def refuse_failed(api: RentalApi, terms: Terms, session: Session) -> None:
         raise gone_error(api, terms)
     # One that failed may already be on its way out: `stopping after error`.
     told = session.phase in {SessionPhase.UNKNOWN, SessionPhase.STOPPING}
-    if told and _FAILED.search(session.progress or ""):
+    if told and means_failed(session.progress):
         tail = system_log_tail(api, terms.uuid)
         stop(api, terms)
         raise OctaSessionFailedError(
@@ -184,7 +183,7 @@ def refuse_over_budget(api: RentalApi, terms: Terms, session: Session) -> None:
     why = over_budget(terms, session)
     if why is not None:
         stop(api, terms)
-        raise OctaBudgetError(f"session {terms.uuid} {why}; it was stopped")
+        raise cap_error(terms, why)
 
 
 def over_budget(terms: Terms, session: Session) -> str | None:
@@ -202,6 +201,21 @@ def over_budget(terms: Terms, session: Session) -> str | None:
     if terms.max_duration_s is not None and ran is not None and ran >= terms.max_duration_s:
         return f"has run {ran} s of at most {terms.max_duration_s:g}"
     return None
+
+
+def cap_error(terms: Terms, why: str) -> OctaBudgetError:
+    """The error for a session that reached a cap of its rental, and was stopped.
+
+    Args:
+        terms: what its rental is known by.
+        why: which cap, as `over_budget` tells it.
+    """
+    return OctaBudgetError(f"session {terms.uuid} {why}; it was stopped")
+
+
+def cancelled_error(terms: Terms) -> OctaCancelledError:
+    """The error for a wait that was cancelled, and whose session was stopped."""
+    return OctaCancelledError(f"waiting for session {terms.uuid} was cancelled; it was stopped")
 
 
 def gone_error(api: RentalApi, terms: Terms) -> OctaSessionFailedError:
