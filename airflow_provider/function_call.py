@@ -53,7 +53,7 @@ def call_arguments(
     """
     from_context = _from_context(function, args, kwargs, context)
     try:
-        return json.dumps({"args": list(args), "kwargs": {**kwargs, **from_context}}, default=_listed)
+        return json.dumps({"args": list(args), "kwargs": {**kwargs, **from_context}}, default=_as_list)
     except (TypeError, ValueError) as error:
         raise AirflowFailException(f"The arguments of @task.octa must be JSON values: {error}") from error
 
@@ -74,7 +74,7 @@ def _from_context(
         try:
             if parameter.kind not in _BY_NAME:
                 raise TypeError("an argument that has no name there")
-            found[parameter.name] = _travelled(context[parameter.name])  # type: ignore[literal-required]
+            found[parameter.name] = _as_arrived(context[parameter.name])  # type: ignore[literal-required]
         except (KeyError, TypeError, ValueError, RecursionError):
             if is_needed:
                 raise AirflowFailException(
@@ -84,14 +84,14 @@ def _from_context(
     return found
 
 
-def _travelled(value: Any) -> Any:
+def _as_arrived(value: Any) -> Any:
     """A value of the context as it arrives there."""
     # `params` of a run is a mapping that checks what is put into it.
     plain = dict(value) if isinstance(value, Mapping) else value
     return json.loads(json.dumps(plain, allow_nan=False))
 
 
-def _listed(value: object) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     """The results of a mapped task, which Airflow hands over as a sequence that reads them one by one."""
     if isinstance(value, Sequence):
         return list(value)

@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
-from airflow_provider.job_travel import packed
+from airflow_provider.job_json import job_to_json
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context
@@ -65,7 +65,7 @@ def defer_job(
     operator.defer(
         trigger=OctaJobTrigger(
             octa_conn_id=octa_conn_id,
-            job=packed(state),
+            job=job_to_json(state),
             latest_end=latest_end,
             deadline_at=deadline_at,
             poll_interval=poll_s,

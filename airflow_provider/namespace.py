@@ -26,7 +26,7 @@ from airflow_provider.exceptions import OctaAirflowUnreachableError
 from airflow_provider.variables import read_variable, write_variable
 from octa_provider.text.plain_log import plain_logger
 
-__all__ = ["NAMESPACE_VARIABLE", "default_namespace"]
+__all__ = ["NAMESPACE_VARIABLE", "default_namespace", "forget_namespace"]
 
 log = plain_logger(__name__)
 
@@ -64,6 +64,11 @@ def default_namespace() -> str:
     if _MADE.fullmatch(kept) is None or not url:
         return kept
     return _made_of(kept, url)
+
+
+def forget_namespace() -> None:
+    """Ask Airflow again the next time: a process asks once, and so keeps to what it was told."""
+    _kept.cache_clear()
 
 
 @cache

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
 
-from airflow_provider.describing_job import DescribesJob
 from airflow_provider.exceptions import OctaUnwatchedError
 from airflow_provider.failure import fail_task
+from airflow_provider.job_arguments import DescribesJob
 from airflow_provider.job_deferral import defer_job, latest_end_of
 from airflow_provider.job_event import event_or_broken, key_told_by, uuid_told_by
-from airflow_provider.job_travel import packed, unpacked
+from airflow_provider.job_json import job_from_json, job_to_json
 from airflow_provider.job_xcom import JobXCom
 from airflow_provider.kill_switch import KillSwitch
-from airflow_provider.leaving_nothing import may_run_on, stop_after
 from airflow_provider.links import LINKS
 from airflow_provider.rental_key import rental_key
+from airflow_provider.stop_on_failure import stop_after, tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_text, checked_deadline
@@ -75,7 +75,7 @@ class RunsJob(DescribesJob):
             state = work.start(TaskMemory(context).job())
             work.kill_switch.refuse()
             if not self.wait_for_completion:
-                return {"uuid": state.rental.uuid, "key": state.key, "job": packed(state)}
+                return {"uuid": state.rental.uuid, "key": state.key, "job": job_to_json(state)}
             return work.see_to_the_end(state)
         except BaseException as error:
             self.stop_after(error, client, key, context=context)
@@ -88,7 +88,7 @@ class RunsJob(DescribesJob):
             client = self.connect(context)
         except Exception:
             if event.get("result") is None:
-                may_run_on(key_told_by(event) or key, uuid_told_by(event))
+                tell_what_may_run(key_told_by(event) or key, uuid_told_by(event))
             raise
         try:
             self._know_uuid(uuid_told_by(event) or JobXCom(context).uuid())
@@ -98,7 +98,7 @@ class RunsJob(DescribesJob):
                 )
             if event["what"] == "broken":
                 raise OctaUnwatchedError(f"The job {key} could not be watched: {event['message']}")
-            work, state = self._prepare(context, client), unpacked(event["job"])
+            work, state = self._prepare(context, client), job_from_json(event["job"])
             if event["what"] in {"ready", "exited"}:
                 from octa_provider.job.take_over import take_over
 
@@ -123,7 +123,7 @@ class RunsJob(DescribesJob):
                 self._know_uuid(JobXCom(context).uuid())
                 self.stop_after(OctaUnwatchedError("the wait was ended"), client, key)
             except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
-                may_run_on(key, self._known_uuid(), f"{type(error).__name__}: {error}")
+                tell_what_may_run(key, self._known_uuid(), f"{type(error).__name__}: {error}")
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider.choosing import ChoosesMachine
 from airflow_provider.exceptions import OctaTaskKilledError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.kill_switch import KillSwitch
-from airflow_provider.leaving_nothing import stop_after
 from airflow_provider.links import LINKS, push
+from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import rental_xcom
+from airflow_provider.stop_on_failure import stop_after
 from airflow_provider.templated import check_known, checked_cap, checked_deadline
 from octa_provider.errors import OctaError
 from octa_provider.rental.json_values import addresses_json
@@ -127,7 +127,7 @@ class StartsSession(ChoosesMachine):
             context["ti"].xcom_push(key="uuid", value=rental.uuid)
 
         try:
-            rental = self._left(context, client) or client.rentals.start(
+            rental = self._find_left(context, client) or client.rentals.start(
                 request,
                 key=key,
                 requirements=requirements,
@@ -170,7 +170,7 @@ class StartsSession(ChoosesMachine):
     def _announce(self, rental: Rental) -> None:
         self.log.info("%s, rental key %s", started_text(rental), rental.key)
 
-    def _left(self, context: Context, client: OctaClient) -> Rental | None:
+    def _find_left(self, context: Context, client: OctaClient) -> Rental | None:
         """What an earlier try left that its rental key does not tell."""
         return None
 

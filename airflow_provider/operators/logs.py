@@ -84,11 +84,11 @@ class OctaFetchLogsOperator(BaseOperator):
             if reference is None:
                 raise AirflowSkipException("No session was started, so there are no logs.")
             max_lines = _checked_count(self.max_lines)
-            return self._fetched(SessionLog(OctaHook(self.octa_conn_id).get_conn(), reference.uuid), max_lines)
+            return self._fetch(SessionLog(OctaHook(self.octa_conn_id).get_conn(), reference.uuid), max_lines)
         except (OctaError, ValueError) as error:
             fail_task(error)
 
-    def _fetched(self, log: SessionLog, max_lines: int | None) -> dict[str, Any]:
+    def _fetch(self, log: SessionLog, max_lines: int | None) -> dict[str, Any]:
         """Read the log once, of whatever size: it goes to a file, and no more than the last lines are held."""
         last: deque[str] = deque(maxlen=max_lines)
         lines, count = log.lines_now(), 0
@@ -116,7 +116,7 @@ class OctaFetchLogsOperator(BaseOperator):
                 "uuid": log.uuid,
                 "container_lines": count,
                 "system_lines": len(log.system),
-                "path": self._written(spooled),
+                "path": self._write(spooled),
             }
 
     @property
@@ -124,7 +124,7 @@ class OctaFetchLogsOperator(BaseOperator):
         # Text that a template rendered to nothing is no path.
         return self.path is not None and as_text(self.path) is not None
 
-    def _written(self, spooled: Path) -> str | None:
+    def _write(self, spooled: Path) -> str | None:
         if self.path is None or not self._is_wanted:
             return None
         written = write_file(self.path, spooled)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_provider.choosing import ChoosesMachine
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.templated import as_int, check_known
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.rental.json_values import machine_json

@@ -165,7 +165,7 @@ class OctaStopSessionOperator(BaseOperator):
                         bills |= {bill.uuid: bill for bill in ended.result() if bill.uuid not in bills}
                     except (OctaError, ValueError) as error:
                         problems.append(str(error))
-        told = [self._told(bill) for bill in bills.values()]
+        told = [self._tell(bill) for bill in bills.values()]
         if problems:
             # Also when the key was refused: whoever mends that, the next try stops it.
             raise OctaNotStoppedError(" ".join(problems))
@@ -237,7 +237,7 @@ class OctaStopSessionOperator(BaseOperator):
             self.log.warning("%s It is stopped without one.", error)
             return None
 
-    def _told(self, bill: Bill) -> dict[str, Any]:
+    def _tell(self, bill: Bill) -> dict[str, Any]:
         cost = cost_text(bill.charge_wei, bill.charge_usd, octa_digits=6, unknown="unknown")
         self.log.info("Session %s has stopped; cost %s", bill.uuid, cost)
         return carried_dict(bill.to_dict())

@@ -61,7 +61,9 @@ class OctaStartVpnOperator(StartsSession):
         super().check_known_arguments()
         if self.requirements is not None:
             raise ValueError("requirements is not for a VPN: give node_id, country or exclude_nodes.")
-        if others := sorted(name for name, value in self._choice().items() if value and name not in _CHOSEN_BY):
+        if others := sorted(
+            name for name, value in self._requirement_arguments().items() if value and name not in _CHOSEN_BY
+        ):
             raise ValueError(
                 f"A VPN exit can't be chosen by {', '.join(others)}: give node_id, country, exclude_nodes."
             )
@@ -79,7 +81,7 @@ class OctaStartVpnOperator(StartsSession):
         if is_known(self.subkind) and is_known(self.protocol):
             VpnRequest(self.subkind, self.protocol)
 
-    def _left(self, context: Context, client: OctaClient) -> Rental | None:
+    def _find_left(self, context: Context, client: OctaClient) -> Rental | None:
         reference = SessionReference.from_argument(self._memory.session())
         if reference is not None and self.kill_switch is not None:
             self.kill_switch.uuid = reference.uuid

@@ -22,9 +22,9 @@ from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.job_deferral import defer_job, latest_end_of
 from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_event import event_or_broken
-from airflow_provider.job_travel import unpacked
+from airflow_provider.job_json import job_from_json
 from airflow_provider.kill_switch import KillSwitch
-from airflow_provider.leaving_nothing import may_run_on
+from airflow_provider.stop_on_failure import tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_codes
@@ -106,19 +106,19 @@ class OctaJobSensor(BaseSensorOperator):
         """Wait; whatever ends the wait without the job's end stops the job."""
         if self.deferrable:
             self._defer(context)
-        return self._poked(context)
+        return self._poke_until_ended(context)
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Take what the trigger saw; it has stopped the session, if it could."""
         event = event_or_broken(event)
         if event["what"] == "ended":
             self._tail.extend(event["tail"])
-            raise_for_outcome(unpacked(event["job"]), self._tail, self.skip_on_exit_code)
+            raise_for_outcome(job_from_json(event["job"]), self._tail, self.skip_on_exit_code)
             return event["result"]
         if event["what"] == "unwatched":
             self.log.warning("The triggerer can't watch the job, so this worker does: %s", event["message"])
             self.job = {"job": event["job"]}
-            return self._poked(context)
+            return self._poke_until_ended(context)
         self._stop()
         if event["what"] == "deadline":
             raise AirflowSensorTimeout("The job did not end within the time it was given; its session was stopped.")
@@ -132,7 +132,7 @@ class OctaJobSensor(BaseSensorOperator):
             self._stop()
         return super().resume_execution(next_method, next_kwargs, context)
 
-    def _poked(self, context: Context) -> Any:
+    def _poke_until_ended(self, context: Context) -> Any:
         try:
             return super().execute(context)
         except AirflowRescheduleException:
@@ -191,7 +191,7 @@ class OctaJobSensor(BaseSensorOperator):
             found = self.job.get("job") if isinstance(self.job, Mapping) else None
             if not isinstance(found, Mapping):
                 raise AirflowFailException("job is not the output of an OctaRunJobOperator(wait_for_completion=False).")
-            return unpacked(found)
+            return job_from_json(found)
         except ValueError as error:
             fail_task(error)
 
@@ -221,7 +221,7 @@ class OctaJobSensor(BaseSensorOperator):
         try:
             self._client().rentals.restore(self._state().rental).stop()
         except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
-            may_run_on(self._told("key"), None, error)
+            tell_what_may_run(self._told("key"), None, error)
 
     def _told(self, name: str) -> str:
         job = self.job if isinstance(self.job, Mapping) else {}

@@ -88,10 +88,10 @@ class OctaSessionReadySensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait; what is too late is stopped."""
         if self.deferrable:
-            return self._deferred(context)
-        return self._poked(context)
+            return self._poke_or_defer(context)
+        return self._poke_until_ready(context)
 
-    def _poked(self, context: Context) -> Any:
+    def _poke_until_ready(self, context: Context) -> Any:
         try:
             return super().execute(context)
         except (AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout):
@@ -105,7 +105,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
         if event["what"] == "ready":
             if time.time() - event.get("at", 0.0) > _LONG_AGO_S:
                 # It may have been stopped while this task waited for a worker.
-                return self._poked(context)
+                return self._poke_until_ready(context)
             return event["session"]
         if event["what"] == "late":
             raise AirflowSensorTimeout(event["message"])
@@ -113,7 +113,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
             raise AirflowFailException(event["message"])
         if event["what"] == "unwatched":
             self.log.warning("The triggerer can't watch the session, so this worker does: %s", event["message"])
-            return self._poked(context)
+            return self._poke_until_ready(context)
         self._stop()
         raise OctaUnwatchedError(f"The session could not be watched, and was stopped: {event['message']}")
 
@@ -146,7 +146,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
             return False
         return PokeReturnValue(is_done=True, xcom_value=rental_json(rental, session))
 
-    def _deferred(self, context: Context) -> Any:
+    def _poke_or_defer(self, context: Context) -> Any:
         from airflow_provider.triggers.killed_by_user import TRY_KEY
         from airflow_provider.triggers.session import OctaSessionReadyTrigger
 

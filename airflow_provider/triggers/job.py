@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider.job_travel import packed, unpacked
+from airflow_provider.job_json import job_from_json, job_to_json
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
-from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
+from airflow_provider.triggers.hand_over import TAKE_OVER_S, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
@@ -35,7 +35,7 @@ TAIL_LINES = 20
 #: Airflow gives `on_kill` of a trigger 30 s.
 _KILL_S = 25.0
 #: The triggers of a thousand jobs may wait for their turn behind one that cannot be stopped.
-_STOP_S = 120.0
+STOP_S = 120.0
 
 
 class OctaJobTrigger(BaseTrigger):
@@ -43,7 +43,7 @@ class OctaJobTrigger(BaseTrigger):
 
     Args:
         octa_conn_id: the connection.
-        job: the job's state, as `job_travel.packed` gives it.
+        job: the job's state, as `job_to_json` gives it.
         latest_end: Unix time at which the command must have ended, wherever and however often this trigger starts anew.
         deadline_at: Unix time at which the task's `execution_timeout` is over; None without one.
         poll_interval: seconds between two looks.
@@ -106,7 +106,7 @@ class OctaJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch until there is something to do for a worker, or nothing more to do at all."""
-        state, begun = unpacked(self.job), time.monotonic()
+        state, begun = job_from_json(self.job), time.monotonic()
         try:
             try:
                 event = await self._watch(state)
@@ -127,11 +127,11 @@ class OctaJobTrigger(BaseTrigger):
         """Until a worker runs the task, its session is watched from here: it may wait for its slot for days."""
         if self._settings is None or what not in {"ready", "exited", "unwatched", "broken"}:
             return
-        job, now = unpacked(self.job), time.time()
+        job, now = job_from_json(self.job), time.time()
         # A worker comes to begin the command in time, or to fetch files while the command might still have run. What
         # could not be stopped is asked again.
         latest = {"ready": job.ready_by, "broken": 0.0}.get(what, job.end_by or self.latest_end)
-        stop_at = now if what == "broken" else max(latest, now + PATIENCE_S)
+        stop_at = now if what == "broken" else max(latest, now + TAKE_OVER_S)
         watch_until_taken_over(
             self.task_instance,
             self._settings,
@@ -167,9 +167,9 @@ class OctaJobTrigger(BaseTrigger):
                 )
                 match step:
                     case Begin():
-                        return {"what": "ready", "job": packed(state)}
+                        return {"what": "ready", "job": job_to_json(state)}
                     case Collect():
-                        return {"what": "exited", "job": packed(state)}
+                        return {"what": "exited", "job": job_to_json(state)}
                     case Finish():
                         return await self._finish(here, state)
                 if self._left_s() == 0.0:
@@ -183,7 +183,7 @@ class OctaJobTrigger(BaseTrigger):
                     state = await self._look(here, settings, state, session)
                 except OctaConfigError as error:
                     # The SSH key lies on the workers alone, or this triggerer lacks asyncssh: a worker can go on.
-                    return {"what": "unwatched", "message": str(error), "job": packed(state)}
+                    return {"what": "unwatched", "message": str(error), "job": job_to_json(state)}
                 is_begin_tried = False
 
     async def _look(
@@ -201,16 +201,16 @@ class OctaJobTrigger(BaseTrigger):
         )
         if state.end_by is not None and state.end_by > self.latest_end:
             state = state.having(end_by=self.latest_end)
-        self.job = packed(state)
+        self.job = job_to_json(state)
         if state.phase not in {JobPhase.STARTING, JobPhase.READY} and not self._linked:
             await self._link(session)
         return state
 
     async def _finish(self, here: Account, state: JobState) -> dict[str, Any]:
         if not self.stops:
-            return {"what": "ended", "job": packed(state), "result": None}
+            return {"what": "ended", "job": job_to_json(state), "result": None}
         result = await in_thread(here.client.jobs.finish, state)
-        return {"what": "ended", "job": packed(state), "result": carried_dict(result.to_dict())}
+        return {"what": "ended", "job": job_to_json(state), "result": carried_dict(result.to_dict())}
 
     def _left_s(self) -> float | None:
         return None if self.deadline_at is None else max(0.0, self.deadline_at - time.time())
@@ -224,8 +224,8 @@ class OctaJobTrigger(BaseTrigger):
 
     async def _give_up(self, here: Account, state: JobState) -> dict[str, Any]:
         # By key: the task waits still, so that nothing else of its key is anybody's.
-        await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=_STOP_S)
-        return {"what": "deadline", "job": packed(state)}
+        await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=STOP_S)
+        return {"what": "deadline", "job": job_to_json(state)}
 
     async def _link(self, session: Session | None) -> None:
         """Put the session's addresses behind the task's links, once it is up; needs Airflow 3."""
@@ -240,7 +240,7 @@ class OctaJobTrigger(BaseTrigger):
             self.log.warning("No links to session %s: %s: %s", session.uuid, type(error).__name__, error)
 
     async def _stop_if_killed(self) -> None:
-        job = unpacked(self.job)
+        job = job_from_json(self.job)
         # After this trigger's end a worker that sends or fetches files uses the session, and whoever it is kept for.
         resumed_is_over = self.stops and not job.over_ssh
         if not self.stops_on_kill or not await is_task_over(self, resumed_is_over=resumed_is_over):

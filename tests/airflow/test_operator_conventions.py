@@ -21,7 +21,7 @@ from airflow.providers.common.compat.sdk import (
 
 import airflow_provider
 from airflow_provider import exceptions
-from airflow_provider.choice import CHOICE_FIELDS
+from airflow_provider.machine_requirements import REQUIREMENT_FIELDS
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.vpn import OctaStartVpnOperator
 
@@ -39,7 +39,7 @@ OPERATORS = sorted(
 )
 #: Airflow itself needs `node_id` of every task, so that this argument is kept under another name.
 RENAMED = {"machine_node_id": "node_id"}
-NOT_FOR_A_VPN = {"disk_gb", "envs", "requirements", *CHOICE_FIELDS} - {"node_id", "country", "exclude_nodes"}
+NOT_FOR_A_VPN = {"disk_gb", "envs", "requirements", *REQUIREMENT_FIELDS} - {"node_id", "country", "exclude_nodes"}
 
 
 def own_bases(operator: type) -> list[type]:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider.choosing import ChoosesMachine
 from airflow_provider.connection_form import DEFAULT_CONN_ID
+from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.secret_texts import SecretTexts, as_secrets, kept_secret, mask_in_logs
 from airflow_provider.templated import as_float, as_int, as_ints, as_text, as_texts, as_word, checked_cap, is_known
 from octa_provider.job.spec import JobSpec
