@@ -12,7 +12,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaBudgetError, OctaError, OctaStopError
-from octa_provider.rental.wait import over_budget
+from octa_provider.rental.wait import cap_error, over_budget
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.deadline import Deadline
 from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from prefect_blocks.credentials import OctaCredentials
     from prefect_blocks.lifetime import Lifetime
 
-__all__ = ["GuardedRental", "guard", "has_caps", "let_go"]
+__all__ = ["GuardedRental", "guard", "let_go"]
 
 log = plain_logger("prefect_blocks.rental_guard")
 
@@ -97,7 +97,7 @@ class GuardedRental:
         why = over_budget(self.rental, session)
         if why is not None and not self._why:
             self._why = f"it {why}"
-            self.error = OctaBudgetError(f"session {self.rental.uuid} {why}; it was stopped")
+            self.error = cap_error(self.rental, why)
 
     def stop_if_over(self) -> None:
         """Begin to stop it if it has to end, in a thread of its own: it may take a while."""
@@ -131,11 +131,6 @@ class GuardedRental:
             has_ended(self)
             self._has_ended.set()
             self._client.close()
-
-
-def has_caps(rental: Rental) -> bool:
-    """Whether there is a cap to hold."""
-    return any(cap is not None for cap in (rental.max_cost_usd, rental.max_duration_s, rental.max_price_usd))
 
 
 _lock = threading.Lock()
@@ -190,7 +185,7 @@ def _look_after_all() -> None:
                 one.stop_if_over()
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + POLL_S
-                _look_at_caps([one for one in every if has_caps(one.rental) and not one.ended])
+                _look_at_caps([one for one in every if one.rental.is_capped and not one.ended])
         except Exception:
             # Whatever it is, the others are looked after.
             log.exception("looking after the machines of this process")

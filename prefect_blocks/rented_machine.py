@@ -19,7 +19,7 @@ from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_left, in_thread_or_undone
 from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.machine_choice import requirements_of
-from prefect_blocks.rental_guard import GuardedRental, guard, has_caps, let_go
+from prefect_blocks.rental_guard import GuardedRental, guard, let_go
 from prefect_blocks.rental_key import rental_key
 
 if TYPE_CHECKING:
@@ -86,9 +86,8 @@ class RentedMachine:
 
         It blocks, so in a coroutine all of it belongs into a thread: `await asyncio.to_thread(script, machine)`.
         """
-        from octa_provider.job.poll import ssh_key
         from octa_provider.remote.machine import RemoteMachine
-        from octa_provider.remote.target import SshTarget
+        from octa_provider.remote.target import SshTarget, ssh_key
 
         return RemoteMachine(SshTarget.of(self.session, private_key=ssh_key(self._private_key)))
 
@@ -163,7 +162,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
             emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
             session = rental.wait_until_ready(self._ready_deadline_s, self._poll_s, is_cancelled)
             emit("ready", rental)
-            if has_caps(rental):
+            if rental.is_capped:
                 # The block ends it; until then its caps are looked after.
                 self._guarded = guard(rental, self._credentials, Lifetime(None), _logger())
             self._open = stack.pop_all()

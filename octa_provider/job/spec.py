@@ -166,7 +166,12 @@ class JobSpec:
         check_output_places(self.outputs)
 
     def request(self, start_command: str, envs: Mapping[str, str] | None = None) -> MachineRequest:
-        """What to rent for it."""
+        """What to rent for it.
+
+        Args:
+            start_command: what the container runs.
+            envs: more environment variables for it.
+        """
         return MachineRequest(
             image=self.image,
             disk_gb=self.disk_gb,

@@ -291,7 +291,7 @@ def test_a_file_that_is_corrupted_every_time_is_no_success(
     emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reads: str
 ) -> None:
     bench = Bench(emulator, f"ssh/corrupted-{reads}", LeapingClock())
-    monkeypatch.setattr("octa_provider.job.jobs.COLLECT_S", 6.0)
+    monkeypatch.setattr("octa_provider.job.collect.COLLECT_S", 6.0)
     state = bench.polled(
         bench.running_state(spec("echo right > a", outputs={"a": tmp_path / "a"})), private_key=bench.ssh_key
     )

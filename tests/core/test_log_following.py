@@ -17,7 +17,7 @@ from odd_server import OddServer, Received, answer, dripping
 
 from octa_provider import OctaCancelledError, OctaClient, OctaError
 from octa_provider.errors import OctaAuthenticationError, OctaServerError, OctaTimeoutError
-from octa_provider.logs.new_lines import LogCursor
+from octa_provider.logs.cursor import LogCursor
 from octa_provider.logs.session_log import SessionLog, follow
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

@@ -17,8 +17,9 @@ from octa_provider.cli.output.wording import shown_lines, shown_text
 from octa_provider.errors import OctaConfigError, OctaDecodeError, OctaError
 from octa_provider.job.script import lacks_shell, read_marker, read_status
 from octa_provider.job.spec import JobSpec
+from octa_provider.logs.cursor import LogCursor
 from octa_provider.logs.log_stream import SpooledText, read_system, spool_logs
-from octa_provider.logs.new_lines import LogCursor, LogFollower
+from octa_provider.logs.new_lines import LogFollower
 from octa_provider.logs.spool import EndOfText
 from octa_provider.market.requirements import Requirements
 from octa_provider.models import decode_json
