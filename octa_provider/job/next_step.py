@@ -22,7 +22,8 @@ class Wait:
     """Look again: `Jobs.poll`.
 
     Attributes:
-        until: Unix time by `Clock.steady_time`: a look before it would hardly see anything new.
+        until: Unix time by `Clock.steady_time`, never before `now`. Where a list of sessions is watched, that tells
+            sooner when the session has come on.
     """
 
     until: float
@@ -61,8 +62,10 @@ def next_step(
     keeps_session: bool = False,
     accepted_codes: Collection[int] = (),
     may_begin_anew: bool = False,
+    is_begin_tried: bool = False,
+    is_watched: bool = False,
 ) -> Step:
-    """What comes next for a job.
+    """Tell what comes next for a job.
 
     Args:
         state: how far it was when somebody last looked.
@@ -72,18 +75,27 @@ def next_step(
         keeps_session: whether a session runs on after its job's end, so that a failure may be one that was told before.
         accepted_codes: exit codes that are a result although they are not 0.
         may_begin_anew: whether whoever asks can start the job again.
+        is_begin_tried: whether `Begin` has been carried out since the last look. A machine that was not ready for the
+            command yet is looked at before that is tried again.
+        is_watched: whether the session is watched in a list meanwhile; then a look is due less often the longer the
+            command runs: see `look_pause_s`.
+
+    Returns:
+        The step. `Collect` comes once: what can't be fetched is a failure of the job, and the job collected.
     """
     if not state.ended:
-        return Begin() if state.phase is JobPhase.READY else Wait(now + look_pause_s(state, now, poll_s))
+        if state.phase is JobPhase.READY and not is_begin_tried:
+            return Begin()
+        return Wait(now + (look_pause_s(state, now, poll_s) if is_watched else max(0.0, poll_s)))
     if may_begin_anew and begins_anew(state, keeps_session=keeps_session, accepted_codes=accepted_codes):
         return BeginAnew(state.message)
-    if collects and state.phase is not JobPhase.COLLECTED:
+    if collects and state.phase is JobPhase.EXITED:
         return Collect()
     return Finish()
 
 
 def begins_anew(state: JobState, *, keeps_session: bool = False, accepted_codes: Collection[int] = ()) -> bool:
-    """Whether the end of an adopted job is no result of this try.
+    """Tell whether the end of an adopted job is no result of this try.
 
     The try before may have been killed a moment ago, its session being stopped; or its failure was told, and the
     session kept.
