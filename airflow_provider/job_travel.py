@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.session_reference import json_safe, with_integers
+from octa_provider.text.carried import carried_dict
 
 if TYPE_CHECKING:
     from octa_provider import JobState
@@ -16,7 +16,7 @@ __all__ = ["packed", "unpacked"]
 def packed(state: JobState) -> dict[str, Any]:
     """A job's state as a small JSON value; it holds no secret."""
     values = state.to_dict()
-    return json_safe(values) | {"rental": json_safe(values["rental"])}
+    return carried_dict(values) | {"rental": carried_dict(values["rental"])}
 
 
 def unpacked(values: Mapping[str, Any]) -> JobState:
@@ -30,4 +30,4 @@ def unpacked(values: Mapping[str, Any]) -> JobState:
 
     if not isinstance(values.get("rental"), Mapping):
         raise OctaConfigError("this is not the state of a job: give the output of an OctaRunJobOperator")
-    return JobState.from_dict({**values, "rental": with_integers(values["rental"])})
+    return JobState.from_dict(values)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider.session_reference import with_integers
 from airflow_provider.task_states import dag_run_state, states_of
 from octa_provider.rental.key import key_parts
 
@@ -56,7 +55,7 @@ def rental_told_by_owner(key: str) -> Mapping[str, Any] | None:
             map_index=owner.map_index,
         )
         if isinstance(found, Mapping) and found.get("uuid"):
-            return with_integers(found)
+            return found
     return None
 
 

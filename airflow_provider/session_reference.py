@@ -9,23 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from octa_provider.http.web_address import web_address
-from octa_provider.text.carried import carried_dict
+from octa_provider.rental.json_values import rental_json
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
     from octa_provider import OctaClient, Rental
-    from octa_provider.models import Endpoint, Session
 
 __all__ = [
     "SessionArgument",
     "SessionReference",
-    "json_safe",
     "rental_xcom",
-    "session_details",
     "started_by",
-    "with_integers",
 ]
 
 #: What an operator takes as its `session`: a uuid, the start operator's dict, or another task's output.
@@ -86,7 +81,7 @@ class SessionReference:
             return cls._of_text(value.strip())
         if isinstance(value, Mapping):
             uuid = value.get("uuid")
-            return (cls(str(uuid), with_integers(value)),) if uuid else ()
+            return (cls(str(uuid), value),) if uuid else ()
         if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
             return tuple(reference for part in value for reference in cls.all_of(part))
         raise ValueError(f"session is a {type(value).__name__}; {_WHAT_TO_GIVE}.")
@@ -142,39 +137,11 @@ def _is_sensor(operator: Any) -> bool:
     return hasattr(getattr(operator, "operator_class", None), "poke")
 
 
-def session_details(session: Session) -> dict[str, Any]:
-    """What other tasks may want of a session that is up: `urls`, `ssh`, `ssh_web`, each only when known."""
-    details: dict[str, Any] = {}
-    if session.urls:
-        # XCom is JSON, where keys are text.
-        pages = {str(port): web_address(url) for port, url in session.urls.items()}
-        details["urls"] = {port: url for port, url in pages.items() if url is not None}
-    endpoint: Endpoint | None = session.ssh_direct or session.ssh_proxy
-    if endpoint is not None:
-        details["ssh"] = {"host": endpoint.host, "port": endpoint.port}
-    if (terminal := web_address(session.ssh_web)) is not None:
-        details["ssh_web"] = terminal
-    return carried_dict(details)
-
-
 def rental_xcom(rental: Rental) -> dict[str, Any]:
-    """A rental as XCom: its own dict, with amounts of wei as text, and a start time in any case."""
-    state = json_safe(rental.to_dict())
-    return state | {"started_at": state["started_at"] or datetime.now(timezone.utc).isoformat()}
+    """A rental that was just started, as XCom: with a start time in any case, which the API may not have told yet.
 
-
-def json_safe(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy a mapping with nothing in it that Airflow can't carry, and every amount of wei as text.
-
-    Wei outgrow 64 bits (evidence B), and what carries XCom between a task and its supervisor on Airflow 3 cannot hold
-    such integers, nor half a surrogate pair: see `octa_provider.text.carried`.
+    Args:
+        rental: as the start returned it.
     """
-    return carried_dict(values)
-
-
-def with_integers(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What `json_safe` made text of, as integers again."""
-    return {
-        name: int(value) if name.endswith("_wei") and isinstance(value, str) else value
-        for name, value in values.items()
-    }
+    told = rental_json(rental)
+    return told | {"started_at": told["started_at"] or datetime.now(timezone.utc).isoformat()}

@@ -15,9 +15,11 @@ from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.leaving_nothing import stop_after
 from airflow_provider.links import LINKS, push
 from airflow_provider.rental_key import rental_key
-from airflow_provider.session_reference import rental_xcom, session_details
+from airflow_provider.session_reference import rental_xcom
 from airflow_provider.templated import checked_cap, checked_deadline, is_known
 from octa_provider.errors import OctaError
+from octa_provider.rental.json_values import addresses_json
+from octa_provider.rental.session_text import started_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -159,9 +161,7 @@ class StartsSession(ChoosesMachine):
         self._known_request()
 
     def _announce(self, rental: Rental) -> None:
-        price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
-        verb = "Adopted" if rental.adopted else "Started"
-        self.log.info("%s session %s on node %s%s, rental key %s", verb, rental.uuid, rental.node_id, price, rental.key)
+        self.log.info("%s, rental key %s", started_text(rental), rental.key)
 
     def _left(self, context: Context, client: OctaClient) -> Rental | None:
         """What an earlier try left that its rental key does not tell."""
@@ -176,4 +176,4 @@ class StartsSession(ChoosesMachine):
             push(context["ti"], None)
             return {}
         push(context["ti"], session)
-        return session_details(session)
+        return addresses_json(session)

@@ -6,12 +6,13 @@ from collections import deque
 from contextlib import ExitStack
 from typing import Any
 
+from octa_provider.text.carried import carried_dict
 from octa_provider.text.plain_text import plain
 from prefect_blocks.at_exit import signals_as_before
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
 from prefect_blocks.rental_guard import let_go
-from prefect_blocks.session_result import SessionArgument, rental_of, wei_as_text
+from prefect_blocks.session_argument import SessionArgument, rental_of
 
 __all__ = ["fetch_logs", "stop_session"]
 
@@ -79,4 +80,4 @@ def stop_session(
         let_go(rental.uuid)
         signals_as_before()
         emit("stopped", rental, **bill.to_dict())
-        return wei_as_text(bill.to_dict())
+        return carried_dict(bill.to_dict())

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.events import emit_event
 
-from octa_provider.text.carried import sound
+from octa_provider.text.carried import carried_dict, sound
 from octa_provider.text.plain_log import plain_logger
-from prefect_blocks.session_result import wei_as_text
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -43,7 +42,7 @@ def emit(happened: str, rental: Rental, *, flow_run_id: UUID | None = None, **pa
                 "octa.rental-key": sound(rental.key or ""),
             },
             related=related,
-            payload=wei_as_text(payload),
+            payload=carried_dict(payload),
         )
     except Exception as error:  # noqa: BLE001 - an event never keeps a machine from being watched or stopped
         log.warning("the event octa.session.%s of session %s is lost: %s", happened, rental.uuid, error)

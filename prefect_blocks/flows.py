@@ -17,7 +17,9 @@ from prefect.concurrency.sync import concurrency
 from octa_provider.errors import OctaConfigError, OctaError, OctaStopError
 from octa_provider.render import frames as ranges
 from octa_provider.render.pictures import broken_frames
+from octa_provider.rental.json_values import orphan_json
 from octa_provider.rental.reap import Reaped
+from octa_provider.text.carried import carried_dict
 from prefect_blocks.credentials import credentials_named
 from prefect_blocks.intents import PrefectIntents
 from prefect_blocks.job import JobFailedError
@@ -27,7 +29,6 @@ from prefect_blocks.rental_key import PREFIX
 from prefect_blocks.reports import Reports
 from prefect_blocks.running import run_job
 from prefect_blocks.secret_values import secrets_named
-from prefect_blocks.session_result import wei_as_text
 
 __all__ = ["FramesMissingError", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]
 
@@ -234,7 +235,8 @@ def reap_orphans_flow(
         credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
 
     Returns:
-        `orphans` (each with `uuid`, `key`, `node_id`, `age_s`), `stopped` and `failed` uuids, `kept`.
+        `orphans` (each with `uuid`, `key`, `node_id`, `age_s`, `charge_wei` as text), `stopped` and `failed` uuids,
+        `kept`.
 
     Raises:
         OctaStopError: some could not be stopped in time, and may still bill.
@@ -268,9 +270,7 @@ def reap_orphans_flow(
     if reaped.failed:
         raise OctaStopError(f"not stopped, so perhaps still billing: {', '.join(reaped.failed)}", uuids=reaped.failed)
     return {
-        "orphans": [
-            {"uuid": one.uuid, "key": one.key, "node_id": one.node_id, "age_s": one.age_s} for one in reaped.orphans
-        ],
+        "orphans": [orphan_json(orphan) for orphan in reaped.orphans],
         "stopped": list(reaped.stopped),
         "failed": list(reaped.failed),
         "kept": reaped.kept,
@@ -299,7 +299,7 @@ def _cost_row(job: dict[str, Any]) -> dict[str, str]:
 def _job_of(result: object) -> dict[str, Any] | None:
     """What a chunk's job came to, of those that failed too: they were paid for."""
     if isinstance(result, JobFailedError):
-        return wei_as_text(result.result.to_dict())
+        return carried_dict(result.result.to_dict())
     if isinstance(result, FramesMissingError):
         return result.job
     return result if isinstance(result, dict) else None

@@ -13,6 +13,7 @@ from prefect import artifacts
 from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.render.progress import ProgressTracker
+from octa_provider.wire.money import usd_text
 from prefect_blocks.markdown import code, link
 from prefect_blocks.reports import Reports
 
@@ -83,7 +84,7 @@ class JobReport:
 
     def ended(self, result: JobResult, urls: Mapping[int | str, str]) -> None:
         """The job has ended, and its machine is stopped; `urls` is what it published while it ran, by port."""
-        cost = "" if result.cost_usd is None else f", {result.cost_usd:.6f} USD"
+        cost = "" if result.cost_usd is None else f", {usd_text(result.cost_usd, 6)}"
         self.say(f"Session {result.uuid} was stopped; the job: {result.outcome.value}{cost}")
         if result.succeeded and self._has_shown:
             self._show(1.0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from octa_provider.rental.json_values import rental_json
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, in_thread
-from prefect_blocks.session_result import SessionArgument, rental_of, session_result
+from prefect_blocks.session_argument import SessionArgument, rental_of
 
 __all__ = ["await_until_ready", "wait_until_ready"]
 
@@ -43,7 +44,7 @@ def wait_until_ready(
         rental = rental_of(client, session)
         ready = until_ready(watcher, rental, deadline_s, cancellation())
         emit("ready", rental)
-        return session_result(rental, ready)
+        return rental_json(rental, ready)
 
 
 async def await_until_ready(
@@ -62,4 +63,4 @@ async def await_until_ready(
         rental = rental_of(client, session)
         ready = await until_ready_async(watcher, rental, deadline_s)
         emit("ready", rental)
-        return session_result(rental, ready)
+        return rental_json(rental, ready)

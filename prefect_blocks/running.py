@@ -9,12 +9,12 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from octa_provider.market.requirements import Requirements
+from octa_provider.text.carried import carried_dict
 from octa_provider.timing.limits import checked_cap
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.job import OctaJob
 from prefect_blocks.machine_choice import choice_of, requirements_of
 from prefect_blocks.secret_values import hidden_values
-from prefect_blocks.session_result import wei_as_text
 
 __all__ = ["run_job"]
 
@@ -83,4 +83,4 @@ def run_job(
     )
     run = job.trigger(key)
     run.wait_for_completion()
-    return wei_as_text(run.fetch_result().to_dict())
+    return carried_dict(run.fetch_result().to_dict())

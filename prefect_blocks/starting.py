@@ -13,6 +13,8 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.market.ranking import rank
 from octa_provider.market.request import MachineRequest, RenderRequest, Request, VpnRequest
 from octa_provider.market.requirements import Requirements
+from octa_provider.rental.json_values import machine_json, rental_json
+from octa_provider.rental.session_text import started_text
 from prefect_blocks.at_exit import signals_heard
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
@@ -22,21 +24,11 @@ from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.machine_choice import requirements_of
 from prefect_blocks.rental_guard import guard, has_caps, let_go
 from prefect_blocks.rental_key import rental_key
-from prefect_blocks.session_result import rental_of, session_result
+from prefect_blocks.session_argument import rental_of
 
 __all__ = ["find_machines", "start_machine", "start_render", "start_vpn", "stop_started", "stop_unwanted"]
 
 _STARTED = "octa_started"
-_FOUND = (
-    "node_id",
-    "price_usd",
-    "gpu_model",
-    "gpu_count",
-    "gpu_memory_mb",
-    "blender_score",
-    "cpu_cores",
-    "country_iso",
-)
 
 
 def find_machines(
@@ -55,8 +47,8 @@ def find_machines(
         credentials: the account; the environment's when left out.
 
     Returns:
-        For each `node_id`, `price_usd` (per hour), `gpu_model`, `gpu_count`, `gpu_memory_mb`, `blender_score`,
-        `cpu_cores`, `country_iso`.
+        For each `node_id`, `gpu_model`, `gpu_count`, `gpu_memory_gb` (of each card), `price_usd` (per hour),
+        `price_wei` (as text), `country`, `blender_score`, `memory_gb`, `cpu_cores`, `free_disk_gb`.
 
     Raises:
         OctaConfigError: another service.
@@ -69,7 +61,7 @@ def find_machines(
         ranking = rank(catalogue.available(), requirements_of(requirements))
     if not ranking.machines:
         raise ranking.error()
-    return [{name: getattr(machine, name) for name in _FOUND} for machine in ranking.machines[:limit]]
+    return [machine_json(machine) for machine in ranking.machines[:limit]]
 
 
 def start_machine(
@@ -199,13 +191,11 @@ def _start(
             on_started=on_started,
             is_cancelled=cancellation(),
         )
-        result = session_result(rental)
+        result = rental_json(rental)
         if (transaction := get_transaction()) is not None:
             transaction.set(_STARTED, (result, credentials))
-        verb = "Adopted" if rental.adopted else "Started"
-        price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
         logger = get_run_logger()
-        logger.info("%s session %s on node %s%s", verb, rental.uuid, rental.node_id, price)
+        logger.info("%s", started_text(rental))
         emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
         lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_flow_run()
         if lifetime.has_end or has_caps(rental):

@@ -28,6 +28,8 @@ from prefect.workers.base import BaseWorker, BaseWorkerResult
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.remote.target import check_key, ssh_key
+from octa_provider.rental.session_text import session_text
+from octa_provider.wire.money import usd_text
 from prefect_blocks.events import emit
 from prefect_blocks.flow_run_begin import begin_flow_run, is_left
 from prefect_blocks.flow_run_end import Patience
@@ -185,9 +187,8 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             state = await self._in_thread(start)
         rental = client.rentals.restore(state.rental)
         emit("adopted" if rental.adopted else "started", rental, flow_run_id=flow_run.id, price_usd=rental.price_usd)
-        price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
         logger = self.get_flow_run_logger(flow_run)
-        logger.info("Session %s on node %s%s, rental key %s", rental.uuid, rental.node_id, price, rental.key)
+        logger.info("Session %s, rental key %s", session_text(rental), rental.key)
         return state
 
     async def _follow(
@@ -322,5 +323,5 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
 
 
 def _stopped(pid: InfrastructurePid, duration_s: float | None, cost_usd: float | None) -> str:
-    cost = "" if cost_usd is None else f", {cost_usd:.4f} USD"
+    cost = "" if cost_usd is None else f", {usd_text(cost_usd)}"
     return f"Session {pid.uuid} was stopped after {duration_s} s{cost}"

@@ -83,6 +83,7 @@ class OctaHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Ask for the account: what the connection form's Test button shows."""
         from octa_provider.errors import OctaAuthenticationError, OctaError, OctaForbiddenError, OctaTimeoutError
+        from octa_provider.wire.money import octa_text
 
         try:
             settings = self.settings
@@ -104,7 +105,7 @@ class OctaHook(BaseHook):
         except (OctaError, ValueError) as error:
             return False, str(error)
         who = account.email or account.account_uuid or "an account without a name"
-        balance = "" if account.balance_wei is None else f", balance {account.balance_wei / 10**18:.2f} OCTA"
+        balance = "" if account.balance_wei is None else f", balance {octa_text(account.balance_wei, 2)}"
         return True, f"Connected to {where} as {who}, namespace {settings.namespace}{balance}."
 
     @classmethod

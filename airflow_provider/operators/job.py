@@ -18,12 +18,15 @@ from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.leaving_nothing import may_run_on, stop_after
 from airflow_provider.links import LINKS, push
 from airflow_provider.rental_key import rental_key
-from airflow_provider.session_reference import json_safe, rental_xcom
+from airflow_provider.session_reference import rental_xcom
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_codes, as_text, checked_deadline, is_known
 from octa_provider.errors import OctaError
+from octa_provider.rental.session_text import session_text
+from octa_provider.text.carried import carried_dict
 from octa_provider.text.plain_text import plain_words
+from octa_provider.wire.money import cost_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -242,9 +245,8 @@ class OctaRunJobOperator(DescribesJob):
         except OctaError as error:
             fail_task(error)
         rental = client.rentals.restore(state.rental)
-        price = "" if rental.price_usd is None else f" at {rental.price_usd:.4g} USD/h"
         verb = "Carrying on with" if state.attempts > 1 else "Started"
-        self.log.info("%s session %s on node %s%s, rental key %s", verb, rental.uuid, rental.node_id, price, state.key)
+        self.log.info("%s session %s, rental key %s", verb, session_text(rental), state.key)
         ti.xcom_push(key=_SESSION, value=rental_xcom(rental))
         push(ti, None)
         TaskMemory(context).keep_job(state)
@@ -365,7 +367,7 @@ class OctaRunJobOperator(DescribesJob):
                     state, private_key=self._private_key, log_path=log_file.path, is_cancelled=self._is_killed
                 )
             if result is None:
-                result = json_safe(client.jobs.finish(state, stop=stops).to_dict())
+                result = carried_dict(client.jobs.finish(state, stop=stops).to_dict())
             return state, result | {"logs_path": log_file.saved()}
 
     def _must_begin_anew(self, state: JobState) -> bool:
@@ -408,10 +410,8 @@ class OctaRunJobOperator(DescribesJob):
 
     def _tell(self, context: Context, result: dict[str, Any]) -> None:
         wei, usd = result["cost_wei"], result["cost_usd"]
-        cost = "unknown" if wei is None else f"{int(wei) / 10**18:.6f} OCTA"
-        self.log.info(
-            "Job %s: %s; cost %s%s", result["key"], result["outcome"], cost, f" ({usd:.4f} USD)" if usd else ""
-        )
+        cost = cost_text(wei, usd, octa_digits=6, unknown="unknown")
+        self.log.info("Job %s: %s; cost %s", result["key"], result["outcome"], cost)
         context["ti"].xcom_push(key=_COST, value={"cost_wei": wei, "cost_usd": usd, "duration_s": result["duration_s"]})
         told = {name: result[name] for name in ("uuid", "node_id", "cost_wei", "cost_usd", "outputs")}
         for outlet in self.outlets or ():

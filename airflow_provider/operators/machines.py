@@ -10,14 +10,12 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow_provider.choosing import ChoosesMachine
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
-from airflow_provider.session_reference import json_safe
 from airflow_provider.templated import as_int, is_known
 from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.rental.json_values import machine_json
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-    from octa_provider.models import Machine
 
 __all__ = ["OctaMachinesOperator"]
 
@@ -84,25 +82,7 @@ class OctaMachinesOperator(ChoosesMachine):
             raise AirflowSkipException(str(ranking.error()))
         chosen = ranking.machines[:limit]
         self.log.info("%d machines fit, %d are returned", len(ranking.machines), len(chosen))
-        return [_described(machine) for machine in chosen]
-
-
-def _described(machine: Machine) -> dict[str, Any]:
-    return json_safe(
-        {
-            "node_id": machine.node_id,
-            "gpu_model": machine.gpu_model,
-            "gpu_count": machine.gpu_count,
-            "gpu_memory_gb": None if machine.gpu_memory_mb is None else machine.gpu_memory_mb / 1024,
-            "price_usd": machine.price_usd,
-            "price_wei": machine.price_wei,
-            "country": machine.country_iso or machine.country,
-            "blender_score": machine.blender_score,
-            "memory_gb": None if machine.memory_bytes is None else machine.memory_bytes / 1024**3,
-            "cpu_cores": machine.cpu_cores,
-            "free_disk_gb": None if machine.free_disk_bytes is None else machine.free_disk_bytes / 1024**3,
-        }
-    )
+        return [machine_json(machine) for machine in chosen]
 
 
 def _checked_service(service: str) -> str:

@@ -11,9 +11,9 @@ from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.owner import is_owner_alive, rental_told_by_owner
-from airflow_provider.session_reference import json_safe
 from airflow_provider.templated import as_float, checked_cap, checked_deadline, is_known
 from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.rental.json_values import orphan_json
 from octa_provider.rental.key import rental_key
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
 
 __all__ = ["OctaReapOperator"]
-
-#: What is told of a session that was left behind.
-_TOLD = ("uuid", "key", "node_id", "age_s", "charge_wei")
 
 
 class OctaReapOperator(BaseOperator):
@@ -107,11 +104,7 @@ class OctaReapOperator(BaseOperator):
                 )
                 for orphan in reaped.orphans:
                     self.log.warning("Session %s of %s was left behind", orphan.uuid, orphan.key)
-                    found["orphans"].append(
-                        json_safe(
-                            {name: getattr(orphan, name) for name in ("uuid", "key", "node_id", "age_s", "charge_wei")}
-                        )
-                    )
+                    found["orphans"].append(orphan_json(orphan))
                 found["stopped"] += reaped.stopped
                 failed.extend(reaped.failed)
 
@@ -142,12 +135,12 @@ class OctaReapOperator(BaseOperator):
 
         try:
             told = rental_told_by_owner(key)
+            rental = None if told is None else client.rentals.restore(told)
         except Exception as error:  # noqa: BLE001 - each Airflow has its own; such a session is as good as any other
             self.log.warning("The caps of %s can't be asked: %s: %s", key, type(error).__name__, error)
             return False
-        if told is None:
+        if rental is None:
             return False
-        rental = client.rentals.restore(told)
         session = next((one for one in active if one.uuid == rental.uuid), None)
         why = None if session is None else over_budget(rental, session)
         if why is not None:

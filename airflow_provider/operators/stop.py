@@ -12,10 +12,12 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.rental_key import rental_key, rental_key_of_all_indexes
-from airflow_provider.session_reference import SessionArgument, SessionReference, json_safe, started_by
+from airflow_provider.session_reference import SessionArgument, SessionReference, started_by
 from airflow_provider.task_states import FAILED, states_of
 from airflow_provider.templated import as_int, checked_deadline, is_known
 from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.text.carried import carried_dict
+from octa_provider.wire.money import cost_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -227,10 +229,9 @@ class OctaStopSessionOperator(BaseOperator):
             return None
 
     def _told(self, bill: Bill) -> dict[str, Any]:
-        cost = "unknown" if bill.charge_wei is None else f"{bill.charge_wei / 10**18:.6f} OCTA"
-        usd = "" if bill.charge_usd is None else f" ({bill.charge_usd:.4f} USD)"
-        self.log.info("Session %s has stopped; cost %s%s", bill.uuid, cost, usd)
-        return json_safe(bill.to_dict())
+        cost = cost_text(bill.charge_wei, bill.charge_usd, octa_digits=6, unknown="unknown")
+        self.log.info("Session %s has stopped; cost %s", bill.uuid, cost)
+        return carried_dict(bill.to_dict())
 
 
 def _stops_one(

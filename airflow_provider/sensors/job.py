@@ -24,11 +24,11 @@ from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_travel import packed, unpacked
 from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.leaving_nothing import may_run_on
-from airflow_provider.session_reference import json_safe
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_codes
 from octa_provider.errors import OctaError
+from octa_provider.text.carried import carried_dict
 from octa_provider.text.plain_text import plain_words
 
 try:
@@ -156,7 +156,7 @@ class OctaJobSensor(BaseSensorOperator):
         except OctaError as error:
             fail_task(error)
         raise_for_outcome(state, self._tail, self.skip_on_exit_code)
-        return PokeReturnValue(is_done=True, xcom_value=json_safe(result.to_dict()))
+        return PokeReturnValue(is_done=True, xcom_value=carried_dict(result.to_dict()))
 
     def on_kill(self) -> None:
         """Stop the job's session; see `airflow_provider.kill_switch`."""

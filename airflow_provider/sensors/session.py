@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -20,9 +20,10 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
-from airflow_provider.session_reference import SessionArgument, SessionReference, json_safe, session_details
+from airflow_provider.session_reference import SessionArgument, SessionReference
 from airflow_provider.task_deadline import task_deadline_at
 from octa_provider.errors import OctaError
+from octa_provider.rental.json_values import rental_json
 from octa_provider.text.plain_text import plain_words
 
 if TYPE_CHECKING:
@@ -123,14 +124,14 @@ class OctaSessionReadySensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once."""
-        from octa_provider.rental.wait import gone_error, is_ready, look
+        from octa_provider.rental.wait import gone_error, is_ready, look, may_still_appear
         from octa_provider.timing.asking import is_transient
 
         rental = self._rental()
         try:
             session = look(rental.api, rental.uuid)
             if session is None:
-                if _may_be_too_new(rental, context["ti"].start_date) and not _has_ended(rental):
+                if may_still_appear(rental.api, rental, context["ti"].start_date):
                     return False
                 raise gone_error(rental.api, rental)
             ready = is_ready(rental.api, rental, session)
@@ -142,7 +143,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
         self.log.info("Session %s: %s", rental.uuid, plain_words(session.progress or session.phase.value))
         if not ready:
             return False
-        return PokeReturnValue(is_done=True, xcom_value=json_safe(rental.to_dict()) | session_details(session))
+        return PokeReturnValue(is_done=True, xcom_value=rental_json(rental, session))
 
     def _deferred(self, context: Context) -> Any:
         from airflow_provider.triggers.killed_by_user import TRY_KEY
@@ -159,7 +160,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
         self.defer(
             trigger=OctaSessionReadyTrigger(
                 octa_conn_id=self.octa_conn_id,
-                session=json_safe(self._rental().to_dict()),
+                session=rental_json(self._rental()),
                 deadline_at=deadline_at,
                 poll_interval=self.poke_interval,
                 namespace=OctaHook(self.octa_conn_id).settings.namespace,
@@ -184,25 +185,12 @@ class OctaSessionReadySensor(BaseSensorOperator):
             rental = self._rental()
             rental.stop()
         except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
-            uuid = _told(self.session)
-            self.log.error("Session %s may still run and bill. Stop it: octa-provider stop %s\n%s", uuid, uuid, error)
+            from octa_provider.rental.stop import may_bill_text
+
+            self.log.error("%s\n%s", may_bill_text(_told(self.session)), error)
         else:
             self.log.warning("Stopped session %s: it was not ready in time.", rental.uuid)
 
 
-def _told(session: object) -> object:
-    return session.get("uuid") if isinstance(session, Mapping) else session
-
-
-def _has_ended(rental: Rental) -> bool:
-    return any(session.uuid == rental.uuid for session in rental.api.sessions.list(recent=True))
-
-
-def _may_be_too_new(rental: Rental, waiting_since: datetime | None) -> bool:
-    from octa_provider.api.sessions import APPEARING_S
-
-    # Of a plain uuid nobody knows when it was started.
-    since = rental.started_at or waiting_since
-    if since is None:
-        return False
-    return (datetime.now(timezone.utc) - since).total_seconds() < APPEARING_S
+def _told(session: object) -> str:
+    return str(session.get("uuid") if isinstance(session, Mapping) else session)

@@ -14,17 +14,17 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.session_reference import with_integers
 from airflow_provider.triggers.account import account
 from airflow_provider.triggers.killed_by_user import Watched, how_it_waits
 from airflow_provider.triggers.worker_threads import in_thread
-from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.errors import OctaError
 from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
     from octa_provider import Rental
     from octa_provider.models import Session
+    from octa_provider.watch.watcher import Watcher
 
 __all__ = ["PATIENCE_S", "watch_until_taken_over"]
 
@@ -53,14 +53,14 @@ def watch_until_taken_over(
     Args:
         task_instance: the trigger's; None in `dag.test()`, which goes on at once.
         settings: the connection's.
-        rental: the session, as `json_safe` gives it of a rental; its caps are held.
+        rental: the session, as `rental_json` gives it; its caps are held.
         stop_at: Unix time from which it is stopped when no worker has taken over; None for its caps alone.
         stops_on_kill: whether it is stopped when a user ends the task.
         poll_s: seconds between two looks at the session, at least.
     """
     if task_instance is None:
         return
-    watching = _watch(task_instance, settings, with_integers(rental), stop_at, stops_on_kill, poll_s)
+    watching = _watch(task_instance, settings, rental, stop_at, stops_on_kill, poll_s)
     # In a context of its own: the trigger's log is closed when it ends.
     task = contextvars.Context().run(asyncio.get_running_loop().create_task, watching)
     _watching.add(task)
@@ -79,46 +79,33 @@ async def _watch(
         with account(settings, poll_s) as here:
             rental = here.client.rentals.restore(state)
             while True:
-                session = await _seen(here.watcher, rental)
+                session, cap = await _seen(here.watcher, rental)
                 if session is not None and session.finished_at is not None:
                     return
                 now = await how_it_waits(ti)
                 if now is Watched.ELSEWHERE:
                     return
-                why = _why_stop(rental, session, now, stop_at, stops_on_kill=stops_on_kill)
+                why = _why_stop(cap, now, stop_at, stops_on_kill=stops_on_kill)
                 if why is not None and await _stopped(rental, ti, why):
                     return
     except Exception:
         log.exception("Session %s of task %s is watched no more: the reaper stops it.", state.get("uuid"), ti.task_id)
 
 
-async def _seen(watcher: Any, rental: Rental) -> Session | None:
-    """The session at the next look at which a cap is reached, else at the last one in time; None when it is unseen."""
-    from octa_provider.rental.wait import over_budget
-
-    last: list[Session] = []
-
-    def is_due(session: Session) -> bool:
-        last[:] = [session]
-        return over_budget(rental, session) is not None
+async def _seen(watcher: Watcher, rental: Rental) -> tuple[Session | None, str | None]:
+    """The session, None when it is unseen, and which cap it has reached."""
+    from octa_provider.watch.caps import watch_caps_async
 
     try:
-        found: Session = await watcher.wait_async(rental.uuid, is_due, LOOK_S)
-        return found
-    except OctaWaitTimeoutError:
-        return last[0] if last else None
-    except (OctaSessionFailedError, OctaError) as error:
+        return await watch_caps_async(watcher, rental, LOOK_S)
+    except OctaError as error:
         log.warning("Session %s can't be seen now: %s", rental.uuid, error)
         await asyncio.sleep(LOOK_S)
-        return None
+        return None, None
 
 
-def _why_stop(
-    rental: Rental, session: Session | None, now: Watched, stop_at: float | None, *, stops_on_kill: bool
-) -> str | None:
-    from octa_provider.rental.wait import over_budget
-
-    if session is not None and (cap := over_budget(rental, session)) is not None:
+def _why_stop(cap: str | None, now: Watched, stop_at: float | None, *, stops_on_kill: bool) -> str | None:
+    if cap is not None:
         return f"it {cap}"
     if now is Watched.BY_NOBODY and stops_on_kill:
         return "its task was ended while it waited for a worker"

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.job_travel import packed, unpacked
-from airflow_provider.session_reference import json_safe
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
 from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.text.carried import carried
+from octa_provider.text.carried import carried, carried_dict
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.text.plain_text import plain_words
 
@@ -186,7 +185,7 @@ class OctaJobTrigger(BaseTrigger):
             if not self.stops:
                 return {"what": "ended", "job": packed(state), "result": None}
             result = await in_thread(here.client.jobs.finish, state)
-            return {"what": "ended", "job": packed(state), "result": json_safe(result.to_dict())}
+            return {"what": "ended", "job": packed(state), "result": carried_dict(result.to_dict())}
 
     def _left_s(self) -> float | None:
         return None if self.deadline_at is None else max(0.0, self.deadline_at - time.time())
@@ -232,4 +231,6 @@ def _stop_session(settings: ConnectionSettings, uuid: str) -> None:
         with settings.client() as client:
             client.rentals.open(uuid).stop(deadline_s=_KILL_S)
     except OctaError as error:
-        log.error("Session %s may still run and bill. Stop it: octa-provider stop %s\n%s", uuid, uuid, error)
+        from octa_provider.rental.stop import may_bill_text
+
+        log.error("%s\n%s", may_bill_text(uuid), error)

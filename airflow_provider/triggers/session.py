@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider.session_reference import SessionReference, json_safe, session_details
-from airflow_provider.triggers.account import Account, account, settings_in_trigger
+from airflow_provider.session_reference import SessionReference
+from airflow_provider.triggers.account import account, settings_in_trigger
 from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
-from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError
+from octa_provider.rental.json_values import rental_json
 from octa_provider.text.carried import carried
 from octa_provider.timing.limits import MAX_WAIT_S
 
@@ -93,8 +94,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
         yield TriggerEvent(carried(event))  # type: ignore[no-untyped-call]
 
     async def _waited(self) -> dict[str, Any]:
-        from octa_provider.models import SessionPhase
-        from octa_provider.rental.wait import is_ready, over_budget
+        from octa_provider.watch.ready import wait_until_ready_async
 
         reference = SessionReference.from_argument(self.session)
         if reference is None:
@@ -105,30 +105,20 @@ class OctaSessionReadyTrigger(BaseTrigger):
             return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
         with account(settings, self.poll_interval) as here:
             rental = reference.rental(here.client)
-            while True:
-                try:
-                    session = await here.watcher.wait_async(
-                        rental.uuid,
-                        lambda session: session.phase is not SessionPhase.STARTING or over_budget(rental, session),
-                        min(max(0.0, self.deadline_at - time.time()), MAX_WAIT_S),
-                    )
-                except OctaWaitTimeoutError:
-                    return await self._late(here, rental)
-                if await in_thread(is_ready, rental.api, rental, session):
-                    return {
-                        "what": "ready",
-                        "at": time.time(),
-                        "session": json_safe(rental.to_dict()) | session_details(session),
-                    }
+            left_s = min(max(0.0, self.deadline_at - time.time()), MAX_WAIT_S)
+            session = await wait_until_ready_async(here.watcher, rental, left_s, in_thread)
+            if session is None:
+                return await self._late(rental)
+            return {"what": "ready", "at": time.time(), "session": rental_json(rental, session)}
 
-    async def _late(self, here: Account, rental: Rental) -> dict[str, Any]:
+    async def _late(self, rental: Rental) -> dict[str, Any]:
         message = f"session {rental.uuid} was not ready in time"
         try:
             await in_thread(rental.stop)
         except OctaError as error:
-            self.log.error(
-                "Session %s may still run and bill. Stop it: octa-provider stop %s\n%s", rental.uuid, rental.uuid, error
-            )
+            from octa_provider.rental.stop import may_bill_text
+
+            self.log.error("%s\n%s", may_bill_text(rental.uuid), error)
             return {"what": "late", "message": f"{message}, and could not be stopped: {error}"}
         self.log.warning("Stopped session %s: it was not ready in time.", rental.uuid)
         return {"what": "late", "message": f"{message}; it was stopped"}

@@ -19,8 +19,9 @@ from octa_provider.cli.options.durations import seconds
 from octa_provider.cli.options.numbers import number, port, whole_number
 from octa_provider.emulator.container.process import wait_for_exit
 from octa_provider.emulator.server import Emulator, serve_until
-from octa_provider.emulator.settings import WEI_PER_OCTA, EmulatorSettings
+from octa_provider.emulator.settings import EmulatorSettings
 from octa_provider.errors import OctaConfigError
+from octa_provider.wire.money import WEI_PER_OCTA
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from octa_provider.errors import OctaConfigError
-
-WEI_PER_OCTA = 10**18
+from octa_provider.wire.money import WEI_PER_OCTA
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ import requests
 
 from octa_provider.emulator.container.process import end_leftovers
 from octa_provider.emulator.server import Emulator, serve_until
-from octa_provider.emulator.settings import WEI_PER_OCTA, EmulatorSettings
+from octa_provider.emulator.settings import EmulatorSettings
+from octa_provider.wire.money import WEI_PER_OCTA
 
 _START_PATIENCE_S = 30.0
 _STOP_PATIENCE_S = 15.0

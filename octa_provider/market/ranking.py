@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaNoMachineError, Refusal
 from octa_provider.market.requirements import Requirements
+from octa_provider.wire.money import price_text
 
 if TYPE_CHECKING:
     from octa_provider.models import Machine, VpnMachine
@@ -78,7 +79,7 @@ def rank(machines: Iterable[Machine], requirements: Requirements) -> Ranking:
     fitting.sort(key=_ORDER_KEYS[requirements.order_by])
     cheapest = min((_price(m) for *_, reason, m in misses if reason == TOO_EXPENSIVE), default=math.inf)
     shown = {
-        TOO_EXPENSIVE: f"{TOO_EXPENSIVE} (cheapest {cheapest:.2f} USD/h)" if cheapest < math.inf else TOO_EXPENSIVE
+        TOO_EXPENSIVE: f"{TOO_EXPENSIVE} (cheapest {price_text(cheapest, 2)})" if cheapest < math.inf else TOO_EXPENSIVE
     }
     refusals = tuple(Refusal(node_id, shown.get(reason, reason)) for _, _, node_id, reason, _ in misses)
     nearest = min(misses, key=lambda miss: miss[:3])[-1] if misses else None
@@ -182,6 +183,6 @@ _ORDER_KEYS: dict[str, Callable[[Machine], tuple[float, float, int]]] = {
 def _nearest(machine: Machine | None) -> str:
     if machine is None:
         return ""
-    price = "price unknown" if machine.price_usd is None else f"{machine.price_usd:.2f} USD/h"
+    price = "price unknown" if machine.price_usd is None else price_text(machine.price_usd, 2)
     gpus = f"{machine.gpu_count} x {machine.gpu_model}" if machine.gpus else "no GPU"
     return f"; nearest: node {machine.node_id} ({gpus}, {price})"

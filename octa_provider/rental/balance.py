@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from octa_provider.errors import OctaBudgetError, OctaError
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import is_transient
-from octa_provider.wire.money import octa_text
+from octa_provider.wire.money import octa_text, price_text
 
 if TYPE_CHECKING:
     from octa_provider.api.api import Api
@@ -44,7 +44,7 @@ def within_cap(machines: Sequence[Machine], max_cost_usd: float | None) -> Seque
         cheapest = min(m.price_usd or math.inf for m in priced)
         raise OctaBudgetError(
             f"max_cost_usd={max_cost_usd:g} does not pay for {SHORTEST_S:g} s of the cheapest machine that fits "
-            f"({cheapest:.4f} USD/h): raise it; nothing was started"
+            f"({price_text(cheapest, 4)}): raise it; nothing was started"
         )
     return held
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from octa_provider.wire.money import price_text
+
 if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.terms import Terms
@@ -61,4 +63,4 @@ def too_dear(session: Session, max_price_usd: float | None) -> str | None:
         or told <= math.ceil(max_price_usd / PRICE_STEP_USD) * PRICE_STEP_USD + 1e-9
     ):
         return None
-    return f"its price is {told:.4f} USD/h now, above max_price_usd={max_price_usd:g}"
+    return f"its price is {price_text(told, 4)} now, above max_price_usd={max_price_usd:g}"

@@ -122,6 +122,11 @@ def stop_command(uuids: Sequence[str], key: str | None = None) -> str:
     return shlex.join(["octa-provider", "stop", *words])
 
 
+def may_bill_text(uuid: str) -> str:
+    """The sentence for a session that could not be stopped, with the command that stops it."""
+    return f"Session {uuid} may still run and bill. Stop it: {stop_command([uuid])}"
+
+
 def _left(api: RentalApi, running: Iterable[str], key: str | None) -> str:
     uuids = list(running)
     what = ", ".join(uuids) or f"the sessions of {key}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.wire.money import WEI_PER_OCTA
+from octa_provider.wire.money import usd_of
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -117,4 +117,4 @@ class Terms(msgspec.Struct, frozen=True):
         if self.price_wei and self.price_usd is not None:
             return wei / self.price_wei * self.price_usd
         market = session.prices.market_price if session is not None and session.prices is not None else None
-        return None if market is None else wei / WEI_PER_OCTA * market
+        return None if market is None else usd_of(wei, market)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from octa_provider.api.sessions import APPEARING_S
@@ -28,6 +29,7 @@ from octa_provider.timing.asking import asked_pause, is_transient
 from octa_provider.timing.backoff import pause_s
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.outage import outages
+from octa_provider.wire.money import usd_text
 
 if TYPE_CHECKING:
     from octa_provider.api.api import Api
@@ -94,18 +96,43 @@ def wait_until_ready(
             pause.pause(SLICE_S)
 
 
-def is_ready(api: RentalApi, terms: Terms, session: Session) -> bool:
-    """Whether a session that is waited for can be used, as it was just seen; then its later twins are stopped.
+def is_usable(api: RentalApi, terms: Terms, session: Session) -> bool:
+    """Whether a session that is waited for can be used.
+
+    Args:
+        api: the API.
+        terms: what its rental is known by; its caps are held.
+        session: as it was just seen.
 
     Raises:
-        OctaSessionFailedError, OctaBudgetError: it can't be, and was stopped.
+        OctaSessionFailedError, OctaBudgetError: it can't be used any more, and was stopped.
+        OctaStopError: one of these, and it could not be stopped.
     """
     refuse_failed(api, terms, session)
     refuse_over_budget(api, terms, session)
-    if session.phase is not SessionPhase.READY:
+    return session.phase is SessionPhase.READY
+
+
+def is_ready(api: RentalApi, terms: Terms, session: Session) -> bool:
+    """As `is_usable`, for who has no watcher: when it can be used, its later twins are looked for, and stopped."""
+    usable = is_usable(api, terms, session)
+    if usable:
+        stop_later_twins(api, terms, session)
+    return usable
+
+
+def may_still_appear(api: Api, terms: Terms, since: datetime | None) -> bool:
+    """Whether a session that no look shows may be too new for that, and is not among those that have ended.
+
+    Args:
+        api: the API.
+        terms: what its rental is known by.
+        since: from when on it is waited for; counts where nobody knows when it was started, as of a plain uuid.
+    """
+    began = terms.started_at or since
+    if began is None or api.clock.time() - began.timestamp() >= APPEARING_S:
         return False
-    stop_later_twins(api, terms, session)
-    return True
+    return all(session.uuid != terms.uuid for session in api.sessions.list(recent=True))
 
 
 def stop_later_twins(api: RentalApi, terms: Terms, session: Session) -> None:
@@ -168,7 +195,7 @@ def over_budget(terms: Terms, session: Session) -> str | None:
     if terms.max_cost_usd is not None:
         spent = spent_usd(terms, session)
         if spent is not None and spent >= terms.max_cost_usd:
-            return f"has cost {spent:.4f} USD of at most {terms.max_cost_usd:g}"
+            return f"has cost {usd_text(spent)} of at most {terms.max_cost_usd:g}"
         if spent is None and unpriced_for_too_long(session):
             return f"has run {session.duration_s} s at a price that nobody tells, so max_cost_usd can't be held"
     ran = session.duration_s

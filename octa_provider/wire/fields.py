@@ -12,6 +12,7 @@ from typing import Any
 
 from octa_provider.text.carried import LEAST_INTEGER, MOST_INTEGER
 from octa_provider.wire.exact_json import decode_json
+from octa_provider.wire.money import WEI_PER_OCTA
 
 __all__ = [
     "amount",
@@ -52,7 +53,7 @@ _FALSE = frozenset({"false", "no", "off", "0"})
 _BYTES_PER_MBIT = 125_000
 _LARGEST_MBPS = 100_000
 _MILLISECONDS_FROM = 10_000_000_000
-_WEI_PER_ETHER = Decimal(10) ** 18
+_WEI_PER_ETHER = Decimal(WEI_PER_OCTA)
 # The default context rounds to 28 digits: less than a large balance has.
 _EXACTLY = Context(prec=400)
 

@@ -21,12 +21,12 @@ from on_a_loop import all_events, on_a_loop
 from airflow_provider.connection_settings import ConnectionSettings
 from airflow_provider.links import _addresses
 from airflow_provider.operators.logs import OctaFetchLogsOperator
-from airflow_provider.session_reference import session_details
 from airflow_provider.templated import as_float
 from airflow_provider.triggers.account import account
 from airflow_provider.triggers.worker_threads import THREADS, in_thread, threads_of
 from octa_provider import JobSpec, MachineRequest
 from octa_provider.models import Session
+from octa_provider.rental.json_values import addresses_json
 from tests.airflow.test_triggers import job_trigger, session_trigger, stopped
 
 BAD_ERROR = r'{"message": "this key may not do that \ud83d ::group::hidden"}'
@@ -108,7 +108,7 @@ def test_only_addresses_of_web_pages_reach_links_and_xcom() -> None:
         }
     )
     assert all(url.startswith("https://") for url in _addresses(session).values())
-    assert session_details(session) == {"urls": {"81": "https://page.example/x"}}
+    assert addresses_json(session) == {"urls": {"81": "https://page.example/x"}}
 
 
 @pytest.mark.parametrize("written", ["nan", "inf", "-inf", float("nan"), 10**400])

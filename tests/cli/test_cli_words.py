@@ -53,7 +53,7 @@ def test_lines_and_tabs_stay_and_escapes_go() -> None:
 def test_a_cost_is_shown_in_both_currencies_when_the_price_is_known() -> None:
     assert wording.shown_cost(10**18, 0.5) == "1.0000 OCTA (0.5000 USD)"
     assert wording.shown_cost(10**18, None) == "1.0000 OCTA"
-    assert wording.shown_cost(None, None) == wording.shown_usd(None) == "-"
+    assert wording.shown_cost(None, None) == wording.shown_octa(None) == "-"
 
 
 def test_json_keeps_wei_exact_and_leaves_secrets_out() -> None:

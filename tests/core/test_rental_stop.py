@@ -7,6 +7,7 @@ import json
 import pytest
 
 from octa_provider.errors import OctaApiError, OctaAuthenticationError, OctaForbiddenError, OctaStopError
+from octa_provider.rental.stop import may_bill_text
 from tests.core.rental_bench import EVERYTHING, INFO, LIST, STOP, Bench, bench, emulator
 
 __all__ = ["bench", "emulator"]
@@ -172,3 +173,8 @@ def test_a_stop_that_the_api_refuses_for_good_still_names_what_may_bill(bench: B
     with pytest.raises(OctaApiError, match=rf"still billing: {rental.uuid}\. Run: octa-provider stop {rental.uuid}"):
         rental.stop()
     bench.emulator.clear_faults()
+
+
+def test_what_could_not_be_stopped_is_told_with_the_command_to_paste() -> None:
+    assert may_bill_text("u1") == "Session u1 may still run and bill. Stop it: octa-provider stop u1"
+    assert may_bill_text("u1; reboot").endswith("Stop it: octa-provider stop 'u1; reboot'")

@@ -20,10 +20,11 @@ from prefect_server import PrefectServer
 from renting import Renting
 
 from octa_provider.models import Session
+from octa_provider.rental.json_values import rental_json
 from octa_provider.rental.rental import Rental
+from octa_provider.text.carried import carried_dict
 from prefect_blocks import tasks
 from prefect_blocks.markdown import code, link
-from prefect_blocks.session_result import session_result, wei_as_text
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
 EVIL = (
@@ -106,10 +107,10 @@ def test_what_a_task_returns_can_be_stored() -> None:
             "duration": 2**70,
         }
     )
-    told: dict[str, Any] = session_result(Rental("u\ud800", price_wei=2**70, key="k"), session)
+    told: dict[str, Any] = rental_json(Rental("u\ud800", price_wei=2**70, key="k"), session)
     assert told["urls"] == {"81": "https://p.example/"}
     assert "ssh_web" not in told
-    for value in (told, wei_as_text({"charge_wei": 2**70, "termination_reason": "half \ud83d"})):
+    for value in (told, carried_dict({"charge_wei": 2**70, "termination_reason": "half \ud83d"})):
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(value)) == value
         json.dumps(value).encode()
 

@@ -76,7 +76,7 @@ def test_a_task_that_is_tried_again_adopts(renting: Renting, monkeypatch: pytest
     from prefect_blocks import starting
 
     failures = iter([True, False])
-    real = starting.session_result
+    real = starting.rental_json
 
     def fails_once(*args: object) -> object:
         if next(failures):
@@ -84,7 +84,7 @@ def test_a_task_that_is_tried_again_adopts(renting: Renting, monkeypatch: pytest
             raise LookupError("the first try dies")
         return real(*args)
 
-    monkeypatch.setattr(starting, "session_result", fails_once)
+    monkeypatch.setattr(starting, "rental_json", fails_once)
     monkeypatch.setattr("octa_provider.rental.rental.Rental.stop", lambda self: None)
 
     @flow

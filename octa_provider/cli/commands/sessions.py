@@ -10,6 +10,7 @@ from octa_provider.cli.options.connection import add_connection_options, open_cl
 from octa_provider.cli.options.durations import shown_duration
 from octa_provider.cli.output.listing import add_json_option, plain, print_json, print_table
 from octa_provider.cli.output.wording import counted, shown_cost, shown_time
+from octa_provider.wire.money import usd_of
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -109,4 +110,4 @@ def _namespace(session: Session) -> str | None:
 def _cost(session: Session) -> str:
     market = None if session.prices is None else session.prices.market_price
     wei = session.charge_wei
-    return shown_cost(wei, None if market is None or wei is None else wei / 10**18 * market)
+    return shown_cost(wei, None if market is None or wei is None else usd_of(wei, market))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from octa_provider.text.plain_text import plain
-
-WEI_PER_OCTA = 10**18
+from octa_provider.wire.money import cost_text, octa_text
 
 
 def shown_text(value: object) -> str:
@@ -22,17 +21,12 @@ def shown_lines(text: str) -> str:
 
 def shown_octa(wei: int | None) -> str:
     """An amount in OCTA, rounded for reading; `-` when unknown."""
-    return "-" if wei is None else f"{wei / WEI_PER_OCTA:.4f} OCTA"
-
-
-def shown_usd(usd: float | None) -> str:
-    """An amount in USD, rounded for reading; `-` when unknown."""
-    return "-" if usd is None else f"{usd:.4f} USD"
+    return "-" if wei is None else octa_text(wei)
 
 
 def shown_cost(wei: int | None, usd: float | None) -> str:
-    """What something cost, in OCTA and, when the price is known, in USD."""
-    return shown_octa(wei) if wei is None or usd is None else f"{shown_octa(wei)} ({shown_usd(usd)})"
+    """What something cost, in OCTA and, when the price is known, in USD; `-` when unknown."""
+    return cost_text(wei, usd)
 
 
 def shown_time(moment: datetime | None) -> str:
