@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import State
 
-__all__ = ["SeenState", "read_state", "state_watched"]
+__all__ = ["SeenState", "read_state", "watch_state"]
 
 log = plain_logger("prefect_blocks.flow_run_state")
 
@@ -54,7 +54,7 @@ async def read_state(client: PrefectClient, flow_run_id: UUID) -> SeenState:
 
 
 @asynccontextmanager
-async def state_watched(
+async def watch_state(
     client: PrefectClient, flow_run_id: UUID, poll_s: float, on_over: Callable[[], object] = lambda: None
 ) -> AsyncIterator[SeenState]:
     """Read a flow run's state again and again, for the length of the block, in a task of its own.

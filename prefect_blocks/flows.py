@@ -24,10 +24,10 @@ from prefect_blocks.credentials import credentials_named
 from prefect_blocks.intents import PrefectIntents
 from prefect_blocks.job import JobFailedError
 from prefect_blocks.job_report import FLUSH_S
+from prefect_blocks.job_task import run_job
 from prefect_blocks.owner import owner_lives
 from prefect_blocks.rental_key import PREFIX
 from prefect_blocks.reports import Reports
-from prefect_blocks.running import run_job
 from prefect_blocks.secret_values import secrets_named
 
 __all__ = ["FramesMissingError", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]

@@ -18,19 +18,19 @@ from octa_provider.job.state import JobState
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.progress import ProgressTracker
 from octa_provider.rental.signals import cleaned_up_by
-from prefect_blocks.at_exit import signals_as_before, signals_heard
-from prefect_blocks.caps import CapOrNone
+from prefect_blocks.at_exit import hearing_signals, restore_signals
+from prefect_blocks.cap_fields import CapOrNone
 from prefect_blocks.events import emit
-from prefect_blocks.handing_over import stopped_unless_handed_over
-from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_undone
+from prefect_blocks.in_thread import cancellation, run_in_thread, run_in_thread_or_undo
 from prefect_blocks.job_command import JobCommand
 from prefect_blocks.job_follower import JobFollower, follower_of
 from prefect_blocks.job_report import JobReport
 from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.logo import LOGO_URL
-from prefect_blocks.machine_choice import MachineChoice
 from prefect_blocks.rental_key import rental_key
+from prefect_blocks.requirement_fields import RequirementFields
 from prefect_blocks.secret_values import shown_values
+from prefect_blocks.stop_on_error import stop_on_error
 
 __all__ = ["JobFailedError", "OctaJob", "OctaJobRun"]
 
@@ -56,7 +56,7 @@ class JobFailedError(OctaError):
         return type(self), (self.result,)
 
 
-class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
+class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
     """A command on a rented machine: started once, followed with its log, and the machine stopped for certain.
 
     Tries of the same flow run or task run carry on with the same machine and the same running command.
@@ -146,9 +146,9 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
         report = JobReport(self._name(), self.logger, tracker, about=key)
         lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_run()
         with (
-            signals_heard(),
+            hearing_signals(),
             self.credentials.get_client() as client,
-            stopped_unless_handed_over() as on_started,
+            stop_on_error() as on_started,
         ):
             work = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
             name = (client.transport.account, client.rentals.full_key(work))
@@ -176,7 +176,7 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
     async def atrigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:
         """As `trigger`, for coroutines; a run that nobody got, since its coroutine was cancelled, is stopped."""
         trigger = partial(self.trigger, key, outlives_flow=outlives_flow)
-        return await in_thread_or_undone(trigger, lambda run: run.stop())
+        return await run_in_thread_or_undo(trigger, lambda run: run.stop())
 
     def _followed(self, name: Hashable, spec: JobSpec, lifetime: Lifetime) -> JobFollower | None:
         """Who follows the job in this process, since an earlier try of this run triggered it."""
@@ -240,12 +240,12 @@ class OctaJobRun(JobRun[JobResult]):
             while not self._follower.wait(SLICE_S):
                 if is_cancelled():
                     self._follower.end("the run that waits for it is being ended")
-        signals_as_before()
+        restore_signals()
         self._refuse_without_result()
 
     async def await_for_completion(self) -> None:
         """As `wait_for_completion`, for coroutines."""
-        await in_thread(self.wait_for_completion)
+        await run_in_thread(self.wait_for_completion)
 
     def fetch_result(self) -> JobResult:  # type: ignore[override]
         """What the job came to.
@@ -279,7 +279,7 @@ class OctaJobRun(JobRun[JobResult]):
 
     async def astop(self) -> None:
         """As `stop`, for coroutines."""
-        await in_thread(self.stop)
+        await run_in_thread(self.stop)
 
     def _refuse_without_result(self) -> JobResult:
         if self._follower.result is not None:

@@ -13,7 +13,7 @@ from octa_provider.job.result import JobResult
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.rental.rental import Rental
 from octa_provider.text.plain_log import plain_logger
-from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
+from prefect_blocks.at_exit import PROCESS_ENDS, end_with_process, note_ended
 from prefect_blocks.events import emit
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class JobFollower:
             _followers[name] = self
         run = copy_context().run
         threading.Thread(target=run, args=(self._follow, name), name="octa-job", daemon=True).start()
-        ends_with_process(self)
+        end_with_process(self)
 
     def carry_on(self, lifetime: Lifetime) -> bool:
         """Follow it for the next try too; False when it is being ended, or has ended."""
@@ -119,7 +119,7 @@ class JobFollower:
             with _lock:
                 if _followers.get(name) is self:
                     del _followers[name]
-            has_ended(self)
+            note_ended(self)
             self._has_ended.set()
 
     def _see_to_the_end(self, client: OctaClient) -> None:

@@ -15,7 +15,7 @@ from octa_provider.errors import OctaBudgetError, OctaError, OctaStopError
 from octa_provider.rental.wait import over_budget
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.deadline import Deadline
-from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
+from prefect_blocks.at_exit import PROCESS_ENDS, end_with_process, note_ended
 from prefect_blocks.events import emit
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class GuardedRental:
         """It is somebody else's to stop, or has been stopped."""
         if self._is_stopping:
             return
-        has_ended(self)
+        note_ended(self)
         self._has_ended.set()
         self._client.close()
 
@@ -128,7 +128,7 @@ class GuardedRental:
         except OctaError as error:
             log.error("session %s can't be stopped, and bills on: %s", rental.uuid, error)
         finally:
-            has_ended(self)
+            note_ended(self)
             self._has_ended.set()
             self._client.close()
 
@@ -156,7 +156,7 @@ def guard(rental: Rental, credentials: OctaCredentials, lifetime: Lifetime, logg
     new = GuardedRental(rental, credentials, lifetime, logger)
     let_go(rental.uuid)
     if lifetime.has_end:
-        ends_with_process(new)
+        end_with_process(new)
     with _lock:
         _guarded[rental.uuid] = new
         if _thread is None or not _thread.is_alive():

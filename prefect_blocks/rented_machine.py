@@ -13,14 +13,14 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from octa_provider.timing.limits import checked_cap
-from prefect_blocks.at_exit import signals_heard
+from prefect_blocks.at_exit import hearing_signals
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
-from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_left, in_thread_or_undone
+from prefect_blocks.in_thread import cancellation, run_in_thread, run_in_thread_or_leave, run_in_thread_or_undo
 from prefect_blocks.lifetime import Lifetime
-from prefect_blocks.machine_choice import requirements_of
 from prefect_blocks.rental_guard import GuardedRental, guard, has_caps, let_go
 from prefect_blocks.rental_key import rental_key
+from prefect_blocks.requirement_fields import requirements_of
 
 if TYPE_CHECKING:
     from prefect.blocks.abstract import LoggerOrAdapter
@@ -78,7 +78,7 @@ class RentedMachine:
         on_line: Callable[[str], object] | None = None,
     ) -> CommandResult:
         """As `run`, for coroutines; `on_line` is called in another thread."""
-        return await in_thread_or_left(self.run, command, envs=envs, timeout_s=timeout_s, on_line=on_line)
+        return await run_in_thread_or_leave(self.run, command, envs=envs, timeout_s=timeout_s, on_line=on_line)
 
     def ssh(self) -> RemoteMachine:
         """A connection over SSH, for a `with` block: `run`, `put`, `get`. Needs the extra `ssh`.
@@ -184,10 +184,10 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
 
     async def __aenter__(self) -> RentedMachine:
         # Signals reach the main thread alone, and the block is there.
-        self._signals = signals_heard()
+        self._signals = hearing_signals()
         self._signals.__enter__()
         try:
-            return await in_thread_or_undone(self.__enter__, lambda machine: self.__exit__(None, None, None))
+            return await run_in_thread_or_undo(self.__enter__, lambda machine: self.__exit__(None, None, None))
         except BaseException:
             self._signals.__exit__(None, None, None)
             raise
@@ -196,7 +196,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            await in_thread(self.__exit__, kind, error, traceback)
+            await run_in_thread(self.__exit__, kind, error, traceback)
         finally:
             self._signals.__exit__(None, None, None)
 

@@ -30,14 +30,14 @@ from octa_provider.job.state import JobPhase, JobState
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental.session_text import session_text
 from octa_provider.wire.money import usd_text
+from prefect_blocks.cancel_grace import CancelGrace
 from prefect_blocks.events import emit
 from prefect_blocks.flow_run_begin import begin_flow_run, is_left
-from prefect_blocks.flow_run_end import Patience
-from prefect_blocks.flow_run_state import read_state, state_watched
+from prefect_blocks.flow_run_state import read_state, watch_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid
-from prefect_blocks.left_machines import WORKER_LABEL, LeftMachine, find_left_machines
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.rental_key import worker_key
+from prefect_blocks.unfollowed_machines import WORKER_LABEL, UnfollowedMachine, find_unfollowed_machines
 from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                 await self._mark_as_cancelled(flow_run.id, "Cancelled while its machine was being rented.")
                 return
         # First of all: whatever becomes of the rest, the machine is followed.
-        self._follow_soon(LeftMachine(flow_run, configuration, pid))
+        self._follow_soon(UnfollowedMachine(flow_run, configuration, pid))
         await self.client.update_flow_run(flow_run.id, infrastructure_pid=str(pid))
 
     async def _propose_crashed_state(
@@ -182,7 +182,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         if spec.over_ssh:
             check_key(private_key)
         given_up = threading.Event()
-        async with state_watched(self.client, flow_run.id, configuration.poll_s, given_up.set):
+        async with watch_state(self.client, flow_run.id, configuration.poll_s, given_up.set):
             start = partial(client.jobs.start, spec, key, private_key=private_key, is_cancelled=given_up.is_set)
             state = await self._in_thread(start)
         rental = client.rentals.restore(state.rental)
@@ -199,7 +199,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         rental = client.rentals.restore(state.rental)
         logger = self.get_flow_run_logger(flow_run)
         private_key = ssh_key(configuration.account().private_key)
-        patience = Patience(configuration.cancel_grace_s)
+        patience = CancelGrace(configuration.cancel_grace_s)
         tail: deque[str] = deque(maxlen=TAIL_LINES)
 
         def show(line: str) -> None:
@@ -207,7 +207,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             if configuration.stream_output:
                 print(line, flush=True)
 
-        async with state_watched(self.client, flow_run.id, configuration.poll_s) as seen:
+        async with watch_state(self.client, flow_run.id, configuration.poll_s) as seen:
             while not state.ended:
                 # On a machine that is coming up there is no process yet that could end itself.
                 is_begun = state.phase not in (JobPhase.STARTING, JobPhase.READY)
@@ -277,7 +277,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         if self._work_pool is None:
             return
         pool = self._work_pool.model_copy(deep=True)
-        found = await find_left_machines(
+        found = await find_unfollowed_machines(
             self.client, pool, self.name, self.job_configuration, frozenset(self._followed), self._in_thread
         )
         # One that is not listed may only be too new: it must be missed twice.
@@ -287,12 +287,12 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                 self._follow_soon(machine)
         self._missed = missed
 
-    def _follow_soon(self, machine: LeftMachine) -> None:
+    def _follow_soon(self, machine: UnfollowedMachine) -> None:
         assert self._runs_task_group is not None
         self._followed.add(machine.flow_run.id)
         self._runs_task_group.start_soon(self._follow_left_machine, machine)
 
-    async def _follow_left_machine(self, machine: LeftMachine) -> None:
+    async def _follow_left_machine(self, machine: UnfollowedMachine) -> None:
         flow_run, configuration, pid = machine.flow_run, machine.configuration, machine.pid
         # Other workers see that it has one again; the machine does not wait for that.
         claiming = asyncio.create_task(self._claim(flow_run.id))

@@ -31,10 +31,10 @@ from octa_provider.rental.key import checked_namespace, rental_key
 from prefect_blocks import OctaCredentials
 from prefect_blocks.flows import reap_orphans_flow
 from prefect_blocks.infrastructure_pid import InfrastructurePid
-from prefect_blocks.left_machines import _active_machines
 from prefect_blocks.namespace import default_namespace, namespace_here
 from prefect_blocks.owner import family_of, owner_lives
 from prefect_blocks.rental_key import flow_run_of, worker_key
+from prefect_blocks.unfollowed_machines import _active_machines
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
 CLOUD = "https://api.prefect.cloud/api/accounts/0A/workspaces/0b"

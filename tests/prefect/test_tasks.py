@@ -225,7 +225,7 @@ def test_a_cancelled_coroutine_stops_what_it_was_starting(renting: Renting) -> N
 
     async def cancelled() -> None:
         from prefect_blocks.in_thread import async_twin
-        from prefect_blocks.starting import start_machine, stop_unwanted
+        from prefect_blocks.session_start import start_machine, stop_unwanted
 
         start = asyncio.create_task(async_twin(start_machine, stop_unwanted)("alpine:3"))
         await asyncio.to_thread(renting.wait_until_running)
@@ -254,12 +254,12 @@ def test_a_catalogue_that_is_none_is_refused(renting: Renting) -> None:
 
 
 def test_work_that_is_cancelled_twice_is_still_undone() -> None:
-    from prefect_blocks.in_thread import in_thread_or_undone
+    from prefect_blocks.in_thread import run_in_thread_or_undo
 
     undone: list[str] = []
 
     async def cancelled_twice() -> None:
-        work = asyncio.create_task(in_thread_or_undone(lambda: time.sleep(0.6) or "rented", undone.append))
+        work = asyncio.create_task(run_in_thread_or_undo(lambda: time.sleep(0.6) or "rented", undone.append))
         for _ in range(2):
             await asyncio.sleep(0.1)
             work.cancel()
@@ -271,14 +271,14 @@ def test_work_that_is_cancelled_twice_is_still_undone() -> None:
 
 
 def test_what_can_not_be_stopped_is_named_though_the_cancellation_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    from prefect_blocks.in_thread import in_thread
+    from prefect_blocks.in_thread import run_in_thread
 
     def stop() -> None:
         time.sleep(0.3)
         raise OctaStopError("perhaps still billing: some-uuid", uuids=("some-uuid",))
 
     async def cancelled() -> None:
-        work = asyncio.create_task(in_thread(stop))
+        work = asyncio.create_task(run_in_thread(stop))
         await asyncio.sleep(0.1)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun, WorkPool
 
-__all__ = ["WORKER_LABEL", "LeftMachine", "find_left_machines"]
+__all__ = ["WORKER_LABEL", "UnfollowedMachine", "find_unfollowed_machines"]
 
-log = plain_logger("prefect_blocks.left_machines")
+log = plain_logger("prefect_blocks.unfollowed_machines")
 
 _UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 #: Where Prefect notes which worker has a flow run.
@@ -37,7 +37,7 @@ WORKER_LABEL = "prefect.worker.name"
 
 
 @dataclass(frozen=True)
-class LeftMachine:
+class UnfollowedMachine:
     """A machine without a worker.
 
     Attributes:
@@ -53,14 +53,14 @@ class LeftMachine:
     listed: bool = True
 
 
-async def find_left_machines(
+async def find_unfollowed_machines(
     client: PrefectClient,
     pool: WorkPool,
     worker_name: str,
     configuration_type: type[OctaJobConfiguration],
     followed: frozenset[UUID],
     in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
-) -> list[LeftMachine]:
+) -> list[UnfollowedMachine]:
     """The machines of a pool's flow runs that neither this worker follows, nor another one that is alive.
 
     They are found twice: by the flow runs that are under way and name a machine, and by the rental keys of the active
@@ -116,7 +116,7 @@ async def find_left_machines(
             continue
         if run.work_pool_name == pool.name and run.labels.get(WORKER_LABEL) not in alive:
             configuration = of_run.get(run_id) or await configuration_of(run) or of_pool
-            found.append(LeftMachine(run, configuration, pid, pid in active))
+            found.append(UnfollowedMachine(run, configuration, pid, pid in active))
     return found
 
 

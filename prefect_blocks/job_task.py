@@ -13,7 +13,7 @@ from octa_provider.text.carried import carried_dict
 from octa_provider.timing.limits import checked_cap
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.job import OctaJob
-from prefect_blocks.machine_choice import choice_of, requirements_of
+from prefect_blocks.requirement_fields import fields_of, requirements_of
 from prefect_blocks.secret_values import hidden_values
 
 __all__ = ["run_job"]
@@ -79,7 +79,7 @@ def run_job(
         progress=progress,
         progress_total=progress_total,
         poll_s=poll_s,
-        **choice_of(requirements_of(requirements)),
+        **fields_of(requirements_of(requirements)),
     )
     run = job.trigger(key)
     run.wait_for_completion()

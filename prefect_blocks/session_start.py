@@ -15,16 +15,16 @@ from octa_provider.market.request import MachineRequest, RenderRequest, Request,
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.json_values import machine_json, rental_json
 from octa_provider.rental.session_text import started_text
-from prefect_blocks.at_exit import signals_heard
+from prefect_blocks.at_exit import hearing_signals
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
-from prefect_blocks.handing_over import stopped_unless_handed_over
 from prefect_blocks.in_thread import cancellation
 from prefect_blocks.lifetime import Lifetime
-from prefect_blocks.machine_choice import requirements_of
 from prefect_blocks.rental_guard import guard, has_caps, let_go
 from prefect_blocks.rental_key import rental_key
+from prefect_blocks.requirement_fields import requirements_of
 from prefect_blocks.session_argument import rental_of
+from prefect_blocks.stop_on_error import stop_on_error
 
 __all__ = ["find_machines", "start_machine", "start_render", "start_vpn", "stop_started", "stop_unwanted"]
 
@@ -180,7 +180,7 @@ def _start(
 ) -> dict[str, Any]:
     wanted = requirements_of(requirements)
     credentials = credentials or OctaCredentials()
-    with signals_heard(), credentials.get_client() as client, stopped_unless_handed_over() as on_started:
+    with hearing_signals(), credentials.get_client() as client, stop_on_error() as on_started:
         rental = client.rentals.start(
             request,
             key=rental_key([request.service, asdict(request), asdict(wanted)], key),
