@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.states import Cancelled
 
 from octa_provider.text.plain_log import plain_logger
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import State
 
-__all__ = ["SeenState", "read_state", "watch_state"]
+__all__ = ["SeenState", "mark_as_cancelled", "read_state", "watch_state"]
 
 log = plain_logger("prefect_blocks.flow_run_state")
 
@@ -51,6 +52,23 @@ async def read_state(client: PrefectClient, flow_run_id: UUID) -> SeenState:
         log.warning("the state of flow run %s can't be read now: %s", flow_run_id, error)
         return SeenState()
     return SeenState(flow_run.state is not None, flow_run.state)
+
+
+async def mark_as_cancelled(client: PrefectClient, flow_run_id: UUID, message: str) -> None:
+    """Tell the end of a flow run that is being cancelled; one that has told its end itself keeps it.
+
+    Args:
+        client: Prefect's API; when it is away, that is logged.
+        flow_run_id: the flow run.
+        message: says how it ended.
+    """
+    seen = await read_state(client, flow_run_id)
+    if seen.state is None or not seen.state.is_cancelling():
+        return
+    try:
+        await client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)
+    except (httpx.HTTPError, PrefectException) as error:
+        log.warning("flow run %s can't be marked as cancelled: %s", flow_run_id, error)
 
 
 @asynccontextmanager

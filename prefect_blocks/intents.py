@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from octa_provider.rental.intents import Intents
 
-__all__ = ["NAME_PREFIX", "TAG", "PrefectIntents"]
+__all__ = ["NAME_PREFIX", "TAG", "PrefectIntents", "away_until"]
 
 log = plain_logger("prefect_blocks.intents")
 
@@ -44,7 +44,7 @@ AWAY_S = 60.0
 PAGE = 200
 
 #: For each API until when it is not asked, on the monotonic clock; all clients of a process learn it together.
-_away: dict[str, float] = {}
+away_until: dict[str, float] = {}
 
 
 class PrefectIntents:
@@ -109,7 +109,7 @@ class PrefectIntents:
     def _ask(self, question: Callable[[SyncPrefectClient], T]) -> T | None:
         """The server's answer; None when there is no server, or none that answers."""
         api = str(get_current_settings().api.url or "")
-        if not _has_server(api) or time.monotonic() < _away.get(api, 0.0):
+        if not _has_server(api) or time.monotonic() < away_until.get(api, 0.0):
             return None
         try:
             # Without a client of the run's own: that one is patient for minutes.
@@ -125,7 +125,7 @@ class PrefectIntents:
                     time.sleep(BUSY_S)
                     return question(client)
         except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-            _away[api] = time.monotonic() + AWAY_S
+            away_until[api] = time.monotonic() + AWAY_S
             log.warning("Prefect's server does not keep what is about to be rented, this computer does: %s", error)
             return None
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Generator, Hashable
+from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from prefect.blocks.abstract import JobBlock, JobRun
+from prefect.blocks.abstract import JobBlock
 from pydantic import Field, HttpUrl
 
-from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
-from octa_provider.job.state import JobState
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.progress import ProgressTracker
-from octa_provider.rental.signals import cleaned_up_by
-from prefect_blocks.at_exit import hearing_signals, restore_signals
+from prefect_blocks.at_exit import hearing_signals
 from prefect_blocks.cap_fields import CapOrNone
 from prefect_blocks.events import emit
-from prefect_blocks.in_thread import cancellation, run_in_thread, run_in_thread_or_undo
+from prefect_blocks.in_thread import cancellation, run_in_thread_or_undo
 from prefect_blocks.job_command import JobCommand
 from prefect_blocks.job_follower import JobFollower, follower_of
 from prefect_blocks.job_report import JobReport
+from prefect_blocks.job_run import OctaJobRun
 from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.rental_key import rental_key
@@ -32,28 +29,10 @@ from prefect_blocks.requirement_fields import RequirementFields
 from prefect_blocks.secret_values import shown_values
 from prefect_blocks.stop_on_error import stop_on_error
 
-__all__ = ["JobFailedError", "OctaJob", "OctaJobRun"]
+__all__ = ["OctaJob"]
 
-#: A wait looks up so often whether its run is being ended.
-SLICE_S = 1.0
 #: What the core gives a machine to be stopped, and a little.
 ENDING_S = 330.0
-
-
-class JobFailedError(OctaError):
-    """The job ended, and not as a success.
-
-    Attributes:
-        result: what it came to.
-    """
-
-    def __init__(self, result: JobResult) -> None:
-        super().__init__(f"{result.outcome.value}: {result.message}")
-        self.result = result
-
-    def __reduce__(self) -> tuple[type[JobFailedError], tuple[JobResult]]:
-        # Process pools, Dask and Ray send errors between processes.
-        return type(self), (self.result,)
 
 
 class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
@@ -153,7 +132,7 @@ class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
             work = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
             name = (client.transport.account, client.rentals.full_key(work))
             if (earlier := self._followed(name, spec, lifetime)) is not None:
-                return OctaJobRun(self, earlier)
+                return OctaJobRun(self.credentials, earlier)
             state = client.jobs.start(
                 spec, work, is_cancelled=cancellation(), on_started=on_started, private_key=private_key
             )
@@ -171,7 +150,7 @@ class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
                 poll_s=self.poll_s,
             )
             follower.start(name)
-            return OctaJobRun(self, follower)
+            return OctaJobRun(self.credentials, follower)
 
     async def atrigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:
         """As `trigger`, for coroutines; a run that nobody got, since its coroutine was cancelled, is stopped."""
@@ -193,100 +172,6 @@ class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
 
     def _name(self) -> str:
         return self._block_document_name or Path(self.image.partition(":")[0]).name
-
-
-class OctaJobRun(JobRun[JobResult]):
-    """A job that has been started, and is followed to its end in a thread of its own."""
-
-    def __init__(self, job: OctaJob, follower: JobFollower) -> None:
-        self._job = job
-        self._follower = follower
-
-    def __await__(self) -> Generator[Any, Any, OctaJobRun]:
-        """The run itself, so that `await job.trigger()` is as good as `job.trigger()`."""
-
-        async def itself() -> OctaJobRun:
-            return self
-
-        return itself().__await__()
-
-    @property
-    def state(self) -> JobState:
-        """How far it is; a JSON value by `to_dict`."""
-        return self._follower.state
-
-    @property
-    def uuid(self) -> str:
-        """The session."""
-        return str(self.state.rental.uuid)
-
-    def wait_for_completion(self) -> None:  # type: ignore[override]
-        """Wait for the job's end; its machine is stopped then, and on every other way out of this.
-
-        How it ended is for `fetch_result` to say.
-
-        Raises:
-            OctaCancelledError: the run is being ended, or the job was stopped; so was the machine.
-            OctaStopError: the machine could not be stopped in time, and may still bill.
-        """
-        is_cancelled = cancellation()
-
-        def clean_up(error: BaseException | None) -> None:
-            if error is not None:
-                self._follower.end("what waited for it was ended")
-                self._follower.wait()
-
-        with cleaned_up_by(clean_up):
-            while not self._follower.wait(SLICE_S):
-                if is_cancelled():
-                    self._follower.end("the run that waits for it is being ended")
-        restore_signals()
-        self._refuse_without_result()
-
-    async def await_for_completion(self) -> None:
-        """As `wait_for_completion`, for coroutines."""
-        await run_in_thread(self.wait_for_completion)
-
-    def fetch_result(self) -> JobResult:  # type: ignore[override]
-        """What the job came to.
-
-        Raises:
-            JobFailedError: it was no success; the error has the result.
-            OctaConfigError: it has not ended yet.
-            OctaCancelledError: it was stopped before its end.
-        """
-        if not self._follower.wait(0):
-            raise OctaConfigError("the job has not ended yet: call wait_for_completion() first")
-        result = self._refuse_without_result()
-        if not result.succeeded:
-            raise JobFailedError(result)
-        return result
-
-    async def afetch_result(self) -> JobResult:
-        """As `fetch_result`, for coroutines."""
-        return self.fetch_result()
-
-    def stop(self) -> None:
-        """Stop the machine without waiting for the command. Safe to repeat.
-
-        Raises:
-            OctaStopError: it could not be stopped in time, and may still bill.
-        """
-        self._follower.end("it was told to stop")
-        self._follower.wait()
-        with self._job.credentials.get_client() as client:
-            client.rentals.restore(self.state.rental).stop()
-
-    async def astop(self) -> None:
-        """As `stop`, for coroutines."""
-        await run_in_thread(self.stop)
-
-    def _refuse_without_result(self) -> JobResult:
-        if self._follower.result is not None:
-            return self._follower.result
-        error = self._follower.error
-        # A copy: what several threads raise at once gathers all their tracebacks.
-        raise OctaError("the job has no result") if error is None else copy.copy(error)
 
 
 def _local(path: str) -> str:

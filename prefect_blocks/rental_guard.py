@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from prefect_blocks.credentials import OctaCredentials
     from prefect_blocks.lifetime import Lifetime
 
-__all__ = ["GuardedRental", "guard", "has_caps", "let_go"]
+__all__ = ["GuardedRental", "guard", "let_go"]
 
 log = plain_logger("prefect_blocks.rental_guard")
 
@@ -133,11 +133,6 @@ class GuardedRental:
             self._client.close()
 
 
-def has_caps(rental: Rental) -> bool:
-    """Whether there is a cap to hold."""
-    return any(cap is not None for cap in (rental.max_cost_usd, rental.max_duration_s, rental.max_price_usd))
-
-
 _lock = threading.Lock()
 _guarded: dict[str, GuardedRental] = {}
 _thread: threading.Thread | None = None
@@ -190,7 +185,7 @@ def _look_after_all() -> None:
                 one.stop_if_over()
             if time.monotonic() >= look_at:
                 look_at = time.monotonic() + POLL_S
-                _look_at_caps([one for one in every if has_caps(one.rental) and not one.ended])
+                _look_at_caps([one for one in every if one.rental.is_capped and not one.ended])
         except Exception:
             # Whatever it is, the others are looked after.
             log.exception("looking after the machines of this process")

@@ -18,7 +18,7 @@ from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, run_in_thread, run_in_thread_or_leave, run_in_thread_or_undo
 from prefect_blocks.lifetime import Lifetime
-from prefect_blocks.rental_guard import GuardedRental, guard, has_caps, let_go
+from prefect_blocks.rental_guard import GuardedRental, guard, let_go
 from prefect_blocks.rental_key import rental_key
 from prefect_blocks.requirement_fields import requirements_of
 
@@ -162,7 +162,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
             emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
             session = rental.wait_until_ready(self._ready_deadline_s, self._poll_s, is_cancelled)
             emit("ready", rental)
-            if has_caps(rental):
+            if rental.is_capped:
                 # The block ends it; until then its caps are looked after.
                 self._guarded = guard(rental, self._credentials, Lifetime(None), _logger())
             self._open = stack.pop_all()

@@ -20,7 +20,7 @@ from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation
 from prefect_blocks.lifetime import Lifetime
-from prefect_blocks.rental_guard import guard, has_caps, let_go
+from prefect_blocks.rental_guard import guard, let_go
 from prefect_blocks.rental_key import rental_key
 from prefect_blocks.requirement_fields import requirements_of
 from prefect_blocks.session_argument import rental_of
@@ -198,7 +198,7 @@ def _start(
         logger.info("%s", started_text(rental))
         emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
         lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_flow_run()
-        if lifetime.has_end or has_caps(rental):
+        if lifetime.has_end or rental.is_capped:
             guard(rental, credentials, lifetime, logger)
         return result
 

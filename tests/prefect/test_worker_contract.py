@@ -203,13 +203,13 @@ def test_an_account_that_can_not_be_asked_costs_only_its_own_machines(
 ) -> None:
     """And a flow run of it, whose machine is not seen, is not taken for one whose machine has ended."""
     from prefect_blocks import OctaCredentials
-    from prefect_blocks.unfollowed_machines import _active_machines
+    from prefect_blocks.unfollowed_machines import active_machines
 
     key = worker_key(uuid4(), 0)
     rental = renting.client().rentals.start(MachineRequest("alpine:3"), key=key)
     good, bad = uuid4(), uuid4()
     refused = OctaCredentials(api_key="refused", base_url=renting.emulator.base_url, retries=0)
-    active, unasked = _active_machines(
+    active, unasked = active_machines(
         [
             (bad, OctaJobConfiguration(command="true", env={}, credentials=refused)),
             (None, OctaJobConfiguration(command="true", env={})),
