@@ -48,7 +48,11 @@ class Ends(Protocol):
         """Whether it has ended."""
 
     def end(self, why: str) -> None:
-        """Have it end; returns at once."""
+        """Have it end; returns at once, and is safe in a signal's handler.
+
+        Args:
+            why: in words, for whoever reads the log.
+        """
 
 
 _under_way: dict[Ends, None] = {}
@@ -60,7 +64,11 @@ _ours: dict[int, Handler] = {}
 
 
 def end_with_process(thing: Ends) -> None:
-    """End a thing when the process ends by the end of its script, or by a signal (see `hearing_signals`)."""
+    """End a thing when the process ends by the end of its script, or by a signal (see `hearing_signals`).
+
+    Args:
+        thing: what is under way; `note_ended` takes it off again.
+    """
     _under_way[thing] = None
     # What was registered last is called first. Prefect waits there for its own server, which may be away, and threads
     # can't be started any more in what `atexit` calls. Not public, so it may be missing.
@@ -69,7 +77,11 @@ def end_with_process(thing: Ends) -> None:
 
 
 def note_ended(thing: Ends) -> None:
-    """It has ended by itself."""
+    """Leave a thing alone when the process ends: it has ended by itself.
+
+    Args:
+        thing: as `end_with_process` was given it; one that is not known does nothing.
+    """
     _under_way.pop(thing, None)
 
 

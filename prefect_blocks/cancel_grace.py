@@ -1,4 +1,4 @@
-"""When a worker ends a machine whose flow run is over, or is to be: rules on values."""
+"""How long a process has to end itself once its flow run is cancelled or over, before its machine is stopped."""
 
 from __future__ import annotations
 

@@ -27,6 +27,10 @@ log = plain_logger("prefect_blocks.flow_run_state")
 class SeenState:
     """What was last seen of a flow run.
 
+    Args:
+        known: whether Prefect's API could be asked.
+        state: what it told.
+
     Attributes:
         known: whether Prefect's API could be asked.
         state: the flow run's state; None when the flow run was deleted.
@@ -43,7 +47,15 @@ class SeenState:
 
 
 async def read_state(client: PrefectClient, flow_run_id: UUID) -> SeenState:
-    """Ask Prefect's API once; its client goes on for minutes when it is away."""
+    """Ask Prefect's API once; its client goes on for minutes when it is away.
+
+    Args:
+        client: Prefect's API.
+        flow_run_id: the flow run.
+
+    Returns:
+        What was seen; an API that does not answer is logged, and told as not known.
+    """
     try:
         flow_run = await client.read_flow_run(flow_run_id)
     except ObjectNotFound:

@@ -48,12 +48,24 @@ def run_job_flow(
     Args:
         image: container image.
         command: a shell command line.
-        envs, inputs, outputs, requirements, disk_gb, timeout_s, max_cost_usd, poll_s: as in the task `run_job`.
+        envs: environment variables; the account's sessions show them, so no secrets.
         secret_envs: environment variable to the name of a saved Secret block; the value goes over SSH alone.
+        inputs: files and folders to send: local path to remote path. Needs SSH.
+        outputs: files and folders to fetch when it has ended: remote path to local path. Needs SSH.
+        requirements: fields of the core's `Requirements`; the cheapest machine when left out.
+        disk_gb: disk in GB.
+        timeout_s: seconds that the command may run.
+        max_cost_usd: the job is stopped when it has cost so much, in USD.
+        poll_s: seconds between two looks.
         credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
 
     Returns:
-        What the job came to; see the task `run_job`.
+        The core's `JobResult` as a JSON value; amounts of wei are text.
+
+    Raises:
+        JobFailedError: the command did not end with exit code 0, or its outputs are missing.
+        OctaNoMachineError, OctaBudgetError: nothing could be rented.
+        OctaConfigError: a value that can't work, or there is no such Secret block.
     """
     return run_job(
         image,
@@ -94,7 +106,7 @@ def render_animation_flow(
         machines: how many share the frames.
         image: container image with Blender.
         requirements: fields of the core's `Requirements`, for each machine.
-        max_cost_usd: cap for each machine.
+        max_cost_usd: each machine is stopped when it has cost so much, in USD.
         timeout_s: seconds that one machine may render.
         concurrency_limit: a global concurrency limit of yours; at most so many machines run at once over all flow runs.
             Left out, there is no limit beyond `machines`.

@@ -32,6 +32,14 @@ async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
     A pool of a few threads would let the seventh job wait for the first to end. When the coroutine is cancelled the
     work is told (see `cancellation`) and waited for: what it rented must be stopped before the event loop is gone.
+
+    Args:
+        work: the blocking work.
+        args: its positional arguments.
+        kwargs: its named arguments.
+
+    Returns:
+        What the work returns; what it raises is raised here.
     """
     return await run_in_thread_or_undo(functools.partial(work, *args, **kwargs), lambda result: None)
 
@@ -42,6 +50,12 @@ async def run_in_thread_or_undo(work: Callable[[], T], undo: Callable[[T], objec
     Args:
         work: the blocking work.
         undo: told such a result; runs in a thread too.
+
+    Returns:
+        What the work returns; what it raises is raised here.
+
+    Raises:
+        asyncio.CancelledError: the coroutine was cancelled; the work has ended, and its result was undone.
     """
     with hearing_signals():
         done, cancelled = _begin(work)
@@ -68,7 +82,19 @@ async def _at_its_end(work: asyncio.Future[Any]) -> BaseException | None:
 
 
 async def run_in_thread_or_leave(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """As `run_in_thread`, for work that ends with its machine: when the coroutine is cancelled it is not waited for."""
+    """Run work in a thread that ends with its machine: when the coroutine is cancelled it is not waited for.
+
+    Args:
+        work: the blocking work.
+        args: its positional arguments.
+        kwargs: its named arguments.
+
+    Returns:
+        What the work returns; what it raises is raised here.
+
+    Raises:
+        asyncio.CancelledError: the coroutine was cancelled; the work goes on.
+    """
     done, _ = _begin(functools.partial(work, *args, **kwargs))
     try:
         return await asyncio.shield(done)

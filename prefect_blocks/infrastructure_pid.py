@@ -40,25 +40,44 @@ class InfrastructurePid:
 
     @classmethod
     def of(cls, state: JobState) -> InfrastructurePid:
-        """The one of a started job."""
+        """The one of a started job.
+
+        Args:
+            state: the job's.
+        """
         return cls(str(state.rental.uuid), state.key)
 
     @classmethod
     def read(cls, text: str | None) -> InfrastructurePid | None:
-        """Read what `str` gave; None for anything else, such as another worker type's."""
+        """Read what `str` gave.
+
+        Args:
+            text: a flow run's `infrastructure_pid`.
+
+        Returns:
+            The machine; None for anything else, such as another worker type's.
+        """
         uuid, _, key = (text or "").partition("/")
         return cls(uuid, key) if uuid and is_worker_key(key) else None
 
     @classmethod
     def of_session(cls, session: Session, namespace: str) -> InfrastructurePid | None:
-        """The one of a session, if a worker of this installation started it, or one of a release before 0.2."""
+        """The one of a session that a worker of this installation started, or one of a release before 0.2.
+
+        Args:
+            session: as the API tells it.
+            namespace: this installation's.
+
+        Returns:
+            The machine; None for every other session.
+        """
         key = session.rental_key or ""
         is_ours = split_namespace(key, namespace) is not None or RentalMark.of(session) is None
         return cls(session.uuid, key) if is_ours and is_worker_key(key) else None
 
     @property
     def flow_run_id(self) -> UUID | None:
-        """The flow run."""
+        """The flow run; None where the key names none."""
         return flow_run_of(self.key)
 
     @property
@@ -68,11 +87,22 @@ class InfrastructurePid:
         return int(number) if number.isdecimal() else 0
 
     def rental(self, client: OctaClient) -> Rental:
-        """The core's handle."""
+        """The core's handle; no request is made.
+
+        Args:
+            client: the account's.
+        """
         return client.rentals.open(self.uuid, self.key)
 
     def is_active(self, client: OctaClient) -> bool:
-        """Whether the session, or another one of its key, is listed as active."""
+        """Whether the session, or another one of its key, is listed as active.
+
+        Args:
+            client: the account's.
+
+        Raises:
+            OctaError: the sessions could not be listed.
+        """
         return any(s.uuid == self.uuid or s.rental_key == self.key for s in client.sessions.list())
 
 

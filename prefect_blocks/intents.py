@@ -61,14 +61,23 @@ class PrefectIntents:
         self._otherwise = otherwise
 
     def read(self, key: str) -> tuple[Intent, ...]:
-        """The intents of a rental key, oldest first."""
+        """The intents of a rental key, oldest first.
+
+        Args:
+            key: the rental key, whole.
+        """
         found = {intent.attempt: intent for intent in self._otherwise.read(key)}
         kept = self._ask(lambda client: _variables(client, f"{NAME_PREFIX}{_digest(key)}"))
         found.update({intent.attempt: intent for known, intent in kept or () if known == key})
         return tuple(sorted(found.values(), key=lambda intent: intent.at))
 
     def put(self, key: str, intent: Intent) -> None:
-        """Keep an intent; it replaces the one with the same attempt."""
+        """Keep an intent; it replaces the one with the same attempt.
+
+        Args:
+            key: the rental key, whole.
+            intent: what is about to be rented.
+        """
         value = {"key": key, **intent.to_dict()}
         name = _name(key, intent.attempt)
         is_small = len(json.dumps(value)) <= MAX_VARIABLE_VALUE_LENGTH
@@ -76,7 +85,12 @@ class PrefectIntents:
             self._otherwise.put(key, intent)
 
     def remove(self, key: str, attempt: str) -> None:
-        """Forget the intent of an attempt."""
+        """Forget the intent of an attempt; one that is not known is fine too.
+
+        Args:
+            key: the rental key, whole.
+            attempt: names the attempt.
+        """
         self._ask(lambda client: _delete(client, _name(key, attempt)))
         self._otherwise.remove(key, attempt)
 

@@ -113,6 +113,9 @@ class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
             outlives_flow: let it run on when its flow run has ended; the end of the process still ends it, and so does
                 `reap_orphans_flow`, which goes by flow runs.
 
+        Returns:
+            The run, which is followed already.
+
         Raises:
             OctaNoMachineError, OctaBudgetError: nothing could be rented.
             OctaConfigError: a value that can't work, or, where it is needed, an SSH key that can't be read, or none.
@@ -153,7 +156,19 @@ class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
             return OctaJobRun(self.credentials, follower)
 
     async def atrigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:
-        """As `trigger`, for coroutines; a run that nobody got, since its coroutine was cancelled, is stopped."""
+        """As `trigger`, for coroutines; a run that nobody got, since its coroutine was cancelled, is stopped.
+
+        Args:
+            key: names the job within the flow run, where two that look the same are not.
+            outlives_flow: let it run on when its flow run has ended.
+
+        Returns:
+            The run, which is followed already.
+
+        Raises:
+            OctaNoMachineError, OctaBudgetError: nothing could be rented.
+            OctaConfigError: a value that can't work, or, where it is needed, an SSH key that can't be read, or none.
+        """
         trigger = partial(self.trigger, key, outlives_flow=outlives_flow)
         return await run_in_thread_or_undo(trigger, lambda run: run.stop())
 

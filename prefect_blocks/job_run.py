@@ -28,6 +28,9 @@ SLICE_S = 1.0
 class JobFailedError(OctaError):
     """The job ended, and not as a success.
 
+    Args:
+        result: what it came to.
+
     Attributes:
         result: what it came to.
     """
@@ -95,11 +98,19 @@ class OctaJobRun(JobRun[JobResult]):
         self._refuse_without_result()
 
     async def await_for_completion(self) -> None:
-        """As `wait_for_completion`, for coroutines."""
+        """As `wait_for_completion`, for coroutines; when the coroutine is cancelled, the machine is stopped.
+
+        Raises:
+            OctaCancelledError: the run is being ended, or the job was stopped; so was the machine.
+            OctaStopError: the machine could not be stopped in time, and may still bill.
+        """
         await run_in_thread(self.wait_for_completion)
 
     def fetch_result(self) -> JobResult:  # type: ignore[override]
         """What the job came to.
+
+        Returns:
+            The core's result, always of a success.
 
         Raises:
             JobFailedError: it was no success; the error has the result.
@@ -114,7 +125,13 @@ class OctaJobRun(JobRun[JobResult]):
         return result
 
     async def afetch_result(self) -> JobResult:
-        """As `fetch_result`, for coroutines."""
+        """As `fetch_result`, for coroutines; it does not wait.
+
+        Raises:
+            JobFailedError: it was no success; the error has the result.
+            OctaConfigError: it has not ended yet.
+            OctaCancelledError: it was stopped before its end.
+        """
         return self.fetch_result()
 
     def stop(self) -> None:
@@ -129,7 +146,11 @@ class OctaJobRun(JobRun[JobResult]):
             client.rentals.restore(self.state.rental).stop()
 
     async def astop(self) -> None:
-        """As `stop`, for coroutines."""
+        """As `stop`, for coroutines.
+
+        Raises:
+            OctaStopError: it could not be stopped in time, and may still bill.
+        """
         await run_in_thread(self.stop)
 
     def _refuse_without_result(self) -> JobResult:

@@ -32,7 +32,11 @@ MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
 
 def namespace_here(given: str = "") -> str:
-    """The namespace to use: the given one, else that of the environment variable `OCTA_NAMESPACE`, else the default."""
+    """The namespace to use: the given one, else that of the environment variable `OCTA_NAMESPACE`, else the default.
+
+    Args:
+        given: as the credentials have it; may be empty.
+    """
     return given.strip() or os.environ.get(NAMESPACE_ENV, "").strip() or default_namespace()
 
 

@@ -76,7 +76,11 @@ class GuardedRental:
         return self._has_ended.is_set()
 
     def end(self, why: str) -> None:
-        """Have it stopped; returns at once, and is safe in a signal's handler."""
+        """Have it stopped; returns at once, and is safe in a signal's handler.
+
+        Args:
+            why: in words, for the run's log.
+        """
         self._why = self._why or why
 
     def let_go(self) -> None:
@@ -93,7 +97,11 @@ class GuardedRental:
         return {session.uuid: session for session in octa.sessions.list()}
 
     def look(self, session: Session) -> None:
-        """See whether a cap has been reached; a session that echoes no price is seen to by its duration."""
+        """See whether a cap has been reached; a session that echoes no price is seen to by its duration.
+
+        Args:
+            session: as the list has just shown it.
+        """
         why = over_budget(self.rental, session)
         if why is not None and not self._why:
             self._why = f"it {why}"
@@ -146,6 +154,9 @@ def guard(rental: Rental, credentials: OctaCredentials, lifetime: Lifetime, logg
         credentials: the account.
         lifetime: the machine is stopped with it, and when the process ends before; without an end, by its caps alone.
         logger: told when it was stopped.
+
+    Returns:
+        The machine as it is looked after.
     """
     global _thread
     new = GuardedRental(rental, credentials, lifetime, logger)
@@ -161,7 +172,14 @@ def guard(rental: Rental, credentials: OctaCredentials, lifetime: Lifetime, logg
 
 
 def let_go(uuid: str) -> GuardedRental | None:
-    """Look after a machine no more, since it was stopped, or somebody else does."""
+    """Look after a machine no more, since it was stopped, or somebody else does.
+
+    Args:
+        uuid: the session; one that is not looked after is fine too.
+
+    Returns:
+        Who looked after it; None where nobody did.
+    """
     with _lock:
         known = _guarded.pop(uuid, None)
     if known is not None:

@@ -57,13 +57,24 @@ class RequirementFields(BaseModel):
 
 
 def requirements_of(given: Mapping[str, Any] | Requirements | None) -> Requirements:
-    """The core's requirements from a mapping of their fields, from themselves, or from nothing."""
+    """The core's requirements from what a task is given.
+
+    Args:
+        given: themselves, or a mapping of their fields; None for none.
+
+    Raises:
+        OctaConfigError: a field that they don't have, or a value that no machine could meet.
+    """
     if given is None or isinstance(given, Requirements):
         return given or Requirements()
     return Requirements.from_mapping(given)
 
 
 def fields_of(requirements: Requirements) -> dict[str, Any]:
-    """The values of `RequirementFields` for the core's requirements; `disk_gb` is a field of its own elsewhere."""
+    """The values of `RequirementFields` for the core's requirements; `disk_gb` is a field of its own elsewhere.
+
+    Args:
+        requirements: the core's.
+    """
     values = {name: getattr(requirements, name) for name in RequirementFields.model_fields}
     return values | {"exclude_nodes": list(requirements.exclude_nodes)}

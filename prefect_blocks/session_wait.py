@@ -62,7 +62,23 @@ async def await_until_ready(
     poll_s: float = 5.0,
     credentials: OctaCredentials | None = None,
 ) -> dict[str, Any]:
-    """As `wait_until_ready`, for coroutines: the wait is theirs and takes no thread."""
+    """Wait until a session can be used, for coroutines: the wait is theirs and takes no thread.
+
+    Args:
+        session: what a start task returned, or a uuid.
+        deadline_s: seconds after which it is too late; then the session is stopped.
+        poll_s: seconds between two looks.
+        credentials: the account; the environment's when left out.
+
+    Returns:
+        The session, now also with `urls`, `ssh`, `ssh_web` when known.
+
+    Raises:
+        OctaWaitTimeoutError: too late; the session was stopped.
+        OctaSessionFailedError: the session ended or failed; its system log's last lines are in the error.
+        OctaBudgetError: its cap was reached; it was stopped.
+        asyncio.CancelledError: the coroutine was cancelled; the session was stopped.
+    """
     from octa_provider.watch.watcher import watcher_for
 
     client = await run_in_thread((credentials or OctaCredentials()).get_client)

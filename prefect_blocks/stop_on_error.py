@@ -1,4 +1,4 @@
-"""Between the start of a session and the moment that somebody knows of it."""
+"""What was started is stopped when an error comes before somebody knows of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STOP_S = 60.0
 
 @contextmanager
 def stop_on_error() -> Iterator[Callable[[Rental], object]]:
-    """What is started in the block is stopped when the block raises, signals included: nobody would get to know of it.
+    """Stop what is started in the block when the block raises, signals included: nobody would get to know of it.
 
     Yields what the core's `on_started` takes. A key that was refused leaves its session alone: it is somebody else's.
     """

@@ -133,7 +133,13 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
     """What a flow run is given: the form's values, and Prefect's command and environment."""
 
     def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **kwargs: Any) -> None:
-        """Add what Prefect wants to travel in, of the worker's own only what a list of ours allows."""
+        """Add what Prefect wants to travel in, of the worker's own only what a list of ours allows.
+
+        Args:
+            flow_run: the flow run.
+            args: Prefect's: its deployment, flow, work pool and worker name.
+            kwargs: the same by name.
+        """
         asked = set(self.env)
         super().prepare_for_flow_run(flow_run, *args, **kwargs)
         own = {name: value for name, value in self.env.items() if name not in asked}

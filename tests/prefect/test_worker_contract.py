@@ -101,17 +101,17 @@ def test_a_flow_run_that_is_run_again_gets_a_machine_of_its_own() -> None:
     ],
 )
 def test_a_process_has_its_grace_when_its_flow_run_is_over(state: Any, at: float, over: bool) -> None:
-    patience = CancelGrace(10.0)
-    patience.is_over(state, 0.0)
-    assert patience.is_over(state, at) == over
+    grace = CancelGrace(10.0)
+    grace.is_over(state, 0.0)
+    assert grace.is_over(state, at) == over
 
 
 def test_a_flow_run_that_goes_on_after_all_gets_its_grace_anew() -> None:
-    patience = CancelGrace(10.0)
-    assert not patience.is_over(Cancelling(), 0.0)
-    assert not patience.is_over(Running(), 8.0)
-    assert not patience.is_over(Cancelling(), 11.0)
-    assert patience.is_over(Cancelling(), 21.0)
+    grace = CancelGrace(10.0)
+    assert not grace.is_over(Cancelling(), 0.0)
+    assert not grace.is_over(Running(), 8.0)
+    assert not grace.is_over(Cancelling(), 11.0)
+    assert grace.is_over(Cancelling(), 21.0)
 
 
 def test_initiating_a_run_returns_at_once_and_the_machine_is_followed_to_its_end(
