@@ -12,7 +12,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaBudgetError, OctaError, OctaStopError
-from octa_provider.rental.wait import over_budget
+from octa_provider.rental.wait import cap_error, over_budget
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.deadline import Deadline
 from prefect_blocks.at_exit import PROCESS_ENDS, end_with_process, note_ended
@@ -105,7 +105,7 @@ class GuardedRental:
         why = over_budget(self.rental, session)
         if why is not None and not self._why:
             self._why = f"it {why}"
-            self.error = OctaBudgetError(f"session {self.rental.uuid} {why}; it was stopped")
+            self.error = cap_error(self.rental, why)
 
     def stop_if_over(self) -> None:
         """Begin to stop it if it has to end, in a thread of its own: it may take a while."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from octa_provider.errors import OctaCancelledError, OctaWaitTimeoutError
 from octa_provider.rental.json_values import rental_json
 from octa_provider.rental.signals import cleaned_up_by
+from octa_provider.rental.wait import cancelled_error
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, run_in_thread
@@ -104,7 +105,7 @@ def _until_ready(watcher: Watcher, rental: Rental, deadline_s: float, is_cancell
         if session is not None:
             return session
         if is_cancelled():
-            raise OctaCancelledError(f"waiting for session {rental.uuid} was cancelled; it was stopped")
+            raise cancelled_error(rental)
         raise _too_late(rental, deadline_s)
 
 

@@ -19,9 +19,8 @@ from octa_provider.cli.options.durations import seconds
 from octa_provider.cli.options.numbers import number, port, whole_number
 from octa_provider.emulator.container.process import wait_for_exit
 from octa_provider.emulator.server import Emulator, serve_until
-from octa_provider.emulator.settings import EmulatorSettings
+from octa_provider.emulator.settings import API_KEY_VARIABLE, WEI_PER_OCTA, EmulatorSettings
 from octa_provider.errors import OctaConfigError
-from octa_provider.wire.money import WEI_PER_OCTA
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fault", type=_fault, action="append", default=[], metavar="JSON", help="a fault from the start; repeatable")
     add("--room", type=whole_number, metavar="N", help="sessions that fit on a node (default: the number of its GPUs)")
     add("--log-limit", type=whole_number, metavar="BYTES", help="serve only the end of a container's log")
-    add("--api-key", help="the key to accept (default: the state folder's)")
+    add("--api-key", help=f"the key to accept (default: {API_KEY_VARIABLE}, else the state folder's)")
     add("--blender-python", metavar="PATH", help="interpreter that has bpy, for blender images")
     add("--parent", type=whole_number, metavar="PID", help="end when this process has ended")
     add("--until-stdin-closes", action="store_true", help="end when standard input closes")
@@ -131,7 +130,7 @@ def _settings(arguments: argparse.Namespace, state: Path) -> EmulatorSettings:
         stop_grace_s=arguments.stop_grace,
         speed=arguments.speed,
         balance_wei=arguments.balance,
-        api_key=arguments.api_key,
+        api_key=arguments.api_key or os.environ.get(API_KEY_VARIABLE) or None,
         room=arguments.room,
         faults=tuple(arguments.fault),
         blender_python=arguments.blender_python,

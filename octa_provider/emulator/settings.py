@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.wire.money import WEI_PER_OCTA
+
+WEI_PER_OCTA = 10**18
+
+#: The environment variable with the key to accept: a command line can be read by every user of the computer.
+API_KEY_VARIABLE = "OCTA_EMULATOR_API_KEY"
 
 
 @dataclass(frozen=True)

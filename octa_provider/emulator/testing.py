@@ -28,8 +28,7 @@ import requests
 
 from octa_provider.emulator.container.process import end_leftovers
 from octa_provider.emulator.server import Emulator, serve_until
-from octa_provider.emulator.settings import EmulatorSettings
-from octa_provider.wire.money import WEI_PER_OCTA
+from octa_provider.emulator.settings import API_KEY_VARIABLE, WEI_PER_OCTA, EmulatorSettings
 
 _START_PATIENCE_S = 30.0
 _STOP_PATIENCE_S = 15.0
@@ -151,7 +150,7 @@ def octa_emulator(tmp_path: Path) -> Iterator[EmulatorHandle]:
 
 
 def command_line(settings: EmulatorSettings) -> list[str]:
-    """The command that runs an emulator with these settings."""
+    """The command that runs an emulator with these settings; its key goes by the environment."""
     values = {
         "--state": settings.state,
         "--host": settings.host,
@@ -163,7 +162,6 @@ def command_line(settings: EmulatorSettings) -> list[str]:
         "--stop-grace": settings.stop_grace_s,
         "--speed": settings.speed,
         "--balance": f"{settings.balance_wei // WEI_PER_OCTA}.{settings.balance_wei % WEI_PER_OCTA:018d}",
-        "--api-key": settings.api_key,
         "--room": settings.room,
         "--blender-python": settings.blender_python,
         "--log-limit": settings.log_limit_bytes,
@@ -183,7 +181,13 @@ def command_line(settings: EmulatorSettings) -> list[str]:
 def _child(settings: EmulatorSettings) -> Iterator[dict[str, Any]]:
     # Both ways of noticing that we are gone: a process that we forked may hold the pipe open.
     command = [*command_line(settings), "--until-stdin-closes", f"--parent={os.getpid()}"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as child:
+    environment = dict(os.environ)
+    environment.pop(API_KEY_VARIABLE, None)
+    if settings.api_key is not None:
+        environment[API_KEY_VARIABLE] = settings.api_key
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=environment
+    ) as child:
         assert child.stdout is not None
         # A hung child must not hang the tests: its end is the end of its output.
         watchdog = threading.Timer(_START_PATIENCE_S, child.kill)

@@ -17,7 +17,7 @@ from octa_provider.files.limits import TransferLimits
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.text.plain_text import plain
 
-__all__ = ["LocalFile", "LocalTree", "digest_of", "sha256_of"]
+__all__ = ["LocalFile", "LocalTree", "digest_of", "expanded", "sha256_of"]
 
 log = plain_logger("octa_provider.remote.machine")
 
@@ -146,9 +146,20 @@ class LocalTree:
 
 
 def expanded(local: str | os.PathLike[str]) -> Path:
-    """A path as the user meant it: `~` is the home folder, also where no shell has seen it."""
+    """A path as the user meant it: `~` is the home folder, also where no shell has seen it.
+
+    Raises:
+        OctaConfigError: there is no such home folder.
+    """
     path = Path(local)
-    return path.expanduser() if str(local).startswith("~") and not path.exists() else path
+    if not str(local).startswith("~") or path.exists():
+        return path
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        # A user that nobody knows: a misspelled one, or this one, as in many a container.
+        home = shown(path.parts[0])
+        raise OctaConfigError(f"{shown(path)}: there is no home folder {home}: give the whole path") from error
 
 
 def shown(path: str | os.PathLike[str] | bytes) -> str:

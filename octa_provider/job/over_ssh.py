@@ -213,11 +213,12 @@ class OutputFetch:
     def _another_place(self) -> Path:
         """A folder of this user's own, on the first disk that takes one."""
         if self._instead is None:
-            for folder in (tempfile.gettempdir(), Path.home(), Path.cwd()):
+            for folder in (tempfile.gettempdir, Path.home, Path.cwd):
                 try:
-                    self._instead = Path(tempfile.mkdtemp(prefix="octa-results-", dir=folder))
+                    self._instead = Path(tempfile.mkdtemp(prefix="octa-results-", dir=folder()))
                     break
-                except OSError:
+                except (OSError, RuntimeError):
+                    # Full, or read-only; or a user without a home folder.
                     continue
             else:
                 raise OctaLocalFileError("no folder of this machine can be written to")

@@ -12,6 +12,7 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.market.request import is_env_name, is_sendable_text
 
 MASK = "***"
+_LINE_END_OR_QUOTE = re.compile(r"[\r\n']+")
 #: What Linux takes for one `NAME=value` and its end; with more, no program starts at all.
 LONGEST_BYTES = 128 * 1024
 
@@ -58,7 +59,7 @@ def without_values(text: str, secret_envs: Mapping[str, str]) -> str:
         secret_envs: the secrets that were sent to it.
     """
     # Quoting for the shell changes nothing but the quotation marks between these.
-    pieces = {piece for value in secret_envs.values() for piece in re.split(r"[\r\n']+", value) if piece.strip()}
+    pieces = {piece for value in secret_envs.values() for piece in _LINE_END_OR_QUOTE.split(value) if piece.strip()}
     for piece in sorted(pieces, key=len, reverse=True):
         text = text.replace(piece, MASK)
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,7 +113,10 @@ def check_key(private_key: str | Path | None) -> None:
     client_keys(SshTarget("", 0, private_key=private_key))
     if private_key is not None or os.environ.get("SSH_AUTH_SOCK"):
         return
-    folder = Path("~/.ssh").expanduser()
+    folder = Path("~/.ssh")
+    # Without a home folder there is no file in it.
+    with suppress(RuntimeError):
+        folder = folder.expanduser()
     if not any((folder / name).exists() for name in DEFAULT_KEYS):
         raise OctaConfigError(
             "there is no SSH key to log in with: give the private key whose public half is in your OctaSpace account "
@@ -123,7 +127,11 @@ def check_key(private_key: str | Path | None) -> None:
 def _key_data(given: str | Path) -> str | bytes:
     if is_pem_text(str(given)):
         return pem_lines(str(given))
-    with Path(given).expanduser().open("rb") as file:
+    try:
+        path = Path(given).expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such home folder: give the whole path") from None
+    with path.open("rb") as file:
         data = file.read(MAX_KEY_BYTES)
     text = data.decode("utf-8", "replace")
     if is_pem_text(text):

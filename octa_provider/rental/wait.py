@@ -62,7 +62,7 @@ def wait_until_ready(
     while True:
         if is_cancelled():
             stop(api, terms)
-            raise OctaCancelledError(f"waiting for session {terms.uuid} was cancelled; it was stopped")
+            raise cancelled_error(terms)
         try:
             session = look(asked, terms.uuid)
         except OctaCancelledError:
@@ -184,7 +184,7 @@ def refuse_over_budget(api: RentalApi, terms: Terms, session: Session) -> None:
     why = over_budget(terms, session)
     if why is not None:
         stop(api, terms)
-        raise OctaBudgetError(f"session {terms.uuid} {why}; it was stopped")
+        raise cap_error(terms, why)
 
 
 def over_budget(terms: Terms, session: Session) -> str | None:
@@ -202,6 +202,21 @@ def over_budget(terms: Terms, session: Session) -> str | None:
     if terms.max_duration_s is not None and ran is not None and ran >= terms.max_duration_s:
         return f"has run {ran} s of at most {terms.max_duration_s:g}"
     return None
+
+
+def cap_error(terms: Terms, why: str) -> OctaBudgetError:
+    """The error for a session that reached a cap of its rental, and was stopped.
+
+    Args:
+        terms: what its rental is known by.
+        why: which cap, as `over_budget` tells it.
+    """
+    return OctaBudgetError(f"session {terms.uuid} {why}; it was stopped")
+
+
+def cancelled_error(terms: Terms) -> OctaCancelledError:
+    """The error for a wait that was cancelled, and whose session was stopped."""
+    return OctaCancelledError(f"waiting for session {terms.uuid} was cancelled; it was stopped")
 
 
 def gone_error(api: RentalApi, terms: Terms) -> OctaSessionFailedError:

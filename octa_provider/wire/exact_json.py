@@ -19,6 +19,12 @@ __all__ = ["decode_json", "require_object", "shown"]
 # Python itself refuses to turn longer digit strings into an int, and back.
 _MAX_INT_DIGITS = 4000
 
+#: The API nests six levels. What can just be read can't be written, printed or copied from a few calls further in:
+#: Python's limit counts those as well.
+MOST_LEVELS = 100
+_USUAL_LEVELS = 12
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
 # Of an error's body (evidence C).
 _ERROR_FIELDS = ("error", "message", "detail", "code")
 
@@ -35,17 +41,52 @@ def decode_json(data: bytes | str) -> object:
         data: one JSON document.
 
     Returns:
-        dict, list, str, int, float, bool or None; never NaN or an infinity.
+        dict, list, str, int, float, bool or None; never NaN or an infinity. What is nested deeper than `MOST_LEVELS` is
+        empty.
 
     Raises:
         ValueError: not JSON, not UTF-8, `NaN` or `Infinity`, or nested too deep to read.
     """
     try:
-        return msgspec.json.decode(data)
+        value = msgspec.json.decode(data)
     except msgspec.DecodeError:
-        return _decode_leniently(data)
+        value = _decode_leniently(data)
     except RecursionError as error:
         raise ValueError(f"the JSON cannot be read: {error}") from None
+    if _may_be_deep(data):
+        _empty_below(value, MOST_LEVELS)
+    return value
+
+
+def _may_be_deep(data: bytes | str) -> bool:
+    """Whether a document is nested deeper than any of the API's: pairs of brackets are taken out from the inside.
+
+    Brackets within its texts may make it seem so.
+    """
+    brackets = (data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")).translate(
+        None, _NO_BRACKETS
+    )
+    for _ in range(_USUAL_LEVELS):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return bool(brackets)
+
+
+def _empty_below(value: object, levels: int) -> None:
+    """Take out of a decoded value what is nested deeper; without recursion, since that is what it is for."""
+    layer = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(levels - 1):
+        layer = [
+            item
+            for holder in layer
+            for item in (holder.values() if isinstance(holder, dict) else holder)
+            if isinstance(item, (dict, list))
+        ]
+        if not layer:
+            return
+    for holder in layer:
+        holder.clear()
 
 
 def _decode_leniently(data: bytes | str) -> object:

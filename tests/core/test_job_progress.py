@@ -100,11 +100,13 @@ def test_another_process_that_carries_on_inside_a_bar_gives_its_line_once_and_no
 
 
 def test_the_marker_of_the_end_is_no_progress_and_its_nonce_is_told_nobody(bench: Bench) -> None:
-    job = spec("container", r"printf '50%%\r90%% done'; until [ -e ~/more ]; do sleep 0.05; done")
+    wait = "until [ -e ~/%s ]; do sleep 0.05; done"
+    job = spec("container", f"{wait % 'go'}; printf '50%%\\r90%% done'; {wait % 'more'}")
     states, lines = list[str](), list[str]()
     state = bench.running_state(job)
     nonce = state.nonce
     uuid = state.rental.uuid
+    (bench.folder(uuid) / "go").touch()
     bench.polled(state, lambda s: bool(states), on_unfinished=states.append)
     # As a look sees it that comes while the marker is printed.
     for torn in (f"[octa-job {nonce}", f"[octa-job {nonce}] exit ", f"[octa-job {nonce}] exit 0"):

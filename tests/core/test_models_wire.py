@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import sys
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -104,3 +107,44 @@ def test_an_answer_that_is_no_object_says_what_it_is(payload: object) -> None:
         require_object(payload, "session")
     assert caught.value.what == "session"
     assert caught.value.body == shown(payload)
+
+
+@pytest.mark.parametrize("levels", [99, 100, 101, 150, 400])
+@pytest.mark.parametrize(
+    ("opened", "closed"),
+    [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('["[",', ',"}"]')],
+    ids=["[", "{", "[{", "text"],
+)
+def test_what_is_nested_beyond_any_answer_is_empty_so_that_it_can_be_written_and_shown_again(
+    opened: str, closed: str, levels: int
+) -> None:
+    body = f'[{{"uuid": "u"}}, {opened * levels}1{closed * levels}, {{"uuid": "v"}}]'
+    for data in (body, body.encode()):
+        found = decode_json(data)
+        assert isinstance(found, list)
+        assert [found[0], found[2]] == [{"uuid": "u"}, {"uuid": "v"}]
+        text = json.dumps(found)
+        bare = text.replace('"["', "").replace('"}"', "")
+        assert max(accumulate((c in "[{") - (c in "]}") for c in bare)) <= 100
+        assert (found == json.loads(body)) is (levels * (1 + (opened == '[{"a":')) < 99)
+
+
+def test_what_can_be_read_can_be_written_from_deeper_inside() -> None:
+    def write(calls: int, value: object) -> None:
+        if calls:
+            write(calls - 1, value)
+        else:
+            json.dumps(value)
+            repr(value)
+
+    free = sys.getrecursionlimit() - len(inspect.stack())
+    readable = next(n for n in range(free + 200, 100, -10) if _reads(b"[" * n + b"]" * n))
+    write(300, decode_json(b"[" * readable + b"]" * readable))
+
+
+def _reads(data: bytes) -> bool:
+    try:
+        decode_json(data)
+    except ValueError:
+        return False
+    return True

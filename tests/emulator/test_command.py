@@ -125,6 +125,8 @@ def test_options_travel_to_the_child():
     with start_emulator(**options) as emulator:
         tenant = Tenant(emulator)
         assert emulator.api_key == "my key"
+        # The key runs commands, and everybody on this computer can read a command line.
+        assert b"my key" not in Path(f"/proc/{emulator.pid}/cmdline").read_bytes()
         assert len(tenant.get("/services/mr")) == 4
         assert emulator.ledger()["balance_wei"] == 25 * 10**17
         assert tenant.call("GET", "/network").status_code == 418

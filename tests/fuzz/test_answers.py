@@ -39,6 +39,7 @@ from octa_provider.models import (
 from octa_provider.rental.intents import Intent
 from octa_provider.rental.refusal import deserves_a_look, may_have_started
 from octa_provider.rental.rental import Rental
+from octa_provider.rental.terms import Terms
 from octa_provider.text.carried import carried, carried_dict
 from octa_provider.wire.records import decode_list
 
@@ -162,7 +163,7 @@ def test_a_retry_after_is_some_seconds_or_none(value: str) -> None:
     assert asked is None or 0 <= asked <= 60
 
 
-@fuzzed(st.dictionaries(st.sampled_from([*JobState.__dataclass_fields__, *Rental.__dataclass_fields__]), ANYTHING))
+@fuzzed(st.dictionaries(st.sampled_from([*JobState.__struct_fields__, *Terms.__struct_fields__]), ANYTHING))
 def test_a_state_of_somewhere_else_is_read_or_refused(state: dict[str, Any]) -> None:
     unless(OctaConfigError)(lambda: JobState.from_dict(state))
     unless(OctaConfigError)(lambda: Rental.from_dict(state))

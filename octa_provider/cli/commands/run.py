@@ -234,9 +234,11 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
 
 def _check(arguments: argparse.Namespace, spec: JobSpec) -> None:
     """What would fail only once a machine is rented."""
+    from octa_provider.files.local_files import expanded
+
     spec.check_inputs()
     spec.check_outputs()
-    if arguments.ssh_key is not None and not arguments.ssh_key.expanduser().is_file():
+    if arguments.ssh_key is not None and not expanded(arguments.ssh_key).is_file():
         raise OctaConfigError(f"the SSH key {arguments.ssh_key} is not a file")
     if spec.over_ssh and find_spec("asyncssh") is None:
         raise OctaConfigError("the job runs over SSH, which is not installed: pip install 'octa-provider[ssh]'")
