@@ -1,7 +1,8 @@
 """Blocks, tasks, flows and a worker for Prefect: rented GPU machines of OctaSpace. Needs the extra `prefect`."""
 
 from prefect_blocks.credentials import OctaCredentials
-from prefect_blocks.job import JobFailedError, OctaJob, OctaJobRun
+from prefect_blocks.job import OctaJob
+from prefect_blocks.job_run import JobFailedError, OctaJobRun
 from prefect_blocks.left_sessions import stop_left_sessions
 from prefect_blocks.rented_machine import RentedMachine, rented_machine
 from prefect_blocks.worker import OctaWorker

@@ -20,11 +20,11 @@ from octa_provider.text.plain_log import plain_logger
 __all__ = [
     "PROCESS_ENDS",
     "Ends",
-    "ends_with_process",
-    "has_ended",
+    "end_with_process",
     "hear_signals",
-    "signals_as_before",
-    "signals_heard",
+    "hearing_signals",
+    "note_ended",
+    "restore_signals",
 ]
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
@@ -48,19 +48,27 @@ class Ends(Protocol):
         """Whether it has ended."""
 
     def end(self, why: str) -> None:
-        """Have it end; returns at once."""
+        """Have it end; returns at once, and is safe in a signal's handler.
+
+        Args:
+            why: in words, for whoever reads the log.
+        """
 
 
 _under_way: dict[Ends, None] = {}
-#: Blocks of `signals_heard` that are open.
+#: Blocks of `hearing_signals` that are open.
 _blocks = 0
 #: What was there before our own handlers, by signal.
 _before: dict[int, Handler] = {}
 _ours: dict[int, Handler] = {}
 
 
-def ends_with_process(thing: Ends) -> None:
-    """End a thing when the process ends by the end of its script, or by a signal (see `signals_heard`)."""
+def end_with_process(thing: Ends) -> None:
+    """End a thing when the process ends by the end of its script, or by a signal (see `hearing_signals`).
+
+    Args:
+        thing: what is under way; `note_ended` takes it off again.
+    """
     _under_way[thing] = None
     # What was registered last is called first. Prefect waits there for its own server, which may be away, and threads
     # can't be started any more in what `atexit` calls. Not public, so it may be missing.
@@ -68,8 +76,12 @@ def ends_with_process(thing: Ends) -> None:
     register(_end_all)
 
 
-def has_ended(thing: Ends) -> None:
-    """It has ended by itself."""
+def note_ended(thing: Ends) -> None:
+    """Leave a thing alone when the process ends: it has ended by itself.
+
+    Args:
+        thing: as `end_with_process` was given it; one that is not known does nothing.
+    """
     _under_way.pop(thing, None)
 
 
@@ -77,7 +89,7 @@ def hear_signals() -> None:
     """From here on signals that kill by default raise SystemExit; does nothing outside of the main thread.
 
     What is under way is ended before: in a flow Prefect tells of the crash then, and kills the process at once when it
-    was SIGTERM. `signals_as_before` puts them back.
+    was SIGTERM. `restore_signals` puts them back.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -103,7 +115,7 @@ def _end_then(before: Handler, number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
 
-def signals_as_before() -> None:
+def restore_signals() -> None:
     """Put the signals back when nothing needs them any more; does nothing outside of the main thread."""
     if threading.current_thread() is not threading.main_thread() or _under_way or _blocks:
         return
@@ -115,7 +127,7 @@ def signals_as_before() -> None:
     _ours.clear()
 
 
-class signals_heard(AbstractContextManager[None]):
+class hearing_signals(AbstractContextManager[None]):
     """Signals are heard within the block, and after it as long as something is under way.
 
     Coroutines need it around what works in threads, which signals never reach.
@@ -138,7 +150,7 @@ class signals_heard(AbstractContextManager[None]):
         if self._counts:
             self._counts = False
             _blocks -= 1
-            signals_as_before()
+            restore_signals()
 
 
 def _end_all(seconds: float = END_S) -> None:

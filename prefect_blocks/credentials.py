@@ -113,6 +113,12 @@ def credentials_named(name: str) -> OctaCredentials:
     """The saved block of that name; for an empty name the environment's account.
 
     Flows take a name instead of a block: their parameters are stored by the API, where a key has no place.
+
+    Args:
+        name: of a saved block of type OctaSpace Credentials; may be empty.
+
+    Raises:
+        ValueError: there is no such block.
     """
     if not name:
         return OctaCredentials()

@@ -32,7 +32,12 @@ def all_flow_runs(client: SyncPrefectClient, **filters: Any) -> list[FlowRun]:
 
 
 async def all_flow_runs_async(client: PrefectClient, **filters: Any) -> list[FlowRun]:
-    """As `all_flow_runs`, for coroutines."""
+    """Every flow run that fits, for coroutines.
+
+    Args:
+        client: Prefect's API.
+        filters: as its `read_flow_runs` takes them.
+    """
     runs: dict[object, FlowRun] = {}
     for offset in _offsets():
         page = await client.read_flow_runs(**filters, sort=FlowRunSort.ID_DESC, limit=PAGE, offset=offset)

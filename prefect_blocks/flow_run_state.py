@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.states import Cancelled
 
 from octa_provider.text.plain_log import plain_logger
 
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import State
 
-__all__ = ["SeenState", "read_state", "state_watched"]
+__all__ = ["SeenState", "mark_as_cancelled", "read_state", "watch_state"]
 
 log = plain_logger("prefect_blocks.flow_run_state")
 
 
 class SeenState:
     """What was last seen of a flow run.
+
+    Args:
+        known: whether Prefect's API could be asked.
+        state: what it told.
 
     Attributes:
         known: whether Prefect's API could be asked.
@@ -42,7 +47,15 @@ class SeenState:
 
 
 async def read_state(client: PrefectClient, flow_run_id: UUID) -> SeenState:
-    """Ask Prefect's API once; its client goes on for minutes when it is away."""
+    """Ask Prefect's API once; its client goes on for minutes when it is away.
+
+    Args:
+        client: Prefect's API.
+        flow_run_id: the flow run.
+
+    Returns:
+        What was seen; an API that does not answer is logged, and told as not known.
+    """
     try:
         flow_run = await client.read_flow_run(flow_run_id)
     except ObjectNotFound:
@@ -53,8 +66,25 @@ async def read_state(client: PrefectClient, flow_run_id: UUID) -> SeenState:
     return SeenState(flow_run.state is not None, flow_run.state)
 
 
+async def mark_as_cancelled(client: PrefectClient, flow_run_id: UUID, message: str) -> None:
+    """Tell the end of a flow run that is being cancelled; one that has told its end itself keeps it.
+
+    Args:
+        client: Prefect's API; when it is away, that is logged.
+        flow_run_id: the flow run.
+        message: says how it ended.
+    """
+    seen = await read_state(client, flow_run_id)
+    if seen.state is None or not seen.state.is_cancelling():
+        return
+    try:
+        await client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)
+    except (httpx.HTTPError, PrefectException) as error:
+        log.warning("flow run %s can't be marked as cancelled: %s", flow_run_id, error)
+
+
 @asynccontextmanager
-async def state_watched(
+async def watch_state(
     client: PrefectClient, flow_run_id: UUID, poll_s: float, on_over: Callable[[], object] = lambda: None
 ) -> AsyncIterator[SeenState]:
     """Read a flow run's state again and again, for the length of the block, in a task of its own.

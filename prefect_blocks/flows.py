@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-import shlex
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
-from prefect.concurrency.sync import concurrency
 
-from octa_provider.errors import OctaConfigError, OctaError, OctaStopError
+from octa_provider.errors import OctaConfigError, OctaStopError
 from octa_provider.render import frames as ranges
 from octa_provider.render.pictures import broken_frames
 from octa_provider.rental.json_values import orphan_json
 from octa_provider.rental.reap import Reaped
-from octa_provider.text.carried import carried_dict
 from prefect_blocks.credentials import credentials_named
 from prefect_blocks.intents import PrefectIntents
-from prefect_blocks.job import JobFailedError
 from prefect_blocks.job_report import FLUSH_S
+from prefect_blocks.job_task import run_job
 from prefect_blocks.owner import owner_lives
+from prefect_blocks.render_chunk import FramesMissingError, job_of_chunk, render_chunk, what_is_wrong
 from prefect_blocks.rental_key import PREFIX
 from prefect_blocks.reports import Reports
-from prefect_blocks.running import run_job
 from prefect_blocks.secret_values import secrets_named
 
-__all__ = ["FramesMissingError", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]
-
-
-#: Seconds that a slot of the concurrency limit is kept for a process that does not renew it.
-SLOT_LEASE_S = 120.0
-
-
-class FramesMissingError(OctaError):
-    """Frames that were asked for are not there, or are no whole pictures.
-
-    Attributes:
-        job: what the job came to that should have rendered them, where it was one.
-    """
-
-    def __init__(self, message: str, job: dict[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.job = job
+__all__ = ["reap_orphans_flow", "render_animation_flow", "run_job_flow"]
 
 
 @flow(name="octa-run-job")
@@ -69,12 +48,24 @@ def run_job_flow(
     Args:
         image: container image.
         command: a shell command line.
-        envs, inputs, outputs, requirements, disk_gb, timeout_s, max_cost_usd, poll_s: as in the task `run_job`.
+        envs: environment variables; the account's sessions show them, so no secrets.
         secret_envs: environment variable to the name of a saved Secret block; the value goes over SSH alone.
+        inputs: files and folders to send: local path to remote path. Needs SSH.
+        outputs: files and folders to fetch when it has ended: remote path to local path. Needs SSH.
+        requirements: fields of the core's `Requirements`; the cheapest machine when left out.
+        disk_gb: disk in GB.
+        timeout_s: seconds that the command may run.
+        max_cost_usd: the job is stopped when it has cost so much, in USD.
+        poll_s: seconds between two looks.
         credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
 
     Returns:
-        What the job came to; see the task `run_job`.
+        The core's `JobResult` as a JSON value; amounts of wei are text.
+
+    Raises:
+        JobFailedError: the command did not end with exit code 0, or its outputs are missing.
+        OctaNoMachineError, OctaBudgetError: nothing could be rented.
+        OctaConfigError: a value that can't work, or there is no such Secret block.
     """
     return run_job(
         image,
@@ -115,7 +106,7 @@ def render_animation_flow(
         machines: how many share the frames.
         image: container image with Blender.
         requirements: fields of the core's `Requirements`, for each machine.
-        max_cost_usd: cap for each machine.
+        max_cost_usd: each machine is stopped when it has cost so much, in USD.
         timeout_s: seconds that one machine may render.
         concurrency_limit: a global concurrency limit of yours; at most so many machines run at once over all flow runs.
             Left out, there is no limit beyond `machines`.
@@ -136,7 +127,7 @@ def render_animation_flow(
     # The folder itself, where a job would take a slash at its end for what is to hold it.
     output = str(Path(output).expanduser())
     futures = [
-        _render_chunk.submit(
+        render_chunk.submit(
             str(chunk),
             scene=scene,
             output=output,
@@ -152,7 +143,7 @@ def render_animation_flow(
     ]
     # All of them, whatever becomes of one: what was paid for is brought home.
     results = [future.result(raise_on_failure=False) for future in futures]
-    jobs = [job for result in results if (job := _job_of(result)) is not None]
+    jobs = [job for result in results if (job := job_of_chunk(result)) is not None]
     bill = {
         "charge_wei": str(sum(int(job["cost_wei"] or 0) for job in jobs)),
         "charge_usd": sum(job["cost_usd"] or 0.0 for job in jobs),
@@ -167,50 +158,8 @@ def render_animation_flow(
     # Over all of them: a chunk can't tell that its pictures are of another size than the others'.
     made = [path for job in jobs for path in job["outputs"]]
     if broken := broken_frames(output, wanted, made=made):
-        raise FramesMissingError(f"{_what_is_wrong(broken, len(wanted))}; see the tasks")
+        raise FramesMissingError(f"{what_is_wrong(broken, len(wanted))}; see the tasks")
     return bill
-
-
-@task(name="octa_render_chunk", retries=1, cache_policy=NO_CACHE, tags={"octaspace"}, task_run_name="render-{chunk}")
-def _render_chunk(
-    chunk: str,
-    *,
-    scene: str,
-    output: str,
-    image: str,
-    requirements: dict[str, Any] | None,
-    max_cost_usd: float | None,
-    timeout_s: float,
-    concurrency_limit: str,
-    poll_s: float,
-    credentials: str,
-) -> dict[str, Any]:
-    wanted = ranges.parse(chunk)
-    numbers = ",".join(str(number) for number in wanted)
-    blender = ["blender", "-b", "scene.blend", "-o", "//frames/frame_####", "-F", "PNG", "-x", "1", "-f", numbers]
-    slot: AbstractContextManager[object] = nullcontext()
-    if concurrency_limit:
-        # The slot of a process that was killed is free again when this is over; the next try waits for it.
-        slot = concurrency(concurrency_limit, occupy=1, lease_duration=SLOT_LEASE_S)
-    with slot:
-        result = run_job(
-            image,
-            shlex.join(blender),
-            inputs={scene: "scene.blend"},
-            outputs={"frames": output},
-            requirements=requirements,
-            max_cost_usd=max_cost_usd,
-            timeout_s=timeout_s,
-            progress="blender",
-            progress_total=len(wanted),
-            poll_s=poll_s,
-            # Chunks of the same scene look alike but for their frames, which are the work.
-            key=f"render {chunk}",
-            credentials=credentials_named(credentials),
-        )
-    if broken := broken_frames(output, wanted, made=result["outputs"]):
-        raise FramesMissingError(_what_is_wrong(broken, len(wanted)), result)
-    return result | {"frames": chunk}
 
 
 @flow(name="octa-reap-orphans")
@@ -277,12 +226,6 @@ def reap_orphans_flow(
     }
 
 
-def _what_is_wrong(broken: dict[int, str], wanted: int) -> str:
-    """Which frames are not in order, and of the first of them why."""
-    missing = ranges.Frames(tuple(broken))
-    return f"{len(broken)} of {wanted} frames are missing or broken: {missing}; {broken[missing.first]}"
-
-
 def _cost_row(job: dict[str, Any]) -> dict[str, str]:
     """A job's line in the table; what matters most comes first, since the UI cuts wide tables."""
     return {
@@ -294,12 +237,3 @@ def _cost_row(job: dict[str, Any]) -> dict[str, str]:
         "session": job["uuid"],
         "wei": str(job["cost_wei"]),
     }
-
-
-def _job_of(result: object) -> dict[str, Any] | None:
-    """What a chunk's job came to, of those that failed too: they were paid for."""
-    if isinstance(result, JobFailedError):
-        return carried_dict(result.result.to_dict())
-    if isinstance(result, FramesMissingError):
-        return result.job
-    return result if isinstance(result, dict) else None

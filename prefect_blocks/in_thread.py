@@ -15,9 +15,9 @@ from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.errors import OctaCancelledError
 from octa_provider.text.plain_log import plain_logger
-from prefect_blocks.at_exit import signals_heard
+from prefect_blocks.at_exit import hearing_signals
 
-__all__ = ["async_twin", "cancellation", "in_thread", "in_thread_or_left", "in_thread_or_undone"]
+__all__ = ["async_twin", "cancellation", "run_in_thread", "run_in_thread_or_leave", "run_in_thread_or_undo"]
 
 log = plain_logger("prefect_blocks.in_thread")
 
@@ -27,23 +27,37 @@ T = TypeVar("T")
 _coroutine_cancelled: ContextVar[threading.Event | None] = ContextVar("octa_coroutine_cancelled", default=None)
 
 
-async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run blocking work in a thread of its own, with the caller's context.
 
     A pool of a few threads would let the seventh job wait for the first to end. When the coroutine is cancelled the
     work is told (see `cancellation`) and waited for: what it rented must be stopped before the event loop is gone.
+
+    Args:
+        work: the blocking work.
+        args: its positional arguments.
+        kwargs: its named arguments.
+
+    Returns:
+        What the work returns; what it raises is raised here.
     """
-    return await in_thread_or_undone(functools.partial(work, *args, **kwargs), lambda result: None)
+    return await run_in_thread_or_undo(functools.partial(work, *args, **kwargs), lambda result: None)
 
 
-async def in_thread_or_undone(work: Callable[[], T], undo: Callable[[T], object]) -> T:
-    """As `in_thread`; a result that came when its coroutine had just been cancelled, so that nobody has it, is undone.
+async def run_in_thread_or_undo(work: Callable[[], T], undo: Callable[[T], object]) -> T:
+    """As `run_in_thread`; undoes a result that came when its coroutine had just been cancelled: nobody has it.
 
     Args:
         work: the blocking work.
         undo: told such a result; runs in a thread too.
+
+    Returns:
+        What the work returns; what it raises is raised here.
+
+    Raises:
+        asyncio.CancelledError: the coroutine was cancelled; the work has ended, and its result was undone.
     """
-    with signals_heard():
+    with hearing_signals():
         done, cancelled = _begin(work)
         try:
             return await asyncio.shield(done)
@@ -67,8 +81,20 @@ async def _at_its_end(work: asyncio.Future[Any]) -> BaseException | None:
     return error
 
 
-async def in_thread_or_left(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """As `in_thread`, for work that ends with its machine: when the coroutine is cancelled it is not waited for."""
+async def run_in_thread_or_leave(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run work in a thread that ends with its machine: when the coroutine is cancelled it is not waited for.
+
+    Args:
+        work: the blocking work.
+        args: its positional arguments.
+        kwargs: its named arguments.
+
+    Returns:
+        What the work returns; what it raises is raised here.
+
+    Raises:
+        asyncio.CancelledError: the coroutine was cancelled; the work goes on.
+    """
     done, _ = _begin(functools.partial(work, *args, **kwargs))
     try:
         return await asyncio.shield(done)
@@ -122,9 +148,9 @@ def async_twin(
     @functools.wraps(work)
     async def twin(*args: P.args, **kwargs: P.kwargs) -> T:
         if undo is None:
-            return await in_thread(work, *args, **kwargs)
+            return await run_in_thread(work, *args, **kwargs)
         credentials = kwargs.get("credentials")
-        return await in_thread_or_undone(
+        return await run_in_thread_or_undo(
             functools.partial(work, *args, **kwargs), lambda result: undo(result, credentials)
         )
 

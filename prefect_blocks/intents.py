@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from octa_provider.rental.intents import Intents
 
-__all__ = ["NAME_PREFIX", "TAG", "PrefectIntents"]
+__all__ = ["NAME_PREFIX", "TAG", "PrefectIntents", "away_until"]
 
 log = plain_logger("prefect_blocks.intents")
 
@@ -44,7 +44,7 @@ AWAY_S = 60.0
 PAGE = 200
 
 #: For each API until when it is not asked, on the monotonic clock; all clients of a process learn it together.
-_away: dict[str, float] = {}
+away_until: dict[str, float] = {}
 
 
 class PrefectIntents:
@@ -61,14 +61,23 @@ class PrefectIntents:
         self._otherwise = otherwise
 
     def read(self, key: str) -> tuple[Intent, ...]:
-        """The intents of a rental key, oldest first."""
+        """The intents of a rental key, oldest first.
+
+        Args:
+            key: the rental key, whole.
+        """
         found = {intent.attempt: intent for intent in self._otherwise.read(key)}
         kept = self._ask(lambda client: _variables(client, f"{NAME_PREFIX}{_digest(key)}"))
         found.update({intent.attempt: intent for known, intent in kept or () if known == key})
         return tuple(sorted(found.values(), key=lambda intent: intent.at))
 
     def put(self, key: str, intent: Intent) -> None:
-        """Keep an intent; it replaces the one with the same attempt."""
+        """Keep an intent; it replaces the one with the same attempt.
+
+        Args:
+            key: the rental key, whole.
+            intent: what is about to be rented.
+        """
         value = {"key": key, **intent.to_dict()}
         name = _name(key, intent.attempt)
         is_small = len(json.dumps(value)) <= MAX_VARIABLE_VALUE_LENGTH
@@ -76,7 +85,12 @@ class PrefectIntents:
             self._otherwise.put(key, intent)
 
     def remove(self, key: str, attempt: str) -> None:
-        """Forget the intent of an attempt."""
+        """Forget the intent of an attempt; one that is not known is fine too.
+
+        Args:
+            key: the rental key, whole.
+            attempt: names the attempt.
+        """
         self._ask(lambda client: _delete(client, _name(key, attempt)))
         self._otherwise.remove(key, attempt)
 
@@ -109,7 +123,7 @@ class PrefectIntents:
     def _ask(self, question: Callable[[SyncPrefectClient], T]) -> T | None:
         """The server's answer; None when there is no server, or none that answers."""
         api = str(get_current_settings().api.url or "")
-        if not _has_server(api) or time.monotonic() < _away.get(api, 0.0):
+        if not _has_server(api) or time.monotonic() < away_until.get(api, 0.0):
             return None
         try:
             # Without a client of the run's own: that one is patient for minutes.
@@ -125,7 +139,7 @@ class PrefectIntents:
                     time.sleep(BUSY_S)
                     return question(client)
         except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-            _away[api] = time.monotonic() + AWAY_S
+            away_until[api] = time.monotonic() + AWAY_S
             log.warning("Prefect's server does not keep what is about to be rented, this computer does: %s", error)
             return None
 

@@ -2,61 +2,40 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Generator, Hashable
+from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from prefect.blocks.abstract import JobBlock, JobRun
+from prefect.blocks.abstract import JobBlock
 from pydantic import Field, HttpUrl
 
-from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
-from octa_provider.job.state import JobState
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.progress import ProgressTracker
-from octa_provider.rental.signals import cleaned_up_by
-from prefect_blocks.at_exit import signals_as_before, signals_heard
-from prefect_blocks.caps import CapOrNone
+from prefect_blocks.at_exit import hearing_signals
+from prefect_blocks.cap_fields import CapOrNone
 from prefect_blocks.events import emit
-from prefect_blocks.handing_over import stopped_unless_handed_over
-from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_undone
+from prefect_blocks.in_thread import cancellation, run_in_thread_or_undo
 from prefect_blocks.job_command import JobCommand
 from prefect_blocks.job_follower import JobFollower, follower_of
 from prefect_blocks.job_report import JobReport
+from prefect_blocks.job_run import OctaJobRun
 from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.logo import LOGO_URL
-from prefect_blocks.machine_choice import MachineChoice
 from prefect_blocks.rental_key import rental_key
+from prefect_blocks.requirement_fields import RequirementFields
 from prefect_blocks.secret_values import shown_values
+from prefect_blocks.stop_on_error import stop_on_error
 
-__all__ = ["JobFailedError", "OctaJob", "OctaJobRun"]
+__all__ = ["OctaJob"]
 
-#: A wait looks up so often whether its run is being ended.
-SLICE_S = 1.0
 #: What the core gives a machine to be stopped, and a little.
 ENDING_S = 330.0
 
 
-class JobFailedError(OctaError):
-    """The job ended, and not as a success.
-
-    Attributes:
-        result: what it came to.
-    """
-
-    def __init__(self, result: JobResult) -> None:
-        super().__init__(f"{result.outcome.value}: {result.message}")
-        self.result = result
-
-    def __reduce__(self) -> tuple[type[JobFailedError], tuple[JobResult]]:
-        # Process pools, Dask and Ray send errors between processes.
-        return type(self), (self.result,)
-
-
-class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
+class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
     """A command on a rented machine: started once, followed with its log, and the machine stopped for certain.
 
     Tries of the same flow run or task run carry on with the same machine and the same running command.
@@ -134,6 +113,9 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
             outlives_flow: let it run on when its flow run has ended; the end of the process still ends it, and so does
                 `reap_orphans_flow`, which goes by flow runs.
 
+        Returns:
+            The run, which is followed already.
+
         Raises:
             OctaNoMachineError, OctaBudgetError: nothing could be rented.
             OctaConfigError: a value that can't work, or, where it is needed, an SSH key that can't be read, or none.
@@ -146,14 +128,14 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
         report = JobReport(self._name(), self.logger, tracker, about=key)
         lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_run()
         with (
-            signals_heard(),
+            hearing_signals(),
             self.credentials.get_client() as client,
-            stopped_unless_handed_over() as on_started,
+            stop_on_error() as on_started,
         ):
             work = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
             name = (client.transport.account, client.rentals.full_key(work))
             if (earlier := self._followed(name, spec, lifetime)) is not None:
-                return OctaJobRun(self, earlier)
+                return OctaJobRun(self.credentials, earlier)
             state = client.jobs.start(
                 spec, work, is_cancelled=cancellation(), on_started=on_started, private_key=private_key
             )
@@ -171,12 +153,24 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
                 poll_s=self.poll_s,
             )
             follower.start(name)
-            return OctaJobRun(self, follower)
+            return OctaJobRun(self.credentials, follower)
 
     async def atrigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:
-        """As `trigger`, for coroutines; a run that nobody got, since its coroutine was cancelled, is stopped."""
+        """As `trigger`, for coroutines; a run that nobody got, since its coroutine was cancelled, is stopped.
+
+        Args:
+            key: names the job within the flow run, where two that look the same are not.
+            outlives_flow: let it run on when its flow run has ended.
+
+        Returns:
+            The run, which is followed already.
+
+        Raises:
+            OctaNoMachineError, OctaBudgetError: nothing could be rented.
+            OctaConfigError: a value that can't work, or, where it is needed, an SSH key that can't be read, or none.
+        """
         trigger = partial(self.trigger, key, outlives_flow=outlives_flow)
-        return await in_thread_or_undone(trigger, lambda run: run.stop())
+        return await run_in_thread_or_undo(trigger, lambda run: run.stop())
 
     def _followed(self, name: Hashable, spec: JobSpec, lifetime: Lifetime) -> JobFollower | None:
         """Who follows the job in this process, since an earlier try of this run triggered it."""
@@ -193,100 +187,6 @@ class OctaJob(MachineChoice, JobCommand, JobBlock[JobResult]):
 
     def _name(self) -> str:
         return self._block_document_name or Path(self.image.partition(":")[0]).name
-
-
-class OctaJobRun(JobRun[JobResult]):
-    """A job that has been started, and is followed to its end in a thread of its own."""
-
-    def __init__(self, job: OctaJob, follower: JobFollower) -> None:
-        self._job = job
-        self._follower = follower
-
-    def __await__(self) -> Generator[Any, Any, OctaJobRun]:
-        """The run itself, so that `await job.trigger()` is as good as `job.trigger()`."""
-
-        async def itself() -> OctaJobRun:
-            return self
-
-        return itself().__await__()
-
-    @property
-    def state(self) -> JobState:
-        """How far it is; a JSON value by `to_dict`."""
-        return self._follower.state
-
-    @property
-    def uuid(self) -> str:
-        """The session."""
-        return str(self.state.rental.uuid)
-
-    def wait_for_completion(self) -> None:  # type: ignore[override]
-        """Wait for the job's end; its machine is stopped then, and on every other way out of this.
-
-        How it ended is for `fetch_result` to say.
-
-        Raises:
-            OctaCancelledError: the run is being ended, or the job was stopped; so was the machine.
-            OctaStopError: the machine could not be stopped in time, and may still bill.
-        """
-        is_cancelled = cancellation()
-
-        def clean_up(error: BaseException | None) -> None:
-            if error is not None:
-                self._follower.end("what waited for it was ended")
-                self._follower.wait()
-
-        with cleaned_up_by(clean_up):
-            while not self._follower.wait(SLICE_S):
-                if is_cancelled():
-                    self._follower.end("the run that waits for it is being ended")
-        signals_as_before()
-        self._refuse_without_result()
-
-    async def await_for_completion(self) -> None:
-        """As `wait_for_completion`, for coroutines."""
-        await in_thread(self.wait_for_completion)
-
-    def fetch_result(self) -> JobResult:  # type: ignore[override]
-        """What the job came to.
-
-        Raises:
-            JobFailedError: it was no success; the error has the result.
-            OctaConfigError: it has not ended yet.
-            OctaCancelledError: it was stopped before its end.
-        """
-        if not self._follower.wait(0):
-            raise OctaConfigError("the job has not ended yet: call wait_for_completion() first")
-        result = self._refuse_without_result()
-        if not result.succeeded:
-            raise JobFailedError(result)
-        return result
-
-    async def afetch_result(self) -> JobResult:
-        """As `fetch_result`, for coroutines."""
-        return self.fetch_result()
-
-    def stop(self) -> None:
-        """Stop the machine without waiting for the command. Safe to repeat.
-
-        Raises:
-            OctaStopError: it could not be stopped in time, and may still bill.
-        """
-        self._follower.end("it was told to stop")
-        self._follower.wait()
-        with self._job.credentials.get_client() as client:
-            client.rentals.restore(self.state.rental).stop()
-
-    async def astop(self) -> None:
-        """As `stop`, for coroutines."""
-        await in_thread(self.stop)
-
-    def _refuse_without_result(self) -> JobResult:
-        if self._follower.result is not None:
-            return self._follower.result
-        error = self._follower.error
-        # A copy: what several threads raise at once gathers all their tracebacks.
-        raise OctaError("the job has no result") if error is None else copy.copy(error)
 
 
 def _local(path: str) -> str:

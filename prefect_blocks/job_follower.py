@@ -13,7 +13,7 @@ from octa_provider.job.result import JobResult
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.rental.rental import Rental
 from octa_provider.text.plain_log import plain_logger
-from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
+from prefect_blocks.at_exit import PROCESS_ENDS, end_with_process, note_ended
 from prefect_blocks.events import emit
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class JobFollower:
 
     Attributes:
         state: how far the job is.
+        spec: the job.
         result: what it came to; None before, and where it was ended.
         error: why there is no result.
     """
@@ -75,15 +76,26 @@ class JobFollower:
         self._urls: dict[int | str, str] = {}
 
     def start(self, name: Hashable) -> None:
-        """Begin to follow; `name` is the account and the rental key, for the next try in this process."""
+        """Begin to follow, in a thread.
+
+        Args:
+            name: the account and the rental key, by which the next try in this process finds it.
+        """
         with _lock:
             _followers[name] = self
         run = copy_context().run
         threading.Thread(target=run, args=(self._follow, name), name="octa-job", daemon=True).start()
-        ends_with_process(self)
+        end_with_process(self)
 
     def carry_on(self, lifetime: Lifetime) -> bool:
-        """Follow it for the next try too; False when it is being ended, or has ended."""
+        """Follow it for the next try too.
+
+        Args:
+            lifetime: that try's; the job is ended with it.
+
+        Returns:
+            Whether it goes on: False when it is being ended, or has ended.
+        """
         self._lifetime = lifetime
         return not (self._is_to_end or self.ended)
 
@@ -93,12 +105,23 @@ class JobFollower:
         return self._has_ended.is_set()
 
     def end(self, why: str) -> None:
-        """Have the machine stopped; returns at once, and is safe in a signal's handler."""
+        """Have the machine stopped; returns at once, and is safe in a signal's handler.
+
+        Args:
+            why: in words, for the run's log.
+        """
         self._why = self._why or why
         self._is_to_end = True
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until the job has ended and its machine is stopped; returns whether that is so."""
+        """Wait until the job has ended and its machine is stopped.
+
+        Args:
+            seconds: to wait at most; None waits for its end.
+
+        Returns:
+            Whether it has ended.
+        """
         return self._has_ended.wait(seconds)
 
     # -- in the thread -------------------------------------------------------------------------------------------
@@ -119,7 +142,7 @@ class JobFollower:
             with _lock:
                 if _followers.get(name) is self:
                     del _followers[name]
-            has_ended(self)
+            note_ended(self)
             self._has_ended.set()
 
     def _see_to_the_end(self, client: OctaClient) -> None:
@@ -170,6 +193,13 @@ class JobFollower:
 
 
 def follower_of(name: Hashable) -> JobFollower | None:
-    """Who follows a job in this process, by account and rental key."""
+    """Who follows a job in this process.
+
+    Args:
+        name: its account and rental key, as `JobFollower.start` was given them.
+
+    Returns:
+        The follower; None where nobody does.
+    """
     with _lock:
         return _followers.get(name)

@@ -62,12 +62,20 @@ class JobReport:
         self._updated = 0.0
 
     def line(self, line: str) -> None:
-        """A line of the command's output."""
+        """A line of the command's output has come: it is logged, and may move the bar.
+
+        Args:
+            line: without its end.
+        """
         self._logger.info("%s", line)
         self._move(self._tracker.feed(line))
 
     def unfinished(self, text: str) -> None:
-        """How a line stands that has not ended, such as a progress bar: it moves the bar, and is not logged."""
+        """A line that has not ended, such as a progress bar, is drawn anew: it moves the bar, and is not logged.
+
+        Args:
+            text: the line as it stands.
+        """
         self._move(self._tracker.feed_unfinished(text))
 
     def _move(self, fraction: float | None) -> None:
@@ -75,15 +83,28 @@ class JobReport:
             self._show(fraction)
 
     def say(self, text: str) -> None:
-        """Something about the job, for the run's log."""
+        """Tell something about the job in the run's log.
+
+        Args:
+            text: one sentence.
+        """
         self._logger.info("%s", text)
 
     def warn(self, text: str) -> None:
-        """As `say`, where it went otherwise than it should."""
+        """Tell in the run's log, as a warning, what went otherwise than it should.
+
+        Args:
+            text: one sentence.
+        """
         self._logger.warning("%s", text)
 
     def ended(self, result: JobResult, urls: Mapping[int | str, str]) -> None:
-        """The job has ended, and its machine is stopped; `urls` is what it published while it ran, by port."""
+        """The job has ended, and its machine is stopped: tell what it came to. Takes some seconds at most.
+
+        Args:
+            result: what it came to.
+            urls: what it published while it ran: port to URL.
+        """
         cost = "" if result.cost_usd is None else f", {usd_text(result.cost_usd, 6)}"
         self.say(f"Session {result.uuid} was stopped; the job: {result.outcome.value}{cost}")
         if result.succeeded and self._has_shown:

@@ -40,7 +40,7 @@ class Lifetime:
 
     @classmethod
     def of_this_flow_run(cls) -> Lifetime:
-        """As `of_this_run`, for what a task hands on to others: its own end does not count."""
+        """As long as the flow run that this is asked in: for what a task hands on, whose own end does not count."""
         flow = FlowRunContext.get()
         return cls(flow if flow is not None and flow.flow_run is not None and not flow.detached else None)
 

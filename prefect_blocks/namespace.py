@@ -28,11 +28,15 @@ __all__ = ["default_namespace", "namespace_here"]
 _PORTS = {"http": 80, "https": 443}
 _LABEL_CHARS = 60
 #: Where a computer keeps an id of its own; containers mostly have none.
-_MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
 
 def namespace_here(given: str = "") -> str:
-    """The namespace to use: the given one, else that of the environment variable `OCTA_NAMESPACE`, else the default."""
+    """The namespace to use: the given one, else that of the environment variable `OCTA_NAMESPACE`, else the default.
+
+    Args:
+        given: as the credentials have it; may be empty.
+    """
     return given.strip() or os.environ.get(NAMESPACE_ENV, "").strip() or default_namespace()
 
 
@@ -82,7 +86,7 @@ def _database(settings: Settings) -> str:
 
 
 def _this_computer() -> str:
-    for path in _MACHINE_IDS:
+    for path in MACHINE_IDS:
         try:
             if found := path.read_text().strip():
                 return found

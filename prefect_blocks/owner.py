@@ -19,7 +19,7 @@ __all__ = ["family_of", "owner_lives"]
 
 
 def owner_lives(client: SyncPrefectClient, key: str) -> bool | None:
-    """Ask Prefect whether a key's run lives: True, False, or None for a run that this Prefect does not know.
+    """Ask Prefect whether a key's run lives.
 
     A key that names no run counts as alive. A run that is not known was deleted, or is another Prefect's: which of the
     two, the key's namespace tells.
@@ -27,6 +27,13 @@ def owner_lives(client: SyncPrefectClient, key: str) -> bool | None:
     A flow that another flow has called runs in that one's process and is gone with it, whatever its own state says:
     nobody is left to tell it. A flow run whose process was killed, and whose end nobody has told, counts as alive:
     Prefect's own automation for zombie flow runs marks it as crashed.
+
+    Args:
+        client: Prefect's API.
+        key: a rental key, with or without a namespace.
+
+    Returns:
+        Whether it lives; None for a run that this Prefect does not know.
 
     Raises:
         httpx.HTTPError: Prefect's API does not answer; the core takes that for alive.
@@ -43,7 +50,15 @@ def owner_lives(client: SyncPrefectClient, key: str) -> bool | None:
 
 
 def family_of(client: SyncPrefectClient, flow_run_id: UUID) -> list[UUID]:
-    """A flow run and the flow runs that run in its process: those that it, or one of them, has called."""
+    """A flow run and the flow runs that run in its process: those that it, or one of them, has called.
+
+    Args:
+        client: Prefect's API.
+        flow_run_id: the flow run.
+
+    Returns:
+        Their ids, the flow run's own first.
+    """
     family = [flow_run_id]
     generation = [flow_run_id]
     while generation:

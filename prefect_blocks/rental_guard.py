@@ -15,7 +15,7 @@ from octa_provider.errors import OctaBudgetError, OctaError, OctaStopError
 from octa_provider.rental.wait import cap_error, over_budget
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.deadline import Deadline
-from prefect_blocks.at_exit import PROCESS_ENDS, ends_with_process, has_ended
+from prefect_blocks.at_exit import PROCESS_ENDS, end_with_process, note_ended
 from prefect_blocks.events import emit
 
 if TYPE_CHECKING:
@@ -76,14 +76,18 @@ class GuardedRental:
         return self._has_ended.is_set()
 
     def end(self, why: str) -> None:
-        """Have it stopped; returns at once, and is safe in a signal's handler."""
+        """Have it stopped; returns at once, and is safe in a signal's handler.
+
+        Args:
+            why: in words, for the run's log.
+        """
         self._why = self._why or why
 
     def let_go(self) -> None:
         """It is somebody else's to stop, or has been stopped."""
         if self._is_stopping:
             return
-        has_ended(self)
+        note_ended(self)
         self._has_ended.set()
         self._client.close()
 
@@ -93,7 +97,11 @@ class GuardedRental:
         return {session.uuid: session for session in octa.sessions.list()}
 
     def look(self, session: Session) -> None:
-        """See whether a cap has been reached; a session that echoes no price is seen to by its duration."""
+        """See whether a cap has been reached; a session that echoes no price is seen to by its duration.
+
+        Args:
+            session: as the list has just shown it.
+        """
         why = over_budget(self.rental, session)
         if why is not None and not self._why:
             self._why = f"it {why}"
@@ -128,7 +136,7 @@ class GuardedRental:
         except OctaError as error:
             log.error("session %s can't be stopped, and bills on: %s", rental.uuid, error)
         finally:
-            has_ended(self)
+            note_ended(self)
             self._has_ended.set()
             self._client.close()
 
@@ -146,12 +154,15 @@ def guard(rental: Rental, credentials: OctaCredentials, lifetime: Lifetime, logg
         credentials: the account.
         lifetime: the machine is stopped with it, and when the process ends before; without an end, by its caps alone.
         logger: told when it was stopped.
+
+    Returns:
+        The machine as it is looked after.
     """
     global _thread
     new = GuardedRental(rental, credentials, lifetime, logger)
     let_go(rental.uuid)
     if lifetime.has_end:
-        ends_with_process(new)
+        end_with_process(new)
     with _lock:
         _guarded[rental.uuid] = new
         if _thread is None or not _thread.is_alive():
@@ -161,7 +172,14 @@ def guard(rental: Rental, credentials: OctaCredentials, lifetime: Lifetime, logg
 
 
 def let_go(uuid: str) -> GuardedRental | None:
-    """Look after a machine no more, since it was stopped, or somebody else does."""
+    """Look after a machine no more, since it was stopped, or somebody else does.
+
+    Args:
+        uuid: the session; one that is not looked after is fine too.
+
+    Returns:
+        Who looked after it; None where nobody did.
+    """
     with _lock:
         known = _guarded.pop(uuid, None)
     if known is not None:

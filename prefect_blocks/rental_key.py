@@ -72,6 +72,9 @@ def rental_key(rented: object, name: str | None = None) -> str:
 
     Returns:
         The key. Outside any run it is new every time.
+
+    Raises:
+        OctaConfigError: the parameters can't name what is rented; give a name.
     """
     flow, task = FlowRunContext.get(), TaskRunContext.get()
     if flow is None or flow.flow_run is None:
@@ -103,19 +106,31 @@ def worker_key(flow_run_id: UUID, run_count: int) -> str:
 
 
 def is_worker_key(key: str) -> bool:
-    """Whether a key is one of `worker_key`'s."""
+    """Whether a key is one of `worker_key`'s.
+
+    Args:
+        key: with or without a namespace.
+    """
     parts = _work_parts(key)
     return len(parts) == 4 and parts[2] == _WORKER and parts[3].isdecimal() and flow_run_of(key) is not None
 
 
 def flow_run_of(key: str) -> UUID | None:
-    """The flow run that a key belongs to, with or without a namespace; None when it is no such key."""
+    """The flow run that a key belongs to; None when it is no such key.
+
+    Args:
+        key: with or without a namespace.
+    """
     parts = _work_parts(key)
     return _uuid(parts[1]) if parts[0] == PREFIX and len(parts) > 2 else None
 
 
 def task_run_of(key: str) -> UUID | None:
-    """The task run without a flow that a key belongs to, with or without a namespace; None when it is no such key."""
+    """The task run without a flow that a key belongs to; None when it is no such key.
+
+    Args:
+        key: with or without a namespace.
+    """
     parts = _work_parts(key)
     return _uuid(parts[2]) if parts[:2] == [PREFIX, _TASK_RUN] and len(parts) > 2 else None
 

@@ -13,14 +13,14 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from octa_provider.timing.limits import checked_cap
-from prefect_blocks.at_exit import signals_heard
+from prefect_blocks.at_exit import hearing_signals
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
-from prefect_blocks.in_thread import cancellation, in_thread, in_thread_or_left, in_thread_or_undone
+from prefect_blocks.in_thread import cancellation, run_in_thread, run_in_thread_or_leave, run_in_thread_or_undo
 from prefect_blocks.lifetime import Lifetime
-from prefect_blocks.machine_choice import requirements_of
 from prefect_blocks.rental_guard import GuardedRental, guard, let_go
 from prefect_blocks.rental_key import rental_key
+from prefect_blocks.requirement_fields import requirements_of
 
 if TYPE_CHECKING:
     from prefect.blocks.abstract import LoggerOrAdapter
@@ -37,6 +37,12 @@ __all__ = ["RentedMachine", "rented_machine"]
 
 class RentedMachine:
     """A machine that is up.
+
+    Args:
+        rental: the core's handle on it.
+        session: its addresses, as they were when it became ready.
+        private_key: the text of an SSH private key; None leaves it to `OCTA_SSH_KEY_FILE`, the agent and the default
+            files.
 
     Attributes:
         rental: the core's handle on it.
@@ -59,13 +65,17 @@ class RentedMachine:
         """Run one command over SSH and wait for its end; needs the extra `ssh`. See `octa_provider.remote.machine`.
 
         Args:
-            command, envs, timeout_s, on_line: as in `RemoteMachine.run`.
+            command: as the machine's shell reads it; quote arguments with `shlex.join`.
+            envs: environment variables for it.
+            timeout_s: seconds after which it is ended; None waits for ever.
+            on_line: called with each line as it comes, both streams.
 
         Returns:
             Its exit status, and the end of its output.
 
         Raises:
-            OctaSshError: no connection, or it was lost.
+            OctaConfigError: a name in `envs` is none.
+            OctaSshError: no connection, or it was lost: the command may go on.
         """
         with self.ssh() as shell:
             return shell.run(command, envs=envs, timeout_s=timeout_s, on_line=on_line)
@@ -78,13 +88,31 @@ class RentedMachine:
         timeout_s: float | None = None,
         on_line: Callable[[str], object] | None = None,
     ) -> CommandResult:
-        """As `run`, for coroutines; `on_line` is called in another thread."""
-        return await in_thread_or_left(self.run, command, envs=envs, timeout_s=timeout_s, on_line=on_line)
+        """As `run`, for coroutines; a command whose coroutine is cancelled is left to end with its machine.
+
+        Args:
+            command: as the machine's shell reads it; quote arguments with `shlex.join`.
+            envs: environment variables for it.
+            timeout_s: seconds after which it is ended; None waits for ever.
+            on_line: called with each line as it comes, both streams; in another thread.
+
+        Returns:
+            Its exit status, and the end of its output.
+
+        Raises:
+            OctaConfigError: a name in `envs` is none.
+            OctaSshError: no connection, or it was lost: the command may go on.
+        """
+        return await run_in_thread_or_leave(self.run, command, envs=envs, timeout_s=timeout_s, on_line=on_line)
 
     def ssh(self) -> RemoteMachine:
         """A connection over SSH, for a `with` block: `run`, `put`, `get`. Needs the extra `ssh`.
 
         It blocks, so in a coroutine all of it belongs into a thread: `await asyncio.to_thread(script, machine)`.
+
+        Raises:
+            OctaSshError: the session tells no address for SSH.
+            OctaConfigError: the extra is not installed, or the private key can't be read.
         """
         from octa_provider.remote.machine import RemoteMachine
         from octa_provider.remote.target import SshTarget, ssh_key
@@ -102,7 +130,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         request: what to rent: the core's `MachineRequest` or `RenderRequest`.
         requirements: which machine: fields of the core's `Requirements`; the cheapest when left out.
         ready_deadline_s: seconds that it may take to come up.
-        max_cost_usd: refuse what can't be paid, and stop what has cost so much, also while the block works on it.
+        max_cost_usd: refuse what can't be paid, and stop what has cost so much, in USD, also while the block works.
         max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
         key: names the machine within the flow run, where two that look the same are not.
         credentials: the account; the environment's when left out.
@@ -184,10 +212,10 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
 
     async def __aenter__(self) -> RentedMachine:
         # Signals reach the main thread alone, and the block is there.
-        self._signals = signals_heard()
+        self._signals = hearing_signals()
         self._signals.__enter__()
         try:
-            return await in_thread_or_undone(self.__enter__, lambda machine: self.__exit__(None, None, None))
+            return await run_in_thread_or_undo(self.__enter__, lambda machine: self.__exit__(None, None, None))
         except BaseException:
             self._signals.__exit__(None, None, None)
             raise
@@ -196,7 +224,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            await in_thread(self.__exit__, kind, error, traceback)
+            await run_in_thread(self.__exit__, kind, error, traceback)
         finally:
             self._signals.__exit__(None, None, None)
 

@@ -57,7 +57,14 @@ class Reports:
             log.warning("reports to Prefect are lost: %s", error)
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all have been sent or lost, so long at most; returns whether that is so."""
+        """Wait until all have been sent or lost.
+
+        Args:
+            seconds: to wait at most.
+
+        Returns:
+            Whether all have been.
+        """
         until = time.monotonic() + seconds
         with self._changed:
             while self._is_sending:

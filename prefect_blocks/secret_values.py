@@ -16,6 +16,9 @@ __all__ = ["hidden_values", "secrets_named", "shown_values"]
 def hidden_values(values: Mapping[str, str | SecretStr] | None) -> dict[str, SecretStr]:
     """Values that no repr shows any more.
 
+    Args:
+        values: environment variable to value.
+
     Raises:
         OctaConfigError: they can't be set; no value is told.
     """
@@ -26,7 +29,11 @@ def hidden_values(values: Mapping[str, str | SecretStr] | None) -> dict[str, Sec
 
 
 def shown_values(values: Mapping[str, SecretStr]) -> dict[str, str]:
-    """The values themselves, for the core's `secret_envs`, which shows them to nobody."""
+    """The values themselves, for the core's `secret_envs`, which shows them to nobody.
+
+    Args:
+        values: environment variable to value.
+    """
     return {name: value.get_secret_value() for name, value in values.items()}
 
 

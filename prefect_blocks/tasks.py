@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from prefect import Task
 from prefect.cache_policies import DEFAULT, NO_CACHE
 
-from prefect_blocks import ending, ready, running, starting
+from prefect_blocks import job_task, session_log, session_start, session_stop, session_wait
 from prefect_blocks.at_exit import hear_signals
 from prefect_blocks.in_thread import async_twin
 
@@ -61,7 +61,7 @@ def _live(work: Callable[P, T]) -> Task[P, T]:
 def _starting(work: Callable[P, T]) -> Task[P, T]:
     """A live task whose session is stopped when a later step of its transaction fails."""
     task = _live(work)
-    task.on_rollback(starting.stop_started)
+    task.on_rollback(session_start.stop_started)
     return task
 
 
@@ -71,19 +71,19 @@ def _cacheable(work: Callable[P, T]) -> Task[P, T]:
     return OctaTask(work, name=f"octa_{work.__name__}", cache_policy=policy, tags={"octaspace"})
 
 
-find_machines = _live(starting.find_machines)
-afind_machines = _live(async_twin(starting.find_machines))
-start_machine = _starting(starting.start_machine)
-astart_machine = _starting(async_twin(starting.start_machine, starting.stop_unwanted))
-start_render = _starting(starting.start_render)
-astart_render = _starting(async_twin(starting.start_render, starting.stop_unwanted))
-start_vpn = _starting(starting.start_vpn)
-astart_vpn = _starting(async_twin(starting.start_vpn, starting.stop_unwanted))
-wait_until_ready = _live(ready.wait_until_ready)
-await_until_ready = _live(ready.await_until_ready)
-fetch_logs = _live(ending.fetch_logs)
-afetch_logs = _live(async_twin(ending.fetch_logs))
-stop_session = _live(ending.stop_session)
-astop_session = _live(async_twin(ending.stop_session))
-run_job = _cacheable(running.run_job)
-arun_job = _cacheable(async_twin(running.run_job))
+find_machines = _live(session_start.find_machines)
+afind_machines = _live(async_twin(session_start.find_machines))
+start_machine = _starting(session_start.start_machine)
+astart_machine = _starting(async_twin(session_start.start_machine, session_start.stop_unwanted))
+start_render = _starting(session_start.start_render)
+astart_render = _starting(async_twin(session_start.start_render, session_start.stop_unwanted))
+start_vpn = _starting(session_start.start_vpn)
+astart_vpn = _starting(async_twin(session_start.start_vpn, session_start.stop_unwanted))
+wait_until_ready = _live(session_wait.wait_until_ready)
+await_until_ready = _live(session_wait.await_until_ready)
+fetch_logs = _live(session_log.fetch_logs)
+afetch_logs = _live(async_twin(session_log.fetch_logs))
+stop_session = _live(session_stop.stop_session)
+astop_session = _live(async_twin(session_stop.stop_session))
+run_job = _cacheable(job_task.run_job)
+arun_job = _cacheable(async_twin(job_task.run_job))

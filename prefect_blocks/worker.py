@@ -7,9 +7,6 @@ of the pool finds it by its rental key, follows it to its end, and stops it.
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -22,22 +19,16 @@ import anyio.to_thread
 import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, PrefectException
-from prefect.states import Cancelled
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
 from octa_provider.errors import OctaCancelledError, OctaError
-from octa_provider.job.state import JobPhase, JobState
-from octa_provider.remote.target import check_key, ssh_key
-from octa_provider.rental.session_text import session_text
-from octa_provider.wire.money import usd_text
+from octa_provider.job.state import JobState
 from prefect_blocks.events import emit
-from prefect_blocks.flow_run_begin import begin_flow_run, is_left
-from prefect_blocks.flow_run_end import Patience
-from prefect_blocks.flow_run_state import read_state, state_watched
+from prefect_blocks.flow_run_machine import FlowRunMachine
+from prefect_blocks.flow_run_state import read_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid
-from prefect_blocks.left_machines import WORKER_LABEL, LeftMachine, find_left_machines
 from prefect_blocks.logo import LOGO_URL
-from prefect_blocks.rental_key import worker_key
+from prefect_blocks.unfollowed_machines import WORKER_LABEL, UnfollowedMachine, find_unfollowed_machines
 from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables
 
 if TYPE_CHECKING:
@@ -52,7 +43,6 @@ T = TypeVar("T")
 
 #: Requests that go on at the same time, each in a thread.
 THREADS = 100
-TAIL_LINES = 30
 
 
 class OctaWorkerResult(BaseWorkerResult):
@@ -82,7 +72,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         """Connect; then look, now and at every heartbeat, for machines of this pool that no worker follows."""
         await super().setup()
         assert self._runs_task_group is not None
-        self._runs_task_group.start_soon(self._follow_left_machines)
+        self._runs_task_group.start_soon(self._follow_unfollowed)
 
     async def teardown(self, *exc_info: Any) -> None:
         """Disconnect. Machines are left to the next worker, unless this one ends by an error.
@@ -109,6 +99,9 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             configuration: its job variables, prepared.
             task_status: told `<uuid>/<rental key>` as soon as the session is known.
 
+        Returns:
+            Exit status 0 where the flow run has told its end itself, or was cancelled; else the process's.
+
         Raises:
             OctaError: nothing could be rented; the worker marks the flow run as crashed, with the reason.
         """
@@ -116,15 +109,14 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         self._followed.add(flow_run.id)
         try:
             with configuration.account().get_client() as client:
-                try:
-                    state = await self._start(client, flow_run, configuration)
-                except OctaCancelledError:
+                machine = self._machine_of(client, flow_run, configuration)
+                state = await machine.rent()
+                if state is None:
                     # There is no infrastructure to tell of, and Prefect leaves a run alone that is being submitted.
-                    await self._mark_as_cancelled(flow_run.id, "Cancelled while its machine was being rented.")
                     status.started(None)
                     return OctaWorkerResult(identifier="none", status_code=0)
                 status.started(str(InfrastructurePid.of(state)))
-                return await self._follow(client, flow_run, configuration, state)
+                return await self._follow(machine, flow_run, state)
         finally:
             self._followed.discard(flow_run.id)
 
@@ -133,9 +125,15 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
     ) -> None:
         """Stop the machine, and return when it has been seen gone.
 
+        Args:
+            infrastructure_pid: what `run` told, `<uuid>/<rental key>`.
+            configuration: the flow run's job variables; they name the account.
+            grace_seconds: Prefect's; a machine that is stopped gives its process none.
+
         Raises:
             InfrastructureNotFound: it is gone already.
             InfrastructureNotAvailable: the id is none of an `octa` worker.
+            OctaStopError: it could not be stopped in time, and may still bill.
         """
         pid = InfrastructurePid.read(infrastructure_pid)
         if pid is None:
@@ -156,13 +154,12 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
     async def _initiate_run(self, flow_run: FlowRun, configuration: OctaJobConfiguration) -> None:
         """Rent the machine and return, for `submit`; the machine is followed behind the caller's back."""
         with configuration.account().get_client() as client:
-            try:
-                pid = InfrastructurePid.of(await self._start(client, flow_run, configuration))
-            except OctaCancelledError:
-                await self._mark_as_cancelled(flow_run.id, "Cancelled while its machine was being rented.")
-                return
+            state = await self._machine_of(client, flow_run, configuration).rent()
+        if state is None:
+            return
+        pid = InfrastructurePid.of(state)
         # First of all: whatever becomes of the rest, the machine is followed.
-        self._follow_soon(LeftMachine(flow_run, configuration, pid))
+        self._follow_soon(UnfollowedMachine(flow_run, configuration, pid))
         await self.client.update_flow_run(flow_run.id, infrastructure_pid=str(pid))
 
     async def _propose_crashed_state(
@@ -175,79 +172,25 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
 
     # -- one machine ---------------------------------------------------------------------------------------------
 
-    async def _start(self, client: OctaClient, flow_run: FlowRun, configuration: OctaJobConfiguration) -> JobState:
-        """Rent; when the flow run is cancelled meanwhile, give up with OctaCancelledError and leave nothing."""
-        spec, key = configuration.spec(), worker_key(flow_run.id, flow_run.run_count)
-        private_key = ssh_key(configuration.account().private_key)
-        if spec.over_ssh:
-            check_key(private_key)
-        given_up = threading.Event()
-        async with state_watched(self.client, flow_run.id, configuration.poll_s, given_up.set):
-            start = partial(client.jobs.start, spec, key, private_key=private_key, is_cancelled=given_up.is_set)
-            state = await self._in_thread(start)
-        rental = client.rentals.restore(state.rental)
-        emit("adopted" if rental.adopted else "started", rental, flow_run_id=flow_run.id, price_usd=rental.price_usd)
+    def _machine_of(self, client: OctaClient, flow_run: FlowRun, configuration: OctaJobConfiguration) -> FlowRunMachine:
         logger = self.get_flow_run_logger(flow_run)
-        logger.info("Session %s, rental key %s", session_text(rental), rental.key)
-        return state
+        return FlowRunMachine(client, self.client, flow_run, configuration, logger, self._in_thread)
 
-    async def _follow(
-        self, client: OctaClient, flow_run: FlowRun, configuration: OctaJobConfiguration, state: JobState
-    ) -> OctaWorkerResult:
-        """See a machine to its end, and stop it. A worker that is shut down meanwhile leaves it to the next one."""
+    async def _follow(self, machine: FlowRunMachine, flow_run: FlowRun, state: JobState) -> OctaWorkerResult:
+        """See a machine to its end, and say what that means to Prefect."""
         pid = InfrastructurePid.of(state)
-        rental = client.rentals.restore(state.rental)
-        logger = self.get_flow_run_logger(flow_run)
-        private_key = ssh_key(configuration.account().private_key)
-        patience = Patience(configuration.cancel_grace_s)
-        tail: deque[str] = deque(maxlen=TAIL_LINES)
-
-        def show(line: str) -> None:
-            tail.append(line)
-            if configuration.stream_output:
-                print(line, flush=True)
-
-        async with state_watched(self.client, flow_run.id, configuration.poll_s) as seen:
-            while not state.ended:
-                # On a machine that is coming up there is no process yet that could end itself.
-                is_begun = state.phase not in (JobPhase.STARTING, JobPhase.READY)
-                idle = not is_begun and seen.state is not None and seen.is_over
-                if seen.known and (idle or patience.is_over(seen.state, time.monotonic())):
-                    logger.warning("The flow run is over and its process is not: session %s is stopped", pid.uuid)
-                    bill = await self._in_thread(rental.stop)
-                    emit("stopped", rental, flow_run_id=flow_run.id, **bill.to_dict())
-                    logger.info(_stopped(pid, bill.duration_s, bill.charge_usd))
-                    await self._mark_as_cancelled(
-                        flow_run.id, "Cancelled; its process did not end in time, so the worker stopped its machine."
-                    )
-                    return OctaWorkerResult(identifier=str(pid), status_code=0)
-                poll = partial(client.jobs.poll, state, private_key=private_key, on_line=show, is_cancelled=is_left)
-                state = await self._in_thread(poll)
-                if state.phase is JobPhase.READY:
-                    state = await self._in_thread(partial(begin_flow_run, client, state, configuration, private_key))
-                if not state.ended:
-                    await anyio.sleep(configuration.poll_s)
-        result = await self._in_thread(partial(client.jobs.finish, state))
-        emit("ended", rental, flow_run_id=flow_run.id, outcome=result.outcome.value, cost_usd=result.cost_usd)
-        logger.info(_stopped(pid, result.duration_s, result.cost_usd))
+        result = await machine.follow(state)
+        if result is None:
+            return OctaWorkerResult(identifier=str(pid), status_code=0)
         if result.succeeded or pid.uuid in self._killed:
             self._killed.discard(pid.uuid)
             return OctaWorkerResult(identifier=str(pid), status_code=0)
         why = f"The machine's process is {result.outcome.value}: {result.message}"
         self._why[flow_run.id] = why
         # A flow that runs tells its log itself; what came before or instead of it is only here.
-        logger.error("%s. Its last lines:\n%s", why, "\n".join(tail) or "(none)")
+        last_lines = "\n".join(machine.last_lines) or "(none)"
+        self.get_flow_run_logger(flow_run).error("%s. Its last lines:\n%s", why, last_lines)
         return OctaWorkerResult(identifier=str(pid), status_code=result.exit_code or 1)
-
-    async def _mark_as_cancelled(self, flow_run_id: UUID, message: str) -> None:
-        """Tell the end of a flow run that is being cancelled; one that has told its end itself keeps it."""
-        seen = await read_state(self.client, flow_run_id)
-        if seen.state is None or not seen.state.is_cancelling():
-            return
-        try:
-            await self.client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)
-        except (httpx.HTTPError, PrefectException) as error:
-            self._logger.warning("flow run %s can't be marked as cancelled: %s", flow_run_id, error)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
@@ -259,13 +202,13 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
 
     # -- machines that nobody follows ----------------------------------------------------------------------------
 
-    async def _follow_left_machines(self) -> None:
+    async def _follow_unfollowed(self) -> None:
         with anyio.CancelScope() as scope:
             # The base class cancels these when it shuts down.
             self._scheduled_task_scopes.add(scope)
             while True:
                 try:
-                    await self._look_for_left_machines()
+                    await self._look_for_unfollowed()
                 except (httpx.HTTPError, OctaError, PrefectException) as error:
                     self._logger.warning("can't look for machines that nobody follows now: %s", error)
                 except Exception:
@@ -273,11 +216,11 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                     self._logger.exception("looking for machines that nobody follows")
                 await anyio.sleep(self.heartbeat_interval_seconds)
 
-    async def _look_for_left_machines(self) -> None:
+    async def _look_for_unfollowed(self) -> None:
         if self._work_pool is None:
             return
         pool = self._work_pool.model_copy(deep=True)
-        found = await find_left_machines(
+        found = await find_unfollowed_machines(
             self.client, pool, self.name, self.job_configuration, frozenset(self._followed), self._in_thread
         )
         # One that is not listed may only be too new: it must be missed twice.
@@ -287,27 +230,20 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                 self._follow_soon(machine)
         self._missed = missed
 
-    def _follow_soon(self, machine: LeftMachine) -> None:
+    def _follow_soon(self, machine: UnfollowedMachine) -> None:
         assert self._runs_task_group is not None
         self._followed.add(machine.flow_run.id)
-        self._runs_task_group.start_soon(self._follow_left_machine, machine)
+        self._runs_task_group.start_soon(self._follow_to_its_end, machine)
 
-    async def _follow_left_machine(self, machine: LeftMachine) -> None:
+    async def _follow_to_its_end(self, machine: UnfollowedMachine) -> None:
         flow_run, configuration, pid = machine.flow_run, machine.configuration, machine.pid
         # Other workers see that it has one again; the machine does not wait for that.
         claiming = asyncio.create_task(self._claim(flow_run.id))
         try:
             self._logger.info("Following session %s of flow run %s to its end", pid.uuid, flow_run.id)
             with configuration.account().get_client() as client:
-                job_state = partial(
-                    pid.job_state,
-                    client,
-                    timeout_s=configuration.max_duration_s,
-                    ready_timeout_s=configuration.ready_timeout_s,
-                    max_cost_usd=configuration.max_cost_usd,
-                )
-                state = await self._in_thread(job_state)
-                result = await self._follow(client, flow_run, configuration, state)
+                of_flow_run = self._machine_of(client, flow_run, configuration)
+                result = await self._follow(of_flow_run, flow_run, await of_flow_run.find(pid))
             if result.status_code != 0:
                 await self._propose_crashed_state(flow_run, "The machine ended without ending the flow run.")
         except Exception:
@@ -320,8 +256,3 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
     async def _claim(self, flow_run_id: UUID) -> None:
         with suppress(httpx.HTTPError, PrefectException):
             await self.client.update_flow_run_labels(flow_run_id, {WORKER_LABEL: self.name})
-
-
-def _stopped(pid: InfrastructurePid, duration_s: float | None, cost_usd: float | None) -> str:
-    cost = "" if cost_usd is None else f", {usd_text(cost_usd)}"
-    return f"Session {pid.uuid} was stopped after {duration_s} s{cost}"

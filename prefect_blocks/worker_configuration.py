@@ -14,11 +14,11 @@ from octa_provider.job.spec import JobSpec
 from octa_provider.market.request import is_env_name
 from octa_provider.rental.key import NAMESPACE_ENV
 from octa_provider.text.plain_log import plain_logger
-from prefect_blocks.caps import Cap, CapOrNone
+from prefect_blocks.cap_fields import Cap, CapOrNone
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.infrastructure_pid import VIA_ENV
-from prefect_blocks.machine_choice import MachineChoice
 from prefect_blocks.namespace import namespace_here
+from prefect_blocks.requirement_fields import RequirementFields
 from prefect_blocks.secret_values import shown_values
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class OctaAccountAndImage(BaseModel):
     )
 
 
-class OctaMachine(MachineChoice, OctaAccountAndImage):
+class OctaMachine(RequirementFields, OctaAccountAndImage):
     """What the form and the configuration share: the account, the machine, and its limits."""
 
     # A value that is refused may be a secret.
@@ -133,7 +133,13 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
     """What a flow run is given: the form's values, and Prefect's command and environment."""
 
     def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **kwargs: Any) -> None:
-        """Add what Prefect wants to travel in, of the worker's own only what a list of ours allows."""
+        """Add what Prefect wants to travel in, of the worker's own only what a list of ours allows.
+
+        Args:
+            flow_run: the flow run.
+            args: Prefect's: its deployment, flow, work pool and worker name.
+            kwargs: the same by name.
+        """
         asked = set(self.env)
         super().prepare_for_flow_run(flow_run, *args, **kwargs)
         own = {name: value for name, value in self.env.items() if name not in asked}

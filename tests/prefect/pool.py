@@ -14,6 +14,8 @@ from renting import Renting
 from waiting_for import wait_for
 
 FLOWS = Path(__file__).parent / "flows"
+#: Executes a flow run without Prefect's runner around it, which is another process: for what the runner has no part in.
+ENGINE = "python -m prefect.engine"
 
 
 class Pool:
@@ -72,7 +74,7 @@ class Pool:
 
     def at_work(self, folder: Path) -> str:
         """A run of the flow `works` that has begun on a machine which Prefect knows of; returns its id."""
-        run = self.submit("works", {"folder": str(folder)})
+        run = self.submit("works", {"folder": str(folder)}, command=ENGINE)
         wait_for((folder / "runs").exists, "the flow runs", 90)
         wait_for(lambda: self.server.flow_run(run)["infrastructure_pid"], "the machine is known")
         return run

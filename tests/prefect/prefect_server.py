@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -66,6 +68,11 @@ def start_process(
     return Process(popen, log)
 
 
+#: A database with Prefect's tables and nothing else, made by the first server: to make them takes a new one longer than
+#: all the rest of its start.
+MIGRATED = Path(os.environ["PREFECT_HOME"]) / "migrated.db"
+
+
 @dataclass
 class PrefectServer:
     """A server that serves."""
@@ -74,6 +81,8 @@ class PrefectServer:
     port: int
     environment: dict[str, str]
     process: Process = field(init=False)
+    #: One for all questions, since a new one reads the certificates each time. A connection each: the server is killed.
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(limits=httpx.Limits(max_keepalive_connections=0)))
 
     @property
     def api_url(self) -> str:
@@ -87,7 +96,7 @@ class PrefectServer:
     def _answers(self) -> bool:
         assert self.process.popen.poll() is None, self.process.output
         try:
-            return httpx.get(f"{self.api_url}/health", timeout=5).status_code == 200
+            return self.http.get(f"{self.api_url}/health", timeout=5).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -102,7 +111,7 @@ class PrefectServer:
         """Ask the server; again while it answers 503, as Prefect's own client does: SQLite is busy."""
         until = time.monotonic() + 60
         while True:
-            response = httpx.request(method, f"{self.api_url}{path}", timeout=30, **options)
+            response = self.http.request(method, f"{self.api_url}{path}", timeout=30, **options)
             if response.status_code != 503 or time.monotonic() >= until:
                 break
             time.sleep(0.5)
@@ -152,6 +161,8 @@ class PrefectServer:
 @contextlib.contextmanager
 def start_prefect_server(home: Path) -> Iterator[PrefectServer]:
     home.mkdir(parents=True)
+    if MIGRATED.exists():
+        shutil.copy(MIGRATED, home / "prefect.db")
     environment = {
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -164,8 +175,15 @@ def start_prefect_server(home: Path) -> Iterator[PrefectServer]:
     server = PrefectServer(home, free_port(), environment)
     try:
         server.start()
+        if not MIGRATED.exists():
+            with (
+                contextlib.closing(sqlite3.connect(home / "prefect.db")) as made,
+                contextlib.closing(sqlite3.connect(MIGRATED)) as kept,
+            ):
+                made.backup(kept)
         yield server
     finally:
+        server.http.close()
         server.process.signal(signal.SIGCONT)
         server.process.signal(signal.SIGTERM)
         try:

@@ -21,8 +21,8 @@ from prefect_server import PrefectServer, start_process
 from renting import Renting
 from waiting_for import wait_for
 
-from prefect_blocks.flows import FramesMissingError
 from prefect_blocks.namespace import namespace_here
+from prefect_blocks.render_chunk import FramesMissingError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 

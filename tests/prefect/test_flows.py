@@ -18,7 +18,8 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.render.frames import parse
 from octa_provider.render.pictures import broken_frames, png_size
 from prefect_blocks import JobFailedError, OctaCredentials
-from prefect_blocks.flows import FramesMissingError, render_animation_flow, run_job_flow
+from prefect_blocks.flows import render_animation_flow, run_job_flow
+from prefect_blocks.render_chunk import FramesMissingError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.usefixtures("server")]
 
@@ -135,7 +136,7 @@ def test_frames_that_came_broken_or_not_at_all_are_named(
     renting: Renting, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blender ends with 0; on the way home a frame is lost, one is cut off, and one is of another size."""
-    from prefect_blocks import flows as module
+    from prefect_blocks import render_chunk as module
 
     real = module.run_job
 
@@ -171,7 +172,7 @@ def test_fewer_frames_than_asked_fail_with_the_missing_range(
     renting: Renting, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str, missing: str
 ) -> None:
     """Blender ends with 0 all the same; the folder holds all five of yesterday."""
-    from prefect_blocks import flows as module
+    from prefect_blocks import render_chunk as module
 
     real = module.run_job
     picture = scene.with_name("yesterday.png")

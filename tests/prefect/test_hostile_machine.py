@@ -16,6 +16,17 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_DATABASE_CONNECTION_URL,
+    PREFECT_API_KEY,
+    PREFECT_API_SSL_CERT_FILE,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_CUSTOM_HEADERS,
+    PREFECT_LOGGING_LEVEL,
+    get_current_settings,
+    temporary_settings,
+)
 from prefect_server import PrefectServer
 from renting import Renting
 
@@ -118,27 +129,21 @@ def test_what_a_task_returns_can_be_stored() -> None:
 def test_of_the_workers_settings_only_what_a_flow_run_needs_goes_to_the_machine(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = {
-        "PREFECT_API_KEY": "pnu_secret",
-        "PREFECT_API_AUTH_STRING": "admin:secret",
-        "PREFECT_CLIENT_CUSTOM_HEADERS": '{"X": "secret"}',
-        "PREFECT_API_SSL_CERT_FILE": "/etc/worker/secret.pem",
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://prefect:secret@db/prefect",
-        "PREFECT_REDIS_MESSAGING_PASSWORD": "secret",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "OCTA_API_KEY": "secret",
-        "PREFECT_API_URL": "https://prefect.example.com/api",
-        "PREFECT_LOGGING_LEVEL": "DEBUG",
+    settings: dict[Any, Any] = {
+        PREFECT_API_KEY: "pnu_secret",
+        PREFECT_API_AUTH_STRING: "admin:secret",
+        PREFECT_CLIENT_CUSTOM_HEADERS: {"X": "secret"},
+        PREFECT_API_SSL_CERT_FILE: "/etc/worker/secret.pem",
+        PREFECT_API_DATABASE_CONNECTION_URL: "postgresql+asyncpg://prefect:secret@db/prefect",
+        PREFECT_API_URL: "https://prefect.example.com/api",
+        PREFECT_LOGGING_LEVEL: "DEBUG",
     }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    told = OctaJobConfiguration._base_environment()
-    monkeypatch.setattr(
-        OctaJobConfiguration, "_base_environment", staticmethod(lambda: {**told, **settings}), raising=True
-    )
+    for name in ("PREFECT_REDIS_MESSAGING_PASSWORD", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "secret")
     asked = {"HUGGING_FACE_TOKEN": "asked for"}
     configuration = OctaJobConfiguration(command="prefect flow-run execute", image="x", name="n", env=dict(asked))
-    with caplog.at_level(logging.WARNING):
+    with temporary_settings(settings), caplog.at_level(logging.WARNING):
+        assert "secret" in json.dumps(get_current_settings().to_environment_variables())
         configuration.prepare_for_flow_run(FlowRun(id=uuid4(), flow_id=uuid4(), name="f"))
     spec = configuration.spec()
     envs = spec.envs

@@ -41,7 +41,7 @@ def _nothing_written_down_by_others(server: PrefectServer) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> PrefectIntents:
-    intents._away.clear()
+    intents.away_until.clear()
     return PrefectIntents(FolderIntents(tmp_path / "intents"))
 
 

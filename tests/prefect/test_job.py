@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,15 @@ QUICK: dict[str, Any] = {"image": "alpine:3", "poll_s": 0.2}
 
 
 @pytest.fixture(autouse=True)
-def run_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+def run_logs() -> Iterator[None]:
     """The tests' own level is WARNING; the log of runs is looked at here."""
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        monkeypatch.setattr(logging.getLogger(name), "level", logging.INFO)
-        logging.getLogger(name)._cache.clear()  # type: ignore[attr-defined]
+    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 def this_run() -> str:

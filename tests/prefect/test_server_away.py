@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from flow_process import FlowProcesses
@@ -12,6 +13,7 @@ from prefect_server import PrefectServer, start_prefect_server
 from renting import Renting
 from waiting_for import wait_for
 
+from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.render.progress import ProgressTracker
 from prefect_blocks.job_report import JobReport
 from prefect_blocks.reports import MAX_WAITING, Reports
@@ -169,9 +171,30 @@ def test_what_waits_is_bounded() -> None:
     assert sent == list(range(10, MAX_WAITING + 10))
 
 
-def test_a_report_of_a_job_outside_any_run_asks_nobody() -> None:
+def test_a_report_of_a_job_outside_any_run_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     import logging
 
+    asked = Mock()
+    monkeypatch.setattr("prefect_blocks.job_report.artifacts", asked)
     report = JobReport("job", logging.getLogger("test"), ProgressTracker(None, None))
     report.line("50%")
-    assert report._reports.flush(0)
+    report.ended(
+        JobResult(
+            exit_code=0,
+            outcome=JobOutcome.SUCCEEDED,
+            message="",
+            logs_path="out.log",
+            outputs=("out.png",),
+            cost_wei=1,
+            cost_usd=1.0,
+            duration_s=1.0,
+            node_id=1,
+            uuid="uuid",
+            key="key",
+            attempts=1,
+        ),
+        {80: "https://p.example/"},
+    )
+    assert asked.create_progress_artifact.mock_calls == []
+    assert asked.create_table_artifact.mock_calls == []
+    assert asked.create_markdown_artifact.mock_calls == []

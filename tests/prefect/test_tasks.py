@@ -20,8 +20,7 @@ from octa_provider.errors import (
     OctaStopError,
     OctaWaitTimeoutError,
 )
-from prefect_blocks import tasks
-from prefect_blocks.job import JobFailedError
+from prefect_blocks import JobFailedError, tasks
 
 pytestmark = pytest.mark.usefixtures("server")
 QUICK = {"poll_s": 0.2}
@@ -73,10 +72,10 @@ def test_vpn(renting: Renting) -> None:
 
 
 def test_a_task_that_is_tried_again_adopts(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
-    from prefect_blocks import starting
+    from prefect_blocks import session_start
 
     failures = iter([True, False])
-    real = starting.rental_json
+    real = session_start.rental_json
 
     def fails_once(*args: object) -> object:
         if next(failures):
@@ -84,7 +83,7 @@ def test_a_task_that_is_tried_again_adopts(renting: Renting, monkeypatch: pytest
             raise LookupError("the first try dies")
         return real(*args)
 
-    monkeypatch.setattr(starting, "rental_json", fails_once)
+    monkeypatch.setattr(session_start, "rental_json", fails_once)
     monkeypatch.setattr("octa_provider.rental.rental.Rental.stop", lambda self: None)
 
     @flow
@@ -225,7 +224,7 @@ def test_a_cancelled_coroutine_stops_what_it_was_starting(renting: Renting) -> N
 
     async def cancelled() -> None:
         from prefect_blocks.in_thread import async_twin
-        from prefect_blocks.starting import start_machine, stop_unwanted
+        from prefect_blocks.session_start import start_machine, stop_unwanted
 
         start = asyncio.create_task(async_twin(start_machine, stop_unwanted)("alpine:3"))
         await asyncio.to_thread(renting.wait_until_running)
@@ -254,12 +253,12 @@ def test_a_catalogue_that_is_none_is_refused(renting: Renting) -> None:
 
 
 def test_work_that_is_cancelled_twice_is_still_undone() -> None:
-    from prefect_blocks.in_thread import in_thread_or_undone
+    from prefect_blocks.in_thread import run_in_thread_or_undo
 
     undone: list[str] = []
 
     async def cancelled_twice() -> None:
-        work = asyncio.create_task(in_thread_or_undone(lambda: time.sleep(0.6) or "rented", undone.append))
+        work = asyncio.create_task(run_in_thread_or_undo(lambda: time.sleep(0.6) or "rented", undone.append))
         for _ in range(2):
             await asyncio.sleep(0.1)
             work.cancel()
@@ -271,14 +270,14 @@ def test_work_that_is_cancelled_twice_is_still_undone() -> None:
 
 
 def test_what_can_not_be_stopped_is_named_though_the_cancellation_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    from prefect_blocks.in_thread import in_thread
+    from prefect_blocks.in_thread import run_in_thread
 
     def stop() -> None:
         time.sleep(0.3)
         raise OctaStopError("perhaps still billing: some-uuid", uuids=("some-uuid",))
 
     async def cancelled() -> None:
-        work = asyncio.create_task(in_thread(stop))
+        work = asyncio.create_task(run_in_thread(stop))
         await asyncio.sleep(0.1)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -289,8 +288,13 @@ def test_what_can_not_be_stopped_is_named_though_the_cancellation_goes_on(caplog
 
 
 def test_paths_tell_work_apart_and_what_tells_nothing_is_refused() -> None:
-    from prefect_blocks.rental_key import _digest
+    from prefect_blocks.rental_key import rental_key
 
-    assert _digest(Path("a.blend")) != _digest(Path("b.blend"))
-    with pytest.raises(OctaConfigError, match="give it a key="):
-        _digest({(1, 2): "x"})
+    @flow
+    def keys() -> list[str]:
+        with pytest.raises(OctaConfigError, match="give it a key="):
+            rental_key({(1, 2): "x"})
+        return [rental_key(Path(name)) for name in ("a.blend", "b.blend", "a.blend")]
+
+    digests = [key.rpartition("/")[2].partition("-")[0] for key in keys()]
+    assert digests[0] == digests[2] != digests[1]

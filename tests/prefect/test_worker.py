@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from pool import Pool
+from pool import ENGINE, Pool
 from prefect_server import PrefectServer
 from renting import Renting
 from waiting_for import wait_for
@@ -96,8 +96,7 @@ def test_cancelled_and_the_process_hangs(server: PrefectServer, renting: Renting
     """Prefect's worker leaves a flow that has begun alone; ours stops the machine all the same."""
     pool.worker()
     # A process in whose machine no runner is left to end it.
-    command = "python -m prefect.engine"
-    run = pool.submit("hangs", {"folder": str(tmp_path)}, command=command, cancel_grace_s=2)
+    run = pool.submit("hangs", {"folder": str(tmp_path)}, command=ENGINE, cancel_grace_s=2)
     wait_for((tmp_path / "runs").exists, "the flow runs", 90)
     server.set_state(run, "CANCELLING")
     server.wait_for_state(run, "Cancelled")
@@ -186,7 +185,7 @@ def test_two_runs_at_once_have_a_machine_each(
 ) -> None:
     pool.worker()
     (tmp_path / "end").touch()
-    runs = [pool.submit("works", {"folder": str(tmp_path)}) for _ in range(2)]
+    runs = [pool.submit("works", {"folder": str(tmp_path)}, command=ENGINE) for _ in range(2)]
     for run in runs:
         server.wait_for_state(run, "Completed")
     renting.wait_until_none_runs()
@@ -227,7 +226,7 @@ def test_a_restarted_worker_keeps_to_the_cap(
     server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
 ) -> None:
     first = pool.worker()
-    run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=5.0)
+    run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=5.0, command=ENGINE)
     wait_for((tmp_path / "runs").exists, "the flow runs", 90)
     wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
     first.kill()

@@ -22,7 +22,7 @@ from waiting_for import wait_for
 from octa_provider import MachineRequest
 from octa_provider.errors import OctaConfigError
 from prefect_blocks import OctaWorker
-from prefect_blocks.flow_run_end import Patience
+from prefect_blocks.cancel_grace import CancelGrace
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.namespace import namespace_here
 from prefect_blocks.rental_key import worker_key
@@ -101,17 +101,17 @@ def test_a_flow_run_that_is_run_again_gets_a_machine_of_its_own() -> None:
     ],
 )
 def test_a_process_has_its_grace_when_its_flow_run_is_over(state: Any, at: float, over: bool) -> None:
-    patience = Patience(10.0)
-    patience.is_over(state, 0.0)
-    assert patience.is_over(state, at) == over
+    grace = CancelGrace(10.0)
+    grace.is_over(state, 0.0)
+    assert grace.is_over(state, at) == over
 
 
 def test_a_flow_run_that_goes_on_after_all_gets_its_grace_anew() -> None:
-    patience = Patience(10.0)
-    assert not patience.is_over(Cancelling(), 0.0)
-    assert not patience.is_over(Running(), 8.0)
-    assert not patience.is_over(Cancelling(), 11.0)
-    assert patience.is_over(Cancelling(), 21.0)
+    grace = CancelGrace(10.0)
+    assert not grace.is_over(Cancelling(), 0.0)
+    assert not grace.is_over(Running(), 8.0)
+    assert not grace.is_over(Cancelling(), 11.0)
+    assert grace.is_over(Cancelling(), 21.0)
 
 
 def test_initiating_a_run_returns_at_once_and_the_machine_is_followed_to_its_end(
@@ -203,13 +203,13 @@ def test_an_account_that_can_not_be_asked_costs_only_its_own_machines(
 ) -> None:
     """And a flow run of it, whose machine is not seen, is not taken for one whose machine has ended."""
     from prefect_blocks import OctaCredentials
-    from prefect_blocks.left_machines import _active_machines
+    from prefect_blocks.unfollowed_machines import active_machines
 
     key = worker_key(uuid4(), 0)
     rental = renting.client().rentals.start(MachineRequest("alpine:3"), key=key)
     good, bad = uuid4(), uuid4()
     refused = OctaCredentials(api_key="refused", base_url=renting.emulator.base_url, retries=0)
-    active, unasked = _active_machines(
+    active, unasked = active_machines(
         [
             (bad, OctaJobConfiguration(command="true", env={}, credentials=refused)),
             (None, OctaJobConfiguration(command="true", env={})),

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import prefect.settings
 import pytest
-from pool import Pool
+from pool import ENGINE, Pool
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import FlowRun
+from prefect.settings import temporary_settings
 from prefect_server import PrefectServer
 from renting import Renting
 from waiting_for import wait_for
@@ -109,7 +111,7 @@ def test_the_next_worker_sees_a_flow_run_over_ssh_to_its_end(
     first = pool.worker(PREFECT_API_KEY=KEY)
     if moment == "before it is begun":
         renting.emulator.ssh(**CLOSED)
-    run = pool.submit("works", {"folder": str(tmp_path)}, via="ssh")
+    run = pool.submit("works", {"folder": str(tmp_path)}, via="ssh", command=ENGINE)
     wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known", 90)
     if moment == "while it runs":
         wait_for((tmp_path / "runs").exists, "the flow runs", 90)
@@ -161,7 +163,7 @@ def test_a_worker_that_ends_leaves_a_machine_that_it_can_not_reach_to_the_next_o
 ) -> None:
     renting.emulator.ssh(**CLOSED)
     first = pool.worker("first")
-    run = pool.submit("works", {"folder": str(tmp_path)}, via="ssh")
+    run = pool.submit("works", {"folder": str(tmp_path)}, via="ssh", command=ENGINE)
     wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known", 90)
     time.sleep(2)
     pool.end_of(first)
@@ -178,12 +180,12 @@ def test_a_worker_that_ends_leaves_a_machine_that_it_can_not_reach_to_the_next_o
 # -- what the configuration comes to -----------------------------------------------------------------------------
 
 
-def prepared(monkeypatch: pytest.MonkeyPatch, own: dict[str, str], **variables: Any) -> OctaJobConfiguration:
+def prepared(own: dict[str, Any], **variables: Any) -> OctaJobConfiguration:
     """Job variables of a flow run, with what the worker itself has been told."""
     told_it = {"PREFECT_API_URL": "https://prefect.example/api", **own}
-    monkeypatch.setattr(OctaJobConfiguration, "_base_environment", staticmethod(lambda: dict(told_it)))
     configuration = OctaJobConfiguration(command="true", image="alpine:3", name="n", **{"env": {}} | variables)
-    configuration.prepare_for_flow_run(FlowRun(id=uuid4(), flow_id=uuid4(), name="f"))
+    with temporary_settings({getattr(prefect.settings, name): value for name, value in told_it.items()}):
+        configuration.prepare_for_flow_run(FlowRun(id=uuid4(), flow_id=uuid4(), name="f"))
     return configuration
 
 
@@ -210,13 +212,13 @@ MADE = "pnu_sentinel-made-for-it"
             {"PREFECT_API_URL": "https://me:sentinel@prefect.example/api"},
         ),
         ({}, {"secret_envs": {"PREFECT_API_URL": "https://a.example"}}, {"PREFECT_API_URL": "https://a.example"}),
-        ({"PREFECT_CLIENT_CUSTOM_HEADERS": "sentinel", "AWS_SECRET": "sentinel"}, {"via": "ssh"}, {}),
+        ({"PREFECT_CLIENT_CUSTOM_HEADERS": {"X": "sentinel"}}, {"via": "ssh"}, {}),
     ],
 )
 def test_keys_are_secrets_wherever_they_come_from(
-    renting: Renting, monkeypatch: pytest.MonkeyPatch, own: Secrets, variables: dict[str, Any], secrets: Secrets
+    renting: Renting, own: dict[str, Any], variables: dict[str, Any], secrets: Secrets
 ) -> None:
-    configuration = prepared(monkeypatch, own, **variables)
+    configuration = prepared(own, **variables)
     spec = configuration.spec()
     assert spec.secret_envs == secrets
     assert spec.over_ssh == bool(secrets or variables.get("via") == "ssh")
@@ -227,11 +229,9 @@ def test_keys_are_secrets_wherever_they_come_from(
 
 
 @pytest.mark.parametrize("via", ["auto", "container"])
-def test_a_key_that_stays_is_told_in_one_sentence(
-    renting: Renting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, via: str
-) -> None:
+def test_a_key_that_stays_is_told_in_one_sentence(renting: Renting, caplog: pytest.LogCaptureFixture, via: str) -> None:
     with caplog.at_level(logging.WARNING):
-        spec = prepared(monkeypatch, {"PREFECT_API_KEY": KEY}, via=via).spec()
+        spec = prepared({"PREFECT_API_KEY": KEY}, via=via).spec()
     assert (spec.secret_envs, spec.over_ssh) == ({}, False)
     (said,) = [one.getMessage() for one in caplog.records if one.name == "prefect_blocks.worker_configuration"]
     assert "key to Prefect's API stays here" in said
@@ -249,8 +249,8 @@ def test_a_key_that_stays_is_told_in_one_sentence(
     ],
 )
 def test_secrets_that_can_not_be_handed_over_are_refused_unseen(
-    renting: Renting, monkeypatch: pytest.MonkeyPatch, variables: dict[str, Any], said: str
+    renting: Renting, variables: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(OctaConfigError, match=said) as refused:
-        prepared(monkeypatch, {}, **variables).spec()
+        prepared({}, **variables).spec()
     assert "sentinel" not in str(refused.value)

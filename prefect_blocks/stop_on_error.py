@@ -1,4 +1,4 @@
-"""Between the start of a session and the moment that somebody knows of it."""
+"""What was started is stopped when an error comes before somebody knows of it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from octa_provider.rental.signals import cleaned_up_by
 if TYPE_CHECKING:
     from octa_provider import Rental
 
-__all__ = ["stopped_unless_handed_over"]
+__all__ = ["stop_on_error"]
 
 STOP_S = 60.0
 
 
 @contextmanager
-def stopped_unless_handed_over() -> Iterator[Callable[[Rental], object]]:
-    """What is started in the block is stopped when the block raises, signals included: nobody would get to know of it.
+def stop_on_error() -> Iterator[Callable[[Rental], object]]:
+    """Stop what is started in the block when the block raises, signals included: nobody would get to know of it.
 
     Yields what the core's `on_started` takes. A key that was refused leaves its session alone: it is somebody else's.
     """

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun, WorkPool
 
-__all__ = ["WORKER_LABEL", "LeftMachine", "find_left_machines"]
+__all__ = ["WORKER_LABEL", "UnfollowedMachine", "active_machines", "find_unfollowed_machines"]
 
-log = plain_logger("prefect_blocks.left_machines")
+log = plain_logger("prefect_blocks.unfollowed_machines")
 
 _UNDER_WAY = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 #: Where Prefect notes which worker has a flow run.
@@ -37,7 +37,7 @@ WORKER_LABEL = "prefect.worker.name"
 
 
 @dataclass(frozen=True)
-class LeftMachine:
+class UnfollowedMachine:
     """A machine without a worker.
 
     Attributes:
@@ -53,14 +53,14 @@ class LeftMachine:
     listed: bool = True
 
 
-async def find_left_machines(
+async def find_unfollowed_machines(
     client: PrefectClient,
     pool: WorkPool,
     worker_name: str,
     configuration_type: type[OctaJobConfiguration],
     followed: frozenset[UUID],
     in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
-) -> list[LeftMachine]:
+) -> list[UnfollowedMachine]:
     """The machines of a pool's flow runs that neither this worker follows, nor another one that is alive.
 
     They are found twice: by the flow runs that are under way and name a machine, and by the rental keys of the active
@@ -73,7 +73,13 @@ async def find_left_machines(
         worker_name: this worker's name; a worker of the same name before it counts as this one.
         configuration_type: what makes sense of job variables.
         followed: flow runs that this worker follows.
-        in_thread: runs blocking work.
+        in_thread: runs blocking work in a thread.
+
+    Returns:
+        The machines, each with its flow run.
+
+    Raises:
+        httpx.HTTPError, PrefectException: Prefect's API can't be asked.
     """
     runs = {
         run.id: run
@@ -98,7 +104,7 @@ async def find_left_machines(
         base_job_template=pool.base_job_template, values={}, client=client
     )
     of_run = {run.id: await configuration_of(run) or of_pool for run in runs.values()}
-    active, unasked = await in_thread(lambda: _active_machines([(None, of_pool), *of_run.items()]))
+    active, unasked = await in_thread(lambda: active_machines([(None, of_pool), *of_run.items()]))
     pids = {run.id: pid for run in runs.values() if (pid := InfrastructurePid.read(run.infrastructure_pid))}
     for pid in active:
         run_id = pid.flow_run_id
@@ -116,7 +122,7 @@ async def find_left_machines(
             continue
         if run.work_pool_name == pool.name and run.labels.get(WORKER_LABEL) not in alive:
             configuration = of_run.get(run_id) or await configuration_of(run) or of_pool
-            found.append(LeftMachine(run, configuration, pid, pid in active))
+            found.append(UnfollowedMachine(run, configuration, pid, pid in active))
     return found
 
 
@@ -125,12 +131,18 @@ async def _others_alive(client: PrefectClient, pool_name: str, worker_name: str)
     return {worker.name for worker in workers if str(worker.status).upper().endswith("ONLINE")} - {worker_name}
 
 
-def _active_machines(
+def active_machines(
     configurations: Iterable[tuple[UUID | None, OctaJobConfiguration]],
 ) -> tuple[list[InfrastructurePid], set[UUID | None]]:
-    """The workers' machines on all accounts, those of a flow run's earlier runs first; and whose account is silent.
+    """The machines that workers have rented and that run, on the accounts of several flow runs.
 
     An account that can't be asked costs its own machines, not those of the others.
+
+    Args:
+        configurations: each flow run and its job variables, which name its account; None for those of the pool itself.
+
+    Returns:
+        The machines, those of a flow run's earlier runs first; and the flow runs whose account could not be asked.
     """
     asked: dict[object, list[InfrastructurePid] | None] = {}
     unasked: set[UUID | None] = set()

@@ -15,16 +15,16 @@ from octa_provider.market.request import MachineRequest, RenderRequest, Request,
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.json_values import machine_json, rental_json
 from octa_provider.rental.session_text import started_text
-from prefect_blocks.at_exit import signals_heard
+from prefect_blocks.at_exit import hearing_signals
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit
-from prefect_blocks.handing_over import stopped_unless_handed_over
 from prefect_blocks.in_thread import cancellation
 from prefect_blocks.lifetime import Lifetime
-from prefect_blocks.machine_choice import requirements_of
 from prefect_blocks.rental_guard import guard, let_go
 from prefect_blocks.rental_key import rental_key
+from prefect_blocks.requirement_fields import requirements_of
 from prefect_blocks.session_argument import rental_of
+from prefect_blocks.stop_on_error import stop_on_error
 
 __all__ = ["find_machines", "start_machine", "start_render", "start_vpn", "stop_started", "stop_unwanted"]
 
@@ -89,9 +89,15 @@ def start_machine(
 
     Args:
         image: container image, such as `blender:4.5`.
-        start_command, envs, disk_gb, ports, http_ports, entrypoint, app: as in the core's `MachineRequest`.
+        start_command: what the container runs.
+        envs: environment variables; the account's sessions show them, so no secrets.
+        disk_gb: disk in GB.
+        ports: TCP ports to expose.
+        http_ports: ports to publish as URLs.
+        entrypoint: the container's entrypoint.
+        app: uuid of an app of OctaSpace's; then the image may be empty.
         requirements: fields of the core's `Requirements`; the cheapest machine when left out.
-        max_cost_usd: refuse what can't be paid, and stop what has cost so much, as long as this process lives.
+        max_cost_usd: refuse what can't be paid, and stop what has cost so much, in USD, as long as this process lives.
         max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
         outlives_flow: let it run on when its flow run has ended; its caps hold until the process ends. What goes by
             flow runs, as `reap_orphans_flow` does, still stops it.
@@ -104,6 +110,8 @@ def start_machine(
 
     Raises:
         OctaNoMachineError, OctaBudgetError: nothing could be rented.
+        OctaConfigError: a value that can't work, before any money is spent.
+        OctaCancelledError: the run is being ended; what was started was stopped.
     """
     request = MachineRequest(
         image=image,
@@ -131,11 +139,28 @@ def start_render(
     key: str | None = None,
     credentials: OctaCredentials | None = None,
 ) -> dict[str, Any]:
-    """Rent a worker of the render service; as `start_machine`.
+    """Rent a worker of the render service, or adopt the one that an earlier try rented; as `start_machine`.
 
     Args:
-        disk_gb, envs, multi_gpu_worker: as in the core's `RenderRequest`.
-        requirements, max_cost_usd, max_duration_s, outlives_flow, deadline_s, key, credentials: as in `start_machine`.
+        disk_gb: disk in GB.
+        envs: environment variables; the account's sessions show them, so no secrets.
+        multi_gpu_worker: one worker for all GPUs of the machine; None leaves it to the API.
+        requirements: fields of the core's `Requirements`; the cheapest machine when left out.
+        max_cost_usd: refuse what can't be paid, and stop what has cost so much, in USD, as long as this process lives.
+        max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
+        outlives_flow: let it run on when its flow run has ended; its caps hold until the process ends. What goes by
+            flow runs, as `reap_orphans_flow` does, still stops it.
+        deadline_s: seconds to try to start for.
+        key: names the worker within the flow run, where two calls that look the same are not.
+        credentials: the account; the environment's when left out.
+
+    Returns:
+        The session as a small JSON value: `uuid`, `key`, `node_id`, `price_usd`, ...; amounts of wei are text.
+
+    Raises:
+        OctaNoMachineError, OctaBudgetError: nothing could be rented.
+        OctaConfigError: a value that can't work, before any money is spent.
+        OctaCancelledError: the run is being ended; what was started was stopped.
     """
     request = RenderRequest(disk_gb=disk_gb, envs=dict(envs or {}), multi_gpu_worker=multi_gpu_worker)
     return _start(request, requirements, (max_cost_usd, max_duration_s), deadline_s, key, credentials, outlives_flow)
@@ -155,8 +180,23 @@ def start_vpn(
     """Start a VPN session. It carries no rental key: no later try can adopt it, and no reaper sees it.
 
     Args:
-        subkind, protocol: as in the core's `VpnRequest`.
-        requirements, max_cost_usd, max_duration_s, outlives_flow, deadline_s, credentials: as in `start_machine`.
+        subkind: `wg`, `openvpn`, `ss`, `v2ray` or `http_proxy`.
+        protocol: `trojan`, `vmess` or `vless`, for v2ray alone; `trojan` when left out.
+        requirements: fields of the core's `Requirements`; the cheapest machine when left out.
+        max_cost_usd: refuse what can't be paid, and stop what has cost so much, in USD, as long as this process lives.
+        max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
+        outlives_flow: let it run on when its flow run has ended; its caps hold until the process ends. What goes by
+            flow runs, as `reap_orphans_flow` does, still stops it.
+        deadline_s: seconds to try to start for.
+        credentials: the account; the environment's when left out.
+
+    Returns:
+        The session as a small JSON value: `uuid`, `key`, `node_id`, `price_usd`, ...; amounts of wei are text.
+
+    Raises:
+        OctaNoMachineError, OctaBudgetError: nothing could be rented.
+        OctaConfigError: a value that can't work, before any money is spent.
+        OctaCancelledError: the run is being ended; what was started was stopped.
     """
     return _start(
         VpnRequest(subkind, protocol),
@@ -180,7 +220,7 @@ def _start(
 ) -> dict[str, Any]:
     wanted = requirements_of(requirements)
     credentials = credentials or OctaCredentials()
-    with signals_heard(), credentials.get_client() as client, stopped_unless_handed_over() as on_started:
+    with hearing_signals(), credentials.get_client() as client, stop_on_error() as on_started:
         rental = client.rentals.start(
             request,
             key=rental_key([request.service, asdict(request), asdict(wanted)], key),
@@ -204,14 +244,29 @@ def _start(
 
 
 def stop_started(transaction: Transaction) -> None:
-    """A later step of the transaction failed: what the task started is stopped."""
+    """Stop what the task started, since a later step of its transaction failed.
+
+    Args:
+        transaction: the task's.
+
+    Raises:
+        OctaStopError: it could not be stopped in time, and may still bill.
+    """
     started = transaction.get(_STARTED, None)
     if started is not None:
         stop_unwanted(*started)
 
 
 def stop_unwanted(result: dict[str, Any], credentials: OctaCredentials | None) -> None:
-    """Stop what a start task returned, when nobody is going to."""
+    """Stop what a start task returned, when nobody is going to.
+
+    Args:
+        result: the session, as the task returned it.
+        credentials: the account; the environment's when left out.
+
+    Raises:
+        OctaStopError: it could not be stopped in time, and may still bill.
+    """
     with (credentials or OctaCredentials()).get_client() as client:
         rental = rental_of(client, result)
         emit("stopped", rental, **rental.stop().to_dict())

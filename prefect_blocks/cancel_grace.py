@@ -1,4 +1,4 @@
-"""When a worker ends a machine whose flow run is over, or is to be: rules on values."""
+"""How long a process has to end itself once its flow run is cancelled or over, before its machine is stopped."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
-__all__ = ["Patience"]
+__all__ = ["CancelGrace"]
 
 
 @dataclass
-class Patience:
+class CancelGrace:
     """How long the process in the machine may go on when its flow run is cancelled, or has ended.
 
     Prefect trusts the process to end itself once the flow has begun. One that hangs, or has lost the API, bills on.

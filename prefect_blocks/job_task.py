@@ -13,7 +13,7 @@ from octa_provider.text.carried import carried_dict
 from octa_provider.timing.limits import checked_cap
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.job import OctaJob
-from prefect_blocks.machine_choice import choice_of, requirements_of
+from prefect_blocks.requirement_fields import fields_of, requirements_of
 from prefect_blocks.secret_values import hidden_values
 
 __all__ = ["run_job"]
@@ -45,11 +45,21 @@ def run_job(
     Args:
         image: container image.
         command: a shell command line, or a sequence of arguments.
-        envs, inputs, outputs, disk_gb, timeout_s, ready_timeout_s, via, max_cost_usd: as in the core's `JobSpec`.
-        secret_envs: as there; `SecretStr`, and so what a Secret block holds, is as good as text. Part of no cache key.
-        requirements: fields of the core's `Requirements`.
+        envs: environment variables; the account's sessions show them, so no secrets.
+        secret_envs: environment variables that go to the machine over SSH alone, never to the API; `SecretStr`, and so
+            what a Secret block holds, is as good as text. Part of no cache key. Needs SSH.
+        inputs: files and folders to send: local path to remote path. Needs SSH.
+        outputs: files and folders to fetch when it has ended: remote path to local path. Needs SSH.
+        requirements: fields of the core's `Requirements`; the cheapest machine when left out.
+        disk_gb: disk in GB.
+        timeout_s: seconds that the command may run; the machine ends it itself.
+        ready_timeout_s: seconds that the machine may take to come up.
+        via: how the command is run: `container` (it is the container's own), `ssh`, or `auto`, which takes SSH when
+            there are files to move or secrets.
+        max_cost_usd: the job is stopped when it has cost so much, in USD.
         log_path: a local file that gets the command's output.
-        progress, progress_total: as in the core's `ProgressTracker`.
+        progress: how to read progress from the output: `blender`, a regular expression, or None for `NN%` and `i/n`.
+        progress_total: how many steps there are; for Blender the frames.
         poll_s: seconds between two looks.
         key: names the job within the flow run, where two that look the same are not.
         credentials: the account; the environment's when left out.
@@ -60,6 +70,9 @@ def run_job(
     Raises:
         JobFailedError: the command did not end with exit code 0, or its outputs are missing.
         OctaNoMachineError, OctaBudgetError: nothing could be rented.
+        OctaConfigError: a value that can't work, before any money is spent.
+        OctaCancelledError: the run is being ended; the machine was stopped.
+        OctaStopError: the machine could not be stopped in time, and may still bill.
     """
     checked_cap("max_cost_usd", max_cost_usd)
     job = OctaJob(
@@ -79,7 +92,7 @@ def run_job(
         progress=progress,
         progress_total=progress_total,
         poll_s=poll_s,
-        **choice_of(requirements_of(requirements)),
+        **fields_of(requirements_of(requirements)),
     )
     run = job.trigger(key)
     run.wait_for_completion()

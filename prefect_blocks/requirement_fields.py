@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field
 
 from octa_provider.market.requirements import Requirements
 
-__all__ = ["MachineChoice", "choice_of", "requirements_of"]
+__all__ = ["RequirementFields", "fields_of", "requirements_of"]
 
 
-class MachineChoice(BaseModel):
+class RequirementFields(BaseModel):
     """The core's `Requirements` as fields with descriptions. Leave out what does not matter."""
 
     node_id: int | None = Field(default=None, title="Node", description="This machine and no other.")
@@ -52,18 +52,29 @@ class MachineChoice(BaseModel):
         Raises:
             OctaConfigError: a value that no machine could meet.
         """
-        values: dict[str, Any] = {name: getattr(self, name) for name in MachineChoice.model_fields}
+        values: dict[str, Any] = {name: getattr(self, name) for name in RequirementFields.model_fields}
         return Requirements(**values | {"exclude_nodes": tuple(self.exclude_nodes)})
 
 
 def requirements_of(given: Mapping[str, Any] | Requirements | None) -> Requirements:
-    """The core's requirements from a mapping of their fields, from themselves, or from nothing."""
+    """The core's requirements from what a task is given.
+
+    Args:
+        given: themselves, or a mapping of their fields; None for none.
+
+    Raises:
+        OctaConfigError: a field that they don't have, or a value that no machine could meet.
+    """
     if given is None or isinstance(given, Requirements):
         return given or Requirements()
     return Requirements.from_mapping(given)
 
 
-def choice_of(requirements: Requirements) -> dict[str, Any]:
-    """The fields of `MachineChoice` for the core's requirements; their `disk_gb` is a field of its own elsewhere."""
-    values = {name: getattr(requirements, name) for name in MachineChoice.model_fields}
+def fields_of(requirements: Requirements) -> dict[str, Any]:
+    """The values of `RequirementFields` for the core's requirements; `disk_gb` is a field of its own elsewhere.
+
+    Args:
+        requirements: the core's.
+    """
+    values = {name: getattr(requirements, name) for name in RequirementFields.model_fields}
     return values | {"exclude_nodes": list(requirements.exclude_nodes)}

@@ -1,0 +1,161 @@
+"""`OctaJobRun`: a job that has been triggered, to wait for, to stop, and to ask what it came to."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from prefect.blocks.abstract import JobRun
+
+from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.job.result import JobResult
+from octa_provider.job.state import JobState
+from octa_provider.rental.signals import cleaned_up_by
+from prefect_blocks.at_exit import restore_signals
+from prefect_blocks.in_thread import cancellation, run_in_thread
+from prefect_blocks.job_follower import JobFollower
+
+if TYPE_CHECKING:
+    from prefect_blocks.credentials import OctaCredentials
+
+__all__ = ["JobFailedError", "OctaJobRun"]
+
+#: A wait looks up so often whether its run is being ended.
+SLICE_S = 1.0
+
+
+class JobFailedError(OctaError):
+    """The job ended, and not as a success.
+
+    Args:
+        result: what it came to.
+
+    Attributes:
+        result: what it came to.
+    """
+
+    def __init__(self, result: JobResult) -> None:
+        super().__init__(f"{result.outcome.value}: {result.message}")
+        self.result = result
+
+    def __reduce__(self) -> tuple[type[JobFailedError], tuple[JobResult]]:
+        # Process pools, Dask and Ray send errors between processes.
+        return type(self), (self.result,)
+
+
+class OctaJobRun(JobRun[JobResult]):
+    """A job that has been started, and is followed to its end in a thread of its own.
+
+    Args:
+        credentials: the account that pays for it.
+        follower: who follows it.
+    """
+
+    def __init__(self, credentials: OctaCredentials, follower: JobFollower) -> None:
+        self._credentials = credentials
+        self._follower = follower
+
+    def __await__(self) -> Generator[Any, Any, OctaJobRun]:
+        """The run itself, so that `await job.trigger()` is as good as `job.trigger()`."""
+
+        async def itself() -> OctaJobRun:
+            return self
+
+        return itself().__await__()
+
+    @property
+    def state(self) -> JobState:
+        """How far it is; a JSON value by `to_dict`."""
+        return self._follower.state
+
+    @property
+    def uuid(self) -> str:
+        """The session."""
+        return str(self.state.rental.uuid)
+
+    def wait_for_completion(self) -> None:  # type: ignore[override]
+        """Wait for the job's end; its machine is stopped then, and on every other way out of this.
+
+        How it ended is for `fetch_result` to say.
+
+        Raises:
+            OctaCancelledError: the run is being ended, or the job was stopped; so was the machine.
+            OctaStopError: the machine could not be stopped in time, and may still bill.
+        """
+        is_cancelled = cancellation()
+
+        def clean_up(error: BaseException | None) -> None:
+            if error is not None:
+                self._follower.end("what waited for it was ended")
+                self._follower.wait()
+
+        with cleaned_up_by(clean_up):
+            while not self._follower.wait(SLICE_S):
+                if is_cancelled():
+                    self._follower.end("the run that waits for it is being ended")
+        restore_signals()
+        self._refuse_without_result()
+
+    async def await_for_completion(self) -> None:
+        """As `wait_for_completion`, for coroutines; when the coroutine is cancelled, the machine is stopped.
+
+        Raises:
+            OctaCancelledError: the run is being ended, or the job was stopped; so was the machine.
+            OctaStopError: the machine could not be stopped in time, and may still bill.
+        """
+        await run_in_thread(self.wait_for_completion)
+
+    def fetch_result(self) -> JobResult:  # type: ignore[override]
+        """What the job came to.
+
+        Returns:
+            The core's result, always of a success.
+
+        Raises:
+            JobFailedError: it was no success; the error has the result.
+            OctaConfigError: it has not ended yet.
+            OctaCancelledError: it was stopped before its end.
+        """
+        if not self._follower.wait(0):
+            raise OctaConfigError("the job has not ended yet: call wait_for_completion() first")
+        result = self._refuse_without_result()
+        if not result.succeeded:
+            raise JobFailedError(result)
+        return result
+
+    async def afetch_result(self) -> JobResult:
+        """As `fetch_result`, for coroutines; it does not wait.
+
+        Raises:
+            JobFailedError: it was no success; the error has the result.
+            OctaConfigError: it has not ended yet.
+            OctaCancelledError: it was stopped before its end.
+        """
+        return self.fetch_result()
+
+    def stop(self) -> None:
+        """Stop the machine without waiting for the command. Safe to repeat.
+
+        Raises:
+            OctaStopError: it could not be stopped in time, and may still bill.
+        """
+        self._follower.end("it was told to stop")
+        self._follower.wait()
+        with self._credentials.get_client() as client:
+            client.rentals.restore(self.state.rental).stop()
+
+    async def astop(self) -> None:
+        """As `stop`, for coroutines.
+
+        Raises:
+            OctaStopError: it could not be stopped in time, and may still bill.
+        """
+        await run_in_thread(self.stop)
+
+    def _refuse_without_result(self) -> JobResult:
+        if self._follower.result is not None:
+            return self._follower.result
+        error = self._follower.error
+        # A copy: what several threads raise at once gathers all their tracebacks.
+        raise OctaError("the job has no result") if error is None else copy.copy(error)
