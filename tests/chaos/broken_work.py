@@ -7,12 +7,12 @@ from typing import Any
 
 from octa_provider.api.api import Api
 from octa_provider.models import Session
+from octa_provider.rental import process_signals as signals_module
+from octa_provider.rental import rentals as rentals_module
+from octa_provider.rental import start as starting_module
+from octa_provider.rental import stop as stopping_module
+from octa_provider.rental import wait as waiting_module
 from octa_provider.rental.lost_answer import LostAnswers
-from octa_provider.rental.rental import process_signals as signals_module
-from octa_provider.rental.rental import rentals as rentals_module
-from octa_provider.rental.rental import start as starting_module
-from octa_provider.rental.rental import stop as stopping_module
-from octa_provider.rental.rental import wait as waiting_module
 from octa_provider.rental.start import Starting
 from tests.chaos import rental_work
 from tests.chaos.boundaries import Boundaries

@@ -165,7 +165,7 @@ def test_a_pipe_that_closes_early_is_no_traceback(emulator: EmulatorHandle) -> N
 
 def test_help_imports_neither_an_http_library_nor_rich() -> None:
     code = (
-        "import sys\nfrom octa_provider.cli.program import main\nmain(['run', '--help'])\n"
+        "import sys\nfrom octa_provider.cli import main\nmain(['run', '--help'])\n"
         "heavy = {'requests', 'urllib3', 'rich', 'msgspec', 'asyncssh', 'aiohttp', 'fileseq'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

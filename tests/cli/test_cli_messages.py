@@ -85,7 +85,7 @@ def test_what_was_set_before_is_set_again() -> None:
 def test_what_python_finds_on_its_way_out_is_not_told() -> None:
     code = (
         "import asyncio, sys\n"
-        "from octa_provider.cli.program import main\n"
+        "from octa_provider.cli import main\n"
         "async def forever(): await asyncio.get_running_loop().create_future()\n"
         "async def left(): return asyncio.create_task(forever())\n"
         "class Odd:\n    def __del__(self): raise ValueError('left over')\n"
