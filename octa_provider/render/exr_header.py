@@ -20,8 +20,8 @@ _TILES = struct.Struct("<IIB")
 _CHANNEL = struct.Struct("<iB3xii")
 _NAME_BYTES = 255
 #: Of all parts together: hundreds of passes have some thousands.
-MOST_ATTRIBUTES = 100_000
-MOST_PARTS = 10_000
+MOST_ATTRIBUTES = 30_000
+MOST_PARTS = 4096
 MOST_CHANNELS = 4096
 #: A picture of more pixels a side has no camera and no renderer.
 MOST_SIDE = 2**24

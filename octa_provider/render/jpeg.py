@@ -12,7 +12,7 @@ __all__ = ["JPEG_SIGNATURE", "read_jpeg"]
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 #: All of them, each of four bytes at least. More than that has no encoder's file.
-MOST_SEGMENTS = 100_000
+MOST_SEGMENTS = 10_000
 MOST_FILL_BYTES = 1024
 _EOI, _SOS, _APP2, _COM = 0xD9, 0xDA, 0xE2, 0xFE
 #: Frame headers: baseline, progressive, lossless, arithmetic; not DHT, JPG and DAC between them.
