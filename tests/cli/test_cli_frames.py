@@ -8,13 +8,21 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from conftest import Shown
 
 from octa_provider.cli import main
 
 PICTURES = Path(__file__).resolve().parents[1] / "data" / "pictures"
+
+
+class Shown(NamedTuple):
+    """What the command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
 
 
 @pytest.fixture
