@@ -125,7 +125,8 @@ class ProgressTracker:
         for pattern in self._patterns:
             if pattern is _COUNT and self._seen.in_percent and self._total is not None:
                 # Each step comes in percent: `Max Level: 5/5` among what is said of it is something else.
-                continue
+                if not (_PERCENT.search(line) and self._is_counted_in(line)):
+                    continue
             told = [
                 (fraction, match)
                 for match in pattern.finditer(line)

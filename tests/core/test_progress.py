@@ -299,3 +299,10 @@ def test_with_lines_that_have_not_ended_it_never_falls_either(lines: list[tuple[
     fractions = [fraction for fraction in told if fraction is not None]
     assert fractions == sorted(set(fractions))
     assert all(0 <= fraction <= 1 for fraction in fractions)
+
+
+def test_a_count_that_comes_in_after_its_percentage_is_taken() -> None:
+    tracker = ProgressTracker(total=60)
+    tracker.feed_unfinished("frames:  40%|####      | 24/60")
+    tracker.feed_unfinished("frames:  42%")
+    assert tracker.feed_unfinished("frames:  42%|####1     | 25/60") == 25 / 60
