@@ -31,7 +31,11 @@ class VariableIntents:
     """
 
     def read(self, key: str) -> tuple[Intent, ...]:
-        """The intents of a rental key, oldest first."""
+        """The intents of a rental key, oldest first.
+
+        Args:
+            key: the rental key.
+        """
         try:
             found = _unpacked(read_variable(_name(key)))
         except Exception as error:  # noqa: BLE001 - each Airflow has its own
@@ -40,11 +44,21 @@ class VariableIntents:
         return tuple(sorted(found[1], key=lambda intent: intent.at)) if found is not None and found[0] == key else ()
 
     def put(self, key: str, intent: Intent) -> None:
-        """Keep an intent; it replaces the one with the same attempt."""
+        """Keep an intent; it replaces the one with the same attempt.
+
+        Args:
+            key: the rental key.
+            intent: what is about to be rented, or has been.
+        """
         self._keep(key, [*(one for one in self.read(key) if one.attempt != intent.attempt), intent])
 
     def remove(self, key: str, attempt: str) -> None:
-        """Forget the intent of an attempt."""
+        """Forget the intent of an attempt.
+
+        Args:
+            key: the rental key.
+            attempt: which of its intents.
+        """
         before = self.read(key)
         left = [one for one in before if one.attempt != attempt]
         if len(left) != len(before):

@@ -14,13 +14,20 @@ __all__ = ["job_from_json", "job_to_json"]
 
 
 def job_to_json(state: JobState) -> dict[str, Any]:
-    """A job's state as a small JSON value; it holds no secret."""
+    """A job's state as a small JSON value; it holds no secret.
+
+    Args:
+        state: the job.
+    """
     values = state.to_dict()
     return carried_dict(values) | {"rental": carried_dict(values["rental"])}
 
 
 def job_from_json(values: Mapping[str, Any]) -> JobState:
     """The state that `job_to_json` made the value of.
+
+    Args:
+        values: what a task, a trigger or a person handed over.
 
     Raises:
         OctaConfigError: it is something else.

@@ -42,7 +42,11 @@ def is_owner_alive(key: str) -> bool | None:
 
 
 def rental_told_by_owner(key: str) -> Mapping[str, Any] | None:
-    """The rental, with its caps, as the task of a rental key put it into XCom; None when it did not."""
+    """The rental, with its caps, as the task of a rental key put it into XCom; None when it did not.
+
+    Args:
+        key: the rental key, whole.
+    """
     owner = _owner(key)
     if owner is None:
         return None

@@ -46,7 +46,11 @@ class SecretTexts(Mapping[str, str]):
 
 
 def kept_secret(value: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """An argument as it is kept: texts and templates as `SecretTexts`; what Airflow still has to resolve as it is."""
+    """An argument as it is kept: texts and templates as `SecretTexts`; what Airflow still has to resolve as it is.
+
+    Args:
+        value: what was given as `secret_envs`.
+    """
     if not isinstance(value, Mapping) or isinstance(value, SecretTexts):
         return value
     # Airflow looks for the results of other tasks, which are no texts yet, in a dict alone.

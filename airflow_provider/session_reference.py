@@ -104,12 +104,20 @@ class SessionReference:
         raise ValueError(f"session was rendered to text that is no uuid ({text[:60]!r}); {_WHAT_TO_GIVE}.")
 
     def rental(self, client: OctaClient, key: str | None = None) -> Rental:
-        """The core's handle on it; `key` counts when the reference came without one."""
+        """The core's handle on it; `key` counts when the reference came without one.
+
+        Args:
+            client: the API.
+            key: the rental key, where the reference tells none.
+        """
         return client.rentals.restore({"key": key} | {k: v for k, v in self.state.items() if v is not None})
 
 
 def started_by(session: object) -> tuple[str, ...]:
     """The ids of the tasks whose output a `session` argument is, also within a list; none when it is no task's output.
+
+    Args:
+        session: an operator's `session` argument, as it was given.
 
     Raises:
         ValueError: it is a sensor's output.

@@ -43,7 +43,11 @@ class TaskMemory:
             return None
 
     def keep_job(self, state: JobState) -> None:
-        """Write down how far the job is."""
+        """Write down how far the job is.
+
+        Args:
+            state: the job.
+        """
         self._set(_JOB, job_to_json(state))
 
     def session(self) -> Mapping[str, Any] | None:
@@ -51,7 +55,11 @@ class TaskMemory:
         return self._get(_SESSION)
 
     def keep_session(self, session: Mapping[str, Any]) -> None:
-        """Write down which session was started."""
+        """Write down which session was started.
+
+        Args:
+            session: the session, as it is put into XCom.
+        """
         self._set(_SESSION, dict(session))
 
     def _get(self, key: str) -> Mapping[str, Any] | None:

@@ -36,7 +36,12 @@ def states_of(dag_id: str, run_id: str, task_ids: Collection[str], map_index: in
 
 
 def dag_run_state(dag_id: str, run_id: str) -> str | None:
-    """The state of a DAG run; None when Airflow does not know it."""
+    """The state of a DAG run; None when Airflow does not know it.
+
+    Args:
+        dag_id: the DAG.
+        run_id: its run.
+    """
     try:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
     except ImportError:

@@ -28,7 +28,11 @@ _NOTHING = frozenset({"", "None"})
 
 
 def is_known(value: object) -> bool:
-    """Whether a value is final when the DAG file is parsed, and can be checked there."""
+    """Whether a value is final when the DAG file is parsed, and can be checked there.
+
+    Args:
+        value: what an operator was given.
+    """
     if isinstance(value, str):
         return not any(mark in value for mark in ("{{", "{%", "{#"))
     if isinstance(value, Mapping):
@@ -55,12 +59,20 @@ def check_known(operator: object, **checks: Callable[[Any], object]) -> None:
 
 
 def as_text(value: Any) -> str | None:
-    """A rendered argument as text; None for one that rendered to nothing."""
+    """A rendered argument as text; None for one that rendered to nothing.
+
+    Args:
+        value: the rendered value.
+    """
     return None if value is None or str(value).strip() in _NOTHING else str(value)
 
 
 def as_int(name: str, value: Any) -> int | None:
     """A rendered argument as a whole number; None for one that rendered to nothing.
+
+    Args:
+        name: the argument's name, for the error.
+        value: the rendered value.
 
     Raises:
         ValueError: it is something else.
@@ -78,6 +90,10 @@ def as_int(name: str, value: Any) -> int | None:
 
 def as_float(name: str, value: Any) -> float | None:
     """A rendered argument as a number; None for one that rendered to nothing.
+
+    Args:
+        name: the argument's name, for the error.
+        value: the rendered value.
 
     Raises:
         ValueError: it is something else.
@@ -97,6 +113,10 @@ def as_float(name: str, value: Any) -> float | None:
 def as_flag(name: str, value: Any) -> bool | None:
     """A rendered argument as true or false; None for one that rendered to nothing.
 
+    Args:
+        name: the argument's name, for the error.
+        value: the rendered value.
+
     Raises:
         ValueError: it is something else.
     """
@@ -113,6 +133,10 @@ def as_flag(name: str, value: Any) -> bool | None:
 def as_texts(name: str, values: Mapping[Any, Any] | None) -> dict[str, str]:
     """A rendered mapping of texts to texts, such as environment variables; empty for none.
 
+    Args:
+        name: the argument's name, for the error.
+        values: the rendered mapping.
+
     Raises:
         ValueError: it is something else.
     """
@@ -126,6 +150,10 @@ def as_texts(name: str, values: Mapping[Any, Any] | None) -> dict[str, str]:
 
 def as_word(name: str, value: Any) -> str:
     """A rendered value that becomes one text, such as an environment variable or an argument of a command.
+
+    Args:
+        name: the argument's name, for the error.
+        value: the rendered value.
 
     Raises:
         ValueError: it is a collection: native rendering makes one of a text such as `0,1`.
@@ -141,6 +169,10 @@ def as_word(name: str, value: Any) -> str:
 def as_codes(name: str, codes: int | Collection[int] | None) -> frozenset[int]:
     """Exit codes: one, several, or none.
 
+    Args:
+        name: the argument's name, for the error.
+        codes: what was given.
+
     Raises:
         ValueError: one of them cannot be an exit code.
     """
@@ -152,6 +184,10 @@ def as_codes(name: str, codes: int | Collection[int] | None) -> frozenset[int]:
 
 def as_ints(name: str, ports: Sequence[int | str] | int | str | None) -> tuple[int, ...]:
     """Rendered whole numbers, such as ports: a sequence, one number, or text with commas.
+
+    Args:
+        name: the argument's name, for the error.
+        ports: the rendered value.
 
     Raises:
         ValueError: one of them is no whole number.
@@ -181,6 +217,10 @@ def checked_deadline(deadline_s: Any, name: str = "deadline_s", example: float =
 
 def checked_cap(name: str, value: Any) -> float | None:
     """A rendered cap, such as `max_cost_usd` or `max_duration_s`; None for none.
+
+    Args:
+        name: the argument's name, for the error.
+        value: the rendered value.
 
     Raises:
         ValueError: it caps nothing, or everything.

@@ -20,6 +20,9 @@ _one_at_a_time = threading.Lock()
 def read_variable(name: str) -> str:
     """A Variable's value; empty for one that is certainly not there.
 
+    Args:
+        name: the Variable's.
+
     Raises:
         PermissionError: Airflow denies it.
         Exception: Airflow can't be asked now.
@@ -77,6 +80,9 @@ def write_variable(name: str, value: str, description: str, *, only_new: bool = 
 def forget_variable(name: str) -> None:
     """Remove a Variable; one that is not there is fine.
 
+    Args:
+        name: the Variable's.
+
     Raises:
         PermissionError: Airflow denies it.
         Exception: Airflow can't be asked now.
@@ -96,6 +102,9 @@ def forget_variable(name: str) -> None:
 
 def variable_names(prefix: str) -> list[str]:
     """The Variables whose names begin so; none on an Airflow that does not tell a task (3.0 to 3.2).
+
+    Args:
+        prefix: what the names begin with.
 
     Raises:
         PermissionError: Airflow denies it.

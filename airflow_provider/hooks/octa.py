@@ -145,7 +145,11 @@ class OctaHook(BaseHook):
 
 
 def mask_secrets(settings: ConnectionSettings) -> None:
-    """Mask a connection's secrets in every log from here on."""
+    """Mask a connection's secrets in every log from here on.
+
+    Args:
+        settings: the connection's.
+    """
     from airflow.providers.common.compat.sdk import mask_secret
 
     if settings.api_key:
