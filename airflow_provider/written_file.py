@@ -38,6 +38,7 @@ def write_text(path: FileArgument, text: str) -> str:
     """
     target = _target(path)
     try:
+        # In its place rather than beside it: it may be a pipe, or lie in a folder that takes no other file.
         target.write_text(text, encoding="utf-8")
     except FileNotFoundError:
         # An object store has no folders, and may not let us make any: only where one is missing.

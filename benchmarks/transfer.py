@@ -22,7 +22,8 @@ import asyncssh
 
 from octa_provider import MachineRequest, OctaClient
 from octa_provider.emulator.testing import start_emulator
-from octa_provider.remote.machine import RemoteMachine, SshTarget
+from octa_provider.remote.machine import RemoteMachine
+from octa_provider.remote.target import SshTarget
 
 SMALL_BYTES = 2000
 ONE_BY_ONE = 10

@@ -33,14 +33,14 @@ class OctaClient(RentalApi):
         api_key: the account's key; else the environment variable `OCTA_API_KEY`. Without one only `network` works.
         base_url: where the API is served, one URL or several; else `OCTA_BASE_URL` (commas between several). With
             several, a connection that fails moves on to the next, never for a request whose bytes may have been sent.
-        timeout: seconds to wait for a connection, and for an answer.
+        timeout: seconds to wait for a connection, and for an answer, by the name that `requests` has for it.
         retries: how many more times a GET is sent after connection errors, 429 and 5xx. Nothing else is ever retried.
         user_agent: put in front of our own `User-Agent`.
         on_request: called with a `RequestContext` before every attempt.
         on_response: called with a `ResponseContext` after every attempt.
         session: a `requests.Session` of yours, with its own adapters and TLS settings; it is not closed here.
         allow_http: permit plain http to other machines than this one.
-        max_retry_after: the longest wait, in seconds, that a server's `Retry-After` can ask for.
+        max_retry_after: the longest wait, in seconds, that a server's `Retry-After`, whose name it has, can ask for.
         namespace: tells this installation from others that share the account; it stands in front of every rental key.
             Else the environment variable `OCTA_NAMESPACE`, else none.
         intents: where it is written down what is about to be rented, for a next try elsewhere. A folder of this user on

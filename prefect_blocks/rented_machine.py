@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from octa_provider.market.request import MachineRequest, RenderRequest
     from octa_provider.market.requirements import Requirements
     from octa_provider.models import Session
-    from octa_provider.remote.machine import CommandResult, RemoteMachine
+    from octa_provider.remote.command import CommandResult
+    from octa_provider.remote.machine import RemoteMachine
 
 __all__ = ["RentedMachine", "rented_machine"]
 
@@ -113,9 +114,8 @@ class RentedMachine:
             OctaSshError: the session tells no address for SSH.
             OctaConfigError: the extra is not installed, or the private key can't be read.
         """
-        from octa_provider.job.poll import ssh_key
         from octa_provider.remote.machine import RemoteMachine
-        from octa_provider.remote.target import SshTarget
+        from octa_provider.remote.target import SshTarget, ssh_key
 
         return RemoteMachine(SshTarget.of(self.session, private_key=ssh_key(self._private_key)))
 

@@ -75,7 +75,8 @@ class OctaHook(BaseHook):
             OctaConfigError: the private key cannot be read, or asyncssh is not installed.
             OctaError: the session could not be read.
         """
-        from octa_provider.remote.machine import RemoteMachine, SshTarget
+        from octa_provider.remote.machine import RemoteMachine
+        from octa_provider.remote.target import SshTarget
 
         session = self.get_conn().services.session(session_uuid).info()
         return RemoteMachine(SshTarget.of(session, private_key=self.settings.ssh_private_key))

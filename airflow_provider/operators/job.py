@@ -301,7 +301,7 @@ class OctaRunJobOperator(DescribesJob):
     def _defer(self, context: Context, spec: JobSpec, state: JobState) -> NoReturn:
         from airflow_provider.triggers.job import OctaJobTrigger
         from airflow_provider.triggers.killed_by_user import TRY_KEY
-        from octa_provider.job.poll import GRACE_S
+        from octa_provider.job.state import GRACE_S
 
         # For a trigger that is ended: whether another try has begun meanwhile.
         context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)

@@ -166,7 +166,7 @@ class OctaJobSensor(BaseSensorOperator):
     def _defer(self, context: Context) -> None:
         from airflow_provider.triggers.job import OctaJobTrigger
         from airflow_provider.triggers.killed_by_user import TRY_KEY
-        from octa_provider.job.poll import GRACE_S
+        from octa_provider.job.state import GRACE_S
 
         state, deadline_at = self._state(), time.time() + self.timeout
         if (task_deadline := task_deadline_at(self.execution_timeout, context)) is not None:

@@ -24,7 +24,7 @@ from octa_provider.text.plain_text import plain_words
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
     from octa_provider import JobState
-    from octa_provider.job.poll import OnLine
+    from octa_provider.job.line_listener import OnLine
 
 __all__ = ["TAIL_LINES", "OctaJobTrigger"]
 

@@ -18,7 +18,7 @@ class Accounts:
 
         Args:
             retries: tries after the first one, for this call.
-            timeout: seconds, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
 
         Raises:
             OctaError: see `octa_provider.errors`.
@@ -26,10 +26,22 @@ class Accounts:
         return Account.from_payload(self._transport.get("/accounts", retries=retries, timeout=timeout).json())
 
     def balance(self, *, retries: int | None = None, timeout: float | None = None) -> Balance:
-        """The balance in wei: `GET /accounts/balance`. Arguments and errors as in `get`."""
+        """The balance in wei: `GET /accounts/balance`.
+
+        Args:
+            retries: tries after the first one, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
+
+        Raises:
+            OctaError: see `octa_provider.errors`.
+        """
         answer = self._transport.get(path_of("accounts", "balance"), retries=retries, timeout=timeout)
         return Balance.from_payload(answer.json())
 
     def generate_wallet(self, *, timeout: float | None = None) -> Wallet:
-        """Make a new deposit wallet: `POST /accounts`. Not repeatable, so never retried (S)."""
+        """Make a new deposit wallet: `POST /accounts`. Not repeatable, so never retried (S).
+
+        Args:
+            timeout: seconds, for this call, by the name that `requests` has for it.
+        """
         return Wallet.from_payload(self._transport.send("POST", "/accounts", timeout=timeout).json())

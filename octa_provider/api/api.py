@@ -69,7 +69,12 @@ class Api:
         return view
 
     def stream(self, path: str, *, params: Mapping[str, str] | None = None) -> AbstractContextManager[Iterator[bytes]]:
-        """An answer piece by piece, for one too big to hold; see `Transport.stream`."""
+        """An answer piece by piece, for one too big to hold; see `Transport.stream`.
+
+        Args:
+            path: below the base URL; `path_of` makes it.
+            params: the query.
+        """
         return self._transport.stream(path, params=params)
 
     def masked(self, text: str) -> str:

@@ -20,7 +20,7 @@ class Apps:
         Args:
             category: only apps of this category, such as `AI` (evidence C).
             retries: tries after the first one, for this call.
-            timeout: seconds, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
         """
         params = None if category is None else {"category": category}
         answer = self._transport.get("/apps", params=params, retries=retries, timeout=timeout)

@@ -13,6 +13,11 @@ class Network:
         self._transport = transport
 
     def get(self, *, retries: int | None = None, timeout: float | None = None) -> NetworkStatistics:
-        """Statistics: `GET /network`. Any part of them may be missing."""
+        """Statistics: `GET /network`. Any part of them may be missing.
+
+        Args:
+            retries: tries after the first one, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
+        """
         answer = self._transport.get("/network", public=True, retries=retries, timeout=timeout)
         return NetworkStatistics.from_payload(answer.json())

@@ -34,7 +34,7 @@ class Nodes:
             state: only nodes in this state, such as `online` (evidence C).
             app: only nodes that can run this app.
             retries: tries after the first one, for this call.
-            timeout: seconds, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
         """
         filters = {"country": country, "state": state, "app": app}
         params = {name: value for name, value in filters.items() if value is not None}
@@ -42,7 +42,13 @@ class Nodes:
         return decode_list(Node, answer.json(), "GET /nodes")
 
     def get(self, node_id: int, *, retries: int | None = None, timeout: float | None = None) -> Node:
-        """One node: `GET /nodes/{id}`, whose envelope differs from the list's (B)."""
+        """One node: `GET /nodes/{id}`, whose envelope differs from the list's (B).
+
+        Args:
+            node_id: the node.
+            retries: tries after the first one, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
+        """
         return Node.from_payload(
             self._transport.get(path_of("nodes", node_id), retries=retries, timeout=timeout).json()
         )
@@ -61,7 +67,7 @@ class Nodes:
             node_id: the node.
             target: a path or an open binary file; it gets the whole file or nothing.
             retries: tries after the first one, for this call.
-            timeout: seconds that the server may stay silent.
+            timeout: seconds that the server may stay silent, by the name that `requests` has for it.
 
         Returns:
             The number of bytes.
@@ -76,7 +82,17 @@ class Nodes:
         retries: int | None = None,
         timeout: float | None = None,
     ) -> int:
-        """Save the node's logs: `GET /nodes/{id}/logs`. Arguments and result as in `download_ident`."""
+        """Save the node's logs: `GET /nodes/{id}/logs`.
+
+        Args:
+            node_id: the node.
+            target: a path or an open binary file; it gets the whole file or nothing.
+            retries: tries after the first one, for this call.
+            timeout: seconds that the server may stay silent, by the name that `requests` has for it.
+
+        Returns:
+            The number of bytes.
+        """
         return self._transport.download(path_of("nodes", node_id, "logs"), target, retries=retries, timeout=timeout)
 
     def update_prices(
@@ -99,7 +115,7 @@ class Nodes:
             traffic_wei: price of traffic, in wei.
             gpu_hour: price of an hour of its GPU, in the API's unit (evidence C: the Ruby SDK's `gpu_hour: 0.5`).
             cpu_hour: the same for its CPU.
-            timeout: seconds, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
 
         Raises:
             OctaConfigError: no price was given, or one is no price.
@@ -122,5 +138,10 @@ class Nodes:
         self._transport.send("PATCH", path_of("nodes", node_id, "prices"), json=prices, timeout=timeout)
 
     def reboot(self, node_id: int, *, timeout: float | None = None) -> None:
-        """Reboot the node: `GET /nodes/{id}/reboot`, a GET with a side effect, so never retried."""
+        """Reboot the node: `GET /nodes/{id}/reboot`, a GET with a side effect, so never retried.
+
+        Args:
+            node_id: the node.
+            timeout: seconds, for this call, by the name that `requests` has for it.
+        """
         self._transport.send("GET", path_of("nodes", node_id, "reboot"), timeout=timeout)

@@ -15,14 +15,19 @@ from octa_provider.market.request import MachineRequest, RenderRequest, Request,
 from octa_provider.models import Logs, Machine, Records, Session, StartedSession, VpnMachine, decode_list
 
 
-class MachineRental:
+class MachineEndpoints:
     """`client.services.mr`: machines to run any image on."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def available(self, *, retries: int | None = None, timeout: float | None = None) -> Records[Machine]:
-        """Machines on offer: `GET /services/mr`."""
+        """Machines on offer: `GET /services/mr`.
+
+        Args:
+            retries: tries after the first one, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
+        """
         answer = self._transport.get(path_of("services", "mr"), retries=retries, timeout=timeout)
         return decode_list(Machine, answer.json(), "GET /services/mr")
 
@@ -56,7 +61,7 @@ class MachineRental:
             app: uuid of an app from `client.apps`.
             organization_id: who pays, in an organisation.
             project_id: what for, in an organisation.
-            timeout: seconds, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
 
         Returns:
             The new session's uuid.
@@ -80,14 +85,19 @@ class MachineRental:
         return _start(self._transport, request, node_id, timeout)
 
 
-class RenderRental:
+class RenderEndpoints:
     """`client.services.render`: machines of the render service."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def available(self, *, retries: int | None = None, timeout: float | None = None) -> Records[Machine]:
-        """Render machines on offer: `GET /services/render`."""
+        """Render machines on offer: `GET /services/render`.
+
+        Args:
+            retries: tries after the first one, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
+        """
         answer = self._transport.get(path_of("services", "render"), retries=retries, timeout=timeout)
         return decode_list(Machine, answer.json(), "GET /services/render")
 
@@ -100,27 +110,39 @@ class RenderRental:
         multi_gpu_worker: bool | None = None,
         timeout: float | None = None,
     ) -> StartedSession:
-        """Start a render session: `POST /services/render`, once. Result and errors as for a machine.
+        """Start a render session: `POST /services/render`, once.
 
         Args:
             node_id: the machine.
             disk_gb: disk in GB.
             envs: environment variables.
             multi_gpu_worker: one worker for all GPUs of the machine.
-            timeout: seconds, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
+
+        Returns:
+            The new session's uuid.
+
+        Raises:
+            OctaRejectedError: 2xx with a reason and no uuid (B): nothing was started.
+            OctaNetworkError: with `maybe_sent`, whether something may have been started.
         """
         request = RenderRequest(disk_gb=disk_gb, envs={} if envs is None else envs, multi_gpu_worker=multi_gpu_worker)
         return _start(self._transport, request, node_id, timeout)
 
 
-class VpnRental:
+class VpnEndpoints:
     """`client.services.vpn`: machines that relay traffic."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def available(self, *, retries: int | None = None, timeout: float | None = None) -> Records[VpnMachine]:
-        """VPN machines on offer: `GET /services/vpn`."""
+        """VPN machines on offer: `GET /services/vpn`.
+
+        Args:
+            retries: tries after the first one, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
+        """
         answer = self._transport.get(path_of("services", "vpn"), retries=retries, timeout=timeout)
         return decode_list(VpnMachine, answer.json(), "GET /services/vpn")
 
@@ -132,13 +154,20 @@ class VpnRental:
         protocol: str | None = None,
         timeout: float | None = None,
     ) -> StartedSession:
-        """Start a VPN session: `POST /services/vpn`, once. Result and errors as for a machine.
+        """Start a VPN session: `POST /services/vpn`, once.
 
         Args:
             node_id: the machine.
             subkind: `wg`, `openvpn`, `ss`, `v2ray` or `http_proxy`; None is `wg`.
             protocol: `trojan`, `vmess` or `vless`, for v2ray alone; None is `trojan` there.
-            timeout: seconds, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
+
+        Returns:
+            The new session's uuid.
+
+        Raises:
+            OctaRejectedError: 2xx with a reason and no uuid (B): nothing was started.
+            OctaNetworkError: with `maybe_sent`, whether something may have been started.
         """
         return _start(self._transport, VpnRequest(subkind=subkind, protocol=protocol), node_id, timeout)
 
@@ -154,7 +183,15 @@ class SessionService:
         self._stop_path = path_of("services", uuid, "stop")
 
     def info(self, *, retries: int | None = None, timeout: float | None = None) -> Session:
-        """The session: `GET /services/{uuid}/info`; OctaNotFoundError when unknown, perhaps also when it has ended."""
+        """The session: `GET /services/{uuid}/info`.
+
+        Args:
+            retries: tries after the first one, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
+
+        Raises:
+            OctaNotFoundError: it is unknown, perhaps because it has ended.
+        """
         return Session.from_payload(self._transport.get(self._info_path, retries=retries, timeout=timeout).json())
 
     def logs(self, *, recent: bool = False, retries: int | None = None, timeout: float | None = None) -> Logs:
@@ -163,7 +200,7 @@ class SessionService:
         Args:
             recent: for a session that has finished.
             retries: tries after the first one, for this call.
-            timeout: seconds, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
         """
         params = {"recent": "true"} if recent else None
         answer = self._transport.get(self._logs_path, params=params, retries=retries, timeout=timeout)
@@ -176,7 +213,7 @@ class SessionService:
 
         Args:
             score: what the machine was worth, 1 to 5.
-            timeout: seconds, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
         """
         if score is not None and (isinstance(score, bool) or not isinstance(score, int) or not 1 <= score <= 5):
             raise OctaConfigError("score must be a whole number from 1 to 5")
@@ -189,16 +226,29 @@ class Services:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self.mr = MachineRental(transport)
-        self.render = RenderRental(transport)
-        self.vpn = VpnRental(transport)
+        self.mr = MachineEndpoints(transport)
+        self.render = RenderEndpoints(transport)
+        self.vpn = VpnEndpoints(transport)
 
     def session(self, uuid: str) -> SessionService:
         """A handle on one session; no request is made. Raises OctaConfigError for what can't be a uuid."""
         return SessionService(self._transport, uuid)
 
     def start(self, request: Request, node_id: int, *, timeout: float | None = None) -> StartedSession:
-        """Post one request for one machine, once; what the three `start` methods come down to."""
+        """Post one request for one machine, once; what the three `start` methods come down to.
+
+        Args:
+            request: what to rent.
+            node_id: the machine.
+            timeout: seconds, for this call, by the name that `requests` has for it.
+
+        Returns:
+            The new session's uuid.
+
+        Raises:
+            OctaRejectedError: 2xx with a reason and no uuid (B): nothing was started.
+            OctaNetworkError: with `maybe_sent`, whether something may have been started.
+        """
         return _start(self._transport, request, node_id, timeout)
 
 

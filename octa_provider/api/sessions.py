@@ -23,7 +23,7 @@ class Sessions:
         Args:
             recent: the last ones, ended or not: those that have ended, and they alone, carry `finished_at`.
             retries: tries after the first one, for this call.
-            timeout: seconds, for this call.
+            timeout: seconds, for this call, by the name that `requests` has for it.
         """
         params = {"recent": "true"} if recent else None
         answer = self._transport.get("/sessions", params=params, retries=retries, timeout=timeout)

@@ -136,7 +136,7 @@ def _fail(arguments: argparse.Namespace, error: Exception | str, status: int) ->
 
 
 def _reason(error: OSError) -> str:
-    """What the system says, without Python's dress."""
+    """The system's own words for what went wrong."""
     if not error.strerror:
         return str(error) or "input or output failed"
     what = error.filename if isinstance(error.filename, str) else ""

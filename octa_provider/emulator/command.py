@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from octa_provider.cli.options.durations import seconds
 from octa_provider.cli.options.numbers import number, port, whole_number
 from octa_provider.emulator.container.process import wait_for_exit
 from octa_provider.emulator.server import Emulator, serve_until
-from octa_provider.emulator.settings import API_KEY_VARIABLE, WEI_PER_OCTA, EmulatorSettings
+from octa_provider.emulator.settings import API_KEY_VARIABLE, EmulatorSettings
 from octa_provider.errors import OctaConfigError
+from octa_provider.wire.money import wei_of_octa
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,14 +111,20 @@ def run(arguments: argparse.Namespace) -> int:
         if state is None:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="octa-emulator-")))
         try:
-            asyncio.run(_serve(_settings(arguments, state), arguments.parent, arguments.until_stdin_closes))
+            asyncio.run(_serve(settings_of(arguments, state), arguments.parent, arguments.until_stdin_closes))
         except (OctaConfigError, OSError) as error:
             print(f"octa-provider emulator: {error}", file=sys.stderr)
             return 2
     return 0
 
 
-def _settings(arguments: argparse.Namespace, state: Path) -> EmulatorSettings:
+def settings_of(arguments: argparse.Namespace, state: Path) -> EmulatorSettings:
+    """What the parsed arguments amount to.
+
+    Args:
+        arguments: as `add_arguments` describes them.
+        state: the state folder; those that the arguments name may be none.
+    """
     return EmulatorSettings(
         state=state,
         host=arguments.host,
@@ -172,7 +179,7 @@ def _read_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 def _octa(text: str) -> int:
     try:
-        wei = int(Decimal(text) * WEI_PER_OCTA)
+        wei = wei_of_octa(text)
     except (InvalidOperation, OverflowError, ValueError):
         raise argparse.ArgumentTypeError(f"{text} is not an amount of OCTA, such as 12.5") from None
     return wei

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from octa_provider.errors import OctaConfigError
-
-WEI_PER_OCTA = 10**18
+from octa_provider.wire.money import WEI_PER_OCTA
 
 #: The environment variable with the key to accept: a command line can be read by every user of the computer.
 API_KEY_VARIABLE = "OCTA_EMULATOR_API_KEY"

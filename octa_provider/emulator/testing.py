@@ -28,10 +28,11 @@ import requests
 
 from octa_provider.emulator.container.process import end_leftovers
 from octa_provider.emulator.server import Emulator, serve_until
-from octa_provider.emulator.settings import API_KEY_VARIABLE, WEI_PER_OCTA, EmulatorSettings
+from octa_provider.emulator.settings import API_KEY_VARIABLE, EmulatorSettings
+from octa_provider.wire.money import WEI_PER_OCTA, wei_of_octa
 
-_START_PATIENCE_S = 30.0
-_STOP_PATIENCE_S = 15.0
+_STARTED_WITHIN_S = 30.0
+_STOPPED_WITHIN_S = 15.0
 
 
 class EmulatorHandle:
@@ -128,7 +129,7 @@ def start_emulator(*, in_process: bool = False, state: Path | None = None, **opt
         RuntimeError: the child process did not start.
     """
     if "balance_octa" in options:
-        options["balance_wei"] = round(options.pop("balance_octa") * WEI_PER_OCTA)
+        options["balance_wei"] = wei_of_octa(options.pop("balance_octa"))
     with contextlib.ExitStack() as stack:
         if state is None:
             # Ours to remove: a session's commands may still be writing while they are being killed.
@@ -190,7 +191,7 @@ def _child(settings: EmulatorSettings) -> Iterator[dict[str, Any]]:
     ) as child:
         assert child.stdout is not None
         # A hung child must not hang the tests: its end is the end of its output.
-        watchdog = threading.Timer(_START_PATIENCE_S, child.kill)
+        watchdog = threading.Timer(_STARTED_WITHIN_S, child.kill)
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -203,7 +204,7 @@ def _child(settings: EmulatorSettings) -> Iterator[dict[str, Any]]:
             watchdog.cancel()
             child.terminate()
             try:
-                child.wait(_STOP_PATIENCE_S)
+                child.wait(_STOPPED_WITHIN_S)
             except subprocess.TimeoutExpired:
                 child.kill()
 
@@ -226,7 +227,7 @@ def _thread(settings: EmulatorSettings) -> Iterator[dict[str, Any]]:
         yield announcement
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(_STOP_PATIENCE_S)
+        thread.join(_STOPPED_WITHIN_S)
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop, emulator: Emulator, stop: asyncio.Event) -> None:

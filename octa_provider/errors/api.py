@@ -41,7 +41,16 @@ class OctaNetworkError(OctaError):
 
 
 class OctaTimeoutError(OctaNetworkError):
-    """No answer arrived within the timeout. Attributes as in `OctaNetworkError`."""
+    """No answer arrived within the timeout.
+
+    Attributes:
+        maybe_sent: True when the request may have reached the server, so that its effect may have happened.
+        method: the HTTP method, such as `POST`.
+        url: the URL, without user info.
+        final: True when asking again can't help.
+        unreached_s: for how many seconds this client has been refused connections by a host that has never answered it;
+            None for other failures.
+    """
 
 
 class OctaApiError(OctaError):
@@ -80,25 +89,61 @@ class OctaApiError(OctaError):
 
 
 class OctaAuthenticationError(OctaApiError):
-    """401: the key is missing, mistyped or revoked. Attributes as in `OctaApiError`."""
+    """401: the key is missing, mistyped or revoked.
+
+    Attributes:
+        status: the HTTP status; 0 when unknown.
+        code: the `code` field of the body, as text; None when there is none.
+        request_id: the `x-request-id` response header: quote it to OctaSpace's support.
+        body: the body as text, clipped to `MAX_BODY_CHARS`.
+        method: the HTTP method.
+        url: the URL, without user info.
+    """
 
     advice = "Check the API key: OCTA_API_KEY, the connection's password, or api_key=."
 
 
 class OctaForbiddenError(OctaApiError):
-    """403: the key is valid but may not do this. Attributes as in `OctaApiError`."""
+    """403: the key is valid but may not do this.
+
+    Attributes:
+        status: the HTTP status; 0 when unknown.
+        code: the `code` field of the body, as text; None when there is none.
+        request_id: the `x-request-id` response header: quote it to OctaSpace's support.
+        body: the body as text, clipped to `MAX_BODY_CHARS`.
+        method: the HTTP method.
+        url: the URL, without user info.
+    """
 
     advice = "This key may not do that: use the key of the account that owns it."
 
 
 class OctaNotFoundError(OctaApiError):
-    """404: there is no such thing, or no longer. Attributes as in `OctaApiError`."""
+    """404: there is no such thing, or no longer.
+
+    Attributes:
+        status: the HTTP status; 0 when unknown.
+        code: the `code` field of the body, as text; None when there is none.
+        request_id: the `x-request-id` response header: quote it to OctaSpace's support.
+        body: the body as text, clipped to `MAX_BODY_CHARS`.
+        method: the HTTP method.
+        url: the URL, without user info.
+    """
 
     advice = "Check the id; a session that has ended is found with recent=True."
 
 
 class OctaValidationError(OctaApiError):
-    """422: the API understood the request and refuses its values. Attributes as in `OctaApiError`."""
+    """422: the API understood the request and refuses its values.
+
+    Attributes:
+        status: the HTTP status; 0 when unknown.
+        code: the `code` field of the body, as text; None when there is none.
+        request_id: the `x-request-id` response header: quote it to OctaSpace's support.
+        body: the body as text, clipped to `MAX_BODY_CHARS`.
+        method: the HTTP method.
+        url: the URL, without user info.
+    """
 
     advice = "Correct the arguments; sending the same again gives the same answer."
 
@@ -108,7 +153,12 @@ class OctaRateLimitError(OctaApiError):
 
     Attributes:
         retry_after: seconds to wait, from the `Retry-After` header; None when it named none.
-        (others): as in `OctaApiError`.
+        status: the HTTP status; 0 when unknown.
+        code: the `code` field of the body, as text; None when there is none.
+        request_id: the `x-request-id` response header: quote it to OctaSpace's support.
+        body: the body as text, clipped to `MAX_BODY_CHARS`.
+        method: the HTTP method.
+        url: the URL, without user info.
     """
 
     advice = "Ask less often, or try again later."
@@ -130,7 +180,16 @@ class OctaRateLimitError(OctaApiError):
 
 
 class OctaServerError(OctaApiError):
-    """5xx: the API or the node failed. For a `POST` the effect may have happened. Attributes as in `OctaApiError`."""
+    """5xx: the API or the node failed. For a `POST` the effect may have happened.
+
+    Attributes:
+        status: the HTTP status; 0 when unknown.
+        code: the `code` field of the body, as text; None when there is none.
+        request_id: the `x-request-id` response header: quote it to OctaSpace's support.
+        body: the body as text, clipped to `MAX_BODY_CHARS`.
+        method: the HTTP method.
+        url: the URL, without user info.
+    """
 
     advice = "Try again later, or another machine; after a POST look for the session before sending it again."
 

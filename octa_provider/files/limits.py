@@ -41,11 +41,23 @@ class TransferLimits:
                 raise OctaConfigError(f"{name} must be a number above 0, not {value!r}")
 
     def time_for(self, size: int, entries: int) -> float:
-        """Seconds that it may take to move so many bytes in so many files and folders."""
+        """Seconds that it may take to move so many bytes in so many files and folders.
+
+        Args:
+            size: bytes, all together.
+            entries: files and folders.
+        """
         return self.setup_s + size / self.least_bytes_per_s + entries * 0.5
 
     def check(self, what: str, *, size: int = 0, entries: int = 0, depth: int = 0) -> None:
-        """Raise OctaSshError where a limit is passed; `what` is what holds so much."""
+        """Raise OctaSshError where a limit is passed; `what` is what holds so much.
+
+        Args:
+            what: what holds so much, for the error.
+            size: bytes in it.
+            entries: files and folders in it.
+            depth: how deeply its folders are nested.
+        """
         if entries > self.max_entries:
             raise OctaSshError(f"{what} holds more than {self.max_entries} files and folders: pack them into one file")
         if depth > self.max_depth:
@@ -54,7 +66,12 @@ class TransferLimits:
             raise OctaSshError(f"{what} is {shown_size(size)}, and the limit {shown_size(self.max_bytes)}: not moved")
 
     def check_room(self, size: int, folder: Path) -> None:
-        """Raise OctaLocalFileError where the disk of a folder of this machine has no room for so many bytes."""
+        """Raise OctaLocalFileError where the disk of a folder of this machine has no room for so many bytes.
+
+        Args:
+            size: bytes that are to come.
+            folder: one that exists.
+        """
         free = shutil.disk_usage(folder).free - self.keep_free_bytes
         if size > free:
             raise OctaLocalFileError(

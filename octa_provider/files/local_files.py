@@ -19,7 +19,7 @@ from octa_provider.text.plain_text import plain
 
 __all__ = ["LocalFile", "LocalTree", "digest_of", "expanded", "sha256_of"]
 
-log = plain_logger("octa_provider.remote.machine")
+log = plain_logger("octa_provider.files.local_files")
 
 BLOCK_BYTES = 1024 * 1024
 #: A file that was written a moment ago may be written again within the same tick of its clock.
@@ -67,6 +67,10 @@ class LocalTree:
     @classmethod
     def at(cls, local: str | os.PathLike[str], limits: TransferLimits | None = None) -> LocalTree:
         """Look at a path. Links that lead in a circle or nowhere, and special files within a folder, are left out.
+
+        Args:
+            local: the path; `~` is the home folder.
+            limits: how much there may be; the usual limits when left out.
 
         Raises:
             OctaConfigError: there is nothing, it can't be read, or it is no file or folder.
@@ -169,7 +173,12 @@ def shown(path: str | os.PathLike[str] | bytes) -> str:
 
 
 def unreadable(path: Path, error: OSError) -> OctaLocalFileError:
-    """The error for a path of this machine that the system refused."""
+    """The error for a path of this machine that the system refused.
+
+    Args:
+        path: what was refused.
+        error: the system's.
+    """
     return OctaLocalFileError(f"{shown(path)}: {error.strerror or error}")
 
 

@@ -31,7 +31,12 @@ class Placed:
 
 
 def placed_name(local: Path, remote: str) -> str:
-    """The name of something that is sent, as far as both names tell: `.`, and what ends in `/`, is a folder for it."""
+    """The name of something that is sent, as far as both names tell: `.`, and what ends in `/`, is a folder for it.
+
+    Args:
+        local: what is sent.
+        remote: its place there, as given.
+    """
     if remote in {".", "./"} or remote.endswith(("/", "/.")):
         return posixpath.normpath(posixpath.join(remote, local.name or local.resolve().name))
     return posixpath.normpath(remote)
@@ -41,7 +46,7 @@ def placed_inputs(inputs: Mapping[str | os.PathLike[str], str]) -> list[Placed]:
     """Look at everything that is to be sent.
 
     Args:
-        inputs: local path to remote path, as in `JobSpec`.
+        inputs: local path to remote path, relative to the command's folder or absolute.
 
     Raises:
         OctaConfigError: something does not exist, can't be read, or two would lie in the same place.
@@ -89,7 +94,12 @@ def contents_of(placed: Sequence[Placed]) -> str:
 
 
 def check_room_there(placed: Sequence[Placed], disk_gb: int) -> None:
-    """Raise OctaConfigError where the inputs can't fit on the disk that is rented for them."""
+    """Raise OctaConfigError where the inputs can't fit on the disk that is rented for them.
+
+    Args:
+        placed: the inputs.
+        disk_gb: the disk, in GB.
+    """
     size = sum(one.tree.size for one in placed)
     if size > disk_gb * 10**9:
         raise OctaConfigError(f"the inputs are {shown_size(size)}, the disk {disk_gb} GB: rent a larger one (disk_gb)")

@@ -3,15 +3,54 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeAlias
 
 from octa_provider.errors import OctaConfigError
 
+__all__ = ["PRIVATE", "Target", "save_whole", "whole_file"]
+
 Target: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
+#: Of a file that is its owner's business alone.
+PRIVATE = 0o600
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str], *, mode: int | None = None) -> Iterator[IO[bytes]]:
+    """A file to write to, for the length of a `with` block; at its end it takes its place, after an error it is gone.
+
+    A link stays, and what it leads to is replaced.
+
+    Args:
+        path: where the file belongs; its folder is there.
+        mode: its permissions; None takes those of the file that is replaced, else what this user's umask leaves.
+
+    Yields:
+        The file, open for reading and writing.
+
+    Raises:
+        OSError: it can't be written, or not put into its place.
+    """
+    final = Path(os.path.realpath(path))
+    # Not made of its name, which may be as long as a name can be.
+    part = final.with_name(f".octa-{secrets.token_hex(8)}.part")
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(part, flags, 0o666 if mode is None else mode)
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
+        if mode is None:
+            with suppress(FileNotFoundError):
+                part.chmod(stat.S_IMODE(final.stat().st_mode))
+        part.replace(final)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def save_whole(target: Target, fill: Callable[[IO[bytes]], int]) -> int:
@@ -38,12 +77,5 @@ def save_whole(target: Target, fill: Callable[[IO[bytes]], int]) -> int:
         raise OctaConfigError(f"{final.parent} is not a folder: make it first, or download to another path")
     if final.is_dir():
         raise OctaConfigError(f"{final} is a folder: name the file to write")
-    handle, name = tempfile.mkstemp(dir=final.parent, prefix=".octa-", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            size = fill(file)
-        part.replace(final)
-    finally:
-        part.unlink(missing_ok=True)
-    return size
+    with whole_file(final, mode=PRIVATE) as file:
+        return fill(file)

@@ -28,7 +28,12 @@ class Bounds:
         return bool(self.deadlines)
 
     def within(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> Bounds:
-        """These bounds and one more."""
+        """These bounds and one more.
+
+        Args:
+            deadline: when every request must have ended.
+            is_cancelled: asked while a read's answer arrives.
+        """
         return Bounds((*self.deadlines, deadline), (*self.cancels, is_cancelled))
 
     def limit(self, timeout_s: float, *, streamed: bool, side_effect: bool) -> TimeLimit:

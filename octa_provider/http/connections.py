@@ -85,6 +85,11 @@ class Connections:
         A redirect is followed for a read alone: following it otherwise would send a side effect twice, or turn it into
         a GET. Once it leaves the origin of `url`, the key stays behind, wherever the next redirect leads.
 
+        Args:
+            call: the request.
+            url: where it goes.
+            limit: how long it may take.
+
         Raises:
             OctaNetworkError: no answer arrived.
             OctaConfigError: nothing could be sent, or a redirect leads to plain http.

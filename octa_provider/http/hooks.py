@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from octa_provider.text.plain_log import plain_logger
+
+__all__ = ["RequestContext", "ResponseContext", "tell_hook"]
+
+log = plain_logger("octa_provider.http.hooks")
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,9 @@ class ResponseContext:
     """One attempt that ended.
 
     Attributes:
-        method, url, attempt: as in `RequestContext`.
+        method: the HTTP method.
+        url: the URL, without query and without secrets.
+        attempt: 1 for the first try, 2 for the first retry.
         status: the HTTP status; None when no answer came.
         duration_s: seconds from sending to the last byte read.
         request_id: the `x-request-id` header (S).
@@ -39,3 +49,19 @@ class ResponseContext:
     duration_s: float
     request_id: str | None = None
     error: str | None = None
+
+
+def tell_hook(hook: Callable[[Any], object] | None, context: object) -> None:
+    """Call a hook; what it raises is logged, and ends nothing.
+
+    Args:
+        hook: the user's, if there is one.
+        context: what it is told.
+    """
+    if hook is None:
+        return
+    try:
+        hook(context)
+    except Exception:
+        # A broken hook must not lose the answer to a POST that has just rented a machine.
+        log.exception("a hook of the client failed on %r", context)

@@ -52,11 +52,21 @@ class ApiHosts:
         self._answered.add(_origin(url))
 
     def is_final(self, url: str, fault: NetworkFault) -> bool:
-        """Whether asking this host again can't help, now that it failed in this way."""
+        """Whether asking this host again can't help, now that it failed in this way.
+
+        Args:
+            url: what was asked.
+            fault: how it failed.
+        """
         return fault.hope is Hope.NONE and _origin(url) not in self._answered
 
     def unreached_s(self, url: str, fault: NetworkFault) -> float | None:
-        """For how many seconds this host, which has never answered, has been asked in vain; None for other failures."""
+        """For how many seconds this host, which has never answered, has been asked in vain; None for other failures.
+
+        Args:
+            url: what was asked.
+            fault: how it failed.
+        """
         origin = _origin(url)
         if origin in self._answered or fault.hope is not Hope.SHORT:
             return None

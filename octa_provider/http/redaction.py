@@ -13,7 +13,12 @@ DECODED_BYTES = 1024 * 1024
 
 
 def without_key(text: str, api_key: str | None) -> str:
-    """The text with the key masked."""
+    """The text with the key masked.
+
+    Args:
+        text: what is about to be shown.
+        api_key: the key; None where there is none.
+    """
     return text.replace(api_key, MASK) if api_key else text
 
 

@@ -31,6 +31,10 @@ def hold_redirect(response: requests.Response, *args: Any, **kwargs: Any) -> Non
 def redirect_target(response: requests.Response, *, allow_http: bool) -> str | None:
     """The URL that an answer held by `hold_redirect` leads to; None when it does not, or to no web address.
 
+    Args:
+        response: the answer.
+        allow_http: whether plain http to other machines is permitted.
+
     Raises:
         OctaConfigError: to plain http on another machine.
     """
@@ -78,7 +82,12 @@ def told_of_redirect(response: requests.Response, url: str, path: str | None = N
 
 
 def same_origin(one: str, other: str) -> bool:
-    """True when both URLs are served by the same scheme, host and port: only then may the key go along."""
+    """True when both URLs are served by the same scheme, host and port: only then may the key go along.
+
+    Args:
+        one: a URL.
+        other: another one.
+    """
     return _origin(one) == _origin(other)
 
 

@@ -25,7 +25,13 @@ class FullJitterRetry(Retry):
 
     @classmethod
     def for_reads(cls, retries: int, max_retry_after: float) -> FullJitterRetry:
-        """The policy of this package: `retries` more tries of a GET on connection errors, 429 and 5xx."""
+        """The policy of this package: `retries` more tries of a GET on connection errors, 429 and 5xx.
+
+        Args:
+            retries: tries after the first one.
+            max_retry_after: the longest wait, in seconds, that a server's `Retry-After`, whose name it has, can ask
+                for.
+        """
         return cls(
             total=retries,
             allowed_methods=frozenset({"GET"}),

@@ -6,43 +6,33 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import IO, Any, NoReturn, TypeVar
+from typing import IO, NoReturn, TypeVar
 
 import requests
 from urllib3.exceptions import HTTPError, MaxRetryError
 
-from octa_provider.errors import OctaApiError, OctaCancelledError, OctaConfigError, OctaError, OctaNetworkError
+from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaError, OctaNetworkError
 from octa_provider.files.whole_file import Target, save_whole
 from octa_provider.http.answers import Answer, Arrived
-from octa_provider.http.api_error import api_error
 from octa_provider.http.bounds import Bounds
 from octa_provider.http.connections import Call, Connections
-from octa_provider.http.hooks import RequestContext, ResponseContext
+from octa_provider.http.failure import Failure, failed_answer, may_pass
+from octa_provider.http.hooks import RequestContext, ResponseContext, tell_hook
 from octa_provider.http.hosts import ApiHosts
 from octa_provider.http.options import TransportOptions
-from octa_provider.http.redaction import error_body, loggable, loggable_body, without_key
+from octa_provider.http.read_answer import read_answer
+from octa_provider.http.redaction import error_body, loggable, without_key
 from octa_provider.http.redirects import told_of_redirect
 from octa_provider.http.retry import FullJitterRetry
 from octa_provider.text.plain_log import plain_logger
-from octa_provider.timing.asking import RETRIED_STATUS
 from octa_provider.timing.clock import Clock
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, checked_retries, checked_timeout
 from octa_provider.timing.outage import outages
-from octa_provider.wire.secret_fields import MASK
 
 log = plain_logger("octa_provider.http.transport")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """One attempt that failed, and the seconds that the server asked to wait."""
-
-    error: OctaError
-    asked_s: float | None = None
 
 
 class Transport:
@@ -87,7 +77,12 @@ class Transport:
         return (*self._options.base_urls, key)
 
     def within(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> Transport:
-        """This transport on the same connections, with every request bounded: see `OctaClient.within`."""
+        """This transport on the same connections, with every request bounded: see `OctaClient.within`.
+
+        Args:
+            deadline: when every request must have ended.
+            is_cancelled: asked while a read's answer arrives.
+        """
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         view._bounds = self._bounds.within(deadline, is_cancelled)
@@ -121,17 +116,39 @@ class Transport:
         retries: int | None = None,
         timeout: float | None = None,
     ) -> Answer:
-        """Read `path`, trying again on connection errors, 429 and 5xx."""
+        """Read `path`, trying again on connection errors, 429 and 5xx.
+
+        Args:
+            path: below the base URL; `path_of` makes it.
+            params: the query.
+            public: whether it needs no key, and is sent without it.
+            retries: tries after the first one; the client's when left out.
+            timeout: seconds, by the name that `requests` has for it; the client's when left out.
+        """
         call = self._call("GET", path, params=params, public=public, timeout=timeout)
         return self._request(call, self._read, retries)
 
     def send(self, method: str, path: str, *, json: object = None, timeout: float | None = None) -> Answer:
-        """Send a request with a side effect: once, whatever happens."""
+        """Send a request with a side effect: once, whatever happens.
+
+        Args:
+            method: the HTTP method.
+            path: below the base URL; `path_of` makes it.
+            json: the body, if there is one.
+            timeout: seconds, by the name that `requests` has for it; the client's when left out.
+        """
         call = self._call(method, path, json=json, repeatable=False, timeout=timeout)
         return self._request(call, lambda arrived: self._read(arrived, sent=json))
 
     def download(self, path: str, target: Target, *, retries: int | None = None, timeout: float | None = None) -> int:
-        """Stream `path` to a file path or an open binary file, whole or not at all; returns the bytes written."""
+        """Stream `path` to a file path or an open binary file, whole or not at all; returns the bytes written.
+
+        Args:
+            path: below the base URL; `path_of` makes it.
+            target: a path or an open binary file.
+            retries: tries after the first one; the client's when left out.
+            timeout: seconds, by the name that `requests` has for it; the client's when left out.
+        """
         call = self._call("GET", path, timeout=timeout, streamed=True)
 
         def fill(file: IO[bytes]) -> int:
@@ -146,7 +163,12 @@ class Transport:
 
     @contextmanager
     def stream(self, path: str, *, params: Mapping[str, str] | None = None) -> Iterator[Iterator[bytes]]:
-        """Read `path` piece by piece, for answers too big to hold. Only the start of it is tried again."""
+        """Read `path` piece by piece, for answers too big to hold. Only the start of it is tried again.
+
+        Args:
+            path: below the base URL; `path_of` makes it.
+            params: the query.
+        """
         arrived = self._request(self._call("GET", path, params=params, streamed=True), lambda arrived: arrived)
         with arrived.response:
             yield arrived.pieces()
@@ -180,10 +202,10 @@ class Transport:
         policy = FullJitterRetry.for_reads(0 if self._bounds else tries, options.max_retry_after_s)
         while True:
             outcome = self._attempt(call, consume, attempt=len(policy.history) + 1)
-            if not isinstance(outcome, _Failure):
+            if not isinstance(outcome, Failure):
                 return outcome
             error = outcome.error
-            if not call.repeatable or not _may_pass(error):
+            if not call.repeatable or not may_pass(error):
                 raise error
             try:
                 policy = policy.increment(call.method, call.path, error=HTTPError())
@@ -193,12 +215,12 @@ class Transport:
             log.info("%s; trying again in %.1f s", error, pause)
             self.clock.sleep(pause)
 
-    def _attempt(self, call: Call, consume: Callable[[Arrived], T], attempt: int) -> T | _Failure:
+    def _attempt(self, call: Call, consume: Callable[[Arrived], T], attempt: int) -> T | Failure:
         """One attempt: on the preferred base URL, then on the others as long as no byte was sent."""
-        hopeful: _Failure | None = None
+        hopeful: Failure | None = None
         for base_url in self._hosts.in_turn():
             outcome = self._exchange(call, base_url + call.path, consume, attempt)
-            if not (isinstance(outcome, _Failure) and isinstance(outcome.error, OctaNetworkError)):
+            if not (isinstance(outcome, Failure) and isinstance(outcome.error, OctaNetworkError)):
                 self._hosts.prefer(base_url)
                 return outcome
             # Whatever comes next starts at the next host: this one did not answer.
@@ -210,15 +232,15 @@ class Transport:
         # As long as one of them may come back, asking again can help.
         return hopeful or outcome
 
-    def _exchange(self, call: Call, url: str, consume: Callable[[Arrived], T], attempt: int) -> T | _Failure:
-        """One request to one URL: what `consume` made of the answer, or the failure it amounts to."""
-        self._tell(self._options.on_request, RequestContext(call.method, url, attempt))
+    def _exchange(self, call: Call, url: str, consume: Callable[[Arrived], T], attempt: int) -> T | Failure:
+        """One request to one URL: what `consume` made of the answer, or the failure that it is."""
+        tell_hook(self._options.on_request, RequestContext(call.method, url, attempt))
         if log.isEnabledFor(logging.DEBUG):
             body = "" if call.json is None else self.masked(repr(loggable(call.json)))
             log.debug("%s %s attempt %d %s", call.method, url, attempt, body)
         started = self.clock.monotonic()
         response: requests.Response | None = None
-        outcome: T | _Failure
+        outcome: T | Failure
         try:
             limit = self._bounds.limit(call.timeout_s, streamed=call.streamed, side_effect=not call.repeatable)
             response = self._connections.send(call, url, limit)
@@ -228,29 +250,28 @@ class Transport:
             else:
                 outcome = self._failure(arrived, call)
         except OctaError as error:
-            outcome = _Failure(error)
+            outcome = Failure(error)
         except BaseException:
             # A full disk, or an interrupt: half-read answers must not go back to the pool.
             if response is not None:
                 response.close()
             raise
-        if isinstance(outcome, _Failure) and response is not None:
+        if isinstance(outcome, Failure) and response is not None:
             elsewhere = told_of_redirect(response, url, call.path)
             if elsewhere is not None:
                 outcome.error.also(self.masked(elsewhere))
+            response.close()
         duration = self.clock.monotonic() - started
         status = None if response is None else response.status_code
         request_id = None if response is None else response.headers.get("x-request-id")
         if request_id:
             request_id = self.masked(request_id)
-        problem = str(outcome.error) if isinstance(outcome, _Failure) else None
-        if isinstance(outcome, _Failure) and response is not None:
-            response.close()
-        if response is not None and not (isinstance(outcome, _Failure) and isinstance(outcome.error, OctaNetworkError)):
-            is_answer = not call.streamed and not (isinstance(outcome, _Failure) and _may_pass(outcome.error))
+        problem = str(outcome.error) if isinstance(outcome, Failure) else None
+        if response is not None and not (isinstance(outcome, Failure) and isinstance(outcome.error, OctaNetworkError)):
+            is_answer = not call.streamed and not (isinstance(outcome, Failure) and may_pass(outcome.error))
             outages.answered(url, call.method if is_answer else None, self.clock)
         log.debug("%s %s attempt %d: %s in %.3f s", call.method, url, attempt, problem or status, duration)
-        self._tell(
+        tell_hook(
             self._options.on_response,
             ResponseContext(call.method, url, attempt, status, duration, request_id, problem),
         )
@@ -259,17 +280,11 @@ class Transport:
     # -- answers -------------------------------------------------------------------------------------------------
 
     def _read(self, arrived: Arrived, most_bytes: int | None = None, sent: object = None) -> Answer:
-        """The whole answer; when it echoes the key, without it: errors, logs and databases take it from here."""
-        body = arrived.whole(MAX_ANSWER_BYTES if most_bytes is None else most_bytes)
-        if self._api_key:
-            body = body.replace(self._api_key.encode(), MASK.encode())
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("%s %s answered %d %s", arrived.method, arrived.url, arrived.status, loggable_body(body, sent))
-        elsewhere = told_of_redirect(arrived.response, arrived.url)
-        return Answer(arrived.status, body, arrived.method, arrived.url, elsewhere)
+        most = MAX_ANSWER_BYTES if most_bytes is None else most_bytes
+        return read_answer(arrived, most, api_key=self._api_key, sent=sent)
 
-    def _failure(self, arrived: Arrived, call: Call) -> _Failure:
-        """What an answer outside 2xx amounts to."""
+    def _failure(self, arrived: Arrived, call: Call) -> Failure:
+        """The failure that a non-2xx answer is."""
         try:
             body = self._read(arrived, MAX_ERROR_BYTES, call.json).body
         except OctaCancelledError:
@@ -277,34 +292,9 @@ class Transport:
         except OctaError:
             # The status alone says what to do: an error body that breaks off must not hide it.
             body = b""
-        headers = arrived.response.headers
-        asked_s = FullJitterRetry.for_reads(0, self._options.max_retry_after_s).seconds_asked(
-            headers.get("Retry-After")
+        return failed_answer(
+            arrived,
+            error_body(body, call.json),
+            max_retry_after_s=self._options.max_retry_after_s,
+            masked=self.masked,
         )
-        request_id = headers.get("x-request-id")
-        error = api_error(
-            arrived.status,
-            method=arrived.method,
-            url=arrived.url,
-            body=error_body(body, call.json),
-            request_id=self.masked(request_id) if request_id else None,
-            retry_after=asked_s,
-        )
-        return _Failure(error, asked_s)
-
-    @staticmethod
-    def _tell(hook: Callable[[Any], object] | None, context: object) -> None:
-        if hook is None:
-            return
-        try:
-            hook(context)
-        except Exception:
-            # A broken hook must not lose the answer to a POST that has just rented a machine.
-            log.exception("a hook of the client failed on %r", context)
-
-
-def _may_pass(error: OctaError) -> bool:
-    """True for errors that the same GET may not meet again."""
-    if isinstance(error, OctaNetworkError):
-        return not error.final
-    return isinstance(error, OctaApiError) and error.status in RETRIED_STATUS

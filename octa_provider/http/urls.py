@@ -35,6 +35,10 @@ def is_loopback(host: str | None) -> bool:
 def checked_base_url(url: str, *, allow_http: bool = False) -> str:
     """The base URL without its trailing slash.
 
+    Args:
+        url: as it was given.
+        allow_http: whether plain http to other machines is permitted.
+
     Raises:
         OctaConfigError: it is no URL, holds credentials or a query, or is plain http to another machine.
     """

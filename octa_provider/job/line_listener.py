@@ -8,9 +8,11 @@ from collections.abc import Callable
 from octa_provider.rental.signals import came_by_signal
 from octa_provider.text.plain_log import plain_logger
 
-__all__ = ["LineListener"]
+__all__ = ["LineListener", "OnLine"]
 
 log = plain_logger("octa_provider.job.line_listener")
+
+OnLine = Callable[[str], object]
 
 
 class LineListener:
@@ -28,7 +30,12 @@ class LineListener:
 
     @classmethod
     def of(cls, on_line: Callable[[str], object] | None, name: str = "on_line") -> LineListener | None:
-        """The listener for a function; one that is a listener already stays, so that it knows what it has logged."""
+        """The listener for a function; one that is a listener already stays, so that it knows what it has logged.
+
+        Args:
+            on_line: what is called; None for nobody, whose listener is None.
+            name: what the caller knows it as.
+        """
         return on_line if on_line is None or isinstance(on_line, cls) else cls(on_line, name)
 
     def __call__(self, line: str) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
+from octa_provider.files.whole_file import whole_file
 from octa_provider.job.result import JobOutcome
 from octa_provider.job.script import lacks_shell, read_marker
 from octa_provider.job.state import JobPhase, JobState
-from octa_provider.logs.new_lines import LogCursor
 from octa_provider.logs.session_log import SessionLog
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.text.plain_text import plain
@@ -85,7 +85,7 @@ def read_job_log(
             outages.failed(error, api.clock, f"the log of {state.key} is read")
         read = False
     # Also after an error: lines that were given must not come a second time.
-    state = state.having(log=session_log.cursor.to_dict())
+    state = state.having(log=session_log.cursor)
     if state.phase is not JobPhase.EXITED and any(lacks_shell(entry.message) for entry in session_log.system):
         return state.ending(JobOutcome.FAILED, NO_SHELL), read
     return state, read
@@ -99,6 +99,12 @@ def save_job_log(
 ) -> None:
     """Write the whole output of the command to a file, as the API tells it, without the exit marker.
 
+    Args:
+        api: the API.
+        state: the job.
+        path: the file, which is whole or left as it was.
+        is_cancelled: asked while the log arrives.
+
     Raises:
         OctaCancelledError: `is_cancelled` said yes.
         OctaError, OSError: the log can't be read, or the file not written.
@@ -107,7 +113,13 @@ def save_job_log(
 
 
 def save_fetched_log(fetched: Path, state: JobState, path: str | os.PathLike[str]) -> None:
-    """Write the output of a command over SSH to a file, from the log that was fetched, without the exit marker."""
+    """Write the output of a command over SSH to a file, from the log that was fetched, without the exit marker.
+
+    Args:
+        fetched: the log as the machine has kept it.
+        state: the job.
+        path: the file, which is whole or left as it was.
+    """
     with fetched.open("rb") as file:
         lines = (piece.decode("utf-8", "replace").removesuffix("\n") for piece in _pieces(file))
         _write((plain(line) for line in lines), state.nonce, path)
@@ -134,19 +146,13 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
 def _write(lines: Iterable[str], nonce: str, path: str | os.PathLike[str]) -> None:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            for line in lines:
-                marker = read_marker(line, nonce)
-                if marker is None or marker.before:
-                    file.write(f"{line if marker is None else marker.before}\n")
-        # Whole or not at all, so that nobody takes a part for the log.
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    # Whole or not at all, so that nobody takes a part for the log.
+    with whole_file(target) as file:
+        for line in lines:
+            marker = read_marker(line, nonce)
+            if marker is None or marker.before:
+                file.write(f"{line if marker is None else marker.before}\n".encode())
 
 
 def _log_of(api: Api, state: JobState, on_unfinished: Callable[[str], object] | None = None) -> SessionLog:
-    cursor = None if state.log is None else LogCursor.from_dict(state.log)
-    return SessionLog(api, state.rental.uuid, cursor=cursor, on_unfinished=on_unfinished)
+    return SessionLog(api, state.rental.uuid, cursor=state.log, on_unfinished=on_unfinished)

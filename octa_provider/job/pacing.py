@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaSessionFailedError, OctaWaitTimeoutError
-from octa_provider.job.poll import GRACE_S
-from octa_provider.job.state import JobPhase, JobState
+from octa_provider.job.state import GRACE_S, JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.rental.wait import over_budget
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from octa_provider.errors import OctaCancelledError, OctaError
-from octa_provider.job.line_listener import LineListener
-from octa_provider.job.poll import OnLine
+from octa_provider.job.line_listener import LineListener, OnLine
+from octa_provider.job.next_step import Begin, Collect, Finish, Step, Wait, next_step
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
-from octa_provider.job.state import JobPhase, JobState
+from octa_provider.job.state import JobState
 from octa_provider.rental.signals import cleaned_up_by
 from octa_provider.timing.limits import checked_pause
 
@@ -41,7 +41,11 @@ class JobSteps(Protocol):
         on_unfinished: OnLine | None,
         is_cancelled: Callable[[], bool],
     ) -> JobState:
-        """Look once."""
+        """Look once.
+
+        Args:
+            state, private_key, on_line, on_unfinished, is_cancelled: as in `Jobs.poll`.
+        """
 
     def begin(
         self,
@@ -52,7 +56,11 @@ class JobSteps(Protocol):
         on_transfer: OnTransfer | None,
         is_cancelled: Callable[[], bool],
     ) -> JobState:
-        """Send the inputs and start the command."""
+        """Send the inputs and start the command.
+
+        Args:
+            state, spec, private_key, on_transfer, is_cancelled: as in `Jobs.begin`.
+        """
 
     def collect(
         self,
@@ -63,10 +71,18 @@ class JobSteps(Protocol):
         on_transfer: OnTransfer | None,
         is_cancelled: Callable[[], bool],
     ) -> JobState:
-        """Fetch what the command has made."""
+        """Fetch what the command has made.
+
+        Args:
+            state, private_key, log_path, on_transfer, is_cancelled: as in `Jobs.collect`.
+        """
 
     def finish(self, state: JobState, *, log_path: str | os.PathLike[str] | None) -> JobResult:
-        """Stop, and say what it came to."""
+        """Stop, and say what it came to.
+
+        Args:
+            state, log_path: as in `Jobs.finish`.
+        """
 
 
 def see_to_the_end(
@@ -121,38 +137,55 @@ def see_to_the_end(
     with cleaned_up_by(clean_up):
         state = start(rented.append)
         tell(state)
-        while not state.ended:
-            if is_cancelled():
-                raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
-            state = tell(
-                jobs.poll(
+        # Much may have happened since it was written down: it is looked at first, and at once.
+        now = rentals.clock.steady_time()
+        step: Step = next_step(state, now=now) if state.ended else Wait(now)
+        while not isinstance(step, Finish):
+            if isinstance(step, Wait):
+                _pause_until(step.until, rentals.clock, is_cancelled)
+                if is_cancelled():
+                    raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
+                state = tell(
+                    jobs.poll(
+                        state,
+                        private_key=private_key,
+                        on_line=on_line,
+                        on_unfinished=on_unfinished,
+                        is_cancelled=is_cancelled,
+                    ),
                     state,
-                    private_key=private_key,
-                    on_line=on_line,
-                    on_unfinished=on_unfinished,
-                    is_cancelled=is_cancelled,
-                ),
-                state,
-            )
-            if state.phase is JobPhase.READY:
-                # Told before: sending the inputs may take a while.
+                )
+            elif isinstance(step, Begin):
+                # Its phase was told before: sending the inputs may take a while.
                 state = tell(
                     jobs.begin(
                         state, spec, private_key=private_key, on_transfer=on_transfer, is_cancelled=is_cancelled
                     ),
                     state,
                 )
-            if not state.ended:
-                _pause(rentals.clock, poll_s * random.uniform(0.9, 1.1), is_cancelled)
-        state = jobs.collect(
-            state, private_key=private_key, log_path=log_path, on_transfer=on_transfer, is_cancelled=is_cancelled
-        )
-        tell(state)
+            else:
+                assert isinstance(step, Collect), "nothing is begun anew here"
+                state = tell(
+                    jobs.collect(
+                        state,
+                        private_key=private_key,
+                        log_path=log_path,
+                        on_transfer=on_transfer,
+                        is_cancelled=is_cancelled,
+                    ),
+                    state,
+                )
+            step = next_step(
+                state,
+                now=rentals.clock.steady_time(),
+                poll_s=poll_s * random.uniform(0.9, 1.1),
+                is_begin_tried=isinstance(step, Begin),
+            )
     return results[0]
 
 
-def _pause(clock: Clock, seconds: float, is_cancelled: Callable[[], bool]) -> None:
-    left = seconds
+def _pause_until(until: float, clock: Clock, is_cancelled: Callable[[], bool]) -> None:
+    left = until - clock.steady_time()
     while left > 0 and not is_cancelled():
         clock.sleep(min(left, SLICE_S))
         left -= SLICE_S

@@ -145,12 +145,20 @@ def log_keeper_command() -> str:
 
 
 def staged_folder(token: str) -> str:
-    """Where inputs lie until the command begins."""
+    """Where inputs lie until the command begins.
+
+    Args:
+        token: names what one process has sent.
+    """
     return f"{JOB_FOLDER}/in.{token}"
 
 
 def staged_list(token: str) -> str:
-    """The list of what lies there."""
+    """The list of what lies there.
+
+    Args:
+        token: as in `staged_folder`.
+    """
     return f"{JOB_FOLDER}/sent.{token}"
 
 
@@ -195,7 +203,12 @@ class ExitMarker:
 
     @classmethod
     def of(cls, word: str, before: str = "") -> ExitMarker:
-        """The marker of what the scripts call `$c`."""
+        """The marker of what the scripts call `$c`.
+
+        Args:
+            word: an exit code, `timeout` or `restarted`.
+            before: what the command had printed on the same line.
+        """
         if word == "restarted":
             return cls(None, before=before)
         if word == "timeout":
@@ -217,7 +230,12 @@ class DetachedStatus:
 
 
 def read_status(text: str, nonce: str) -> DetachedStatus:
-    """What `look_command` printed; anything unexpected counts as gone, which is no success."""
+    """What `look_command` printed; anything unexpected counts as gone, which is no success.
+
+    Args:
+        text: what it printed.
+        nonce: marks the exit code of this run.
+    """
     line = text.strip()
     if line in {"absent", "running", "gone"}:
         return DetachedStatus(line)
@@ -227,14 +245,23 @@ def read_status(text: str, nonce: str) -> DetachedStatus:
 
 
 def read_marker(line: str, nonce: str) -> ExitMarker | None:
-    """The marker, if this line of the log is the one with our nonce."""
+    """The marker, if this line of the log is the one with our nonce.
+
+    Args:
+        line: one line, without its end.
+        nonce: marks the exit code of this run.
+    """
     before, marker, word = line.rpartition(f"[octa-job {nonce}] exit ")
     match = _EXIT.fullmatch(word.rstrip()) if marker else None
     return None if match is None else ExitMarker.of(match[0], before)
 
 
 def lacks_shell(text: str) -> bool:
-    """True for what container runtimes say when the image holds no `/bin/sh`, which every job needs."""
+    """True for what container runtimes say when the image holds no `/bin/sh`, which every job needs.
+
+    Args:
+        text: what a machine said.
+    """
     # Plain searches: the machine may send any text, and a pattern with `.*` between these words takes its cube.
     return any(map(_says_no_shell, text.lower().split("\n")))
 

@@ -14,9 +14,9 @@ from octa_provider.files.placed import Placed, check_output_places, check_room_t
 from octa_provider.job.secret_envs import checked_secret_envs
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental.key import RENTAL_KEY_ENV
 from octa_provider.rental.mark import RENTAL_MARK_ENV
 from octa_provider.timing.limits import MIN_RUN_S, checked_cap, checked_seconds
+from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
 #: Carries `<nonce>:<fingerprint>` in the session's environment, so that the next try knows what it adopts.
 JOB_ENV = "OCTA_JOB"
@@ -166,7 +166,12 @@ class JobSpec:
         check_output_places(self.outputs)
 
     def request(self, start_command: str, envs: Mapping[str, str] | None = None) -> MachineRequest:
-        """What to rent for it."""
+        """What to rent for it.
+
+        Args:
+            start_command: what the container runs.
+            envs: more environment variables for it.
+        """
         return MachineRequest(
             image=self.image,
             disk_gb=self.disk_gb,

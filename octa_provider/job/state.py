@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job.result import JobOutcome
+from octa_provider.logs.cursor import LogCursor
 from octa_provider.rental.terms import Terms
+
+if TYPE_CHECKING:
+    from octa_provider.models import Session
+    from octa_provider.timing.clock import Clock
+
+#: The machine ends the command itself; this much later we no longer wait for it to say so.
+GRACE_S = 60.0
+
+# Neither infinite nor NaN, which no deadline could be told from.
+_Time = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 
 
 class JobPhase(str, Enum):
@@ -58,28 +70,33 @@ class JobState(msgspec.Struct, frozen=True):
     rental: Terms
     nonce: str
     over_ssh: bool
-    timeout_s: float
-    appear_by: float
-    ready_by: float
+    timeout_s: _Seconds
+    appear_by: _Time
+    ready_by: _Time
     outputs: dict[str, str] = {}
     phase: JobPhase = JobPhase.STARTING
-    end_by: float | None = None
-    ready_timeout_s: float | None = None
+    end_by: _Time | None = None
+    ready_timeout_s: _Seconds | None = None
     clock: str | None = None
-    ran_from_s: float | None = None
+    ran_from_s: _Time | None = None
     exit_code: int | None = None
     timed_out: bool = False
     outcome: JobOutcome | None = None
     message: str = ""
-    log: dict[str, Any] | None = None
+    log: LogCursor | None = None
     host_key: str | None = None
     collected: tuple[str, ...] = ()
-    attempts: int = 1
+    attempts: Annotated[int, msgspec.Meta(ge=1)] = 1
 
     @property
     def ended(self) -> bool:
         """True when the outcome is known; the session may still have to be stopped."""
         return self.outcome is not None
+
+    @property
+    def latest_end(self) -> float:
+        """Unix time by which the command must have ended, also where the session comes up at the last moment."""
+        return self.ready_by + self.timeout_s + GRACE_S if self.end_by is None else self.end_by
 
     def to_dict(self) -> dict[str, Any]:
         """The state as a JSON value; `from_dict` reads it."""
@@ -88,6 +105,9 @@ class JobState(msgspec.Struct, frozen=True):
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> JobState:
         """The state that `to_dict` made the value of; names that are not known are left out.
+
+        Args:
+            state: as `to_dict` gave it; integers may have become text on the way, as in an event or an XCom.
 
         Raises:
             OctaConfigError: it is not the state of a job.
@@ -98,11 +118,38 @@ class JobState(msgspec.Struct, frozen=True):
             raise OctaConfigError(f"this is not the state of a job: {error}") from None
 
     def having(self, **changes: Any) -> JobState:
-        """The same state, further on."""
+        """The same state, further on.
+
+        Args:
+            changes: what is another than it was, by the names of the attributes.
+        """
         return msgspec.structs.replace(self, **changes)
 
+    def running(self, clock: Clock, session: Session, host_key: str | None = None) -> JobState:
+        """The state once the command runs, which it does from now on.
+
+        Args:
+            clock: of this process.
+            session: as it was just seen.
+            host_key: the machine's SSH host key, if it was seen; the one that is known stays otherwise.
+        """
+        return self.having(
+            phase=JobPhase.RUNNING,
+            message="",
+            end_by=clock.steady_time() + self.timeout_s + GRACE_S,
+            clock=clock.identity,
+            ran_from_s=None if session.duration_s is None else float(session.duration_s),
+            host_key=host_key or self.host_key,
+        )
+
     def ending(self, outcome: JobOutcome, message: str = "", exit_code: int | None = None) -> JobState:
-        """The state once the outcome is known."""
+        """The state once the outcome is known.
+
+        Args:
+            outcome: how it ended.
+            message: why, for whoever reads it.
+            exit_code: the command's, if it is known.
+        """
         return msgspec.structs.replace(
             self, outcome=outcome, message=message, exit_code=exit_code, phase=JobPhase.EXITED
         )

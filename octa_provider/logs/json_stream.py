@@ -77,7 +77,11 @@ class JsonPieces:
         return map(self._unescaped, self._raw_string())
 
     def value(self, limit: int) -> object:
-        """Any value, decoded; one that is longer than `limit` bytes gives a note instead, and is skipped."""
+        """Any value, decoded; one that is longer than `limit` bytes gives a note instead, and is skipped.
+
+        Args:
+            limit: bytes.
+        """
         raw, cut = self._bounded(self._raw_value(), limit)
         if cut:
             return f"(an entry of more than {limit} bytes was left out)"

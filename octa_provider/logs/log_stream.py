@@ -96,6 +96,10 @@ def spool_logs(
 def read_system(chunks: Iterable[bytes], *, system_entries: int = MAX_SYSTEM_ENTRIES) -> tuple[SystemEntry, ...]:
     """The platform's last entries out of an answer of the logs endpoint. What the container printed is kept nowhere.
 
+    Args:
+        chunks: the answer as it comes.
+        system_entries: so many of them, the last ones, are kept.
+
     Raises:
         OctaDecodeError: the answer breaks off, is not JSON, or is not an object.
     """

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octa_provider.api.sessions import APPEARING_S
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
 from octa_provider.http.urls import path_of
+from octa_provider.logs.cursor import LogCursor
+from octa_provider.logs.log_end import once_yes, whether_ended
 from octa_provider.logs.log_stream import read_system, spool_logs
-from octa_provider.logs.new_lines import LogCursor, LogFollower
+from octa_provider.logs.new_lines import LogFollower
 from octa_provider.logs.spool import MOST_BYTES
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.text.plain_text import plain
@@ -38,9 +39,8 @@ class SessionLog:
     """A session's log, read as it grows: each line once, in order, as plain text.
 
     Memory and disk stay bounded whatever the container prints; the text of each look goes to a temporary file, a GB at
-    most. So does time: a
-    look ends at its deadline, or when the log comes slower than 16 KB a second for as long as the client's timeout. A
-    look that was cut short gives no lines and moves no cursor; the next one reads all of them.
+    most. So does time: a look ends at its deadline, or when the log comes slower than 16 KB a second for as long as the
+    client's timeout. A look that was cut short gives no lines and moves no cursor; the next one reads all of them.
 
     Args:
         api: the API.
@@ -142,7 +142,7 @@ class SessionLog:
             OctaError: the log could not be read in time. What was held stays held, for another call.
         """
         deadline = Deadline(self._api.clock, checked_seconds("deadline_s", deadline_s))
-        patience = deadline.earlier(OUTAGE_S)
+        asking_ends = deadline.earlier(OUTAGE_S)
         for recent in (True, False):
 
             def look(recent: bool = recent) -> Iterator[str]:
@@ -152,7 +152,7 @@ class SessionLog:
                 return _first(lines)
 
             # Lines of a look that breaks off half way are given when it is tried again, and only then.
-            yield from ask_until(patience, look)
+            yield from ask_until(asking_ends, look)
         yield from self._plain(self._follower.finish())
 
     def follow(
@@ -176,9 +176,9 @@ class SessionLog:
             OctaError: the end of the log could not be read.
         """
         poll_s = checked_pause("poll_s", poll_s)
-        done = until or _ends(self._api, self.uuid)
+        done = until or whether_ended(self._api, self.uuid)
         # The caller's question costs nothing, and one yes is enough; ours is a request.
-        asked = _once_yes(until) if until else lambda: False
+        asked = once_yes(until) if until else lambda: False
         while True:
             pause_s = poll_s
             try:
@@ -265,48 +265,6 @@ def follow(
     for line in session_log.follow(until=until, poll_s=poll_s, is_cancelled=is_cancelled):
         on_line(line)
     return session_log.cursor
-
-
-def _ends(api: Api, uuid: str) -> Callable[[], bool]:
-    """Whether the session has ended; no, while that can't be told, and while a new one may not have appeared yet."""
-    appearing = Deadline(api.clock, APPEARING_S)
-    appeared = False
-
-    def ended() -> bool:
-        nonlocal appeared
-        try:
-            try:
-                session = api.services.session(uuid).info()
-            except OctaNotFoundError:
-                # `/info` of a session that has ended may answer 404; so may that of one that is too new.
-                if any(session.uuid == uuid for session in api.sessions.list()):
-                    appeared = True
-                    return False
-                return (
-                    appeared
-                    or appearing.passed
-                    or any(s.uuid == uuid and s.finished_at is not None for s in api.sessions.list(recent=True))
-                )
-        except OctaError as error:
-            if not is_transient(error):
-                raise
-            return False
-        appeared = True
-        return session.finished_at is not None
-
-    return ended
-
-
-def _once_yes(question: Callable[[], object]) -> Callable[[], bool]:
-    """The same question, which stays answered once it was answered with yes."""
-    answered = False
-
-    def asked() -> bool:
-        nonlocal answered
-        answered = answered or bool(question())
-        return answered
-
-    return asked
 
 
 def _first(lines: Iterator[str]) -> Iterator[str]:

@@ -37,12 +37,21 @@ class SpooledText:
 
     @classmethod
     def of(cls, text: str | bytes) -> SpooledText:
-        """A text that is in memory already."""
+        """A text that is in memory already.
+
+        Args:
+            text: the text, or its bytes in UTF-8.
+        """
         data = text.encode("utf-8", "replace") if isinstance(text, str) else text
         return cls(io.BytesIO(data), len(data))
 
     def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset`."""
+        """Up to `length` bytes from `offset`.
+
+        Args:
+            offset: bytes from the beginning.
+            length: bytes, at most.
+        """
         self._file.seek(offset)
         return self._file.read(length)
 
@@ -90,7 +99,11 @@ class EndOfText(SpooledText):
         self.is_cut = False
 
     def write(self, data: bytes) -> None:
-        """Take the next piece."""
+        """Take the next piece.
+
+        Args:
+            data: bytes of any number.
+        """
         while data:
             room = self._most - self._at
             piece, data = data[:room], data[room:]
@@ -108,7 +121,12 @@ class EndOfText(SpooledText):
                 log.warning("a log is longer than %d bytes: its beginning is left out from now on", self._most)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset` of what is kept."""
+        """Up to `length` bytes from `offset` of what is kept.
+
+        Args:
+            offset: bytes from the beginning of that.
+            length: bytes, at most.
+        """
         length = max(0, min(length, self.size - offset))
         first = (self._at + offset) % self.size if self.is_cut else offset
         begun = self._whole(first, min(length, self.size - first))

@@ -45,11 +45,21 @@ class NodeMemory:
         self._occupied: Counter[int] = Counter()
 
     def refused(self, node_id: int, now: float) -> None:
-        """A node has said clearly that it takes nothing now."""
+        """A node has said clearly that it takes nothing now.
+
+        Args:
+            node_id: the node.
+            now: the clock's `monotonic`, in seconds.
+        """
         self._learnt[node_id] = (Standing.TAKEN, now + TAKEN_S)
 
     def failed(self, node_id: int, now: float) -> None:
-        """A node's answer left open whether it started something."""
+        """A node's answer left open whether it started something.
+
+        Args:
+            node_id: the node.
+            now: the clock's `monotonic`, in seconds.
+        """
         self._learnt[node_id] = (Standing.FAILING, now + FAILING_S)
 
     def took(self, node_id: int) -> None:
@@ -63,7 +73,12 @@ class NodeMemory:
         )
 
     def standing(self, machine: Machine | VpnMachine, now: float) -> Standing:
-        """What to expect of a machine now."""
+        """What to expect of a machine now.
+
+        Args:
+            machine: as the catalogue offers it.
+            now: the clock's `monotonic`, in seconds.
+        """
         standing, until = self._learnt.get(machine.node_id, (Standing.FREE, 0.0))
         if standing is not Standing.FREE and now < until:
             return standing

@@ -91,6 +91,10 @@ def rank_vpn(machines: Iterable[VpnMachine], requirements: Requirements) -> tupl
 
     The VPN catalogue tells of a machine where it is and what traffic costs; nothing else can be asked for.
 
+    Args:
+        machines: the catalogue.
+        requirements: what is asked for.
+
     Raises:
         OctaConfigError: something else was asked for.
         OctaNoMachineError: none fits.

@@ -94,7 +94,12 @@ def _cards(value: object) -> tuple[Gpu, ...]:
 
 
 def decode_gpus(listed: object, deprecated: object) -> tuple[Gpu, ...]:
-    """The cards of `gpus`, else of the deprecated `gpu`: `{nvidia: [], amd: [], intel: []}` or a plain string."""
+    """The cards of `gpus`, else of the deprecated `gpu`: `{nvidia: [], amd: [], intel: []}` or a plain string.
+
+    Args:
+        listed: the value of `gpus`.
+        deprecated: the value of `gpu`.
+    """
     cards = _cards(listed)
     if cards or not deprecated:
         return cards

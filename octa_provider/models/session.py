@@ -30,14 +30,13 @@ from octa_provider.wire.fields import (
     usd_from_ten_thousandths,
 )
 from octa_provider.wire.model import Model
+from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Endpoint", "Proxy", "Session", "SessionPhase", "SessionPrices"]
 
-#: The environment variable in which a rental key travels.
-_RENTAL_KEY_ENV = "OCTA_RENTAL_KEY"
 _TERMINATIONS = {"0": "normal end", "1": "idle limit"}
 
 
@@ -227,7 +226,7 @@ class Session(Model, frozen=True, kw_only=True):
     @property
     def rental_key(self) -> str | None:
         """The rental key it was started under; None when it has none or the API does not echo the environment."""
-        return self.user_envs.get(_RENTAL_KEY_ENV) if self.user_envs else None
+        return self.user_envs.get(RENTAL_KEY_ENV) if self.user_envs else None
 
 
 def _endpoint(value: object) -> Endpoint | None:

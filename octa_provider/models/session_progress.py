@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["means_ready", "means_starting", "means_stopping"]
+__all__ = ["means_failed", "means_ready", "means_starting", "means_stopping"]
 
 _READY_WORDS = frozenset({"service configured", "configured", "running", "ready"})
 _STARTING_PARTS = (
@@ -55,6 +55,7 @@ _ENDED = re.compile(
     r"\b(?:stopped|terminated|removed|deleted|destroyed|killed|cancell?ed|exited|halted|undeployed|released|expired|evicted|preempted"
     r"|de ?(?:provision|commission|allocat|activat)ed)\b"
 )
+_FAILED = re.compile(r"\b(fail|error|crash|abort)", re.IGNORECASE)
 _READ_CHARS = 300
 _WORDS_RUN_TOGETHER = re.compile(r"(?<=[a-z])(?=[A-Z])|[\s_-]+")
 
@@ -68,6 +69,11 @@ def means_starting(progress: str | None) -> bool:
     """Whether the text holds one of the documented parts for a session that comes up."""
     written = (progress or "").lower()
     return any(part in written for part in _STARTING_PARTS)
+
+
+def means_failed(progress: str | None) -> bool:
+    """Whether the text tells of a failure, such as `pull failed`."""
+    return _FAILED.search(progress or "") is not None
 
 
 def means_stopping(progress: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""The answer to a start: a uuid, a rejection in the clothes of a success, or neither."""
+"""The answer to a start: a uuid, a 2xx that is a refusal, or neither."""
 
 from __future__ import annotations
 

@@ -16,11 +16,12 @@ from octa_provider.errors import OctaSshError
 from octa_provider.files.local_files import shown
 from octa_provider.remote.target import SshTarget, client_keys
 from octa_provider.text.plain_log import plain_logger
+from octa_provider.timing.backoff import grown_s
 
 if TYPE_CHECKING:
     import asyncssh
 
-log = plain_logger("octa_provider.remote.machine")
+log = plain_logger("octa_provider.remote.connection")
 
 CONNECT_TIMEOUT_S = 20.0
 #: An address is given up sooner where there is another one.
@@ -28,8 +29,8 @@ FIRST_ADDRESS_S = 8.0
 KEEPALIVE_S = 15.0
 #: Unanswered so often, the connection is lost.
 KEEPALIVE_COUNT = 3
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 5.0
+#: Between two rounds of the addresses; each that fails makes it longer by half.
+FIRST_PAUSE_S, LONGEST_PAUSE_S, PAUSE_FACTOR = 0.5, 5.0, 1.5
 #: A window of SSH's own default, 2 MB, is 20 MB/s at 100 ms.
 WINDOW_BYTES = 8 * 1024 * 1024
 #: Those with hardware behind them first; the rest as the library has them.
@@ -92,7 +93,7 @@ class SshConnection:
         self._connection = None
 
     async def _made(self, until: float) -> asyncssh.SSHClientConnection:
-        pause_s, self.trouble = FIRST_PAUSE_S, ""
+        failures, self.trouble = 0, ""
         while True:
             last: OctaSshError | None = None
             for address in tuple(self._addresses):
@@ -108,13 +109,14 @@ class SshConnection:
                 self._addresses.sort(key=lambda one, best=address: one != best)  # type: ignore[misc]
                 return made
             assert last is not None
+            pause_s = grown_s(FIRST_PAUSE_S, failures, LONGEST_PAUSE_S, factor=PAUSE_FACTOR)
             if time.monotonic() + pause_s > until:
                 raise last
             if str(last) != self.trouble:
                 self.trouble = str(last)
                 log.info("%s; asked again", last)
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+            failures += 1
 
     async def _try(self, host: str, port: int) -> asyncssh.SSHClientConnection:
         import asyncssh

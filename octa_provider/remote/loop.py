@@ -21,7 +21,7 @@ from octa_provider.text.plain_log import plain_logger
 
 __all__ = ["ssh_loop", "wait_for"]
 
-log = plain_logger("octa_provider.remote.machine")
+log = plain_logger("octa_provider.remote.loop")
 
 T = TypeVar("T")
 #: So often is whoever waits asked whether it still wants to.

@@ -10,64 +10,35 @@ from __future__ import annotations
 
 import asyncio
 import os
-import posixpath
 import queue
-import re
-import shlex
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaConfigError, OctaError, OctaSshError
+from octa_provider.errors import OctaSshError
 from octa_provider.files.limits import TransferLimits
-from octa_provider.files.local_files import LocalTree, expanded, shown
-from octa_provider.files.placed import placed_name
+from octa_provider.files.local_files import LocalTree, shown
+from octa_provider.remote.command import KEPT_OUTPUT_CHARS, CommandResult, run_command, with_envs
 from octa_provider.remote.connection import SshConnection
 from octa_provider.remote.fetching import FileFetching
 from octa_provider.remote.loop import wait_for
+from octa_provider.remote.moving import Moving
+from octa_provider.remote.places import place_here, place_there
 from octa_provider.remote.remote_files import RemoteFile, look_below
 from octa_provider.remote.sending import FileSending
+from octa_provider.remote.ssh_errors import with_ssh_errors
 from octa_provider.remote.tail import Tail
 from octa_provider.remote.target import SshTarget
-from octa_provider.remote.transfer import OnTransfer, Transfer
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.remote.transfer import OnTransfer
 
 if TYPE_CHECKING:
     import asyncssh
 
-__all__ = ["CommandResult", "RemoteMachine", "SshTarget"]
+__all__ = ["RemoteMachine"]
 
-log = plain_logger("octa_provider.remote.machine")
-
-T = TypeVar("T")
-KEPT_OUTPUT_CHARS = 64 * 1024
-#: A line without an end comes in pieces.
-LINE_CHARS = 64 * 1024
-READ_BYTES = 64 * 1024
-#: So much may wait for whoever reads it before the machine has to.
-READS_WAITING = 8
-COMMAND_WINDOW_BYTES = 256 * 1024
-#: A transfer that lost its connection goes on over a new one, unless nothing moves any more.
-TRANSFER_TRIES = 3
 #: A machine that has just come up may be ahead of its sshd, and that of its keys.
 CONNECT_WITHIN_S = 60.0
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-@dataclass(frozen=True)
-class CommandResult:
-    """A command that ended on the machine.
-
-    Attributes:
-        exit_code: its exit status; 128 + n when signal n ended it.
-        output: the last part of what it printed, both streams, when it was not followed line by line.
-    """
-
-    exit_code: int
-    output: str = ""
 
 
 class RemoteMachine:
@@ -139,10 +110,7 @@ class RemoteMachine:
             OctaSshError: no connection, or it was lost: the command may go on.
             OctaCancelledError: `is_cancelled` said yes.
         """
-        for name in envs or {}:
-            if not _ENV_NAME.fullmatch(name):
-                raise OctaConfigError(f"{shown(str(name))!r} is no name of an environment variable")
-        line = "".join(f"export {name}={shlex.quote(value)}; " for name, value in (envs or {}).items()) + command
+        line = with_envs(command, envs or {})
         calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         kept = Tail(KEPT_OUTPUT_CHARS)
 
@@ -158,7 +126,9 @@ class RemoteMachine:
                 raise OctaSshError(f"the connection to {where} was lost while the command ran", lost=True)
             return CommandResult(exit_code, str(kept))
 
-        return wait_for(self._told(work(), "run a command on"), is_cancelled=is_cancelled, calls=calls)
+        return wait_for(
+            with_ssh_errors(work(), "run a command on", self._connection), is_cancelled=is_cancelled, calls=calls
+        )
 
     def put(
         self,
@@ -205,18 +175,26 @@ class RemoteMachine:
         on_progress: OnTransfer | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`put` of what has been looked at already."""
-        calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
-        transfer = self._transfer(f"sending {shown(tree.path)}", limits, timeout_s, on_progress, calls)
+        """`put` of what has been looked at already.
+
+        Args:
+            tree: what to copy.
+            remote: its name there; one that ends in `/`, or is `.`, is the folder that gets it under its own name.
+            timeout_s: seconds that it may take; None takes what `limits` allow for its size.
+            limits: how much may be sent.
+            on_progress: called now and then with how far it is.
+            is_cancelled: asked again and again; when it says yes the transfer is given up.
+        """
+        moving = self._moving(f"sending {shown(tree.path)}", limits, timeout_s, on_progress)
         sending: FileSending | None = None
 
         async def work(connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient) -> None:
             nonlocal sending
             if sending is None:
-                sending = FileSending(tree, await _place_there(sftp, tree, remote), transfer)
+                sending = FileSending(tree, await place_there(sftp, tree, remote), moving.transfer)
             await sending.over(sftp)
 
-        self._moved(work, transfer, f"send {shown(tree.path)} to", is_cancelled, calls)
+        moving.do(work, f"send {shown(tree.path)} to", is_cancelled)
 
     def get(
         self,
@@ -257,8 +235,7 @@ class RemoteMachine:
             OctaSshError: the machine can't be reached, or refused.
             OctaCancelledError: `is_cancelled` said yes.
         """
-        calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
-        transfer = self._transfer(f"fetching {shown(remote)}", limits, timeout_s, on_progress, calls)
+        moving = self._moving(f"fetching {shown(remote)}", limits, timeout_s, on_progress)
         fetching: FileFetching | None = None
 
         async def work(connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient) -> None:
@@ -266,16 +243,16 @@ class RemoteMachine:
             tree = await look_below(
                 sftp,
                 os.fsencode(remote),
-                transfer.limits,
+                moving.transfer.limits,
                 within=None if within is None else os.fsencode(within),
-                moved=transfer.moved,
+                moved=moving.transfer.moved,
             )
             if fetching is None:
                 target = place_here(local, remote, is_folder=tree.is_folder)
-                fetching = FileFetching(target, transfer, is_wanted)
+                fetching = FileFetching(target, moving.transfer, is_wanted)
             await fetching.over(connection, sftp, tree)
 
-        self._moved(work, transfer, f"fetch {shown(remote)} from", is_cancelled, calls)
+        moving.do(work, f"fetch {shown(remote)} from", is_cancelled)
         return () if fetching is None else fetching.fetched
 
     async def _command(
@@ -285,174 +262,23 @@ class RemoteMachine:
 
         connection = await self._connection.get(self._connect_within_s)
         try:
-            return await _command(connection, line, stdin, kept, tell, waiting)
+            return await run_command(connection, line, stdin, kept, tell, waiting)
         except asyncssh.ChannelOpenError as error:
             # The machine had hung up meanwhile, which the connection may not know yet: nothing has been asked of it.
             if not connection.is_closed() and "closed" not in error.reason:
                 raise
             self._connection.close()
         connection = await self._connection.get(self._connect_within_s)
-        return await _command(connection, line, stdin, kept, tell, waiting)
+        return await run_command(connection, line, stdin, kept, tell, waiting)
 
-    # -- transfers -------------------------------------------------------------------------------------------------
-
-    def _transfer(
-        self,
-        what: str,
-        limits: TransferLimits | None,
-        timeout_s: float | None,
-        on_progress: OnTransfer | None,
-        calls: queue.SimpleQueue[Callable[[], object]],
-    ) -> Transfer:
-        if on_progress is None:
-            return Transfer(what, limits or TransferLimits(), timeout_s)
-        return Transfer(
-            what, limits or TransferLimits(), timeout_s, lambda progress: calls.put(lambda: on_progress(progress))
+    def _moving(
+        self, what: str, limits: TransferLimits | None, timeout_s: float | None, on_progress: OnTransfer | None
+    ) -> Moving:
+        return Moving(
+            self._connection,
+            what,
+            limits or TransferLimits(),
+            connect_within_s=self._connect_within_s,
+            timeout_s=timeout_s,
+            on_progress=on_progress,
         )
-
-    def _moved(
-        self,
-        work: Callable[[asyncssh.SSHClientConnection, asyncssh.SFTPClient], Coroutine[Any, Any, None]],
-        transfer: Transfer,
-        what: str,
-        is_cancelled: Callable[[], bool],
-        calls: queue.SimpleQueue[Callable[[], object]],
-    ) -> None:
-        """A transfer, gone on with after a lost connection: it can be repeated without harm."""
-        left = TRANSFER_TRIES
-        while True:
-            furthest = transfer.furthest
-            try:
-                wait_for(self._told(self._once(work, transfer), what), is_cancelled=is_cancelled, calls=calls)
-            except OctaSshError as error:
-                left = TRANSFER_TRIES if transfer.furthest > furthest else left
-                left -= 1
-                if not error.lost or left <= 0 or transfer.left_s <= 0:
-                    raise
-                log.warning("%s; trying again", error)
-            else:
-                return
-
-    async def _once(
-        self,
-        work: Callable[[asyncssh.SSHClientConnection, asyncssh.SFTPClient], Coroutine[Any, Any, None]],
-        transfer: Transfer,
-    ) -> None:
-        connection = await self._connection.get(max(0.0, min(self._connect_within_s, transfer.left_s)))
-
-        async def over_sftp() -> None:
-            sftp = await connection.start_sftp_client(path_encoding=None)
-            transfer.moved()
-            try:
-                await work(connection, sftp)
-            finally:
-                # Not waited for: a machine that does not answer would not answer this.
-                sftp.exit()
-
-        try:
-            await transfer.guarded(over_sftp())
-        except OctaSshError as error:
-            if error.lost:
-                self._connection.close()
-            raise
-
-    async def _told(self, work: Awaitable[T], what: str) -> T:
-        """What asyncssh raises becomes one sentence."""
-        import asyncssh
-
-        where = self._connection.where
-        try:
-            return await work
-        except OctaError:
-            raise
-        except asyncssh.SFTPError as error:
-            lost = isinstance(error, (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection))
-            raise OctaSshError(f"can't {what} {where}: {shown(error.reason)}", lost=lost) from error
-        except (TimeoutError, asyncio.TimeoutError) as error:
-            why = self._connection.trouble
-            raise OctaSshError(f"can't {what} {where}: {why or 'it took too long'}", lost=True) from error
-        except (OSError, asyncssh.Error, ValueError, MemoryError) as error:
-            said = shown(str(error)) or type(error).__name__
-            raise OctaSshError(f"can't {what} {where}: {said}", lost=True) from error
-
-
-def place_here(local: str | os.PathLike[str], remote: str, *, is_folder: bool) -> Path:
-    """Where something that is fetched goes: see `RemoteMachine.get`.
-
-    Args:
-        local: the target, as given.
-        remote: what is fetched.
-        is_folder: whether that is a folder.
-    """
-    text = os.fspath(local)
-    target, name = expanded(text), posixpath.basename(remote.rstrip("/"))
-    into = text.endswith(os.sep) or Path(text) == Path() or text.endswith(f"{os.sep}.")
-    if into or (not is_folder and target.is_dir()):
-        return target if name in {"", ".", "..", "~"} else target / name
-    return target
-
-
-async def _place_there(sftp: asyncssh.SFTPClient, tree: LocalTree, remote: str) -> bytes:
-    """Where something that is sent goes: see `RemoteMachine.put`."""
-    import asyncssh
-
-    place = placed_name(tree.path, remote)
-    if tree.is_folder or place != posixpath.normpath(remote):
-        return os.fsencode(place)
-    with suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPPermissionDenied, asyncssh.SFTPFailure):
-        if await sftp.isdir(os.fsencode(place)):
-            place = posixpath.join(place, tree.path.name)
-    return os.fsencode(place)
-
-
-async def _command(
-    connection: asyncssh.SSHClientConnection,
-    line: str,
-    stdin: str,
-    kept: Tail,
-    tell: Callable[[list[str]], object],
-    waiting: Callable[[], int],
-) -> int | None:
-    """Run a command to its end; its exit status, or None when the connection was lost."""
-    import asyncssh
-
-    process = await connection.create_process(
-        line, stderr=asyncssh.STDOUT, encoding="utf-8", errors="replace", window=COMMAND_WINDOW_BYTES
-    )
-    try:
-        # A command may end before it has read what it is given, or without wanting any of it: no lost connection.
-        with suppress(OSError):
-            process.stdin.write(stdin)
-            process.stdin.write_eof()
-        rest = ""
-        while text := await process.stdout.read(READ_BYTES):
-            kept.add(text)
-            *whole, rest = (rest + text).split("\n")
-            if len(rest) >= LINE_CHARS:
-                # A progress bar, however long it goes on: what is drawn anew is the same line.
-                drawn = rest.rstrip("\r")
-                rest = drawn[drawn.rfind("\r") + 1 :] + rest[len(drawn) :][:1]
-            if len(rest) >= LINE_CHARS:
-                whole, rest = [*whole, rest], ""
-            tell(whole)
-            while waiting() > READS_WAITING:
-                await asyncio.sleep(0.005)
-        if rest:
-            tell([rest])
-        ended = await process.wait(check=False)
-    except BaseException:
-        # Closing the channel alone leaves a command that prints nothing running.
-        with suppress(OSError):
-            process.kill()
-        raise
-    finally:
-        process.close()
-    if ended.exit_signal is not None:
-        return 128 + _signal_number(ended.exit_signal[0])
-    return ended.exit_status
-
-
-def _signal_number(name: str) -> int:
-    import signal
-
-    return int(getattr(signal, f"SIG{name}", 0))

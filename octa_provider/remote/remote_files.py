@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteFile", "RemoteTree", "all_of", "look_below"]
 
-log = plain_logger("octa_provider.remote.machine")
+log = plain_logger("octa_provider.remote.remote_files")
 
 LISTED_AT_ONCE = 16
 LONGEST_NAME_BYTES = 255

@@ -14,6 +14,7 @@ from octa_provider.errors import OctaLocalFileError, OctaSshError
 from octa_provider.files.in_thread import in_thread
 from octa_provider.files.limits import shown_size
 from octa_provider.files.local_files import LocalFile, LocalTree, shown, unreadable
+from octa_provider.remote.blocks import FILES_AT_ONCE, Line
 from octa_provider.remote.remote_files import all_of
 
 if TYPE_CHECKING:
@@ -21,12 +22,7 @@ if TYPE_CHECKING:
 
     from octa_provider.remote.transfer import Transfer
 
-__all__ = ["BLOCK_BYTES", "FILES_AT_ONCE", "FileSending", "blocks_at_once", "file_block"]
-
-FILES_AT_ONCE = 64
-#: What every server takes in one packet is 32 kB; what tells more is asked for more.
-BLOCK_BYTES = 128 * 1024
-IN_FLIGHT_BYTES = 8 * 1024 * 1024
+__all__ = ["FileSending"]
 
 
 class FileSending:
@@ -52,24 +48,16 @@ class FileSending:
             OctaLocalFileError: a file can't be read any more, or has become shorter.
             OctaSshError: the machine has no room, or refused.
         """
-        done = [file for file in self._tree.files if file.name in self._done]
-        self._transfer.begin(
-            self._tree.size,
-            len(self._tree.files),
-            len(self._tree.files) + len(self._tree.folders),
-            done_bytes=sum(file.size for file in done),
-            done_files=len(done),
-        )
+        self._transfer.begin(self._tree.files, len(self._tree.folders), self._done)
         await self._check_room(sftp)
         await self._make_folders(sftp)
-        block = file_block(sftp.limits.max_write_len)
-        files, blocks = asyncio.Semaphore(FILES_AT_ONCE), asyncio.Semaphore(blocks_at_once(block))
+        line = Line(sftp.limits.max_write_len, self._transfer)
         left = [file for file in self._tree.files if file.name not in self._done]
 
         async def send(number: int, file: LocalFile) -> None:
-            async with files:
+            async with line.files:
                 path, part = self._path(file.name), self._part(number, file)
-                await _OneFile(sftp, file, path, part, block, blocks, self._transfer).send()
+                await _OneFile(sftp, file, path, part, line, self._transfer).send()
                 self._done.add(file.name)
                 self._transfer.moved(files=1)
 
@@ -140,18 +128,15 @@ class _OneFile:
         file: LocalFile,
         path: bytes,
         part: bytes,
-        block: int,
-        blocks: asyncio.Semaphore,
+        line: Line,
         transfer: Transfer,
     ) -> None:
         self._sftp = sftp
         self._file = file
         self._path = path
         self._part = part
-        self._block = block
-        self._blocks = blocks
+        self._line = line
         self._transfer = transfer
-        self._next = 0
 
     async def send(self) -> None:
         import asyncssh
@@ -164,11 +149,9 @@ class _OneFile:
         try:
             flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
             attrs = asyncssh.SFTPAttrs(permissions=file.mode | 0o200)
-            out = await sftp.open(self._part, flags, attrs, encoding=None, block_size=self._block)
+            out = await sftp.open(self._part, flags, attrs, encoding=None, block_size=self._line.block)
             self._transfer.moved()
-            # As many as can be in flight; each takes the next block until there is none.
-            wanted = min(-(-file.size // self._block), blocks_at_once(self._block))
-            await all_of(self._carry(descriptor, out) for _ in range(wanted))
+            await self._carry(descriptor, out)
             with suppress(asyncssh.SFTPPermissionDenied, asyncssh.SFTPOpUnsupported, asyncssh.SFTPFailure):
                 await out.setstat(asyncssh.SFTPAttrs(permissions=file.mode, atime=file.mtime, mtime=file.mtime))
             await out.close()
@@ -188,19 +171,16 @@ class _OneFile:
             os.close(descriptor)
 
     async def _carry(self, descriptor: int, out: asyncssh.SFTPClientFile) -> None:
-        while self._next < self._file.size:
-            offset = self._next
-            size = min(self._block, self._file.size - offset)
-            self._next = offset + size
-            async with self._blocks:
-                try:
-                    data = await in_thread(os.pread, descriptor, size, offset)
-                except OSError as error:
-                    raise unreadable(self._file.path, error) from error
-                if len(data) != size:
-                    raise OctaLocalFileError(f"{shown(self._file.path)} became shorter while it was sent")
-                await out.write(data, offset)
-            self._transfer.moved(size)
+        async def move(offset: int, size: int) -> None:
+            try:
+                data = await in_thread(os.pread, descriptor, size, offset)
+            except OSError as error:
+                raise unreadable(self._file.path, error) from error
+            if len(data) != size:
+                raise OctaLocalFileError(f"{shown(self._file.path)} became shorter while it was sent")
+            await out.write(data, offset)
+
+        await self._line.carry(self._file.size, move)
 
     async def _rename(self) -> None:
         import asyncssh
@@ -218,16 +198,6 @@ class _OneFile:
 
         with suppress(asyncssh.SFTPError):
             disk = await self._sftp.statvfs(b".")
-            if disk.blocks and (disk.bavail or 0) * (disk.frsize or 0) < self._block:
+            if disk.blocks and (disk.bavail or 0) * (disk.frsize or 0) < self._line.block:
                 return "its disk is full: ask for more (disk_gb)"
         return shown(error.reason)
-
-
-def file_block(most: int) -> int:
-    """Bytes of a file in one packet, where a server says how many it takes at most."""
-    return max(4096, min(BLOCK_BYTES, most or BLOCK_BYTES))
-
-
-def blocks_at_once(block: int) -> int:
-    """How many blocks may be on their way."""
-    return max(16, IN_FLIGHT_BYTES // block)

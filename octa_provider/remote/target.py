@@ -56,6 +56,12 @@ class SshTarget:
     ) -> SshTarget:
         """The target of a ready session: its direct address, then its proxy.
 
+        Args:
+            session: a session that is ready.
+            private_key: the key or the path of its file; None takes what this user has.
+            passphrase: of the key, where it has one.
+            host_key: the machine's public key, when it was seen before.
+
         Raises:
             OctaSshError: the session tells neither. A single answer can lack what the next one has: ask again.
         """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from octa_provider.errors import OctaSshError
 from octa_provider.files.limits import TransferLimits, shown_size
@@ -14,7 +14,7 @@ from octa_provider.text.plain_log import plain_logger
 
 __all__ = ["OnTransfer", "Transfer", "TransferProgress"]
 
-log = plain_logger("octa_provider.remote.machine")
+log = plain_logger("octa_provider.remote.transfer")
 
 T = TypeVar("T")
 #: A machine that answers nothing for so long is taken for lost: what is left is sent over a new connection.
@@ -47,6 +47,18 @@ class TransferProgress:
         return f"{self.what}: {shown_size(self.bytes_done)} of {shown_size(self.bytes_total)}{files}"
 
 
+class SizedFile(Protocol):
+    """A file that moves, by its name within what is moved."""
+
+    @property
+    def name(self) -> bytes:
+        """Its name; empty when it is all that is moved."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
+
 OnTransfer = Callable[[TransferProgress], object]
 
 
@@ -54,7 +66,7 @@ class Transfer:
     """One transfer, over however many connections it takes.
 
     Args:
-        what: as in `TransferProgress`.
+        what: what moves, such as `sending scene.blend`.
         limits: how much may be moved, and how slowly.
         timeout_s: seconds that it may take; None takes what the limits allow for its size.
         tell: handed how far it is, now and then.
@@ -78,15 +90,28 @@ class Transfer:
         self._began = self._moved_at = self._told_at = self._logged_at = time.monotonic()
         self.total_bytes = self.total_files = self.entries = 0
         self._bytes = self._files = self._furthest = 0
-        self._patience_s = STALL_S
+        self._stall_s = STALL_S
 
-    def begin(self, size: int, files: int, entries: int, *, done_bytes: int = 0, done_files: int = 0) -> None:
-        """What is to be moved is known, and what of it an earlier connection has moved."""
-        self.total_bytes, self.total_files, self.entries = size, files, max(entries, self.entries)
-        self._bytes, self._files = done_bytes, done_files
+    def begin(self, files: Sequence[SizedFile], folders: int, done: Container[bytes]) -> None:
+        """What is to be moved is known, and what of it an earlier connection has moved.
+
+        Args:
+            files: all of them.
+            folders: how many there are beside them.
+            done: the names of the files that have been moved.
+        """
+        moved = [file for file in files if file.name in done]
+        self.total_bytes, self.total_files = sum(file.size for file in files), len(files)
+        self.entries = max(len(files) + folders, self.entries)
+        self._bytes, self._files = sum(file.size for file in moved), len(moved)
 
     def moved(self, size: int = 0, files: int = 0) -> None:
-        """The machine has answered, and so much has arrived."""
+        """The machine has answered, and so much has arrived.
+
+        Args:
+            size: bytes.
+            files: whole files.
+        """
         self._bytes += size
         self._files += files
         self._furthest = max(self._furthest, self._bytes + self._files)
@@ -132,16 +157,21 @@ class Transfer:
                     return task.result()
                 if self.left_s <= 0:
                     raise OctaSshError(f"{self.progress}: it took too long")
-                if time.monotonic() - self._moved_at > self._patience_s:
-                    raise OctaSshError(f"{self.progress}: no answer for {self._patience_s:g} s", lost=True)
+                if time.monotonic() - self._moved_at > self._stall_s:
+                    raise OctaSshError(f"{self.progress}: no answer for {self._stall_s:g} s", lost=True)
         finally:
             if task.cancel():
                 await asyncio.wait({task}, timeout=ENDING_S)
 
-    async def patient(self, work: Coroutine[Any, Any, T], patience_s: float) -> T:
-        """Do something within it that answers only when it is done, such as adding a large file up."""
-        before, self._patience_s = self._patience_s, max(self._patience_s, patience_s)
+    async def unanswered(self, work: Coroutine[Any, Any, T], within_s: float) -> T:
+        """Do something within it that answers only when it is done, such as adding a large file up.
+
+        Args:
+            work: what is done.
+            within_s: seconds that it may take.
+        """
+        before, self._stall_s = self._stall_s, max(self._stall_s, within_s)
         try:
-            return await asyncio.wait_for(work, patience_s)
+            return await asyncio.wait_for(work, within_s)
         finally:
-            self._patience_s, self._moved_at = before, time.monotonic()
+            self._stall_s, self._moved_at = before, time.monotonic()

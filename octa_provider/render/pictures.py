@@ -35,6 +35,9 @@ class BrokenPictureError(OctaError):
 def png_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Check a PNG from its first byte to its last, checksums included, without decoding it.
 
+    Args:
+        path: the file.
+
     Returns:
         Its width and height in pixels.
 

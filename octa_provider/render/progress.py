@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.render.progress_state import MAX_LINE_CHARS, MOST_STEPS, ProgressState
 
 __all__ = ["ProgressTracker"]
 
-# A pattern of a user's is run on every line; this bounds what one line can cost.
-MAX_LINE_CHARS = 4096
 #: A fraction that falls by more than that counts another step.
 BEGINS_AGAIN = 0.2
-MOST_STEPS = 1_000_000_000
 
 _PERCENT = re.compile(r"(?<![\w.,-])(?P<percent>\d{1,3}(?:\.\d{1,9})?)\s?%", re.ASCII)
 # Not a path, a date or a ratio of ratios: 1/2/3, a/1/2, 1.5/3.
@@ -54,17 +52,9 @@ class ProgressTracker:
         if total is not None and (isinstance(total, bool) or not isinstance(total, int) or total < 1):
             raise OctaConfigError(f"total must be a whole number above 0, or left out, not {total!r}")
         self._total = total
-        self._fraction: float | None = None
         self._blender = tool == "blender"
         self._patterns = (_PERCENT, _COUNT) if tool is None or self._blender else (_custom(tool, total),)
-        self._steps_done = 0
-        self._of_step = 0.0
-        self._frame: int | None = None
-        self._frame_saved = False
-        self._frames_done = 0
-        self._in_percent = False
-        self._saved_as: str | None = None
-        self._unfinished = ""
+        self._seen = ProgressState()
 
     @property
     def total(self) -> int | None:
@@ -79,79 +69,61 @@ class ProgressTracker:
     @property
     def fraction(self) -> float | None:
         """How far it is, 0 to 1; None when no line has told."""
-        return self._fraction
+        return self._seen.fraction
 
     def feed(self, line: str) -> float | None:
         """Look at one line.
+
+        Args:
+            line: without its end.
 
         Returns:
             The new fraction if the line moved it on; else None.
         """
         line = line[:MAX_LINE_CHARS]
-        begin, self._unfinished = self._looked_at(line), ""
+        begin, self._seen.unfinished = self._looked_at(line), ""
         return self._moved(self._frames(line) if self._blender else self._matched(line, begin))
 
     def feed_unfinished(self, text: str) -> float | None:
         """Look at how a line stands that has not ended, such as a progress bar; its end comes by `feed`.
 
+        Args:
+            text: the line so far, or the state of it that was drawn last.
+
         Returns:
             The new fraction if it moved on; else None.
         """
         text = text[:MAX_LINE_CHARS]
-        begin, self._unfinished = self._looked_at(text), text
+        begin, self._seen.unfinished = self._looked_at(text), text
         return self._moved(self._frames(text, is_whole=False) if self._blender else self._matched(text, begin))
 
     def to_dict(self) -> dict[str, Any]:
         """What it has seen as a small JSON value, for another process to carry on; see `restore`."""
-        return {
-            "fraction": self._fraction,
-            "frame": self._frame,
-            "frame_saved": self._frame_saved,
-            "frames_done": self._frames_done,
-            "steps_done": self._steps_done,
-            "of_step": self._of_step,
-            "in_percent": self._in_percent,
-            "saved_as": self._saved_as,
-            "unfinished": self._unfinished,
-        }
+        return self._seen.to_dict()
 
     def restore(self, state: Mapping[str, Any]) -> ProgressTracker:
-        """Carry on from what `to_dict` gave; what does not fit is left out."""
-        fraction, frame, done = state.get("fraction"), state.get("frame"), state.get("frames_done")
-        if isinstance(fraction, (int, float)) and 0 <= fraction <= 1:
-            self._fraction = float(fraction)
-        if isinstance(frame, int):
-            self._frame = frame
-        if isinstance(done, int) and 0 <= done <= MOST_STEPS:
-            self._frames_done = done
-        steps, of_step = state.get("steps_done"), state.get("of_step")
-        if isinstance(steps, int) and 0 <= steps <= MOST_STEPS:
-            self._steps_done = steps
-        if isinstance(of_step, (int, float)) and 0 <= of_step <= 1:
-            self._of_step = float(of_step)
-        self._frame_saved = state.get("frame_saved") is True
-        self._in_percent = state.get("in_percent") is True
-        saved_as, unfinished = state.get("saved_as"), state.get("unfinished")
-        if isinstance(saved_as, str):
-            self._saved_as = saved_as[:MAX_LINE_CHARS]
-        if isinstance(unfinished, str):
-            self._unfinished = unfinished[:MAX_LINE_CHARS]
+        """Carry on from what `to_dict` gave; what does not fit is left out.
+
+        Args:
+            state: as `to_dict` gave it, perhaps in another process, or anything else.
+        """
+        self._seen = self._seen.with_what_fits(state)
         return self
 
     def _looked_at(self, text: str) -> int:
         """How much of it was looked at before the line went on: what it says is not said again."""
-        return len(self._unfinished) if text.startswith(self._unfinished) else 0
+        return len(self._seen.unfinished) if text.startswith(self._seen.unfinished) else 0
 
     def _moved(self, told: float | None) -> float | None:
-        if told is None or (self._fraction is not None and told <= self._fraction):
+        if told is None or (self._seen.fraction is not None and told <= self._seen.fraction):
             return None
-        self._fraction = told
+        self._seen.fraction = told
         return told
 
     def _matched(self, line: str, begin: int) -> float | None:
         """What the last match of the first pattern that makes sense says; those that end before `begin` are old."""
         for pattern in self._patterns:
-            if pattern is _COUNT and self._in_percent and self._total is not None:
+            if pattern is _COUNT and self._seen.in_percent and self._total is not None:
                 # Each step comes in percent: `Max Level: 5/5` among what is said of it is something else.
                 continue
             told = [
@@ -161,7 +133,7 @@ class ProgressTracker:
             ]
             if not told:
                 continue
-            self._in_percent = self._in_percent or pattern is _PERCENT
+            self._seen.in_percent = self._seen.in_percent or pattern is _PERCENT
             if self._total is None or _counts_up_to(self._total, told[-1][1]) or self._is_counted_in(line):
                 return told[-1][0]
             return self._in_steps([fraction for fraction, _ in told], self._total)
@@ -176,11 +148,11 @@ class ProgressTracker:
     def _in_steps(self, told: list[float], total: int) -> float:
         """How far all of it is, when each step counts up to its own end."""
         for fraction in told:
-            if fraction < self._of_step - BEGINS_AGAIN:
-                self._steps_done = min(self._steps_done + 1, MOST_STEPS)
-                self._of_step = 0.0
-            self._of_step = max(self._of_step, fraction)
-        return min(1.0, (self._steps_done + self._of_step) / total)
+            if fraction < self._seen.of_step - BEGINS_AGAIN:
+                self._seen.steps_done = min(self._seen.steps_done + 1, MOST_STEPS)
+                self._seen.of_step = 0.0
+            self._seen.of_step = max(self._seen.of_step, fraction)
+        return min(1.0, (self._seen.steps_done + self._seen.of_step) / total)
 
     def _frames(self, line: str, *, is_whole: bool = True) -> float | None:
         """Frames that are done, and how far the present one is.
@@ -193,21 +165,21 @@ class ProgressTracker:
             line = line[prefix.end() :]
         if found := _FRAME.search(line):
             frame = int(found[1])
-            if frame != self._frame:
-                if self._frame is not None and not self._frame_saved:
-                    self._frames_done += 1
-                self._frame, self._frame_saved = frame, False
+            if frame != self._seen.frame:
+                if self._seen.frame is not None and not self._seen.frame_saved:
+                    self._seen.frames_done += 1
+                self._seen.frame, self._seen.frame_saved = frame, False
             samples = _PART_OF_FRAME.search(line)
-            if samples and not self._frame_saved:
+            if samples and not self._seen.frame_saved:
                 part = _fraction(samples, None) or 0.0
         elif is_whole and (saved := _SAVED.search(line)):
-            numbers = _numbers(saved["path"])
-            if not (self._frame_saved if self._frame is not None else numbers and numbers == self._saved_as):
-                self._frames_done += 1
-            self._frame_saved, self._saved_as = self._frame is not None, numbers
+            seen, numbers = self._seen, _numbers(saved["path"])
+            if not (seen.frame_saved if seen.frame is not None else numbers and numbers == seen.saved_as):
+                seen.frames_done += 1
+            seen.frame_saved, seen.saved_as = seen.frame is not None, numbers
         else:
             return None
-        return None if self._total is None else min(1.0, (self._frames_done + part) / self._total)
+        return None if self._total is None else min(1.0, (self._seen.frames_done + part) / self._total)
 
 
 def _numbers(path: str | None) -> str | None:

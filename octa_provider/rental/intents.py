@@ -15,11 +15,13 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+import msgspec
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.files.whole_file import whole_file
 from octa_provider.text.plain_log import plain_logger
 
 if TYPE_CHECKING:
@@ -38,8 +40,11 @@ KEPT_S = 90 * 86_400.0
 WRITES = 20
 
 
-@dataclass(frozen=True)
-class Intent:
+# Neither infinite nor NaN, which no age could be told from.
+_Time = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+
+
+class Intent(msgspec.Struct, frozen=True):
     """One request for one machine, as it was known before it was sent.
 
     Attributes:
@@ -60,11 +65,11 @@ class Intent:
     service: str
     node_id: int
     before: tuple[str, ...]
-    at: float
+    at: _Time
     uuid: str | None = None
     namespace: str = ""
     boot: str = ""
-    counted: float = 0.0
+    counted: _Time = 0.0
 
     def age_s(self, clock: Clock) -> float:
         """Seconds since the request; below 0 when the wall clock was set back, or another machine's is ahead.
@@ -77,8 +82,12 @@ class Intent:
         return clock.time() - self.at
 
     def started(self, uuid: str) -> Intent:
-        """The same, once the session is known."""
-        return replace(self, uuid=uuid)
+        """The same, once the session is known.
+
+        Args:
+            uuid: the session.
+        """
+        return msgspec.structs.replace(self, uuid=uuid)
 
     def is_over(self, now: float) -> bool:
         """True when it is too old to act on.
@@ -90,27 +99,22 @@ class Intent:
 
     def to_dict(self) -> dict[str, Any]:
         """The intent as a small JSON value without secrets."""
-        return {**asdict(self), "before": list(self.before)}
+        return dict(msgspec.to_builtins(self))
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Intent:
-        """The intent that `to_dict` made the value of; raises OctaConfigError for anything else."""
+        """The intent that `to_dict` made the value of; names that are not known are left out.
+
+        Args:
+            value: as `to_dict` gave it; integers may have become text on the way, as in an XCom.
+
+        Raises:
+            OctaConfigError: it is not an intent.
+        """
         try:
-            uuid = value.get("uuid")
-            return cls(
-                attempt=str(value["attempt"]),
-                fingerprint=str(value["fingerprint"]),
-                service=str(value["service"]),
-                node_id=int(value["node_id"]),
-                before=tuple(str(known) for known in value["before"]),
-                at=float(value["at"]),
-                uuid=None if uuid is None else str(uuid),
-                namespace=str(value.get("namespace", "")),
-                boot=str(value.get("boot", "")),
-                counted=float(value.get("counted", 0.0)),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise OctaConfigError(f"this is not an intent: {error!r}") from None
+            return msgspec.convert(dict(value), Intent, strict=False)
+        except (msgspec.ValidationError, TypeError, ValueError) as error:
+            raise OctaConfigError(f"this is not an intent: {error}") from None
 
 
 class Intents(Protocol):
@@ -120,13 +124,27 @@ class Intents(Protocol):
     """
 
     def read(self, key: str) -> tuple[Intent, ...]:
-        """The intents of a rental key, oldest first; none when there are none, or they can't be read."""
+        """The intents of a rental key, oldest first; none when there are none, or they can't be read.
+
+        Args:
+            key: the rental key, whole.
+        """
 
     def put(self, key: str, intent: Intent) -> None:
-        """Keep an intent; it replaces the one with the same attempt."""
+        """Keep an intent; it replaces the one with the same attempt.
+
+        Args:
+            key: the rental key, whole.
+            intent: what is about to be rented, or has been.
+        """
 
     def remove(self, key: str, attempt: str) -> None:
-        """Forget the intent of an attempt; one that is not there is fine."""
+        """Forget the intent of an attempt; one that is not there is fine.
+
+        Args:
+            key: the rental key, whole.
+            attempt: the intent's.
+        """
 
     def claimed(self) -> Mapping[str, str]:
         """Sessions that are known to belong to a key, as far as this store sees them: uuid to key."""
@@ -146,20 +164,28 @@ class FolderIntents:
         self._folder = Path(folder)
 
     def read(self, key: str) -> tuple[Intent, ...]:
-        """The intents of a rental key, oldest first."""
+        """The intents of a rental key, oldest first.
+
+        Args:
+            key: the rental key, whole.
+        """
         found = [intent for known, intent in self._all(f"{_digest(key)}.*.json") if known == key]
         return tuple(sorted(found, key=lambda intent: intent.at))
 
     def put(self, key: str, intent: Intent) -> None:
-        """Keep an intent; it replaces the one with the same attempt."""
+        """Keep an intent; it replaces the one with the same attempt.
+
+        Args:
+            key: the rental key, whole.
+            intent: what is about to be rented, or has been.
+        """
         path = self._path(key, intent.attempt)
-        part = path.with_suffix(f".{os.getpid()}.part")
         try:
             for left in reversed(range(WRITES)):
                 try:
                     self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    part.write_text(json.dumps({"key": key, **intent.to_dict()}), encoding="utf-8")
-                    part.replace(path)
+                    with whole_file(path) as file:
+                        file.write(json.dumps({"key": key, **intent.to_dict()}).encode())
                     break
                 except (FileNotFoundError, FileExistsError):
                     # Whoever removes the last intent removes the folder too, perhaps between these steps.
@@ -167,8 +193,6 @@ class FolderIntents:
                         raise
             self._prune()
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             log.warning(
                 "what is about to be rented under %s can't be written down in %s (%s): a process that is killed now "
                 "may leave a machine that the next try can't tell. Set %s to a folder that can be written",
@@ -186,7 +210,12 @@ class FolderIntents:
                     path.unlink()
 
     def remove(self, key: str, attempt: str) -> None:
-        """Forget the intent of an attempt."""
+        """Forget the intent of an attempt.
+
+        Args:
+            key: the rental key, whole.
+            attempt: the intent's.
+        """
         try:
             self._path(key, attempt).unlink(missing_ok=True)
             # Fails while others are in it, as it should.

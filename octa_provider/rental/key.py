@@ -13,7 +13,6 @@ from urllib.parse import unquote
 
 from octa_provider.errors import OctaConfigError
 
-RENTAL_KEY_ENV = "OCTA_RENTAL_KEY"
 NAMESPACE_ENV = "OCTA_NAMESPACE"
 #: More than the names of any orchestrator come to, percent-encoded; less than an environment variable can hold.
 MAX_KEY_CHARS = 16_384
@@ -98,7 +97,12 @@ def split_namespace(key: str, namespace: str) -> str | None:
 
 
 def earlier_forms(key: str, namespace: str) -> tuple[str, ...]:
-    """What an earlier release called the same work: without the namespace, and cut where it was long."""
+    """What an earlier release called the same work: without the namespace, and cut where it was long.
+
+    Args:
+        key: the rental key, whole.
+        namespace: of this installation; empty for none.
+    """
     work = split_namespace(key, namespace) or key
     if len(work) > _EARLIER_CHARS:
         digest = hashlib.sha256(work.encode()).hexdigest()[:32]

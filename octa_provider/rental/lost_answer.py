@@ -1,10 +1,7 @@
 """Which session a request may have left whose answer nobody has, where sessions do not echo their environment.
 
-A session with an echo tells its rental key. Without one it can only be reckoned: new since the request, on the machine
-that was asked, of the same service, not known to be another key's. A machine rental that is the only such session
-counts as ours, unless another key's request for that machine has no answer yet either. A VPN session never does: any of
-the account may start one on the same machine at the same moment, it costs nothing while nobody uses it, and to stop
-somebody else's is worse. What can't be told is shown, never stopped.
+A session with an echo tells its rental key. Without one it can only be reckoned, by what was written down before the
+request: `left_session` has the rules.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaError, OctaNotFoundError, OctaStartUnclearError
 from octa_provider.models import SessionPhase
 from octa_provider.rental.intents import EXPIRES_S, Intent
+from octa_provider.rental.left_session import could_be_left, the_one_left
 from octa_provider.rental.mark import RentalMark
 from octa_provider.rental.stop import stop_command
 from octa_provider.text.plain_log import plain_logger
@@ -26,14 +24,10 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental_api import RentalApi
 
-__all__ = ["LostAnswers", "could_be_left", "reckoned", "the_one_left"]
+__all__ = ["LostAnswers", "reckoned"]
 
 log = plain_logger("octa_provider.rental.lost_answer")
 
-#: A request that got through is committed within this, even behind a gateway that has given up on it.
-LATEST_S = 300.0
-#: Clocks of two machines, and the way of the request between them.
-SLACK_S = 10.0
 #: The account's recent sessions are asked for so long.
 RECENT_S = 10.0
 
@@ -63,7 +57,12 @@ class LostAnswers:
         self.pending = False
 
     def about_to_ask(self, node_id: int, sessions: Iterable[Session]) -> None:
-        """Write down which machine is asked next, and what runs there already."""
+        """Write down which machine is asked next, and what runs there already.
+
+        Args:
+            node_id: the machine.
+            sessions: the account's active sessions.
+        """
         before = tuple(s.uuid for s in sessions if s.node_id == node_id and s.service == self._service)
         self._own = Intent(
             attempt=self._mark.attempt,
@@ -86,7 +85,12 @@ class LostAnswers:
         return self._own.attempt
 
     def claim(self, attempt: str, uuid: str) -> str:
-        """Write down that an earlier try's intent has become a session that this one adopts."""
+        """Write down that an earlier try's intent has become a session that this one adopts.
+
+        Args:
+            attempt: the earlier try.
+            uuid: the session.
+        """
         for intent in self._store.read(self._key):
             if intent.attempt == attempt and intent.uuid is None:
                 self._store.put(self._key, intent.started(uuid))
@@ -138,7 +142,12 @@ class LostAnswers:
         return None
 
     def left_by(self, intent: Intent, sessions: Sequence[Session]) -> Session | None:
-        """The session that counts as left by an intent's request; raises OctaStartUnclearError when in doubt."""
+        """The session that counts as left by an intent's request; raises OctaStartUnclearError when in doubt.
+
+        Args:
+            intent: the request, as it was before it was sent.
+            sessions: the account's active sessions.
+        """
         left = self._could_be_left(intent, sessions)
         return the_one_left(left, intent, self._key, is_contested=self._is_contested(intent, left))
 
@@ -201,68 +210,6 @@ class LostAnswers:
         )
 
 
-def could_be_left(
-    sessions: Iterable[Session],
-    intent: Intent,
-    *,
-    key: str,
-    claimed: Mapping[str, str],
-    age_s: float,
-    is_emptied: bool = False,
-) -> list[Session]:
-    """The sessions that an intent's request may have left.
-
-    Args:
-        sessions: the account's active sessions.
-        intent: the request, as it was before it was sent.
-        key: its rental key.
-        claimed: sessions that are known to be a key's: uuid to key.
-        age_s: seconds since the request.
-        is_emptied: whether an environment that the API tells as empty may have been ours. Else it is an echo: such a
-            session was started without our key. VPN sessions alone never have any.
-    """
-    silent = intent.service == "vpn" or is_emptied
-    return [
-        session
-        for session in sessions
-        if (not session.user_envs if silent else session.user_envs is None)
-        and session.service == intent.service
-        and session.node_id == intent.node_id
-        and session.uuid not in intent.before
-        and claimed.get(session.uuid, key) == key
-        and _is_as_old(session, age_s)
-    ]
-
-
-def the_one_left(found: Sequence[Session], intent: Intent, key: str, *, is_contested: bool = False) -> Session | None:
-    """The session that counts as left by an intent's request; None when there is none.
-
-    Args:
-        found: the sessions that the request may have left.
-        intent: the request.
-        key: its rental key.
-        is_contested: whether another request may have started one of them.
-
-    Raises:
-        OctaStartUnclearError: it can't be told which, or whether any of them is ours.
-    """
-    if not found:
-        return None
-    if len(found) == 1 and intent.service != "vpn" and not is_contested:
-        return found[0]
-    uuids = [session.uuid for session in found]
-    kind = "VPN session" if intent.service == "vpn" else "session"
-    began = f"1 {kind} that shows" if len(found) == 1 else f"{len(found)} {kind}s that show"
-    raise OctaStartUnclearError(
-        f"whether the lost request for {key} started something on node {intent.node_id} can't be told: {began} "
-        f"no environment began there since, and may be yours or somebody else's. Nothing was stopped, "
-        "and nothing more is started. Look: octa-provider sessions. Stop what is yours: "
-        f"{stop_command(uuids)}. If none is, start under another key",
-        uuids=uuids,
-        key=key,
-    )
-
-
 def reckoned(api: RentalApi, sessions: Sequence[Session]) -> Mapping[str, str]:
     """Sessions that tell no key, and that can be told all the same to be what lost requests have left: uuid to key.
 
@@ -295,10 +242,3 @@ def _empties_environments(api: RentalApi, sessions: Iterable[Session], found: It
     asked = {session.uuid for session in found}
     others = [s for s in (*sessions, *recent) if s.service != "vpn" and s.uuid not in asked]
     return bool(others) and not any(s.user_envs for s in others)
-
-
-def _is_as_old(session: Session, since_s: float) -> bool:
-    """Whether it began after the request, and not much later; yes where the API or the clock does not tell."""
-    if session.duration_s is None or since_s < 0:
-        return True
-    return since_s - LATEST_S <= session.duration_s <= since_s + SLACK_S

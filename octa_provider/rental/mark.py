@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.market.request import MachineRequest, RenderRequest, Request
-from octa_provider.rental.key import RENTAL_KEY_ENV
+from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -38,7 +38,13 @@ class RentalMark:
 
     @classmethod
     def new(cls, fingerprint: str, namespace: str, attempt: str | None = None) -> RentalMark:
-        """The mark of a try that begins now."""
+        """The mark of a try that begins now.
+
+        Args:
+            fingerprint: of what is asked for.
+            namespace: of this installation; empty for none.
+            attempt: names the try; a random name when left out.
+        """
         return cls(fingerprint, attempt or secrets.token_hex(8), namespace)
 
     @classmethod

@@ -69,7 +69,18 @@ def reap(
     dry_run: bool,
     deadline_s: float,
 ) -> Reaped:
-    """See `Rentals.reap`."""
+    """See `Rentals.reap`.
+
+    Args:
+        api: the API, and the store of intents.
+        prefix: only keys that begin with it, by whole segments.
+        older_than_s: only sessions that have run so many seconds.
+        max_age_s: sessions of the own namespace that have run so many seconds are stopped although their owner lives.
+        is_alive: whether the owner of a whole key still lives; None for one that it does not know.
+        any_namespace: other namespaces too, and what earlier releases started.
+        dry_run: only say what would be stopped.
+        deadline_s: seconds to try to stop for, all together.
+    """
     if not older_than_s >= 0:
         raise OctaConfigError("older_than_s must be a number of seconds, 0 or more")
     if max_age_s is not None and not max_age_s > 0:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from octa_provider.errors import OctaConfigError, OctaError, tell_also
+from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
 from octa_provider.rental.stop import stop
 from octa_provider.rental.terms import Bill, Terms
 from octa_provider.rental.wait import wait_until_ready
@@ -16,10 +17,10 @@ from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_pause, checked_seconds
 
 if TYPE_CHECKING:
-    from octa_provider.models import Logs, Session
+    from octa_provider.models import Logs, Machine, Session, VpnMachine
     from octa_provider.rental.rental_api import RentalApi
 
-__all__ = ["Rental"]
+__all__ = ["Rental", "rental_of"]
 
 log = plain_logger("octa_provider.rental.rental")
 
@@ -27,17 +28,33 @@ log = plain_logger("octa_provider.rental.rental")
 class Rental(Terms, frozen=True, eq=False):
     """Our handle on one session, from start to confirmed stop: its terms, and the API that it was opened with.
 
-    What it is known by travels as `to_dict`; `client.rentals.restore` opens it again. Attributes as in `Terms`.
+    What it is known by travels as `to_dict`; `client.rentals.restore` opens it again.
 
-    Args:
-        api: what it was opened with; None for a value that nobody can act on.
+    Attributes:
+        uuid: the session.
+        key: the rental key, whole; None for a session that was opened without one.
+        service: `mr`, `render` or `vpn`.
+        node_id: the machine.
+        price_usd: USD per hour, as the session tells it, else as the catalogue did.
+        price_wei: wei per hour, at the same price.
+        started_at: when it started, in UTC.
+        adopted: True when the session was already there: from an earlier try, or from an answer that was lost.
+        max_cost_usd: stop when this is spent.
+        max_duration_s: stop when it has run so many seconds.
+        max_price_usd: stop when it says that it costs more, in USD per hour.
+        claim: what the store of intents knows it by; None for a session that tells its key itself.
     """
 
     _api: RentalApi | None = None
 
     @classmethod
     def of(cls, terms: Terms, api: RentalApi | None) -> Rental:
-        """The handle on a session that is known by its terms; no request is made."""
+        """The handle on a session that is known by its terms; no request is made.
+
+        Args:
+            terms: what it is known by.
+            api: what it acts by; None for a value that nobody can act on.
+        """
         return cls(**{name: getattr(terms, name) for name in Terms.__struct_fields__}, _api=api)
 
     @classmethod
@@ -62,7 +79,12 @@ class Rental(Terms, frozen=True, eq=False):
         return self._api
 
     def within(self, deadline: Deadline, is_cancelled: Callable[[], bool] = lambda: False) -> Rental:
-        """The same rental, whose requests keep to a deadline; see `OctaClient.within`."""
+        """The same rental, whose requests keep to a deadline; see `OctaClient.within`.
+
+        Args:
+            deadline: when every request must have ended.
+            is_cancelled: asked while a read's answer arrives.
+        """
         return msgspec.structs.replace(self, _api=self.api.within(deadline, is_cancelled))
 
     def info(self) -> Session:
@@ -131,3 +153,44 @@ class Rental(Terms, frozen=True, eq=False):
 
     def __repr__(self) -> str:
         return f"Rental({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
+
+
+def rental_of(
+    api: RentalApi,
+    uuid: str,
+    key: str,
+    session: Session | None,
+    *,
+    service: str | None = None,
+    machine: Machine | VpnMachine | None = None,
+) -> Rental:
+    """The handle on a session, with what is known of it; no request is made.
+
+    Args:
+        api: what it acts by.
+        uuid: the session.
+        key: the rental key, whole, where the session does not tell it.
+        session: as it was last seen, if it was.
+        service: `mr`, `render` or `vpn`, where the session does not tell it.
+        machine: as the catalogue offered it, if it was chosen now.
+    """
+    offered_usd: float | None = getattr(machine, "price_usd", None)
+    offered_wei: int | None = getattr(machine, "price_wei", None)
+    told_usd = None if session is None else price_usd(session)
+    # The session's own price comes in steps: it counts where it really is another one.
+    if told_usd and offered_usd and abs(told_usd - offered_usd) > PRICE_STEP_USD:
+        steps, offered_steps = round(told_usd / PRICE_STEP_USD), max(1, round(offered_usd / PRICE_STEP_USD))
+        offered_wei = None if offered_wei is None else offered_wei * steps // offered_steps
+        offered_usd = told_usd
+    return Rental(
+        uuid=uuid,
+        key=session.rental_key or key if session is not None else key,
+        service=(session.service if session is not None else "") or service,
+        node_id=session.node_id
+        if session is not None and session.node_id is not None
+        else getattr(machine, "node_id", None),
+        price_usd=told_usd if offered_usd is None else offered_usd,
+        price_wei=offered_wei,
+        started_at=None if session is None else session.started_at,
+        _api=api,
+    )

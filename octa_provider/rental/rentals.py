@@ -7,36 +7,32 @@ a lost answer may have left is told, never taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from octa_provider.errors import OctaError, OctaStartUnclearError
+from octa_provider.errors import OctaError
 from octa_provider.market.request import Request
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
-from octa_provider.rental.key import earlier_forms, with_namespace
-from octa_provider.rental.lost_answer import LostAnswers
-from octa_provider.rental.mark import RentalMark, fingerprint_of, runs_under
+from octa_provider.rental.key import with_namespace
+from octa_provider.rental.mark import RentalMark, fingerprint_of
+from octa_provider.rental.of_key import session_of_key, stop_key
 from octa_provider.rental.reap import Reaped, reap
-from octa_provider.rental.rental import Rental
+from octa_provider.rental.rental import Rental, rental_of
 from octa_provider.rental.signals import cleaned_up_by
-from octa_provider.rental.start import Started, Starting
-from octa_provider.rental.stop import STOP_S, sweep
+from octa_provider.rental.start import start_once
+from octa_provider.rental.start_try import StartTry
+from octa_provider.rental.stop import STOP_S
 from octa_provider.rental.terms import Bill, Terms
-from octa_provider.rental.twins import oldest
-from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.clock import Clock
-from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_cap, checked_seconds, usable_seconds
 
 if TYPE_CHECKING:
-    from octa_provider.models import Machine, Session, VpnMachine
+    from octa_provider.models import Session
     from octa_provider.rental.rental_api import RentalApi
-
-log = plain_logger("octa_provider.rental.rental")
+    from octa_provider.rental.started import Started
 
 
 class Rentals:
@@ -102,9 +98,11 @@ class Rentals:
         whole = self.full_key(key)
         mark = fingerprint_of(request) if fingerprint is None else fingerprint
 
-        def rental_of(started: Started) -> Rental:
+        def rental(started: Started) -> Rental:
             return msgspec.structs.replace(
-                self._rental(started.uuid, whole, started.session, service=request.service, machine=started.machine),
+                rental_of(
+                    self._api, started.uuid, whole, started.session, service=request.service, machine=started.machine
+                ),
                 adopted=started.adopted,
                 claim=started.claim,
                 max_cost_usd=max_cost_usd,
@@ -117,7 +115,7 @@ class Rentals:
             known = RentalMark.of(session)
             return known is None or known.fingerprint == mark
 
-        starting = Starting(
+        start = StartTry(
             api=self._api,
             request=request,
             key=whole,
@@ -129,10 +127,10 @@ class Rentals:
             fingerprint=mark,
             attempt=attempt,
             is_wanted=is_wanted or has_same_fingerprint,
-            on_started=None if on_started is None else lambda started: on_started(rental_of(started)),
+            on_started=None if on_started is None else lambda started: on_started(rental(started)),
             is_cancelled=is_cancelled,
         )
-        return rental_of(starting.run())
+        return rental(start_once(start))
 
     def full_key(self, key: str) -> str:
         """A key with the client's namespace in front; one that begins with it stays as it is.
@@ -145,40 +143,20 @@ class Rentals:
     def find(self, key: str) -> Rental | None:
         """The rental of a key, if it has an active session; the oldest one when it has several."""
         whole = self.full_key(key)
-        sessions = self._api.sessions.list()
-        claims = self._claims(whole, sessions)
-        names = earlier_forms(whole, self._api.namespace)
-        session = oldest(
-            s
-            for s in sessions
-            if runs_under(s, whole, self._api.namespace)
-            or (s.rental_key in names and RentalMark.of(s) is None)
-            or (s.rental_key is None and s.uuid in claims)
-        )
-        if session is None:
+        found = session_of_key(self._api, whole)
+        if found is None:
             return None
-        rental = self._rental(session.uuid, session.rental_key or whole, session)
-        return msgspec.structs.replace(rental, adopted=True, claim=claims.get(session.uuid))
-
-    def _claims(self, whole: str, sessions: Sequence[Session]) -> dict[str, str]:
-        """What was written down of a key's sessions that may not tell it themselves: uuid to attempt.
-
-        Raises:
-            OctaStartUnclearError: what a lost request has left can't be told from somebody else's.
-        """
-        claims: dict[str, str] = {}
-        for intent in self._api.intents.read(whole):
-            if intent.uuid is not None:
-                claims[intent.uuid] = intent.attempt
-                continue
-            lost = LostAnswers(self._api, whole, RentalMark("", intent.attempt), intent.service, 0.0)
-            left = lost.left_by(intent, sessions)
-            if left is not None:
-                claims[left.uuid] = lost.claim(intent.attempt, left.uuid)
-        return claims
+        session, claim = found
+        rental = rental_of(self._api, session.uuid, session.rental_key or whole, session)
+        return msgspec.structs.replace(rental, adopted=True, claim=claim)
 
     def open(self, uuid: str, key: str | None = None) -> Rental:
-        """A handle on a session by its uuid; no request is made."""
+        """A handle on a session by its uuid; no request is made.
+
+        Args:
+            uuid: the session.
+            key: its rental key, with or without the namespace, where it is known.
+        """
         return Rental(uuid=uuid, key=None if key is None else self.full_key(key), _api=self._api)
 
     def restore(self, state: Terms | Mapping[str, Any]) -> Rental:
@@ -203,28 +181,8 @@ class Rentals:
                 tells the key was stopped.
         """
         whole = self.full_key(key)
-        deadline = Deadline(self._api.clock, deadline_s)
-        sessions: Sequence[Session] = ()
-        try:
-            sessions = self._api.within(deadline).sessions.list()
-        except OctaError as error:
-            # The sweep asks again, and says what may bill should nobody answer.
-            log.info("what runs under %s can't be seen now: %s", whole, error)
-        unclear: OctaStartUnclearError | None = None
-        try:
-            claims = self._claims(whole, sessions)
-        except OctaStartUnclearError as error:
-            # What does tell the key is stopped all the same.
-            claims, unclear = {}, error
-        ended = sweep(self._api, uuids=tuple(claims), key=whole, deadline_s=deadline_s)
-        for attempt in claims.values():
-            self._api.intents.remove(whole, attempt)
-        if key != whole:
-            earlier = [s.uuid for s in sessions if s.rental_key == key and RentalMark.of(s) is None]
-            ended |= sweep(self._api, uuids=earlier, key=None, deadline_s=deadline_s)
-        if unclear is not None:
-            raise unclear
-        return tuple(self._rental(uuid, whole, session).bill(session) for uuid, session in ended.items())
+        ended = stop_key(self._api, whole, bare_key=None if key == whole else key, deadline_s=deadline_s)
+        return tuple(rental_of(self._api, uuid, whole, session).bill(session) for uuid, session in ended.items())
 
     @contextmanager
     def rent(
@@ -242,7 +200,9 @@ class Rentals:
         that is ignored stays ignored, and a handler of the program's own is called as ever.
 
         Args:
-            request, key, requirements: as in `start`.
+            request: what to rent.
+            key: the rental key; the client's namespace is put in front.
+            requirements: which machine; the cheapest one when left out.
             stop_deadline_s: seconds to try to stop for.
             options: further arguments of `start`.
         """
@@ -310,34 +270,4 @@ class Rentals:
             any_namespace=any_namespace,
             dry_run=dry_run,
             deadline_s=usable_seconds("deadline_s", deadline_s, STOP_S),
-        )
-
-    def _rental(
-        self,
-        uuid: str,
-        key: str,
-        session: Session | None,
-        *,
-        service: str | None = None,
-        machine: Machine | VpnMachine | None = None,
-    ) -> Rental:
-        offered_usd: float | None = getattr(machine, "price_usd", None)
-        offered_wei: int | None = getattr(machine, "price_wei", None)
-        told_usd = None if session is None else price_usd(session)
-        # The session's own price comes in steps: it counts where it really is another one.
-        if told_usd and offered_usd and abs(told_usd - offered_usd) > PRICE_STEP_USD:
-            steps, offered_steps = round(told_usd / PRICE_STEP_USD), max(1, round(offered_usd / PRICE_STEP_USD))
-            offered_wei = None if offered_wei is None else offered_wei * steps // offered_steps
-            offered_usd = told_usd
-        return Rental(
-            uuid=uuid,
-            key=session.rental_key or key if session is not None else key,
-            service=(session.service if session is not None else "") or service,
-            node_id=session.node_id
-            if session is not None and session.node_id is not None
-            else getattr(machine, "node_id", None),
-            price_usd=told_usd if offered_usd is None else offered_usd,
-            price_wei=offered_wei,
-            started_at=None if session is None else session.started_at,
-            _api=self._api,
         )

@@ -28,7 +28,12 @@ def oldest(sessions: Iterable[Session]) -> Session | None:
 
 
 def later_twins(session: Session, sessions: Iterable[Session]) -> list[Session]:
-    """The sessions of the same key that began after this one; an older one is left to its holder."""
+    """The sessions of the same key that began after this one; an older one is left to its holder.
+
+    Args:
+        session: the one that is held.
+        sessions: the account's active sessions.
+    """
     key, mark = session.rental_key, RentalMark.of(session)
     if key is None:
         return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from octa_provider.errors import (
 )
 from octa_provider.logs.session_log import system_entries
 from octa_provider.models import SessionPhase
+from octa_provider.models.session_progress import means_failed
 from octa_provider.rental.cost import spent_usd, too_dear, unpriced_for_too_long
 from octa_provider.rental.stop import stop, sweep
 from octa_provider.rental.twins import later_twins
@@ -47,7 +47,6 @@ TWIN_STOP_S = 30.0
 WHY_S = 30.0
 #: A pause asks so often whether the wait was cancelled.
 SLICE_S = 1.0
-_FAILED = re.compile(r"\b(fail|error|crash|abort)", re.IGNORECASE)
 
 
 def wait_until_ready(
@@ -169,7 +168,7 @@ def refuse_failed(api: RentalApi, terms: Terms, session: Session) -> None:
         raise gone_error(api, terms)
     # One that failed may already be on its way out: `stopping after error`.
     told = session.phase in {SessionPhase.UNKNOWN, SessionPhase.STOPPING}
-    if told and _FAILED.search(session.progress or ""):
+    if told and means_failed(session.progress):
         tail = system_log_tail(api, terms.uuid)
         stop(api, terms)
         raise OctaSessionFailedError(

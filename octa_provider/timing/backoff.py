@@ -1,4 +1,4 @@
-"""How long to wait before asking again: one formula for a request, for the questions of a wait, and for the watcher."""
+"""How long to wait before asking again: one formula for a request, a wait's questions, the watcher and SSH."""
 
 from __future__ import annotations
 
@@ -15,23 +15,30 @@ _LONGEST_ASKING_S = 10.0
 LONGEST_PAUSE_S = 60.0
 LOOK_JITTER = 0.1
 #: The pause has long been the longest by then, and a larger power of two is no float.
-_MOST_DOUBLINGS = 60
+_MOST_FAILURES = 60
 
 
 def grown_s(
-    first_s: float, failures: int, longest_s: float, *, spread: tuple[float, float] = (1.0, 1.0), chance: float = 0.0
+    first_s: float,
+    failures: int,
+    longest_s: float,
+    *,
+    factor: float = 2.0,
+    spread: tuple[float, float] = (1.0, 1.0),
+    chance: float = 0.0,
 ) -> float:
-    """A pause in seconds that doubles with each failure, up to a longest one, and then jittered.
+    """A pause in seconds that grows with each failure, up to a longest one, and then jittered.
 
     Args:
         first_s: the pause without a failure.
         failures: how many tries in a row have failed.
         longest_s: the longest pause, before the jitter.
+        factor: what each failure multiplies it by.
         spread: the least and the most that the jitter multiplies it by.
         chance: a random number from 0 to 1: where between the two.
     """
     least, most = spread
-    return min(first_s * 2.0 ** min(failures, _MOST_DOUBLINGS), longest_s) * (least + (most - least) * chance)
+    return min(first_s * factor ** min(failures, _MOST_FAILURES), longest_s) * (least + (most - least) * chance)
 
 
 def pauses() -> Callable[[OctaError | None], float]:

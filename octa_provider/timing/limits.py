@@ -74,7 +74,12 @@ def checked_seconds(name: str, seconds: object, *, least_s: float = 0.0) -> floa
 
 
 def checked_pause(name: str, seconds: object) -> float:
-    """A pause between two questions; raises OctaConfigError as `checked_seconds`, and below a hundredth of a second."""
+    """A pause between two questions; raises OctaConfigError as `checked_seconds`, and below a hundredth of a second.
+
+    Args:
+        name: what the caller calls it.
+        seconds: what the caller gave.
+    """
     return checked_seconds(name, seconds, least_s=MIN_PAUSE_S)
 
 

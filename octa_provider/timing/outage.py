@@ -38,6 +38,10 @@ class Outages:
     def __init__(self) -> None:
         self._told: dict[str, _Outage] = {}
 
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._told)
+
     def failed(self, error: OctaError, clock: Clock, waiting: str = "") -> str:
         """Tell of an error that is going to be waited out: at WARNING when it is new, else at DEBUG.
 
@@ -76,7 +80,12 @@ class Outages:
                 self.over(f"{method} {url}", clock)
 
     def over(self, about: str, clock: Clock) -> None:
-        """What was told of this is over."""
+        """What was told of this is over.
+
+        Args:
+            about: what `failed` returned.
+            clock: where the time comes from.
+        """
         outage = self._told.pop(about, None)
         if outage is not None:
             after_s = max(0.0, clock.monotonic() - outage.began_at)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Records, Session
     from octa_provider.timing.clock import Clock
 
-__all__ = ["Absence", "Sightings", "look_up", "vanished"]
+__all__ = ["Absence", "SeenSessions", "look_up", "vanished"]
 
 #: Lookups cost a request each, so that a thousand sessions that vanish at once are looked up over several polls.
 MAX_LOOKUPS_PER_POLL = 20
@@ -46,7 +46,12 @@ class Absence:
 
 
 def is_listed_odd(uuid: str, listed: Records[Session]) -> bool:
-    """True when the list has it as a record that can't be read: it is there, whatever it is like."""
+    """True when the list has it as a record that can't be read: it is there, whatever it is like.
+
+    Args:
+        uuid: the session.
+        listed: the list.
+    """
     return any(uuid in repr(record) for record in listed.odd)
 
 
@@ -82,7 +87,7 @@ def look_up(api: Api, uuid: str, recent: Records[Session], now: float) -> Sessio
         return None if ended is None else msgspec.structs.replace(ended, finished_at=at)
 
 
-class Sightings:
+class SeenSessions:
     """Remembers which sessions were missed, and since when. For one thread at a time.
 
     Args:

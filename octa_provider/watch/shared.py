@@ -39,7 +39,12 @@ class SharedByUsers(Generic[T]):
 
     @contextmanager
     def use(self, key: Hashable, make: Callable[[], T]) -> Iterator[T]:
-        """The thing of a key, for the length of a `with` block; made when nobody else uses it."""
+        """The thing of a key, for the length of a `with` block; made when nobody else uses it.
+
+        Args:
+            key: tells one thing from another.
+            make: makes it.
+        """
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:

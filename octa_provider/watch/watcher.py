@@ -1,7 +1,8 @@
 """Waiting for many sessions with one list call per interval, from threads and from asyncio.
 
 All that wait share one poller thread. It exists while somebody waits, asks for the list of active sessions, and tells
-each waiter what it waits for. The rules are in `watch_rules`; threads and event loops only differ in how they are told.
+each waiter what it waits for. What an absence means is in `seen`; threads and event loops differ only in how they are
+told.
 """
 
 from __future__ import annotations
@@ -14,20 +15,19 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
-from octa_provider.models import SessionPhase
-from octa_provider.rental.stop import sweep
+from octa_provider.errors import OctaError
 from octa_provider.text.plain_log import plain_logger
 from octa_provider.timing.asking import asked_pause, is_fatal
 from octa_provider.timing.backoff import pause_s
 from octa_provider.timing.clock import Clock
 from octa_provider.timing.limits import checked_pause, checked_seconds
 from octa_provider.timing.outage import outages
-from octa_provider.watch.seen import Sightings
+from octa_provider.watch.seen import SeenSessions
 from octa_provider.watch.shared import SharedByUsers
+from octa_provider.watch.twin_stopping import TwinStopping
+from octa_provider.watch.waiter import Waiter
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -36,25 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Watcher", "watcher_for"]
 
 log = plain_logger("octa_provider.watch.watcher")
-
-TWIN_STOP_S = 30.0
-
-
-@dataclass(frozen=True, eq=False)
-class _Waiter:
-    """Somebody who waits. `tell` may be called from any thread, and more than once: the first time counts."""
-
-    uuid: str
-    predicate: Callable[[Session], object]
-    deadline_s: float
-    deadline_at: float
-    tell: Callable[[Session | BaseException], None]
-
-    @property
-    def too_late(self) -> OctaWaitTimeoutError:
-        return OctaWaitTimeoutError(
-            f"session {self.uuid} was not as wanted within {self.deadline_s:g} s; it runs on", uuid=self.uuid
-        )
 
 
 class Watcher:
@@ -80,17 +61,17 @@ class Watcher:
         self._sleeps_for_real = type(self._clock).sleep is Clock.sleep
         self._nobody_yet()
         self._api = api
-        self._sightings = Sightings(api, self._clock)
+        self._seen = SeenSessions(api, self._clock)
+        self._twins = TwinStopping(api)
         self._failures = 0
         self._poll_at = self._clock.monotonic()
 
     def _nobody_yet(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._waiters: dict[_Waiter, None] = {}
+        self._waiters: dict[Waiter, None] = {}
         self._poller: threading.Thread | None = None
         self._nobody_waits = threading.Event()
-        self._stopper: threading.Thread | None = None
 
     @property
     def waiting(self) -> int:
@@ -134,6 +115,11 @@ class Watcher:
         """As `wait`, for a coroutine on any event loop. Requests are never made on the loop.
 
         The predicate runs in the poller's thread too. Cancelling the coroutine forgets the wait.
+
+        Args:
+            uuid: the session.
+            predicate: told the session at every look; runs in the poller's thread, so it must be quick.
+            deadline_s: seconds to wait for.
         """
         deadline_s = checked_seconds("deadline_s", deadline_s)
         loop = asyncio.get_running_loop()
@@ -171,12 +157,12 @@ class Watcher:
         predicate: Callable[[Session], object],
         deadline_s: float,
         tell: Callable[[Session | BaseException], None],
-    ) -> Iterator[_Waiter]:
+    ) -> Iterator[Waiter]:
         """One more who waits, for the length of the block; the poller runs meanwhile."""
         if self._process != os.getpid():
             # A fork: those who wait, and the thread, are the parent's.
             self._nobody_yet()
-        waiter = _Waiter(uuid, predicate, deadline_s, self._clock.monotonic() + deadline_s, tell)
+        waiter = Waiter(uuid, predicate, deadline_s, self._clock.monotonic() + deadline_s, tell)
         with self._lock:
             self._waiters[waiter] = None
             self._nobody_waits.clear()
@@ -195,7 +181,7 @@ class Watcher:
         finally:
             self._forget(waiter)
 
-    def _forget(self, waiter: _Waiter) -> None:
+    def _forget(self, waiter: Waiter) -> None:
         with self._lock:
             self._waiters.pop(waiter, None)
             if not self._waiters:
@@ -220,7 +206,7 @@ class Watcher:
                 log.exception("the watcher stumbled; it goes on")
                 self._sleep(self.poll_s)
 
-    def _look(self, waiters: list[_Waiter]) -> None:
+    def _look(self, waiters: list[Waiter]) -> None:
         """One list call, and everybody told what it means for them."""
         asked_s: float | None = None
         try:
@@ -242,50 +228,22 @@ class Watcher:
             pause = pause_s(self.poll_s, self._failures, asked_s, random.random())
             self._poll_at = self._clock.monotonic() + pause
 
-    def _ask(self, waiters: list[_Waiter]) -> None:
+    def _ask(self, waiters: list[Waiter]) -> None:
         uuids = dict.fromkeys(waiter.uuid for waiter in waiters)
-        for seen in self._sightings.ask(uuids.keys()):
+        for seen in self._seen.ask(uuids.keys()):
             for waiter in waiters:
-                if waiter.uuid in seen:
-                    self._show(waiter, seen[waiter.uuid])
-            self._stop_twins()
+                if waiter.uuid in seen and (outcome := waiter.outcome_of(seen[waiter.uuid])) is not None:
+                    self._end(waiter, outcome)
+            twins, self._seen.twins = self._seen.twins, []
+            self._twins.stop(twins)
 
-    def _stop_twins(self) -> None:
-        """Stop, beside the watching, what runs under the key of a session that is watched, and is not the oldest."""
-        twins, self._sightings.twins = self._sightings.twins, []
-        if not twins or (self._stopper is not None and self._stopper.is_alive()):
-            return
-        log.warning("stopping %s: each is a later session of a key whose first one is watched", ", ".join(twins))
-        run = contextvars.Context().run
-        self._stopper = threading.Thread(target=run, args=(self._stop, twins), name="octa-twins", daemon=True)
-        self._stopper.start()
-
-    def _stop(self, uuids: list[str]) -> None:
-        try:
-            sweep(self._api, uuids=uuids, key=None, deadline_s=TWIN_STOP_S)
-        except OctaError as error:
-            log.warning("the next look tries again: %s", error)
-
-    def _show(self, waiter: _Waiter, seen: Session | OctaSessionFailedError) -> None:
-        """Tell one waiter, if this is what it waits for."""
-        if isinstance(seen, OctaSessionFailedError):
-            self._end(waiter, copy.copy(seen))
-        elif seen.phase is SessionPhase.FINISHED:
-            self._end(waiter, seen)
-        else:
-            try:
-                if waiter.predicate(seen):
-                    self._end(waiter, seen)
-            except BaseException as error:  # noqa: BLE001 - it is the waiter's, and raised there
-                self._end(waiter, error)
-
-    def _expire(self, waiters: list[_Waiter]) -> None:
+    def _expire(self, waiters: list[Waiter]) -> None:
         now = self._clock.monotonic()
         for waiter in waiters:
             if now >= waiter.deadline_at:
                 self._end(waiter, waiter.too_late)
 
-    def _end(self, waiter: _Waiter, outcome: Session | BaseException) -> None:
+    def _end(self, waiter: Waiter, outcome: Session | BaseException) -> None:
         self._forget(waiter)
         waiter.tell(outcome)
 

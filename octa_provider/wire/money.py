@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["WEI_PER_OCTA", "cost_text", "octa_text", "price_text", "usd_of", "usd_text"]
+from decimal import Decimal
+
+__all__ = ["WEI_PER_OCTA", "cost_text", "octa_text", "price_text", "usd_of", "usd_text", "wei_of_octa"]
 
 WEI_PER_OCTA = 10**18
 
@@ -60,3 +62,16 @@ def price_text(usd_per_hour: float, digits: int | None = None) -> str:
         digits: after the point; None for four significant ones, and no zeros at the end.
     """
     return f"{usd_per_hour:.4g} USD/h" if digits is None else f"{usd_text(usd_per_hour, digits)}/h"
+
+
+def wei_of_octa(octa: str | float) -> int:
+    """An amount of OCTA in wei, as exactly as it was written; a part of a wei is cut off.
+
+    Args:
+        octa: the amount, as a number or its text.
+
+    Raises:
+        decimal.InvalidOperation: a text that is no number.
+        OverflowError, ValueError: it is infinite, or not a number.
+    """
+    return int(Decimal(str(octa)) * WEI_PER_OCTA)

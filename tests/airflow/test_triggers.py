@@ -23,7 +23,7 @@ from airflow_provider.triggers import killed_by_user
 from airflow_provider.triggers.job import OctaJobTrigger
 from airflow_provider.triggers.session import OctaSessionReadyTrigger
 from octa_provider import JobSpec, JobState, MachineRequest
-from octa_provider.watch.seen import Sightings
+from octa_provider.watch.seen import SeenSessions
 
 NEVER_READY = {"kind": "never_ready", "times": None}
 
@@ -146,15 +146,15 @@ def test_an_error_of_the_poller_reaches_nobody(renting: Renting, monkeypatch: py
         job_trigger(begun_job(renting, "stumbles", "echo hello")),
         session_trigger(begun_session(renting, "stumbles")),
     ]
-    ask, stumbled = Sightings.ask, []
+    ask, stumbled = SeenSessions.ask, []
 
-    def stumbles(self: Sightings, uuids: Any) -> Any:
+    def stumbles(self: SeenSessions, uuids: Any) -> Any:
         if len(stumbled) < 2:
             stumbled.append(True)
             raise RuntimeError("a bug of ours")
         return ask(self, uuids)
 
-    monkeypatch.setattr(Sightings, "ask", stumbles)
+    monkeypatch.setattr(SeenSessions, "ask", stumbles)
     events = all_events(*triggers)
     assert len(stumbled) == 2
     assert [event["what"] for event in events] == ["ended", "ready"]

@@ -7,25 +7,41 @@ from typing import Any
 
 from octa_provider.api.api import Api
 from octa_provider.models import Session
+from octa_provider.rental import giving_up as giving_up_module
+from octa_provider.rental import of_key as of_key_module
 from octa_provider.rental import process_signals as signals_module
-from octa_provider.rental import rentals as rentals_module
-from octa_provider.rental import start as starting_module
+from octa_provider.rental import start_try as start_try_module
 from octa_provider.rental import stop as stopping_module
+from octa_provider.rental import the_only_one as the_only_one_module
+from octa_provider.rental import under_key as under_key_module
 from octa_provider.rental import wait as waiting_module
+from octa_provider.rental.asking_machines import AskingMachines
+from octa_provider.rental.giving_up import GivingUp
 from octa_provider.rental.lost_answer import LostAnswers
-from octa_provider.rental.start import Starting
+from octa_provider.rental.under_key import UnderKey
 from tests.chaos import rental_work
 from tests.chaos.boundaries import Boundaries
+
+#: Whatever stops sessions.
+STOPPING = (
+    stopping_module,
+    of_key_module,
+    start_try_module,
+    under_key_module,
+    the_only_one_module,
+    giving_up_module,
+    waiting_module,
+)
 
 
 def without_adoption() -> None:
     """Step 1: no session is ever recognised as ours."""
-    Starting._mine = lambda self, sessions: []  # type: ignore[method-assign]
+    UnderKey.mine = lambda self, sessions: []  # type: ignore[method-assign]
 
 
 def without_settling() -> None:
     """Step 3: an unclear answer counts as a refusal at once."""
-    Starting._look_for = lambda self, settle_s: None  # type: ignore[method-assign]
+    AskingMachines._look_for = lambda self, settle_s: None  # type: ignore[method-assign]
 
 
 def without_seeing_it_gone() -> None:
@@ -38,7 +54,7 @@ def without_seeing_it_gone() -> None:
             api.services.session(uuid).stop(score=score)
         return {}
 
-    for module in (stopping_module, rentals_module, starting_module, waiting_module):
+    for module in STOPPING:
         module.sweep = ask_once
 
 
@@ -50,13 +66,13 @@ def without_namespaces() -> None:
 
 def without_leaving_others_alone() -> None:
     """A try that is refused everywhere stops the key, whoever has started its session."""
-    Starting._adopted_after = lambda self, error: None  # type: ignore[method-assign]
-    Starting._abandon = lambda self, error: self._sweep_key()  # type: ignore[method-assign]
+    GivingUp.adopted_after = lambda self, error: None  # type: ignore[method-assign]
+    GivingUp.abandon = lambda self, error: self._start.stop_key()  # type: ignore[method-assign]
 
 
 def without_comparing_prices() -> None:
     """What a session costs is what the catalogue said."""
-    for module in (starting_module, waiting_module):
+    for module in (under_key_module, the_only_one_module, waiting_module):
         module.too_dear = lambda session, max_price_usd: None
 
 

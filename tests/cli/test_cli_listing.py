@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from octa_provider.cli.commands import doctor
-from octa_provider.cli.output import streams
+from octa_provider.cli.output import finding, streams
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle
+from octa_provider.http.clock_skew import clock_skew_s
 
 Cli = Callable[..., Any]
 Start = Callable[..., str]
@@ -129,13 +130,10 @@ def test_sessions_that_can_not_be_read_are_counted_since_they_bill(cli: Cli, emu
     assert "\x1b" not in shown.out
 
 
-def test_a_session_without_an_age_is_listed_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    from datetime import datetime, timezone
-
-    from octa_provider.cli.commands.sessions import _row
-    from octa_provider.models import Session
-
-    assert _row(Session(uuid="u", duration_s=61), datetime.now(timezone.utc))[4] == "1m 1s"
+def test_a_session_without_a_start_has_the_age_that_it_tells(cli: Cli, emulator: EmulatorHandle) -> None:
+    body = [{"uuid": "u-1", "progress": "ready", "duration": 61}]
+    emulator.faults({"kind": "status", "status": 200, "body": body, "path": "/sessions"})
+    assert "1m 1s" in cli("sessions").out
 
 
 def test_stopping_prints_the_bill_and_the_score_arrives(cli: Cli, start: Start, emulator: EmulatorHandle) -> None:
@@ -437,22 +435,22 @@ def test_doctor_counts_sessions(cli: Cli, start: Start) -> None:
 
 @pytest.mark.parametrize(("skew_s", "ok"), [(None, None), (1.0, True), (3600.0, False), (-3600.0, False)])
 def test_doctor_compares_the_clocks(skew_s: float | None, ok: bool | None) -> None:
-    finding = doctor._clock(skew_s)
-    assert finding.ok is ok
+    found = finding.clock_finding(skew_s)
+    assert found.ok is ok
     if skew_s and ok is False:
-        assert ("ahead of" if skew_s > 0 else "behind") in finding.text
+        assert ("ahead of" if skew_s > 0 else "behind") in found.text
 
 
 def test_doctor_can_not_compare_clocks_with_nobody() -> None:
-    assert doctor._skew("http://127.0.0.1:9") is None
+    assert clock_skew_s("http://127.0.0.1:9", 5.0) is None
 
 
 def test_doctor_says_how_tls_is_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/own.pem")
-    assert doctor._tls("https://api.example.org").text == "verified against /etc/own.pem"
+    assert finding.tls_finding("https://api.example.org").text == "verified against /etc/own.pem"
     from octa_provider.errors import OctaNetworkError
 
-    assert "REQUESTS_CA_BUNDLE" in doctor._connection_advice(OctaNetworkError("SSLCertVerificationError"))
+    assert "REQUESTS_CA_BUNDLE" in finding.connection_advice(OctaNetworkError("SSLCertVerificationError"))
 
 
 def test_doctor_and_json_manage_without_unicode(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,7 +458,7 @@ def test_doctor_and_json_manage_without_unicode(cli: Cli, monkeypatch: pytest.Mo
         encoding = "ascii"
 
     monkeypatch.setattr(doctor.sys, "stdout", Ascii())
-    assert doctor._marks()[False] == "FAIL"
+    assert finding.marks_for(doctor.sys.stdout)[False] == "FAIL"
     assert not streams.takes_unicode(doctor.sys.stdout)
 
 

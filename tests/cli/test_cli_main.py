@@ -128,8 +128,8 @@ def test_whatever_ends_a_command_is_one_line(
     def fail(arguments: argparse.Namespace) -> int:
         raise error
 
-    monkeypatch.setattr(cli_module, "_parse", lambda words: argparse.Namespace(run=fail, api_key_file="missing"))
-    shown = cli("sessions")
+    monkeypatch.setattr(cli_module.sessions, "run", fail)
+    shown = cli("sessions", "--api-key-file", "missing")
     assert shown.status == status
     assert shown.err.count("\n") == 1
 
@@ -138,13 +138,12 @@ def test_a_bug_is_one_line_too_and_verbose_shows_where(cli: Cli, monkeypatch: py
     def fail(arguments: argparse.Namespace) -> int:
         raise LookupError("oops")
 
-    monkeypatch.setattr(cli_module, "_parse", lambda words: argparse.Namespace(run=fail))
+    monkeypatch.setattr(cli_module.sessions, "run", fail)
     shown = cli("sessions")
     assert shown.status == 1
     assert "this is a bug (LookupError: oops)" in shown.err
-    monkeypatch.setattr(cli_module, "_parse", lambda words: argparse.Namespace(run=fail, verbose=True))
     with pytest.raises(LookupError):
-        cli("sessions")
+        cli("sessions", "--verbose")
 
 
 def test_a_pipe_that_closes_early_is_no_traceback(emulator: EmulatorHandle) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from octa_provider.cli.commands import run as run_command
+from octa_provider.cli.options.new_key import new_key
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.result import JobOutcome, JobResult
 
@@ -223,8 +225,8 @@ def test_a_user_without_a_name_has_a_key_all_the_same(monkeypatch: pytest.Monkey
     def nobody() -> str:
         raise KeyError("no name")
 
-    monkeypatch.setattr(run_command.getpass, "getuser", nobody)
-    assert run_command._new_key().startswith(f"cli/{os.getuid()}@")
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert new_key().startswith(f"cli/{os.getuid()}@")
 
 
 @pytest.mark.parametrize(

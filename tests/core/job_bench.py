@@ -166,12 +166,15 @@ class CuttableProxy:
         port: where to.
         cut_after: cut each connection when it has carried so many bytes from the client, as long as `cuts` last.
         cuts: how often.
+
+    Attributes:
+        cut_after, cuts_left: what is left of them; both may be set anew.
     """
 
     def __init__(self, port: int, *, cut_after: int | None = None, cuts: int = 0) -> None:
         self.connections = 0
         self.cuts_left = cuts
-        self._cut_after = cut_after
+        self.cut_after = cut_after
         self._target = port
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._carriers: list[threading.Thread] = []
@@ -217,7 +220,7 @@ class CuttableProxy:
         with contextlib.suppress(OSError):
             while data := source.recv(4096):
                 carried += len(data)
-                if upwards and self._cut_after is not None and carried > self._cut_after and self.cuts_left > 0:
+                if upwards and self.cut_after is not None and carried > self.cut_after and self.cuts_left > 0:
                     self.cuts_left -= 1
                     break
                 to.sendall(data)

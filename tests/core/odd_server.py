@@ -142,12 +142,15 @@ class OddServer:
         tls: a context to wrap each connection in.
         deaf: close every connection before reading a byte.
         port: where to listen; a free one when left out.
+
+    Attributes:
+        steps: what is left of the script; the last step stays.
     """
 
     def __init__(self, *steps: Step, tls: ssl.SSLContext | None = None, deaf: bool = False, port: int = 0) -> None:
         self.received: list[Received] = []
         self.accepts = 0
-        self._steps = list(steps) or [answer()]
+        self.steps = list(steps) or [answer()]
         self._tls = tls
         self._deaf = deaf
         self._lock = threading.Lock()
@@ -201,7 +204,7 @@ class OddServer:
                     while (request := _read(lines, number)) is not None:
                         with self._lock:
                             self.received.append(request)
-                            step = self._steps.pop(0) if len(self._steps) > 1 else self._steps[0]
+                            step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
                         if not step(talk, request):
                             break
             finally:

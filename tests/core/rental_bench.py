@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from held_clock import HeldClock
 
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.rental import Rental
-from octa_provider.timing.clock import Clock
 
 START = {"method": "POST", "path": "^/services/(mr|render|vpn)$"}
 STOP = {"method": "POST", "path": "^/services/[^/]+/stop$"}
@@ -22,35 +22,6 @@ LIST = {"method": "GET", "path": "/sessions"}
 #: The lists after the one that a start begins with.
 MISSING = {"kind": "missing_entry", "all": True, "after": 1}
 EVERYTHING = {"method": "*", "path": "*", "times": None}
-
-
-class HeldClock(Clock):
-    """Moves only when somebody sleeps, and then at once."""
-
-    def __init__(self) -> None:
-        self.at_s = 0.0
-        self._due: list[tuple[float, Callable[[], object]]] = []
-
-    def later(self, seconds: float, action: Callable[[], object]) -> None:
-        """Call `action` when the clock gets there."""
-        self._due.append((self.at_s + seconds, action))
-
-    def monotonic(self) -> float:
-        """Seconds slept."""
-        return self.at_s
-
-    def time(self) -> float:
-        """Unix time, and the seconds slept."""
-        return time.time() + self.at_s
-
-    def sleep(self, seconds: float) -> None:
-        """Let the seconds pass, with what falls due on the way."""
-        until = self.at_s + max(0.0, seconds)
-        for due in sorted((due for due in self._due if due[0] <= until), key=lambda due: due[0]):
-            self._due.remove(due)
-            self.at_s = max(self.at_s, due[0])
-            due[1]()
-        self.at_s = until
 
 
 class Bench:

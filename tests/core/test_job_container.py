@@ -232,7 +232,7 @@ def test_another_job_under_the_same_key_stops_the_old_one_and_starts_anew(bench:
 
 
 def test_two_jobs_that_fight_for_one_key_are_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(bench.client.jobs), "_nonce_of", lambda *args: None)
+    monkeypatch.setattr("octa_provider.job.start.look", lambda api, uuid: None)
     bench.client.jobs.start(spec("sleep 60"), bench.key)
     start = bench.client.rentals.start
 

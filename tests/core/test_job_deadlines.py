@@ -8,8 +8,8 @@ from job_bench import Bench, LeapingClock, ShortClock, bench, emulator, eventual
 from octa_provider import JobOutcome, JobSpec, JobState
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.errors import OctaAuthenticationError
-from octa_provider.job.poll import GRACE_S, OUTAGE_S, UNSEEN_S
-from octa_provider.job.state import JobPhase
+from octa_provider.job.poll import OUTAGE_S, UNSEEN_S
+from octa_provider.job.state import GRACE_S, JobPhase
 from octa_provider.models import SessionPhase
 
 __all__ = ["bench", "emulator"]

@@ -21,7 +21,8 @@ from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.script import WORK_FOLDER, begin_command, staged_folder
 from octa_provider.job.state import JobPhase
 from octa_provider.remote.kept_machines import let_all_go
-from octa_provider.remote.machine import RemoteMachine, SshTarget
+from octa_provider.remote.machine import RemoteMachine
+from octa_provider.remote.target import SshTarget
 
 __all__ = ["bench", "emulator"]
 
@@ -160,7 +161,7 @@ def test_a_connection_that_breaks_while_the_command_runs_ends_nothing(
         state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
         proxy.cut()
         # Nobody answers for a while: that is no outcome.
-        proxy._cut_after, proxy.cuts_left = 100, 2
+        proxy.cut_after, proxy.cuts_left = 100, 2
         for _ in range(2):
             assert bench.client.jobs.poll(state, private_key=bench.ssh_key) == state
         (bench.folder(uuid) / "octa-job" / "work" / "go").touch()
@@ -290,7 +291,7 @@ def test_a_file_that_is_corrupted_every_time_is_no_success(
     emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reads: str
 ) -> None:
     bench = Bench(emulator, f"ssh/corrupted-{reads}", LeapingClock())
-    monkeypatch.setattr("octa_provider.job.jobs.COLLECT_S", 6.0)
+    monkeypatch.setattr("octa_provider.job.collect.COLLECT_S", 6.0)
     state = bench.polled(
         bench.running_state(spec("echo right > a", outputs={"a": tmp_path / "a"})), private_key=bench.ssh_key
     )

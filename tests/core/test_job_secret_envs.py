@@ -16,9 +16,11 @@ from job_bench import Bench, LeapingClock, bench, emulator, eventually
 
 from octa_provider import JobOutcome, JobSpec, JobState, OctaConfigError, OctaSshError
 from octa_provider.job.over_ssh import begin_detached
+from octa_provider.job.script import DetachedStatus, begin_command
 from octa_provider.job.secret_envs import LONGEST_BYTES, without_values
 from octa_provider.job.state import JobPhase
-from octa_provider.remote.machine import CommandResult, RemoteMachine
+from octa_provider.remote.command import CommandResult
+from octa_provider.remote.machine import RemoteMachine
 
 __all__ = ["bench", "emulator"]
 
@@ -190,10 +192,8 @@ def test_two_workers_that_begin_at_once_hand_over_one_value(bench: Bench) -> Non
     session = bench.client.services.session(state.rental.uuid).info()
     late = spec(job.command_line, secret_envs={"TOKEN": "another-value"})
     with pytest.MonkeyPatch.context() as patch:
-        from octa_provider.job import over_ssh as job_machine
-        from octa_provider.job.script import DetachedStatus
-
-        patch.setattr(job_machine, "_look", lambda machine, nonce: DetachedStatus("absent"))
+        absent = DetachedStatus("absent")
+        patch.setattr("octa_provider.job.over_ssh.read_status", lambda said, nonce: absent)
         begin_detached(session, state, late, bench.ssh_key)
     assert (folder / "work" / "got").read_text() == SECRET
     assert files_with(folder, "another-value") == []
@@ -318,7 +318,9 @@ def test_begin_detached_raises_without_the_secret(bench: Bench, monkeypatch: pyt
     state = bench.polled(began, lambda one: one.phase is not JobPhase.STARTING)
     session = bench.client.services.session(state.rental.uuid).info()
     # A login shell that is none.
-    monkeypatch.setattr("octa_provider.job.script._BEGIN", "cat; exit 90")
+    monkeypatch.setattr(
+        "octa_provider.job.over_ssh.begin_command", lambda *args: ("cat; exit 90", begin_command(*args)[1])
+    )
     with pytest.raises(OctaSshError, match=r"could not begin the command \(exit code 90\)") as raised:
         begin_detached(session, state, job, bench.ssh_key)
     assert SECRET not in repr(raised.value)

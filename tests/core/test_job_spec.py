@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from octa_provider import JobOutcome, JobResult, JobSpec, JobState, OctaConfigError
 from octa_provider.job.state import JobPhase
+from octa_provider.logs.cursor import LogCursor
 from octa_provider.rental.terms import Terms
 
 NAN = float("nan")
@@ -134,7 +136,7 @@ def test_a_state_survives_json() -> None:
         timed_out=True,
         outcome=JobOutcome.TIMED_OUT,
         message="ended",
-        log={"seen": 1},
+        log=LogCursor(5, b"a\nb\xff\0", 3, b"a\nb\xff\0", 1, 2),
         host_key="ssh-ed25519 AAAA",
         outputs={"out": "here"},
         collected=("a", "b"),
@@ -142,6 +144,15 @@ def test_a_state_survives_json() -> None:
     )
     for one in (state(), full):
         assert JobState.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
+def test_a_state_of_the_release_before_is_read_with_its_place_in_the_log() -> None:
+    told = state().to_dict() | {
+        "log": {"seen": 6, "tail": "b25lCnR3", "held": 2, "head": "b25lCnR3", "stale": 0, "gaps": 1}
+    }
+    read = JobState.from_dict(json.loads(json.dumps(told)))
+    assert read.log == LogCursor(seen=6, tail=b"one\ntw", held=2, head=b"one\ntw", gaps=1)
+    assert read.to_dict() == told
 
 
 def test_a_state_of_a_newer_version_is_read() -> None:
@@ -164,6 +175,14 @@ def test_a_state_of_a_newer_version_is_read() -> None:
                 ("over_ssh", 7),
                 ("outputs", ["out"]),
                 ("exit_code", "none"),
+                ("ready_by", math.nan),
+                ("end_by", math.inf),
+                ("timeout_s", -1),
+                ("attempts", 0),
+                ("log", "from the start"),
+                ("log", {"seen": 1}),
+                ("log", {"seen": 3, "tail": "b25l", "held": 4}),
+                ("log", {"seen": 3, "tail": "!"}),
             ]
         ),
     ],

@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.logs.cursor import TAIL_BYTES, LogCursor
+from octa_provider.logs.drawn_line import MAX_LINE_BYTES
 from octa_provider.logs.log_stream import SpooledText
-from octa_provider.logs.new_lines import BLOCK_BYTES, MAX_LINE_BYTES, SEARCH_BYTES, TAIL_BYTES, LogCursor, LogFollower
+from octa_provider.logs.new_lines import BLOCK_BYTES, LogFollower
+from octa_provider.logs.overlap import SEARCH_BYTES
 
 
 def fed(follower: LogFollower, text: str | bytes) -> list[str]:

@@ -12,13 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from held_clock import HeldClock
 from odd_server import OddServer, Received, answer, dripping
 
 from octa_provider import OctaCancelledError, OctaClient, OctaError
 from octa_provider.errors import OctaAuthenticationError, OctaServerError, OctaTimeoutError
-from octa_provider.logs.new_lines import LogCursor
+from octa_provider.logs.cursor import LogCursor
 from octa_provider.logs.session_log import SessionLog, follow
-from octa_provider.timing.clock import Clock
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -26,17 +26,6 @@ UUID = "0f1f7f4e-6b0c-4d35-9a49-3a5f6f1f3c11"
 KEY = "secret-key-0123456789"
 LOGS, INFO, ACTIVE, RECENT = f"/services/{UUID}/logs", f"/services/{UUID}/info", "/sessions", "/sessions?recent=true"
 RECENT_LOGS = f"{LOGS}?recent=true"
-
-
-class HeldClock(Clock):
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def monotonic(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.at += max(seconds, 0.0)
 
 
 class Api:
@@ -113,7 +102,7 @@ def test_a_session_that_left_the_list_has_ended_when_its_info_is_404(api: Api) -
     api.answers = {LOGS: [log_of("one\n"), 404], RECENT_LOGS: [log_of("one\ntwo\n")], INFO: [404], ACTIVE: [[]]}
     api.answers[RECENT] = [[session(finished_at=1_700_000_000_000)]]
     assert followed(api) == ["one", "two"]
-    assert api.clock.at == 0
+    assert api.clock.at_s == 0
 
 
 def test_a_new_session_has_its_time_to_appear(api: Api) -> None:
@@ -124,13 +113,13 @@ def test_a_new_session_has_its_time_to_appear(api: Api) -> None:
         RECENT: [[]],
     }
     assert followed(api) == ["one"]
-    assert api.clock.at == 15
+    assert api.clock.at_s == 15
 
 
 def test_a_session_that_nobody_knows_ends_after_its_time_to_appear(api: Api) -> None:
     api.answers = {ACTIVE: [[]], RECENT: [[]]}
     assert followed(api) == []
-    assert 20 <= api.clock.at <= 30
+    assert 20 <= api.clock.at_s <= 30
 
 
 def test_outages_do_not_end_it(api: Api) -> None:
@@ -140,7 +129,7 @@ def test_outages_do_not_end_it(api: Api) -> None:
         RECENT_LOGS: [503, 503, log_of("one\ntwo\nthree\n")],
     }
     assert followed(api) == ["one", "two", "three"]
-    assert api.clock.at > 50
+    assert api.clock.at_s > 50
 
 
 def test_a_refused_key_ends_it(api: Api) -> None:
@@ -165,8 +154,8 @@ def test_an_end_that_cannot_be_read_is_an_error_and_nothing_held_is_lost(api: Ap
 
 def test_the_caller_says_when_it_is_done(api: Api) -> None:
     api.answers = {LOGS: [log_of("one\nunfinished")], RECENT_LOGS: [404]}
-    assert followed(api, until=lambda: api.clock.at >= 12) == ["one", "unfinished"]
-    assert api.clock.at == 12
+    assert followed(api, until=lambda: api.clock.at_s >= 12) == ["one", "unfinished"]
+    assert api.clock.at_s == 12
     assert INFO not in api.asked
     assert followed(api, until=lambda: True) == ["one", "unfinished"]
 
@@ -260,8 +249,8 @@ def test_a_cancel_is_heard_in_the_middle_of_a_look(held_up: OctaClient, read: Ca
 def test_a_cancel_is_heard_between_two_looks(api: Api) -> None:
     api.answers = {LOGS: [log_of("one\n")], INFO: [session()]}
     with pytest.raises(OctaCancelledError):
-        followed(api, is_cancelled=lambda: api.clock.at >= 3, poll_s=60.0)
-    assert api.clock.at < 10
+        followed(api, is_cancelled=lambda: api.clock.at_s >= 3, poll_s=60.0)
+    assert api.clock.at_s < 10
 
 
 def test_the_end_is_heard_in_the_middle_of_a_look_and_what_is_left_still_comes() -> None:

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from octa_provider.logs.cursor import LogCursor
+from octa_provider.logs.drawn_line import MAX_LINE_BYTES, MAX_STATE_BYTES
 from octa_provider.logs.log_stream import SpooledText
-from octa_provider.logs.new_lines import BLOCK_BYTES, MAX_LINE_BYTES, MAX_STATE_BYTES, LogCursor, LogFollower
+from octa_provider.logs.new_lines import BLOCK_BYTES, LogFollower
 from octa_provider.text.plain_text import plain
 
 

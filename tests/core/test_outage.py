@@ -115,4 +115,4 @@ def test_only_so_many_outages_are_remembered(clock: HeldClock) -> None:
     many = Outages()
     for number in range(MOST_REMEMBERED + 50):
         many.failed(OctaDecodeError("x", what=f"GET /{number}"), clock)
-    assert len(vars(many)["_told"]) == MOST_REMEMBERED
+    assert len(many) == MOST_REMEMBERED

@@ -143,6 +143,43 @@ def test_a_state_that_is_nonsense_is_left_out() -> None:
     assert tracker.to_dict() == ProgressTracker().to_dict()
 
 
+SEEN = {
+    "fraction": 0.5,
+    "frame": 7,
+    "frame_saved": True,
+    "frames_done": 3,
+    "steps_done": 1,
+    "of_step": 0.25,
+    "in_percent": True,
+    "saved_as": "7",
+    "unfinished": "50%",
+}
+
+
+def test_a_state_of_the_release_before_is_carried_on_with_whole() -> None:
+    assert ProgressTracker().restore(SEEN).to_dict() == SEEN
+
+
+@pytest.mark.parametrize(
+    ("name", "nonsense"),
+    [
+        *(("fraction", odd) for odd in (-0.1, 1.1, float("nan"), "0.5", True)),
+        *(("frame", odd) for odd in ("7", 7.5, [7], False)),
+        *(("frame_saved", odd) for odd in (1, None, "yes")),
+        *(("frames_done", odd) for odd in (-1, 10**9 + 1, None, 0.5)),
+        *(("steps_done", odd) for odd in (-1, 10**9 + 1, None, "1")),
+        *(("of_step", odd) for odd in (-1, 2, None, float("inf"))),
+        *(("in_percent", odd) for odd in (0, None)),
+        *(("saved_as", odd) for odd in (7, {}, "7" * 5000)),
+        *(("unfinished", odd) for odd in (7, None, "x" * 5000)),
+    ],
+)
+def test_of_a_state_only_what_does_not_fit_is_left_out(name: str, nonsense: object) -> None:
+    fresh = ProgressTracker().to_dict()
+    assert ProgressTracker().restore(SEEN | {name: nonsense}).to_dict() == SEEN | {name: fresh[name]}
+    assert ProgressTracker().restore({name: nonsense, "novelty": 1}).to_dict() == fresh
+
+
 def test_blender_5_is_read_behind_what_it_writes_in_front_of_its_lines() -> None:
     tracker = ProgressTracker("blender", total=4)
     assert fractions(

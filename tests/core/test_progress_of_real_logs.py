@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from octa_provider.logs.cursor import LogCursor
 from octa_provider.logs.log_stream import SpooledText
-from octa_provider.logs.new_lines import LogCursor, LogFollower
+from octa_provider.logs.new_lines import LogFollower
 from octa_provider.render.progress import ProgressTracker
 from octa_provider.text.plain_text import plain
 

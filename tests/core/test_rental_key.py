@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from octa_provider.errors import OctaConfigError
 from octa_provider.rental.key import (
     MAX_KEY_CHARS,
-    RENTAL_KEY_ENV,
     checked_key,
     checked_namespace,
     earlier_forms,
@@ -20,6 +19,7 @@ from octa_provider.rental.key import (
     split_namespace,
     with_namespace,
 )
+from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
 PARTS = st.lists(st.text(min_size=1), min_size=1, max_size=5)
 TRICKY = st.lists(st.text("a/%2F~. \n\u00e9", min_size=1, max_size=6), min_size=1, max_size=5)

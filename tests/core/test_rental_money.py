@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from held_clock import HeldClock
 
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
@@ -29,7 +30,7 @@ from octa_provider.rental.rental import Rental
 from octa_provider.rental.wait import over_budget
 from octa_provider.timing.clock import Clock
 from tests.core.job_bench import LeapingClock
-from tests.core.rental_bench import EVERYTHING, INFO, LIST, START, STOP, Bench, HeldClock, bench, emulator
+from tests.core.rental_bench import EVERYTHING, INFO, LIST, START, STOP, Bench, bench, emulator
 
 __all__ = ["bench", "emulator"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from held_clock import HeldClock
 
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
@@ -32,7 +34,7 @@ from octa_provider.rental.mark import RentalMark
 from octa_provider.rental.rental import Rental
 from octa_provider.timing.clock import Clock
 from octa_provider.watch.watcher import watcher_for
-from tests.core.rental_bench import LIST, START, Bench, HeldClock, bench, emulator
+from tests.core.rental_bench import LIST, START, Bench, bench, emulator
 
 __all__ = ["bench", "emulator"]
 
@@ -714,6 +716,29 @@ def test_what_is_no_intent_is_passed_over(bench: Bench, text: str, tmp_path: Pat
     assert store.claimed() == {}
     store.put("k", intent.started("session"))
     assert store.claimed() == {"session": "k"}
+
+
+INTENT = Intent("a", "f", "mr", 1, ("u",), 5.0, "s", "ns", "boot", 2.5)
+
+
+def test_an_intent_that_an_orchestrator_or_the_release_before_has_kept_is_read() -> None:
+    kept = json.loads(json.dumps(INTENT.to_dict()))
+    assert Intent.from_dict(kept | {"key": "k", "node_id": "1", "novelty": 1}) == INTENT
+    for name in ("uuid", "namespace", "boot", "counted"):
+        del kept[name]
+    assert Intent.from_dict(kept) == Intent("a", "f", "mr", 1, ("u",), 5.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [
+        *(("node_id", "x"), ("node_id", None), ("before", "u"), ("before", [1]), ("at", float("nan")), ("at", "soon")),
+        *(("attempt", 1), ("uuid", 5), ("counted", float("inf")), ("boot", None)),
+    ],
+)
+def test_what_is_no_intent_is_refused(name: str, odd: object) -> None:
+    with pytest.raises(OctaConfigError, match="this is not an intent"):
+        Intent.from_dict(INTENT.to_dict() | {name: odd})
 
 
 def test_a_listing_that_comes_late_after_a_kill_is_waited_for(bench: Bench) -> None:

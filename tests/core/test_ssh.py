@@ -31,7 +31,9 @@ from octa_provider.errors import OctaLocalFileError, OctaUnfetchedError
 from octa_provider.files.limits import TransferLimits
 from octa_provider.files.local_files import LocalTree
 from octa_provider.models import Session, SessionPhase
-from octa_provider.remote.machine import KEPT_OUTPUT_CHARS, CommandResult, RemoteMachine, SshTarget
+from octa_provider.remote.command import KEPT_OUTPUT_CHARS, CommandResult
+from octa_provider.remote.machine import RemoteMachine
+from octa_provider.remote.target import SshTarget
 from octa_provider.remote.transfer import TransferProgress
 
 
@@ -609,10 +611,19 @@ def test_a_forked_process_has_connections_of_its_own(rented: Rented) -> None:
         assert remote.run("echo still").output == "still\n"
 
 
-def test_nothing_that_is_sent_or_fetched_is_compressed(rented: Rented) -> None:
+def test_nothing_that_is_sent_or_fetched_is_compressed(rented: Rented, monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncssh
+
+    create, made = asyncssh.create_connection, []
+
+    async def noted(*args: Any, **options: Any) -> Any:
+        made.append(await create(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(asyncssh, "create_connection", noted)
     with RemoteMachine(rented.target) as remote:
         remote.run("true")
-        connection: Any = remote._connection._connection
+        ((connection, _),) = made
         assert connection.get_extra_info("send_compression") == connection.get_extra_info("recv_compression") == "none"
 
 
@@ -665,7 +676,7 @@ def test_a_picture_that_is_cut_does_not_take_the_place_of_a_whole_one(
 def test_a_file_that_changed_on_its_way_is_not_kept(
     lie: str, machine: RemoteMachine, rented: Rented, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("octa_provider.remote.fetching.HASHES", lie)
+    monkeypatch.setattr("octa_provider.remote.checksums.HASHES", lie)
     (rented.folder / "a").write_bytes(b"abc")
     with pytest.raises(OctaSshError, match="changed on its way"):
         machine.get("a", tmp_path / "a")
@@ -681,7 +692,7 @@ def test_a_machine_that_cannot_tell_sums_leaves_the_check_of_the_size(
     caplog: pytest.LogCaptureFixture,
     program: str,
 ) -> None:
-    monkeypatch.setattr("octa_provider.remote.fetching.HASHES", program)
+    monkeypatch.setattr("octa_provider.remote.checksums.HASHES", program)
     (rented.folder / "a").write_bytes(b"abc")
     machine.get("a", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"abc"
@@ -830,7 +841,8 @@ def test_without_asyncssh_the_error_says_what_to_install() -> None:
     script = """
 import sys
 sys.modules["asyncssh"] = None
-from octa_provider.remote.machine import RemoteMachine, SshTarget
+from octa_provider.remote.machine import RemoteMachine
+from octa_provider.remote.target import SshTarget
 from octa_provider import OctaConfigError
 try:
     RemoteMachine(SshTarget("h", 22))

@@ -192,7 +192,7 @@ def test_a_host_whose_name_no_url_can_hold_is_final(connect: Connect, clock: Hel
     is_raised_at_once(octa, clock)
 
 
-def test_a_name_that_can_not_be_looked_up_now_has_a_short_patience(
+def test_a_name_that_can_not_be_looked_up_now_has_a_short_wait(
     connect: Connect, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def look_up(*args: object, **options: object) -> object:
@@ -201,14 +201,14 @@ def test_a_name_that_can_not_be_looked_up_now_has_a_short_patience(
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     octa = connect("https://api.example", retries=0)
     assert "can't be looked up now" in str(failure(octa))
-    began = clock.at
+    began = clock.at_s
     with pytest.raises(OctaNetworkError):
         ask_until(Deadline(clock, 300.0), octa.sessions.list)
-    assert 10 <= clock.at - began <= 30
+    assert 10 <= clock.at_s - began <= 30
 
 
 @pytest.mark.parametrize("through_proxy", [False, True])
-def test_refused_connections_have_a_short_patience_and_a_line_at_once(
+def test_refused_connections_have_a_short_wait_and_a_line_at_once(
     connect: Connect,
     clock: HeldClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -219,11 +219,11 @@ def test_refused_connections_have_a_short_patience_and_a_line_at_once(
     if through_proxy:
         monkeypatch.setenv("HTTPS_PROXY", url)
     octa = connect("https://198.51.100.7" if through_proxy else url, retries=0)
-    began = clock.at
+    began = clock.at_s
     with pytest.raises(OctaNetworkError, match="refuses connections") as caught:
         ask_until(Deadline(clock, 300.0), octa.sessions.list)
     assert not caught.value.final
-    assert 10 <= clock.at - began <= 30
+    assert 10 <= clock.at_s - began <= 30
     told = [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == 1
     assert "refuses connections" in told[0].getMessage()
@@ -231,7 +231,7 @@ def test_refused_connections_have_a_short_patience_and_a_line_at_once(
     is_raised_at_once(octa, clock)
 
 
-def test_a_server_that_starts_within_the_short_patience_is_reached(clock: HeldClock) -> None:
+def test_a_server_that_starts_within_the_short_wait_is_reached(clock: HeldClock) -> None:
     port = refused_port()
     with OctaClient(KEY, base_url=f"http://127.0.0.1:{port}", clock=clock, retries=0) as octa:
         asked: list[int] = []
@@ -246,13 +246,13 @@ def test_a_server_that_starts_within_the_short_patience_is_reached(clock: HeldCl
         assert ask_until(Deadline(clock, 300.0), question) == 0
 
 
-def test_the_short_patience_begins_anew_after_a_while(connect: Connect, clock: HeldClock) -> None:
+def test_the_short_wait_begins_anew_after_a_while(connect: Connect, clock: HeldClock) -> None:
     octa = connect(f"http://127.0.0.1:{refused_port()}", retries=0)
     for _ in range(2):
-        began = clock.at
+        began = clock.at_s
         with pytest.raises(OctaNetworkError):
             ask_until(Deadline(clock, 300.0), octa.sessions.list)
-        assert 10 <= clock.at - began <= 30
+        assert 10 <= clock.at_s - began <= 30
         clock.sleep(3600.0)
 
 
@@ -266,7 +266,7 @@ class StartsLate(HeldClock):
 
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
-        if self.at > 1100 and self.server is None:
+        if self.at_s > 100 and self.server is None:
             gone = {"uuid": "u-1", "finished_at": 1_700_000_000_000}
             self.server = OddServer(answer(body={}), answer(body=[]), answer(body=[gone]), port=self.port)
 

@@ -43,7 +43,7 @@ def test_each_base_url_of_one_attempt_is_told(serve: Serve, connect: Connect) ->
 
 def test_the_duration_reaches_to_the_last_byte(serve: Serve, connect: Connect, clock: HeldClock) -> None:
     def slow(connection: Any, request: Any) -> bool:
-        clock.at += 2.5
+        clock.at_s += 2.5
         return answer()(connection, request)
 
     events: list[ResponseContext] = []

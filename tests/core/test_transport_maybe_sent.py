@@ -142,8 +142,8 @@ def test_causes_that_hang_together_in_a_long_chain_are_followed_only_so_far() ->
 def test_a_clients_clock_that_leaps_does_not_end_an_exchange(serve: Serve, connect: Connect) -> None:
     class Leaping(HeldClock):
         def monotonic(self) -> float:
-            self.at += 100.0
-            return self.at
+            self.at_s += 100.0
+            return self.at_s
 
     server = serve(answer(body=[]))
     assert list(connect(server, clock=Leaping()).sessions.list()) == []

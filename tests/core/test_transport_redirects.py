@@ -33,7 +33,7 @@ def test_a_redirect_to_another_host_never_carries_the_key(status: int, serve: Se
 
 def test_the_same_address_under_another_name_is_another_host(serve: Serve, connect: Connect) -> None:
     server = serve()
-    server._steps = [redirect(302, f"http://localhost:{server.port}/again"), answer()]
+    server.steps = [redirect(302, f"http://localhost:{server.port}/again"), answer()]
     connect(server).sessions.list()
     assert "authorization" not in server.received[1].headers
 
@@ -47,8 +47,8 @@ def test_a_redirect_on_the_same_host_keeps_the_key(serve: Serve, connect: Connec
 
 def test_the_key_stays_behind_when_another_host_sends_the_client_back(serve: Serve, connect: Connect) -> None:
     server, other = serve(), serve()
-    server._steps = [redirect(302, f"{other.url}/away"), answer()]
-    other._steps = [redirect(302, f"{server.url}/nodes/1/reboot")]
+    server.steps = [redirect(302, f"{other.url}/away"), answer()]
+    other.steps = [redirect(302, f"{server.url}/nodes/1/reboot")]
     connect(server).sessions.list()
     assert server.received[1].path == "/nodes/1/reboot"
     assert "authorization" not in server.received[1].headers
@@ -121,7 +121,7 @@ def test_a_redirect_to_what_is_no_web_address_is_an_error(location: str, serve: 
 def test_an_address_that_two_parsers_read_differently_does_not_get_the_key(serve: Serve, connect: Connect) -> None:
     other = serve()
     server = serve()
-    server._steps = [redirect(302, f"{other.url}\\@127.0.0.1:{server.port}/"), answer()]
+    server.steps = [redirect(302, f"{other.url}\\@127.0.0.1:{server.port}/"), answer()]
     connect(server).sessions.list()
     assert [request.path for request in server.received] == ["/sessions"]
     assert "authorization" not in other.received[0].headers

@@ -6,8 +6,10 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+import requests
 from odd_server import OddServer, answer
 
 from octa_provider import OctaClient, OctaNotFoundError
@@ -59,16 +61,27 @@ def test_the_client_is_safe_to_share_between_threads(serve: Serve, connect: Conn
     assert server.accepts <= 32
 
 
-def test_two_threads_that_make_the_first_request_at_once_share_one_session(serve: Serve, connect: Connect) -> None:
-    client = connect(serve())
+def test_threads_that_make_the_first_request_at_once_share_one_session(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, asked_by = requests.Session.request, []
+
+    def noted(session: requests.Session, *args: Any, **options: Any) -> requests.Response:
+        asked_by.append(session)
+        return request(session, *args, **options)
+
+    monkeypatch.setattr(requests.Session, "request", noted)
+    client = connect(serve(answer(body=[])))
     together = threading.Barrier(16)
 
-    def session(_: int) -> int:
+    def ask(_: int) -> None:
         together.wait()
-        return id(client.transport._connections._session())
+        client.sessions.list()
 
     with ThreadPoolExecutor(16) as pool:
-        assert len(set(pool.map(session, range(16)))) == 1
+        list(pool.map(ask, range(16)))
+    assert len(asked_by) == 16
+    assert len(set(map(id, asked_by))) == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

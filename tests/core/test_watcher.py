@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from held_clock import HeldClock
 
 from octa_provider import OctaClient
 from octa_provider.api.sessions import APPEARING_S
@@ -55,30 +56,11 @@ def is_ready(seen: Session) -> bool:
     return seen.phase is SessionPhase.READY
 
 
-class HeldClock(Clock):
-    """Stands still but for sleeps, which pass at once; `script` happens at its moments."""
-
-    def __init__(self) -> None:
-        self.at = 1000.0
-        self.script: list[tuple[float, Callable[[], object]]] = []
-
-    def monotonic(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(0.0005)
-        self.at += max(seconds, 0.0)
-        for moment, act in list(self.script):
-            if self.at >= moment + 1000.0:
-                self.script.remove((moment, act))
-                act()
-
-
 class Api:
     """Stands for a client: its lists and infos are set by the test, each request is written down."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.clock = clock or HeldClock()
+        self.clock = clock or HeldClock(breath_s=0.0005)
         self.active: dict[str, Session] = {}
         self.recent: dict[str, Session] = {}
         self.infos: dict[str, Session] = {}
@@ -89,7 +71,7 @@ class Api:
         self.sessions = self
         self.services = self
 
-    def _asked(self, what: str) -> None:
+    def ask(self, what: str) -> None:
         self.threads.add(threading.current_thread())
         self.requests.append((self.clock.monotonic(), what))
         if self.problems:
@@ -97,7 +79,7 @@ class Api:
 
     def list(self, *, recent: bool = False, retries: int | None = None) -> Records[Session]:
         assert retries == 0
-        self._asked("recent" if recent else "list")
+        self.ask("recent" if recent else "list")
         return Records(self.recent.values()) if recent else Records(self.active.values(), self.odd)
 
     def session(self, uuid: str) -> Any:
@@ -105,7 +87,7 @@ class Api:
 
         class Info:
             def info(self, *, retries: int | None = None) -> Session:
-                api._asked(f"info {uuid}")
+                api.ask(f"info {uuid}")
                 if uuid not in api.infos:
                     raise OctaNotFoundError("unknown", status=404)
                 return api.infos[uuid]
@@ -131,19 +113,19 @@ def watcher(api: Api) -> Iterator[Watcher]:
 def assert_quiet(watcher: Watcher) -> None:
     """Nobody waits, and no thread is left."""
     assert watcher.waiting == 0
-    poller = watcher._poller
-    if poller is not None:
-        poller.join(2)
-        assert not poller.is_alive()
+    for thread in threading.enumerate():
+        if thread.name == "octa-watcher":
+            thread.join(2)
+            assert not thread.is_alive()
 
 
 def at(api: Api, moment: float, act: Callable[[], object]) -> None:
     assert isinstance(api.clock, HeldClock)
-    api.clock.script.append((moment, act))
+    api.clock.later(moment - api.clock.at_s, act)
 
 
 def elapsed(api: Api) -> float:
-    return api.clock.monotonic() - 1000.0
+    return api.clock.monotonic()
 
 
 # -- the rules -----------------------------------------------------------------------------------------------------
@@ -325,14 +307,14 @@ def test_whatever_stumbles_in_the_poller_ends_no_wait(
     api: Api, watcher: Watcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     api.active["a"] = ready("a")
-    expire, stumbles = watcher._expire, [MemoryError("once")]
+    monotonic, stumbles = api.clock.monotonic, [MemoryError("once")]
 
-    def stumble(waiters: Any) -> None:
-        if stumbles:
+    def stumble() -> float:
+        if stumbles and threading.current_thread().name == "octa-watcher":
             raise stumbles.pop()
-        expire(waiters)
+        return monotonic()
 
-    monkeypatch.setattr(watcher, "_expire", stumble)
+    monkeypatch.setattr(api.clock, "monotonic", stumble)
     monkeypatch.setattr(api, "active", {"a": session("a")})
     at(api, 8, lambda: api.active.update(a=ready("a")))
     assert watcher.wait("a", is_ready, 100) == ready("a")
@@ -582,35 +564,30 @@ def test_what_is_shared_is_counted() -> None:
     assert len(shared) == 0
 
 
-def test_a_forgotten_parent_is_not_waited_for_in_a_process_that_was_forked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    api, watcher = real()
-    api.active = {"a": ready("a")}
-    watcher._waiters[object()] = None  # type: ignore[index]
-    monkeypatch.setattr(watcher, "_process", -1)
-    assert watcher.wait("a", is_ready, 5) == ready("a")
-    assert_quiet(watcher)
-
-
 def test_only_the_first_outcome_counts() -> None:
+    """The deadline passes while the poller is about to say yes: it says so to nobody."""
     api, watcher = real()
     api.active = {"a": ready("a")}
+    troubles: list[object] = []
 
-    async def main() -> Session:
-        task = asyncio.create_task(watcher.wait_async("a", lambda seen: watcher._expire([]) or True, 5))
-        await asyncio.sleep(0)
-        (waiter,) = watcher._waiters
-        waiter.tell(ready("first"))
-        waiter.tell(ValueError("second"))
-        return await task
+    def slow(seen: Session) -> bool:
+        time.sleep(0.3)
+        return True
 
-    assert asyncio.run(main()).uuid == "first"
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: troubles.append(context))
+        with pytest.raises(OctaWaitTimeoutError):
+            await watcher.wait_async("a", slow, 0.1)
+        await asyncio.sleep(0.4)
+
+    asyncio.run(main())
+    assert troubles == []
+    assert_quiet(watcher)
 
 
 def _child_waits(watcher: Watcher, api: Api, shared: SharedByUsers[Watcher], answers: Any) -> None:
     api.active["a"] = ready("a")
-    answers.put((watcher.wait("a", is_ready, 5).uuid, len(shared)))
+    answers.put((watcher.wait("a", is_ready, 5).uuid, len(shared), watcher.waiting))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -628,7 +605,8 @@ def test_after_a_fork_the_child_has_a_poller_of_its_own() -> None:
         child.start()
         child.join(10)
         assert child.exitcode == 0
-        assert answers.get() == ("a", 0)
+        # The parent's wait is not the child's.
+        assert answers.get() == ("a", 0, 0)
         assert not parents.done()
         api.active["a"] = ready("a")
         assert parents.result(5) == ready("a")

@@ -10,11 +10,11 @@ from typing import Any
 from octa_provider.emulator.testing import EmulatorHandle
 
 
-def eventually(check: Callable[[], Any], patience_s: float = 10.0) -> Any:
+def eventually(check: Callable[[], Any], within_s: float = 10.0) -> Any:
     """Return what `check` returns as soon as it is true; fail when it never is."""
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + within_s
     while not (result := check()):
-        assert time.monotonic() < deadline, f"not within {patience_s} s"
+        assert time.monotonic() < deadline, f"not within {within_s} s"
         time.sleep(0.01)
     return result
 

@@ -149,7 +149,7 @@ def test_the_defaults_are_those_of_the_settings():
     assert arguments.port == 8787
     settings = EmulatorSettings(state=Path("x"))
     same = parsed(*command_line(settings)[3:])
-    assert command._settings(same, Path("x")) == settings
+    assert command.settings_of(same, Path("x")) == settings
 
 
 @pytest.mark.parametrize("bad", ["--balance=much", "--balance=NaN", "--fault={", "--fault=[]"])

@@ -7,7 +7,8 @@ import threading
 import requests
 from tenancy import eventually
 
-from octa_provider.emulator.container.proxy import HttpPortProxy, free_port
+from octa_provider.emulator.container.listener import free_port
+from octa_provider.emulator.container.proxy import HttpPortProxy
 
 SERVE = "echo served > index.html; exec python3 -m http.server --bind 127.0.0.1 $OCTA_HTTP_PORT_8080"
 

@@ -17,16 +17,16 @@ from octa_provider.cli.output.wording import shown_lines, shown_text
 from octa_provider.errors import OctaConfigError, OctaDecodeError, OctaError
 from octa_provider.job.script import lacks_shell, read_marker, read_status
 from octa_provider.job.spec import JobSpec
+from octa_provider.logs.cursor import LogCursor
 from octa_provider.logs.log_stream import SpooledText, read_system, spool_logs
-from octa_provider.logs.new_lines import LogCursor, LogFollower
+from octa_provider.logs.new_lines import LogFollower
 from octa_provider.logs.spool import EndOfText
 from octa_provider.market.requirements import Requirements
 from octa_provider.models import decode_json
-from octa_provider.models.session_progress import means_stopping
+from octa_provider.models.session_progress import means_failed, means_stopping
 from octa_provider.render.frames import chunks, parse
 from octa_provider.render.pictures import BrokenPictureError, png_size
 from octa_provider.render.progress import ProgressTracker
-from octa_provider.rental.wait import _FAILED
 from octa_provider.text.plain_text import plain, plain_message, plain_words
 from octa_provider.wire.fields import items, moment, number, port_map, strings
 
@@ -218,7 +218,7 @@ def _readers(text: str) -> dict[str, Any]:
         "progress": lambda: ProgressTracker("blender", 5).feed(text),
         "any progress": lambda: ProgressTracker(None).feed(text),
         "progress of a bar": lambda: [ProgressTracker(None, 5).feed_unfinished(state) for state in states(text)],
-        "failed": lambda: _FAILED.search(text),
+        "failed": lambda: means_failed(text),
         "stopping": lambda: means_stopping(text),
         "fields": lambda: (moment(text), number(text), strings(text), items(text), port_map(text)),
         "follow": lambda: sum(1 for _ in LogFollower(LogCursor.from_dict(cursor)).feed(SpooledText.of(data[7:]))),

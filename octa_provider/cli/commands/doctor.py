@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from octa_provider.cli.options.connection import add_connection_options, api_key, masked
+from octa_provider.cli.output.finding import Finding, clock_finding, connection_advice, marks_for, tls_finding
 from octa_provider.cli.output.listing import add_json_option, print_json
 from octa_provider.cli.output.shell_words import in_shell_words
-from octa_provider.cli.output.streams import takes_unicode
 from octa_provider.cli.output.wording import counted, shown_octa, shown_text
-from octa_provider.errors import OctaConfigError, OctaError, OctaNetworkError
+from octa_provider.errors import OctaConfigError, OctaError
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient
 
-#: Ages and deadlines are told by comparing the API's times with ours.
-MAX_SKEW_S = 30.0
 TIMEOUT_S = 10.0
 EXTRAS = {
     "ssh": ("asyncssh", "jobs with files"),
@@ -38,21 +31,6 @@ EXAMPLES = """examples:
   octa-provider doctor
   octa-provider doctor --json
 """
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        ok: True for good, False for bad, None for what only informs.
-        name: what was looked at.
-        text: what was found, and what to do when it is bad.
-    """
-
-    ok: bool | None
-    name: str
-    text: str
 
 
 def add_parser(commands: Any) -> None:
@@ -81,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(findings)
     else:
-        marks = _marks()
+        marks = marks_for(sys.stdout)
         for finding in findings:
             print(f"{marks[finding.ok]} {finding.name:<10} {shown_text(finding.text)}")
     return 1 if any(finding.ok is False for finding in findings) else 0
@@ -102,6 +80,7 @@ def _installation() -> Iterator[Finding]:
 
 def _api(key: str | None, base_url: str | None) -> Iterator[Finding]:
     from octa_provider import OctaClient
+    from octa_provider.http.clock_skew import clock_skew_s
 
     took_s: list[float] = []
     with OctaClient(
@@ -115,11 +94,11 @@ def _api(key: str | None, base_url: str | None) -> Iterator[Finding]:
             # Public: it tells a connection that fails from a key that does.
             octa.network.get()
         except OctaError as error:
-            yield Finding(False, "connection", f"{octa.base_url}: {error}. {_connection_advice(error)}")
+            yield Finding(False, "connection", f"{octa.base_url}: {error}. {connection_advice(error)}")
             return
         yield Finding(True, "connection", f"{octa.base_url} answers in {took_s[-1] * 1000:.0f} ms")
-        yield _tls(octa.base_url)
-        yield _clock(_skew(octa.base_url))
+        yield tls_finding(octa.base_url)
+        yield clock_finding(clock_skew_s(octa.base_url, TIMEOUT_S))
         if key is None:
             yield Finding(
                 False,
@@ -152,52 +131,3 @@ def _account(octa: OctaClient) -> Iterator[Finding]:
     keyed = sum(1 for s in sessions if s.rental_key)
     text = "none runs" if not sessions else f"{counted(len(sessions), 'runs', 'run')}, {keyed} with a rental key"
     yield Finding(None, "sessions", text)
-
-
-def _skew(base_url: str) -> float | None:
-    """Seconds that this machine's clock is ahead of the API's; None when it can't be told."""
-    import requests
-
-    from octa_provider.http.session import new_session
-
-    with new_session((base_url,)) as session:
-        try:
-            with session.get(f"{base_url}/network", timeout=TIMEOUT_S, stream=True, allow_redirects=False) as answer:
-                now = datetime.now(timezone.utc)
-                said = parsedate_to_datetime(answer.headers["Date"])
-        except (requests.RequestException, KeyError, ValueError):
-            return None
-    # The header has whole seconds: on average its moment is half a second later than it says.
-    return (now - said.astimezone(timezone.utc)).total_seconds() - 0.5
-
-
-def _clock(skew_s: float | None) -> Finding:
-    if skew_s is None:
-        return Finding(None, "clock", "the API's answer has no date to compare with")
-    if abs(skew_s) <= MAX_SKEW_S:
-        return Finding(True, "clock", "agrees with the API's")
-    direction = "ahead of" if skew_s > 0 else "behind"
-    return Finding(
-        False, "clock", f"this machine is {abs(skew_s):.0f} s {direction} the API: set its clock (NTP), ages are wrong"
-    )
-
-
-def _tls(base_url: str) -> Finding:
-    if urlsplit(base_url).scheme == "https":
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        return Finding(True, "TLS", f"verified{f' against {bundle}' if bundle else ''}")
-    return Finding(None, "TLS", "not used: the API is on this machine")
-
-
-def _connection_advice(error: OctaError) -> str:
-    if "CERTIFICATE" in str(error).upper() or "SSL" in str(error).upper():
-        return "Is there a proxy that opens TLS? Then name its certificates in REQUESTS_CA_BUNDLE"
-    if isinstance(error, OctaNetworkError):
-        return "Check the network, the proxy settings, and OCTA_BASE_URL or --base-url"
-    return "Check OCTA_BASE_URL or --base-url: does the OctaSpace API live there?"
-
-
-def _marks() -> dict[bool | None, str]:
-    if takes_unicode(sys.stdout):
-        return {True: "✓", False: "✗", None: "-"}
-    return {True: "ok  ", False: "FAIL", None: "-   "}

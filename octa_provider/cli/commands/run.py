@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-import os
-import secrets
-import shlex
-import socket
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
 from octa_provider.cli.options.durations import positive_seconds, shown_duration
+from octa_provider.cli.options.job_parts import env, input_pair, once, output_pair, secret_env
+from octa_provider.cli.options.new_key import new_key
 from octa_provider.cli.options.numbers import number, whole_number
 from octa_provider.cli.options.parser import add_renamed
 from octa_provider.cli.options.requirements import add_requirement_options, requirements_of
@@ -27,9 +22,8 @@ from octa_provider.cli.output.wording import shown_cost, shown_text
 from octa_provider.errors import OctaCancelledError, OctaConfigError
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.spec import VIAS, JobSpec
-from octa_provider.market.request import is_env_name
 from octa_provider.remote.target import check_key, ssh_key
-from octa_provider.rental.key import checked_key, rental_key
+from octa_provider.rental.key import checked_key
 from octa_provider.rental.signals import stop_signals_raise
 
 if TYPE_CHECKING:
@@ -46,8 +40,6 @@ One word after -- is a shell command line; several are a command and its argumen
 out: Ctrl-C, a closed terminal, a pipe that nobody reads any more. Start it with nohup to let it go on then. Should this
 machine lose power, run the same --key again, or `octa-provider reap --prefix cli`.
 """
-#: Blender's other names for what tells how many frames there are.
-_SHORT = {"--render-frame": "-f", "--frame-start": "-s", "--frame-end": "-e", "--frame-jump": "-j"}
 
 
 def add_parser(commands: Any) -> None:
@@ -63,7 +55,7 @@ def add_parser(commands: Any) -> None:
     add("image", metavar="IMAGE", help="container image, such as blender:4.5")
     add(
         "--env",
-        type=_env,
+        type=env,
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -71,7 +63,7 @@ def add_parser(commands: Any) -> None:
     )
     add(
         "--secret-env",
-        type=_secret_env,
+        type=secret_env,
         action="append",
         default=[],
         metavar="NAME",
@@ -79,7 +71,7 @@ def add_parser(commands: Any) -> None:
     )
     add(
         "--input",
-        type=_input,
+        type=input_pair,
         action="append",
         default=[],
         metavar="LOCAL:REMOTE",
@@ -87,7 +79,7 @@ def add_parser(commands: Any) -> None:
     )
     add(
         "--output",
-        type=_output,
+        type=output_pair,
         action="append",
         default=[],
         metavar="REMOTE:LOCAL",
@@ -160,7 +152,7 @@ def run(arguments: argparse.Namespace) -> int:
     lacks_total = _lacks_total(arguments, tracker, spec)
     if lacks_total:
         tell("hint: how many frames there are can't be told from this command, so there is no bar: add --total N")
-    key = _new_key() if arguments.key is None else checked_key(arguments.key)
+    key = new_key() if arguments.key is None else checked_key(arguments.key)
     # From here to the end, so that whatever comes when, the exit status says it: 128 and the signal's number.
     with StopNotice() as notice, stop_signals_raise():
         result = _run_job(arguments, spec, tracker, key, notice)
@@ -221,8 +213,8 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
         command=words[0] if len(words) == 1 else words,
         envs=dict(arguments.env),
         secret_envs=dict(arguments.secret_env),
-        inputs=_once(arguments.input, "--input"),
-        outputs={str(remote): local for remote, local in _once(arguments.output, "--output").items()},
+        inputs=once(arguments.input, "--input"),
+        outputs={str(remote): local for remote, local in once(arguments.output, "--output").items()},
         disk_gb=10 if arguments.disk_gb is None else arguments.disk_gb,
         requirements=requirements_of(arguments, disk_gb=arguments.disk_gb),
         timeout_s=arguments.timeout,
@@ -252,27 +244,8 @@ def _check(arguments: argparse.Namespace, spec: JobSpec) -> None:
         tell("hint: files are sent, and none is fetched: add --output for what the command writes, else it is lost")
 
 
-def _once(pairs: list[tuple[str, str]], option: str) -> Mapping[str | os.PathLike[str], str]:
-    """The pairs by their first half, none of which may be lost."""
-    once: dict[str | os.PathLike[str], str] = dict(pairs)
-    for first, second in pairs:
-        if once[first] != second:
-            raise OctaConfigError(
-                f"{option} names {first} twice, for {second} and {once[first]}: name it once, and copy it there"
-            )
-    return once
-
-
-def _new_key() -> str:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        # In a container the user may have no name.
-        user = str(os.getuid())
-    return rental_key("cli", f"{user}@{socket.gethostname() or 'localhost'}", secrets.token_hex(5))
-
-
 def _tracker(arguments: argparse.Namespace, spec: JobSpec) -> ProgressTracker:
+    from octa_provider.render.blender_frames import blender_frames
     from octa_provider.render.progress import ProgressTracker
 
     blender = "blender" in f"{spec.image} {spec.command_line}".lower()
@@ -283,28 +256,11 @@ def _tracker(arguments: argparse.Namespace, spec: JobSpec) -> ProgressTracker:
 
 def _lacks_total(arguments: argparse.Namespace, tracker: ProgressTracker, spec: JobSpec) -> bool:
     """Whether Blender renders frames of which nobody knows how many there are."""
+    from octa_provider.render.blender_frames import renders_frames
+
     if not tracker.counts_frames or tracker.total is not None:
         return False
-    renders = {"-a", "--render-anim", "-f", "--render-frame"}
-    return arguments.tool is not None or not renders.isdisjoint(spec.command_line.split())
-
-
-def blender_frames(command: str) -> int | None:
-    """How many frames a Blender command line renders, from `-f`, or `-s`, `-e` and `-j`; None when it does not tell."""
-    from octa_provider.render import frames
-
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return None
-    value = {_SHORT.get(name, name): after for name, after in pairwise(words)}
-    try:
-        if "-f" in value:
-            return len(frames.parse(value["-f"].replace("..", "-")))
-        first, last, step = int(value.get("-s", "1")), int(value["-e"]), int(value.get("-j", "1"))
-        return len(range(first, last + 1, step)) or None
-    except (KeyError, ValueError):
-        return None
+    return arguments.tool is not None or renders_frames(spec.command_line)
 
 
 def _tell_result(arguments: argparse.Namespace, result: JobResult) -> None:
@@ -314,41 +270,3 @@ def _tell_result(arguments: argparse.Namespace, result: JobResult) -> None:
         tell(f"fetched {shown_text(path)}")
     cost = shown_cost(result.cost_wei, result.cost_usd)
     tell(f"{result.outcome.value} on node {result.node_id}: {shown_duration(result.duration_s)}, {cost}")
-
-
-def _env(text: str) -> tuple[str, str]:
-    name, given, value = text.partition("=")
-    if given:
-        return name, value
-    if name not in os.environ:
-        raise argparse.ArgumentTypeError(f"{name} is not set in this shell: write {name}=VALUE, or export it")
-    return name, os.environ[name]
-
-
-def _secret_env(text: str) -> tuple[str, str]:
-    name, given, _ = text.partition("=")
-    # Neither is repeated: it may be the secret.
-    if given:
-        raise argparse.ArgumentTypeError(
-            "write the name alone: a value on the command line is shown to everybody by ps, and stays in the shell's "
-            "history. Export it, and its value is taken from this shell"
-        )
-    if not is_env_name(name):
-        raise argparse.ArgumentTypeError("what is given is not a name of an environment variable: write its name alone")
-    if name not in os.environ:
-        raise argparse.ArgumentTypeError(f"{name} is not set in this shell: export it")
-    return name, os.environ[name]
-
-
-def _input(text: str) -> tuple[str, str]:
-    local, colon, remote = text.rpartition(":")
-    if not colon or not local or not remote:
-        raise argparse.ArgumentTypeError(f"{text!r} must be LOCAL:REMOTE, as in scene.blend:scene.blend")
-    return local, remote
-
-
-def _output(text: str) -> tuple[str, str]:
-    remote, colon, local = text.partition(":")
-    if not colon or not local or not remote:
-        raise argparse.ArgumentTypeError(f"{text!r} must be REMOTE:LOCAL, as in frames:./frames")
-    return remote, local

@@ -56,7 +56,7 @@ class CommandParser(argparse.ArgumentParser):
         Args:
             words: of the whole line.
             begin: where this command's begin.
-            command: as in `check`.
+            command: what stands after `--`; None when there is no `--`.
         """
         if self.get_default("takes_anything"):
             return

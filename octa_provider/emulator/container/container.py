@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from octa_provider.emulator.container.images import ImageEnvironment
+from octa_provider.emulator.container.listener import free_port
 from octa_provider.emulator.container.process import (
     SESSION_MARK,
     STATE_MARK,
@@ -16,7 +17,7 @@ from octa_provider.emulator.container.process import (
     end_processes,
     wait_for_exit,
 )
-from octa_provider.emulator.container.proxy import HttpPortProxy, free_port
+from octa_provider.emulator.container.proxy import HttpPortProxy
 from octa_provider.emulator.container.ssh import RunningCommand, SessionSsh
 from octa_provider.emulator.container.ssh_conditions import SshWeather
 from octa_provider.emulator.platform.session import Session

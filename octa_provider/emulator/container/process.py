@@ -14,7 +14,7 @@ SESSION_MARK = "OCTA_EMULATOR_SESSION"
 STATE_MARK = "OCTA_EMULATOR_STATE"
 
 _PROC = Path("/proc")
-_KILL_PATIENCE_S = 5.0
+_KILLED_WITHIN_S = 5.0
 
 
 def pids_by_mark(mark: str) -> dict[str, list[int]]:
@@ -98,8 +98,8 @@ async def end_processes(table: ProcessTable, session_uuid: str, leaders: Iterabl
         grace_s: seconds to end by themselves.
     """
     groups = tuple(leaders)
-    for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, _KILL_PATIENCE_S)):
-        deadline = time.monotonic() + patience_s
+    for number, within_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, _KILLED_WITHIN_S)):
+        deadline = time.monotonic() + within_s
         send_signal(groups, number, groups=True)
         pause_s = 0.005
         while pids := await _pids_for_certain(table, session_uuid):
@@ -117,7 +117,7 @@ async def end_processes(table: ProcessTable, session_uuid: str, leaders: Iterabl
 def end_leftovers(state: Path) -> list[int]:
     """Kill every session process of a state folder whose emulator is gone for good. Returns their ids."""
     killed: set[int] = set()
-    deadline = time.monotonic() + _KILL_PATIENCE_S
+    deadline = time.monotonic() + _KILLED_WITHIN_S
     while time.monotonic() < deadline:
         pids = marked_pids(STATE_MARK, str(state.absolute()))
         if not pids:

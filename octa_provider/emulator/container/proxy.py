@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
+
+from octa_provider.emulator.container.listener import Listener
+
+__all__ = ["DistantPort", "HttpPortProxy"]
 
 _BAD_GATEWAY = (
     b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
 )
 
 
-def free_port() -> int:
-    """A TCP port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class HttpPortProxy:
+class HttpPortProxy(Listener):
     """Carries bytes both ways, so that streams, uploads and WebSockets pass; 502 when nothing listens behind it.
 
     Args:
@@ -28,60 +24,26 @@ class HttpPortProxy:
     """
 
     def __init__(self, target_port: int, name: str) -> None:
+        super().__init__()
         self._target_port = target_port
         self._name = name
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
 
-    async def start(self, port: int = 0) -> int:
-        """Listen on `port`, or on a free one when it is 0 or taken. Returns the port."""
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection to its end."""
         try:
-            self._server = await asyncio.start_server(self._carry, "127.0.0.1", port)
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         except OSError:
-            self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def close(self) -> None:
-        """Stop listening and cut what is open."""
-        if self._server is not None:
-            self._server.close()
-        for task in tuple(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
+            text = f"Nothing listens on port {self._name} of this session yet.\n".encode()
+            writer.write(_BAD_GATEWAY % (len(text), text))
+            await writer.drain()
+            return
         try:
-            try:
-                inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-            except OSError:
-                text = f"Nothing listens on port {self._name} of this session yet.\n".encode()
-                writer.write(_BAD_GATEWAY % (len(text), text))
-                await writer.drain()
-                return
-            try:
-                await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
-            finally:
-                inner_writer.close()
-        except (ConnectionError, asyncio.CancelledError):
-            # The session ended or a side hung up: both connections close, which is all there is to say.
-            pass
+            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
         finally:
-            writer.close()
-            self._connections.discard(task)
+            inner_writer.close()
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    with contextlib.suppress(OSError):
-        writer.write_eof()
-
-
-class DistantPort:
+class DistantPort(Listener):
     """Carries bytes both ways, and lets them take their time; the line's breadth is not limited.
 
     Args:
@@ -90,39 +52,20 @@ class DistantPort:
     """
 
     def __init__(self, target_port: int, round_trip_s: float) -> None:
+        super().__init__()
         self._target_port = target_port
         self._one_way_s = round_trip_s / 2
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
 
-    async def start(self, port: int = 0) -> int:
-        """Listen on `port`, or on a free one when it is 0 or taken. Returns the port."""
-        try:
-            self._server = await asyncio.start_server(self._carry, "127.0.0.1", port)
-        except OSError:
-            self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def close(self) -> None:
-        """Stop listening and cut what is open."""
-        if self._server is not None:
-            self._server.close()
-        for task in tuple(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection to its end."""
         inner: asyncio.StreamWriter | None = None
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            inner_reader, inner = await asyncio.open_connection("127.0.0.1", self._target_port)
-            await asyncio.gather(self._pump(reader, inner), self._pump(inner_reader, writer))
-        for end in (writer, inner):
-            if end is not None:
-                end.close()
-        self._connections.discard(task)
+        try:
+            with contextlib.suppress(OSError):
+                inner_reader, inner = await asyncio.open_connection("127.0.0.1", self._target_port)
+                await asyncio.gather(self._pump(reader, inner), self._pump(inner_reader, writer))
+        finally:
+            if inner is not None:
+                inner.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._one_way_s:
@@ -150,3 +93,11 @@ class DistantPort:
             await arriving
         finally:
             arriving.cancel()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    with contextlib.suppress(OSError):
+        writer.write_eof()

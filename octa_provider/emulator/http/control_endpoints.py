@@ -11,9 +11,10 @@ from aiohttp import web
 from octa_provider.emulator.faults.faults import Fault, Faults, parse_fault
 from octa_provider.emulator.http.exchange import PLATFORM, json_answer, json_body
 from octa_provider.emulator.platform.billing import wall_ns
+from octa_provider.emulator.platform.end_reasons import ENDED
 from octa_provider.emulator.platform.ledger import overlaps
 from octa_provider.emulator.platform.orders import BadRequestError
-from octa_provider.emulator.platform.platform import ENDED, Platform
+from octa_provider.emulator.platform.platform import Platform
 from octa_provider.emulator.platform.session import Session
 from octa_provider.errors import OctaConfigError
 

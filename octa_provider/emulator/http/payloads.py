@@ -8,7 +8,8 @@ from octa_provider.emulator.container.container import SESSION_HOST
 from octa_provider.emulator.http.quirks import Quirks
 from octa_provider.emulator.platform.billing import wall_ns
 from octa_provider.emulator.platform.catalogue import GIB, Node
-from octa_provider.emulator.platform.platform import OWN_REASONS, Platform
+from octa_provider.emulator.platform.end_reasons import OWN_REASONS
+from octa_provider.emulator.platform.platform import Platform
 from octa_provider.emulator.platform.prices import MARKET_PRICE_USD, ten_thousandths_usd
 from octa_provider.emulator.platform.session import Session
 

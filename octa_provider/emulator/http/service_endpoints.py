@@ -11,8 +11,10 @@ from aiohttp import web
 from octa_provider.emulator.http.exchange import PLATFORM, error_answer, exchange, json_answer, json_body
 from octa_provider.emulator.http.payloads import catalogue_payload, session_payload
 from octa_provider.emulator.platform.orders import BadRequestError, parse_order, parse_score
-from octa_provider.emulator.platform.platform import OutOfFundsError, Platform, RefusedError, StartFaults
+from octa_provider.emulator.platform.platform import Platform
+from octa_provider.emulator.platform.room import OutOfFundsError, RefusedError
 from octa_provider.emulator.platform.session import Session
+from octa_provider.emulator.platform.start_faults import StartFaults
 
 
 def catalogue(service: str) -> Any:

@@ -6,9 +6,8 @@ import math
 from typing import Any
 
 from octa_provider.emulator.platform.session import Order
+from octa_provider.market.request import V2RAY_PROTOCOLS, VPN_SUBKINDS
 
-VPN_SUBKINDS = ("wg", "openvpn", "ss", "v2ray", "http_proxy")
-V2RAY_PROTOCOLS = ("trojan", "vmess", "vless")
 MAX_DISK_GB = 100_000
 #: What a node's owner may ask: in wei (the TypeScript SDK), or for an hour of its GPU or CPU (the Ruby SDK).
 WEI_PRICES = ("base", "storage", "traffic")

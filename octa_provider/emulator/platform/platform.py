@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from octa_provider.emulator.container.container import Container
@@ -15,63 +14,20 @@ from octa_provider.emulator.container.ssh_conditions import SshWeather
 from octa_provider.emulator.http.quirks import Quirks
 from octa_provider.emulator.platform.apps import make_apps
 from octa_provider.emulator.platform.billing import BillingClock, wall_ns
-from octa_provider.emulator.platform.catalogue import Node, make_nodes
+from octa_provider.emulator.platform.catalogue import make_nodes
+from octa_provider.emulator.platform.end_reasons import BROKEN, CLOSED, OFFLINE, UNPAID
 from octa_provider.emulator.platform.funds import Funds
 from octa_provider.emulator.platform.ledger import Ledger
 from octa_provider.emulator.platform.own_nodes import make_own_nodes
+from octa_provider.emulator.platform.progress_texts import READY_TEXTS, STARTING_TEXTS, STOPPING_TEXT, come_up
+from octa_provider.emulator.platform.room import OutOfFundsError, node_with_room
 from octa_provider.emulator.platform.session import Order, Session
+from octa_provider.emulator.platform.start_faults import NO_FAULTS, StartFaults
 from octa_provider.emulator.platform.state import StateFolder
 from octa_provider.emulator.settings import EmulatorSettings
 
-#: The progress texts of a session that comes up, in order; the last one stays until it is ready.
-STARTING_TEXTS = ("queued", "preparing node", "provisioning", "pulling image", "create container", "starting service")
-#: The texts of a session that is ready: which one, is an oddity.
-READY_TEXTS = ("service configured", "Configured", "running", "READY")
-#: The text of a session whose stop takes a while.
-STOPPING_TEXT = "stopping"
-#: Why the platform itself ends a session, in the words of its ledger; the API tells a number.
-CLOSED, UNPAID, OFFLINE, BROKEN = "emulator stopped", "insufficient_funds", "node offline", "start failed"
-ENDED = "ended by the platform"
-OWN_REASONS = frozenset({CLOSED, UNPAID, OFFLINE, BROKEN, ENDED})
 #: How many sessions `GET /sessions?recent=true` shows (evidence C: "last 50 completed + active").
 RECENT_LIMIT = 50
-#: A VPN takes no room on a node but this much.
-VPN_ROOM = 50
-
-
-@dataclass(frozen=True)
-class StartFaults:
-    """What faults do to one start.
-
-    Attributes:
-        price_factor: how many times as much its node asks from now on.
-        never_ready: it never leaves its startup phase.
-        dies_after_s: its node dies after so many seconds.
-        hidden_s: the list shows it only after so many seconds.
-    """
-
-    price_factor: float = 1
-    never_ready: bool = False
-    dies_after_s: float | None = None
-    hidden_s: float = 0.0
-
-
-class RefusedError(Exception):
-    """The node does not take the session.
-
-    Attributes:
-        reason: why, as the API says it.
-        internal: whether this node says so by 500 INTERNAL_ERROR.
-    """
-
-    def __init__(self, reason: str, *, internal: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.internal = internal
-
-
-class OutOfFundsError(Exception):
-    """The balance is empty."""
 
 
 class Platform:
@@ -175,7 +131,7 @@ class Platform:
         """A session's end as the API shows it, earlier by what the clock was advanced since."""
         return (session.stopped_ns or 0) // 1_000_000 - (self.clock.advanced_ms - session.advanced_at_stop_ms)
 
-    def start(self, order: Order, faults: StartFaults = StartFaults()) -> Session:
+    def start(self, order: Order, faults: StartFaults = NO_FAULTS) -> Session:
         """Start a session.
 
         Raises:
@@ -184,7 +140,7 @@ class Platform:
         """
         if self.funds.balance_wei() <= 0:
             raise OutOfFundsError
-        node = self._node_with_room(order)
+        node = node_with_room(order, self.nodes, self._running.values())
         if faults.price_factor != 1:
             node.raise_price(faults.price_factor)
         now_ns = wall_ns()
@@ -255,23 +211,6 @@ class Platform:
         task.add_done_callback(self._background.discard)
         return task
 
-    def _node_with_room(self, order: Order) -> Node:
-        node = self.nodes.get(order.node_id)
-        if node is None or not node.online:
-            raise RefusedError("Node not found")
-        if node.unavailable:
-            raise RefusedError("Node is temporarily unavailable", internal=True)
-        here = [session for session in self._running.values() if session.order.node_id == node.node_id]
-        if order.service == "vpn":
-            full = sum(session.order.service == "vpn" for session in here) >= VPN_ROOM
-        else:
-            full = sum(session.order.service != "vpn" for session in here) >= node.room
-        if full:
-            raise RefusedError("Node is busy", internal=node.full_with_500)
-        if sum(session.order.disk_gb for session in here) + order.disk_gb > node.disk_gb:
-            raise RefusedError("Not enough disk space")
-        return node
-
     def _container(self, session: Session) -> Container:
         image = "blender" if session.order.service == "render" else session.order.image
         return self._containers.get(session.uuid) or Container(
@@ -292,7 +231,7 @@ class Platform:
         pause_s = self.settings.start_delay_s / len(STARTING_TEXTS)
         texts = STARTING_TEXTS[:4] if session.never_ready else STARTING_TEXTS
         for text in texts:
-            _come_up(session, text)
+            come_up(session, text)
             if text != STARTING_TEXTS[0]:
                 self.note(session, text)
             await asyncio.sleep(pause_s)
@@ -308,8 +247,8 @@ class Platform:
                 self.in_background(self.end(session, by="platform", reason=BROKEN))
                 return
         session.is_ready, session.ready_ns = True, wall_ns()
-        plain = session.ordinal % len(READY_TEXTS) if self.quirks.enabled else 0
-        _come_up(session, READY_TEXTS[plain])
+        which = session.ordinal % len(READY_TEXTS) if self.quirks.enabled else 0
+        come_up(session, READY_TEXTS[which])
         self.note(session, "service configured")
 
     async def _end_later(self, session: Session) -> None:
@@ -355,9 +294,3 @@ class Platform:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-
-
-def _come_up(session: Session, text: str) -> None:
-    # One that is on its way out already does not say that it is coming up.
-    if session.progress != STOPPING_TEXT:
-        session.progress = text

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from octa_provider.wire.money import WEI_PER_OCTA
+
 #: USD for one OCTA on the emulated market.
 MARKET_PRICE_USD = 0.0213
-
-_WEI_PER_OCTA = 10**18
 
 
 def usd_to_wei(usd: float) -> int:
@@ -18,7 +18,7 @@ def usd_to_wei(usd: float) -> int:
 
 def wei_to_usd(wei: int) -> float:
     """The price in USD, at the emulated market price."""
-    return wei / _WEI_PER_OCTA * MARKET_PRICE_USD
+    return wei / WEI_PER_OCTA * MARKET_PRICE_USD
 
 
 def raised(wei: int, factor: float) -> int:
@@ -36,21 +36,21 @@ def hourly_prices(wei: int) -> dict[str, Any]:
     return {
         "total_price_usd": round(wei_to_usd(wei), 4),
         "total_price_wei": wei,
-        "total_price_ether": wei / _WEI_PER_OCTA,
+        "total_price_ether": wei / WEI_PER_OCTA,
         **unit_prices("base", wei),
     }
 
 
 def unit_prices(name: str, wei: int) -> dict[str, Any]:
     """`base`, `storage` or `traffic` as a machine's record names it: wei, ether, 1/10,000 USD."""
-    return {name: wei, f"{name}_ether": wei / _WEI_PER_OCTA, f"{name}_usd": ten_thousandths_usd(wei)}
+    return {name: wei, f"{name}_ether": wei / WEI_PER_OCTA, f"{name}_usd": ten_thousandths_usd(wei)}
 
 
 def vpn_prices(wei_per_gb: int) -> dict[str, Any]:
     """What a GB costs, as a VPN's record names it."""
     return {
         "traffic_price_usd": round(wei_to_usd(wei_per_gb), 4),
-        "traffic_price_ether": wei_per_gb / _WEI_PER_OCTA,
+        "traffic_price_ether": wei_per_gb / WEI_PER_OCTA,
     }
 
 

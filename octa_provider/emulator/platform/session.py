@@ -13,8 +13,7 @@ from octa_provider.emulator.platform.billing import (
     charge_wei,
     traffic_wei,
 )
-
-RENTAL_KEY_VARIABLE = "OCTA_RENTAL_KEY"
+from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ class Session:
     @property
     def rental_key(self) -> str | None:
         """The name of the work it was rented for, if the caller gave one."""
-        return self.order.envs.get(RENTAL_KEY_VARIABLE)
+        return self.order.envs.get(RENTAL_KEY_ENV)
 
     def billed_ms(self, now_ms: int) -> int:
         """Billing time from its start until its end, or until now."""

@@ -13,6 +13,7 @@ from typing import Any
 import asyncssh
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.files.whole_file import PRIVATE, whole_file
 
 
 class StateFolder:
@@ -106,19 +107,16 @@ class StateFolder:
                 "wallet": "0x" + secrets.token_hex(20),
                 "ref_code": secrets.token_hex(4),
             }
-        _write_whole(path, json.dumps(account).encode())
+        _write_private(path, json.dumps(account).encode())
         return account
 
     def _load_key(self, path: Path) -> asyncssh.SSHKey:
         if not path.exists():
-            _write_whole(path, asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+            _write_private(path, asyncssh.generate_private_key("ssh-ed25519").export_private_key())
         return asyncssh.import_private_key(path.read_bytes())
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a private file whole or not at all: a killed emulator must not leave half a key."""
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+def _write_private(path: Path, content: bytes) -> None:
+    # Whole or not at all: a killed emulator must not leave half a key.
+    with whole_file(path, mode=PRIVATE) as file:
         file.write(content)
-    temporary.replace(path)

@@ -1,0 +1,53 @@
+"""Stopping, beside the watching, what runs under the key of a session that is watched, and is not the oldest."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import OctaError
+from octa_provider.rental.stop import sweep
+from octa_provider.text.plain_log import plain_logger
+
+if TYPE_CHECKING:
+    from octa_provider.rental.rental_api import RentalApi
+
+__all__ = ["TwinStopping"]
+
+log = plain_logger("octa_provider.watch.twin_stopping")
+
+TWIN_STOP_S = 30.0
+
+
+class TwinStopping:
+    """Stops later sessions of a key, in a thread of its own and one lot at a time.
+
+    Args:
+        api: the API.
+    """
+
+    def __init__(self, api: RentalApi) -> None:
+        self._api = api
+        self._stopper: threading.Thread | None = None
+
+    def stop(self, uuids: Sequence[str]) -> None:
+        """Begin to stop these, unless others are being stopped: the next look at the list shows them again.
+
+        Args:
+            uuids: the sessions.
+        """
+        if not uuids or (self._stopper is not None and self._stopper.is_alive()):
+            return
+        log.warning("stopping %s: each is a later session of a key whose first one is watched", ", ".join(uuids))
+        # An empty context: its log lines must not go to whoever happened to wait first.
+        run = contextvars.Context().run
+        self._stopper = threading.Thread(target=run, args=(self._stop, uuids), name="octa-twins", daemon=True)
+        self._stopper.start()
+
+    def _stop(self, uuids: Sequence[str]) -> None:
+        try:
+            sweep(self._api, uuids=uuids, key=None, deadline_s=TWIN_STOP_S)
+        except OctaError as error:
+            log.warning("the next look tries again: %s", error)
