@@ -63,6 +63,7 @@ class Outcome:
 
     check: Check
     seconds: float
+    cpu_seconds: float
     passed: int = 0
     failures: list[str] = field(default_factory=list)
     skipped: int = 0
@@ -113,9 +114,10 @@ def main(names: list[str]) -> int:
         side_by_side = sum(1 for lane in lanes if lane) > 1
         for lane_outcomes in pool.map(lambda lane: [run(check, quiet=side_by_side) for check in lane], lanes):
             outcomes += lane_outcomes
-    print(f"\n{'check':<16}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    print(f"\n{'check':<16}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}{'cpu':>9}")
     for one in outcomes:
-        print(f"{one.check.name:<16}{one.passed:>8}{len(one.failures):>8}{one.skipped:>9}{one.seconds:>9.0f}")
+        counts = f"{one.passed:>8}{len(one.failures):>8}{one.skipped:>9}"
+        print(f"{one.check.name:<16}{counts}{one.seconds:>9.0f}{one.cpu_seconds:>9.0f}")
     failures = [f"{one.check.name}: {name}" for one in outcomes for name in one.failures]
     for failure in failures:
         print(f"failed  {failure}")
@@ -129,18 +131,20 @@ def run(check: Check, *, quiet: bool = False) -> Outcome:
     check.report.unlink(missing_ok=True)
     started = time.monotonic()
     with check.log.open("wb") as log:
-        status = subprocess.run(
+        process = subprocess.Popen(
             check.command(),
             cwd=ROOT,
             env=_environment(),
-            check=False,
             stdout=log if quiet else None,
             stderr=log if quiet else None,
-        ).returncode
+        )
+        # As `wait`, and with what it and its children have used: whether a check works or waits.
+        _, waited, used = os.wait4(process.pid, 0)
+        status = process.returncode = os.waitstatus_to_exitcode(waited)
     if quiet:
         with _printing:
             print(f"\n== {check.name} ==\n{check.log.read_text(errors='replace')}", flush=True)
-    outcome = Outcome(check, time.monotonic() - started)
+    outcome = Outcome(check, time.monotonic() - started, used.ru_utime + used.ru_stime)
     if check.tests and check.report.exists():
         for case in ElementTree.parse(check.report).iter("testcase"):
             if case.find("failure") is not None or case.find("error") is not None:
