@@ -74,7 +74,7 @@ class ConnectionSettings:
             namespace: one that was told before, so that Airflow is not asked; it counts before all others.
 
         Raises:
-            AirflowException: Airflow can't be asked now.
+            OctaAirflowUnreachableError: Airflow can't be asked now.
         """
         if namespace is None and self.namespace is not None:
             return self

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider.exceptions import OctaTaskError
 from octa_provider.errors import (
     OctaAuthenticationError,
     OctaBudgetError,
@@ -32,10 +33,13 @@ _RETRY_IS_USELESS = (
 def fail_task(error: OctaError | ValueError) -> NoReturn:
     """Raise the Airflow error for an error of the core, or for an argument that turned out wrong.
 
+    Args:
+        error: what happened.
+
     Raises:
         AirflowFailException: no retry can help.
-        AirflowException: one may.
+        OctaTaskError: one may.
     """
     if isinstance(error, _RETRY_IS_USELESS):
         raise AirflowFailException(plain_message(str(error))) from error
-    raise AirflowException(plain_message(f"{type(error).__name__}: {error}")) from error
+    raise OctaTaskError(plain_message(f"{type(error).__name__}: {error}")) from error

@@ -15,11 +15,12 @@ from airflow_provider.variables import forget_variable, read_variable, variable_
 from octa_provider.rental.intents import EXPIRES_S, Intent
 from octa_provider.text.plain_log import plain_logger
 
-__all__ = ["VariableIntents"]
+__all__ = ["VARIABLE_PREFIX", "VariableIntents"]
 
 log = plain_logger(__name__)
 
-_PREFIX = "octa_intents_"
+#: What the names of these Variables begin with.
+VARIABLE_PREFIX = "octa_intents_"
 _DESCRIPTION = "What octa-provider is about to rent, or has rented without an echo. It removes this itself."
 
 
@@ -71,7 +72,7 @@ class VariableIntents:
     def _all(self) -> list[tuple[str, Intent]]:
         """The intents of every key; none on an Airflow that does not list its Variables for a task (3.0 to 3.2)."""
         try:
-            found = [_unpacked(read_variable(name)) for name in variable_names(_PREFIX)]
+            found = [_unpacked(read_variable(name)) for name in variable_names(VARIABLE_PREFIX)]
         except Exception as error:  # noqa: BLE001 - as above
             log.warning("What other tasks have rented can't be asked: %s: %s", type(error).__name__, error)
             return []
@@ -95,7 +96,7 @@ class VariableIntents:
 
 
 def _name(key: str) -> str:
-    return _PREFIX + hashlib.sha256(key.encode()).hexdigest()[:32]
+    return VARIABLE_PREFIX + hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _unpacked(value: str) -> tuple[str, list[Intent]] | None:
@@ -106,5 +107,5 @@ def _unpacked(value: str) -> tuple[str, list[Intent]] | None:
         told: Any = json.loads(value)
         return str(told["key"]), [Intent.from_dict(one) for one in told["intents"]]
     except (ValueError, KeyError, TypeError) as error:
-        log.warning("An Airflow Variable %s... holds no intents, and is left alone: %s", _PREFIX, error)
+        log.warning("An Airflow Variable %s... holds no intents, and is left alone: %s", VARIABLE_PREFIX, error)
         return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
+from airflow_provider.exceptions import OctaJobFailedError
 from octa_provider.text.plain_text import plain_message
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def raise_for_outcome(state: JobState, tail: Sequence[str], skip_on_exit_code: C
     Raises:
         AirflowSkipException: it ended with one of these codes.
         AirflowFailException: it failed, and the same again would fail again.
-        AirflowException: it failed; another try may do better.
+        OctaJobFailedError: it failed; another try may do better.
     """
     from octa_provider.job.log import NO_SHELL
     from octa_provider.job.result import JobOutcome
@@ -43,4 +44,4 @@ def raise_for_outcome(state: JobState, tail: Sequence[str], skip_on_exit_code: C
     # A cap would be spent again, and an image does not grow a shell.
     if state.outcome is JobOutcome.OVER_BUDGET or NO_SHELL in state.message:
         raise AirflowFailException(message)
-    raise AirflowException(message)
+    raise OctaJobFailedError(message)

@@ -9,8 +9,10 @@ its own does the work.
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
+from airflow_provider.exceptions import OctaTaskKilledError
 from octa_provider.errors import OctaError
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ __all__ = ["KillSwitch"]
 #: All that `on_kill` may take: Airflow 3 sends SIGKILL five seconds after SIGTERM.
 _HANDLER_S = 4.0
 _REQUEST_S = 1.5
+#: How soon a worker that waits notices that it is killed.
+_NOTICE_S = 0.25
 
 
 class KillSwitch:
@@ -33,6 +37,7 @@ class KillSwitch:
     Attributes:
         pulled: whether the task was killed; `execute` looks at it after every step that spends money.
         uuid: the session, once it is known.
+        concluded: whether there is nothing left to stop, however the task ends.
     """
 
     def __init__(self, settings: ConnectionSettings, key: str) -> None:
@@ -40,6 +45,7 @@ class KillSwitch:
         self._key = key
         self.uuid: str | None = None
         self.pulled = False
+        self.concluded = False
 
     def pull(self) -> None:
         """The task is being killed: remember it, and ask for the stop of what is known to run. For `on_kill`."""
@@ -47,6 +53,26 @@ class KillSwitch:
         asking = threading.Thread(target=self._ask_for_stop, name="octa-on-kill", daemon=True)
         asking.start()
         asking.join(_HANDLER_S)
+
+    def refuse(self) -> None:
+        """Go no further in a task that was killed.
+
+        Raises:
+            OctaTaskKilledError: it was.
+        """
+        if self.pulled:
+            raise OctaTaskKilledError("The task was killed.")
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, at most until the task is killed.
+
+        Args:
+            seconds: how long.
+        """
+        # In slices: the handler of SIGTERM only sets a flag, and SIGKILL comes five seconds later.
+        until = time.monotonic() + seconds
+        while not self.pulled and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _NOTICE_S))
 
     def _ask_for_stop(self) -> None:
         # Asking is not stopping for certain: execute does that if it is given the time, else the next try or a reaper.

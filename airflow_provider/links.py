@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
     from octa_provider.models import Session
 
-__all__ = ["ACCOUNT_URL", "LINKS", "OctaAccountLink", "OctaSessionLink", "OctaWebSshLink", "push", "push_from_trigger"]
+__all__ = [
+    "ACCOUNT_URL",
+    "LINKS",
+    "OctaAccountLink",
+    "OctaSessionLink",
+    "OctaWebSshLink",
+    "link_addresses",
+    "push",
+    "push_from_trigger",
+]
 
 #: Where an account's sessions are shown (evidence C).
 ACCOUNT_URL = "https://cube.octa.computer"
@@ -69,22 +78,33 @@ def push(ti: Any, session: Session | None) -> None:
         ti: the task instance, on a worker.
         session: its session, as the API shows it; None before that.
     """
-    for key, url in _addresses(session).items():
+    for key, url in link_addresses(session).items():
         ti.xcom_push(key=key, value=url)
 
 
 def push_from_trigger(ti: Any, session: Session) -> None:
-    """The same for a task that is deferred; before Airflow 3 a trigger cannot, and the links wait for the worker."""
+    """The same for a task that is deferred; before Airflow 3 a trigger cannot, and the links wait for the worker.
+
+    Args:
+        ti: the trigger's task instance.
+        session: its session, as the API shows it.
+    """
     try:
         from airflow.sdk.execution_time.xcom import XCom as XComOnThree
     except ImportError:
         return
-    for key, url in _addresses(session).items():
+    for key, url in link_addresses(session).items():
         XComOnThree.set(key, url, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
 
 
-def _addresses(session: Session | None) -> dict[str, str]:
-    """Where each link leads. What the session does not have, or not yet, leads to the account, which shows it too."""
+def link_addresses(session: Session | None) -> dict[str, str]:
+    """Where each link leads, by its XCom key.
+
+    What the session does not have, or not yet, leads to the account, which shows it too.
+
+    Args:
+        session: as the API shows it; None before that.
+    """
     terminal = None if session is None else web_address(session.ssh_web)
     pages = () if session is None else map(web_address, session.urls.values())
     page = next((address for address in pages if address is not None), None)

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from airflow import __version__ as airflow_version
-from airflow.providers.common.compat.sdk import AirflowException, conf
+from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider.exceptions import OctaAirflowUnreachableError
 from airflow_provider.variables import read_variable, write_variable
 from octa_provider.text.plain_log import plain_logger
 
-__all__ = ["NAMESPACE_VARIABLE", "default_namespace"]
+__all__ = ["NAMESPACE_VARIABLE", "default_namespace", "forget_namespace"]
 
 log = plain_logger(__name__)
 
@@ -54,7 +55,8 @@ def default_namespace() -> str:
     It is the same in every process of one Airflow, and never asked for while a DAG file is parsed.
 
     Raises:
-        AirflowException: Airflow can't be asked now: what was rented under another name would not be found again.
+        OctaAirflowUnreachableError: Airflow can't be asked now: what was rented under another name would not be found
+            again.
     """
     with _asking:
         kept = _kept(os.getpid())
@@ -62,6 +64,11 @@ def default_namespace() -> str:
     if _MADE.fullmatch(kept) is None or not url:
         return kept
     return _made_of(kept, url)
+
+
+def forget_namespace() -> None:
+    """Ask Airflow again the next time: a process asks once, and so keeps to what it was told."""
+    _kept.cache_clear()
 
 
 @cache
@@ -78,7 +85,7 @@ def _kept(process: int) -> str:
             # There is no Airflow here, only its library: a script, or a test.
             log.warning("This Airflow has no database, so its machines are told by its configuration. %s", _WHAT_TO_DO)
             return _made_of("configuration", *_configuration())
-        raise AirflowException(
+        raise OctaAirflowUnreachableError(
             f"Which machines are this Airflow's can't be asked now ({type(error).__name__}: {error}). {_WHAT_TO_DO}"
         ) from error
 

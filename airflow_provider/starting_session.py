@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowException
-
-from airflow_provider.choosing import ChoosesMachine
+from airflow_provider.exceptions import OctaTaskKilledError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.kill_switch import KillSwitch
-from airflow_provider.leaving_nothing import stop_after
 from airflow_provider.links import LINKS, push
+from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import rental_xcom
-from airflow_provider.templated import checked_cap, checked_deadline, is_known
+from airflow_provider.stop_on_failure import stop_after
+from airflow_provider.templated import check_known, checked_cap, checked_deadline
 from octa_provider.errors import OctaError
 from octa_provider.rental.json_values import addresses_json
 from octa_provider.rental.session_text import started_text
@@ -38,6 +38,16 @@ class StartsSession(ChoosesMachine):
 
     The session's rental key is made of DAG, run, task and map index, so a retry adopts what an earlier try started.
     When the task fails after it started something, it stops it: a failed setup runs no teardown.
+
+    Args:
+        disk_gb: disk in GB.
+        envs: environment variables. The account's sessions show them: no secrets.
+        max_cost_usd: refuse, and while the ready sensor waits for it also stop, what costs more.
+        max_duration_s: refuse what the balance can't pay for so many seconds, and while the ready sensor waits also
+            stop what has run longer.
+        deadline_s: seconds to try to start for, through outages of the API and from machine to machine.
+        octa_conn_id: the connection.
+        kwargs: which machine, as of `ChoosesMachine`; and as of every operator.
     """
 
     template_fields: Sequence[str] = (
@@ -71,8 +81,8 @@ class StartsSession(ChoosesMachine):
         self.max_duration_s = max_duration_s
         self.deadline_s = deadline_s
         self.octa_conn_id = octa_conn_id
-        self._kill_switch: KillSwitch | None = None
-        self._check_arguments()
+        #: Made when the task runs; a kill pulls it.
+        self.kill_switch: KillSwitch | None = None
 
     @abstractmethod
     def _request(self) -> Request:
@@ -83,7 +93,7 @@ class StartsSession(ChoosesMachine):
         """
 
     @abstractmethod
-    def _known_request(self) -> None:
+    def _check_known_request(self) -> None:
         """Build the request from those arguments alone that are known when the DAG file is parsed, to check them."""
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -107,7 +117,7 @@ class StartsSession(ChoosesMachine):
             # What was right when an earlier try started, whose worker then vanished, may be wrong now.
             stop_after(error, client, key)
             fail_task(error)
-        switch = self._kill_switch = KillSwitch(hook.settings, key)
+        switch = self.kill_switch = KillSwitch(hook.settings, key)
 
         from octa_provider.timing.asking import is_transient
 
@@ -117,7 +127,7 @@ class StartsSession(ChoosesMachine):
             context["ti"].xcom_push(key="uuid", value=rental.uuid)
 
         try:
-            rental = self._left(context, client) or client.rentals.start(
+            rental = self._find_left(context, client) or client.rentals.start(
                 request,
                 key=key,
                 requirements=requirements,
@@ -140,7 +150,7 @@ class StartsSession(ChoosesMachine):
             self._announce(rental)
             details = rental_xcom(rental) | self._details(context, client, rental.uuid)
             if switch.pulled:
-                raise AirflowException("The task was killed when its session had just started.")
+                raise OctaTaskKilledError("The task was killed when its session had just started.")
         except BaseException as error:
             stop_after(error, client, key, rental.uuid)
             raise
@@ -148,22 +158,19 @@ class StartsSession(ChoosesMachine):
 
     def on_kill(self) -> None:
         """Stop what is being started; see `airflow_provider.kill_switch`."""
-        if self._kill_switch is not None:
-            self._kill_switch.pull()
+        if self.kill_switch is not None:
+            self.kill_switch.pull()
 
-    def _check_arguments(self) -> None:
-        self._check_choice()
-        if is_known(self.deadline_s):
-            checked_deadline(self.deadline_s)
-        for name in _CAPS:
-            if is_known(value := getattr(self, name)):
-                checked_cap(name, value)
-        self._known_request()
+    def check_known_arguments(self) -> None:
+        """As of every operator that rents; and the deadline, the caps, and of the request what is known of it."""
+        super().check_known_arguments()
+        check_known(self, deadline_s=checked_deadline, **{name: partial(checked_cap, name) for name in _CAPS})
+        self._check_known_request()
 
     def _announce(self, rental: Rental) -> None:
         self.log.info("%s, rental key %s", started_text(rental), rental.key)
 
-    def _left(self, context: Context, client: OctaClient) -> Rental | None:
+    def _find_left(self, context: Context, client: OctaClient) -> Rental | None:
         """What an earlier try left that its rental key does not tell."""
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, TaskGroup
+from airflow.providers.common.compat.sdk import BaseOperator, TaskGroup, conf
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.operators.start import OctaStartMachineOperator
@@ -26,7 +26,7 @@ def octa_session(
     octa_conn_id: str = OctaHook.default_conn_name,
     ready_timeout_s: float = 30 * 60.0,
     poll_interval: float = 15.0,
-    deferrable: bool | None = None,
+    deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
     retries: int | None = None,
     **start: Any,
 ) -> Iterator[Any]:
@@ -40,7 +40,7 @@ def octa_session(
         octa_conn_id: the connection.
         ready_timeout_s: seconds that the session may take to come up.
         poll_interval: seconds between two looks meanwhile.
-        deferrable: whether to wait for it in the triggerer.
+        deferrable: whether to wait for it in the triggerer; Airflow's `[operators] default_deferrable` when left out.
         retries: of `start` and `stop`; when left out, the DAG's default, and for `stop` three if it has none.
         start: what to rent: the arguments of `OctaStartMachineOperator`.
 

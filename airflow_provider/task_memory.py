@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.job_travel import packed, unpacked
+from airflow_provider.job_json import job_from_json, job_to_json
 from octa_provider.errors import OctaError
 from octa_provider.text.plain_log import plain_logger
 
@@ -37,14 +37,14 @@ class TaskMemory:
         """How far the job of an earlier try of this task was."""
         found = self._get(_JOB)
         try:
-            return None if found is None else unpacked(found)
+            return None if found is None else job_from_json(found)
         except OctaError:
             # Written by another version of this package.
             return None
 
     def keep_job(self, state: JobState) -> None:
         """Write down how far the job is."""
-        self._set(_JOB, packed(state))
+        self._set(_JOB, job_to_json(state))
 
     def session(self) -> Mapping[str, Any] | None:
         """The session that an earlier try of this task started, as it was put into XCom."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "as_text",
     "as_texts",
     "as_word",
+    "check_known",
     "checked_cap",
     "checked_deadline",
     "is_known",
@@ -36,6 +37,21 @@ def is_known(value: object) -> bool:
         return all(is_known(part) for part in value)
     # XComArg, MappedArgument and their like, without importing where each Airflow keeps them.
     return not (hasattr(value, "iter_references") and hasattr(value, "resolve"))
+
+
+def check_known(operator: object, **checks: Callable[[Any], object]) -> None:
+    """Check those arguments of an operator that are final when the DAG file is parsed; the others wait for `execute`.
+
+    Args:
+        operator: whose attributes they are.
+        checks: by the attribute's name, what raises for a value that can never work.
+
+    Raises:
+        ValueError: naming the argument and what to do.
+    """
+    for name, check in checks.items():
+        if is_known(value := getattr(operator, name)):
+            check(value)
 
 
 def as_text(value: Any) -> str | None:

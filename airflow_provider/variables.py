@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException
+from airflow_provider.exceptions import OctaAirflowUnreachableError
 
 __all__ = ["forget_variable", "read_variable", "variable_names", "write_variable"]
 
@@ -141,7 +141,9 @@ def _answer(comms: Any, question: Any, *, missing_is_fine: bool = False) -> str 
         return None
     if kind == "PERMISSION_DENIED" or _status(answer) in {401, 403}:
         raise PermissionError(f"Airflow denies this task the Variable {question.key}")
-    raise AirflowException(f"Airflow does not answer about the Variable {question.key} ({kind}: {answer.detail})")
+    raise OctaAirflowUnreachableError(
+        f"Airflow does not answer about the Variable {question.key} ({kind}: {answer.detail})"
+    )
 
 
 def _status(answer: Any) -> int | None:

@@ -115,12 +115,12 @@ def running_jobs(emulator: EmulatorHandle, count: int) -> list[Any]:
 
 
 def _job_trigger(state: Any, poll_s: float = POLL_S) -> Any:
-    from airflow_provider.job_travel import packed
+    from airflow_provider.job_json import job_to_json
     from airflow_provider.triggers.job import OctaJobTrigger
 
     return OctaJobTrigger(
         octa_conn_id="octa_default",
-        job=packed(state),
+        job=job_to_json(state),
         latest_end=time.time() + 2 * FAR_S,
         deadline_at=time.time() + FAR_S,
         poll_interval=poll_s,

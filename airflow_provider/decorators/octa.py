@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, DecoratedOperator, task_decorator_factory
 
-from airflow_provider.operators.job import OctaRunJobOperator, uuid_told_by
+from airflow_provider.function_call import call_arguments, refuse_coroutine
+from airflow_provider.job_event import uuid_told_by
+from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.rental_key import rental_key
 from octa_provider.text.carried import carried
 
@@ -80,7 +82,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         try:
             return stack.enter_context(self._private_folder())
         except OSError as error:
-            self._stop_after(error, self._connected(context), rental_key(context), uuid_told_by(event or {}))
+            self.stop_after(error, self.connect(context), rental_key(context), uuid_told_by(event or {}))
             raise
 
     @contextmanager
@@ -93,13 +95,11 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _spec(self, context: Context) -> JobSpec:
+    def job_spec(self, context: Context) -> JobSpec:
+        """The job that runs the function; its source and its arguments are written to files for it."""
         source = self.get_python_source()  # type: ignore[no-untyped-call]
         script = _SCRIPT.format(source=source, name=self.python_callable.__name__)
-        try:
-            arguments = json.dumps({"args": list(self.op_args), "kwargs": dict(self.op_kwargs)}, default=_listed)
-        except (TypeError, ValueError) as error:
-            raise AirflowFailException(f"The arguments of @task.octa must be JSON values: {error}") from error
+        arguments = call_arguments(self.python_callable, list(self.op_args), dict(self.op_kwargs), context)
         # What is not the same function with the same arguments must not carry on with what that left.
         remote = f"octa-task-{hashlib.sha256((script + arguments).encode()).hexdigest()[:16]}"
         # Written here, where a disk that is full ends the session too.
@@ -107,7 +107,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         for name, text in (("run.py", script), ("arguments.json", arguments)):
             (self._folder / name).write_text(text, encoding="utf-8")
         self.command = [self.python, "-u", f"{remote}/run.py"]
-        spec = super()._spec(context)
+        spec = super().job_spec(context)
         # Its name tells it from whatever the user fetches.
         self._result_name = f"{remote}.json"
         fetched = str(self._folder / _RESULT_FOLDER / self._result_name)
@@ -126,13 +126,6 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             return carried(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, RecursionError) as error:
             raise AirflowFailException(f"The function's result is no JSON value: {error}") from error
-
-
-def _listed(value: object) -> list[Any]:
-    """The results of a mapped task, which Airflow hands over as a sequence that reads them one by one."""
-    if isinstance(value, Sequence):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} is none")
 
 
 def _fetched_to(folder: Path, event: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -154,8 +147,9 @@ def octa_task(
     """Run a Python function on a rented machine: `@task.octa(image="python:3.12", gpu_model="4090")`.
 
     The function must be whole in itself: what it imports it imports inside, and the image has it, and a Python 3.7 or
-    newer. Arguments and result are JSON values. When it raises, the task fails, and the end of the traceback is in the
-    error; `sys.exit(code)` ends it with a code for `skip_on_exit_code`. What it prints is in the task's log.
+    newer. Arguments and result are JSON values; of the context it can have what is one, such as `params` or `run_id`.
+    When it raises, the task fails, and the end of the traceback is in the error; `sys.exit(code)` ends it with a code
+    for `skip_on_exit_code`. What it prints is in the task's log.
 
     Args:
         python_callable: the function.
@@ -164,10 +158,20 @@ def octa_task(
             folder that the function runs in; `python` is the interpreter, default `python3`.
 
     Returns (XCom): what the function returned. What it cost is under the key `cost`.
+
+    Raises:
+        ValueError: when the DAG file is parsed: a coroutine function, which nobody would await there.
+        AirflowFailException: when the task runs, before anything is rented: an argument is no JSON value, or the
+            function needs of the context what a rented machine can't have, such as `ti`.
     """
-    return task_decorator_factory(
-        python_callable=python_callable,
-        multiple_outputs=multiple_outputs,
-        decorated_operator_class=_OctaDecoratedOperator,
-        **kwargs,
-    )
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        refuse_coroutine(function)
+        return task_decorator_factory(
+            python_callable=function,
+            multiple_outputs=multiple_outputs,
+            decorated_operator_class=_OctaDecoratedOperator,
+            **kwargs,
+        )
+
+    return decorate if python_callable is None else decorate(python_callable)

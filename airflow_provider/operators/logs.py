@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.session_reference import SessionArgument, SessionReference
-from airflow_provider.templated import as_int, as_text, is_known
+from airflow_provider.templated import as_int, as_text, check_known
 from airflow_provider.written_file import FileArgument, write_file
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.text.plain_text import plain_words
@@ -39,6 +39,7 @@ class OctaFetchLogsOperator(BaseOperator):
             `s3://aws_default@bucket/key`, or to an `ObjectStoragePath`; folders on the way are made.
         max_lines: show only so many of the last lines in the task's log; None shows all. The file gets everything.
         octa_conn_id: the connection.
+        kwargs: as of every operator.
 
     Returns (XCom): `uuid`, `container_lines`, `system_lines`, `path`.
 
@@ -63,8 +64,15 @@ class OctaFetchLogsOperator(BaseOperator):
         self.path = path
         self.max_lines = max_lines
         self.octa_conn_id = octa_conn_id
-        if is_known(max_lines):
-            _checked_count(max_lines)
+        self.check_known_arguments()
+
+    def check_known_arguments(self) -> None:
+        """Refuse what can never work, as far as it is known when the DAG file is parsed.
+
+        Raises:
+            ValueError: naming the argument and what to do.
+        """
+        check_known(self, max_lines=_checked_count)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch; returns how much there was."""
@@ -76,11 +84,11 @@ class OctaFetchLogsOperator(BaseOperator):
             if reference is None:
                 raise AirflowSkipException("No session was started, so there are no logs.")
             max_lines = _checked_count(self.max_lines)
-            return self._fetched(SessionLog(OctaHook(self.octa_conn_id).get_conn(), reference.uuid), max_lines)
+            return self._fetch(SessionLog(OctaHook(self.octa_conn_id).get_conn(), reference.uuid), max_lines)
         except (OctaError, ValueError) as error:
             fail_task(error)
 
-    def _fetched(self, log: SessionLog, max_lines: int | None) -> dict[str, Any]:
+    def _fetch(self, log: SessionLog, max_lines: int | None) -> dict[str, Any]:
         """Read the log once, of whatever size: it goes to a file, and no more than the last lines are held."""
         last: deque[str] = deque(maxlen=max_lines)
         lines, count = log.lines_now(), 0
@@ -108,7 +116,7 @@ class OctaFetchLogsOperator(BaseOperator):
                 "uuid": log.uuid,
                 "container_lines": count,
                 "system_lines": len(log.system),
-                "path": self._written(spooled),
+                "path": self._write(spooled),
             }
 
     @property
@@ -116,7 +124,7 @@ class OctaFetchLogsOperator(BaseOperator):
         # Text that a template rendered to nothing is no path.
         return self.path is not None and as_text(self.path) is not None
 
-    def _written(self, spooled: Path) -> str | None:
+    def _write(self, spooled: Path) -> str | None:
         if self.path is None or not self._is_wanted:
             return None
         written = write_file(self.path, spooled)

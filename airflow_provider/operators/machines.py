@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_provider.choosing import ChoosesMachine
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
-from airflow_provider.templated import as_int, is_known
+from airflow_provider.machine_arguments import ChoosesMachine
+from airflow_provider.templated import as_int, check_known
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.rental.json_values import machine_json
 
@@ -29,10 +29,23 @@ class OctaMachinesOperator(ChoosesMachine):
     `node_id`, and fails when it is gone.
 
     Args:
-        (those of `ChoosesMachine`): which machines: `gpu_model`, `max_price_usd`, `order_by`, ...
+        node_id: this machine and no other.
+        gpu_model: part of the card's name, in any case, such as `4090`.
+        gpu_count: at least so many cards.
+        gpu_memory_gb: at least so much memory on each card, in GB.
+        memory_gb: at least so much main memory, in GB.
+        cpu_cores: at least so many cores.
+        max_price_usd: at most so much, in USD per hour.
+        country: ISO code or name.
+        min_blender_score: at least this Blender benchmark score.
+        min_reliability: at least this share of its sessions ended as they should, in percent.
+        exclude_nodes: machines not to take.
+        order_by: `price` (default), `blender_score` or `score_per_usd`.
+        requirements: the same as a mapping or `Requirements`; single arguments win over it.
         service: the catalogue: `mr` (machines; default) or `render` (render workers).
         limit: at most so many.
         octa_conn_id: the connection.
+        kwargs: as of every operator.
 
     Returns (XCom): a list of dicts: `node_id`, `gpu_model`, `gpu_count`, `gpu_memory_gb`, `price_usd` (per hour),
         `price_wei` (as text), `country`, `blender_score`, `memory_gb`, `cpu_cores`, `free_disk_gb`.
@@ -61,11 +74,12 @@ class OctaMachinesOperator(ChoosesMachine):
         self.service = service
         self.limit = limit
         self.octa_conn_id = octa_conn_id
-        self._check_choice()
-        if is_known(service):
-            _checked_service(service)
-        if is_known(limit):
-            _checked_limit(limit)
+        self.check_known_arguments()
+
+    def check_known_arguments(self) -> None:
+        """As of every operator that chooses machines; and which catalogue, and how many of it."""
+        super().check_known_arguments()
+        check_known(self, service=_checked_service, limit=_checked_limit)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List them."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider.exceptions import OctaNotStoppedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.owner import is_owner_alive, rental_told_by_owner
-from airflow_provider.templated import as_float, checked_cap, checked_deadline, is_known
+from airflow_provider.templated import as_float, check_known, checked_cap, checked_deadline
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.rental.json_values import orphan_json
 from octa_provider.rental.key import rental_key
@@ -43,12 +45,13 @@ class OctaReapOperator(BaseOperator):
         dry_run: only tell what would be stopped.
         deadline_s: seconds to try to stop for, all together.
         octa_conn_id: the connection.
+        kwargs: as of every operator.
 
     Returns (XCom): `orphans` (each with `uuid`, `key`, `node_id`, `age_s`, `charge_wei` as text), `stopped`
         (uuids).
 
     Raises:
-        AirflowException: some could not be stopped in time, and may still bill. Let it retry.
+        OctaNotStoppedError: some could not be stopped in time, and may still bill. Let it retry.
 
     Example:
         >>> OctaReapOperator(task_id="reap", dag_ids=["render_animation"])
@@ -78,12 +81,20 @@ class OctaReapOperator(BaseOperator):
         self.only_tell = dry_run
         self.deadline_s = deadline_s
         self.octa_conn_id = octa_conn_id
-        if is_known(older_than_s):
-            _seconds("older_than_s", older_than_s)
-        if is_known(max_age_s):
-            checked_cap("max_age_s", max_age_s)
-        if is_known(deadline_s):
-            checked_deadline(deadline_s)
+        self.check_known_arguments()
+
+    def check_known_arguments(self) -> None:
+        """Refuse what can never work, as far as it is known when the DAG file is parsed.
+
+        Raises:
+            ValueError: naming the argument and what to do.
+        """
+        check_known(
+            self,
+            older_than_s=partial(_seconds, "older_than_s"),
+            max_age_s=partial(checked_cap, "max_age_s"),
+            deadline_s=checked_deadline,
+        )
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look and stop; returns what was found."""
@@ -125,7 +136,7 @@ class OctaReapOperator(BaseOperator):
         except (OctaError, ValueError) as error:
             fail_task(error)
         if failed:
-            raise AirflowException(f"Not seen stopped in time, so perhaps still billing: {', '.join(failed)}.")
+            raise OctaNotStoppedError(f"Not seen stopped in time, so perhaps still billing: {', '.join(failed)}.")
         self.log.info("Stopped %d of %d sessions left behind", len(found["stopped"]), len(found["orphans"]))
         return found
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from airflow_provider.starting_session import StartsSession
-from airflow_provider.templated import as_flag, as_int, as_ints, as_text, as_texts, is_known
+from airflow_provider.templated import as_flag, as_int, as_ints, as_text, as_texts, check_known, is_known
 from octa_provider.market.request import MachineRequest, RenderRequest
 
 __all__ = ["OctaStartMachineOperator", "OctaStartRenderOperator", "StartsSession"]
@@ -46,6 +47,7 @@ class OctaStartMachineOperator(StartsSession):
         deadline_s: seconds to try to start for, through outages of the API and from machine to machine.
         requirements: the same as a mapping or `Requirements`; single arguments win over it.
         octa_conn_id: the connection.
+        kwargs: as of every operator.
 
     Returns (XCom): a small dict with `uuid`, `key`, `node_id`, `price_usd`, ..., and `urls`, `ssh` when known. Amounts
         of wei are text: they outgrow 64 bits. Under the key `uuid`, as soon as it is known, the uuid alone.
@@ -53,7 +55,8 @@ class OctaStartMachineOperator(StartsSession):
     Raises:
         ValueError: when the DAG file is parsed: an argument that can never work.
         AirflowFailException: a failure that no retry can mend: the key was refused, the arguments are wrong.
-        AirflowException: any other; what was started is stopped.
+        OctaTaskKilledError: the task was killed; what was started is stopped.
+        OctaTaskError: any other; what was started is stopped.
 
     Example:
         >>> start = OctaStartMachineOperator(task_id="start", image="blender:4.5", gpu_model="4090", max_price_usd=0.6)
@@ -87,13 +90,14 @@ class OctaStartMachineOperator(StartsSession):
         app: str = "",
         **kwargs: Any,
     ) -> None:
+        super().__init__(**kwargs)
         self.image = image
         self.start_command = start_command
         self.entrypoint = entrypoint
         self.ports = ports
         self.http_ports = http_ports
         self.app = app
-        super().__init__(**kwargs)
+        self.check_known_arguments()
 
     def _request(self) -> MachineRequest:
         """What to rent, from rendered arguments."""
@@ -108,7 +112,7 @@ class OctaStartMachineOperator(StartsSession):
             app=as_text(self.app) or "",
         )
 
-    def _known_request(self) -> None:
+    def _check_known_request(self) -> None:
         MachineRequest(
             image=self.image if is_known(self.image) and is_known(self.app) else "known/later",
             app=self.app if is_known(self.app) else "",
@@ -124,7 +128,27 @@ class OctaStartRenderOperator(StartsSession):
 
     Args:
         multi_gpu_worker: one worker for all cards of the machine; None leaves it to OctaSpace.
-        (others): as in `OctaStartMachineOperator`, without those about the container.
+        disk_gb: disk in GB.
+        envs: environment variables. The account's sessions show them: no secrets.
+        node_id: this machine and no other.
+        gpu_model: part of the card's name, in any case, such as `4090`.
+        gpu_count: at least so many cards.
+        gpu_memory_gb: at least so much memory on each card, in GB.
+        memory_gb: at least so much main memory, in GB.
+        cpu_cores: at least so many cores.
+        max_price_usd: at most so much, in USD per hour.
+        country: ISO code or name.
+        min_blender_score: at least this Blender benchmark score.
+        min_reliability: at least this share of its sessions ended as they should, in percent.
+        exclude_nodes: machines not to take.
+        order_by: `price` (default), `blender_score` or `score_per_usd`.
+        max_cost_usd: refuse, and while the ready sensor waits for it also stop, what costs more.
+        max_duration_s: refuse what the balance can't pay for so many seconds, and while the ready sensor waits also
+            stop what has run longer.
+        deadline_s: seconds to try to start for, through outages of the API and from machine to machine.
+        requirements: the same as a mapping or `Requirements`; single arguments win over it.
+        octa_conn_id: the connection.
+        kwargs: as of every operator.
 
     Returns (XCom), Raises: as `OctaStartMachineOperator`.
     """
@@ -132,8 +156,9 @@ class OctaStartRenderOperator(StartsSession):
     template_fields: Sequence[str] = (*StartsSession.template_fields, "multi_gpu_worker")
 
     def __init__(self, *, multi_gpu_worker: bool | str | None = None, **kwargs: Any) -> None:
-        self.multi_gpu_worker = multi_gpu_worker
         super().__init__(**kwargs)
+        self.multi_gpu_worker = multi_gpu_worker
+        self.check_known_arguments()
 
     def _request(self) -> RenderRequest:
         """What to rent, from rendered arguments."""
@@ -143,9 +168,8 @@ class OctaStartRenderOperator(StartsSession):
             multi_gpu_worker=as_flag("multi_gpu_worker", self.multi_gpu_worker),
         )
 
-    def _known_request(self) -> None:
-        if is_known(self.multi_gpu_worker):
-            as_flag("multi_gpu_worker", self.multi_gpu_worker)
+    def _check_known_request(self) -> None:
+        check_known(self, multi_gpu_worker=partial(as_flag, "multi_gpu_worker"))
         RenderRequest(
             disk_gb=_known_disk(self.disk_gb, RenderRequest.disk_gb),
             envs=as_texts("envs", self.envs) if is_known(self.envs) else {},

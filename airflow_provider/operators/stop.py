@@ -7,14 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
 
+from airflow_provider.exceptions import OctaNotStoppedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.rental_key import rental_key, rental_key_of_all_indexes
 from airflow_provider.session_reference import SessionArgument, SessionReference, started_by
 from airflow_provider.task_states import FAILED, states_of
-from airflow_provider.templated import as_int, checked_deadline, is_known
+from airflow_provider.templated import as_int, check_known, checked_deadline, is_known
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.text.carried import carried_dict
 from octa_provider.wire.money import cost_text
@@ -59,13 +60,14 @@ class OctaStopSessionOperator(BaseOperator):
         octa_conn_id: the connection.
         retries: how often to try again.
         retry_delay: how long to wait before.
+        kwargs: as of every operator.
 
     Returns (XCom): the bill: `uuid`, `charge_wei` (as text: it outgrows 64 bits), `charge_usd`, `duration_s`,
         `termination_reason`; a list of bills when several sessions were meant or found; None when nothing ran.
 
     Raises:
         ValueError: when the DAG file is parsed: an argument that can never work.
-        AirflowException: it was not seen stopped in time.
+        OctaNotStoppedError: it was not seen stopped in time.
 
     Example:
         >>> OctaStopSessionOperator(task_id="stop", session=start.output).as_teardown(
@@ -90,19 +92,26 @@ class OctaStopSessionOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(retries=retries, retry_delay=retry_delay, **kwargs)
-        # A mapped task is made anew when it runs, from what other tasks returned: then it is too late to refuse.
-        runs = getattr(self, "_BaseOperator__from_mapped", False)
-        if not runs:
-            _refuse_what_stops_nothing(session, start_task_id)
-            if is_known(score):
-                _checked_score(score)
-            if is_known(deadline_s):
-                checked_deadline(deadline_s)
         self.session = session
-        self.start_task_id = start_task_id or _one_or_all(started_by(session))
+        self.start_task_id = start_task_id
         self.score = score
         self.deadline_s = deadline_s
         self.octa_conn_id = octa_conn_id
+        self.check_known_arguments()
+
+    def check_known_arguments(self) -> None:
+        """Refuse what can never work, as far as it is known when the DAG file is parsed; note whose output is stopped.
+
+        Raises:
+            ValueError: naming the argument and what to do.
+        """
+        # What is rendered tells no more whose output it was.
+        self._started_by = started_by(self.session)
+        # A mapped task is made anew when it runs, from what other tasks returned: then it is too late to refuse.
+        if getattr(self, "_BaseOperator__from_mapped", False):
+            return
+        _refuse_what_stops_nothing(self.session, self.start_task_id)
+        check_known(self, score=_checked_score, deadline_s=checked_deadline)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -156,10 +165,10 @@ class OctaStopSessionOperator(BaseOperator):
                         bills |= {bill.uuid: bill for bill in ended.result() if bill.uuid not in bills}
                     except (OctaError, ValueError) as error:
                         problems.append(str(error))
-        told = [self._told(bill) for bill in bills.values()]
+        told = [self._tell(bill) for bill in bills.values()]
         if problems:
             # Also when the key was refused: whoever mends that, the next try stops it.
-            raise AirflowException(" ".join(problems))
+            raise OctaNotStoppedError(" ".join(problems))
         result: dict[str, Any] | list[dict[str, Any]] | None = told
         if not told:
             self.log.info("Nothing was started, so there is nothing to stop.")
@@ -191,7 +200,7 @@ class OctaStopSessionOperator(BaseOperator):
         return sorted(name for name, state in states.items() if state in FAILED)
 
     def _start_task_ids(self) -> tuple[str, ...]:
-        given = self.start_task_id
+        given = self.start_task_id or self._started_by
         return tuple(task_id for task_id in ([given] if isinstance(given, str) else given or ()) if task_id)
 
     def _stops_key(
@@ -228,7 +237,7 @@ class OctaStopSessionOperator(BaseOperator):
             self.log.warning("%s It is stopped without one.", error)
             return None
 
-    def _told(self, bill: Bill) -> dict[str, Any]:
+    def _tell(self, bill: Bill) -> dict[str, Any]:
         cost = cost_text(bill.charge_wei, bill.charge_usd, octa_digits=6, unknown="unknown")
         self.log.info("Session %s has stopped; cost %s", bill.uuid, cost)
         return carried_dict(bill.to_dict())
@@ -257,12 +266,6 @@ def _tells_nobody(task: Any) -> bool:
     """Whether Airflow's look at a DAG run's leaves passes over a task that stands before a teardown."""
     after = task.downstream_list
     return all(one.is_teardown for one in after) and any(one.on_failure_fail_dagrun for one in after)
-
-
-def _one_or_all(task_ids: tuple[str, ...]) -> str | list[str] | None:
-    if not task_ids:
-        return None
-    return task_ids[0] if len(task_ids) == 1 else list(task_ids)
 
 
 def _is_several(session: object) -> bool:

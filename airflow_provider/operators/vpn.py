@@ -32,9 +32,15 @@ class OctaStartVpnOperator(StartsSession):
     Args:
         subkind: `wg`, `openvpn`, `ss`, `v2ray`, ... as the core's `VpnRequest` knows them.
         protocol: `trojan`, `vmess` or `vless`: for v2ray alone, where `trojan` is meant unless it says so.
-        node_id, country, exclude_nodes: which exit; the cheapest traffic of those that fit.
-        deadline_s: seconds to try to start for.
+        node_id: this exit and no other.
+        country: ISO code or name; the cheapest traffic of those that fit.
+        exclude_nodes: exits not to take.
+        max_cost_usd: refuse, and while the ready sensor waits for it also stop, what costs more.
+        max_duration_s: refuse what the balance can't pay for so many seconds, and while the ready sensor waits also
+            stop what has run longer.
+        deadline_s: seconds to try to start for, through outages of the API and from exit to exit.
         octa_conn_id: the connection.
+        kwargs: as of every operator. What chooses a machine otherwise is refused.
 
     Returns (XCom), Raises: as `OctaStartMachineOperator`.
     """
@@ -42,15 +48,22 @@ class OctaStartVpnOperator(StartsSession):
     template_fields: Sequence[str] = (*StartsSession.template_fields, "subkind", "protocol")
 
     def __init__(self, *, subkind: str = "wg", protocol: str | None = None, **kwargs: Any) -> None:
-        self.subkind = subkind
-        self.protocol = protocol
         for name in ("disk_gb", "envs"):
             if name in kwargs:
                 raise ValueError(f"{name} is not for a VPN: leave it out.")
         super().__init__(**kwargs)
+        self.subkind = subkind
+        self.protocol = protocol
+        self.check_known_arguments()
+
+    def check_known_arguments(self) -> None:
+        """As of every operator that starts; and nothing that chooses a machine, but no VPN exit."""
+        super().check_known_arguments()
         if self.requirements is not None:
             raise ValueError("requirements is not for a VPN: give node_id, country or exclude_nodes.")
-        if others := sorted(name for name, value in self._choice().items() if value and name not in _CHOSEN_BY):
+        if others := sorted(
+            name for name, value in self._requirement_arguments().items() if value and name not in _CHOSEN_BY
+        ):
             raise ValueError(
                 f"A VPN exit can't be chosen by {', '.join(others)}: give node_id, country, exclude_nodes."
             )
@@ -64,14 +77,14 @@ class OctaStartVpnOperator(StartsSession):
         """What to rent, from rendered arguments."""
         return VpnRequest(self.subkind, as_text(self.protocol))
 
-    def _known_request(self) -> None:
+    def _check_known_request(self) -> None:
         if is_known(self.subkind) and is_known(self.protocol):
             VpnRequest(self.subkind, self.protocol)
 
-    def _left(self, context: Context, client: OctaClient) -> Rental | None:
+    def _find_left(self, context: Context, client: OctaClient) -> Rental | None:
         reference = SessionReference.from_argument(self._memory.session())
-        if reference is not None and self._kill_switch is not None:
-            self._kill_switch.uuid = reference.uuid
+        if reference is not None and self.kill_switch is not None:
+            self.kill_switch.uuid = reference.uuid
         if reference is None or all(session.uuid != reference.uuid for session in client.sessions.list()):
             return None
         return reference.rental(client)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from airflow.providers.common.compat.sdk import (
-    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     BaseSensorOperator,
@@ -18,12 +16,15 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider.exceptions import OctaUnwatchedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.job_deferral import defer_job, latest_end_of
 from airflow_provider.job_ending import raise_for_outcome
-from airflow_provider.job_travel import packed, unpacked
+from airflow_provider.job_event import event_or_broken
+from airflow_provider.job_json import job_from_json
 from airflow_provider.kill_switch import KillSwitch
-from airflow_provider.leaving_nothing import may_run_on
+from airflow_provider.stop_on_failure import tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_codes
@@ -63,12 +64,12 @@ class OctaJobSensor(BaseSensorOperator):
         timeout: seconds until it is too late; default a day. The job has deadlines of its own.
         octa_conn_id: the connection.
         deferrable: whether to wait in the triggerer; Airflow's `[operators] default_deferrable` when left out.
-        (others): as of every sensor.
+        kwargs: as of every sensor, such as `mode` and `soft_fail`.
 
     Returns (XCom): as `OctaRunJobOperator`.
 
     Raises:
-        AirflowSkipException, AirflowFailException, AirflowException: as `OctaRunJobOperator`.
+        AirflowSkipException, AirflowFailException, OctaTaskError: as `OctaRunJobOperator`.
         AirflowSensorTimeout: it was too late; the session was stopped.
 
     Example:
@@ -87,15 +88,16 @@ class OctaJobSensor(BaseSensorOperator):
         octa_conn_id: str = OctaHook.default_conn_name,
         poke_interval: float = 15.0,
         timeout: float = 24 * 3600.0,
-        deferrable: bool | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.job = job
         self.skip_on_exit_code = as_codes("skip_on_exit_code", skip_on_exit_code)
         self.octa_conn_id = octa_conn_id
-        self.deferrable = conf.getboolean("operators", "default_deferrable") if deferrable is None else deferrable
-        self._kill_switch: KillSwitch | None = None
+        self.deferrable = deferrable
+        #: Made when the task runs; a kill pulls it.
+        self.kill_switch: KillSwitch | None = None
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._seen: JobState | None = None
         self._concluded = False
@@ -104,23 +106,25 @@ class OctaJobSensor(BaseSensorOperator):
         """Wait; whatever ends the wait without the job's end stops the job."""
         if self.deferrable:
             self._defer(context)
-        return self._poked(context)
+        return self._poke_until_ended(context)
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Take what the trigger saw; it has stopped the session, if it could."""
-        event = event or {"what": "broken", "message": "the trigger told nothing"}
+        event = event_or_broken(event)
         if event["what"] == "ended":
             self._tail.extend(event["tail"])
-            raise_for_outcome(unpacked(event["job"]), self._tail, self.skip_on_exit_code)
+            raise_for_outcome(job_from_json(event["job"]), self._tail, self.skip_on_exit_code)
             return event["result"]
         if event["what"] == "unwatched":
             self.log.warning("The triggerer can't watch the job, so this worker does: %s", event["message"])
             self.job = {"job": event["job"]}
-            return self._poked(context)
+            return self._poke_until_ended(context)
         self._stop()
         if event["what"] == "deadline":
             raise AirflowSensorTimeout("The job did not end within the time it was given; its session was stopped.")
-        raise AirflowException(f"The job could not be watched, and was stopped: {event.get('message', event['what'])}")
+        raise OctaUnwatchedError(
+            f"The job could not be watched, and was stopped: {event.get('message', event['what'])}"
+        )
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every sensor; but when Airflow itself ended the wait, it would call nothing else: stop first."""
@@ -128,7 +132,7 @@ class OctaJobSensor(BaseSensorOperator):
             self._stop()
         return super().resume_execution(next_method, next_kwargs, context)
 
-    def _poked(self, context: Context) -> Any:
+    def _poke_until_ended(self, context: Context) -> Any:
         try:
             return super().execute(context)
         except AirflowRescheduleException:
@@ -140,6 +144,8 @@ class OctaJobSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look once."""
+        from octa_provider.job.next_step import Finish, next_step
+
         client, state = self._client(), self._state()
         memory = TaskMemory(context)
         # In mode `reschedule` each look is another process.
@@ -149,7 +155,8 @@ class OctaJobSensor(BaseSensorOperator):
         try:
             self._seen = state = client.jobs.poll(state, on_line=self._on_line, is_cancelled=self._is_killed)
             memory.keep_job(state)
-            if not state.ended:
+            step = next_step(state, now=client.clock.steady_time(), poll_s=self.poke_interval, collects=False)
+            if not isinstance(step, Finish):
                 return False
             result = client.jobs.finish(state)
             self._concluded = True
@@ -160,29 +167,23 @@ class OctaJobSensor(BaseSensorOperator):
 
     def on_kill(self) -> None:
         """Stop the job's session; see `airflow_provider.kill_switch`."""
-        if self._kill_switch is not None:
-            self._kill_switch.pull()
+        if self.kill_switch is not None:
+            self.kill_switch.pull()
 
-    def _defer(self, context: Context) -> None:
-        from airflow_provider.triggers.job import OctaJobTrigger
-        from airflow_provider.triggers.killed_by_user import TRY_KEY
-        from octa_provider.job.state import GRACE_S
-
+    def _defer(self, context: Context) -> NoReturn:
         state, deadline_at = self._state(), time.time() + self.timeout
         if (task_deadline := task_deadline_at(self.execution_timeout, context)) is not None:
             deadline_at = min(deadline_at, task_deadline)
-        context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
-        self.defer(
-            trigger=OctaJobTrigger(
-                octa_conn_id=self.octa_conn_id,
-                job=packed(state),
-                latest_end=state.end_by or state.ready_by + state.timeout_s + GRACE_S,
-                deadline_at=deadline_at,
-                poll_interval=self.poke_interval,
-                namespace=self._hook.settings.namespace,
-            ),
-            method_name="execute_resumed",
-            timeout=timedelta(seconds=max(0.0, deadline_at - time.time()) + _LATER_S),
+        defer_job(
+            self,
+            context,
+            state,
+            octa_conn_id=self.octa_conn_id,
+            namespace=self._hook.settings.namespace,
+            poll_s=self.poke_interval,
+            latest_end=latest_end_of(state),
+            deadline_at=deadline_at,
+            given_up_at=max(deadline_at, time.time()) + _LATER_S,
         )
 
     def _state(self) -> JobState:
@@ -190,7 +191,7 @@ class OctaJobSensor(BaseSensorOperator):
             found = self.job.get("job") if isinstance(self.job, Mapping) else None
             if not isinstance(found, Mapping):
                 raise AirflowFailException("job is not the output of an OctaRunJobOperator(wait_for_completion=False).")
-            return unpacked(found)
+            return job_from_json(found)
         except ValueError as error:
             fail_task(error)
 
@@ -205,12 +206,12 @@ class OctaJobSensor(BaseSensorOperator):
             client = self._hook.get_conn()
         except ValueError as error:
             fail_task(error)
-        self._kill_switch = KillSwitch(self._hook.settings, state.key)
-        self._kill_switch.uuid = state.rental.uuid
+        self.kill_switch = KillSwitch(self._hook.settings, state.key)
+        self.kill_switch.uuid = state.rental.uuid
         return client
 
     def _is_killed(self) -> bool:
-        return self._kill_switch is not None and self._kill_switch.pulled
+        return self.kill_switch is not None and self.kill_switch.pulled
 
     def _on_line(self, line: str) -> None:
         self._tail.append(line)
@@ -220,7 +221,7 @@ class OctaJobSensor(BaseSensorOperator):
         try:
             self._client().rentals.restore(self._state().rental).stop()
         except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
-            may_run_on(self._told("key"), None, error)
+            tell_what_may_run(self._told("key"), None, error)
 
     def _told(self, name: str) -> str:
         job = self.job if isinstance(self.job, Mapping) else {}

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
-    AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -18,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider.exceptions import OctaUnwatchedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.session_reference import SessionArgument, SessionReference
@@ -54,12 +54,13 @@ class OctaSessionReadySensor(BaseSensorOperator):
         deferrable: whether to wait in the triggerer, where thousands share one request per interval; Airflow's
             `[operators] default_deferrable` when left out.
         octa_conn_id: the connection.
-        (others): as of every sensor.
+        kwargs: as of every sensor, such as `mode` and `soft_fail`.
 
     Returns (XCom): what the start operator returned, with `urls`, `ssh` and `ssh_web` as far as the session has them.
 
     Raises:
         AirflowFailException: the session has failed or ended.
+        OctaUnwatchedError: the triggerer could not watch it; it was stopped if that could be.
         AirflowSensorTimeout: it was too late; the session was stopped.
 
     Example:
@@ -76,21 +77,21 @@ class OctaSessionReadySensor(BaseSensorOperator):
         octa_conn_id: str = OctaHook.default_conn_name,
         poke_interval: float = 15.0,
         timeout: float = 30 * 60.0,
-        deferrable: bool | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.session = session
         self.octa_conn_id = octa_conn_id
-        self.deferrable = conf.getboolean("operators", "default_deferrable") if deferrable is None else deferrable
+        self.deferrable = deferrable
 
     def execute(self, context: Context) -> Any:
         """Wait; what is too late is stopped."""
         if self.deferrable:
-            return self._deferred(context)
-        return self._poked(context)
+            return self._poke_or_defer(context)
+        return self._poke_until_ready(context)
 
-    def _poked(self, context: Context) -> Any:
+    def _poke_until_ready(self, context: Context) -> Any:
         try:
             return super().execute(context)
         except (AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout):
@@ -104,7 +105,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
         if event["what"] == "ready":
             if time.time() - event.get("at", 0.0) > _LONG_AGO_S:
                 # It may have been stopped while this task waited for a worker.
-                return self._poked(context)
+                return self._poke_until_ready(context)
             return event["session"]
         if event["what"] == "late":
             raise AirflowSensorTimeout(event["message"])
@@ -112,9 +113,9 @@ class OctaSessionReadySensor(BaseSensorOperator):
             raise AirflowFailException(event["message"])
         if event["what"] == "unwatched":
             self.log.warning("The triggerer can't watch the session, so this worker does: %s", event["message"])
-            return self._poked(context)
+            return self._poke_until_ready(context)
         self._stop()
-        raise AirflowException(f"The session could not be watched, and was stopped: {event['message']}")
+        raise OctaUnwatchedError(f"The session could not be watched, and was stopped: {event['message']}")
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every sensor; but when Airflow itself ended the wait, it would call nothing else: stop first."""
@@ -145,7 +146,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
             return False
         return PokeReturnValue(is_done=True, xcom_value=rental_json(rental, session))
 
-    def _deferred(self, context: Context) -> Any:
+    def _poke_or_defer(self, context: Context) -> Any:
         from airflow_provider.triggers.killed_by_user import TRY_KEY
         from airflow_provider.triggers.session import OctaSessionReadyTrigger
 

@@ -22,7 +22,7 @@ __all__ = ["Account", "account", "settings_in_trigger"]
 log = plain_logger(__name__)
 
 #: Seconds between tries to read a connection. Airflow's API server may be starting anew, and the session runs.
-_PATIENCE_S = (1.0, 2.0, 4.0, 8.0, 15.0)
+ASK_AGAIN_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 
 _clients: SharedByUsers[OctaClient] = SharedByUsers()
 _masked: set[ConnectionSettings] = set()
@@ -77,9 +77,9 @@ async def settings_in_trigger(octa_conn_id: str, namespace: str | None = None) -
     """
     from airflow_provider.hooks.octa import mask_secrets
 
-    for pause_s in _PATIENCE_S:
+    for pause_s in ASK_AGAIN_AFTER_S:
         try:
-            settings = await _asked(octa_conn_id, namespace)
+            settings = await _ask(octa_conn_id, namespace)
             break
         except ValueError:
             raise
@@ -87,7 +87,7 @@ async def settings_in_trigger(octa_conn_id: str, namespace: str | None = None) -
             log.warning("Connection %r can't be read, asking again: %s", octa_conn_id, error)
             await asyncio.sleep(pause_s)
     else:
-        settings = await _asked(octa_conn_id, namespace)
+        settings = await _ask(octa_conn_id, namespace)
     if settings not in _masked:
         # It tells the supervisor and waits for its answer: once is enough for a thousand triggers.
         await in_thread(mask_secrets, settings)
@@ -95,7 +95,7 @@ async def settings_in_trigger(octa_conn_id: str, namespace: str | None = None) -
     return settings
 
 
-async def _asked(octa_conn_id: str, namespace: str | None) -> ConnectionSettings:
+async def _ask(octa_conn_id: str, namespace: str | None) -> ConnectionSettings:
     from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
     connection = await get_async_connection(octa_conn_id)

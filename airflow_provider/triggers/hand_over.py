@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.watch.watcher import Watcher
 
-__all__ = ["PATIENCE_S", "watch_until_taken_over"]
+__all__ = ["TAKE_OVER_S", "watch_until_taken_over", "watched_sessions"]
 
 log = plain_logger(__name__)
 
 #: However short a job's own deadlines are, a worker has so long to take over.
-PATIENCE_S = 900.0
+TAKE_OVER_S = 900.0
 #: How often the task is asked about. Each takes a request of Airflow's API server.
 LOOK_S = 15.0
-_STOP_S = 120.0
+STOP_S = 120.0
 #: A loop keeps no strong reference to its tasks.
 _watching: set[asyncio.Task[None]] = set()
 
@@ -67,6 +67,11 @@ def watch_until_taken_over(
     task.add_done_callback(_watching.discard)
 
 
+def watched_sessions() -> int:
+    """How many sessions this triggerer watches for tasks that wait for a worker."""
+    return len(_watching)
+
+
 async def _watch(
     ti: Any,
     settings: ConnectionSettings,
@@ -79,20 +84,20 @@ async def _watch(
         with account(settings, poll_s) as here:
             rental = here.client.rentals.restore(state)
             while True:
-                session, cap = await _seen(here.watcher, rental)
+                session, cap = await _look(here.watcher, rental)
                 if session is not None and session.finished_at is not None:
                     return
                 now = await how_it_waits(ti)
                 if now is Watched.ELSEWHERE:
                     return
                 why = _why_stop(cap, now, stop_at, stops_on_kill=stops_on_kill)
-                if why is not None and await _stopped(rental, ti, why):
+                if why is not None and await _stop(rental, ti, why):
                     return
     except Exception:
         log.exception("Session %s of task %s is watched no more: the reaper stops it.", state.get("uuid"), ti.task_id)
 
 
-async def _seen(watcher: Watcher, rental: Rental) -> tuple[Session | None, str | None]:
+async def _look(watcher: Watcher, rental: Rental) -> tuple[Session | None, str | None]:
     """The session, None when it is unseen, and which cap it has reached."""
     from octa_provider.watch.caps import watch_caps_async
 
@@ -114,9 +119,9 @@ def _why_stop(cap: str | None, now: Watched, stop_at: float | None, *, stops_on_
     return None
 
 
-async def _stopped(rental: Rental, ti: Any, why: str) -> bool:
+async def _stop(rental: Rental, ti: Any, why: str) -> bool:
     try:
-        await in_thread(rental.stop, deadline_s=_STOP_S)
+        await in_thread(rental.stop, deadline_s=STOP_S)
     except OctaError as error:
         log.error(
             "Session %s of task %s may still run and bill, and is asked again: %s", rental.uuid, ti.task_id, error

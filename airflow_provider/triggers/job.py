@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider.job_travel import packed, unpacked
+from airflow_provider.job_json import job_from_json, job_to_json
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
-from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
+from airflow_provider.triggers.hand_over import TAKE_OVER_S, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
     from octa_provider import JobState
     from octa_provider.job.line_listener import OnLine
+    from octa_provider.models import Session
 
 __all__ = ["TAIL_LINES", "OctaJobTrigger"]
 
@@ -34,7 +35,7 @@ TAIL_LINES = 20
 #: Airflow gives `on_kill` of a trigger 30 s.
 _KILL_S = 25.0
 #: The triggers of a thousand jobs may wait for their turn behind one that cannot be stopped.
-_STOP_S = 120.0
+STOP_S = 120.0
 
 
 class OctaJobTrigger(BaseTrigger):
@@ -42,7 +43,7 @@ class OctaJobTrigger(BaseTrigger):
 
     Args:
         octa_conn_id: the connection.
-        job: the job's state, as `job_travel.packed` gives it.
+        job: the job's state, as `job_to_json` gives it.
         latest_end: Unix time at which the command must have ended, wherever and however often this trigger starts anew.
         deadline_at: Unix time at which the task's `execution_timeout` is over; None without one.
         poll_interval: seconds between two looks.
@@ -105,10 +106,10 @@ class OctaJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch until there is something to do for a worker, or nothing more to do at all."""
-        state, begun = unpacked(self.job), time.monotonic()
+        state, begun = job_from_json(self.job), time.monotonic()
         try:
             try:
-                event = await self._watched(state)
+                event = await self._watch(state)
             except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
                 self.log.error("The job %s can't be watched: %s: %s", state.key, type(error).__name__, error)
                 event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
@@ -126,11 +127,11 @@ class OctaJobTrigger(BaseTrigger):
         """Until a worker runs the task, its session is watched from here: it may wait for its slot for days."""
         if self._settings is None or what not in {"ready", "exited", "unwatched", "broken"}:
             return
-        job, now = unpacked(self.job), time.time()
+        job, now = job_from_json(self.job), time.time()
         # A worker comes to begin the command in time, or to fetch files while the command might still have run. What
         # could not be stopped is asked again.
         latest = {"ready": job.ready_by, "broken": 0.0}.get(what, job.end_by or self.latest_end)
-        stop_at = now if what == "broken" else max(latest, now + PATIENCE_S)
+        stop_at = now if what == "broken" else max(latest, now + TAKE_OVER_S)
         watch_until_taken_over(
             self.task_instance,
             self._settings,
@@ -144,48 +145,72 @@ class OctaJobTrigger(BaseTrigger):
         """A user ended the task (Airflow 3.3 and newer)."""
         await self._stop_if_killed()
 
-    async def _watched(self, state: JobState) -> dict[str, Any]:
+    async def _watch(self, state: JobState) -> dict[str, Any]:
+        from octa_provider.job.next_step import Begin, Collect, Finish, next_step
         from octa_provider.job.pacing import until_look_is_due
-        from octa_provider.job.state import JobPhase
 
         try:
             settings = self._settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
         except Exception as error:  # noqa: BLE001 - nothing is wrong with the job: a worker may reach its connection
             return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
+        # Whoever handed the job over has begun it, or found it not ready to begin.
+        is_begin_tried = True
         with account(settings, self.poll_interval) as here:
-            while not state.ended:
-                if self.deadline_at is not None and time.time() >= self.deadline_at:
-                    return await self._given_up(here, state)
+            while True:
+                step = next_step(
+                    state,
+                    now=here.client.clock.steady_time(),
+                    poll_s=self.poll_interval,
+                    collects=self.collects and state.exit_code is not None,
+                    is_begin_tried=is_begin_tried,
+                    is_watched=True,
+                )
+                match step:
+                    case Begin():
+                        return {"what": "ready", "job": job_to_json(state)}
+                    case Collect():
+                        return {"what": "exited", "job": job_to_json(state)}
+                    case Finish():
+                        return await self._finish(here, state)
+                if self._left_s() == 0.0:
+                    return await self._give_up(here, state)
                 waiting = until_look_is_due(here.watcher, here.client.clock, state, self.poll_interval)
                 try:
                     session = await asyncio.wait_for(waiting, self._left_s())
                 except asyncio.TimeoutError:
                     continue
                 try:
-                    state = await in_thread(
-                        here.client.jobs.poll,
-                        state,
-                        session=session,
-                        private_key=settings.ssh_private_key,
-                        on_line=self._on_line(),
-                        is_cancelled=lambda: self._cancelled,
-                    )
+                    state = await self._look(here, settings, state, session)
                 except OctaConfigError as error:
                     # The SSH key lies on the workers alone, or this triggerer lacks asyncssh: a worker can go on.
-                    return {"what": "unwatched", "message": str(error), "job": packed(state)}
-                if state.end_by is not None and state.end_by > self.latest_end:
-                    state = state.having(end_by=self.latest_end)
-                self.job = packed(state)
-                if state.phase is JobPhase.READY:
-                    return {"what": "ready", "job": packed(state)}
-                if state.phase is not JobPhase.STARTING and not self._linked:
-                    await self._link(session)
-            if self.collects and state.exit_code is not None:
-                return {"what": "exited", "job": packed(state)}
-            if not self.stops:
-                return {"what": "ended", "job": packed(state), "result": None}
-            result = await in_thread(here.client.jobs.finish, state)
-            return {"what": "ended", "job": packed(state), "result": carried_dict(result.to_dict())}
+                    return {"what": "unwatched", "message": str(error), "job": job_to_json(state)}
+                is_begin_tried = False
+
+    async def _look(
+        self, here: Account, settings: ConnectionSettings, state: JobState, session: Session | None
+    ) -> JobState:
+        from octa_provider.job.state import JobPhase
+
+        state = await in_thread(
+            here.client.jobs.poll,
+            state,
+            session=session,
+            private_key=settings.ssh_private_key,
+            on_line=self._on_line(),
+            is_cancelled=lambda: self._cancelled,
+        )
+        if state.end_by is not None and state.end_by > self.latest_end:
+            state = state.having(end_by=self.latest_end)
+        self.job = job_to_json(state)
+        if state.phase not in {JobPhase.STARTING, JobPhase.READY} and not self._linked:
+            await self._link(session)
+        return state
+
+    async def _finish(self, here: Account, state: JobState) -> dict[str, Any]:
+        if not self.stops:
+            return {"what": "ended", "job": job_to_json(state), "result": None}
+        result = await in_thread(here.client.jobs.finish, state)
+        return {"what": "ended", "job": job_to_json(state), "result": carried_dict(result.to_dict())}
 
     def _left_s(self) -> float | None:
         return None if self.deadline_at is None else max(0.0, self.deadline_at - time.time())
@@ -197,12 +222,12 @@ class OctaJobTrigger(BaseTrigger):
 
         return on_line
 
-    async def _given_up(self, here: Account, state: JobState) -> dict[str, Any]:
+    async def _give_up(self, here: Account, state: JobState) -> dict[str, Any]:
         # By key: the task waits still, so that nothing else of its key is anybody's.
-        await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=_STOP_S)
-        return {"what": "deadline", "job": packed(state)}
+        await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=STOP_S)
+        return {"what": "deadline", "job": job_to_json(state)}
 
-    async def _link(self, session: Any) -> None:
+    async def _link(self, session: Session | None) -> None:
         """Put the session's addresses behind the task's links, once it is up; needs Airflow 3."""
         from airflow_provider.links import push_from_trigger
 
@@ -215,7 +240,7 @@ class OctaJobTrigger(BaseTrigger):
             self.log.warning("No links to session %s: %s: %s", session.uuid, type(error).__name__, error)
 
     async def _stop_if_killed(self) -> None:
-        job = unpacked(self.job)
+        job = job_from_json(self.job)
         # After this trigger's end a worker that sends or fetches files uses the session, and whoever it is kept for.
         resumed_is_over = self.stops and not job.over_ssh
         if not self.stops_on_kill or not await is_task_over(self, resumed_is_over=resumed_is_over):

@@ -12,7 +12,7 @@ from airflow_provider.task_states import states_of
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.text.plain_log import plain_logger
 
-__all__ = ["TELLS_KILLS", "TRY_KEY", "Watched", "how_it_waits", "is_task_over"]
+__all__ = ["TELLS_KILLS", "TRY_KEY", "TaskNow", "Watched", "how_it_waits", "is_task_over", "task_now"]
 
 log = plain_logger(__name__)
 
@@ -47,7 +47,7 @@ async def is_task_over(trigger: BaseTrigger, *, resumed_is_over: bool) -> bool:
         # `dag.test()` runs a trigger without its task; nobody can kill it there but with the process.
         return False
     try:
-        now = await in_thread(_now, ti)
+        now = await in_thread(task_now, ti)
     except Exception:
         log.exception("Whether task %s was killed can't be told: its session is left alone.", ti.task_id)
         return False
@@ -76,7 +76,7 @@ async def how_it_waits(ti: Any) -> Watched:
         ti: the trigger's task instance.
     """
     try:
-        now = await in_thread(_now, ti)
+        now = await in_thread(task_now, ti)
     except Exception as error:  # noqa: BLE001 - each Airflow has its own
         log.warning("How task %s waits can't be told now: %s", ti.task_id, error)
         return Watched.UNKNOWN
@@ -88,28 +88,41 @@ async def how_it_waits(ti: Any) -> Watched:
 
 
 @dataclass(frozen=True)
-class _Now:
-    """How a task is now: its state, None when it was cleared or is gone; and whether a later try works on it."""
+class TaskNow:
+    """How a task is now.
+
+    Attributes:
+        state: as Airflow names it; None when the task was cleared or is gone.
+        is_another_try: whether a later try works on it.
+    """
 
     state: str | None
     is_another_try: bool = False
 
 
-def _now(ti: Any) -> _Now:
+def task_now(ti: Any) -> TaskNow:
+    """Ask Airflow how a task is now.
+
+    Args:
+        ti: the trigger's task instance.
+
+    Raises:
+        Exception: Airflow can't be asked; each has its own.
+    """
     try:
         from airflow.sdk.execution_time.xcom import XCom
     except ImportError:
-        return _now_in_database(ti)
+        return _task_now_in_database(ti)
     states = states_of(ti.dag_id, ti.run_id, [ti.task_id], ti.map_index)
     state = states.get(ti.task_id, states.get(f"{ti.task_id}_{ti.map_index}", "None"))
     if state == "None":
-        return _Now(None)
+        return TaskNow(None)
     # Which try it is is not told; but each try begins by wiping the task's XCom, and writes its number there.
     noted = XCom.get_one(key=TRY_KEY, task_id=ti.task_id, dag_id=ti.dag_id, run_id=ti.run_id, map_index=ti.map_index)
-    return _Now(state, noted != ti.try_number)
+    return TaskNow(state, noted != ti.try_number)
 
 
-def _now_in_database(ti: Any) -> _Now:
+def _task_now_in_database(ti: Any) -> TaskNow:
     """The same on Airflow 2, where a triggerer reads the database."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
@@ -117,5 +130,5 @@ def _now_in_database(ti: Any) -> _Now:
     with create_session() as session:
         found = session.get(TaskInstance, (ti.dag_id, ti.task_id, ti.run_id, ti.map_index))
         if found is None or found.state is None:
-            return _Now(None)
-        return _Now(str(getattr(found.state, "value", found.state)), found.try_number != ti.try_number)
+            return TaskNow(None)
+        return TaskNow(str(getattr(found.state, "value", found.state)), found.try_number != ti.try_number)

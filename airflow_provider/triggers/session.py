@@ -10,7 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.session_reference import SessionReference
 from airflow_provider.triggers.account import account, settings_in_trigger
-from airflow_provider.triggers.hand_over import PATIENCE_S, watch_until_taken_over
+from airflow_provider.triggers.hand_over import TAKE_OVER_S, watch_until_taken_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError
@@ -74,7 +74,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
         """Wait for its one event."""
         begun = time.monotonic()
         try:
-            event = await self._waited()
+            event = await self._wait()
         except (OctaSessionFailedError, OctaBudgetError) as error:
             # In either case it has been stopped, and another look would see the same.
             event = {"what": "failed", "message": str(error)}
@@ -86,14 +86,14 @@ class OctaSessionReadyTrigger(BaseTrigger):
                 self.task_instance,
                 self._settings,
                 event["session"],
-                stop_at=max(self.deadline_at, time.time() + PATIENCE_S),
+                stop_at=max(self.deadline_at, time.time() + TAKE_OVER_S),
                 # The session is that of the task that started it.
                 stops_on_kill=False,
                 poll_s=self.poll_interval,
             )
         yield TriggerEvent(carried(event))  # type: ignore[no-untyped-call]
 
-    async def _waited(self) -> dict[str, Any]:
+    async def _wait(self) -> dict[str, Any]:
         from octa_provider.watch.ready import wait_until_ready_async
 
         reference = SessionReference.from_argument(self.session)
@@ -108,10 +108,10 @@ class OctaSessionReadyTrigger(BaseTrigger):
             left_s = min(max(0.0, self.deadline_at - time.time()), MAX_WAIT_S)
             session = await wait_until_ready_async(here.watcher, rental, left_s, in_thread)
             if session is None:
-                return await self._late(rental)
+                return await self._give_up(rental)
             return {"what": "ready", "at": time.time(), "session": rental_json(rental, session)}
 
-    async def _late(self, rental: Rental) -> dict[str, Any]:
+    async def _give_up(self, rental: Rental) -> dict[str, Any]:
         message = f"session {rental.uuid} was not ready in time"
         try:
             await in_thread(rental.stop)

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
-from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.errors import OctaConfigError
+from octa_provider.files.local_files import shown
+from octa_provider.render.containers import FORMAT_OF_SUFFIX, read_as_named, read_content
+from octa_provider.render.picture import BrokenPictureError
+from octa_provider.render.picture_file import open_picture
+from octa_provider.render.png import read_png
 
-__all__ = ["BrokenPictureError", "broken_frames", "flaw_of", "png_size"]
+__all__ = ["broken_frames", "flaw_of", "png_size"]
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_HEAD = struct.Struct(">I4s")
-_SIZE = struct.Struct(">II")
-_MAX_CHUNK = 2**31 - 1
-#: Of a chunk only so much is kept: whoever wrote it chose its length.
-_KEPT = 64
-_PIECE = 256 * 1024
 #: What a renderer writes. An empty one is no picture, and a placeholder at best.
 _SUFFIXES = frozenset(
     {".bmp", ".cin", ".dds", ".dpx", ".exr", ".gif", ".hdr", ".heic", ".jp2", ".jpeg", ".jpg", ".png", ".psd", ".rgb"}
     | {".sgi", ".tga", ".tif", ".tiff", ".webp"}
 )
-
-
-class BrokenPictureError(OctaError):
-    """A file is no whole picture."""
 
 
 def png_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -45,26 +36,12 @@ def png_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         BrokenPictureError: the file is missing, empty, no PNG, cut off, damaged, or goes on past its end.
     """
     try:
-        with open(path, "rb") as file:
-            if (signature := file.read(len(_SIGNATURE))) != _SIGNATURE:
-                raise BrokenPictureError(f"{path} is {'no PNG' if signature else 'empty'}")
-            kind, header = _chunk(file, path)
-            if kind != b"IHDR" or len(header) != 13:
-                raise BrokenPictureError(f"{path} has no PNG header")
-            has_pixels = False
-            while kind != b"IEND":
-                kind, data = _chunk(file, path)
-                has_pixels = has_pixels or (kind == b"IDAT" and data != b"")
-            if not has_pixels:
-                raise BrokenPictureError(f"{path} has no pixels")
-            if file.read(1):
-                raise BrokenPictureError(f"{path} goes on past the end of its picture")
+        with open_picture(path) as file:
+            picture = read_png(file)
     except OSError as error:
-        raise BrokenPictureError(f"{path} can't be read: {error.strerror}") from error
-    width, height = _SIZE.unpack_from(header)
-    if not (width and height):
-        raise BrokenPictureError(f"{path} is {width}x{height} pixels")
-    return width, height
+        flaw = f"can't be read: {error.strerror}"
+        raise BrokenPictureError(f"{shown(path)} {flaw}", flaw=flaw) from error
+    return picture.width, picture.height
 
 
 def broken_frames(
@@ -75,12 +52,13 @@ def broken_frames(
     size: tuple[int, int] | None = None,
     made: Iterable[str | os.PathLike[str]] | None = None,
 ) -> dict[int, str]:
-    """The frames that are missing, no whole PNG, or of another size than they should be.
+    """The frames that are missing, no whole picture, or of another size than they should be.
 
     Args:
         folder: where they are.
         numbers: the frames that were asked for.
-        name: a frame's file name, for `str.format` with its number.
+        name: a frame's file name, for `str.format` with its number; what ends in .png, .exr, .jpg or .tif must be of
+            that format, all else a PNG.
         size: width and height in pixels; left out, what most of them have.
         made: the files that have just been made, such as `JobResult.outputs`: what lies in the folder beside them is
             of an earlier render, and counts as missing. Left out, all that is in the folder counts.
@@ -102,7 +80,7 @@ def broken_frames(
             broken[number] = f"{path} was not made by this render"
             continue
         try:
-            sizes[number] = png_size(path)
+            sizes[number] = _size(path)
         except BrokenPictureError as error:
             broken[number] = str(error)
     if size is None and sizes:
@@ -118,8 +96,18 @@ def _place(path: Path) -> Path:
     return Path(os.path.realpath(path.parent), path.name)
 
 
+def _size(path: Path) -> tuple[int, int]:
+    if path.suffix.lower() not in FORMAT_OF_SUFFIX:
+        return png_size(path)
+    picture = read_as_named(path, path)
+    return picture.width, picture.height
+
+
 def flaw_of(path: str | os.PathLike[str], name: str | os.PathLike[str] | bytes) -> str:
     """What is wrong with a file that is named as a picture, as far as it can be told without decoding it.
+
+    PNG, EXR, JPEG and TIFF are looked at from their first byte to their last; a whole one under another one's name is a
+    whole picture. Of all other formats only what is empty is no picture.
 
     Args:
         path: where its contents are.
@@ -131,34 +119,12 @@ def flaw_of(path: str | os.PathLike[str], name: str | os.PathLike[str] | bytes) 
     Raises:
         OSError: it can't be read.
     """
-    if Path(os.fsdecode(name)).suffix.lower() not in _SUFFIXES:
-        return ""
-    with open(path, "rb") as file:
-        head = file.read(len(_SIGNATURE))
-    if not head:
-        return "is empty"
-    if head != _SIGNATURE:
+    suffix = Path(os.fsdecode(name)).suffix.lower()
+    if suffix not in _SUFFIXES:
         return ""
     try:
-        png_size(path)
+        with open_picture(path) as file:
+            read_content(file, FORMAT_OF_SUFFIX.get(suffix))
     except BrokenPictureError as error:
-        return str(error).removeprefix(f"{path} ")
+        return error.flaw
     return ""
-
-
-def _chunk(file: BinaryIO, path: str | os.PathLike[str]) -> tuple[bytes, bytes]:
-    """The kind of the next chunk, and the beginning of what is in it."""
-    head = file.read(_HEAD.size)
-    if len(head) == _HEAD.size:
-        length, kind = _HEAD.unpack(head)
-        if length <= _MAX_CHUNK:
-            kept, checksum, left = b"", zlib.crc32(kind), length
-            while left and (data := file.read(min(left, _PIECE))):
-                checksum, left = zlib.crc32(data, checksum), left - len(data)
-                kept = kept or data[:_KEPT]
-            written = file.read(4)
-            if not left and len(written) == 4:
-                if checksum != int.from_bytes(written, "big"):
-                    raise BrokenPictureError(f"{path} is damaged: a checksum is wrong")
-                return kind, kept
-    raise BrokenPictureError(f"{path} is cut off")

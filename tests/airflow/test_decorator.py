@@ -191,3 +191,93 @@ def test_what_the_function_leaves_beside_its_result_is_the_users(renting: Rentin
     assert ended.result("leaves_a_file") == "of the function"
     assert (tmp_path / "result.json").read_text() == '"of the file"'
     assert (tmp_path / "precious.csv").read_text() == "mine"
+
+
+def test_a_coroutine_function_is_refused_when_parsed() -> None:
+    async def waits() -> int:
+        return 1
+
+    async def yields() -> Any:
+        yield 1
+
+    for function in (waits, yields):
+        with pytest.raises(ValueError, match=f"calls {function.__name__} as it is, and nobody awaits it") as told:
+            octa_task(image="python:3.12")(function)
+        assert "\n" not in str(told.value)
+        with pytest.raises(ValueError, match="nobody awaits it"):
+            octa_task(function, image="python:3.12")
+
+
+def needs_task_instance(ti: Any, number: int = 1) -> int:
+    return number
+
+
+def needs_connections(*, conn: Any) -> str:
+    return str(conn)
+
+
+def needs_the_run(dag_run: Any, /) -> str:
+    return str(dag_run)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"), [(needs_task_instance, "ti"), (needs_connections, "conn"), (needs_the_run, "dag_run")]
+)
+def test_a_function_that_needs_what_stays_in_airflow_rents_nothing(
+    renting: Renting, capfd: pytest.CaptureFixture[str], function: Any, name: str
+) -> None:
+    with DAG("stays_here", schedule=None) as dag:
+        octa_task(image="python:3.12", retries=1)(function)()
+    ended = run(dag)
+    assert ended.state == "failed"
+    assert renting.sessions == []
+    log = capfd.readouterr()
+    assert f"The function of @task.octa needs {name}, which a rented machine can't have" in log.out + log.err
+
+
+def test_what_a_function_may_have_of_the_context_arrives_as_it_is(renting: Renting, deferrable: bool) -> None:
+    with DAG("has_params", schedule=None, params={"size": [64, 36], "scene": {"name": "cube", "ü": None}}) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2, deferrable=deferrable)
+        def tells(number: int, params: Any, run_id: str, dag: Any = None, *, ti: Any = None) -> dict[str, Any]:
+            return {"number": number, "params": params, "run_id": run_id, "left": [dag, ti]}
+
+        tells(7)
+    ended = run(dag)
+    assert ended.state == "success"
+    told = ended.result("tells")
+    assert told.pop("run_id")
+    assert told == {
+        "number": 7,
+        "params": {"size": [64, 36], "scene": {"name": "cube", "ü": None}},
+        "left": [None, None],
+    }
+
+
+def test_a_context_argument_that_is_given_is_the_one_given(renting: Renting) -> None:
+    with DAG("given_params", schedule=None, params={"size": 1}) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2)
+        def tells(params: Any) -> Any:
+            return params
+
+        tells({"size": 2})
+    assert run(dag).result("tells") == {"size": 2}
+
+
+def test_params_that_are_no_json_are_refused_where_they_are_needed(
+    renting: Renting, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def put(context: Any) -> None:
+        context["params"] = {"folder": Path("/data")}
+
+    with DAG("odd_params", schedule=None) as dag:
+
+        @task.octa(image="python:3.12", pre_execute=put)
+        def tells(params: Any) -> Any:
+            return params
+
+        tells()
+    assert run(dag).state == "failed"
+    assert renting.sessions == []
+    assert "needs params, which a rented machine can't have" in "".join(capfd.readouterr())

@@ -11,13 +11,14 @@ from airflow_runs import Renting, run
 from test_run_job import once, run_job
 
 from airflow_provider.hooks.octa import OctaHook
-from airflow_provider.job_travel import packed
+from airflow_provider.job_json import job_to_json
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.rental_key import rental_key
 from airflow_provider.sensors.job import OctaJobSensor
 from airflow_provider.sensors.session import OctaSessionReadySensor
 from octa_provider import JobSpec, JobState, MachineRequest
+from octa_provider.job.jobs import Jobs
 
 
 class TaskInstance:
@@ -56,7 +57,7 @@ def test_a_resumed_task_whose_arguments_are_wrong_now_stops_its_session(renting:
     operator = job()
     operator.disk_gb = "what a Variable says since a minute ago"
     with pytest.raises(AirflowFailException, match="disk_gb"):
-        operator.execute_resumed(context, {"what": "unwatched", "message": "", "job": packed(state)})
+        operator.execute_resumed(context, {"what": "unwatched", "message": "", "job": job_to_json(state)})
     assert renting.running() == []
 
 
@@ -104,12 +105,10 @@ def test_a_folder_that_cannot_be_made_stops_the_session_of_a_function(
         return 1
 
     state, context = begun(renting)
-    operator = decorator._OctaDecoratedOperator(
-        task_id="job", python_callable=function, op_args=(), op_kwargs={}, image="python:3.12"
-    )
+    operator = decorator.octa_task(function, task_id="job", image="python:3.12")().operator
     monkeypatch.setattr(decorator.tempfile, "mkdtemp", full)
     with pytest.raises(OSError, match="No space left"):
-        operator.execute_resumed(context, {"what": "unwatched", "message": "", "job": packed(state)})
+        operator.execute_resumed(context, {"what": "unwatched", "message": "", "job": job_to_json(state)})
     assert renting.running() == []
 
 
@@ -133,7 +132,7 @@ def test_a_wait_that_airflow_ended_stops_by_uuid_what_tells_no_key(renting: Rent
 def operators_that_wait(state: JobState, conn_id: str) -> list[Any]:
     return [
         job(octa_conn_id=conn_id),
-        OctaJobSensor(task_id="job", job={"job": packed(state)}, octa_conn_id=conn_id),
+        OctaJobSensor(task_id="job", job={"job": job_to_json(state)}, octa_conn_id=conn_id),
         OctaSessionReadySensor(task_id="job", session=state.rental.uuid, octa_conn_id=conn_id),
     ]
 
@@ -170,7 +169,7 @@ def test_a_resume_without_its_connection_names_what_may_run(
     state, context = begun(renting)
     with pytest.raises(AirflowException):
         job(octa_conn_id="octa_unknown").execute_resumed(
-            context, {"what": "unwatched", "message": "", "job": packed(state)}
+            context, {"what": "unwatched", "message": "", "job": job_to_json(state)}
         )
     told = "".join(capfd.readouterr()) + caplog.text
     assert f"stop rental key {state.key}" in told
@@ -181,7 +180,7 @@ def test_a_resume_without_its_connection_names_what_may_run(
 def test_a_job_sensor_that_fails_stops_the_job(renting: Renting, tmp_path: Path) -> None:
     """The key is refused from the second look on; the stop, which is asked for again, goes through."""
     state, context = begun(renting)
-    sensor = OctaJobSensor(task_id="job", job={"job": packed(state)}, poke_interval=0.2, deferrable=False)
+    sensor = OctaJobSensor(task_id="job", job={"job": job_to_json(state)}, poke_interval=0.2, deferrable=False)
     renting.emulator.faults({"kind": "status", "status": 403, "path": "/services/*/info"})
     with pytest.raises(AirflowException):
         sensor.execute(context)
@@ -197,20 +196,20 @@ def test_a_kill_between_sending_files_and_deferring_leaves_nothing(
     (tmp_path / "in").write_text("x")
     operator = job(inputs={str(tmp_path / "in"): "in"}, deferrable=True)
     monkeypatch.setattr(KillSwitch, "pull", lambda self: setattr(self, "pulled", True))
-    begun_job = OctaRunJobOperator._begun
+    begin = Jobs.begin
 
-    def killed_meanwhile(self: OctaRunJobOperator, *arguments: Any) -> Any:
-        state = begun_job(self, *arguments)
-        self.on_kill()
+    def killed_meanwhile(*arguments: Any, **options: Any) -> JobState:
+        state = begin(*arguments, **options)
+        operator.on_kill()
         return state
 
-    monkeypatch.setattr(OctaRunJobOperator, "_begun", killed_meanwhile)
+    monkeypatch.setattr(Jobs, "begin", killed_meanwhile)
     context: Any = {"ti": TaskInstance()}
     with renting.client() as client:
-        spec = operator._spec(context)
+        spec = operator.job_spec(context)
         state = client.jobs.start(spec, rental_key(context))
         while state.phase.value != "ready":
             state = client.jobs.poll(state, private_key=str(renting.emulator.ssh_private_key))
     with pytest.raises(AirflowException, match="killed"):
-        operator.execute_resumed(context, {"what": "ready", "job": packed(state)})
+        operator.execute_resumed(context, {"what": "ready", "job": job_to_json(state)})
     assert renting.running() == []

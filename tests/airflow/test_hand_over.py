@@ -13,7 +13,7 @@ from on_a_loop import event_of, on_a_loop
 from test_triggers import TaskInstance, job_trigger, session_trigger, stopped
 
 from airflow_provider.triggers import hand_over, killed_by_user, resume_pace
-from airflow_provider.triggers.killed_by_user import _Now
+from airflow_provider.triggers.killed_by_user import TaskNow
 from octa_provider import JobSpec, JobState, MachineRequest
 
 
@@ -23,17 +23,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hand_over, "LOOK_S", 0.4)
 
 
-def waits(monkeypatch: pytest.MonkeyPatch, *states: _Now | Exception) -> None:
+def waits(monkeypatch: pytest.MonkeyPatch, *states: TaskNow | Exception) -> None:
     """What Airflow says of the task, one look after the other; the last one stays."""
     left = list(states)
 
-    def now(ti: Any) -> _Now:
+    def now(ti: Any) -> TaskNow:
         found = left.pop(0) if len(left) > 1 else left[0]
         if isinstance(found, Exception):
             raise found
         return found
 
-    monkeypatch.setattr(killed_by_user, "_now", now)
+    monkeypatch.setattr(killed_by_user, "task_now", now)
 
 
 def up_over_ssh(renting: Renting, name: str, **spec: Any) -> JobState:
@@ -60,10 +60,10 @@ def handed_over(trigger: Any, until: Callable[[], object], patience_s: float = 3
 
 
 def watches_no_more() -> bool:
-    return not hand_over._watching
+    return hand_over.watched_sessions() == 0
 
 
-WAITS = _Now("scheduled")
+WAITS = TaskNow("scheduled")
 
 
 def test_a_cap_that_is_reached_while_no_worker_comes_stops_the_session(
@@ -94,7 +94,7 @@ def test_a_worker_has_its_time_however_short_the_jobs_own_deadline(
     from airflow_provider.triggers import job as job_module
 
     waits(monkeypatch, WAITS)
-    monkeypatch.setattr(job_module, "PATIENCE_S", 4.0)
+    monkeypatch.setattr(job_module, "TAKE_OVER_S", 4.0)
     state = up_over_ssh(renting, "patience", ready_timeout_s=3.0)
     begun = time.time()
     event = handed_over(job_trigger(state), lambda: renting.running() == [])
@@ -104,7 +104,7 @@ def test_a_worker_has_its_time_however_short_the_jobs_own_deadline(
 
 @pytest.mark.parametrize("state", ["running", "up_for_reschedule_of_no_kind_that_we_know"])
 def test_a_worker_that_takes_over_is_left_alone(renting: Renting, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
-    waits(monkeypatch, _Now("deferred"), WAITS, _Now("queued"), _Now(state))
+    waits(monkeypatch, TaskNow("deferred"), WAITS, TaskNow("queued"), TaskNow(state))
     trigger = job_trigger(up_over_ssh(renting, "taken-over", max_cost_usd=1000.0))
     handed_over(trigger, watches_no_more)
     assert len(renting.running()) == 1
@@ -112,7 +112,7 @@ def test_a_worker_that_takes_over_is_left_alone(renting: Renting, monkeypatch: p
 
 
 def test_another_try_is_left_its_machine(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
-    waits(monkeypatch, WAITS, _Now("scheduled", True))
+    waits(monkeypatch, WAITS, TaskNow("scheduled", True))
     handed_over(job_trigger(up_over_ssh(renting, "another")), watches_no_more)
     assert len(renting.running()) == 1
     stopped(renting, *renting.running())
@@ -122,13 +122,13 @@ def test_another_try_is_left_its_machine(renting: Renting, monkeypatch: pytest.M
 def test_a_user_who_ends_the_task_meanwhile_ends_its_session(
     renting: Renting, monkeypatch: pytest.MonkeyPatch, state: str | None
 ) -> None:
-    waits(monkeypatch, WAITS, _Now(state))
+    waits(monkeypatch, WAITS, TaskNow(state))
     handed_over(job_trigger(up_over_ssh(renting, "ended")), watches_no_more)
     assert renting.running() == []
 
 
 def test_a_session_that_is_to_be_kept_on_a_kill_is_kept(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
-    waits(monkeypatch, _Now("failed"), _Now("failed"), _Now("failed"), _Now("running"))
+    waits(monkeypatch, TaskNow("failed"), TaskNow("failed"), TaskNow("failed"), TaskNow("running"))
     handed_over(job_trigger(up_over_ssh(renting, "kept"), stops_on_kill=False), watches_no_more)
     assert len(renting.running()) == 1
     stopped(renting, *renting.running())
@@ -164,8 +164,8 @@ def test_a_session_that_could_not_be_stopped_is_asked_again(renting: Renting, mo
     from airflow_provider.triggers import job as job_module
 
     waits(monkeypatch, WAITS)
-    monkeypatch.setattr(job_module, "_STOP_S", 1.0)
-    monkeypatch.setattr(hand_over, "_STOP_S", 1.0)
+    monkeypatch.setattr(job_module, "STOP_S", 1.0)
+    monkeypatch.setattr(hand_over, "STOP_S", 1.0)
     state = up_over_ssh(renting, "stubborn")
     renting.emulator.faults(
         {"kind": "never_ready", "times": 2},

@@ -29,7 +29,7 @@ def intent(attempt: str, at: float = 1.0, uuid: str | None = None) -> Intent:
 
 
 def kept() -> list[str]:
-    return variable_names(intents_module._PREFIX)
+    return variable_names(intents_module.VARIABLE_PREFIX)
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,8 @@ def test_intents_are_kept_read_replaced_and_forgotten() -> None:
 
 @pytest.mark.parametrize("value", ["", "{", "[]", "{}", '{"key": "k", "intents": [{}]}', "\x00"])
 def test_what_holds_no_intents_is_left_alone(value: str, caplog: pytest.LogCaptureFixture) -> None:
-    name = intents_module._name("k")
+    VariableIntents().put("k", intent("before"))
+    (name,) = kept()
     write_variable(name, value, "")
     assert VariableIntents().read("k") == ()
     assert VariableIntents().claimed() == {}

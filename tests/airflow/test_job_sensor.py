@@ -83,11 +83,11 @@ def test_a_sensor_that_is_killed_stops_the_job(renting: Renting) -> None:
     ended = begun_and_waited_for("sensed_killed", "sleep 600", {"deferrable": False, "timeout": 0.1, "retries": 0})
     assert ended.tasks["end"] == "failed"
     with renting.client() as client:
-        from airflow_provider.job_travel import packed
+        from airflow_provider.job_json import job_to_json
         from octa_provider import JobSpec
 
         state = client.jobs.start(JobSpec(image="alpine:3", command="sleep 600"), "tests/sensed/killed")
-    sensor = OctaJobSensor(task_id="end", job={"job": packed(state)})
+    sensor = OctaJobSensor(task_id="end", job={"job": job_to_json(state)})
     assert sensor.poke({}) is False  # type: ignore[typeddict-item]
     sensor.on_kill()
     assert renting.running() == []

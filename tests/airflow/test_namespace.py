@@ -12,10 +12,9 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_runs import Renting, run
 from installation import another_airflow
 
-from airflow_provider import namespace as namespace_module
 from airflow_provider.connection_settings import ConnectionSettings
 from airflow_provider.hooks.octa import OctaHook
-from airflow_provider.namespace import default_namespace
+from airflow_provider.namespace import default_namespace, forget_namespace
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.reap import OctaReapOperator
 from airflow_provider.operators.start import OctaStartMachineOperator
@@ -90,7 +89,7 @@ def test_tasks_and_those_who_stand_outside_agree(renting: Renting) -> None:
 
 def test_one_made_by_hand_is_taken_as_it_is(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_OCTA_NAMESPACE", "studio")
-    namespace_module._kept.cache_clear()
+    forget_namespace()
     try:
         with DAG("by_hand", schedule=None) as dag:
             started = OctaStartMachineOperator(task_id="start", image="alpine:3")
@@ -98,7 +97,7 @@ def test_one_made_by_hand_is_taken_as_it_is(renting: Renting, monkeypatch: pytes
         ended = run(dag)
         assert ended.result("start")["key"].startswith("studio/airflow/by_hand/")
     finally:
-        namespace_module._kept.cache_clear()
+        forget_namespace()
 
 
 def test_airflows_with_urls_of_their_own_differ_even_with_one_database(

@@ -13,12 +13,13 @@ from airflow.providers.common.compat.sdk import DAG, AirflowException, task
 from airflow_runs import Renting, run
 from dag_to_kill import AT
 
+from airflow_provider import starting_session
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.kill_switch import KillSwitch
-from airflow_provider.leaving_nothing import stop_after
 from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
 from airflow_provider.rental_key import rental_key
+from airflow_provider.stop_on_failure import stop_after
 from octa_provider import MachineRequest
 from octa_provider.errors import OctaBudgetError, OctaError, OctaNoMachineError, OctaStartUnclearError
 from octa_provider.rental.rentals import Rentals
@@ -61,9 +62,9 @@ def test_a_start_that_fails_after_it_started_stops_what_it_started(
     renting: Renting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*args: object) -> None:
-        raise RuntimeError("no details today")
+        raise RuntimeError("no links today")
 
-    monkeypatch.setattr(OctaStartMachineOperator, "_details", fails)
+    monkeypatch.setattr(starting_session, "push", fails)
     with DAG("fails_after_start", schedule=None) as dag:
         started = start()
         OctaStopSessionOperator(task_id="stop", session=started.output).as_teardown(setups=started)

@@ -17,7 +17,7 @@ import pytest
 from airflow_runs import Renting
 
 from airflow_provider.hooks.octa import OctaHook
-from airflow_provider.job_travel import packed
+from airflow_provider.job_json import job_to_json
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.sensors.job import OctaJobSensor
@@ -48,7 +48,9 @@ def job() -> Any:
 
 def sensor() -> Any:
     state = OctaHook().get_conn().jobs.start(JobSpec(image="alpine:3", command="sleep 600"), "tests/on_kill/sensor")
-    return OctaJobSensor(task_id="task", job={"job": packed(state)}, poke_interval=0.2, timeout=600, deferrable=False)
+    return OctaJobSensor(
+        task_id="task", job={"job": job_to_json(state)}, poke_interval=0.2, timeout=600, deferrable=False
+    )
 
 
 @pytest.mark.parametrize("make", [job, sensor])
@@ -67,15 +69,15 @@ def test_a_kill_stops_what_runs_and_asks_airflow_for_nothing(
         pushed, begun = len(ti.asked), time.monotonic()
         with monkeypatch.context() as patch:
             patch.setattr(OctaHook, "get_connection", refused)
-            patch.setattr(TaskMemory, "_get", refused)
-            patch.setattr(TaskMemory, "_set", refused)
+            for name in ("job", "keep_job", "session", "keep_session"):
+                patch.setattr(TaskMemory, name, refused)
             operator.on_kill()
         handled.append((time.monotonic() - begun, asked + ti.asked[pushed:]))
 
     def kill() -> None:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            if operator._kill_switch is not None and operator._kill_switch.uuid in renting.running():
+            if operator.kill_switch is not None and operator.kill_switch.uuid in renting.running():
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             time.sleep(0.05)

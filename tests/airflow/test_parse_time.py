@@ -143,7 +143,7 @@ def test_parsing_makes_no_request_and_imports_no_http_library() -> None:
 
 @pytest.mark.parametrize(("given", "nodes"), [(5, (5,)), ("[1, 2]", (1, 2)), ("1, 2", (1, 2)), ([3], (3,))])
 def test_machines_to_leave_out_come_in_every_form_that_a_template_gives(given: object, nodes: tuple[int, ...]) -> None:
-    from airflow_provider.choice import to_requirements
+    from airflow_provider.machine_requirements import to_requirements
 
     assert to_requirements(None, {"exclude_nodes": given}).exclude_nodes == nodes
 

@@ -16,7 +16,7 @@ from airflow.models.trigger import Trigger as TriggerRow
 from airflow_runs import Renting
 from on_a_loop import Trigger, all_events, cancelled, event_of, on_a_loop, what_held_up_the_loop
 
-from airflow_provider.job_travel import packed
+from airflow_provider.job_json import job_to_json
 from airflow_provider.triggers import account as account_module
 from airflow_provider.triggers import job as job_module
 from airflow_provider.triggers import killed_by_user
@@ -35,7 +35,7 @@ def begun_job(renting: Renting, name: str, command: str = "sleep 600", **spec: A
 
 def job_trigger(state: JobState, **arguments: Any) -> OctaJobTrigger:
     defaults = {"octa_conn_id": "octa_default", "latest_end": time.time() + 7200, "poll_interval": 0.3}
-    return OctaJobTrigger(job=packed(state), **(defaults | arguments))
+    return OctaJobTrigger(job=job_to_json(state), **(defaults | arguments))
 
 
 def begun_session(renting: Renting, name: str) -> str:
@@ -213,7 +213,7 @@ def test_a_session_is_stopped_before_its_event_is_told(renting: Renting) -> None
     on_a_loop(main)
 
 
-def test_log_lines_go_to_the_task_that_they_are_of(renting: Renting) -> None:
+def test_log_lines_go_to_the_task_that_they_are_of(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
     whose: contextvars.ContextVar[str] = contextvars.ContextVar("whose", default="nobody")
     seen: list[tuple[str, str]] = []
 
@@ -233,9 +233,8 @@ def test_log_lines_go_to_the_task_that_they_are_of(renting: Renting) -> None:
         return await asyncio.gather(*(asyncio.create_task(one(name)) for name in triggers))
 
     logger = logging.getLogger("octa_provider")
-    for trigger in triggers.values():
-        # On Airflow 3 a trigger's own logger is no logger of `logging`.
-        trigger._log = logger
+    # On Airflow 3 a trigger's own logger is no logger of `logging`.
+    monkeypatch.setattr(OctaJobTrigger, "log", logger)
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -256,7 +255,7 @@ def test_airflow_that_does_not_tell_the_connection_ends_no_job(
     renting: Renting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its API server may be starting anew; a worker is to go on, and the job is left alone meanwhile."""
-    monkeypatch.setattr(account_module, "_PATIENCE_S", (0.1, 0.1))
+    monkeypatch.setattr(account_module, "ASK_AGAIN_AFTER_S", (0.1, 0.1))
     job = job_trigger(begun_job(renting, "no-connection"), octa_conn_id="octa_unknown")
     session = session_trigger(begun_session(renting, "no-connection"), octa_conn_id="octa_unknown")
     events = all_events(job, session)
@@ -267,7 +266,7 @@ def test_airflow_that_does_not_tell_the_connection_ends_no_job(
 
 
 def test_a_connection_that_comes_back_is_asked_for_again(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(account_module, "_PATIENCE_S", (0.5,) * 10)
+    monkeypatch.setattr(account_module, "ASK_AGAIN_AFTER_S", (0.5,) * 10)
     trigger = job_trigger(begun_job(renting, "comes-back", "echo hello"), octa_conn_id="octa_later")
 
     async def main() -> dict[str, Any]:
@@ -326,7 +325,7 @@ def test_only_a_task_that_is_over_is_stopped(
     arguments: dict[str, Any],
     stops: bool,
 ) -> None:
-    monkeypatch.setattr(killed_by_user, "_now", lambda ti: killed_by_user._Now(*now))
+    monkeypatch.setattr(killed_by_user, "task_now", lambda ti: killed_by_user.TaskNow(*now))
     trigger = job_trigger(begun_job(renting, "killed"), **arguments)
     trigger.task_instance = TaskInstance()
     on_a_loop(trigger.on_kill)
@@ -340,7 +339,7 @@ def test_when_airflow_does_not_tell_the_state_nothing_is_stopped(
     def fails(ti: Any) -> Any:
         raise ConnectionError("the API server is away")
 
-    monkeypatch.setattr(killed_by_user, "_now", fails)
+    monkeypatch.setattr(killed_by_user, "task_now", fails)
     trigger = job_trigger(begun_job(renting, "not-told"))
     trigger.task_instance = TaskInstance()
     on_a_loop(trigger.on_kill)
@@ -350,7 +349,7 @@ def test_when_airflow_does_not_tell_the_state_nothing_is_stopped(
 
 def test_a_kill_and_the_end_of_the_work_at_once_stop_once(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
     """`on_kill` and the cancel that follows it may both run."""
-    monkeypatch.setattr(killed_by_user, "_now", lambda ti: killed_by_user._Now("failed"))
+    monkeypatch.setattr(killed_by_user, "task_now", lambda ti: killed_by_user.TaskNow("failed"))
     monkeypatch.setattr(job_module, "TELLS_KILLS", False)
     trigger = job_trigger(begun_job(renting, "both"))
     trigger.task_instance = TaskInstance()

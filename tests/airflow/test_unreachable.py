@@ -13,9 +13,9 @@ from airflow_runs import Renting, run
 from test_fails_on_its_way_back import TaskInstance, begun, job
 from test_hook import free_port
 
-from airflow_provider.leaving_nothing import stop_after
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.start import OctaStartMachineOperator
+from airflow_provider.stop_on_failure import stop_after
 from octa_provider import MachineRequest
 from octa_provider.errors import OctaNetworkError
 
@@ -65,9 +65,9 @@ def test_a_later_try_that_reaches_nobody_tells_what_an_earlier_one_may_have_left
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from airflow_provider import leaving_nothing
+    from airflow_provider import stop_on_failure
 
-    monkeypatch.setattr(leaving_nothing, "_STOP_S", 1.0)
+    monkeypatch.setattr(stop_on_failure, "STOP_S", 1.0)
     error = OctaNetworkError("nobody listens", maybe_sent=False, method="GET")
     context: Any = {"ti": TaskInstance()}
     with renting.client() as client:

@@ -61,7 +61,7 @@ def test_links_to_files_lead_somewhere(document: Path) -> None:
 def test_options_named_in_a_document_exist(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = document.read_text(encoding="utf-8").replace("\\\n", " ")
     for command, rest in re.findall(
-        r"octa-provider (machines|sessions|run|logs|stop|reap|emulator|doctor)\b([^\n`]*)", text
+        r"octa-provider (machines|sessions|run|frames|logs|stop|reap|emulator|doctor)\b([^\n`]*)", text
     ):
         assert main([command, "--help"]) == 0
         known = capsys.readouterr().out

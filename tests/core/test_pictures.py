@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.render.pictures import BrokenPictureError, broken_frames, png_size
+from octa_provider.render.picture import BrokenPictureError
+from octa_provider.render.pictures import broken_frames, png_size
 
 
 def png(width: int = 4, height: int = 3) -> bytes:

@@ -24,6 +24,7 @@ pytest.importorskip("asyncssh", reason="the extra ssh is not installed")
 
 from job_bench import cuttable, in_fork
 from odd_server import refused_port
+from picture_bytes import picture
 
 from octa_provider import OctaCancelledError, OctaClient, OctaConfigError, OctaSshError
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
@@ -670,6 +671,24 @@ def test_a_picture_that_is_cut_does_not_take_the_place_of_a_whole_one(
     assert [Path(path).name for path in caught.value.fetched] == ["1.png", "5.txt"]
     assert (back / "2.png").read_bytes() == whole
     assert not (back / "3.png").exists()
+
+
+@pytest.mark.parametrize("name", ["blender_dwaa.exr", "oiio_multipart_tiled.exr", "blender.jpg", "blender.tif"])
+def test_a_cut_picture_of_any_format_does_not_take_the_place_of_a_whole_one(
+    name: str, machine: RemoteMachine, rented: Rented, tmp_path: Path
+) -> None:
+    sent = rented.folder / f"cut-{name}"
+    sent.mkdir()
+    whole, end = picture(name), Path(name).suffix
+    (sent / f"1{end}").write_bytes(whole)
+    (sent / f"2{end}").write_bytes(whole[:-1])
+    back = tmp_path / "back"
+    back.mkdir()
+    (back / f"2{end}").write_bytes(whole)
+    with pytest.raises(OctaUnfetchedError, match=rf"2\{end} \(which is cut off\)") as caught:
+        machine.get(sent.name, back)
+    assert [Path(path).name for path in caught.value.fetched] == [f"1{end}"]
+    assert (back / f"1{end}").read_bytes() == (back / f"2{end}").read_bytes() == whole
 
 
 @pytest.mark.parametrize("lie", ["echo 0000 {paths}", "echo; : {paths}"])

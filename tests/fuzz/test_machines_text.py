@@ -25,7 +25,8 @@ from octa_provider.market.requirements import Requirements
 from octa_provider.models import decode_json
 from octa_provider.models.session_progress import means_failed, means_stopping
 from octa_provider.render.frames import chunks, parse
-from octa_provider.render.pictures import BrokenPictureError, png_size
+from octa_provider.render.picture import BrokenPictureError
+from octa_provider.render.pictures import png_size
 from octa_provider.render.progress import ProgressTracker
 from octa_provider.text.plain_text import plain, plain_message, plain_words
 from octa_provider.wire.fields import items, moment, number, port_map, strings

@@ -24,6 +24,7 @@ TIMEOUT_S = 10.0
 EXTRAS = {
     "ssh": ("asyncssh", "jobs with files"),
     "emulator": ("aiohttp", "octa-provider emulator"),
+    "pictures": ("OpenImageIO", "octa-provider frames --decode"),
     "airflow": ("airflow", "Airflow operators"),
 }
 

@@ -10,17 +10,17 @@ from octa_provider.text.carried import carried_dict
 if TYPE_CHECKING:
     from octa_provider import JobState
 
-__all__ = ["packed", "unpacked"]
+__all__ = ["job_from_json", "job_to_json"]
 
 
-def packed(state: JobState) -> dict[str, Any]:
+def job_to_json(state: JobState) -> dict[str, Any]:
     """A job's state as a small JSON value; it holds no secret."""
     values = state.to_dict()
     return carried_dict(values) | {"rental": carried_dict(values["rental"])}
 
 
-def unpacked(values: Mapping[str, Any]) -> JobState:
-    """The state that `packed` made the value of.
+def job_from_json(values: Mapping[str, Any]) -> JobState:
+    """The state that `job_to_json` made the value of.
 
     Raises:
         OctaConfigError: it is something else.

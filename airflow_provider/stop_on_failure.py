@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from octa_provider import OctaClient
 
-__all__ = ["may_run_on", "stop_after"]
+__all__ = ["stop_after", "tell_what_may_run"]
 
 log = plain_logger(__name__)
 
 #: Seconds to stop what a task that failed leaves; after that the log names what may still run.
-_STOP_S = 60.0
+STOP_S = 60.0
 
 
 def stop_after(
@@ -39,17 +39,17 @@ def stop_after(
     if uuid is None and (_got_no_machine(error) or (_is_first_try(context) and _never_asked_for_any(error))):
         return
     try:
-        bills = [*client.rentals.stop(key, deadline_s=_STOP_S)]
+        bills = [*client.rentals.stop(key, deadline_s=STOP_S)]
         if uuid is not None and uuid not in {bill.uuid for bill in bills}:
-            bills.append(client.rentals.open(uuid).stop(deadline_s=_STOP_S))
+            bills.append(client.rentals.open(uuid).stop(deadline_s=STOP_S))
     except Exception as stop_error:  # noqa: BLE001 - the task's own error must not be lost
-        may_run_on(client.rentals.full_key(key), uuid, stop_error)
+        tell_what_may_run(client.rentals.full_key(key), uuid, stop_error)
         return
     for bill in bills:
         log.warning("Stopped session %s, since the task ended with %s", bill.uuid, type(error).__name__)
 
 
-def may_run_on(key: str, uuid: str | None = None, why: object = "") -> None:
+def tell_what_may_run(key: str, uuid: str | None = None, why: object = "") -> None:
     """Say in the task's log what may still bill, and how to stop it.
 
     Args:

@@ -9,10 +9,10 @@ from typing import Any
 from airflow_provider.templated import as_float, as_int, as_ints, as_text, is_known
 from octa_provider.market.requirements import Requirements
 
-__all__ = ["CHOICE_FIELDS", "check_choice", "to_requirements"]
+__all__ = ["REQUIREMENT_FIELDS", "check_requirements", "to_requirements"]
 
 #: The keyword arguments that choose a machine, in the order of `Requirements`.
-CHOICE_FIELDS = tuple(part.name for part in fields(Requirements))
+REQUIREMENT_FIELDS = tuple(part.name for part in fields(Requirements))
 
 #: What may stand beside `node_id`: caps that the one node must keep. Everything else would choose a second time.
 _BESIDE_NODE_ID = frozenset({"node_id", "max_price_usd", "disk_gb"})
@@ -20,7 +20,7 @@ _WHOLE = frozenset({"node_id", "gpu_count", "cpu_cores"})
 _TEXT = frozenset({"gpu_model", "country", "order_by"})
 
 
-def check_choice(requirements: object, arguments: Mapping[str, Any]) -> None:
+def check_requirements(requirements: object, arguments: Mapping[str, Any]) -> None:
     """Refuse a choice that can never work, as far as it is known when the DAG file is parsed.
 
     Args:
@@ -57,14 +57,14 @@ def _merged(requirements: object, arguments: Mapping[str, Any]) -> dict[str, Any
         merged: dict[str, Any] = {}
     elif isinstance(requirements, Requirements):
         defaults = Requirements()
-        merged = {name: getattr(requirements, name) for name in CHOICE_FIELDS}
+        merged = {name: getattr(requirements, name) for name in REQUIREMENT_FIELDS}
         merged = {name: value for name, value in merged.items() if value != getattr(defaults, name)}
     elif isinstance(requirements, Mapping):
         merged = dict(requirements)
     else:
         raise ValueError(f"requirements={requirements!r} is neither a mapping nor a Requirements; give one of them.")
-    if unknown := sorted(str(name) for name in merged.keys() - set(CHOICE_FIELDS)):
-        raise ValueError(f"requirements has no {', '.join(unknown)}; choose among {', '.join(CHOICE_FIELDS)}.")
+    if unknown := sorted(str(name) for name in merged.keys() - set(REQUIREMENT_FIELDS)):
+        raise ValueError(f"requirements has no {', '.join(unknown)}; choose among {', '.join(REQUIREMENT_FIELDS)}.")
     merged.update((name, value) for name, value in arguments.items() if value is not None)
     return {name: value for name, value in merged.items() if value is not None}
 

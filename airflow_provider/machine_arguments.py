@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider.choice import CHOICE_FIELDS, check_choice, to_requirements
+from airflow_provider.machine_requirements import REQUIREMENT_FIELDS, check_requirements, to_requirements
 from airflow_provider.templated import is_known
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChoosesMachine"]
 
-_ARGUMENTS = tuple(name for name in CHOICE_FIELDS if name != "disk_gb")
-_CHOICE = tuple("machine_node_id" if name == "node_id" else name for name in _ARGUMENTS)
+_ARGUMENTS = tuple(name for name in REQUIREMENT_FIELDS if name != "disk_gb")
+_ATTRIBUTES = tuple("machine_node_id" if name == "node_id" else name for name in _ARGUMENTS)
 
 
 class ChoosesMachine(BaseOperator):
@@ -36,9 +36,10 @@ class ChoosesMachine(BaseOperator):
         exclude_nodes: machines not to take.
         order_by: `price` (default), `blender_score` or `score_per_usd`.
         requirements: the same as a mapping or `Requirements`; single arguments win over it.
+        kwargs: as of every operator.
     """
 
-    template_fields: Sequence[str] = ("requirements", *_CHOICE)
+    template_fields: Sequence[str] = ("requirements", *_ATTRIBUTES)
 
     def __init__(
         self,
@@ -80,12 +81,16 @@ class ChoosesMachine(BaseOperator):
             return content
         return super().render_template(content, *arguments, **options)
 
-    def _choice(self) -> dict[str, Any]:
-        return {name: getattr(self, field) for name, field in zip(_ARGUMENTS, _CHOICE, strict=True)}
+    def _requirement_arguments(self) -> dict[str, Any]:
+        return {name: getattr(self, field) for name, field in zip(_ARGUMENTS, _ATTRIBUTES, strict=True)}
 
-    def _check_choice(self) -> None:
-        """Refuse what can never work, as far as it is known when the DAG file is parsed."""
-        check_choice(self.requirements, self._choice())
+    def check_known_arguments(self) -> None:
+        """Refuse what can never work, as far as it is known when the DAG file is parsed. The end of each `__init__`.
+
+        Raises:
+            ValueError: naming the argument and what to do.
+        """
+        check_requirements(self.requirements, self._requirement_arguments())
 
     def _requirements(self) -> Requirements:
         """The core's requirements, from rendered arguments.
@@ -93,4 +98,4 @@ class ChoosesMachine(BaseOperator):
         Raises:
             ValueError: naming the argument and what to do.
         """
-        return to_requirements(self.requirements, self._choice())
+        return to_requirements(self.requirements, self._requirement_arguments())

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider.choosing import ChoosesMachine
 from airflow_provider.connection_form import DEFAULT_CONN_ID
+from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.secret_texts import SecretTexts, as_secrets, kept_secret, mask_in_logs
 from airflow_provider.templated import as_float, as_int, as_ints, as_text, as_texts, as_word, checked_cap, is_known
 from octa_provider.job.spec import JobSpec
@@ -56,6 +56,7 @@ class DescribesJob(ChoosesMachine):
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
         octa_conn_id: the connection.
+        kwargs: which machine, as of `ChoosesMachine`; and as of every operator.
     """
 
     template_fields: Sequence[str] = (*ChoosesMachine.template_fields, *_FIELDS, "octa_conn_id")
@@ -101,7 +102,10 @@ class DescribesJob(ChoosesMachine):
         self.http_ports = http_ports
         self.ports = ports
         self.octa_conn_id = octa_conn_id
-        self._check_choice()
+
+    def check_known_arguments(self) -> None:
+        """As of every operator that rents; and of the job what is known of it."""
+        super().check_known_arguments()
         # What is not known yet is left at what always works.
         known = {name: getattr(self, name) for name in _FIELDS if is_known(getattr(self, name))}
         if isinstance(self.secret_envs, Mapping):
@@ -145,8 +149,11 @@ class DescribesJob(ChoosesMachine):
             }
         return super().render_template(content, context, jinja_env, seen_oids)
 
-    def _spec(self, context: Context) -> JobSpec:
+    def job_spec(self, context: Context) -> JobSpec:
         """The core's description, from rendered arguments.
+
+        Args:
+            context: of the task that runs.
 
         Raises:
             ValueError: naming the argument and what to do.

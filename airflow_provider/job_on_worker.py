@@ -1,0 +1,254 @@
+"""A job on a worker: whatever the core says comes next is carried out here, until the job has ended or is handed on.
+
+Imported by a task that runs, not by a DAG file: what is needed to follow a job takes its time to import.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_provider.failure import fail_task
+from airflow_provider.job_ending import raise_for_outcome
+from airflow_provider.job_xcom import JobXCom
+from airflow_provider.rental_key import rental_key
+from airflow_provider.task_memory import TaskMemory
+from airflow_provider.written_file import local_file
+from octa_provider.errors import OctaError
+from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, Wait, next_step
+from octa_provider.job.state import JobPhase
+from octa_provider.remote.target import check_key, ssh_key
+from octa_provider.rental.session_text import session_text
+from octa_provider.text.carried import carried_dict
+from octa_provider.text.plain_text import plain_words
+from octa_provider.wire.money import cost_text
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+    from airflow_provider.kill_switch import KillSwitch
+    from airflow_provider.written_file import FileArgument
+    from octa_provider import JobSpec, JobState, OctaClient, Rental
+
+__all__ = ["TAIL_LINES", "JobOnWorker"]
+
+#: So many of the last lines are told with a failure.
+TAIL_LINES = 20
+
+
+@dataclass
+class JobOnWorker:
+    """The job of one task, in one process of it.
+
+    Attributes:
+        operator: the task's; its outlets are told, and its log is written to.
+        context: of the task.
+        client: the API.
+        spec: the job.
+        kill_switch: tells that the task is killed, and is told the session.
+        private_key: for SSH; None for what the core finds itself.
+        poll_s: seconds between two looks.
+        log_path: what gets the command's whole output; None for nothing.
+        skip_on_exit_code: exit codes that skip the task.
+        keeps_session: whether the session runs on when the job has ended.
+        stops_on_kill: whether a kill ends a start that is under way.
+        defer: hands the job on to the triggerer, and raises; None waits for it here.
+        tail: the last lines that the command printed.
+    """
+
+    operator: BaseOperator
+    context: Context
+    client: OctaClient
+    spec: JobSpec
+    kill_switch: KillSwitch
+    private_key: str | Path | None
+    poll_s: float
+    log_path: FileArgument | None
+    skip_on_exit_code: Collection[int]
+    keeps_session: bool
+    stops_on_kill: bool
+    defer: Callable[[JobState], NoReturn] | None
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+
+    def __post_init__(self) -> None:
+        """Find what the task tells others, and what its tries tell each other."""
+        self._xcom, self._memory = JobXCom(self.context), TaskMemory(self.context)
+        self._is_linked = False
+
+    def start(self, earlier: JobState | None = None) -> JobState:
+        """Start the job, or carry on with what an earlier try started.
+
+        Args:
+            earlier: how far an earlier try has told it to be, if it did.
+
+        Raises:
+            OctaTaskError, AirflowFailException: it could not be started; see `fail_task`.
+        """
+
+        def remember(rental: Rental) -> None:
+            self.kill_switch.uuid = rental.uuid
+            self._xcom.tell_uuid(rental.uuid)
+
+        try:
+            if self.spec.over_ssh:
+                # A key that can't be read, or none at all, would be found out when the machine bills.
+                check_key(ssh_key(self.private_key))
+            state = self.client.jobs.start(
+                self.spec,
+                rental_key(self.context),
+                earlier=earlier,
+                is_cancelled=lambda: self.kill_switch.pulled and self.stops_on_kill,
+                on_started=remember,
+                private_key=self.private_key,
+            )
+        except OctaError as error:
+            fail_task(error)
+        rental = self.client.rentals.restore(state.rental)
+        verb = "Carrying on with" if state.attempts > 1 else "Started"
+        self.operator.log.info("%s session %s, rental key %s", verb, session_text(rental), state.key)
+        self._xcom.tell_session(rental)
+        self._memory.keep_job(state)
+        return state
+
+    def discard(self, key: str) -> None:
+        """Stop what an earlier try has left.
+
+        Args:
+            key: the rental key.
+
+        Raises:
+            OctaTaskError, AirflowFailException: it could not be stopped; see `fail_task`.
+        """
+        try:
+            for bill in self.client.rentals.stop(key):
+                self.operator.log.info("Stopped session %s of an earlier try", bill.uuid)
+        except OctaError as error:
+            fail_task(error)
+
+    def see_to_the_end(
+        self, state: JobState, *, result: dict[str, Any] | None = None, stays: bool = False
+    ) -> dict[str, Any]:
+        """Carry out what comes next, and what comes next then, until the job has ended.
+
+        Args:
+            state: how far it is.
+            result: what the triggerer told it came to, when the session has been stopped there.
+            stays: whether this job is waited for here although the task could defer.
+
+        Returns:
+            `JobResult` as a dict, of a job that succeeded.
+
+        Raises:
+            TaskDeferred: the triggerer waits for it.
+            AirflowSkipException: it ended with a code that means: skip.
+            OctaTaskError, AirflowFailException: it ended otherwise, or can't be seen to its end; see
+                `raise_for_outcome` and `fail_task`.
+        """
+        # The triggerer has just looked at what it could not watch.
+        is_looked_at, is_begin_tried = False, stays
+        with local_file(self.log_path) as log_file:
+            while True:
+                now = self.client.clock.steady_time()
+                before, step = state, self._next_step(state, now, result, is_begin_tried)
+                if isinstance(step, Begin | Wait):
+                    self.kill_switch.refuse()
+                match step:
+                    case Begin():
+                        state, is_begin_tried = self._begin(state), True
+                    case Wait() if self.defer is not None and not stays:
+                        self.defer(state)
+                    case Wait(until):
+                        if is_looked_at:
+                            self.kill_switch.sleep(until - now)
+                            self.kill_switch.refuse()
+                        state, is_looked_at, is_begin_tried = self._look(state), True, False
+                    case BeginAnew(why):
+                        self.operator.log.warning("What an earlier try left has ended (%s): beginning anew", why)
+                        self.tail.clear()
+                        self.discard(state.key)
+                        before = state = self.start()
+                        result, stays, is_looked_at, is_begin_tried = None, False, False, False
+                    case Collect():
+                        before = state = self._collect(state, log_file.path)
+                    case Finish():
+                        result = result or self._finish(state)
+                        return self._conclude(state, result | {"logs_path": log_file.saved()})
+                if state != before:
+                    self._memory.keep_job(state)
+
+    def _next_step(
+        self, state: JobState, now: float, result: dict[str, Any] | None, is_begin_tried: bool
+    ) -> Begin | Wait | Collect | Finish | BeginAnew:
+        return next_step(
+            state,
+            now=now,
+            poll_s=self.poll_s,
+            # A session that has been stopped has no files any more, but its log.
+            collects=result is None or not state.over_ssh,
+            keeps_session=self.keeps_session,
+            accepted_codes=self.skip_on_exit_code,
+            # What could not be fetched from a machine is a failure of this try.
+            may_begin_anew=state.phase is not JobPhase.COLLECTED,
+            is_begin_tried=is_begin_tried,
+        )
+
+    def _begin(self, state: JobState) -> JobState:
+        self._link(state)
+        try:
+            return self.client.jobs.begin(state, self.spec, private_key=self.private_key, is_cancelled=self._is_killed)
+        except OctaError as error:
+            fail_task(error)
+
+    def _look(self, state: JobState) -> JobState:
+        try:
+            state = self.client.jobs.poll(
+                state, private_key=self.private_key, on_line=self._on_line, is_cancelled=self._is_killed
+            )
+        except OctaError as error:
+            fail_task(error)
+        if state.phase is JobPhase.RUNNING and not self._is_linked:
+            self._is_linked = True
+            self._link(state)
+        return state
+
+    def _collect(self, state: JobState, log_path: str | None) -> JobState:
+        try:
+            return self.client.jobs.collect(
+                state, private_key=self.private_key, log_path=log_path, is_cancelled=self._is_killed
+            )
+        except OctaError as error:
+            fail_task(error)
+
+    def _finish(self, state: JobState) -> dict[str, Any]:
+        try:
+            return carried_dict(self.client.jobs.finish(state, stop=not self.keeps_session).to_dict())
+        except OctaError as error:
+            fail_task(error)
+
+    def _conclude(self, state: JobState, result: dict[str, Any]) -> dict[str, Any]:
+        """Nothing is left to do but to tell: the task ends as the job ended."""
+        log = self.operator.log
+        if self.keeps_session:
+            log.warning("Session %s runs on and bills: stop it when you have seen enough.", result["uuid"])
+        self.kill_switch.concluded = True
+        cost = cost_text(result["cost_wei"], result["cost_usd"], octa_digits=6, unknown="unknown")
+        log.info("Job %s: %s; cost %s", result["key"], result["outcome"], cost)
+        self._xcom.tell_result(self.operator, result)
+        raise_for_outcome(state, self.tail, self.skip_on_exit_code)
+        return result
+
+    def _link(self, state: JobState) -> None:
+        try:
+            self._xcom.link(self.client.services.session(state.rental.uuid).info())
+        except OctaError as error:
+            self.operator.log.info("No links to session %s: %s", state.rental.uuid, error)
+
+    def _on_line(self, line: str) -> None:
+        self.tail.append(line)
+        self.operator.log.info("[job] %s", plain_words(line))
+
+    def _is_killed(self) -> bool:
+        return self.kill_switch.pulled

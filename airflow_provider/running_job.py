@@ -1,0 +1,250 @@
+"""What a task does that runs a job: starting or carrying on, waiting here or deferred, and leaving nothing behind."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
+
+from airflow_provider.exceptions import OctaUnwatchedError
+from airflow_provider.failure import fail_task
+from airflow_provider.job_arguments import DescribesJob
+from airflow_provider.job_deferral import defer_job, latest_end_of
+from airflow_provider.job_event import event_or_broken, key_told_by, uuid_told_by
+from airflow_provider.job_json import job_from_json, job_to_json
+from airflow_provider.job_xcom import JobXCom
+from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.links import LINKS
+from airflow_provider.rental_key import rental_key
+from airflow_provider.stop_on_failure import stop_after, tell_what_may_run
+from airflow_provider.task_deadline import task_deadline_at
+from airflow_provider.task_memory import TaskMemory
+from airflow_provider.templated import as_text, checked_deadline
+from octa_provider.errors import OctaError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider.job_on_worker import JobOnWorker
+    from airflow_provider.written_file import FileArgument
+    from octa_provider import JobSpec, JobState, OctaClient
+
+__all__ = ["RunsJob", "checked_interval"]
+
+#: Airflow's own limit of a wait, which calls nobody back, comes so much later than the last end of the job, or than
+#: the end of `execution_timeout`.
+_LATER_S = 1800.0
+_LATER_THAN_TIMEOUT_S = 600.0
+
+
+class RunsJob(DescribesJob):
+    """The way of a task with a job; the operator that is made of it sets how.
+
+    Attributes:
+        log_path: a file that gets the command's whole output; None for none.
+        skip_on_exit_code: exit codes that skip the task instead of failing it.
+        on_finish_action: `stop` or `keep`: what becomes of the session when the job has ended.
+        on_kill_action: `stop` or `keep`: what becomes of it when the task is killed.
+        durable: whether a try carries on with what an earlier one left.
+        wait_for_completion: whether the task ends with the job, or as soon as it is started.
+        poll_interval: seconds between two looks.
+        deferrable: whether to wait in the triggerer.
+        kill_switch: made when the task runs; a kill pulls it.
+    """
+
+    operator_extra_links = LINKS
+    log_path: FileArgument | None
+    skip_on_exit_code: frozenset[int]
+    on_finish_action: str
+    on_kill_action: str
+    durable: bool
+    wait_for_completion: bool
+    poll_interval: float | str
+    deferrable: bool
+    kill_switch: KillSwitch | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Start, or carry on with what an earlier try started; then wait here, or defer."""
+        client, key = self.connect(context), rental_key(context)
+        # What fails from here on may leave what an earlier try has started: its worker may have vanished.
+        try:
+            work = self._prepare(context, client)
+            if not self.durable:
+                work.discard(key)
+            state = work.start(TaskMemory(context).job())
+            work.kill_switch.refuse()
+            if not self.wait_for_completion:
+                return {"uuid": state.rental.uuid, "key": state.key, "job": job_to_json(state)}
+            return work.see_to_the_end(state)
+        except BaseException as error:
+            self.stop_after(error, client, key, context=context)
+            raise
+
+    def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Do what the trigger came back for."""
+        event, key = event_or_broken(event), rental_key(context)
+        try:
+            client = self.connect(context)
+        except Exception:
+            if event.get("result") is None:
+                tell_what_may_run(key_told_by(event) or key, uuid_told_by(event))
+            raise
+        try:
+            self._know_uuid(uuid_told_by(event) or JobXCom(context).uuid())
+            if event["what"] == "deadline":
+                raise AirflowTaskTimeout(
+                    f"The task did not end within {self.execution_timeout}; its session was stopped."
+                )
+            if event["what"] == "broken":
+                raise OctaUnwatchedError(f"The job {key} could not be watched: {event['message']}")
+            work, state = self._prepare(context, client), job_from_json(event["job"])
+            if event["what"] in {"ready", "exited"}:
+                from octa_provider.job.take_over import take_over
+
+                state = take_over(client, state)
+            work.tail.extend(event.get("tail", ()))
+            if event["what"] == "unwatched":
+                self.log.warning("The triggerer can't watch the job, so this worker does: %s", event["message"])
+            result = event["result"] if event["what"] == "ended" else None
+            if result is None:
+                work.kill_switch.refuse()
+            return work.see_to_the_end(state, result=result, stays=event["what"] == "unwatched")
+        except BaseException as error:
+            self.stop_after(error, client, key)
+            raise
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As every operator; but when Airflow itself ended the wait, it would call nothing else: stop first."""
+        if next_method == "__fail__":
+            key = rental_key(context)
+            try:
+                client = self.connect(context)
+                self._know_uuid(JobXCom(context).uuid())
+                self.stop_after(OctaUnwatchedError("the wait was ended"), client, key)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
+                tell_what_may_run(key, self._known_uuid(), f"{type(error).__name__}: {error}")
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def on_kill(self) -> None:
+        """Stop what runs; see `airflow_provider.kill_switch`."""
+        if self.kill_switch is None:
+            return
+        if self.on_kill_action == "stop":
+            self.kill_switch.pull()
+        else:
+            self.kill_switch.pulled = True
+
+    def connect(self, context: Context) -> OctaClient:
+        """Connect; from here on a kill stops what runs.
+
+        Args:
+            context: of the task that runs.
+
+        Raises:
+            OctaTaskError, AirflowFailException: the connection can't be used; see `fail_task`.
+        """
+        # What only a task that runs needs is imported here: DAG files are parsed over and over.
+        from airflow_provider.hooks.octa import OctaHook
+
+        try:
+            hook = OctaHook(self.octa_conn_id)
+            client = hook.get_conn()
+        except (OctaError, ValueError) as error:
+            fail_task(error)
+        self._settings = hook.settings
+        self.kill_switch = KillSwitch(hook.settings, rental_key(context))
+        return client
+
+    def stop_after(
+        self,
+        error: BaseException,
+        client: OctaClient,
+        key: str,
+        uuid: str | None = None,
+        context: Context | None = None,
+    ) -> None:
+        """Leave nothing when the task fails or is killed, unless it says `keep`; a task that defers has not failed.
+
+        Args:
+            error: what the task ends with.
+            client: the API.
+            key: the rental key.
+            uuid: the session; the one that this try knows when left out.
+            context: of the task that runs, where an error may be its first try's.
+        """
+        switch = self.kill_switch
+        if isinstance(error, TaskDeferred) or (switch is not None and switch.concluded):
+            return
+        if self.on_kill_action == "keep" and switch is not None and switch.pulled:
+            return
+        # The key alone does not find a session whose environment is not echoed, or that a list misses.
+        stop_after(error, client, key, uuid or self._known_uuid(), context=context)
+
+    def _prepare(self, context: Context, client: OctaClient) -> JobOnWorker:
+        """Check the rendered arguments, and make of them what does the job's work."""
+        from airflow_provider.job_on_worker import JobOnWorker
+
+        try:
+            poll_s, spec = checked_interval(self.poll_interval), self.job_spec(context)
+            if not self.wait_for_completion and spec.over_ssh:
+                raise ValueError(
+                    "wait_for_completion=False is for jobs without files and secrets: a worker has to send them."
+                )
+        except (OctaError, ValueError) as error:
+            fail_task(error)
+        assert self.kill_switch is not None
+        return JobOnWorker(
+            operator=self,
+            context=context,
+            client=client,
+            spec=spec,
+            kill_switch=self.kill_switch,
+            private_key=self._settings.ssh_private_key,
+            poll_s=poll_s,
+            log_path=self.log_path,
+            skip_on_exit_code=self.skip_on_exit_code,
+            keeps_session=self.on_finish_action == "keep",
+            stops_on_kill=self.on_kill_action == "stop",
+            defer=partial(self._defer, context, spec, poll_s) if self.deferrable else None,
+        )
+
+    def _defer(self, context: Context, spec: JobSpec, poll_s: float, state: JobState) -> NoReturn:
+        latest_end = latest_end_of(state, spec.timeout_s)
+        deadline_at = task_deadline_at(self.execution_timeout, context)
+        given_up_at = latest_end + _LATER_S
+        if deadline_at is not None:
+            given_up_at = min(given_up_at, deadline_at + _LATER_THAN_TIMEOUT_S)
+        defer_job(
+            self,
+            context,
+            state,
+            octa_conn_id=self.octa_conn_id,
+            namespace=self._settings.namespace,
+            poll_s=poll_s,
+            latest_end=latest_end,
+            deadline_at=deadline_at,
+            given_up_at=given_up_at,
+            collects=spec.over_ssh and (bool(spec.outputs) or as_text(self.log_path) is not None),
+            stops=self.on_finish_action == "stop",
+            stops_on_kill=self.on_kill_action == "stop",
+        )
+
+    def _know_uuid(self, uuid: str | None) -> None:
+        assert self.kill_switch is not None
+        self.kill_switch.uuid = uuid
+
+    def _known_uuid(self) -> str | None:
+        return None if self.kill_switch is None else self.kill_switch.uuid
+
+
+def checked_interval(poll_interval: float | str) -> float:
+    """A rendered `poll_interval`.
+
+    Args:
+        poll_interval: seconds between two looks.
+
+    Raises:
+        ValueError: it leaves no time.
+    """
+    return checked_deadline(poll_interval, "poll_interval", 5)
