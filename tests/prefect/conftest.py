@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -77,6 +78,18 @@ def renting(shared_emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch) ->
         shared_emulator.end_session(uuid)
     assert not left, "sessions were left running"
     assert renting.never_two_at_once(), "two machines were paid for the same work"
+
+
+@pytest.fixture
+def run_logs() -> Iterator[None]:
+    """The tests' own level is WARNING; the log of runs is looked at here."""
+    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture

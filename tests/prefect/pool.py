@@ -53,6 +53,8 @@ class Pool:
         flow_id = self.server.post("/flows/", name=flow_name)["id"]
         env = {"PATH": str(Path(sys.executable).parent), "PREFECT_API_URL": self.server.api_url}
         env |= {"PREFECT_RUNNER_HEARTBEAT_FREQUENCY": "30", "PREFECT_LOGGING_LEVEL": "INFO"}
+        # Seconds between two looks whether it was cancelled; ten when nothing is said.
+        env |= {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}
         variables = {"env": env, "poll_s": 0.5, "cancel_grace_s": 30, "image": "prefect:3"} | job_variables
         deployment = self.server.post(
             "/deployments/",
