@@ -123,10 +123,8 @@ class ProgressTracker:
     def _matched(self, line: str, begin: int) -> float | None:
         """What the last match of the first pattern that makes sense says; those that end before `begin` are old."""
         for pattern in self._patterns:
-            if pattern is _COUNT and self._seen.in_percent and self._total is not None:
-                # Each step comes in percent: `Max Level: 5/5` among what is said of it is something else.
-                if not (_PERCENT.search(line) and self._is_counted_in(line)):
-                    continue
+            if pattern is _COUNT and self._is_of_a_step(line):
+                continue
             told = [
                 (fraction, match)
                 for match in pattern.finditer(line)
@@ -139,6 +137,13 @@ class ProgressTracker:
                 return told[-1][0]
             return self._in_steps([fraction for fraction, _ in told], self._total)
         return None
+
+    def _is_of_a_step(self, line: str) -> bool:
+        """Whether a count means something else, since each step comes in percent: such as `Max Level: 5/5`."""
+        if not self._seen.in_percent or self._total is None:
+            return False
+        # Unless the line has a percentage too, that was looked at a moment before, and is of all.
+        return not (_PERCENT.search(line) and self._is_counted_in(line))
 
     def _is_counted_in(self, line: str) -> bool:
         """Whether a line counts up to the total in so many words, as `12% 3/25`: then its percentage is of all."""
