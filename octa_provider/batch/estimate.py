@@ -1,4 +1,4 @@
-"""What is known of a scene and of machines, before a batch is rendered and while: the numbers that plans are made of."""
+"""What is known of a scene and of machines: the numbers that plans are made of."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ class SceneEstimate:
         score: that machine's score, in the unit that `estimate_machines` reads; None for the median machine's.
         sigma: how uncertain that average is, as the spread of its logarithm.
         load_s: seconds that a process needs before its first frame.
+        first_frame_s: seconds that the first frame on a machine takes longer than others, for kernels and caches.
         scene_bytes: what is sent to each machine.
         frame_bytes: what is fetched for each frame.
         uplink_mbps: our line to the machines in Mbit/s, shared by all; None when it does not matter.
@@ -72,6 +73,7 @@ class SceneEstimate:
     score: float | None = None
     sigma: float = GIVEN_SIGMA
     load_s: float = 30.0
+    first_frame_s: float = 60.0
     scene_bytes: int = 0
     frame_bytes: int = 0
     uplink_mbps: float | None = None
@@ -82,6 +84,7 @@ class SceneEstimate:
             raise OctaConfigError(f"frames must be a whole number from 1 to {MAX_FRAMES}, not {self.frames!r}")
         checked_seconds("seconds_per_frame", self.seconds_per_frame, least_s=0.001)
         checked_seconds("load_s", self.load_s)
+        checked_seconds("first_frame_s", self.first_frame_s)
         for name, least, most in (("sigma", 0.0, 3.0), ("scene_bytes", 0, MAX_BYTES), ("frame_bytes", 0, MAX_BYTES)):
             _check_number(name, getattr(self, name), least, most)
         for name, most in (("score", 1e12), ("uplink_mbps", 1e7), ("downlink_mbps", 1e7)):
@@ -204,7 +207,7 @@ def estimate_machines(
                 machine.price_wei or 0,
                 machine.price_usd or 0.0,
                 speed / (1 + loads * speed),
-                START_S + NEVER_UP * START_LIMIT_S + scene.load_s,
+                START_S + NEVER_UP * START_LIMIT_S + scene.load_s + scene.first_frame_s,
                 _upload_s(machine, scene),
             )
         )
