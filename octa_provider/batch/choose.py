@@ -47,6 +47,7 @@ class Fleet:
         self.upload = [machine.upload_s for machine in machines]
         # Half a frame a machine is lost at the end, on average.
         self.ready = [machine.start_s + machine.upload_s + 0.5 / machine.speed for machine in machines]
+        self._sends = any(self.upload)
         #: Sorted before, it is nearly sorted for the next time that is tried, which takes a linear sort.
         self._order = list(range(len(machines)))
         self._worth: float | None = None
@@ -72,40 +73,55 @@ class Fleet:
         Returns:
             None when no machines do it in time.
         """
-        order = self.in_order(within_s)
-        return self._greedy(order, work, within_s, most) or self._of_few(order, work, within_s, most)
+        picked = self._picked(work, within_s, most)
+        return None if picked is None else self.schedule(picked)
+
+    def roughly_wei(self, work: float, within_s: float, most: int) -> float:
+        """What those machines cost if all of them run until then, in wei; infinite when none do it in time."""
+        picked = self._picked(work, within_s, most)
+        if picked is None:
+            return inf
+        price = self.price
+        if not self._sends:
+            return within_s * sum([price[at] for at in picked])
+        return sum(price[at] * (within_s - rent) for at, rent in zip(picked, self.schedule(picked).rent_s, strict=True))
 
     def schedule(self, picked: Sequence[int]) -> Choice:
         """When each of these machines is rented, and ready: the scene goes to one after the other."""
+        if not self._sends:
+            return Choice(tuple(picked), tuple([self.ready[at] for at in picked]), (0.0,) * len(picked))
         ready: list[float] = []
         rent: list[float] = []
         line_free_s = 0.0
         for at in picked:
-            begun = max(line_free_s, self.ready[at] - self.upload[at] - 0.5 / self.speed[at])
-            rent.append(max(0.0, line_free_s - (self.ready[at] - self.upload[at] - 0.5 / self.speed[at])))
+            waits_s = max(0.0, line_free_s - self.machines[at].start_s)
+            rent.append(waits_s)
+            ready.append(self.ready[at] + waits_s)
             line_free_s += self.upload[at]
-            ready.append(begun + self.upload[at] + 0.5 / self.speed[at])
         return Choice(tuple(picked), tuple(ready), tuple(rent))
 
-    def _greedy(self, order: list[int], work: float, within_s: float, most: int) -> Choice | None:
+    def _picked(self, work: float, within_s: float, most: int) -> list[int] | None:
+        order = self.in_order(within_s)
+        picked = self._greedy(order, work, within_s, most)
+        return self._of_few(order, work, within_s, most) if picked is None and len(order) > most else picked
+
+    def _greedy(self, order: list[int], work: float, within_s: float, most: int) -> list[int] | None:
+        speed, ready, upload, machines = self.speed, self.ready, self.upload, self.machines
         rest = work
-        picked: list[int] = []
         waited_s = 0.0
-        for at in order:
+        for count, at in enumerate(order):
             # Its turn on the line comes when it is up, or later.
-            own = self.ready[at] + max(0.0, waited_s - self.machines[at].start_s)
-            could = self.speed[at] * (within_s - own)
+            waits_s = waited_s - machines[at].start_s if self._sends else 0.0
+            could = speed[at] * (within_s - (ready[at] + waits_s if waits_s > 0 else ready[at]))
             if could <= 0:
                 break
-            if could >= rest:
-                picked.append(self._cheapest_for(rest, within_s, waited_s, order, len(picked)))
-                return self.schedule(picked)
-            if len(picked) + 1 == most:
-                last = self._cheapest_for(rest, within_s, waited_s, order, len(picked))
-                return self.schedule([*picked, last]) if last >= 0 else None
-            picked.append(at)
+            if could >= rest or count + 1 == most:
+                last = self._cheapest_for(rest, within_s, waited_s, order, count)
+                if last < 0 and could < rest:
+                    return None
+                return [*order[:count], last if last >= 0 else at]
             rest -= could
-            waited_s += self.upload[at]
+            waited_s += upload[at]
         return None
 
     def _cheapest_for(self, rest: float, within_s: float, waited_s: float, order: list[int], used: int) -> int:
@@ -120,12 +136,14 @@ class Fleet:
                 best, least = at, cost
         return best
 
-    def _of_few(self, order: list[int], work: float, within_s: float, most: int) -> Choice | None:
+    def _of_few(self, order: list[int], work: float, within_s: float, most: int) -> list[int] | None:
         """The same where the cheapest are too many: at a price for a frame, the machines that earn the most.
 
         The price that just gets the work done is found by halving; a higher one takes faster, dearer machines.
         """
         could = {at: self.speed[at] * (within_s - self.ready[at]) for at in order}
+        if sum(sorted(could.values())[-most:]) < work:
+            return None
         few = self._not_beaten(order, could, most)
         best: list[int] | None = None
         # Waiting for the line makes less of each than it could alone: ask for more until it is enough.
@@ -142,7 +160,7 @@ class Fleet:
                 best = picked
                 break
             asked *= 1.001 + (work - done) / work
-        return None if best is None else self.schedule(best)
+        return best
 
     def _not_beaten(self, order: list[int], could: dict[int, float], most: int) -> list[int]:
         """Those that fewer than `most` others beat both in money and in work: no other is in a best choice."""

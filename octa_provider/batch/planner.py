@@ -140,12 +140,9 @@ class _Planner:
 
     def _roughly_wei(self, within_s: float, sigma: float) -> float:
         """What the machines that end by then cost, quickly; infinite when none do."""
-        work = self._scene.frames * math.exp(self._sigmas * sigma)
-        choice = self._fleet.choose(work, within_s, self._most) if self._scene.download_s < within_s else None
-        if choice is None:
+        if self._scene.download_s >= within_s:
             return math.inf
-        price = self._fleet.price
-        return sum(price[at] * (within_s - rent) for at, rent in zip(choice.picked, choice.rent_s, strict=True))
+        return self._fleet.roughly_wei(self._scene.frames * math.exp(self._sigmas * sigma), within_s, self._most)
 
     def why_not(self, within_s: float) -> str:
         """Why no choice ends in time, as one clause."""
