@@ -1,0 +1,140 @@
+"""How hard the frames are beside the estimate, and how fast machines are beside their scores, told apart.
+
+A machine that is slow, and a shot that is hard, look alike: both take long. Frames of one shot are alike, so two
+machines that render frames side by side show how fast they are; and each share begins at a place that was not chosen
+for being easy, so the beginnings of shares show how hard the film is. An average over all frames would not: of easy
+shots, more frames are done in the same time.
+
+Work is counted in frames of the estimate: a frame of work 2 takes twice as long as an average one was thought to.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from octa_provider.batch.estimate import SHRINK_FRAMES
+
+__all__ = ["Pace", "Seen"]
+
+#: What was known before the batch counts as much as so many places of the film.
+_MEASURED_SITES = 3
+#: Frames at the beginning of a share that tell of its place.
+_SITE_FRAMES = 5
+#: Frames that are no further apart are alike enough to compare two machines by.
+_NEAR = 5
+#: A machine counts as fast as its score until so many pairs of frames say otherwise.
+_SHRINK_PAIRS = 5
+#: Machines are slower than their scores by far more often than faster.
+_FACTORS = (math.log(0.2), math.log(1.2))
+#: No place counts as so many times harder than the average before its first frame has come.
+_HARDEST = 3.0
+#: What a share's frames take is told by about so many of its last ones.
+_RECENT = 10
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of one machine.
+
+    Attributes:
+        work: the average work of the last frames of its share.
+        frames: how many frames that is of, 10 at most.
+        site_work: the work of the first frames of its share, summed.
+        site_frames: how many frames that is of.
+        pairs: how many pairs of frames compare it with others.
+        logs: the logarithms of how much longer it took, summed.
+    """
+
+    work: float = 0.0
+    frames: int = 0
+    site_work: float = 0.0
+    site_frames: int = 0
+    pairs: int = 0
+    logs: float = 0.0
+
+    @property
+    def factor(self) -> float:
+        """How fast the machine is beside its score: 0.35 when it takes three times as long."""
+        low, high = _FACTORS
+        return math.exp(min(high, max(low, -self.logs / (self.pairs + _SHRINK_PAIRS))))
+
+
+class Pace:
+    """What the frames that came tell.
+
+    Args:
+        frames: how many the film has.
+    """
+
+    def __init__(self, frames: int) -> None:
+        self._work = array("f", bytes(4 * frames))
+        self._slot = array("i", bytes(4 * frames))
+        self._site_sum = 0.0
+        self._sites = 0
+
+    @property
+    def sites(self) -> int:
+        """How many places of the film were seen."""
+        return self._sites
+
+    def average(self, at_least: Mapping[int, float] | None = None) -> float:
+        """The work of an average frame of the film.
+
+        Args:
+            at_least: by machine that has not ended the first frame of its share, how much work that is already; a
+                place that is hard would be heard of last.
+        """
+        told = self._site_sum + _MEASURED_SITES
+        count = self._sites + _MEASURED_SITES
+        average = told / count
+        for work in (at_least or {}).values():
+            if work > average:
+                # One that hangs tells nothing of the others.
+                told += min(work, _HARDEST * average)
+                count += 1
+        return told / count
+
+    def of_share(self, seen: Seen, average: float) -> float:
+        """The work of an average frame of a machine's share, its own speed included.
+
+        Args:
+            seen: of the machine.
+            average: the work of an average frame.
+        """
+        return (seen.work * seen.frames + average * SHRINK_FRAMES / seen.factor) / (seen.frames + SHRINK_FRAMES)
+
+    def new_share(self, seen: Seen) -> None:
+        """A machine goes on at another place."""
+        seen.work, seen.frames, seen.site_work, seen.site_frames = 0.0, 0, 0.0, 0
+
+    def add(self, slot: int, frame: int, work: float, seen: Mapping[int, Seen]) -> None:
+        """A frame came.
+
+        Args:
+            slot: from which machine.
+            frame: which.
+            work: what it took the machine, at the speed its score promises.
+            seen: of each machine that is rented.
+        """
+        mine = seen[slot]
+        mine.frames = min(mine.frames + 1, _RECENT)
+        mine.work += (work - mine.work) / mine.frames
+        if mine.site_frames < _SITE_FRAMES:
+            before = mine.site_work / mine.site_frames if mine.site_frames else 0.0
+            self._sites += mine.site_frames == 0
+            mine.site_frames += 1
+            mine.site_work += work * mine.factor
+            self._site_sum += mine.site_work / mine.site_frames - before
+        self._work[frame], self._slot[frame] = work, slot
+        for place in (frame - _NEAR, frame + _NEAR):
+            if 0 <= place < len(self._work) and self._work[place] > 0 and self._slot[place] != slot and work > 0:
+                longer = math.log(work / self._work[place])
+                mine.pairs += 1
+                mine.logs += longer
+                other = seen.get(self._slot[place])
+                if other is not None:
+                    other.pairs += 1
+                    other.logs -= longer

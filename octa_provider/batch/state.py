@@ -1,0 +1,249 @@
+"""The state of a batch that runs: which frame is where, what each machine does, what was spent. It changes only by
+what has happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from octa_provider.batch.estimate import MachineEstimate
+from octa_provider.batch.forecast import charge_wei
+from octa_provider.batch.frame_set import FrameSet
+from octa_provider.batch.pace import Pace, Seen
+from octa_provider.batch.terms import BatchTerms
+from octa_provider.batch.worker import Worker
+
+__all__ = ["BatchState"]
+
+
+#: A machine that has shown to be slower than this share of its score is not rented again.
+_SLOW = 0.7
+
+
+class BatchState:
+    """What is so.
+
+    Attributes:
+        terms: what was asked for.
+        waiting: frames that nobody has and nobody has tried.
+        again: frames that nobody has, and that failed on the nodes in `tried`.
+        tried: for frames that failed, the nodes.
+        done: accepted frames.
+        failed: frames given up.
+        workers: the machines that are rented, by slot.
+        candidates: machines to rent next, best first.
+        pace: how hard the frames, and how fast the machines, have shown to be.
+        seen: what was seen of each machine, by slot.
+        racing: for frames that are raced, the slots of the owner and of the other.
+
+    Args:
+        terms: what was asked for.
+        candidates: the plan's machines, then its next.
+        done: frames that an earlier run left.
+    """
+
+    def __init__(self, terms: BatchTerms, candidates: Iterable[MachineEstimate], done: FrameSet | None = None) -> None:
+        self.terms = terms
+        self.done = done.copy() if done is not None else FrameSet()
+        self.waiting = FrameSet([(0, terms.frames)])
+        self.waiting.remove(self.done)
+        self.again = FrameSet()
+        self.tried: dict[int, tuple[int, ...]] = {}
+        self.failed = FrameSet()
+        self.workers: dict[int, Worker] = {}
+        # The best is last, where it is popped; ties are in the order of the plan.
+        self._candidates = list(candidates)[::-1]
+        self._taken: set[int] = set()
+        self.racing: dict[int, tuple[int, int]] = {}
+        self._next_slot = 0
+        self._ended_wei = 0
+        self._race_wei = 0
+        self.pace = Pace(terms.frames)
+        self.seen: dict[int, Seen] = {}
+
+    @property
+    def left(self) -> int:
+        """How many frames are neither accepted nor given up."""
+        return self.terms.frames - len(self.done) - len(self.failed)
+
+    @property
+    def race_wei(self) -> int:
+        """What was spent, at most, on frames that were raced."""
+        return self._race_wei
+
+    def candidates(self) -> Iterator[MachineEstimate]:
+        """The machines to rent next, best first."""
+        return (machine for machine in reversed(self._candidates) if machine.node_id not in self._taken)
+
+    def spent_wei(self, now: float) -> int:
+        """What all machines have cost until now."""
+        return self._ended_wei + sum(charge_wei(w.machine.price_wei, now - w.rented_at) for w in self.workers.values())
+
+    def at_frame_s(self, worker: Worker, now: float) -> float:
+        """For how long a machine has been at its frame, in seconds, without what its first frame takes longer."""
+        if worker.frame_at is None:
+            return 0.0
+        extra = self.terms.first_frame_s if worker.rendered == 0 else 0.0
+        return max(0.0, now - worker.frame_at - extra)
+
+    def rented(self, machine: MachineEstimate, now: float) -> Worker:
+        """A machine was rented."""
+        self._take(machine.node_id)
+        worker = Worker(self._next_slot, machine, now)
+        self.workers[worker.slot] = worker
+        self.seen[worker.slot] = Seen()
+        self._next_slot += 1
+        return worker
+
+    def refused(self, node_id: int) -> None:
+        """A machine could not be rented; it is not tried again."""
+        self._take(node_id)
+
+    def ready(self, slot: int, now: float) -> None:
+        """A machine is up and has the scene."""
+        self.workers[slot].ready_at = now
+
+    def given(self, slot: int, frames: FrameSet, now: float) -> None:
+        """A process was started with frames that nobody had."""
+        self.waiting.remove(frames)
+        if self.again:
+            self.again.remove(frames)
+        self._start(self.workers[slot], frames, now)
+
+    def stolen(self, slot: int, thief: int, frames: FrameSet, now: float) -> None:
+        """Frames went from one machine's share to another's."""
+        self.workers[slot].share.remove(frames)
+        self._start(self.workers[thief], frames, now)
+
+    def raced(self, slot: int, frame: int, now: float, cost_wei: int) -> None:
+        """A machine renders a frame of another's share too.
+
+        Args:
+            slot: which machine.
+            frame: which frame.
+            now: when it began to.
+            cost_wei: what that is expected to cost, in wei.
+        """
+        owner = next(w.slot for w in self.workers.values() if frame in w.share)
+        worker = self.workers[slot]
+        self.racing[frame] = (owner, slot)
+        worker.race, worker.given_at, worker.frame_at = frame, now, None
+        self.pace.new_share(self.seen[slot])
+        self._race_wei += cost_wei
+
+    def left_alone(self, slot: int, frames: FrameSet) -> None:
+        """A machine gets no more, and these frames of its share are anybody's again."""
+        worker = self.workers[slot]
+        worker.share.remove(frames)
+        worker.leaving = True
+        self._give_back(frames)
+
+    def began(self, slot: int, now: float) -> None:
+        """A machine has begun the next frame of its share, or the one it races for."""
+        self.workers[slot].frame_at = now
+
+    def rendered(self, slot: int, frame: int, seconds: float | None) -> bool:
+        """A whole frame came from a machine.
+
+        Args:
+            slot: whose.
+            frame: which.
+            seconds: what it took; None when that tells nothing of the next ones, as a first frame's.
+
+        Returns:
+            Whether it is accepted: False when another copy was first.
+        """
+        worker = self.workers[slot]
+        worker.frame_at, worker.bad = None, 0
+        worker.rendered += 1
+        if seconds is not None:
+            self.pace.add(slot, frame, seconds * worker.machine.speed, self.seen)
+        is_first = frame not in self.done and frame not in self.failed
+        self._forget(worker, frame)
+        for other in self.racing.pop(frame, ()):
+            if other in self.workers:
+                self._forget(self.workers[other], frame)
+        if is_first:
+            self.waiting.discard(frame)
+            self.again.discard(frame)
+            self.done.add(frame)
+            self.tried.pop(frame, None)
+        return is_first
+
+    def refused_picture(self, slot: int, frame: int) -> None:
+        """A frame that came from a machine is not whole."""
+        worker = self.workers[slot]
+        worker.frame_at = None
+        worker.bad += 1
+        self._forget(worker, frame)
+        self._missed(frame, worker, was_tried=True)
+
+    def ended(self, slot: int, now: float, *, failed: bool) -> None:
+        """A machine's session has ended: what it had is anybody's again.
+
+        Args:
+            slot: whose.
+            now: when.
+            failed: whether it is a machine not to take again; a good one can be rented once more.
+        """
+        worker = self.workers.pop(slot)
+        seen = self.seen.pop(slot)
+        self._ended_wei += charge_wei(worker.machine.price_wei, now - worker.rented_at)
+        has_begun = worker.frame_at is not None
+        if worker.race is not None:
+            self._missed(worker.race, worker, was_tried=has_begun)
+        elif worker.share and has_begun:
+            frame = worker.share.first
+            worker.share.discard(frame)
+            self._missed(frame, worker, was_tried=True)
+        for frame in [frame for frame, (owner, _) in self.racing.items() if owner == slot]:
+            worker.share.discard(frame)
+            self._missed(frame, worker, was_tried=False)
+        self._give_back(worker.share)
+        if not failed and seen.factor >= _SLOW:
+            # Known to work, and cheaper than what comes next in the plan, or it had not been rented before that.
+            self._taken.discard(worker.machine.node_id)
+            self._candidates.append(worker.machine)
+
+    def _take(self, node_id: int) -> None:
+        self._taken.add(node_id)
+        while self._candidates and self._candidates[-1].node_id in self._taken:
+            self._candidates.pop()
+
+    def _start(self, worker: Worker, frames: FrameSet, now: float) -> None:
+        worker.share.update(frames)
+        worker.given_at, worker.frame_at = now, None
+        self.pace.new_share(self.seen[worker.slot])
+
+    def _forget(self, worker: Worker, frame: int) -> None:
+        if worker.race == frame:
+            worker.race, worker.frame_at = None, None
+        if worker.share and worker.share.first == frame:
+            worker.frame_at = None
+        worker.share.discard(frame)
+
+    def _give_back(self, frames: FrameSet) -> None:
+        self.waiting.update(frames)
+        for frame in [frame for frame in self.tried if frame in frames]:
+            self.waiting.discard(frame)
+            self.again.add(frame)
+
+    def _missed(self, frame: int, worker: Worker, *, was_tried: bool) -> None:
+        """A machine that had a frame will not bring it; one that had not begun it has not tried it."""
+        if frame in self.done or frame in self.failed:
+            return
+        if was_tried:
+            self.tried[frame] = (*self.tried.get(frame, ()), worker.machine.node_id)
+        rivals = [slot for slot in self.racing.pop(frame, ()) if slot != worker.slot and slot in self.workers]
+        if rivals:
+            # The other one of the race has it alone now.
+            rival = self.workers[rivals[0]]
+            if rival.race == frame:
+                rival.race = None
+                rival.share.add(frame)
+        elif len(self.tried.get(frame, ())) >= self.terms.tries_per_frame:
+            del self.tried[frame]
+            self.failed.add(frame)
+        elif frame in self.tried:
+            self.again.add(frame)
+        else:
+            self.waiting.add(frame)
