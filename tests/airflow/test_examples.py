@@ -19,7 +19,7 @@ from small_scene import make_scene
 from airflow_provider.hooks.octa import OctaHook
 from octa_provider import MachineRequest
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 def charged(renting: Renting) -> dict[str, int]:

@@ -13,7 +13,7 @@ from small_scene import make_scene
 
 from octa_provider.remote.machine import RemoteMachine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(params=[("2-3", "000[23]"), ("1-4", "*")], ids=["some", "all"])

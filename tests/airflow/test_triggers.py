@@ -70,15 +70,16 @@ def test_all_triggers_of_a_connection_share_one_list_call(renting: Renting) -> N
     async def main() -> float:
         begun = time.monotonic()
         tasks = [asyncio.create_task(event_of(trigger)) for trigger in (*jobs, *sessions)]
-        await asyncio.sleep(5)
-        waited_s = time.monotonic() - begun
+        # On a busy machine a look takes as long as it takes.
+        while requests_since(renting, before, "/sessions") < 4 and time.monotonic() < begun + 60:
+            await asyncio.sleep(0.5)
         await cancelled(tasks)
-        return waited_s
+        return time.monotonic() - begun
 
     waited_s = on_a_loop(main)
     asked = requests_since(renting, before, "/sessions")
     # One at once, then one a second, however many wait.
-    assert 3 <= asked <= waited_s + 2
+    assert 4 <= asked <= waited_s + 2
     assert len(renting.emulator.ledger()["requests"]) - before <= asked + 2
     # Cancelled as by a triggerer that shuts down: nothing is stopped.
     assert len(renting.running()) == 20

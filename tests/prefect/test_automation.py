@@ -19,7 +19,7 @@ from waiting_for import wait_for
 
 from prefect_blocks.rental_key import flow_run_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 SCRIPT = EXAMPLES / "reap_orphans.py"
 

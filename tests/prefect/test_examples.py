@@ -24,7 +24,7 @@ from waiting_for import wait_for
 from prefect_blocks.namespace import namespace_here
 from prefect_blocks.render_chunk import FramesMissingError
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,7 +21,7 @@ from prefect_blocks import JobFailedError, OctaCredentials
 from prefect_blocks.flows import render_animation_flow, run_job_flow
 from prefect_blocks.render_chunk import FramesMissingError
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.usefixtures("server")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.usefixtures("server")]
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"poll_s": 0.3}

@@ -20,7 +20,7 @@ from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from prefect_blocks import OctaCredentials, OctaJob, OctaWorker
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 KEY = "sentinel-key-that-never-shows-0123456789"
 SSH_KEY = "-----BEGIN sentinel PRIVATE KEY-----"

@@ -24,7 +24,7 @@ from waiting_for import wait_for
 from octa_provider.errors import OctaConfigError
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
-pytestmark = [pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.timeout(400)]
 
 KEY, TOKEN = "pnu_sentinel-of-the-worker", "hf_sentinel-of-a-block"
 #: Every login is refused.
