@@ -1,4 +1,4 @@
-"""`octa-provider`: the command line. Each command is a file of `octa_provider.commands`.
+"""`octa-provider`: the command line. Each command is a file of `octa_provider.cli.commands`.
 
 Exit status: 0 when it went well, 1 when it did not, 2 when it was called wrongly, 130 after Ctrl-C. That of `run` is
 the job's own, or 128 and a signal's number; that of `frames` is 3 when frames are missing or not whole.
