@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_provider.variables import forget_variable, read_variable, variable_names, write_variable
 from octa_provider.rental.intents import EXPIRES_S, Intent
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 __all__ = ["VARIABLE_PREFIX", "VariableIntents"]
 

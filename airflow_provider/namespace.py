@@ -24,7 +24,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider.exceptions import OctaAirflowUnreachableError
 from airflow_provider.variables import read_variable, write_variable
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 __all__ = ["NAMESPACE_VARIABLE", "default_namespace", "forget_namespace"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaBudgetError, OctaNetworkError, OctaNoMachineError, OctaStartUnclearError
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.job_json import job_from_json, job_to_json
 from octa_provider.errors import OctaError
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

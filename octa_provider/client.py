@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.http.hooks import RequestContext, ResponseContext
-from octa_provider.http.options import TransportOptions
+from octa_provider.http.options import DEFAULT_RETRIES, TransportOptions
 from octa_provider.http.transport import Transport
 from octa_provider.http.urls import DEFAULT_BASE_URL, checked_base_url
 from octa_provider.job.jobs import Jobs
@@ -62,7 +62,7 @@ class OctaClient(RentalApi):
         *,
         base_url: str | Sequence[str] | None = None,
         timeout: float = 30.0,
-        retries: int = 2,
+        retries: int = DEFAULT_RETRIES,
         user_agent: str | None = None,
         on_request: Callable[[RequestContext], object] | None = None,
         on_response: Callable[[ResponseContext], object] | None = None,

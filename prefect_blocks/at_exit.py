@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from prefect.context import FlowRunContext
 
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 __all__ = [
     "PROCESS_ENDS",

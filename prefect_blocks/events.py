@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.events import emit_event
 
 from octa_provider.text.carried import carried_dict, sound
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from uuid import UUID

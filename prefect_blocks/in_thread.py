@@ -14,7 +14,7 @@ import anyio
 from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.errors import OctaCancelledError
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from prefect_blocks.at_exit import hearing_signals
 
 __all__ = ["async_twin", "cancellation", "run_in_thread", "run_in_thread_or_leave", "run_in_thread_or_undo"]

@@ -19,7 +19,7 @@ from prefect.types import MAX_VARIABLE_VALUE_LENGTH
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.rental.intents import EXPIRES_S, Intent
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

@@ -12,7 +12,7 @@ from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job.result import JobResult
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.rental.rental import Rental
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from prefect_blocks.at_exit import PROCESS_ENDS, end_with_process, note_ended
 from prefect_blocks.events import emit
 

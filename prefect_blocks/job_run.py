@@ -11,7 +11,7 @@ from prefect.blocks.abstract import JobRun
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.job.result import JobResult
 from octa_provider.job.state import JobState
-from octa_provider.rental.signals import cleaned_up_by
+from octa_provider.rental.clean_up import cleaned_up_by
 from prefect_blocks.at_exit import restore_signals
 from prefect_blocks.in_thread import cancellation, run_in_thread
 from prefect_blocks.job_follower import JobFollower

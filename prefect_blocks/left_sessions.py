@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.client.orchestration import get_client
 
 from octa_provider.errors import OctaError, OctaStopError
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from prefect_blocks.credentials import credentials_named
 from prefect_blocks.events import emit
 from prefect_blocks.owner import family_of

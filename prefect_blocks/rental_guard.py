@@ -12,8 +12,8 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaBudgetError, OctaError, OctaStopError
-from octa_provider.rental.wait import cap_error, over_budget
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.rental.caps import cap_error, over_budget
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.deadline import Deadline
 from prefect_blocks.at_exit import PROCESS_ENDS, end_with_process, note_ended
 from prefect_blocks.events import emit

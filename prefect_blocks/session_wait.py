@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.errors import OctaCancelledError, OctaWaitTimeoutError
+from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.json_values import rental_json
-from octa_provider.rental.signals import cleaned_up_by
 from octa_provider.rental.wait import cancelled_error
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.events import emit

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.rental.signals import cleaned_up_by
+from octa_provider.rental.clean_up import cleaned_up_by
 
 if TYPE_CHECKING:
     from octa_provider import Rental

@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 
 from octa_provider.errors import OctaError
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from prefect_blocks.flow_run_pages import all_flow_runs_async
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.worker_configuration import OctaJobConfiguration

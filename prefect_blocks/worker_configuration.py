@@ -13,7 +13,7 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.job.spec import JobSpec
 from octa_provider.market.request import is_env_name
 from octa_provider.rental.key import NAMESPACE_ENV
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from prefect_blocks.cap_fields import Cap, CapOrNone
 from prefect_blocks.credentials import OctaCredentials
 from prefect_blocks.infrastructure_pid import VIA_ENV

@@ -142,7 +142,7 @@ class OctaReapOperator(BaseOperator):
 
     def _is_over_a_cap(self, client: OctaClient, key: str, active: Iterable[Session]) -> bool:
         """Whether a session has passed a cap of its own although its task is not over: nobody watches it then."""
-        from octa_provider.rental.wait import over_budget
+        from octa_provider.rental.caps import over_budget
 
         try:
             told = rental_told_by_owner(key)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider.connection_settings import ConnectionSettings
 from airflow_provider.triggers.worker_threads import in_thread, threads_of
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.watch.shared import SharedByUsers
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from airflow_provider.triggers.account import account
 from airflow_provider.triggers.killed_by_user import Watched, how_it_waits
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaError
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
@@ -99,7 +99,7 @@ async def _watch(
 
 async def _look(watcher: Watcher, rental: Rental) -> tuple[Session | None, str | None]:
     """The session, None when it is unseen, and which cap it has reached."""
-    from octa_provider.watch.caps import watch_caps_async
+    from octa_provider.watch.cap_keeper import watch_caps_async
 
     try:
         return await watch_caps_async(watcher, rental, LOOK_S)

@@ -18,7 +18,7 @@ from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.text.carried import carried, carried_dict
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain_words
 
 if TYPE_CHECKING:

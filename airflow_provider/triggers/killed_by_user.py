@@ -10,7 +10,7 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_provider.task_states import states_of
 from airflow_provider.triggers.worker_threads import in_thread
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 __all__ = ["TELLS_KILLS", "TRY_KEY", "TaskNow", "Watched", "how_it_waits", "is_task_over", "task_now"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from octa_provider.errors import OctaConfigError, OctaLocalFileError, OctaSshError
 from octa_provider.files.limits import TransferLimits
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain
 
 __all__ = ["LocalFile", "LocalTree", "digest_of", "expanded", "sha256_of"]

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from octa_provider.http.hooks import RequestContext, ResponseContext
 from octa_provider.timing.clock import SYSTEM_CLOCK, Clock
 
+#: How many more times a GET is sent, where the caller does not say; `retry.py` says when.
+DEFAULT_RETRIES = 2
+
 
 @dataclass(frozen=True)
 class TransportOptions:
@@ -15,7 +18,7 @@ class TransportOptions:
 
     base_urls: tuple[str, ...]
     timeout_s: float = 30.0
-    retries: int = 2
+    retries: int = DEFAULT_RETRIES
     max_retry_after_s: float = 60.0
     allow_http: bool = False
     user_agent: str = "octa-provider"

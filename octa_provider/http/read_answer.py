@@ -7,7 +7,7 @@ import logging
 from octa_provider.http.answers import Answer, Arrived
 from octa_provider.http.redaction import loggable_body
 from octa_provider.http.redirects import told_of_redirect
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.wire.secret_fields import MASK
 
 __all__ = ["read_answer"]

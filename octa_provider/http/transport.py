@@ -24,7 +24,7 @@ from octa_provider.http.read_answer import read_answer
 from octa_provider.http.redaction import error_body, loggable, without_key
 from octa_provider.http.redirects import told_of_redirect
 from octa_provider.http.retry import FullJitterRetry
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.clock import Clock
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import MAX_ANSWER_BYTES, MAX_ERROR_BYTES, checked_retries, checked_timeout

@@ -13,7 +13,7 @@ from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobState
 from octa_provider.job.verdict import end_overdue
 from octa_provider.remote.target import ssh_key
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import is_transient
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from octa_provider.rental.signals import came_by_signal
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.rental.clean_up import came_by_signal
+from octa_provider.text.loggers import plain_logger
 
 __all__ = ["LineListener", "OnLine"]
 

@@ -13,7 +13,7 @@ from octa_provider.job.result import JobOutcome
 from octa_provider.job.script import lacks_shell, read_marker
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.logs.session_log import SessionLog
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.outage import outages

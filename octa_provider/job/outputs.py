@@ -18,7 +18,7 @@ from octa_provider.job.over_ssh import job_machine
 from octa_provider.job.script import LOG_FILE, SENT_FILE, WORK_FOLDER
 from octa_provider.remote.machine import RemoteMachine
 from octa_provider.remote.remote_files import RemoteFile
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.job.state import JobState

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.job.state import GRACE_S, JobPhase, JobState
 from octa_provider.models import SessionPhase
-from octa_provider.rental.wait import over_budget
+from octa_provider.rental.caps import over_budget
 
 if TYPE_CHECKING:
     from octa_provider.models import Session

@@ -21,8 +21,9 @@ from octa_provider.job.state import JobPhase, JobState
 from octa_provider.job.verdict import end_exited, end_overdue, spends_too_much
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import ssh_key
-from octa_provider.rental.wait import gone_error, look, refuse_failed, refuse_over_budget, stop_later_twins
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.rental.caps import refuse_over_budget
+from octa_provider.rental.wait import gone_error, look, refuse_failed, stop_later_twins
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.outage import outages

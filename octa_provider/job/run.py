@@ -14,7 +14,7 @@ from octa_provider.job.next_step import Begin, Collect, Finish, Step, Wait, next
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobState
-from octa_provider.rental.signals import cleaned_up_by
+from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.timing.limits import checked_pause
 
 if TYPE_CHECKING:

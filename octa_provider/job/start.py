@@ -21,7 +21,7 @@ from octa_provider.remote.target import SshTarget, client_keys, ssh_key
 from octa_provider.rental.rental import Rental
 from octa_provider.rental.stop import stop_command
 from octa_provider.rental.wait import look
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 

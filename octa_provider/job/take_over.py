@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaError
 from octa_provider.job.result import JobOutcome
 from octa_provider.job.state import JobState
-from octa_provider.rental.wait import look, over_budget
+from octa_provider.rental.caps import over_budget
+from octa_provider.rental.wait import look
 
 if TYPE_CHECKING:
     from octa_provider.api.api import Api

@@ -16,7 +16,7 @@ from octa_provider.logs.drawn_line import MAX_LINE_BYTES, DrawnStates, LineParts
 from octa_provider.logs.log_stream import SpooledText
 from octa_provider.logs.overlap import find_overlap, is_stale
 from octa_provider.logs.torn import WholeCharacters
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 __all__ = ["LogFollower"]
 

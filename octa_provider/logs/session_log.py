@@ -13,7 +13,7 @@ from octa_provider.logs.log_end import once_yes, whether_ended
 from octa_provider.logs.log_stream import read_system, spool_logs
 from octa_provider.logs.new_lines import LogFollower
 from octa_provider.logs.spool import MOST_BYTES
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain
 from octa_provider.timing.asking import ask_until, asked_pause, is_transient
 from octa_provider.timing.deadline import Deadline

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -1,4 +1,4 @@
-"""Which machines fit, in which order, and why the others do not. Pure values: this file imports no HTTP library."""
+"""Which machines fit, best first, and why the others do not; `asking_order` says which is asked first. Pure values."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaSshError
 from octa_provider.files.local_files import shown
 from octa_provider.remote.target import SshTarget, client_keys
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.backoff import grown_s
 
 if TYPE_CHECKING:

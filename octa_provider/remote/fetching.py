@@ -18,7 +18,7 @@ from octa_provider.remote.blocks import Line
 from octa_provider.remote.checksums import RemoteSums
 from octa_provider.remote.remote_files import ODD_NAMED, RemoteFile, RemoteTree, all_of
 from octa_provider.render.pictures import flaw_of
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     import asyncssh

@@ -12,7 +12,7 @@ from octa_provider.remote.connection import SshConnection
 from octa_provider.remote.loop import wait_for
 from octa_provider.remote.ssh_errors import with_ssh_errors
 from octa_provider.remote.transfer import OnTransfer, Transfer
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     import asyncssh

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from octa_provider.errors import OctaSshError
 from octa_provider.files.limits import TransferLimits
 from octa_provider.files.local_files import shown
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable

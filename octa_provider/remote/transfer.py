@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from octa_provider.errors import OctaSshError
 from octa_provider.files.limits import TransferLimits, shown_size
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 __all__ = ["OnTransfer", "Transfer", "TransferProgress"]
 

@@ -17,15 +17,15 @@ from octa_provider.errors import (
     OctaRejectedError,
     Refusal,
 )
-from octa_provider.market.order import MachineOrder
+from octa_provider.market.asking_order import MachineOrder
 from octa_provider.market.ranking import rank, rank_vpn
 from octa_provider.market.request import Request, VpnRequest
 from octa_provider.rental.balance import paid_by_balance, read_balance, within_cap
+from octa_provider.rental.clean_up import signals_held
 from octa_provider.rental.refusal import deserves_a_look, may_have_started
-from octa_provider.rental.signals import signals_held
 from octa_provider.rental.the_only_one import TheOnlyOne
 from octa_provider.rental.twins import oldest
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until, is_transient
 from octa_provider.timing.backoff import pauses
 from octa_provider.timing.deadline import Deadline

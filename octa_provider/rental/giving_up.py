@@ -14,7 +14,7 @@ from octa_provider.errors import (
 from octa_provider.models import SessionPhase
 from octa_provider.rental.stop import stop_command, sweep
 from octa_provider.rental.twins import oldest
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 

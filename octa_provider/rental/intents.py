@@ -22,7 +22,7 @@ import msgspec
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.files.whole_file import whole_file
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.timing.clock import Clock

@@ -16,7 +16,7 @@ from octa_provider.rental.intents import EXPIRES_S, Intent
 from octa_provider.rental.left_session import could_be_left, the_one_left
 from octa_provider.rental.mark import RentalMark
 from octa_provider.rental.stop import stop_command
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 

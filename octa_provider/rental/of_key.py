@@ -11,7 +11,7 @@ from octa_provider.rental.lost_answer import LostAnswers
 from octa_provider.rental.mark import RentalMark, runs_under
 from octa_provider.rental.stop import sweep
 from octa_provider.rental.twins import oldest
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from octa_provider.rental.key import split_namespace
 from octa_provider.rental.lost_answer import reckoned
 from octa_provider.rental.mark import RentalMark
 from octa_provider.rental.stop import sweep
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 

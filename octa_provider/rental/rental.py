@@ -12,7 +12,7 @@ from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
 from octa_provider.rental.stop import stop
 from octa_provider.rental.terms import Bill, Terms
 from octa_provider.rental.wait import wait_until_ready
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_pause, checked_seconds
 

@@ -16,12 +16,12 @@ import msgspec
 from octa_provider.errors import OctaError
 from octa_provider.market.request import Request
 from octa_provider.market.requirements import Requirements
+from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.key import with_namespace
 from octa_provider.rental.mark import RentalMark, fingerprint_of
 from octa_provider.rental.of_key import session_of_key, stop_key
 from octa_provider.rental.reap import Reaped, reap
 from octa_provider.rental.rental import Rental, rental_of
-from octa_provider.rental.signals import cleaned_up_by
 from octa_provider.rental.start import start_once
 from octa_provider.rental.start_try import StartTry
 from octa_provider.rental.stop import STOP_S

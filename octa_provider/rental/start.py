@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.market.request import Request, VpnRequest
 from octa_provider.rental.asking_machines import AskingMachines
+from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.giving_up import GivingUp
 from octa_provider.rental.mark import RENTAL_MARK_ENV
-from octa_provider.rental.signals import cleaned_up_by
 from octa_provider.rental.under_key import UnderKey
 from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 

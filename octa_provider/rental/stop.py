@@ -18,7 +18,7 @@ from octa_provider.errors import (
     OctaStopError,
 )
 from octa_provider.rental.mark import runs_under
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.backoff import pauses
 from octa_provider.timing.deadline import Deadline

@@ -11,7 +11,7 @@ from octa_provider.rental.start_try import CLEAN_UP_S
 from octa_provider.rental.started import Started
 from octa_provider.rental.stop import sweep
 from octa_provider.rental.twins import oldest
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until, is_transient
 from octa_provider.timing.deadline import Deadline
 

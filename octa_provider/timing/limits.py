@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 log = plain_logger("octa_provider.timing.limits")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from octa_provider.errors import OctaApiError, OctaDecodeError, OctaError, OctaNetworkError
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.clock import Clock
 
 __all__ = ["Outages", "outages"]

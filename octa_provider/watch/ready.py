@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaWaitTimeoutError
 from octa_provider.models import SessionPhase
-from octa_provider.rental.wait import is_usable, over_budget
+from octa_provider.rental.caps import over_budget
+from octa_provider.rental.wait import is_usable
 from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:

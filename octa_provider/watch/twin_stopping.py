@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaError
 from octa_provider.rental.stop import sweep
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.rental.rental_api import RentalApi

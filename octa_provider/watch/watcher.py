@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaError
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import asked_pause, is_fatal
 from octa_provider.timing.backoff import pause_s
 from octa_provider.timing.clock import Clock

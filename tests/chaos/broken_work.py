@@ -9,7 +9,7 @@ from octa_provider.api.api import Api
 from octa_provider.models import Session
 from octa_provider.rental import giving_up as giving_up_module
 from octa_provider.rental import of_key as of_key_module
-from octa_provider.rental import process_signals as signals_module
+from octa_provider.rental import signals as signals_module
 from octa_provider.rental import start_try as start_try_module
 from octa_provider.rental import stop as stopping_module
 from octa_provider.rental import the_only_one as the_only_one_module

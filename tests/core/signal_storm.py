@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from octa_provider.rental.signals import cleaned_up_by, stop_signals_raise
+from octa_provider.rental.clean_up import cleaned_up_by, stop_signals_raise
 
 LONGEST_S = 1500e-6
 SOON_S = 100e-6

@@ -12,7 +12,7 @@ from job_bench import Bench, bench, emulator
 from octa_provider import JobOutcome, JobSpec
 from octa_provider.errors import OctaCancelledError, OctaNetworkError
 from octa_provider.job.line_listener import LineListener
-from octa_provider.rental.signals import stop_signals_raise
+from octa_provider.rental.clean_up import stop_signals_raise
 
 __all__ = ["bench", "emulator"]
 

@@ -26,8 +26,8 @@ from octa_provider.market.node_memory import NodeMemory, Standing
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
 from octa_provider.models import Machine
+from octa_provider.rental.caps import over_budget
 from octa_provider.rental.rental import Rental
-from octa_provider.rental.wait import over_budget
 from octa_provider.timing.clock import Clock
 from tests.core.job_bench import LeapingClock
 from tests.core.rental_bench import EVERYTHING, INFO, LIST, START, STOP, Bench, bench, emulator

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
-from octa_provider.rental.signals import cleaned_up_by, stop_signals_raise
+from octa_provider.rental.clean_up import cleaned_up_by, stop_signals_raise
 
 STORM = Path(__file__).with_name("signal_storm.py")
 SHAPES = (

@@ -13,7 +13,7 @@ from octa_provider.models import Session, SessionPhase
 from octa_provider.rental.rental import Rental
 from octa_provider.rental.terms import Terms
 from octa_provider.rental.wait import may_still_appear
-from octa_provider.watch.caps import watch_caps_async
+from octa_provider.watch.cap_keeper import watch_caps_async
 from octa_provider.watch.ready import wait_until_ready, wait_until_ready_async
 from octa_provider.watch.watcher import watcher_for
 from tests.core.rental_bench import LIST, Bench, bench, emulator

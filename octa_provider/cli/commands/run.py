@@ -23,8 +23,8 @@ from octa_provider.errors import OctaCancelledError, OctaConfigError
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.spec import VIAS, JobSpec
 from octa_provider.remote.target import check_key, ssh_key
+from octa_provider.rental.clean_up import stop_signals_raise
 from octa_provider.rental.key import checked_key
-from octa_provider.rental.signals import stop_signals_raise
 
 if TYPE_CHECKING:
     from octa_provider.render.progress import ProgressTracker

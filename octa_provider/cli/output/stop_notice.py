@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, suppress
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
+from octa_provider.rental.signals import ASKED
+
 _DEFAULT = (signal.SIG_DFL, signal.default_int_handler)
 
 
@@ -29,7 +30,7 @@ class StopNotice(AbstractContextManager["StopNotice"]):
 
     def __enter__(self) -> StopNotice:
         if threading.current_thread() is threading.main_thread():
-            for number in (int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)):
+            for number in (int(getattr(signal, name)) for name in ASKED if hasattr(signal, name)):
                 # What is ignored, as SIGHUP under nohup, stays ignored.
                 if signal.getsignal(number) in _DEFAULT:
                     self._before[number] = signal.getsignal(number)

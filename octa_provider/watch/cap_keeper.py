@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaWaitTimeoutError
-from octa_provider.rental.wait import over_budget
+from octa_provider.rental.caps import over_budget
 
 if TYPE_CHECKING:
     from octa_provider.models import Session

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import octa_provider
 from octa_provider.errors import OctaSshError
-from octa_provider.text.plain_log import plain_logger
+from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import MESSAGE_CHARS, plain_message, plain_words
 
 ROOT = Path(octa_provider.__file__).parent.parent

@@ -1,0 +1,52 @@
+"""The caps of a rental: on cost, time and price. Which one its session has reached, and what follows from that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import OctaBudgetError
+from octa_provider.rental.cost import spent_usd, too_dear, unpriced_for_too_long
+from octa_provider.rental.stop import stop
+from octa_provider.wire.money import usd_text
+
+if TYPE_CHECKING:
+    from octa_provider.models import Session
+    from octa_provider.rental.rental_api import RentalApi
+    from octa_provider.rental.terms import Terms
+
+__all__ = ["cap_error", "over_budget", "refuse_over_budget"]
+
+
+def over_budget(terms: Terms, session: Session) -> str | None:
+    """Which cap of the rental its session has reached, as the end of a sentence; None when it has reached none."""
+    dear = too_dear(session, terms.max_price_usd)
+    if dear is not None:
+        return f"costs too much: {dear}"
+    if terms.max_cost_usd is not None:
+        spent = spent_usd(terms, session)
+        if spent is not None and spent >= terms.max_cost_usd:
+            return f"has cost {usd_text(spent)} of at most {terms.max_cost_usd:g}"
+        if spent is None and unpriced_for_too_long(session):
+            return f"has run {session.duration_s} s at a price that nobody tells, so max_cost_usd can't be held"
+    ran = session.duration_s
+    if terms.max_duration_s is not None and ran is not None and ran >= terms.max_duration_s:
+        return f"has run {ran} s of at most {terms.max_duration_s:g}"
+    return None
+
+
+def refuse_over_budget(api: RentalApi, terms: Terms, session: Session) -> None:
+    """Stop and raise when a cap of the rental is reached, or can't be held."""
+    why = over_budget(terms, session)
+    if why is not None:
+        stop(api, terms)
+        raise cap_error(terms, why)
+
+
+def cap_error(terms: Terms, why: str) -> OctaBudgetError:
+    """The error for a session that reached a cap of its rental, and was stopped.
+
+    Args:
+        terms: what its rental is known by.
+        why: which cap, as `over_budget` tells it.
+    """
+    return OctaBudgetError(f"session {terms.uuid} {why}; it was stopped")
