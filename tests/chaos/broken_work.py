@@ -7,6 +7,7 @@ from typing import Any
 
 from octa_provider.api.api import Api
 from octa_provider.models import Session
+from octa_provider.rental import caps as caps_module
 from octa_provider.rental import giving_up as giving_up_module
 from octa_provider.rental import of_key as of_key_module
 from octa_provider.rental import signals as signals_module
@@ -30,6 +31,7 @@ STOPPING = (
     under_key_module,
     the_only_one_module,
     giving_up_module,
+    caps_module,
     waiting_module,
 )
 
@@ -72,7 +74,7 @@ def without_leaving_others_alone() -> None:
 
 def without_comparing_prices() -> None:
     """What a session costs is what the catalogue said."""
-    for module in (under_key_module, the_only_one_module, waiting_module):
+    for module in (under_key_module, the_only_one_module, caps_module):
         module.too_dear = lambda session, max_price_usd: None
 
 

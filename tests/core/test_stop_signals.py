@@ -192,7 +192,7 @@ def test_a_handler_that_is_not_pythons_is_left_alone() -> None:
     """`faulthandler` sets one that Python's `signal` knows nothing of."""
     code = """if True:
         import faulthandler, os, signal, time
-        from octa_provider.rental.signals import cleaned_up_by
+        from octa_provider.rental.clean_up import cleaned_up_by
         faulthandler.register(signal.SIGUSR1)
         with cleaned_up_by(lambda error: None):
             os.kill(os.getpid(), signal.SIGUSR1)
