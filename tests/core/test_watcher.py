@@ -33,7 +33,7 @@ from octa_provider.models import Records, Session, SessionPhase
 from octa_provider.timing.asking import asked_pause, is_fatal
 from octa_provider.timing.backoff import LONGEST_PAUSE_S, pause_s
 from octa_provider.timing.clock import Clock
-from octa_provider.watch.seen import Absence
+from octa_provider.watch.absence import Absence
 from octa_provider.watch.shared import SharedByUsers
 from octa_provider.watch.watcher import Watcher, watcher_for
 
