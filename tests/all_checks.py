@@ -105,8 +105,11 @@ def main(names: list[str]) -> int:
         print(f"no check is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
         return 2
     REPORTS.mkdir(exist_ok=True)
-    # A shell that runs us in the background has it ignored, and every process that a test starts would inherit that.
+    # A shell that runs us in the background, or nohup, has them ignored, and every process that a test starts would
+    # inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     wanted = [check for check in CHECKS if not names or check.name in names]
     outcomes = [run(check) for check in wanted if check.lane is None]
     lanes = [[check for check in wanted if check.lane == lane] for lane in (1, 2)]
