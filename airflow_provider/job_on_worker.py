@@ -64,7 +64,7 @@ class JobOnWorker:
     client: OctaClient
     spec: JobSpec
     kill_switch: KillSwitch
-    private_key: str | Path | None
+    private_key: str | Path | None = field(repr=False)
     poll_s: float
     log_path: FileArgument | None
     skip_on_exit_code: Collection[int]

@@ -103,14 +103,16 @@ class SessionReference:
             return cls.all_of(value)
         raise ValueError(f"session was rendered to text that is no uuid ({text[:60]!r}); {_WHAT_TO_GIVE}.")
 
-    def rental(self, client: OctaClient, key: str | None = None) -> Rental:
+    def rental(self, client: OctaClient, key: str | None = None, *, to_stop: bool = False) -> Rental:
         """The core's handle on it; `key` counts when the reference came without one.
 
         Args:
             client: the API.
             key: the rental key, where the reference tells none.
+            to_stop: for a stop, which a damaged state must not keep from happening.
         """
-        return client.rentals.restore({"key": key} | {k: v for k, v in self.state.items() if v is not None})
+        state = {"key": key} | {k: v for k, v in self.state.items() if v is not None}
+        return client.rentals.restore(state, to_stop=to_stop)
 
 
 def started_by(session: object) -> tuple[str, ...]:

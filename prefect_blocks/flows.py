@@ -25,7 +25,7 @@ from prefect_blocks.rental_key import PREFIX
 from prefect_blocks.reports import Reports
 from prefect_blocks.secret_values import secrets_named
 
-__all__ = ["reap_orphans_flow", "render_animation_flow", "run_job_flow"]
+__all__ = ["FramesMissingError", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]
 
 
 @flow(name="octa-run-job")
@@ -33,7 +33,6 @@ def run_job_flow(
     image: str,
     command: str,
     envs: dict[str, str] | None = None,
-    secret_envs: dict[str, str] | None = None,
     inputs: dict[str, str] | None = None,
     outputs: dict[str, str] | None = None,
     requirements: dict[str, Any] | None = None,
@@ -42,6 +41,7 @@ def run_job_flow(
     max_cost_usd: float | None = None,
     poll_s: float = 5.0,
     credentials: str = "",
+    secret_envs: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run a command to completion on a rented machine.
 
@@ -49,7 +49,6 @@ def run_job_flow(
         image: container image.
         command: a shell command line.
         envs: environment variables; the account's sessions show them, so no secrets.
-        secret_envs: environment variable to the name of a saved Secret block; the value goes over SSH alone.
         inputs: files and folders to send: local path to remote path. Needs SSH.
         outputs: files and folders to fetch when it has ended: remote path to local path. Needs SSH.
         requirements: fields of the core's `Requirements`; the cheapest machine when left out.
@@ -58,6 +57,7 @@ def run_job_flow(
         max_cost_usd: the job is stopped when it has cost so much, in USD.
         poll_s: seconds between two looks.
         credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
+        secret_envs: environment variable to the name of a saved Secret block; the value goes over SSH alone.
 
     Returns:
         The core's `JobResult` as a JSON value; amounts of wei are text.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from prefect.blocks.abstract import JobBlock
 from pydantic import Field, HttpUrl
@@ -21,7 +21,7 @@ from prefect_blocks.in_thread import cancellation, run_in_thread_or_undo
 from prefect_blocks.job_command import JobCommand
 from prefect_blocks.job_follower import JobFollower, follower_of
 from prefect_blocks.job_report import JobReport
-from prefect_blocks.job_run import OctaJobRun
+from prefect_blocks.job_run import JobFailedError, OctaJobRun
 from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.rental_key import rental_key
@@ -29,7 +29,7 @@ from prefect_blocks.requirement_fields import RequirementFields
 from prefect_blocks.secret_values import shown_values
 from prefect_blocks.stop_on_error import stop_on_error
 
-__all__ = ["OctaJob"]
+__all__ = ["JobFailedError", "OctaJob", "OctaJobRun"]
 
 #: What the core gives a machine to be stopped, and a little.
 ENDING_S = 330.0
@@ -77,6 +77,13 @@ class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
     )
     progress_total: int | None = Field(default=None, description="How many steps there are; for Blender the frames.")
     poll_s: float = Field(default=5.0, gt=0, title="Poll Interval", description="Seconds between two looks.")
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As of every block; Prefect's server hides each value of a mapping only where the schema says `.*`."""
+        schema = super().model_json_schema(*args, **kwargs)
+        hidden = schema.get("secret_fields", [])
+        return schema | {"secret_fields": [f"{name}.*" if name == "secret_envs" else name for name in hidden]}
 
     def spec(self) -> JobSpec:
         """The same for the core.

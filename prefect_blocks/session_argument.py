@@ -16,12 +16,13 @@ __all__ = ["SessionArgument", "rental_of"]
 SessionArgument: TypeAlias = "str | Mapping[str, Any]"
 
 
-def rental_of(client: OctaClient, session: SessionArgument) -> Rental:
+def rental_of(client: OctaClient, session: SessionArgument, *, to_stop: bool = False) -> Rental:
     """The core's handle on a session.
 
     Args:
         client: the account.
         session: what a start task returned, or a uuid.
+        to_stop: for a stop, which a damaged state must not keep from happening.
 
     Raises:
         OctaConfigError: it is neither.
@@ -29,5 +30,5 @@ def rental_of(client: OctaClient, session: SessionArgument) -> Rental:
     if isinstance(session, str) and session:
         return client.rentals.open(session)
     if isinstance(session, Mapping) and session.get("uuid"):
-        return client.rentals.restore(session)
+        return client.rentals.restore(session, to_stop=to_stop)
     raise OctaConfigError("session must be what a start task returned, or a session's uuid")

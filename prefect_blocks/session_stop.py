@@ -38,7 +38,7 @@ def stop_session(
     if session is None:
         return None
     with (credentials or OctaCredentials()).get_client() as client:
-        rental = rental_of(client, session)
+        rental = rental_of(client, session, to_stop=True)
         bill = rental.stop(score=score, deadline_s=deadline_s)
         let_go(rental.uuid)
         restore_signals()

@@ -106,7 +106,7 @@ class OctaStopSessionOperator(BaseOperator):
             ValueError: naming the argument and what to do.
         """
         # What is rendered tells no more whose output it was.
-        self._started_by = started_by(self.session)
+        self._started_by = () if self.start_task_id else started_by(self.session)
         # A mapped task is made anew when it runs, from what other tasks returned: then it is too late to refuse.
         if getattr(self, "_BaseOperator__from_mapped", False):
             return
@@ -246,7 +246,7 @@ class OctaStopSessionOperator(BaseOperator):
 def _stops_one(
     client: OctaClient, reference: SessionReference, score: int | None, deadline_s: float
 ) -> Callable[[], Iterable[Bill]]:
-    return lambda: (reference.rental(client).stop(score=score, deadline_s=deadline_s),)
+    return lambda: (reference.rental(client, to_stop=True).stop(score=score, deadline_s=deadline_s),)
 
 
 def _refuse_what_stops_nothing(session: object, start_task_id: object) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from octa_provider.http.transport import Transport
+from typing import TYPE_CHECKING
+
 from octa_provider.models import Records, Session, decode_list
+
+if TYPE_CHECKING:
+    from octa_provider.http.transport import Transport
 
 #: Seconds: a session that has just been started may not be known everywhere yet, nor may one that has just ended.
 APPEARING_S = 20.0

@@ -100,7 +100,9 @@ class JobState(msgspec.Struct, frozen=True):
 
     def to_dict(self) -> dict[str, Any]:
         """The state as a JSON value; `from_dict` reads it."""
-        return {**msgspec.to_builtins(self), "rental": self.rental.to_dict()}
+        state = {name: getattr(self, name) for name in self.__struct_fields__ if name != "rental"}
+        # A list, as it comes back from JSON.
+        return {**msgspec.to_builtins(state), "rental": self.rental.to_dict(), "collected": list(self.collected)}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> JobState:

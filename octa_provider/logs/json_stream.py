@@ -21,7 +21,6 @@ __all__ = ["JsonPieces"]
 MAX_KEY_BYTES = 64 * 1024
 
 _SPACE = b" \t\r\n"
-_NESTING = re.compile(rb'["\[\]{}]')
 _SCALAR_END = re.compile(rb'[\s,\]}:"\[{]')
 # What a piece of a JSON string must not end in: half an escape, or half a surrogate pair.
 _INCOMPLETE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z|\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?\Z")

@@ -64,7 +64,12 @@ def wait_for(
     Raises:
         OctaCancelledError: `is_cancelled` said yes.
     """
-    future = asyncio.run_coroutine_threadsafe(work, ssh_loop())
+    try:
+        future = asyncio.run_coroutine_threadsafe(work, ssh_loop())
+    except BaseException:
+        # A signal came first: nobody will wait for it.
+        work.close()
+        raise
     if calls is not None:
         # Wakes whoever waits for the next call.
         future.add_done_callback(lambda _: calls.put(lambda: None))

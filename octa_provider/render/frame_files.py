@@ -18,7 +18,8 @@ __all__ = ["FilePattern", "Found", "find_patterns"]
 #: Of one folder. A batch has a million frames at most.
 MOST_ENTRIES = 2_000_000
 _PLACE = re.compile(r"\{frame(?::0?([0-9]{1,2})d|:d)?\}|(#+)")
-_NUMBERED = re.compile(r"(.*?)([0-9]{1,9})(\.[A-Za-z]{3,4})", re.DOTALL)
+_LAST_NUMBER = re.compile(r"([0-9]{1,9})(\.[A-Za-z]{3,4})\Z")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,20 @@ class FilePattern:
 
     def _below(self, folder: Path, begin: str, parts: tuple[str, ...]) -> Iterator[int]:
         part, *rest = parts
-        expression = re.compile(_expression(part))
+        literals = _PLACE.split(part)
         for name in _names(folder):
-            if not (match := expression.fullmatch(name)):
+            # Whether it is a frame's is looked at when the whole path is known: here, whether it can be.
+            if not (name.startswith(literals[0]) and name.endswith(literals[-1])):
                 continue
             path = f"{begin}{name}"
             if rest:
                 yield from self._below(folder / name, f"{path}/", tuple(rest))
                 continue
             # The number may stand in a folder's name alone.
-            for digits in match.groups() or re.findall(r"-?[0-9]{1,9}", path):
-                if self.name(int(digits)) == path:
-                    yield int(digits)
-                    break
+            told = [int(digits) for digits in _NUMBER.findall(path)]
+            found = next((number for one in told for number in (one, -one) if self.name(number) == path), None)
+            if found is not None:
+                yield found
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,9 @@ def find_patterns(folder: Path) -> Found:
     """
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in _names(folder):
-        match = _NUMBERED.fullmatch(name)
-        if match and match[3].lower() in FORMAT_OF_SUFFIX and not name.startswith(".") and not _PLACE.search(name):
-            names[match[1], match[3]].append(match[2])
+        match = _LAST_NUMBER.search(name)
+        if match and match[2].lower() in FORMAT_OF_SUFFIX and not name.startswith(".") and not _PLACE.search(name):
+            names[name[: match.start()], match[2]].append(match[1])
     most = max(map(len, names.values()), default=0)
     patterns: list[FilePattern] = []
     others: list[str] = []
@@ -115,11 +117,6 @@ def find_patterns(folder: Path) -> Found:
 
 def _width(match: re.Match[str]) -> int:
     return len(match[2]) if match[2] else int(match[1] or 0)
-
-
-def _expression(part: str) -> str:
-    literals = [re.escape(text) for text in _PLACE.split(part)[:: _PLACE.groups + 1]]
-    return r"(-?[0-9]{1,9})".join(literals)
 
 
 def _names(folder: Path) -> Iterator[str]:

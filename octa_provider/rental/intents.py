@@ -99,7 +99,7 @@ class Intent(msgspec.Struct, frozen=True):
 
     def to_dict(self) -> dict[str, Any]:
         """The intent as a small JSON value without secrets."""
-        return dict(msgspec.to_builtins(self))
+        return {**msgspec.to_builtins(self), "before": list(self.before)}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Intent:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from octa_provider.errors import OctaConfigError, OctaError, tell_also
 from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
 from octa_provider.rental.stop import stop
 from octa_provider.rental.terms import Bill, Terms
 from octa_provider.rental.wait import wait_until_ready
 from octa_provider.text.loggers import plain_logger
-from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import checked_pause, checked_seconds
 
 if TYPE_CHECKING:
@@ -78,15 +75,6 @@ class Rental(Terms, frozen=True, eq=False):
             raise OctaConfigError("this rental has no client: reopen it with client.rentals.restore(rental.to_dict())")
         return self._api
 
-    def within(self, deadline: Deadline, is_cancelled: Callable[[], bool] = lambda: False) -> Rental:
-        """The same rental, whose requests keep to a deadline; see `OctaClient.within`.
-
-        Args:
-            deadline: when every request must have ended.
-            is_cancelled: asked while a read's answer arrives.
-        """
-        return msgspec.structs.replace(self, _api=self.api.within(deadline, is_cancelled))
-
     def info(self) -> Session:
         """The session as the API sees it now; OctaNotFoundError when it is gone."""
         return self.api.services.session(self.uuid).info()
@@ -149,7 +137,7 @@ class Rental(Terms, frozen=True, eq=False):
         return isinstance(other, Terms) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
-        return hash(self.uuid)
+        return hash(self.terms)
 
     def __repr__(self) -> str:
         return f"Rental({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"

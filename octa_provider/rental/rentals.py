@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from octa_provider.errors import OctaError
+from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.market.request import Request
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.clean_up import cleaned_up_by
@@ -26,6 +26,7 @@ from octa_provider.rental.start import start_once
 from octa_provider.rental.start_try import StartTry
 from octa_provider.rental.stop import STOP_S
 from octa_provider.rental.terms import Bill, Terms
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.clock import Clock
 from octa_provider.timing.limits import checked_cap, checked_seconds, usable_seconds
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental_api import RentalApi
     from octa_provider.rental.started import Started
+
+log = plain_logger("octa_provider.rental.rentals")
 
 
 class Rentals:
@@ -159,13 +162,28 @@ class Rentals:
         """
         return Rental(uuid=uuid, key=None if key is None else self.full_key(key), _api=self._api)
 
-    def restore(self, state: Terms | Mapping[str, Any]) -> Rental:
+    def restore(self, state: Terms | Mapping[str, Any], *, to_stop: bool = False) -> Rental:
         """A handle from what `Rental.to_dict` returned, or from its terms; no request is made.
+
+        Args:
+            state: as `Rental.to_dict` gave it, perhaps in another process, or the terms themselves.
+            to_stop: for a stop, which nothing may keep from happening: of a state that is damaged its uuid, and its key
+                if it has one, are enough.
 
         Raises:
             OctaConfigError: it is not the state of a rental.
         """
-        return Rental.of(state if isinstance(state, Terms) else Terms.from_dict(state), self._api)
+        if isinstance(state, Terms):
+            return Rental.of(state, self._api)
+        try:
+            return Rental.of(Terms.from_dict(state), self._api)
+        except OctaConfigError as error:
+            if not to_stop:
+                raise
+            needed = {name: state[name] for name in ("uuid", "key", "claim") if isinstance(state.get(name), str)}
+            terms = Terms.from_dict(needed)
+            log.warning("session %s is stopped by what can be read of its state: %s", terms.uuid, error)
+            return Rental.of(terms, self._api)
 
     def stop(self, key: str, *, deadline_s: float = 300.0) -> tuple[Bill, ...]:
         """Stop every active session of a key; returns when they have been seen gone. No session is fine too.

@@ -69,7 +69,7 @@ class StartTry:
     is_wanted: Callable[[Session], bool]
     on_started: Callable[[Started], object] | None
     is_cancelled: Callable[[], bool]
-    sessions: Records[Session] = field(init=False)
+    sessions: Records[Session] = field(init=False, repr=False)
     uuids: list[str] = field(default_factory=list, init=False)
     is_unclear: bool = field(default=False, init=False)
     has_asked: bool = field(default=False, init=False)

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from octa_provider.api.api import Api
 from octa_provider.errors import (
     OctaAuthenticationError,
     OctaConfigError,
@@ -26,6 +25,7 @@ from octa_provider.timing.limits import usable_seconds
 from octa_provider.timing.outage import outages
 
 if TYPE_CHECKING:
+    from octa_provider.api.api import Api
     from octa_provider.models import Records, Session
     from octa_provider.rental.rental_api import RentalApi
     from octa_provider.rental.terms import Bill, Terms

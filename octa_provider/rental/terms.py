@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -41,6 +41,11 @@ class Bill:
         return asdict(self)
 
 
+#: In USD, or in USD per hour. The bounds refuse NaN too: a cap of NaN would hold nothing.
+_Usd = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+
+
 class Terms(msgspec.Struct, frozen=True):
     """One rental, from start to confirmed stop, as a value.
 
@@ -63,13 +68,13 @@ class Terms(msgspec.Struct, frozen=True):
     key: str | None = None
     service: str | None = None
     node_id: int | None = None
-    price_usd: float | None = None
+    price_usd: _Usd | None = None
     price_wei: int | None = None
     started_at: datetime | None = None
     adopted: bool = False
-    max_cost_usd: float | None = None
-    max_duration_s: float | None = None
-    max_price_usd: float | None = None
+    max_cost_usd: _Usd | None = None
+    max_duration_s: _Seconds | None = None
+    max_price_usd: _Usd | None = None
     claim: str | None = None
 
     @property

@@ -84,6 +84,26 @@ def test_what_is_no_session_at_all_leaves_the_rental_key_to_stop_by(renting: Ren
     assert renting.running() == []
 
 
+def test_a_sensors_output_is_taken_where_the_start_is_named(renting: Renting) -> None:
+    with DAG("stop_behind_sensor", schedule=None) as dag:
+        started = start()
+        ready = OctaSessionReadySensor(task_id="ready", session=started.output, poke_interval=0.3)
+        started >> ready >> stop(session=ready.output, start_task_id="start")
+    ended = run(dag)
+    assert ended.state == "success"
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+def test_a_state_that_is_damaged_keeps_no_session_from_being_stopped(renting: Renting) -> None:
+    with DAG("stop_damaged", schedule=None) as dag:
+        damaged = "{{ dict(ti.xcom_pull(task_ids='start'), max_cost_usd='', started_at='yesterday') | tojson }}"
+        start() >> stop(session=damaged)
+    assert run(dag).state == "success"
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
 @pytest.mark.parametrize("session", [None, "{{ ti.xcom_pull(task_ids='start') }}"])
 def test_a_mapped_start_is_stopped_by_its_id_alone(renting: Renting, session: str | None) -> None:
     with DAG("stop_by_id", schedule=None) as dag, TaskGroup("farm"):

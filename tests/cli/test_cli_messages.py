@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -80,6 +82,19 @@ def test_what_was_set_before_is_set_again() -> None:
     with LogMessages("octa-provider", verbose=False, worded=str):
         pass
     assert (logging.getLogger().handlers[:], logging.getLogger().level, logging.getLogger("asyncio").level) == before
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_a_signal_left_between_two_steps_is_not_told(verbose: bool) -> None:
+    async def work() -> None:
+        pass
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with LogMessages("octa-provider", verbose=verbose, worded=str):
+            work()
+            gc.collect()
+    assert ["never awaited" in str(one.message) for one in told] == [True] * verbose
 
 
 def test_what_python_finds_on_its_way_out_is_not_told() -> None:

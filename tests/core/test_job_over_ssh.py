@@ -60,8 +60,8 @@ def port_of(bench: Bench, uuid: str) -> int:
 def test_files_and_folders_go_up_and_come_down(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "scene.blend").write_bytes(os.urandom(300_000))
     (tmp_path / "textures" / "deep").mkdir(parents=True)
-    (tmp_path / "textures" / "wood.png").write_text("wood")
-    (tmp_path / "textures" / "deep" / "a b.png").write_text("a b")
+    (tmp_path / "textures" / "wood.dat").write_text("wood")
+    (tmp_path / "textures" / "deep" / "a b.dat").write_text("a b")
     lines: list[str] = []
     result = bench.client.jobs.run(
         spec(
@@ -79,10 +79,10 @@ def test_files_and_folders_go_up_and_come_down(bench: Bench, tmp_path: Path) -> 
     )
     assert (result.outcome, result.exit_code, result.message) == (JobOutcome.SUCCEEDED, 0, "")
     got = tmp_path / "got"
-    files = {got / "1.bin", got / "sub/textures/wood.png", got / "sub/textures/deep/a b.png", tmp_path / "one.bin"}
+    files = {got / "1.bin", got / "sub/textures/wood.dat", got / "sub/textures/deep/a b.dat", tmp_path / "one.bin"}
     assert set(map(Path, result.outputs)) == files
     assert (got / "1.bin").read_bytes() == (tmp_path / "scene.blend").read_bytes()
-    assert (got / "sub/textures/deep/a b.png").read_text() == "a b"
+    assert (got / "sub/textures/deep/a b.dat").read_text() == "a b"
     assert lines == (tmp_path / "job.log").read_text().splitlines() == ["it's me", "end"]
     assert result.cost_wei == bench.sessions()[0]["charge_wei"]
 

@@ -273,9 +273,9 @@ def test_links_of_a_folder_bring_contents_home_and_special_files_stay(
 ) -> None:
     folder = rented.folder / "odd"
     (folder / "real").mkdir(parents=True)
-    (folder / "frame.png").write_bytes(b"png")
+    (folder / "frame.dat").write_bytes(b"png")
     (folder / "real" / "wood.txt").write_text("wood")
-    (folder / "link.png").symlink_to("frame.png")
+    (folder / "link.dat").symlink_to("frame.dat")
     (folder / "linked").symlink_to("real")
     (folder / "up").symlink_to("..")
     (folder / "out").symlink_to("/etc/hostname")
@@ -283,12 +283,12 @@ def test_links_of_a_folder_bring_contents_home_and_special_files_stay(
     os.mkfifo(folder / "pipe")
     found = machine.get("odd", tmp_path / "back")
     assert [str(path.relative_to(tmp_path / "back")) for path in found] == [
-        "frame.png",
-        "link.png",
+        "frame.dat",
+        "link.dat",
         "linked/wood.txt",
         "real/wood.txt",
     ]
-    assert (tmp_path / "back" / "link.png").read_bytes() == b"png"
+    assert (tmp_path / "back" / "link.dat").read_bytes() == b"png"
     assert not any(path.is_symlink() for path in (tmp_path / "back").rglob("*"))
     assert caplog.text.count("not fetched") == 4
 
@@ -303,9 +303,9 @@ def test_a_pipe_that_is_asked_for_by_name_is_refused(machine: RemoteMachine, ren
 def test_a_link_that_is_asked_for_by_name_never_becomes_a_link_here(
     machine: RemoteMachine, rented: Rented, tmp_path: Path
 ) -> None:
-    (rented.folder / "frame-7.png").write_bytes(b"png")
-    (rented.folder / "latest.png").symlink_to("frame-7.png")
-    (path,) = machine.get("latest.png", tmp_path / "latest.png")
+    (rented.folder / "frame-7.dat").write_bytes(b"png")
+    (rented.folder / "latest.dat").symlink_to("frame-7.dat")
+    (path,) = machine.get("latest.dat", tmp_path / "latest.dat")
     assert not path.is_symlink()
     assert path.read_bytes() == b"png"
 

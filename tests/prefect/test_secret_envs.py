@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from prefect import flow
 from prefect.blocks.system import Secret
+from prefect.client.orchestration import get_client
 from prefect_server import PrefectServer
 from pydantic import SecretStr, ValidationError
 from renting import Renting
@@ -98,6 +99,18 @@ def test_a_secret_is_shown_by_no_block(show: Any) -> None:
     assert "$ecret" not in show(job.spec()) if show is not None and show in (repr, str) else True
     assert job.spec().over_ssh
     assert job.spec().secret_envs == {"TOKEN": SECRET}
+
+
+def test_who_reads_a_saved_block_sees_no_secret(server: PrefectServer) -> None:
+    job = OctaJob(image="alpine:3", command="true", envs={"SHOWN": "yes"}, secret_envs={"TOKEN": SECRET})
+    document = job.save("with-secrets-to-hide", overwrite=True)
+    with get_client(sync_client=True) as client:
+        shown = client.read_block_document(document, include_secrets=False).data
+        whole = client.read_block_document(document, include_secrets=True).data
+    assert "$ecret" not in json.dumps(shown)
+    assert (shown["envs"], list(shown["secret_envs"])) == ({"SHOWN": "yes"}, ["TOKEN"])
+    assert whole["secret_envs"] == {"TOKEN": SECRET}
+    assert OctaJob.load("with-secrets-to-hide").spec().secret_envs == {"TOKEN": SECRET}
 
 
 def test_another_value_of_a_secret_is_the_same_cached_result_and_the_same_job(

@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -54,10 +55,16 @@ class LogMessages(AbstractContextManager[None]):
             self._quiet[name] = logging.getLogger(name).level
             logging.getLogger(name).setLevel(level)
         self._root.addHandler(self._handler)
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        if not self._verbose:
+            # Left over where a signal came between two steps.
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._warnings.__exit__(kind, error, traceback)
         self._root.removeHandler(self._handler)
         self._root.setLevel(self._level)
         for name, level in self._quiet.items():
