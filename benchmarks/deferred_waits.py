@@ -86,13 +86,14 @@ def session_triggers(uuids: Sequence[str], poll_s: float = POLL_S) -> list[Any]:
 def job_triggers(uuids: Sequence[str], poll_s: float = POLL_S) -> list[Any]:
     """A wait for a job on each session, that is still to come up."""
     from octa_provider import JobState
+    from octa_provider.rental.terms import Terms
 
     now = time.time()
     return [
         _job_trigger(
             JobState(
                 key=f"benchmark/{uuid}",
-                rental={"uuid": uuid},
+                rental=Terms(uuid),
                 nonce="0123456789abcdef",
                 over_ssh=False,
                 timeout_s=3600,
