@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
+from odd_server import OddServer, answer
 
+from octa_provider import OctaClient
 from octa_provider.errors import OctaApiError, OctaAuthenticationError, OctaForbiddenError, OctaStopError
 from octa_provider.rental.stop import may_bill_text
 from tests.core.rental_bench import EVERYTHING, INFO, LIST, STOP, Bench, bench, emulator
@@ -178,3 +181,25 @@ def test_a_stop_that_the_api_refuses_for_good_still_names_what_may_bill(bench: B
 def test_what_could_not_be_stopped_is_told_with_the_command_to_paste() -> None:
     assert may_bill_text("u1") == "Session u1 may still run and bill. Stop it: octa-provider stop u1"
     assert may_bill_text("u1; reboot").endswith("Stop it: octa-provider stop 'u1; reboot'")
+
+
+def test_a_record_whose_uuid_can_be_none_keeps_no_other_session_running(
+    serve: Callable[..., OddServer], connect: Callable[..., OctaClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    key = "render/shot"
+    listed = [
+        {"uuid": uuid, "service": "mr", "node_id": 7, "user_envs": {"OCTA_RENTAL_KEY": key}}
+        for uuid in ("../../accounts", "b5a4c1d2-good")
+    ]
+    server = serve(
+        answer(body=listed),
+        answer(body=listed),
+        answer(body={}),
+        *[answer(body=[])] * 2,
+        answer(404, {}),
+    )
+    connect(server).rentals.stop(key)
+    asked = [(request.method, request.path.partition("?")[0]) for request in server.received]
+    assert ("POST", "/services/b5a4c1d2-good/stop") in asked
+    assert not [path for _, path in asked if "accounts" in path]
+    assert "../../accounts" in caplog.text
