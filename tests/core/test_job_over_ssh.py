@@ -608,4 +608,4 @@ def test_how_far_files_are_is_told(bench: Bench, tmp_path: Path) -> None:
     )
     assert result.outcome is JobOutcome.SUCCEEDED, result.message
     assert f"sending {tmp_path}/in: 50.0 kB of 50.0 kB" in seen
-    assert "fetching octa-job/work/out: 50.0 kB of 50.0 kB" in seen
+    assert f"fetching {WORK_FOLDER}/out: 50.0 kB of 50.0 kB" in seen

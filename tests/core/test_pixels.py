@@ -6,12 +6,9 @@ import struct
 import sys
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("OpenImageIO", reason="the extra pictures is not installed")
-
 import numpy
 import OpenImageIO
+import pytest
 from picture_bytes import FOLDER, PICTURES, exr
 
 from octa_provider.errors import OctaConfigError

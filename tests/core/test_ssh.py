@@ -19,9 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("asyncssh", reason="the extra ssh is not installed")
-
 from job_bench import cuttable, in_fork
 from odd_server import refused_port
 from picture_bytes import picture
