@@ -18,9 +18,8 @@ from octa_provider.job.log import save_job_log
 from octa_provider.job.outputs import OutputFetch
 from octa_provider.job.result import JobOutcome
 from octa_provider.job.state import JobPhase, JobState
-from octa_provider.job.verdict import spends_too_much
 from octa_provider.remote.target import ssh_key
-from octa_provider.rental.caps import refuse_over_budget
+from octa_provider.rental.caps import refuse_over_budget, spends_too_much
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.deadline import Deadline

@@ -18,10 +18,10 @@ from octa_provider.job.log import read_job_log
 from octa_provider.job.over_ssh import look_at_detached
 from octa_provider.job.result import JobOutcome
 from octa_provider.job.state import JobPhase, JobState
-from octa_provider.job.verdict import end_exited, end_overdue, spends_too_much
+from octa_provider.job.verdict import end_exited, end_overdue
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import ssh_key
-from octa_provider.rental.caps import refuse_over_budget
+from octa_provider.rental.caps import refuse_over_budget, spends_too_much
 from octa_provider.rental.wait import gone_error, look, refuse_failed, stop_later_twins
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import is_transient

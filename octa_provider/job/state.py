@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from octa_provider.errors import OctaConfigError
 from octa_provider.job.result import JobOutcome
 from octa_provider.logs.cursor import LogCursor
 from octa_provider.rental.terms import Terms
+from octa_provider.wire.state import read_state
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -114,10 +114,7 @@ class JobState(msgspec.Struct, frozen=True):
         Raises:
             OctaConfigError: it is not the state of a job.
         """
-        try:
-            return msgspec.convert(dict(state), JobState, strict=False)
-        except (msgspec.ValidationError, TypeError, ValueError) as error:
-            raise OctaConfigError(f"this is not the state of a job: {error}") from None
+        return read_state(JobState, state, "the state of a job")
 
     def having(self, **changes: Any) -> JobState:
         """The same state, further on.

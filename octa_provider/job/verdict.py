@@ -1,20 +1,17 @@
-"""What a look at a job amounts to: how its command ended, whether a deadline has passed, whether its cap is reached."""
+"""What a look at a job amounts to: how its command ended, and whether a deadline has passed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from octa_provider.job.result import JobOutcome
 from octa_provider.job.state import GRACE_S, JobPhase, JobState
-from octa_provider.rental.cost import price_usd, spent_usd
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
-    from octa_provider.rental.terms import Terms
     from octa_provider.timing.clock import Clock
 
-__all__ = ["end_exited", "end_overdue", "spends_too_much"]
+__all__ = ["end_exited", "end_overdue"]
 
 
 def end_exited(state: JobState, why_unknown: str) -> JobState:
@@ -71,21 +68,6 @@ def end_overdue(
         # What has kept the command from beginning, where `begin` has found out.
         return state.ending(JobOutcome.NOT_READY, f"{late}: {state.message}" if state.message else late)
     return state.ending(JobOutcome.TIMED_OUT, f"the command did not end within {state.timeout_s:g} s")
-
-
-def spends_too_much(terms: Terms, session: Session, clock: Clock) -> Callable[[], bool]:
-    """Make the question whether the cap on cost has been reached, to be asked while something arrives, however long.
-
-    Args:
-        terms: what the rental is known by, its cap among it.
-        session: as the API tells it now, with what it has cost so far.
-        clock: counts on from now.
-    """
-    spent, price, began = spent_usd(terms, session), price_usd(session) or terms.price_usd, clock.monotonic()
-    cap = terms.max_cost_usd
-    if cap is None or spent is None or price is None:
-        return lambda: False
-    return lambda: spent + price * (clock.monotonic() - began) / 3600 >= cap
 
 
 def _has_time_left(state: JobState, session: Session) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from octa_provider.errors import OctaConfigError
+from octa_provider.wire.state import read_state
 
 __all__ = ["HEAD_BYTES", "TAIL_BYTES", "LogCursor"]
 
@@ -56,7 +56,4 @@ class LogCursor(msgspec.Struct, frozen=True):
         Raises:
             OctaConfigError: the value is something else.
         """
-        try:
-            return msgspec.convert(dict(state), LogCursor, strict=False)
-        except (msgspec.ValidationError, TypeError, ValueError) as error:
-            raise OctaConfigError(f"this is not the state of a log cursor: {error}") from None
+        return read_state(LogCursor, state, "the state of a log cursor")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaBudgetError
-from octa_provider.rental.cost import spent_usd, too_dear, unpriced_for_too_long
+from octa_provider.rental.cost import price_usd, spent_usd, too_dear, unpriced_for_too_long
 from octa_provider.rental.stop import stop
 from octa_provider.wire.money import usd_text
 
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental_api import RentalApi
     from octa_provider.rental.terms import Terms
+    from octa_provider.timing.clock import Clock
 
-__all__ = ["cap_error", "over_budget", "refuse_over_budget"]
+__all__ = ["cap_error", "over_budget", "refuse_over_budget", "spends_too_much"]
 
 
 def over_budget(terms: Terms, session: Session) -> str | None:
@@ -32,6 +34,21 @@ def over_budget(terms: Terms, session: Session) -> str | None:
     if terms.max_duration_s is not None and ran is not None and ran >= terms.max_duration_s:
         return f"has run {ran} s of at most {terms.max_duration_s:g}"
     return None
+
+
+def spends_too_much(terms: Terms, session: Session, clock: Clock) -> Callable[[], bool]:
+    """Make the question whether the cap on cost has been reached, to be asked while something arrives, however long.
+
+    Args:
+        terms: what the rental is known by, its cap among it.
+        session: as the API tells it now, with what it has cost so far.
+        clock: counts on from now.
+    """
+    spent, price, began = spent_usd(terms, session), price_usd(session) or terms.price_usd, clock.monotonic()
+    cap = terms.max_cost_usd
+    if cap is None or spent is None or price is None:
+        return lambda: False
+    return lambda: spent + price * (clock.monotonic() - began) / 3600 >= cap
 
 
 def refuse_over_budget(api: RentalApi, terms: Terms, session: Session) -> None:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 
-from octa_provider.errors import OctaConfigError
 from octa_provider.files.whole_file import whole_file
 from octa_provider.text.loggers import plain_logger
+from octa_provider.wire.state import read_state
 
 if TYPE_CHECKING:
     from octa_provider.timing.clock import Clock
@@ -111,10 +111,7 @@ class Intent(msgspec.Struct, frozen=True):
         Raises:
             OctaConfigError: it is not an intent.
         """
-        try:
-            return msgspec.convert(dict(value), Intent, strict=False)
-        except (msgspec.ValidationError, TypeError, ValueError) as error:
-            raise OctaConfigError(f"this is not an intent: {error}") from None
+        return read_state(Intent, value, "an intent")
 
 
 class Intents(Protocol):

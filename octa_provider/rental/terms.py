@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from octa_provider.errors import OctaConfigError
 from octa_provider.wire.money import usd_of
+from octa_provider.wire.state import read_state
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -41,9 +41,8 @@ class Bill:
         return asdict(self)
 
 
-#: In USD, or in USD per hour. The bounds refuse NaN too: a cap of NaN would hold nothing.
-_Usd = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
-_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+#: The bounds refuse NaN too: a cap of NaN would hold nothing.
+_Bounded = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -68,13 +67,13 @@ class Terms(msgspec.Struct, frozen=True):
     key: str | None = None
     service: str | None = None
     node_id: int | None = None
-    price_usd: _Usd | None = None
+    price_usd: _Bounded | None = None
     price_wei: int | None = None
     started_at: datetime | None = None
     adopted: bool = False
-    max_cost_usd: _Usd | None = None
-    max_duration_s: _Seconds | None = None
-    max_price_usd: _Usd | None = None
+    max_cost_usd: _Bounded | None = None
+    max_duration_s: _Bounded | None = None
+    max_price_usd: _Bounded | None = None
     claim: str | None = None
 
     @property
@@ -98,10 +97,7 @@ class Terms(msgspec.Struct, frozen=True):
         Raises:
             OctaConfigError: it is not the state of a rental.
         """
-        try:
-            return msgspec.convert(dict(state), Terms, strict=False)
-        except (msgspec.ValidationError, TypeError, ValueError) as error:
-            raise OctaConfigError(f"this is not the state of a rental: {error}") from None
+        return read_state(Terms, state, "the state of a rental")
 
     def bill(self, session: Session | None) -> Bill:
         """What a session of this rental came to, as far as the API tells."""
