@@ -324,3 +324,33 @@ def test_begin_detached_raises_without_the_secret(bench: Bench, monkeypatch: pyt
     with pytest.raises(OctaSshError, match=r"could not begin the command \(exit code 90\)") as raised:
         begin_detached(session, state, job, bench.ssh_key)
     assert SECRET not in repr(raised.value)
+
+
+@pytest.mark.parametrize(
+    "weather",
+    [
+        {"round_trip_s": 0.2},
+        {"listens_after_s": 1.5},
+        {"knows_key_after_s": 1.5},
+        {"refusals": 2},
+        {"direct_is_closed": True},
+        {"writes": "full"},
+    ],
+    ids=str,
+)
+def test_a_secret_arrives_whatever_the_way_is_like_and_is_told_to_nobody(
+    bench: Bench, weather: dict[str, Any], everything: pytest.LogCaptureFixture
+) -> None:
+    bench.emulator.ssh(**weather)
+    try:
+        result = bench.client.jobs.run(
+            spec('[ "$TOKEN" = "$WANTED" ] || exit 9', secret_envs={"TOKEN": SECRET, "WANTED": SECRET}),
+            bench.key,
+            private_key=bench.ssh_key,
+            poll_s=0.2,
+        )
+    finally:
+        bench.emulator.ssh()
+    assert (result.outcome, result.message) == (JobOutcome.SUCCEEDED, "")
+    assert SECRET not in everything.text
+    assert SECRET not in json.dumps(bench.emulator.ledger())
