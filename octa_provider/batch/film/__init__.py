@@ -1,0 +1,1 @@
+"""What is made of checked frames: a contact sheet, a video."""

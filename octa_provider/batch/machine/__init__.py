@@ -1,0 +1,1 @@
+"""A rented machine of a batch: its scene, its processes, what it has rendered."""

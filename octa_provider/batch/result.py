@@ -1,0 +1,77 @@
+"""How a batch ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+__all__ = ["BatchOutcome", "BatchResult"]
+
+
+class BatchOutcome(str, Enum):
+    """How a batch ended.
+
+    Attributes:
+        WHOLE: every frame is there and whole.
+        LATE: the same, after the deadline.
+        INCOMPLETE: frames are missing; which and why is in `failed`.
+        OVER_BUDGET: the budget was reached first.
+        SCENE_ERROR: the scene can't be rendered, wherever.
+        CANCELLED: whoever runs it took it back.
+    """
+
+    WHOLE = "whole"
+    LATE = "late"
+    INCOMPLETE = "incomplete"
+    OVER_BUDGET = "over budget"
+    SCENE_ERROR = "scene error"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """How a batch ended; an incomplete one is a result, no error.
+
+    Attributes:
+        outcome: how.
+        output: the folder.
+        frames: how many were asked for.
+        done: how many are accepted.
+        rendered: how many of them this run rendered.
+        failed: frames that were given up, by number, with the reason.
+        missing: the frames that are not there, as a range such as `17,90-95`; empty when none is.
+        message: what a person should know, as one or more sentences; empty when all is well.
+        cost_wei: what all machines of this batch were charged, earlier runs included, in wei; None where the API does
+            not tell of one of them.
+        cost_usd: the same in USD, for display.
+        planned_cost_usd: what was planned, the middle and nine times in ten, in USD.
+        seconds: how long this run took.
+        machines: how many were rented in this run.
+    """
+
+    outcome: BatchOutcome
+    output: str
+    frames: int
+    done: int
+    rendered: int = 0
+    failed: dict[int, str] | None = None
+    missing: str = ""
+    message: str = ""
+    cost_wei: int | None = None
+    cost_usd: float | None = None
+    planned_cost_usd: tuple[float, float] | None = None
+    seconds: float = 0.0
+    machines: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every frame is there and whole."""
+        return self.outcome in (BatchOutcome.WHOLE, BatchOutcome.LATE)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON value of it, without secrets."""
+        value = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        value["outcome"] = self.outcome.value
+        value["failed"] = {str(number): why for number, why in (self.failed or {}).items()}
+        return value

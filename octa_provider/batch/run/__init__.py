@@ -1,0 +1,1 @@
+"""A batch that runs: one coordinator, a thread for each machine."""
