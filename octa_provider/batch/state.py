@@ -137,6 +137,11 @@ class BatchState:
         worker.leaving = True
         self._give_back(frames)
 
+    def given_back(self, slot: int, frames: FrameSet) -> None:
+        """A machine will not render these frames of its share, which are anybody's again."""
+        self.workers[slot].share.remove(frames)
+        self._give_back(frames)
+
     def began(self, slot: int, now: float) -> None:
         """A machine has begun the next frame of its share, or the one it races for."""
         self.workers[slot].frame_at = now
@@ -168,6 +173,24 @@ class BatchState:
             self.done.add(frame)
             self.tried.pop(frame, None)
         return is_first
+
+    def found(self, frame: int) -> None:
+        """A whole frame is there that no machine of these has brought."""
+        for worker in self.workers.values():
+            self._forget(worker, frame)
+        self.racing.pop(frame, None)
+        self.waiting.discard(frame)
+        self.again.discard(frame)
+        self.failed.discard(frame)
+        self.tried.pop(frame, None)
+        self.done.add(frame)
+
+    def race_dropped(self, slot: int) -> None:
+        """A machine does not render the frame that it raced for any more."""
+        worker = self.workers[slot]
+        if worker.race is not None:
+            self.racing.pop(worker.race, None)
+            worker.race, worker.frame_at = None, None
 
     def refused_picture(self, slot: int, frame: int) -> None:
         """A frame that came from a machine is not whole."""
