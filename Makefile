@@ -103,6 +103,14 @@ bench-import: $(PEERS)/.made
 bench-transfer: $(CORE)/.made
 	@$(CORE)/bin/python benchmarks/transfer.py $(BENCH)
 
+# What a batch costs and when it ends, simulated, beside equal chunks: make bench-batch BENCH="--frame-s 900 --frames 2000"
+# And how long its plan takes for 10,000 machines and a million frames: make bench-plan
+.PHONY: bench-batch bench-plan
+bench-batch: $(CORE)/.made
+	@$(CORE)/bin/python benchmarks/batch_simulation.py $(BENCH)
+bench-plan: $(CORE)/.made
+	@$(CORE)/bin/python benchmarks/batch_planning.py $(BENCH)
+
 # The fuzzers of make test with as many inputs as one likes: make fuzz FUZZ=20000
 FUZZ ?= 3000
 .PHONY: fuzz

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from octa_provider.batch.check import Check
+from octa_provider.batch.order import ORDERS
 from octa_provider.batch.planner import MAX_MACHINES
 from octa_provider.batch.renderers.blender import blender
 from octa_provider.batch.renderers.renderer import Renderer
@@ -21,7 +22,6 @@ __all__ = ["ON_CHANGED", "ORDERS", "Batch"]
 
 #: What is done where the output folder holds frames of another scene.
 ON_CHANGED = ("refuse", "replace")
-ORDERS = ("forward", "backward", "spread")
 
 
 @dataclass(frozen=True)

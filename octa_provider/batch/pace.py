@@ -67,9 +67,11 @@ class Pace:
 
     Args:
         frames: how many the film has.
+        first_pass: so many at the beginning are no neighbours: they are far apart in the film.
     """
 
-    def __init__(self, frames: int) -> None:
+    def __init__(self, frames: int, first_pass: int = 0) -> None:
+        self._first_pass = first_pass
         self._work = array("f", bytes(4 * frames))
         self._slot = array("i", bytes(4 * frames))
         self._site_sum = 0.0
@@ -130,7 +132,9 @@ class Pace:
             self._site_sum += mine.site_work / mine.site_frames - before
         self._work[frame], self._slot[frame] = work, slot
         for place in (frame - _NEAR, frame + _NEAR):
-            if 0 <= place < len(self._work) and self._work[place] > 0 and self._slot[place] != slot and work > 0:
+            if min(place, frame) < self._first_pass or place >= len(self._work):
+                continue
+            if self._work[place] > 0 and self._slot[place] != slot and work > 0:
                 longer = math.log(work / self._work[place])
                 mine.pairs += 1
                 mine.logs += longer

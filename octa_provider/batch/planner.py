@@ -103,7 +103,8 @@ class _Planner:
     """Makes lines of one fleet for one scene."""
 
     def __init__(self, fleet: Fleet, scene: SceneEstimate, most: int, confidence: float) -> None:
-        self._fleet = fleet
+        self._all = fleet
+        self._fleet = fleet.for_at_most(most)
         self._scene = scene
         self._most = most
         self._sigmas = deviate(confidence)
@@ -123,7 +124,7 @@ class _Planner:
         low = min(high, self._soonest_s())
         while high > low * (1 + _NEAR):
             middle = math.sqrt(low * high)
-            if self._roughly_wei(middle, sigma) <= budget_wei:
+            if self._is_paid_by(budget_wei, middle, sigma):
                 high = middle
             else:
                 low = middle
@@ -138,11 +139,12 @@ class _Planner:
     def _soonest_s(self) -> float:
         return min((ready + 0.5 / s for ready, s in zip(self._fleet.ready, self._fleet.speed, strict=True)), default=0)
 
-    def _roughly_wei(self, within_s: float, sigma: float) -> float:
-        """What the machines that end by then cost, quickly; infinite when none do."""
+    def _is_paid_by(self, budget_wei: int, within_s: float, sigma: float) -> bool:
+        """Whether the budget pays for machines that end by then, roughly."""
         if self._scene.download_s >= within_s:
-            return math.inf
-        return self._fleet.roughly_wei(self._scene.frames * math.exp(self._sigmas * sigma), within_s, self._most)
+            return False
+        work = self._scene.frames * math.exp(self._sigmas * sigma)
+        return self._fleet.is_paid_by(budget_wei, work, within_s, self._most)
 
     def why_not(self, within_s: float) -> str:
         """Why no choice ends in time, as one clause."""
@@ -162,8 +164,8 @@ class _Planner:
         if line is None:
             return ()
         taken = {machine.estimate.node_id for machine in line.machines}
-        machines = self._fleet.machines
-        order = self._fleet.in_order(line.finish_s.p90)
+        machines = self._all.machines
+        order = self._all.in_order(line.finish_s.p90)
         return tuple(machines[at] for at in order if machines[at].node_id not in taken)
 
     def _forecast(self, within_s: float) -> Forecast | None:

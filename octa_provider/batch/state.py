@@ -3,6 +3,7 @@ what has happened."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from octa_provider.batch.estimate import MachineEstimate
@@ -50,14 +51,16 @@ class BatchState:
         self.tried: dict[int, tuple[int, ...]] = {}
         self.failed = FrameSet()
         self.workers: dict[int, Worker] = {}
-        # The best is last, where it is popped; ties are in the order of the plan.
-        self._candidates = list(candidates)[::-1]
+        #: By node, best first.
+        self._candidates: OrderedDict[int, MachineEstimate] = OrderedDict()
+        for machine in candidates:
+            self._candidates.setdefault(machine.node_id, machine)
         self._taken: set[int] = set()
         self.racing: dict[int, tuple[int, int]] = {}
         self._next_slot = 0
         self._ended_wei = 0
         self._race_wei = 0
-        self.pace = Pace(terms.frames)
+        self.pace = Pace(terms.frames, terms.first_pass)
         self.seen: dict[int, Seen] = {}
 
     @property
@@ -72,7 +75,7 @@ class BatchState:
 
     def candidates(self) -> Iterator[MachineEstimate]:
         """The machines to rent next, best first."""
-        return (machine for machine in reversed(self._candidates) if machine.node_id not in self._taken)
+        return iter(self._candidates.values())
 
     def spent_wei(self, now: float) -> int:
         """What all machines have cost until now."""
@@ -97,6 +100,16 @@ class BatchState:
     def refused(self, node_id: int) -> None:
         """A machine could not be rented; it is not tried again."""
         self._take(node_id)
+
+    def offer(self, machines: Iterable[MachineEstimate]) -> None:
+        """Machines have come on the market: they are rented after those of the plan, the cheapest frame first.
+
+        Args:
+            machines: which; a node that is a candidate, rented, gone or given up already is left out.
+        """
+        for machine in sorted(machines, key=lambda machine: machine.price_wei / machine.speed):
+            if machine.node_id not in self._taken:
+                self._candidates.setdefault(machine.node_id, machine)
 
     def ready(self, slot: int, now: float) -> None:
         """A machine is up and has the scene."""
@@ -225,12 +238,12 @@ class BatchState:
         if not failed and seen.factor >= _SLOW:
             # Known to work, and cheaper than what comes next in the plan, or it had not been rented before that.
             self._taken.discard(worker.machine.node_id)
-            self._candidates.append(worker.machine)
+            self._candidates[worker.machine.node_id] = worker.machine
+            self._candidates.move_to_end(worker.machine.node_id, last=False)
 
     def _take(self, node_id: int) -> None:
         self._taken.add(node_id)
-        while self._candidates and self._candidates[-1].node_id in self._taken:
-            self._candidates.pop()
+        self._candidates.pop(node_id, None)
 
     def _start(self, worker: Worker, frames: FrameSet, now: float) -> None:
         worker.share.update(frames)
