@@ -9,6 +9,7 @@ from pathlib import Path
 
 from octa_provider.batch.check import Check
 from octa_provider.batch.order import ORDERS
+from octa_provider.batch.order import ORDERS
 from octa_provider.batch.planner import MAX_MACHINES
 from octa_provider.batch.renderers.blender import blender
 from octa_provider.batch.renderers.renderer import Renderer
@@ -18,7 +19,7 @@ from octa_provider.market.requirements import Requirements
 from octa_provider.render.frames import MAX_FRAMES, Frames, parse
 from octa_provider.timing.limits import checked_cap, checked_seconds
 
-__all__ = ["ON_CHANGED", "ORDERS", "Batch"]
+__all__ = ["ON_CHANGED", "Batch"]
 
 #: What is done where the output folder holds frames of another scene.
 ON_CHANGED = ("refuse", "replace")

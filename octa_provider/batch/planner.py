@@ -10,6 +10,7 @@ from octa_provider.batch.choose import Fleet
 from octa_provider.batch.estimate import MachineEstimate, SceneEstimate, estimate_machines
 from octa_provider.batch.forecast import Forecast, deviate
 from octa_provider.batch.plan import Plan, PlanLine, PlannedMachine, Spread
+from octa_provider.batch.rates import usd_per_wei, wei_of_usd
 from octa_provider.errors import OctaConfigError, Refusal
 from octa_provider.timing.limits import checked_cap, checked_seconds
 
@@ -63,7 +64,7 @@ def plan_batch(
     refusals = [*ranking.refusals, *refused]
     budget_wei = None
     if budget_usd is not None and estimates:
-        budget_wei = _wei_of(budget_usd, estimates)
+        budget_wei = wei_of_usd(budget_usd, estimates)
 
     cheapest = planner.line("cheapest", CHEAPEST_WITHIN_S, None)
     by_deadline = for_budget = None
@@ -198,7 +199,7 @@ class _Planner:
         startup, transfer = forecast.cost_shares(p50_s)
         each = forecast.frames_each(self._scene.frames, p50_s)
         machines = self._fleet.machines
-        rate = _usd_per_wei([machines[at] for at in forecast.choice.picked])
+        rate = usd_per_wei([machines[at] for at in forecast.choice.picked])
         return PlanLine(
             name=name,
             machines=tuple(
@@ -214,18 +215,3 @@ class _Planner:
             startup_share=startup,
             transfer_share=transfer,
         )
-
-
-def _usd_per_wei(machines: list[MachineEstimate]) -> float:
-    """The rate at which these machines name both prices."""
-    known = [machine for machine in machines if machine.price_usd > 0]
-    wei = sum(machine.price_wei for machine in known)
-    return sum(machine.price_usd for machine in known) / wei if wei else 0.0
-
-
-def _wei_of(usd: float, machines: list[MachineEstimate]) -> int:
-    """A budget in wei, by the rate that costs the most: it must hold for every machine."""
-    rates = [machine.price_wei / machine.price_usd for machine in machines if machine.price_usd > 0]
-    if not rates:
-        raise OctaConfigError("max_cost_usd can't be planned with: no machine tells its price in USD")
-    return int(usd * min(rates))

@@ -41,6 +41,7 @@ class Crew:
         self._threads: dict[int, MachineThread] = {}
         self._ended: set[int] = set()
         self._problems: list[Exception] = []
+        self._next = 0
 
     @property
     def rented(self) -> int:
@@ -69,8 +70,8 @@ class Crew:
             rental: its handle.
         """
         if number is None:
-            number = self._parts.folder.next_slot
-            self._parts.folder.next_slot = number + 1
+            # The folder knows of a number once its machine is about to be rented.
+            number = self._next = max(self._next + 1, self._parts.folder.next_slot)
         thread = MachineThread(self._parts, number, estimate, lambda n, told: self._told.put((n, told)), rental)
         self._threads[number] = thread
         thread.start()

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.estimate import MachineEstimate
-from octa_provider.batch.folder.made import Spans
+from octa_provider.batch.folder.work import Spans
 from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.machine.scripts import stay_command
 from octa_provider.batch.run.parts import BatchParts

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 
 from octa_provider.batch.frame_set import FrameSet
+from octa_provider.batch.order import in_order
 
 __all__ = ["Places"]
 
@@ -16,31 +17,28 @@ class Places:
 
     Args:
         numbers: the frames, ascending.
-        order: `forward`, `backward`, or `spread`: each frame is far from those before it, so that the whole film is seen
-            early, and finer as it goes on.
+        order: as `in_order` takes it.
+
+    Attributes:
+        first_pass: how many places at the beginning are far apart in the film.
     """
 
     def __init__(self, numbers: tuple[int, ...], order: str = "forward") -> None:
-        self._numbers = numbers
-        count = len(numbers)
-        #: By place, the frame's index among the ascending numbers; None where they are the same.
-        self._index: array[int] | None = None
-        if order == "backward":
-            self._index = array("i", range(count - 1, -1, -1))
-        elif order == "spread":
-            self._index = array("i", _spread(count))
+        self._numbers, self.first_pass = in_order(numbers, order)
+        self._sorted = numbers
+        #: By index among the ascending numbers, the place; None where they are the same.
         self._place: array[int] | None = None
-        if self._index is not None:
-            self._place = array("i", bytes(4 * count))
-            for place, index in enumerate(self._index):
-                self._place[index] = place
+        if order != "forward":
+            self._place = array("i", bytes(4 * len(numbers)))
+            for place, number in enumerate(self._numbers):
+                self._place[bisect_left(numbers, number)] = place
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def number(self, place: int) -> int:
         """The frame at a place."""
-        return self._numbers[place if self._index is None else self._index[place]]
+        return self._numbers[place]
 
     def numbers(self, places: Iterable[int]) -> tuple[int, ...]:
         """The frames at places, in that order."""
@@ -48,8 +46,8 @@ class Places:
 
     def place(self, number: int) -> int | None:
         """The place of a frame; None for one that is not asked for."""
-        index = bisect_left(self._numbers, number)
-        if index == len(self._numbers) or self._numbers[index] != number:
+        index = bisect_left(self._sorted, number)
+        if index == len(self._sorted) or self._sorted[index] != number:
             return None
         return index if self._place is None else self._place[index]
 
@@ -61,19 +59,3 @@ class Places:
             if place is not None:
                 found.add(place)
         return found
-
-
-def _spread(count: int) -> Iterable[int]:
-    """0 to count - 1, the ends first, then the middles of what is left, ever finer."""
-    step = 1
-    while step < count:
-        step *= 2
-    seen = bytearray(count)
-    if count:
-        yield from (at for at in dict.fromkeys((0, count - 1)) if not seen[at] and not seen.__setitem__(at, 1))
-    while step:
-        for at in range(0, count, step):
-            if not seen[at]:
-                seen[at] = 1
-                yield at
-        step //= 2

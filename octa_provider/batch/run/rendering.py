@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octa_provider.batch.folder.made import Made
+from octa_provider.batch.folder.work import Made
 from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.machine.look import FileSeen, Look
 from octa_provider.batch.run.parts import BatchParts
