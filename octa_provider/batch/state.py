@@ -4,7 +4,7 @@ what has happened."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.forecast import charge_wei
@@ -110,6 +110,18 @@ class BatchState:
         for machine in sorted(machines, key=lambda machine: machine.price_wei / machine.speed):
             if machine.node_id not in self._taken:
                 self._candidates.setdefault(machine.node_id, machine)
+
+    def tried_before(self, tried: Mapping[int, tuple[int, ...]]) -> None:
+        """Frames that an earlier run has tried: each is tried on other nodes, as often as is left.
+
+        Args:
+            tried: by frame that is not accepted, the nodes that gave no whole copy; as many as may be count for none.
+        """
+        for frame, nodes in tried.items():
+            if frame in self.waiting and 0 < len(nodes) < self.terms.tries_per_frame:
+                self.waiting.discard(frame)
+                self.again.add(frame)
+                self.tried[frame] = nodes
 
     def ready(self, slot: int, now: float) -> None:
         """A machine is up and has the scene."""

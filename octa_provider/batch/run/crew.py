@@ -61,6 +61,14 @@ class Crew:
         """
         return self._threads[number]
 
+    def knows(self, number: int) -> bool:
+        """Whether a machine has a thread.
+
+        Args:
+            number: the machine's in the batch.
+        """
+        return number in self._threads
+
     def start(self, estimate: MachineEstimate, *, number: int | None = None, rental: Rental | None = None) -> int:
         """Rent a machine, or go on with one; returns its number.
 
