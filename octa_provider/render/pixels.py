@@ -16,7 +16,10 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.render.picture import Picture
 from octa_provider.text.plain_text import plain_words
 
-__all__ = ["flaw_of_pixels", "require_decoder"]
+__all__ = ["ONE_COLOUR_FLAW", "can_decode", "flaw_of_pixels", "require_decoder"]
+
+#: How the flaw of a picture of one colour begins; the colour follows.
+ONE_COLOUR_FLAW = "is of one colour throughout"
 
 #: More is not decoded: a picture of 16,384 pixels a side, of four floats each, is half of it.
 MOST_DECODED_BYTES = 8 * 2**30
@@ -26,13 +29,18 @@ _SAMPLE_BYTES = 4
 _COLOURS = ("R", "G", "B")
 
 
+def can_decode() -> bool:
+    """Whether the extra is installed with which pixels are decoded."""
+    return find_spec("OpenImageIO") is not None
+
+
 def require_decoder() -> None:
     """See that pixels can be decoded.
 
     Raises:
         OctaConfigError: the extra is not installed.
     """
-    if find_spec("OpenImageIO") is None:
+    if not can_decode():
         raise OctaConfigError("decoding needs OpenImageIO: pip install 'octa-provider[pictures]'")
 
 
@@ -87,7 +95,7 @@ def _flaw(opened: Any, picture: Picture) -> str:
                 first = seen[0] if first is None else first
                 is_one = bool((seen == first).all())
         if is_one and first is not None and spec.width * spec.height > 1:
-            return f"is of one colour throughout: {', '.join(f'{value:.3g}' for value in first)}"
+            return f"{ONE_COLOUR_FLAW}: {', '.join(f'{value:.3g}' for value in first)}"
     return ""
 
 
