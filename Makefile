@@ -27,7 +27,7 @@ $(UV): constraints/tools.txt
 
 $(CORE)/.made: pyproject.toml constraints/core.txt $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(CORE)
-	$(UV) pip install --quiet --python $(CORE)/bin/python -c constraints/core.txt -e '.[emulator,pictures,ssh]' --group test --group lint --group rooms --group demo
+	$(UV) pip install --quiet --python $(CORE)/bin/python -c constraints/core.txt -e '.[emulator,pictures,ssh]' --group test --group lint --group rooms --group demo --group film
 	@touch $@
 
 $(AIRFLOW)/.made: pyproject.toml constraints/airflow.txt $(UV)

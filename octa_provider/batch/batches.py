@@ -5,16 +5,14 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.batch.batch import Batch
 from octa_provider.batch.estimate import SceneEstimate
 from octa_provider.batch.folder.batch_folder import BatchFolder
-from octa_provider.batch.folder.batch_record import batch_of
 from octa_provider.batch.folder.fingerprint import fingerprint_of
-from octa_provider.batch.folder.status import BatchStatus, status
+from octa_provider.batch.folder.status import BatchStatus, recorded, status
 from octa_provider.batch.plan import Plan
 from octa_provider.batch.renderers.preflight import Preflight
 from octa_provider.batch.result import BatchResult
@@ -24,6 +22,7 @@ from octa_provider.batch.run.parts import BatchParts, Pacing
 from octa_provider.errors import OctaConfigError
 from octa_provider.files.local_files import LocalTree
 from octa_provider.remote.target import check_key, ssh_key
+from octa_provider.render.frames import parse
 from octa_provider.rental.key import split_namespace
 from octa_provider.rental.rentals import Rentals
 
@@ -58,11 +57,12 @@ class Batches:
             OctaConfigError: nothing tells what a frame takes.
             OctaError: the API can't be reached, or refused the key.
         """
-        told = status(batch.output_path) if batch.output_path.exists() else None
-        missing = len(batch.numbers) if told is None else sum(number not in told.accepted for number in batch.numbers)
         if scene is None:
+            told = self._told(batch)
+            done = set() if told is None else {*parse(told.asked)} - {*(parse(told.missing) if told.missing else ())}
+            missing = sum(number not in done for number in batch.numbers)
             size = LocalTree.at(batch.scene_path).size
-            scene = scene_of(batch, max(1, missing), size, None if told is None else told.measurement)
+            scene = scene_of(batch, max(1, missing), size, None if told is None else told.measured)
         if scene is None:
             raise OctaConfigError(
                 "nothing tells what a frame takes: say so (seconds_per_frame, --seconds-per-frame), or have it "
@@ -177,9 +177,9 @@ class Batches:
             OctaConfigError: no batch has been rendered into it, or as `run`.
             OctaError: as `run`.
         """
-        batch, key = batch_of(Path(output))
+        record = recorded(output)
         changes = {name: options.pop(name) for name in list(options) if name in Batch.__dataclass_fields__}
-        return self.run(replace(batch, **changes), key, **options)
+        return self.run(record.batch(Path(output), changes), record.key, **options)
 
     def status(self, output: str | Path) -> BatchStatus:
         """How far the batch of an output folder is. No network, and nothing is changed.
@@ -191,6 +191,14 @@ class Batches:
             OctaConfigError: no batch has been rendered into it.
         """
         return status(Path(output))
+
+    def _told(self, batch: Batch) -> BatchStatus | None:
+        """What earlier runs of the same batch have left; None where there were none."""
+        try:
+            told = status(batch.output_path)
+        except OctaConfigError:
+            return None
+        return told if told.fingerprint == fingerprint_of(batch.scene_path, batch.main_file, batch.renderer) else None
 
     @contextmanager
     def _parts(

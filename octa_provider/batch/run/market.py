@@ -83,7 +83,12 @@ class Market:
         return estimate_machines(self.ranking.machines, scene, measured=measured)[0]
 
     def plan(
-        self, scene: SceneEstimate, *, left_s: float | None, budget_usd: float | None, measured: Mapping[int, tuple[int, float]]
+        self,
+        scene: SceneEstimate,
+        *,
+        left_s: float | None,
+        budget_usd: float | None,
+        measured: Mapping[int, tuple[int, float]],
     ) -> Plan:
         """The plan of a batch.
 

@@ -93,5 +93,3 @@ def _about(frame: int | None, node_id: int | None, reason: str) -> str:
     about += [f"node {node_id}"] if node_id is not None else []
     about += [reason] if reason else []
     return f": {', '.join(about)}" if about else ""
-
-

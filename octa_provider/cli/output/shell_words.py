@@ -45,6 +45,7 @@ _SECRET_ENVS = re.compile(r"\bsecret_envs\b:?")
 _VIA_MUST = re.compile(r"^via must")
 _LONGEST = re.compile(r"\bmax_duration_s(?:=\S+)?")
 _ALLOW_HTTP = re.compile(r", or allow_http=True")
+_LET_MISSING = re.compile(r"\ballow_missing=True")
 _PYTHONS_NAME = re.compile(r"\b[A-Z]\w*(?:Error|Exception): (?=\S)")
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 _THE_BODY = re.compile(r" ?\bLook at the body for the reason\.")
@@ -61,6 +62,7 @@ _PHRASES = (
     (_VIA_MUST, "--via must"),
     (_LONGEST, "the cap on its duration"),
     (_ALLOW_HTTP, ""),
+    (_LET_MISSING, "--allow-missing"),
     # What Python calls an error says nothing that its text does not.
     (_PYTHONS_NAME, ""),
     (_ERRNO, ""),
