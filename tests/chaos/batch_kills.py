@@ -1,9 +1,9 @@
 """The campaign against a batch: its coordinator is killed at any moment, and the next one goes on.
 
-`python -m tests.chaos.batch_kills --runs 200 --seed 1`. Each run renders 24 frames on up to three emulated machines, is
-killed (SIGKILL) up to four times at moments that are drawn, and is then let finish. What must hold of each: no frame that
-was accepted is lost or written anew, every frame is there and whole at the end, no session runs, no key had two at once,
-never more machines than allowed, and the bill is the ledger's to the wei.
+`python -m tests.chaos.batch_kills --runs 200 --seed 1`. Each run renders 24 frames on up to three emulated machines,
+is killed (SIGKILL) up to four times at moments that are drawn, and is then let finish. What must hold of each: no frame
+that was accepted is lost or written anew, every frame is there and whole at the end, no session runs, no key had two at
+once, never more machines than allowed, and the bill is the ledger's to the wei.
 """
 
 from __future__ import annotations
@@ -240,7 +240,9 @@ def main() -> int:
     broken = [outcome for outcome in outcomes if outcome.wrong]
     print(f"runs {len(outcomes)}, kills {sum(outcome.kills for outcome in outcomes)}, broken {len(broken)}")
     at = [count for outcome in outcomes for count in outcome.accepted_at_kills]
-    print(f"frames accepted when killed: 0 in {at.count(0)}, some in {sum(0 < n < 24 for n in at)}, all in {at.count(24)}")
+    print(
+        f"frames accepted when killed: 0 in {at.count(0)}, some in {sum(0 < n < 24 for n in at)}, all in {at.count(24)}"
+    )
     print(f"frames of which a copy came twice: {sum(outcome.rendered_twice for outcome in outcomes)}")
     return 1 if broken else 0
 
