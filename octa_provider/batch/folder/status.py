@@ -10,7 +10,7 @@ from typing import Any
 from octa_provider.batch.folder.batch_record import BatchRecord
 from octa_provider.batch.folder.frame_ranges import ranges_text
 from octa_provider.batch.folder.history import History
-from octa_provider.batch.folder.journal import read_journal
+from octa_provider.batch.folder.journal import JournalLines
 from octa_provider.batch.folder.layout import Layout
 from octa_provider.batch.folder.lock import holder_of
 from octa_provider.batch.folder.placing import is_there
@@ -96,7 +96,7 @@ def status(output: str | os.PathLike[str]) -> BatchStatus:
         raise OctaConfigError(f"{shown(layout.output)} is not the output folder of a batch: no batch was begun there")
     patterns = [FilePattern(text) for text in record.renderer["files"]]
     history = History(record.frames, len(patterns))
-    history.replay(read_journal(layout.journal))
+    history.replay(JournalLines(layout.journal))
     if history.current != record.fingerprint:
         # A run that died before it wrote its first line.
         history = History(record.frames, len(patterns))
