@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from octa_provider.batch.folder.disk_errors import disk_errors
@@ -49,8 +50,19 @@ def place_files(folder: Path, output: Path, names: Sequence[str], aside: Path | 
         aside: where what is in the way is put; None replaces it.
 
     Raises:
-        OctaLocalFileError: the disk refuses.
+        OctaLocalFileError: the disk refuses; then none of them is under its final name.
     """
+    placed: list[str] = []
+    try:
+        _place(folder, output, names, aside, placed)
+    except OctaLocalFileError:
+        for name in placed:
+            with suppress(OSError):
+                os.rename(output / name, folder / name)  # noqa: PTH104
+        raise
+
+
+def _place(folder: Path, output: Path, names: Sequence[str], aside: Path | None, placed: list[str]) -> None:
     touched: dict[Path, None] = {}
     for name in names:
         source, final = folder / name, output / name
@@ -59,7 +71,8 @@ def place_files(folder: Path, output: Path, names: Sequence[str], aside: Path | 
             if aside is not None and os.path.lexists(final):
                 aside.mkdir(exist_ok=True)
                 os.replace(final, aside / f"{secrets.token_hex(4)}_{final.name}"[-200:])  # noqa: PTH105
-            os.replace(source, final)  # noqa: PTH105 - the one rename that tests make fail
+            os.replace(source, final)  # noqa: PTH105 - the rename that tests make fail
+            placed.append(name)
             below = PurePosixPath(name).parents
             touched.update(dict.fromkeys(output / one for one in below))
     for one in touched:
