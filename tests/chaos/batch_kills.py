@@ -76,7 +76,7 @@ def run_killed(seed: int, folder: Path) -> KilledRun:
             "frame_s": draw.choice((0.0, 0.1, 0.3)),
             "max_machines": MACHINES,
             "within_s": 3600.0,
-            "seconds_per_frame": draw.choice((None, 300.0, 600.0)),
+            "seconds_per_frame": draw.choice((None, 300.0, 400.0)),
         }
         before: dict[str, tuple[int, int]] = {}
         for _ in range(draw.randint(1, 4)):
