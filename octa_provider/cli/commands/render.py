@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from octa_provider.batch.result import BatchOutcome, BatchResult
 from octa_provider.cli.options.batch_parts import add_batch_options, batch_of, changes_of
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
-from octa_provider.cli.options.durations import shown_duration
+from octa_provider.cli.options.durations import positive_seconds, shown_duration
 from octa_provider.cli.options.new_key import new_key
 from octa_provider.cli.options.ssh_login import add_ssh_key_option, check_ssh_login
 from octa_provider.cli.output.batch_display import BatchDisplay
@@ -72,6 +72,13 @@ def add_parser(commands: Any) -> None:
     add("--output", metavar="OUT", help="the folder that gets the frames; made when missing")
     add("--resume", metavar="OUT", help="go on with the batch of this folder; needs nothing else")
     add("--yes", action="store_true", help="rent without asking")
+    add(
+        "--poll",
+        type=positive_seconds,
+        default=2.0,
+        metavar="DURATION",
+        help="between two looks at a machine (default: 2s)",
+    )
     add("--key", help="rental key of a new batch (default: a new one)")
     add("--json", action="store_true", help="print the result as JSON; everything else goes to standard error")
     add_batch_options(parser)
@@ -154,6 +161,7 @@ def _run_batch(
     notice: StopNotice,
 ) -> BatchResult | None:
     from octa_provider.batch.run.batch_run import PlanNotMetError
+    from octa_provider.batch.run.parts import Pacing
 
     with open_client(arguments) as octa, BatchDisplay(sys.stderr if arguments.json else sys.stdout) as display:
         notice.show = display.notice
@@ -163,6 +171,7 @@ def _run_batch(
             "on_event": display.event,
             "approve": approval,
             "is_cancelled": lambda: not display.has_reader,
+            "pacing": Pacing(poll_s=arguments.poll, quiet_s=min(arguments.poll, Pacing.quiet_s)),
         }
         try:
             if batch is None:

@@ -16,25 +16,32 @@ __all__ = ["plan_question", "print_plan"]
 
 #: More reasons are counted, not named.
 MOST_REASONS = 10
+_LEGEND = (
+    "* is what render takes; p50: as likely more as less; p90: nine times in ten no",
+    "more; at most: it is stopped there; start, send: shares of the money that go",
+    "into starting machines and sending them the scene",
+)
 _COLUMNS = (
     "plan",
     ">machines",
-    ">USD",
-    ">USD 9 in 10",
+    ">USD p50",
+    ">USD p90",
     ">USD at most",
-    ">done in",
-    ">done 9 in 10",
-    ">start-up",
-    ">transfer",
+    ">done p50",
+    ">done p90",
+    ">start",
+    ">send",
 )
 
 
 def print_plan(plan: Plan) -> None:
     """Print it on standard output."""
     lines = [line for line in (plan.cheapest, plan.by_deadline, plan.for_budget) if line is not None]
-    print(f"{counted(plan.frames, 'frame')}; * is what render takes" if lines else counted(plan.frames, "frame"))
+    print(counted(plan.frames, "frame"))
     if lines:
         print_table(_COLUMNS, [_row(line, is_chosen=line == plan.chosen) for line in lines])
+        for text in _LEGEND:
+            print(text)
     for refusal in plan.refusals:
         if refusal.node_id is None:
             print(f"can't be met: {shown_text(refusal.reason)}")

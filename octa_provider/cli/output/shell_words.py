@@ -51,6 +51,7 @@ _SECRET_ENVS = re.compile(r"\bsecret_envs\b:?")
 _VIA_MUST = re.compile(r"^via must")
 _LONGEST = re.compile(r"\bmax_duration_s(?:=\S+)?")
 _ALLOW_HTTP = re.compile(r", or allow_http=True")
+_NAMED_TWICE = re.compile(r"\(\w+, (--[\w-]+)\)")
 _LET_MISSING = re.compile(r"\ballow_missing=True")
 _PYTHONS_NAME = re.compile(r"\b[A-Z]\w*(?:Error|Exception): (?=\S)")
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")
@@ -69,6 +70,7 @@ _PHRASES = (
     (_LONGEST, "the cap on its duration"),
     (_ALLOW_HTTP, ""),
     (_LET_MISSING, "--allow-missing"),
+    (_NAMED_TWICE, r"(\1)"),
     # What Python calls an error says nothing that its text does not.
     (_PYTHONS_NAME, ""),
     (_ERRNO, ""),
