@@ -27,7 +27,6 @@ from octa_provider.rental.key import checked_key
 if TYPE_CHECKING:
     from octa_provider.batch.batch import Batch
     from octa_provider.batch.plan import Plan
-    from octa_provider.client import OctaClient
 
 STATUS = {
     BatchOutcome.WHOLE: 0,
@@ -122,6 +121,7 @@ def _asked(arguments: argparse.Namespace) -> tuple[dict[str, Any], Batch | None]
         )
     if not arguments.output:
         raise OctaConfigError("say which folder gets the frames: --output OUT")
+    arguments.key = new_key() if arguments.key is None else checked_key(arguments.key)
     return {}, batch_of(arguments)
 
 
@@ -177,7 +177,9 @@ def _run_batch(
             if batch is None:
                 result = octa.batches.resume(arguments.resume, **options, **changes)
             else:
-                result = octa.batches.run(batch, _key(arguments, octa), **options)
+                # At once, so that whatever happens from here on can be found again.
+                tell(f"rental key: {octa.rentals.full_key(arguments.key)}")
+                result = octa.batches.run(batch, arguments.key, **options)
         except PlanNotMetError as error:
             tell(f"octa-provider: {worded(arguments, str(error))}")
             return None
@@ -190,13 +192,6 @@ def _run_batch(
             tell("nobody reads the output any more; none of the batch's machines runs any more")
             raise BrokenPipeError
         return result
-
-
-def _key(arguments: argparse.Namespace, octa: OctaClient) -> str:
-    key = new_key() if arguments.key is None else checked_key(arguments.key)
-    # At once, so that whatever happens from here on can be found again.
-    tell(f"rental key: {octa.rentals.full_key(key)}")
-    return key
 
 
 def _tell_result(arguments: argparse.Namespace, result: BatchResult, out: TextIO) -> None:
