@@ -126,6 +126,16 @@ class BatchFolder:
         return self._history.measured
 
     @property
+    def cost_wei(self) -> int | None:
+        """What all ended machines of all runs were charged, in wei; None where the API did not tell of one."""
+        return self._history.cost_wei
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The same in USD, for display."""
+        return self._history.cost_usd
+
+    @property
     def next_slot(self) -> int:
         """The lowest number that no machine of this folder has had."""
         return self._history.last_slot + 1

@@ -183,7 +183,7 @@ class MachineLink:
         try:
             return self._remote.get(
                 OUT_FOLDER,
-                f"{target}/",
+                target,
                 limits=limits,
                 is_cancelled=self._is_cancelled,
                 names=[name for name in names if ".." not in PurePosixPath(name).parts],

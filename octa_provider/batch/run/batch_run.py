@@ -78,6 +78,8 @@ class BatchRun:
         self._began_at = parts.clock.monotonic()
         self._done_before = len(parts.folder.accepted)
         self._line: PlanLine | None = None
+        #: What earlier runs have cost.
+        self._before_wei = 0
         self._adopted: list[tuple[int, Rental]] = []
 
     def run(self) -> BatchResult:
@@ -175,6 +177,7 @@ class BatchRun:
                     # Of the scene as it was before.
                     parts.rentals.stop(key)
                 self._write_down(number, uuid)
+        self._before_wei = self._folder.cost_wei or 0
         for number, session in sorted(running.items()):
             key = parts.machine_key(number)
             rental = parts.rentals.find(key) if len(self._adopted) < most else None
@@ -207,7 +210,7 @@ class BatchRun:
         usd = self._batch.max_cost_usd
         if usd is None:
             return None
-        return max(0, wei_of_usd(usd, estimates) - (self._folder.cost_wei or 0))
+        return max(0, wei_of_usd(usd, estimates) - self._before_wei)
 
     def _plan(self, market: Market) -> Plan:
         scene = self._scene()
@@ -216,7 +219,7 @@ class BatchRun:
         if deadline_s is not None:
             deadline_s = max(1.0, deadline_s - (self._parts.clock.monotonic() - self._began_at))
         if budget_usd is not None:
-            spent_wei = self._crew.spent_wei() + (self._folder.cost_wei or 0)
+            spent_wei = self._crew.spent_wei() + self._before_wei
             budget_usd = max(0.000001, budget_usd - spent_wei * self._teller.usd_per_wei)
         return market.plan(scene, left_s=deadline_s, budget_usd=budget_usd, measured=speeds_seen(self._folder))
 

@@ -109,7 +109,7 @@ class MachineThread(threading.Thread):
         self._tell_all = tell
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._order: Order | None = None
-        self._stop = threading.Event()
+        self._asked_to_end = threading.Event()
         self._why = "it was not needed any more"
         self._start_s = self._transfer_s = self._render_s = 0.0
         self._ready_at: float | None = None
@@ -124,9 +124,9 @@ class MachineThread(threading.Thread):
         Args:
             why: one clause.
         """
-        if not self._stop.is_set():
+        if not self._asked_to_end.is_set():
             self._why = why
-            self._stop.set()
+            self._asked_to_end.set()
 
     @property
     def why(self) -> str:
@@ -136,7 +136,7 @@ class MachineThread(threading.Thread):
     @property
     def is_stopping(self) -> bool:
         """Whether it gets no more orders."""
-        return self._stop.is_set()
+        return self._asked_to_end.is_set()
 
     def run(self) -> None:
         """The whole life of the machine."""
@@ -186,7 +186,7 @@ class MachineThread(threading.Thread):
                 deadline_s=_START_S,
                 fingerprint=parts.fingerprint,
                 on_started=self._rented,
-                is_cancelled=self._stop.is_set,
+                is_cancelled=self._asked_to_end.is_set,
             )
         except OctaCancelledError:
             raise
@@ -213,11 +213,11 @@ class MachineThread(threading.Thread):
     def _use(self, rental: Rental) -> None:
         parts = self._parts
         session = rental.wait_until_ready(
-            deadline_s=parts.batch.ready_timeout_s, poll_s=parts.pacing.poll_s, is_cancelled=self._stop.is_set
+            deadline_s=parts.batch.ready_timeout_s, poll_s=parts.pacing.poll_s, is_cancelled=self._asked_to_end.is_set
         )
         target = SshTarget.of(session, private_key=ssh_key(parts.private_key))
         with RemoteMachine(target) as remote:
-            link = MachineLink(remote, self._stop.is_set)
+            link = MachineLink(remote, self._asked_to_end.is_set)
             first = self._bring(rental, link)
             name = MachineName(self.number, self.estimate.node_id, rental.uuid)
             rendering = Rendering(parts, name, link, self._tell, first)
@@ -238,7 +238,7 @@ class MachineThread(threading.Thread):
             self._left_names = self._frames_of(names)
         self._start_s = clock.monotonic() - (self.rented_at or 0.0)
         while not parts.sending.acquire(timeout=_SLICE_S):
-            if self._stop.is_set():
+            if self._asked_to_end.is_set():
                 raise OctaCancelledError("not needed any more")
         try:
             began = clock.monotonic()
@@ -262,7 +262,7 @@ class MachineThread(threading.Thread):
     def _serve(self, rental: Rental, link: MachineLink, rendering: Rendering) -> None:
         clock, pacing = self._parts.clock, self._parts.pacing
         answered = clock.monotonic()
-        while not self._stop.is_set():
+        while not self._asked_to_end.is_set():
             was_busy, began = rendering.is_busy, clock.monotonic()
             try:
                 if self._carry_out(link, rendering):
@@ -282,7 +282,7 @@ class MachineThread(threading.Thread):
                     return
                 log.info("node %s does not answer now: %s", self.estimate.node_id, error)
             until = Deadline(clock, pacing.poll_s)
-            while not until.passed and not self._stop.is_set() and self._orders.empty():
+            while not until.passed and not self._asked_to_end.is_set() and self._orders.empty():
                 until.pause(_SLICE_S)
             if was_busy:
                 self._render_s += clock.monotonic() - began
@@ -318,7 +318,7 @@ class MachineThread(threading.Thread):
         """Whether the session runs, as far as the API tells; an API that is away tells nothing."""
         deadline = Deadline(self._parts.clock, _ASK_S)
         try:
-            session: Session | None = look(self._parts.api.within(deadline, self._stop.is_set), rental.uuid)
+            session: Session | None = look(self._parts.api.within(deadline, self._asked_to_end.is_set), rental.uuid)
         except OctaError as error:
             if not is_transient(error):
                 raise
@@ -327,7 +327,7 @@ class MachineThread(threading.Thread):
 
     def _end(self) -> None:
         """Stop the session; nothing keeps this from happening."""
-        self._stop.set()
+        self._asked_to_end.set()
         problem: Exception | None = None
         if self.rental is not None:
             try:

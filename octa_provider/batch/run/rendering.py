@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from octa_provider.batch.folder.work import Made
 from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.machine.look import FileSeen, Look
+from octa_provider.batch.run.machine_clock import MachineClock
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.told import Bad, Began, Broke, Came, Done, Told
 from octa_provider.files.limits import TransferLimits
@@ -98,6 +99,8 @@ class Rendering:
         self._patterns = [FilePattern(text) for text in self._renderer.files]
         self._devices = list(self._renderer.devices)
         self._order: _Order | None = None
+        self._clock = MachineClock(parts.clock)
+        self._look_at((), ())
 
     @property
     def is_busy(self) -> bool:
@@ -172,7 +175,7 @@ class Rendering:
         if order is None:
             return
         window = order.frames[:_WINDOW]
-        look = self._link.look(order.processes, self._names(window))
+        look = self._look_at(order.processes, self._names(window))
         if order.began_at is None:
             order.began_at = look.now
         codes = [look.processes.get(process, -1) for process in order.processes]
@@ -193,13 +196,18 @@ class Rendering:
         """
         order = _Order(list(frames), [])
         for part in _parts_of(order.frames, _AT_THE_END):
-            look = self._link.look((), self._names(part))
+            look = self._look_at((), self._names(part))
             self._take_in(order, part, look, has_ended=True, tells_bad=False)
+
+    def _look_at(self, processes: Sequence[int], names: Sequence[str]) -> Look:
+        look = self._link.look(processes, names)
+        self._clock.read(look.now)
+        return look
 
     def _settle(self, order: _Order, codes: list[int]) -> None:
         is_full = False
         for part in _parts_of(order.frames, _AT_THE_END):
-            look = self._link.look((), self._names(part))
+            look = self._look_at((), self._names(part))
             is_full = _is_full(look)
             self._take_in(order, part, look, has_ended=True)
         self._order = None
@@ -249,7 +257,8 @@ class Rendering:
             if not all(file is not None and file.size > 0 for file in seen):
                 continue
             is_past = has_ended or (len(order.processes) == 1 and place < last_begun)
-            quiet_s = 0.0 if look.now is None else look.now - max(file.mtime for file in seen if file is not None)
+            last_at = max(file.mtime for file in seen if file is not None)
+            quiet_s = 0.0 if look.now is None else self._clock.seconds(look.now - last_at)
             if is_past or quiet_s >= self._parts.pacing.quiet_s:
                 passed[frame] = is_past or quiet_s >= self._parts.pacing.settle_s
         if passed:
@@ -272,7 +281,7 @@ class Rendering:
         if at is not None and at != order.at:
             load_s = None
             if order.at is None and order.made == 0 and order.began_at is not None and at in order.begun:
-                load_s = max(0.0, order.begun[at] - order.began_at)
+                load_s = self._clock.seconds(order.begun[at] - order.began_at)
             order.at = at
             self._tell(Began(at, load_s))
         return last
@@ -340,11 +349,11 @@ class Rendering:
         """What a frame took, and what the first one of its processes did, in seconds, where it can be told."""
         if order.last_at is None:
             began_at = order.begun.get(frame, order.began_at)
-            return None, None if began_at is None else max(0.0, done_at - began_at)
+            return None, None if began_at is None else self._clock.seconds(done_at - began_at)
         since = order.last_at
         if len(order.processes) == 1:
             since = max(since, order.begun.get(frame, since))
-        return max(0.0, done_at - since), None
+        return self._clock.seconds(done_at - since), None
 
 
 def _is_full(look: Look) -> bool:
