@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from octa_provider.batch.folder.asked import asked_of
 from octa_provider.errors import OctaConfigError
 from octa_provider.files.local_files import shown
 from octa_provider.render.frame_files import FilePattern
@@ -71,16 +72,21 @@ def film_frames(
 
     Args:
         output: the folder.
-        frames: those that there should be; left out, all from the first to the last that is there.
-        pattern: the name of the file to show, such as `beauty_####.exr`; left out, it is guessed from what is there,
-            and of several files a frame the first by name is shown.
+        frames: those that there should be; left out, those of the batch that was rendered into the folder, else all
+            from the first to the last that is there.
+        pattern: the name of the file to show, such as `beauty_####.exr`; left out, the first file of the batch's
+            frames, else it is guessed from what is there, and of several files a frame the first by name is shown.
 
     Raises:
         OctaConfigError: there is no such folder, nothing tells which frames are meant, a frame can't be shown, or the
             extra `pictures` is not installed.
     """
     require_decoder()
-    check = check_frames(output, frames, patterns=pattern, hashes=False)
+    patterns: tuple[str, ...] | None = None if pattern is None else (pattern,)
+    asked = None if frames is not None and patterns is not None else asked_of(output)
+    if asked is not None:
+        frames, patterns = asked.frames if frames is None else frames, patterns or asked.files
+    check = check_frames(output, frames, patterns=patterns, hashes=False)
     broken = check.broken_frames
     firsts = check.files[:: len(check.patterns)]
     for file in firsts:

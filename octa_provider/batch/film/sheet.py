@@ -50,8 +50,8 @@ def contact_sheet(
     Args:
         output: the folder with the frames.
         target: the PNG or JPEG to write, whole or not at all; `sheet.png` in the folder when left out.
-        frames: those that there should be: a range such as `1-240`, or numbers. Left out, all from the first to the
-            last that is there.
+        frames: those that there should be: a range such as `1-240`, or numbers. Left out, those of the
+            batch that was rendered into the folder, else all from the first to the last that is there.
         pattern: of the file that is shown of each frame; guessed when left out.
         columns: pictures side by side; chosen when left out.
         most: show at most so many frames, as far apart as they can be.

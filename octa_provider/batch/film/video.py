@@ -62,8 +62,8 @@ def make_video(
         output: the folder with the frames.
         target: the .mp4, .mov or .mkv to write, whole or not at all; `preview.mp4` in the folder when left out.
         fps: frames a second, such as 24, 23.976 or `30000/1001`.
-        frames: those that there should be: a range such as `1-240`, or numbers. Left out, all from the first to the
-            last that is there.
+        frames: those that there should be: a range such as `1-240`, or numbers. Left out, those of the
+            batch that was rendered into the folder, else all from the first to the last that is there.
         pattern: of the file that is shown of each frame; guessed when left out.
         width: shrink wider pictures to it, in pixels.
         allow_missing: let a frame that is not whole be shown as the one before it, so that those after it stay at

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from drawn_film import damage, draw_film, read_pixels, write_picture
 
+from octa_provider.batch.batch import Batch
 from octa_provider.batch.film.sheet import contact_sheet
+from octa_provider.batch.folder.batch_folder import BatchFolder
+from octa_provider.batch.folder.fingerprint import fingerprint_of
+from octa_provider.batch.renderers.renderer import Renderer
 from octa_provider.errors import OctaConfigError, OctaLocalFileError
 
 RED = [214, 76, 76]
@@ -149,3 +153,20 @@ def test_without_the_extra_it_is_said_what_to_install(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "OpenImageIO", None)
     with pytest.raises(OctaConfigError, match=r"pip install 'octa-provider\[pictures\]'"):
         contact_sheet(tmp_path)
+
+
+def test_a_batchs_folder_knows_its_frames_and_what_their_files_are_called(tmp_path: Path) -> None:
+    scene = tmp_path / "shot.blend"
+    scene.write_bytes(b"BLENDER")
+    renderer = Renderer("any", "render {frame}", files=("z_{frame:04d}.png", "a_{frame:04d}.png"))
+    batch = Batch(scene, "1-7x2", tmp_path / "out", renderer=renderer)
+    with BatchFolder.open(batch, fingerprint_of(scene, "shot.blend", renderer), "tests/sheet"):
+        pass
+    folder = draw_film(tmp_path / "out", range(1, 6, 2), name="z_{:04d}.png")
+    draw_film(folder, range(1, 8, 2), name="a_{:04d}.png")
+    (folder / "a_0003.png").unlink()
+    shown = cells(contact_sheet(folder, columns=4), 4)
+    assert [cell[0, 0].tolist() == RED for cell in shown] == [False, True, False, True]
+    assert (shown[2] == read_pixels(folder / "z_0005.png")).all()
+    shown = cells(contact_sheet(folder, columns=4, pattern="a_{frame:04d}.png"), 4)
+    assert [cell[0, 0].tolist() == RED for cell in shown] == [False, True, False, False]
