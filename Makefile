@@ -121,3 +121,8 @@ fuzz: $(CORE)/.made
 .PHONY: bench-journal
 bench-journal: $(CORE)/.made
 	@PYTHONPATH=. $(CORE)/bin/python benchmarks/batch_journal.py $(BENCH)
+
+# A batch whose coordinator is killed again and again, at moments that are drawn: make chaos-batch RUNS=200 SEED=1
+.PHONY: chaos-batch
+chaos-batch: $(CORE)/.made
+	@$(CORE)/bin/python -m tests.chaos.batch_kills --runs $(RUNS) --seed $(SEED)

@@ -80,7 +80,7 @@ def run_killed(seed: int, folder: Path) -> KilledRun:
         }
         before: dict[str, tuple[int, int]] = {}
         for _ in range(draw.randint(1, 4)):
-            if not _run_for(told, draw.expovariate(1 / 2.5), folder):
+            if not _run_for(told, draw.uniform(0.5, 6.0), folder):
                 break
             outcome.kills += 1
             now = _frames_there(output)

@@ -11,7 +11,7 @@ BLENDER_RULES = (
     LogRule(r"\bocta-scene-error: ", "scene error"),
     LogRule(r"Out of memory|out of GPU|out of memory|std::bad_alloc|Failed to allocate", "out of memory"),
     LogRule(r"No space left on device", "disk full"),
-    LogRule(r"No such device|no GPU device|Failed to create CUDA context|Cycles device .{0,60} not found", "no device"),
+    LogRule(r"No such device|no GPU device|Found no Cycles device|Failed to create CUDA context|Cycles device .{0,60} not found", "no device"),
     LogRule(r"Error: script failed, ", "scene error"),
     LogRule(r"Error: Cannot read file |Error: Cannot render, |Error: No camera |No camera found", "scene error"),
     LogRule(r"Error: engine not found ", "scene error"),
