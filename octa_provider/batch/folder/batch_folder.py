@@ -231,7 +231,7 @@ class BatchFolder(BatchBook):
                 missing.append(frame)
                 continue
             names, files = self._names(frame), self.accepted.files(frame)
-            as_it_was = is_there(str(self.path), names, files)
+            as_it_was = is_there(str(self.path), self._patterns, self.accepted, frame)
             if as_it_was and self.accepted.is_checked(frame):
                 continue
             if not all(is_whole(self.path / name, file) for name, file in zip(names, files, strict=True)):

@@ -90,11 +90,13 @@ class JournalLines:
 
     Attributes:
         damaged: how many lines could not be read, as far as it was gone through.
+        is_torn: whether its end is no whole line.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.damaged = 0
+        self.is_torn = False
 
     def __iter__(self) -> Iterator[Line]:
         """The lines.
@@ -102,7 +104,7 @@ class JournalLines:
         Raises:
             OctaLocalFileError: the file can't be read.
         """
-        self.damaged = 0
+        self.damaged, self.is_torn = 0, False
         with disk_errors("read", self._path):
             try:
                 file = open(self._path, "rb", buffering=_READ_AHEAD)  # noqa: SIM115 - closed below
@@ -114,6 +116,7 @@ class JournalLines:
                     raw = file.readline()
                 # A line without an end was never finished, and never built upon.
                 if not raw.endswith(b"\n"):
+                    self.is_torn = bool(raw)
                     break
                 try:
                     line = _decode(raw)

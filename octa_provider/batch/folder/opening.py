@@ -83,7 +83,7 @@ def open_batch(batch: Batch, fingerprint: str, key: str) -> OpenedBatch:
                 history.add(lines[-1])
             settled = settle(layout, history.accepted, patterns, journal, replaces=batch.on_changed == "replace")
             # A frame whose line is damaged lies there too: it is rendered again, and put aside then.
-            if batch.on_changed == "refuse" and not earlier.damaged:
+            if batch.on_changed == "refuse" and not (earlier.damaged or earlier.is_torn):
                 _refuse_others(layout, patterns, batch.numbers, history, settled)
             record.write(layout.batch)
             lines.append(RunLine(time.time(), len(batch.numbers)))

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from octa_provider.batch.folder.accepted import AcceptedFrames
 from octa_provider.batch.folder.disk_errors import disk_errors
 from octa_provider.batch.folder.judge import FileIdentity, identity_of
 from octa_provider.batch.folder.lines import FileLine
 from octa_provider.errors import OctaLocalFileError
 from octa_provider.files.local_files import sha256_of, shown
+from octa_provider.render.frame_files import FilePattern
 
 __all__ = ["is_there", "is_whole", "make_durable", "place_files", "sync_folder"]
 
@@ -93,22 +95,20 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def is_there(output: str | Path, names: Iterable[str], files: Iterable[FileLine]) -> bool:
-    """Whether each file of a frame is where it belongs, of its size, and not written to since.
+def is_there(output: str, patterns: Iterable[FilePattern], accepted: AcceptedFrames, frame: int) -> bool:
+    """Whether each file of an accepted frame is where it belongs, of its size, and not written to since.
 
     Args:
         output: the folder of the frames.
-        names: of the files.
-        files: what is known of them.
+        patterns: the names of a frame's files.
+        accepted: what is known of them.
+        frame: the frame's number.
     """
     try:
-        for name, file in zip(names, files, strict=True):
-            info = os.stat(f"{output}/{name}")  # noqa: PTH116 - a million times
-            if info.st_size != file.bytes or info.st_mtime_ns != file.mtime_ns:
-                return False
+        infos = [os.stat(f"{output}/{pattern.name(frame)}") for pattern in patterns]  # noqa: PTH116 - a million times
     except OSError:
         return False
-    return True
+    return accepted.is_as_it_was(frame, infos)
 
 
 def is_whole(path: Path, file: FileLine) -> bool:

@@ -61,7 +61,7 @@ def settle(
     doubtful: list[int] = []
     seen: list[SeenLine] = []
     for frame in accepted:
-        if not is_there(output, [pattern.name(frame) for pattern in patterns], accepted.files(frame)):
+        if not is_there(output, patterns, accepted, frame):
             doubtful.append(frame)
     came = _where_they_came(layout, doubtful)
     for frame in doubtful:

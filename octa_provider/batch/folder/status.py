@@ -124,7 +124,7 @@ def status(output: str | os.PathLike[str]) -> BatchStatus:
     accepted = history.accepted
     place = str(layout.output)
     for frame in accepted:
-        if not is_there(place, [pattern.name(frame) for pattern in patterns], accepted.files(frame)):
+        if not is_there(place, patterns, accepted, frame):
             accepted.drop(frame)
     ended = [one for one in history.machines.values() if one.has_ended]
     return BatchStatus(
