@@ -234,8 +234,7 @@ def quiet(cli: Cli, emulator: EmulatorHandle) -> Callable[..., str]:
         (("SCENE", "--resume", "OUT"), "--resume OUT knows SCENE: leave it out"),
         (("--resume", "OUT", "--command", "x {frame}"), "--resume OUT knows --command: leave it out"),
         (("--resume", "OUT", "--key", "k"), "--resume OUT knows --key: leave it out"),
-        (("--resume", "OUT", "--max-machines", "0"), "--max-machines must be a whole number from 1 to 10000"),
-        (("--resume", "OUT"), "no batch"),
+        (("--resume", "OUT"), "is not the output folder of a batch: no batch was begun there"),
     ],
 )
 def test_what_cant_work_is_refused_before_any_request(
