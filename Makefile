@@ -27,7 +27,7 @@ $(UV): constraints/tools.txt
 
 $(CORE)/.made: pyproject.toml constraints/core.txt $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(CORE)
-	$(UV) pip install --quiet --python $(CORE)/bin/python -c constraints/core.txt -e '.[emulator,pictures,ssh]' --group test --group lint --group rooms --group demo
+	$(UV) pip install --quiet --python $(CORE)/bin/python -c constraints/core.txt -e '.[emulator,pictures,ssh]' --group test --group lint --group rooms --group demo --group film
 	@touch $@
 
 $(AIRFLOW)/.made: pyproject.toml constraints/airflow.txt $(UV)
@@ -103,6 +103,14 @@ bench-import: $(PEERS)/.made
 bench-transfer: $(CORE)/.made
 	@$(CORE)/bin/python benchmarks/transfer.py $(BENCH)
 
+# What a batch costs and when it ends, simulated, beside equal chunks: make bench-batch BENCH="--frame-s 900 --frames 2000"
+# And how long its plan takes for 10,000 machines and a million frames: make bench-plan
+.PHONY: bench-batch bench-plan
+bench-batch: $(CORE)/.made
+	@$(CORE)/bin/python benchmarks/batch_simulation.py $(BENCH)
+bench-plan: $(CORE)/.made
+	@$(CORE)/bin/python benchmarks/batch_planning.py $(BENCH)
+
 # The fuzzers of make test with as many inputs as one likes: make fuzz FUZZ=20000
 FUZZ ?= 3000
 .PHONY: fuzz
@@ -113,3 +121,8 @@ fuzz: $(CORE)/.made
 .PHONY: bench-journal
 bench-journal: $(CORE)/.made
 	@PYTHONPATH=. $(CORE)/bin/python benchmarks/batch_journal.py $(BENCH)
+
+# A batch whose coordinator is killed again and again, at moments that are drawn: make chaos-batch RUNS=200 SEED=1
+.PHONY: chaos-batch
+chaos-batch: $(CORE)/.made
+	@$(CORE)/bin/python -m tests.chaos.batch_kills --runs $(RUNS) --seed $(SEED)

@@ -40,6 +40,8 @@ def next_actions(state: BatchState, now: float) -> list[Action]:
     terms = state.terms
     if state.left == 0:
         return _ending(state, "whole" if not state.failed else "incomplete", "no frame is left")
+    if terms.max_failed_frames is not None and len(state.failed) > terms.max_failed_frames:
+        return _ending(state, "incomplete", "more frames were given up than the batch allows")
     if terms.max_cost_wei is not None and state.spent_wei(now) >= terms.max_cost_wei:
         return _ending(state, "over budget", "the budget is spent")
     look = Outlook(state, now)
@@ -98,13 +100,19 @@ def _gives(look: Outlook, idle: list[Worker], leaving: set[int], actions: list[A
     left: list[Worker] = []
     for worker in idle:
         node_id = worker.machine.node_id
-        size = share_size(
-            len(waiting) + len(again),
-            look.speed[worker.slot] / total,
-            look.frame_s(worker),
-            state.terms.load_s,
-            can_skip=state.terms.can_skip,
-        )
+        part = look.speed[worker.slot] / total
+        far_apart = waiting.count_below(state.terms.first_pass)
+        if far_apart:
+            # All take part in the first pass, or one machine would render it alone while the others fill gaps.
+            size = min(far_apart, math.ceil(state.terms.first_pass * part))
+        else:
+            size = share_size(
+                len(waiting) + len(again),
+                part,
+                look.frame_s(worker),
+                state.terms.load_s,
+                can_skip=state.terms.can_skip,
+            )
         retried = [frame for frame in again if node_id not in state.tried[frame]][:size]
         frames = FrameSet([(frame, frame + 1) for frame in retried])
         if retried:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import msgspec
+
 from octa_provider.batch.folder.batch_record import BatchRecord
 from octa_provider.batch.folder.frame_ranges import ranges_text
 from octa_provider.batch.folder.history import History
@@ -14,11 +16,12 @@ from octa_provider.batch.folder.journal import JournalLines
 from octa_provider.batch.folder.layout import Layout
 from octa_provider.batch.folder.lock import holder_of
 from octa_provider.batch.folder.placing import is_there
+from octa_provider.batch.folder.work import Measured
 from octa_provider.errors import OctaConfigError
 from octa_provider.files.local_files import expanded, shown
 from octa_provider.render.frame_files import FilePattern
 
-__all__ = ["BatchStatus", "status"]
+__all__ = ["BatchStatus", "recorded", "status"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class BatchStatus:
         machines: how many were rented in all runs.
         planned: the plan that the last run followed, as a JSON value; None where none was made.
         runs: how many runs there were.
+        measured: what the first machine told of the scene; None where none has.
     """
 
     output: str
@@ -66,6 +70,7 @@ class BatchStatus:
     machines: int = 0
     planned: Mapping[str, Any] | None = None
     runs: int = 0
+    measured: Measured | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -77,7 +82,25 @@ class BatchStatus:
         value = asdict(self)
         value["failed"] = {str(frame): why for frame, why in self.failed.items()}
         value["cost_wei"] = None if self.cost_wei is None else str(self.cost_wei)
+        value["measured"] = None if self.measured is None else msgspec.to_builtins(self.measured)
         return {**value, "whole": self.is_whole}
+
+
+def recorded(output: str | os.PathLike[str]) -> BatchRecord:
+    """What was asked for in a folder.
+
+    Args:
+        output: the folder.
+
+    Raises:
+        OctaConfigError: no batch has rendered into it.
+        OctaLocalFileError: what lies there can't be read.
+    """
+    layout = Layout.of(expanded(output))
+    record = BatchRecord.read(layout.batch) if layout.state.is_dir() else None
+    if record is None:
+        raise OctaConfigError(f"{shown(layout.output)} is not the output folder of a batch: no batch was begun there")
+    return record
 
 
 def status(output: str | os.PathLike[str]) -> BatchStatus:
@@ -91,9 +114,7 @@ def status(output: str | os.PathLike[str]) -> BatchStatus:
         OctaLocalFileError: what lies there can't be read.
     """
     layout = Layout.of(expanded(output))
-    record = BatchRecord.read(layout.batch) if layout.state.is_dir() else None
-    if record is None:
-        raise OctaConfigError(f"{shown(layout.output)} is not the output folder of a batch: no batch was begun there")
+    record = recorded(output)
     patterns = [FilePattern(text) for text in record.renderer["files"]]
     history = History(record.frames, len(patterns))
     history.replay(JournalLines(layout.journal))
@@ -126,4 +147,5 @@ def status(output: str | os.PathLike[str]) -> BatchStatus:
         machines=len(history.machines),
         planned=history.plan,
         runs=history.runs,
+        measured=history.measured,
     )
