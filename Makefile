@@ -116,3 +116,13 @@ FUZZ ?= 3000
 .PHONY: fuzz
 fuzz: $(CORE)/.made
 	@OCTA_FUZZ_EXAMPLES=$(FUZZ) $(CORE)/bin/python -m pytest tests/fuzz -q -p no:cacheprovider --timeout 7200
+
+# Going on with a batch of a million accepted frames: time and memory: make bench-journal BENCH="--frames 100000"
+.PHONY: bench-journal
+bench-journal: $(CORE)/.made
+	@PYTHONPATH=. $(CORE)/bin/python benchmarks/batch_journal.py $(BENCH)
+
+# A batch whose coordinator is killed again and again, at moments that are drawn: make chaos-batch RUNS=200 SEED=1
+.PHONY: chaos-batch
+chaos-batch: $(CORE)/.made
+	@$(CORE)/bin/python -m tests.chaos.batch_kills --runs $(RUNS) --seed $(SEED)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from octa_provider.batch.check import Check
 from octa_provider.batch.order import ORDERS
-from octa_provider.batch.order import ORDERS
 from octa_provider.batch.planner import MAX_MACHINES
 from octa_provider.batch.renderers.blender import blender
 from octa_provider.batch.renderers.renderer import Renderer
@@ -95,6 +94,7 @@ class Batch:
         for name, kind in (("renderer", Renderer), ("requirements", Requirements), ("check", Check)):
             if not isinstance(getattr(self, name), kind):
                 raise OctaConfigError(f"{name} must be a {kind.__name__}, not {type(getattr(self, name)).__name__}")
+        self.renderer.check_frames(self.numbers)
 
     @property
     def numbers(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,11 +83,13 @@ class Batches:
         Raises:
             OctaConfigError: the renderer can't be asked, or there is no such command.
         """
-        script = batch.renderer.preflight_script(batch.main_file, command=blender)
+        script = batch.renderer.preflight_script(batch.main_file)
         if script is None:
             raise OctaConfigError("this renderer can't be asked what a scene says of itself: only Blender can")
         scene = batch.scene_path
         folder = scene if scene.is_dir() else scene.parent
+        # On a rented machine it is the image's command of that name.
+        script = f'blender() {{ {shlex.quote(blender)} "$@"; }}\n{script}'
         done = subprocess.run(
             ["/bin/sh", "-s"], input=script, cwd=folder, capture_output=True, text=True, errors="replace", check=False
         )
@@ -143,7 +146,7 @@ class Batches:
 
         Args:
             batch: what is to be rendered.
-            key: the rental key of the whole, each machine's begins with it; that of the output folder's first run stays.
+            key: the rental key of the whole, with which each machine's begins; that of the folder's first run stays.
             private_key: for SSH, as in `Jobs.run`.
             on_event: told what happens; what it raises ends the run, with all sessions stopped.
             approve: told the plan once, before machines are rented; where nothing told what a frame takes, when one

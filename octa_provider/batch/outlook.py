@@ -51,7 +51,8 @@ class Outlook:
         for slot, worker in workers.items():
             seen = state.seen[slot]
             self.speed[slot] = worker.machine.speed * seen.factor
-            self.share_work[slot] = self._of_share(worker) * seen.factor
+            near = self._of_share(worker) * seen.factor
+            self.share_work[slot] = state.pace.along(near, self.frame_work, len(worker.share))
         # The last frames are as long as the longest that is being rendered.
         longest_s = max((self.own_frame_s(worker) for worker in workers.values() if worker.share), default=0.0)
         whole_s = terms.finish_at - terms.began_at
@@ -66,9 +67,7 @@ class Outlook:
 
     def work_left(self) -> float:
         """All the work that is left."""
-        state = self.state
-        nobodys = len(state.waiting) + len(state.again)
-        return nobodys * self.frame_work + sum(len(w.share) * self.share_work[w.slot] for w in state.workers.values())
+        return self.state.pace.work_left(self.frame_work)
 
     def sigma(self) -> float:
         """How uncertain that is, as the spread of its logarithm: each place of the film that was seen tells more."""

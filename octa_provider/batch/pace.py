@@ -33,6 +33,12 @@ _FACTORS = (math.log(0.2), math.log(1.2))
 _HARDEST = 3.0
 #: What a share's frames take is told by about so many of its last ones.
 _RECENT = 10
+#: Frames further along than this are not like the one before any more: a shot of a few seconds.
+_ALIKE = 100.0
+#: Frames in a row that are counted as one place of the film.
+_BLOCK = 64
+#: The film's average counts in a place as much as so many frames of it.
+_SHRINK_BLOCK = 1.0
 
 
 @dataclass(slots=True)
@@ -76,6 +82,13 @@ class Pace:
         self._slot = array("i", bytes(4 * frames))
         self._site_sum = 0.0
         self._sites = 0
+        blocks = -(-frames // _BLOCK)
+        self._left = [min(_BLOCK, frames - _BLOCK * block) for block in range(blocks)]
+        self._told = [0.0] * blocks
+        self._tellers = [0] * blocks
+        #: What is left: work that was told of by frames nearby, and frames that count as the film's average.
+        self._known_left = 0.0
+        self._unknown_left = float(frames)
 
     @property
     def sites(self) -> int:
@@ -99,14 +112,41 @@ class Pace:
                 count += 1
         return told / count
 
+    def work_left(self, average: float) -> float:
+        """All the work that is left, as the frames nearby have it.
+
+        Args:
+            average: the work of an average frame, for those that no frame nearby tells of.
+        """
+        return self._known_left + average * self._unknown_left
+
+    def gone(self, first: int, stop: int) -> None:
+        """Frames are not left to do any more."""
+        while first < stop:
+            block = first // _BLOCK
+            end = min(stop, (block + 1) * _BLOCK)
+            self._count(block, gone=end - first)
+            first = end
+
     def of_share(self, seen: Seen, average: float) -> float:
-        """The work of an average frame of a machine's share, its own speed included.
+        """The work of the next frames of a machine's share, its own speed included.
 
         Args:
             seen: of the machine.
             average: the work of an average frame.
         """
         return (seen.work * seen.frames + average * SHRINK_FRAMES / seen.factor) / (seen.frames + SHRINK_FRAMES)
+
+    @staticmethod
+    def along(near: float, average: float, frames: int) -> float:
+        """The work of an average one of the next frames in a row.
+
+        Args:
+            near: the work of the next one.
+            average: that of an average frame of the film.
+            frames: how many follow.
+        """
+        return average + (near - average) * (1 - math.exp(-frames / _ALIKE)) * _ALIKE / frames if frames else near
 
     def new_share(self, seen: Seen) -> None:
         """A machine goes on at another place."""
@@ -131,6 +171,7 @@ class Pace:
             mine.site_work += work * mine.factor
             self._site_sum += mine.site_work / mine.site_frames - before
         self._work[frame], self._slot[frame] = work, slot
+        self._count(frame // _BLOCK, told=work * mine.factor)
         for place in (frame - _NEAR, frame + _NEAR):
             if min(place, frame) < self._first_pass or place >= len(self._work):
                 continue
@@ -142,3 +183,15 @@ class Pace:
                 if other is not None:
                     other.pairs += 1
                     other.logs -= longer
+
+    def _count(self, block: int, *, gone: int = 0, told: float | None = None) -> None:
+        """Frames of a block have gone, or one has told its work."""
+        for sign in (-1, 1):
+            shrunk = self._tellers[block] + _SHRINK_BLOCK
+            self._known_left += sign * self._left[block] * self._told[block] / shrunk
+            self._unknown_left += sign * self._left[block] * _SHRINK_BLOCK / shrunk
+            if sign < 0:
+                self._left[block] -= gone
+                if told is not None:
+                    self._told[block] += told
+                    self._tellers[block] += 1

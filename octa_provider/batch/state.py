@@ -61,6 +61,8 @@ class BatchState:
         self._ended_wei = 0
         self._race_wei = 0
         self.pace = Pace(terms.frames, terms.first_pass)
+        for first, stop in self.done.ranges():
+            self.pace.gone(first, stop)
         self.seen: dict[int, Seen] = {}
 
     @property
@@ -196,6 +198,7 @@ class BatchState:
             self.waiting.discard(frame)
             self.again.discard(frame)
             self.done.add(frame)
+            self.pace.gone(frame, frame + 1)
             self.tried.pop(frame, None)
         return is_first
 
@@ -291,6 +294,7 @@ class BatchState:
         elif len(self.tried.get(frame, ())) >= self.terms.tries_per_frame:
             del self.tried[frame]
             self.failed.add(frame)
+            self.pace.gone(frame, frame + 1)
         elif frame in self.tried:
             self.again.add(frame)
         else:

@@ -1,4 +1,4 @@
-"""A coordinator in a process of its own, to be killed: `python -m tests.chaos.batch_child` with a JSON object on stdin."""
+"""A coordinator in a process of its own, to be killed; it is told what to render by a JSON object on stdin."""
 
 from __future__ import annotations
 

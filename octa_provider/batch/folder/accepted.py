@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -109,6 +110,19 @@ class AcceptedFrames:
     def is_checked(self, frame: int) -> bool:
         """Whether the contents of an accepted frame's files were looked at by this process."""
         return bool(self._is_checked[self._place(frame)])
+
+    def is_as_it_was(self, frame: int, infos: Sequence[os.stat_result]) -> bool:
+        """Whether files have the sizes and times of change that an accepted frame's have.
+
+        Args:
+            frame: which.
+            infos: of each of its files.
+        """
+        begin = self._files * self._place(frame)
+        return all(
+            info.st_size == self._bytes[at] and info.st_mtime_ns == self._mtimes[at]
+            for at, info in enumerate(infos, begin)
+        )
 
     def files(self, frame: int) -> tuple[FileLine, ...]:
         """What is known of an accepted frame's files."""

@@ -14,14 +14,15 @@ from octa_provider.batch.check import Check
 from octa_provider.batch.folder.disk_errors import disk_errors
 from octa_provider.batch.folder.fingerprint import Inputs
 from octa_provider.batch.folder.frame_ranges import numbers_of, ranges_of
+from octa_provider.batch.folder.layout import Layout
 from octa_provider.batch.renderers.renderer import Renderer
 from octa_provider.errors import OctaConfigError, OctaError, OctaLocalFileError
-from octa_provider.files.local_files import shown
+from octa_provider.files.local_files import expanded, shown
 from octa_provider.files.whole_file import whole_file
 from octa_provider.market.requirements import Requirements
 from octa_provider.render.frames import MAX_FRAMES, Frames
 
-__all__ = ["BatchRecord"]
+__all__ = ["BatchRecord", "stored_batch"]
 
 _VERSION = 1
 _MOST_BYTES = 1024**3
@@ -200,6 +201,24 @@ class BatchRecord:
                 f"{shown(path)} is damaged ({type(error).__name__}): take another output folder, or bring the file back"
             ) from error
         return record
+
+
+def stored_batch(output: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> Batch:
+    """The batch that an output folder is of, to go on with: its frames are those of all runs.
+
+    Args:
+        output: the folder.
+        changes: arguments of the batch that are other than they were, such as `max_cost_usd`.
+
+    Raises:
+        OctaConfigError: no batch was begun there, or an argument can't work.
+        OctaLocalFileError: what lies there can't be read.
+    """
+    layout = Layout.of(expanded(output))
+    record = BatchRecord.read(layout.batch) if layout.state.is_dir() else None
+    if record is None:
+        raise OctaConfigError(f"{shown(layout.output)} is not the output folder of a batch: no batch was begun there")
+    return record.batch(layout.output, changes)
 
 
 def _text(value: object) -> str:

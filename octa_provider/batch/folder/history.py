@@ -150,9 +150,10 @@ class History:
             self.one_colour.pop(line.frame, None)
 
     def _refuse(self, line: RefusedLine) -> None:
-        self.tried[line.frame] = (*self.tried.get(line.frame, ()), line.node_id)
-        if ONE_COLOUR_FLAW in line.why:
-            self.one_colour.setdefault(line.frame, {})[line.node_id] = line.why
+        if line.frame not in self.accepted:
+            self.tried[line.frame] = (*self.tried.get(line.frame, ()), line.node_id)
+            if ONE_COLOUR_FLAW in line.why:
+                self.one_colour.setdefault(line.frame, {})[line.node_id] = line.why
         self.refusals.append(line)
         del self.refusals[:-_MOST_REFUSALS]
         self.refused_seconds.setdefault(line.slot, []).append(line.seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -13,13 +14,15 @@ from octa_provider.batch.folder.lines import Line
 from octa_provider.files.local_files import shown
 from octa_provider.text.loggers import plain_logger
 
-__all__ = ["Journal", "read_journal"]
+__all__ = ["Journal", "JournalLines"]
 
 log = plain_logger("octa_provider.batch.folder.journal")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Line).decode
 _READ_AHEAD = 1024 * 1024
+#: So many damaged lines are told by their numbers.
+_TOLD = 3
 
 
 class Journal:
@@ -79,40 +82,55 @@ class Journal:
         self._end += len(data)
 
 
-def read_journal(path: Path) -> Iterator[Line]:
+class JournalLines:
     """Each line of a journal that can be read, in order. A line that can't costs nothing but itself.
 
     Args:
-        path: where it is; none there is none of it.
+        path: where it is; where there is none, it has no lines.
 
-    Raises:
-        OctaLocalFileError: the file can't be read.
+    Attributes:
+        damaged: how many lines could not be read, as far as it was gone through.
+        is_torn: whether its end is no whole line.
     """
-    broken = 0
-    with disk_errors("read", path):
-        try:
-            file = open(path, "rb", buffering=_READ_AHEAD)  # noqa: SIM115 - closed below
-        except FileNotFoundError:
-            return
-    with file:
-        number = 0
-        while True:
-            with disk_errors("read", path):
-                raw = file.readline()
-            # A line without an end was never finished, and never built upon.
-            if not raw.endswith(b"\n"):
-                break
-            number += 1
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.damaged = 0
+        self.is_torn = False
+
+    def __iter__(self) -> Iterator[Line]:
+        """The lines.
+
+        Raises:
+            OctaLocalFileError: the file can't be read.
+        """
+        self.damaged, self.is_torn = 0, False
+        with disk_errors("read", self._path):
             try:
-                line = _decode(raw)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                broken += 1
-                if broken <= 3:
-                    log.warning("line %d of %s is damaged: it is left out", number, shown(path))
-                continue
-            yield line
-    if broken > 3:
-        log.warning("%d lines of %s are damaged: they are left out", broken, shown(path))
+                file = open(self._path, "rb", buffering=_READ_AHEAD)  # noqa: SIM115 - closed below
+            except FileNotFoundError:
+                return
+        with file:
+            for number in count(1):
+                with disk_errors("read", self._path):
+                    raw = file.readline()
+                # A line without an end was never finished, and never built upon.
+                if not raw.endswith(b"\n"):
+                    self.is_torn = bool(raw)
+                    break
+                try:
+                    line = _decode(raw)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    self._damaged(number)
+                    continue
+                yield line
+        if self.damaged > _TOLD:
+            log.warning("%d lines of %s are damaged: they are left out", self.damaged, shown(self._path))
+
+    def _damaged(self, number: int) -> None:
+        self.damaged += 1
+        if self.damaged <= _TOLD:
+            log.warning("line %d of %s is damaged: it is left out", number, shown(self._path))
 
 
 def _end_of_lines(descriptor: int) -> int:

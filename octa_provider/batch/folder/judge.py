@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -75,6 +75,7 @@ def judge_files(
     check: Check,
     *,
     confirmed: Sequence[str] = (),
+    sums: Mapping[str, str] | None = None,
 ) -> Verdict:
     """Look at one copy of a frame. Nothing outside the folder is read, and no link is followed.
 
@@ -85,6 +86,7 @@ def judge_files(
         expected: what each file must be.
         check: when a frame is whole.
         confirmed: the flaws of one colour that other machines' copies of it had.
+        sums: the SHA-256 that its files have where they came from, by their names.
     """
     decode = can_decode() if check.decode is None else check.decode
     if decode:
@@ -105,6 +107,9 @@ def judge_files(
         seen.append(identity)
         if file.flaw:
             return Verdict(f"{shown(name)} {file.flaw}", tuple(files), tuple(seen))
+        if sums and name in sums and sums[name].lower() != file.sha256:
+            flaw = f"{shown(name)} is not what it was on the machine: its SHA-256 differs"
+            return Verdict(flaw, tuple(files), tuple(seen))
         if identity_of(folder, name) != identity:
             return Verdict(f"{shown(name)} was still being written", tuple(files), tuple(seen))
     return Verdict("", tuple(files), tuple(seen))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import json
 import os
 import socket
 import time
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from octa_provider.batch.folder.disk_errors import disk_errors
 from octa_provider.errors import OctaConfigError
@@ -76,6 +77,7 @@ def holder_of(path: Path) -> str:
     Args:
         path: the lock's file.
     """
+    fcntl = _fcntl()
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -91,7 +93,16 @@ def holder_of(path: Path) -> str:
     return ""
 
 
+def _fcntl() -> Any:
+    """The system's locks: where there are none, all else of this package still works."""
+    try:
+        return import_module("fcntl")
+    except ImportError as error:
+        raise OctaConfigError("rendering into a folder needs a system with flock, such as Linux or macOS") from error
+
+
 def _is_taken(descriptor: int) -> bool:
+    fcntl = _fcntl()
     for _ in range(_LOOKS):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import posixpath
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ from octa_provider.batch.folder.batch_record import BatchRecord
 from octa_provider.batch.folder.disk_errors import disk_errors
 from octa_provider.batch.folder.fingerprint import Inputs
 from octa_provider.batch.folder.history import History
-from octa_provider.batch.folder.journal import Journal, read_journal
-from octa_provider.batch.folder.layout import Layout
+from octa_provider.batch.folder.journal import Journal, JournalLines
+from octa_provider.batch.folder.layout import STATE_FOLDER, Layout
 from octa_provider.batch.folder.lines import Line, RunLine, SceneLine
 from octa_provider.batch.folder.lock import FolderLock
 from octa_provider.batch.folder.placing import sync_folder
+from octa_provider.batch.folder.remove_tree import remove_tree
 from octa_provider.batch.folder.settling import Settled, settle
 from octa_provider.errors import OctaConfigError
 from octa_provider.files.local_files import shown
@@ -64,28 +65,30 @@ def open_batch(batch: Batch, fingerprint: str, key: str) -> OpenedBatch:
         OctaLocalFileError: the disk refuses, or what lies there can't be read.
     """
     layout = Layout.of(batch.output_path)
+    patterns = _patterns(batch)
     _check_apart(layout, batch.scene_path)
     _make_folders(layout)
     lock = FolderLock(layout.lock)
     lock.take()
     try:
         record = _record(layout, batch, fingerprint, key)
-        patterns = [FilePattern(text) for text in batch.renderer.files]
         journal = Journal(layout.journal)
         try:
             history = History(record.frames, len(patterns))
-            history.replay(read_journal(layout.journal))
+            earlier = JournalLines(layout.journal)
+            history.replay(earlier)
             lines: list[Line] = []
             if history.current != fingerprint:
                 lines.append(SceneLine(fingerprint))
                 history.add(lines[-1])
-            settled = settle(layout, history.accepted, patterns, replaces=batch.on_changed == "replace")
-            if batch.on_changed == "refuse":
+            settled = settle(layout, history.accepted, patterns, journal, replaces=batch.on_changed == "replace")
+            # A frame whose line is damaged lies there too: it is rendered again, and put aside then.
+            if batch.on_changed == "refuse" and not (earlier.damaged or earlier.is_torn):
                 _refuse_others(layout, patterns, batch.numbers, history, settled)
             record.write(layout.batch)
-            lines += [*settled.seen, RunLine(time.time(), len(batch.numbers))]
+            lines.append(RunLine(time.time(), len(batch.numbers)))
             journal.append(*lines)
-            history.replay(lines[-1:])
+            history.add(lines[-1])
             sync_folder(layout.state)
             sync_folder(layout.output)
             _wipe(layout.incoming)
@@ -96,6 +99,18 @@ def open_batch(batch: Batch, fingerprint: str, key: str) -> OpenedBatch:
     except BaseException:
         lock.release()
         raise
+
+
+def _patterns(batch: Batch) -> list[FilePattern]:
+    """The names of a frame's files: each its own, and none where the batch keeps its state."""
+    patterns = [FilePattern(text) for text in batch.renderer.files]
+    names = [posixpath.normpath(pattern.name(batch.numbers[0])) for pattern in patterns]
+    for name, pattern in zip(names, patterns, strict=True):
+        if name.split("/")[0] == STATE_FOLDER:
+            raise OctaConfigError(f"{shown(pattern.text)} lies in {STATE_FOLDER}, where the batch keeps its own files")
+        if names.count(name) > 1:
+            raise OctaConfigError(f"two files of a frame would have the same name {shown(name)}")
+    return patterns
 
 
 def _check_apart(layout: Layout, scene: Path) -> None:
@@ -169,8 +184,8 @@ def _names_in_the_way(
 def _wipe(incoming: Path) -> None:
     """What was being fetched when a run died is fetched again."""
     with disk_errors("emptied", incoming):
-        if incoming.is_symlink():
+        if incoming.is_symlink() or incoming.is_file():
             incoming.unlink()
         elif incoming.exists():
-            shutil.rmtree(incoming)
+            remove_tree(incoming)
         incoming.mkdir()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from octa_provider.batch.folder.accepted import AcceptedFrames
 from octa_provider.batch.folder.disk_errors import disk_errors
 from octa_provider.batch.folder.judge import FileIdentity, identity_of
 from octa_provider.batch.folder.lines import FileLine
 from octa_provider.errors import OctaLocalFileError
 from octa_provider.files.local_files import sha256_of, shown
+from octa_provider.render.frame_files import FilePattern
 
 __all__ = ["is_there", "is_whole", "make_durable", "place_files", "sync_folder"]
 
@@ -49,8 +52,19 @@ def place_files(folder: Path, output: Path, names: Sequence[str], aside: Path | 
         aside: where what is in the way is put; None replaces it.
 
     Raises:
-        OctaLocalFileError: the disk refuses.
+        OctaLocalFileError: the disk refuses; then none of them is under its final name.
     """
+    placed: list[str] = []
+    try:
+        _place(folder, output, names, aside, placed)
+    except OctaLocalFileError:
+        for name in placed:
+            with suppress(OSError):
+                os.rename(output / name, folder / name)  # noqa: PTH104
+        raise
+
+
+def _place(folder: Path, output: Path, names: Sequence[str], aside: Path | None, placed: list[str]) -> None:
     touched: dict[Path, None] = {}
     for name in names:
         source, final = folder / name, output / name
@@ -59,7 +73,8 @@ def place_files(folder: Path, output: Path, names: Sequence[str], aside: Path | 
             if aside is not None and os.path.lexists(final):
                 aside.mkdir(exist_ok=True)
                 os.replace(final, aside / f"{secrets.token_hex(4)}_{final.name}"[-200:])  # noqa: PTH105
-            os.replace(source, final)  # noqa: PTH105 - the one rename that tests make fail
+            os.replace(source, final)  # noqa: PTH105 - the rename that tests make fail
+            placed.append(name)
             below = PurePosixPath(name).parents
             touched.update(dict.fromkeys(output / one for one in below))
     for one in touched:
@@ -80,22 +95,20 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def is_there(output: str | Path, names: Iterable[str], files: Iterable[FileLine]) -> bool:
-    """Whether each file of a frame is where it belongs, of its size, and not written to since.
+def is_there(output: str, patterns: Iterable[FilePattern], accepted: AcceptedFrames, frame: int) -> bool:
+    """Whether each file of an accepted frame is where it belongs, of its size, and not written to since.
 
     Args:
         output: the folder of the frames.
-        names: of the files.
-        files: what is known of them.
+        patterns: the names of a frame's files.
+        accepted: what is known of them.
+        frame: the frame's number.
     """
     try:
-        for name, file in zip(names, files, strict=True):
-            info = os.stat(f"{output}/{name}")  # noqa: PTH116 - a million times
-            if info.st_size != file.bytes or info.st_mtime_ns != file.mtime_ns:
-                return False
+        infos = [os.stat(f"{output}/{pattern.name(frame)}") for pattern in patterns]  # noqa: PTH116 - a million times
     except OSError:
         return False
-    return True
+    return accepted.is_as_it_was(frame, infos)
 
 
 def is_whole(path: Path, file: FileLine) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from octa_provider.batch.folder.accepted import AcceptedFrames
 from octa_provider.batch.folder.disk_errors import disk_errors
-from octa_provider.batch.folder.journal import read_journal
+from octa_provider.batch.folder.journal import Journal, JournalLines
 from octa_provider.batch.folder.judge import FileIdentity, identity_of
 from octa_provider.batch.folder.layout import Layout
 from octa_provider.batch.folder.lines import FileLine, FrameLine, SeenLine
@@ -17,6 +17,9 @@ from octa_provider.render.frame_files import FilePattern
 
 __all__ = ["Settled", "settle", "times_of"]
 
+#: Written to the journal at once: a folder that was copied has other times throughout.
+_LINES = 10_000
+
 
 @dataclass
 class Settled:
@@ -24,24 +27,30 @@ class Settled:
 
     Attributes:
         finished: frames whose renaming a crash had cut short.
-        seen: lines to write of frames whose files have other times, and the same contents.
         gone: frames of which a file is missing.
         changed: frames of which a file was written over.
     """
 
     finished: list[int] = field(default_factory=list)
-    seen: list[SeenLine] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
     changed: list[int] = field(default_factory=list)
 
 
-def settle(layout: Layout, accepted: AcceptedFrames, patterns: Sequence[FilePattern], *, replaces: bool) -> Settled:
+def settle(
+    layout: Layout,
+    accepted: AcceptedFrames,
+    patterns: Sequence[FilePattern],
+    journal: Journal,
+    *,
+    replaces: bool,
+) -> Settled:
     """Look for each accepted frame. Those that are not there are accepted no more.
 
     Args:
         layout: the folder's places.
         accepted: what the journal says; it is changed.
         patterns: the names of a frame's files.
+        journal: gets the times of files that have others than before, and the same contents.
         replaces: whether what is in the way of a frame is replaced, and not put aside.
 
     Raises:
@@ -50,8 +59,9 @@ def settle(layout: Layout, accepted: AcceptedFrames, patterns: Sequence[FilePatt
     settled = Settled()
     output = str(layout.output)
     doubtful: list[int] = []
+    seen: list[SeenLine] = []
     for frame in accepted:
-        if not is_there(output, [pattern.name(frame) for pattern in patterns], accepted.files(frame)):
+        if not is_there(output, patterns, accepted, frame):
             doubtful.append(frame)
     came = _where_they_came(layout, doubtful)
     for frame in doubtful:
@@ -69,9 +79,14 @@ def settle(layout: Layout, accepted: AcceptedFrames, patterns: Sequence[FilePatt
             aside = None if replaces else layout.changed
             place_files(arrived, layout.output, [name for name, _ in late], aside)
             settled.finished.append(frame)
-        settled.seen.append(SeenLine(frame, times_of(layout.output, names)))
-        accepted.seen(frame, settled.seen[-1].mtimes_ns)
+        seen.append(SeenLine(frame, times_of(layout.output, names)))
+        accepted.seen(frame, seen[-1].mtimes_ns)
         accepted.mark_checked(frame)
+        if len(seen) >= _LINES:
+            journal.append(*seen)
+            seen.clear()
+    if seen:
+        journal.append(*seen)
     return settled
 
 
@@ -93,7 +108,7 @@ def _where_they_came(layout: Layout, frames: Sequence[int]) -> dict[int, str]:
     wanted = frozenset(frames)
     return {
         line.frame: line.came
-        for line in read_journal(layout.journal)
+        for line in JournalLines(layout.journal)
         if isinstance(line, FrameLine) and line.frame in wanted and ".." not in PurePosixPath(line.came).parts
     }
 

@@ -12,7 +12,7 @@ import msgspec
 from octa_provider.batch.folder.batch_record import BatchRecord
 from octa_provider.batch.folder.frame_ranges import ranges_text
 from octa_provider.batch.folder.history import History
-from octa_provider.batch.folder.journal import read_journal
+from octa_provider.batch.folder.journal import JournalLines
 from octa_provider.batch.folder.layout import Layout
 from octa_provider.batch.folder.lock import holder_of
 from octa_provider.batch.folder.placing import is_there
@@ -117,14 +117,14 @@ def status(output: str | os.PathLike[str]) -> BatchStatus:
     record = recorded(output)
     patterns = [FilePattern(text) for text in record.renderer["files"]]
     history = History(record.frames, len(patterns))
-    history.replay(read_journal(layout.journal))
+    history.replay(JournalLines(layout.journal))
     if history.current != record.fingerprint:
         # A run that died before it wrote its first line.
         history = History(record.frames, len(patterns))
     accepted = history.accepted
     place = str(layout.output)
     for frame in accepted:
-        if not is_there(place, [pattern.name(frame) for pattern in patterns], accepted.files(frame)):
+        if not is_there(place, patterns, accepted, frame):
             accepted.drop(frame)
     ended = [one for one in history.machines.values() if one.has_ended]
     return BatchStatus(

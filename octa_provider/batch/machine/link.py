@@ -38,6 +38,8 @@ log = plain_logger("octa_provider.batch.machine.link")
 COMMAND_TIMEOUT_S = 60.0
 #: A script without an end of its own, such as a preflight of a scene of some GB.
 SCRIPT_TIMEOUT_S = 900.0
+#: What an earlier process has left was removed by `clean`, before anybody could lay a file to be skipped.
+_CLEANED = "OCTA_MINE=; export OCTA_MINE"
 #: What a look may print a name.
 _LINE_CHARS = 400
 
@@ -102,7 +104,7 @@ class MachineLink:
             process: its number, of which there is one on the machine.
             script: what it does.
         """
-        said = self._run(begin_command(process), "begin a process", with_end(script))
+        said = self._run(begin_command(process, _CLEANED), "begin a process", with_end(script))
         if said.strip() not in {"begun", "already"}:
             raise OctaSshError(f"the machine could not begin a process: {said.strip()[-500:]}")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from octa_provider.batch.renderers.blender_log import BLENDER_RULES
+from octa_provider.batch.renderers.blender_source import blender_source
 from octa_provider.batch.renderers.frame_words import frame_arguments, own_first
 from octa_provider.batch.renderers.log_rule import LogRule
 from octa_provider.batch.renderers.renderer import Renderer
@@ -36,7 +37,9 @@ HIGHEST_FRAME = 1_048_574
 MOST_SCRIPT_BYTES = 90_000
 #: Linux has 2 MiB for all arguments and the environment; some images have less.
 _MOST_ARGUMENTS = 5
-_IN_BLENDER = Path(__file__).with_name("in_blender.py")
+_SET_UP = ("scene_errors", "set_up")
+_MAKE_SURE = ("scene_errors", "file_outputs", "make_sure")
+_PREFLIGHT = ("scene_errors", "file_outputs", "missing_files", "simulations", "preflight")
 
 
 def blender(
@@ -210,7 +213,7 @@ class BlenderRenderer(Renderer):
 
     def _beginning(self, main: str, turn: int, turns: int) -> str:
         return beginning(shlex.quote(main), turn, turns, self._ocio) + (
-            f"ours={shlex.quote(_IN_BLENDER.read_text(encoding='utf-8'))}\n"
+            f"set_up={shlex.quote(blender_source(*_SET_UP))}\nmake_sure={shlex.quote(blender_source(*_MAKE_SURE))}\n"
         )
 
     @property
@@ -229,6 +232,11 @@ class BlenderRenderer(Renderer):
             "format": self.file_format,
             "folder": self.main_file.folder,
             "files": list(self.files),
+            "format_given": self.format is not None,
+            "engine": self.engine,
+            "has_scripts": bool(self.python),
+            "allow_missing": self.allow_missing,
+            "sent": None,
         }
 
     def _words(self) -> str:
@@ -251,7 +259,7 @@ class BlenderRenderer(Renderer):
 
     def _call(self, what: str) -> str:
         call = f"{what}(__import__('json').loads({json.dumps(json.dumps(self._options()))}))"
-        return f'--python-expr "$ours"{shlex.quote(chr(10) + call)}'
+        return f'--python-expr "${what}"{shlex.quote(call)}'
 
     def _line(self, rendering: str, device: str | None) -> str:
         picture = self.main_file
@@ -259,6 +267,15 @@ class BlenderRenderer(Renderer):
         return (
             f'{self._words()} {self._call("make_sure")} -o "$OUT"/{shlex.quote(picture.for_blender())} '
             f"-F {self.file_format} -x 1 {rendering}{behind}"
+        )
+
+    def preflight_script(self, main: str) -> str:
+        """A shell script that asks the scene, without rendering, what it says of itself."""
+        return (
+            beginning(shlex.quote(main), 0, 1, self._ocio)
+            + f"set_up={shlex.quote(blender_source(*_SET_UP))}\n"
+            + f"preflight={shlex.quote(blender_source(*_PREFLIGHT))}\n"
+            + f"{self._words()} {self._call('preflight')}\n"
         )
 
     def _rules(self) -> tuple[LogRule, ...]:

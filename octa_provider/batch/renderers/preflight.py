@@ -13,6 +13,7 @@ __all__ = ["MARK", "Preflight", "read_preflight"]
 
 #: Stands in front of the one line that a preflight script prints.
 MARK = "octa-preflight "
+_ERROR = "octa-scene-error: "
 MOST_CHARS = 1_000_000
 MOST_ENTRIES = 200
 MOST_TEXT = 500
@@ -106,6 +107,9 @@ def read_preflight(output: str) -> Preflight:
             continue
         if isinstance(data, dict):
             return Preflight.from_dict(data)
+    error = next((text for line in output[-MOST_CHARS:].split("\n") if (text := line.partition(_ERROR)[2])), None)
+    if error is not None and (told := _text(error)):
+        return Preflight(problems=(told,))
     last = next((told for line in reversed(output[-MOST_CHARS:].split("\n")) if (told := _text(line))), None)
     return Preflight(problems=(f"the scene did not say anything of itself: {last or 'nothing was printed'}",))
 

@@ -111,7 +111,7 @@ class Renderer:
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
     def skip_file(self, frame: int) -> str:
-        """The file, below the folder of the frames, that is laid when a frame begins; laid before, it skips the frame."""
+        """The file, below the folder of the frames, that is laid when a frame begins, and skips it if laid before."""
         if CommandTemplate.parse(self.command).is_of_one_frame:
             return f".claim/{frame}"
         return self.main_file.name(frame)

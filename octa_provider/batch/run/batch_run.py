@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from octa_provider.batch.batch import Batch
 from octa_provider.batch.estimate import MachineEstimate, SceneEstimate
-from octa_provider.batch.folder.batch_folder import BatchFolder
 from octa_provider.batch.folder.work import Measured, Spans
 from octa_provider.batch.forecast import deviate
 from octa_provider.batch.plan import Plan, PlanLine
@@ -26,8 +24,8 @@ from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.state import BatchState
 from octa_provider.batch.terms import BatchTerms
 from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaError, OctaNoMachineError
-from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.render.frames import Frames
+from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:

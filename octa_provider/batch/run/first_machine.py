@@ -245,11 +245,18 @@ class _Trial:
         for told in self._words(first.number):
             if isinstance(told, Preflighted):
                 first.preflight = told.preflight
-                if told.preflight.problems:
-                    raise SceneCannotRenderError("; ".join(told.preflight.problems))
-                yield None
+                yield self._is_renderable(told)
             elif (why := self._ended(told)) is not None:
                 yield why
+
+    def _is_renderable(self, told: Preflighted) -> str | None:
+        problems = "; ".join(told.preflight.problems)
+        if not problems:
+            return None
+        if told.was_told:
+            raise SceneCannotRenderError(problems)
+        self._errors.failed(self._estimate.node_id, problems)
+        return problems
 
     def _measured(self, first: FirstMachine) -> Iterator[str | None]:
         patience = Deadline(self._parts.clock, _LONGEST_FRAME_S)

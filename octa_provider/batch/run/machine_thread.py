@@ -312,7 +312,7 @@ class MachineThread(threading.Thread):
         assert script is not None
         exit_code, output = link.run_script(script)
         log.info("the preflight on node %s ended with %s", self.estimate.node_id, exit_code)
-        self._tell(Preflighted(renderer.read_preflight(output)))
+        self._tell(Preflighted(renderer.read_preflight(output), exit_code == 0))
 
     def _still_runs(self, rental: Rental) -> bool:
         """Whether the session runs, as far as the API tells; an API that is away tells nothing."""

@@ -18,7 +18,8 @@ from octa_provider.render.frame_files import FilePattern
 from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
-    from octa_provider.batch.renderers.renderer import Failure, Renderer
+    from octa_provider.batch.renderers.log_rule import Failure
+    from octa_provider.batch.renderers.renderer import Renderer
 
 __all__ = ["MachineName", "Rendering"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from octa_provider.batch.renderers.log_rule import Failure
     from octa_provider.batch.renderers.preflight import Preflight
-    from octa_provider.batch.renderers.renderer import Failure
     from octa_provider.rental.rental import Rental
     from octa_provider.rental.terms import Bill
 
@@ -22,8 +22,8 @@ __all__ = [
     "Drop",
     "Lost",
     "Order",
-    "Preflighted",
     "PreflightWanted",
+    "Preflighted",
     "Ready",
     "Refused",
     "Rented",
@@ -124,9 +124,11 @@ class Preflighted:
 
     Attributes:
         preflight: that.
+        was_told: whether the renderer ran to its end; else it may be the machine that can't run it.
     """
 
     preflight: Preflight
+    was_told: bool
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,25 @@ This file imports nothing from the rest of the package: the interpreter that has
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 if __name__ == "__main__":
     # Python puts the script's folder first; a neighbour of ours must not be taken for a module of the standard library.
-    sys.path.pop(0)
+    # A script has no package: its neighbours are found through the folder above, for this one moment (PEP 366).
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    __package__ = Path(__file__).resolve().parent.name
+    __import__(__package__)
+    del sys.path[0]
 
 import ctypes
 import os
 import re
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from .blender_faults import BlenderFaults, device_of, with_device
+from .frame_faults import FrameFaults
 
 LOWEST_FRAME, HIGHEST_FRAME = -1048574, 1048574
 #: The range of a scene begins here for Python; Blender's command line knows lower frames.
@@ -434,9 +441,17 @@ def main(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(own_arguments):
         say(HELP)
         return 0
+    faults = FrameFaults()
+    device = device_of(arguments)
+    if device and "no_device" in faults.at_start(device):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif device:
+        # The machine has such a card, as far as anybody can tell. Cycles reads this when bpy is imported.
+        sys.argv = ["blender", *with_device(arguments, "CPU")]
     import bpy  # type: ignore[import-not-found]
 
     sys.argv = ["blender", *arguments]
+    met = BlenderFaults(bpy, faults)
     say(f"Blender {bpy.app.version_string}")
     if {"-v", "--version"} & set(own_arguments):
         return 0
@@ -451,6 +466,7 @@ def main(arguments: list[str]) -> int:
         exit_code = stop.exit_code
     else:
         exit_code = 0
+    met.close()
     say("\nBlender quit")
     return exit_code
 

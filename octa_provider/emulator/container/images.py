@@ -5,6 +5,7 @@ Nothing is pulled. The name decides what a session's commands find on their PATH
 | image (last part of the name, without tag) | environment |
 | --- | --- |
 | contains `blender` | a `blender` command, and the machine's own commands |
+| contains `frames` | `octa-fake-renderer`, which renders at once, and the machine's own commands |
 | `scratch`, or ends in `-noshell` | no shell: commands fail as in a container without `/bin/sh` |
 | anything else | the machine's own commands and `python3` |
 
@@ -63,6 +64,7 @@ class Images:
         if chosen and shutil.which(chosen) is None:
             raise OctaConfigError(f"{chosen} is not an interpreter that can be run: give the path of one with bpy.")
         self._machine = _write_command(folder / "machine", "python3", _python_lines())
+        self._frames = _write_command(folder / "frames", "octa-fake-renderer", _fake_renderer_lines())
         self._blender = _write_command(folder / "blender", "blender", _blender_lines(chosen))
 
     def environment(self, image: str) -> ImageEnvironment:
@@ -73,12 +75,20 @@ class Images:
         shared = (*_MACHINE_PATH, str(self._machine))
         if "blender" in name:
             return ImageEnvironment((str(self._blender), *shared))
+        if "frames" in name:
+            return ImageEnvironment((str(self._frames), *shared))
         return ImageEnvironment(shared)
 
 
 def _python_lines() -> str:
     # Last on the PATH: it counts only where the machine has no python3 of its own.
     return f'exec {shlex.quote(sys.executable)} "$@"\n'
+
+
+def _fake_renderer_lines() -> str:
+    script = Path(__file__).with_name("fake_renderer.py")
+    # Without the user's and the environment's packages it starts twice as quickly.
+    return f'exec {shlex.quote(sys.executable)} -E -s -S {shlex.quote(str(script))} "$@"\n'
 
 
 def _blender_lines(blender_python: str | None) -> str:

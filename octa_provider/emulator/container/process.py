@@ -9,9 +9,19 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-#: Every process of a session inherits these two, whatever it forks, detaches or renames.
-SESSION_MARK = "OCTA_EMULATOR_SESSION"
-STATE_MARK = "OCTA_EMULATOR_STATE"
+from octa_provider.emulator.container.frame_faults import SESSION_MARK, STATE_MARK
+
+__all__ = [
+    "SESSION_MARK",
+    "STATE_MARK",
+    "ProcessTable",
+    "end_leftovers",
+    "end_processes",
+    "marked_pids",
+    "pids_by_mark",
+    "send_signal",
+    "wait_for_exit",
+]
 
 _PROC = Path("/proc")
 _KILLED_WITHIN_S = 5.0

@@ -30,6 +30,10 @@ A fault is a JSON object with a `kind` and any of these:
 | `odd_price` | a catalogue tells no price, or none that can be | `form`: "missing", "null", "zero" or "negative" |
 | `bare_uuid` | a machine's start is answered by an object, without the array around it | |
 | `duplicate_entry`, `missing_entry` | a list's last entry comes twice, or not at all | `index` (-1), `all: true` |
+| `render` | a machine renders as its `form` says | `form`, `frame`, `factor` (5), `devices` |
+
+A `render` fault is met by frames (or by processes that render), not by requests: `node_id` is the node that renders,
+`times` and `after` count frames.
 """
 
 from __future__ import annotations
@@ -37,6 +41,8 @@ from __future__ import annotations
 import fnmatch
 import random
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +74,8 @@ _DEFAULTS: dict[str, tuple[str, str]] = {
     "bare_uuid": ("POST", r"^/services/mr$"),
     "duplicate_entry": ("GET", _LISTS),
     "missing_entry": ("GET", _LISTS),
+    # No request meets it.
+    "render": ("", ""),
 }
 
 KINDS = tuple(_DEFAULTS)
@@ -75,11 +83,24 @@ KINDS = tuple(_DEFAULTS)
 #: After one of these, the request has its answer and no other fault meets it.
 FINAL_KINDS = frozenset({"refuse", "status", "drop_before", "late_commit"})
 
-#: What the option `form` may say, and which it is when left out.
+#: What may happen to a machine that renders, and what meets it: a process that starts or ends, or a frame.
+RENDER_FORMS = {
+    "no_device": "start",
+    "slow": "frame",
+    "black": "frame",
+    "cut": "frame",
+    "disk_full": "frame",
+    "node_dies": "frame",
+}
+
+#: What the option `form` may say; the first is meant when it is left out.
 FORMS = {
+    "render": tuple(RENDER_FORMS),
     "no_user_envs": ("missing", "null", "empty"),
     "odd_price": ("missing", "null", "zero", "negative"),
 }
+
+GPU_DEVICES = ("OPTIX", "CUDA")
 
 _OPTIONS: dict[str, tuple[type, ...]] = {
     "kind": (str,),
@@ -102,6 +123,8 @@ _OPTIONS: dict[str, tuple[type, ...]] = {
     "answer": (int, str),
     "form": (str,),
     "fields": (list,),
+    "frame": (int,),
+    "devices": (list,),
     "index": (int,),
     "all": (bool,),
 }
@@ -122,6 +145,7 @@ class Fault:
     spec: dict[str, Any]
     seen: int = 0
     met: int = 0
+    _turns: Counter[str] = field(default_factory=Counter)
     _random: random.Random = field(default_factory=random.Random)
 
     def option(self, name: str, default: Any) -> Any:
@@ -144,9 +168,36 @@ class Fault:
 
     def takes(self, method: str, path: str, node_ids: set[int]) -> bool:
         """Whether a request meets this fault now; counts it."""
+        return not self._used_up and self.matches(method, path, node_ids) and self._meets_now()
+
+    def takes_frame(self, question: Mapping[str, Any], node_id: int) -> bool:
+        """Whether a process that renders meets this fault now; counts it.
+
+        Args:
+            question: its `event` (`start`, `frame` or `end`), and its `frame` or `device`.
+            node_id: the node that it runs on.
+        """
+        return (
+            self.kind == "render"
+            and not self._used_up
+            and RENDER_FORMS[self.spec["form"]] == question.get("event")
+            and self.option("node_id", node_id) == node_id
+            and self.option("frame", question.get("frame")) == question.get("frame")
+            and (self.spec["form"] != "no_device" or question.get("device") in self.option("devices", GPU_DEVICES))
+            and self._meets_now()
+        )
+
+    def turn(self, session_uuid: str) -> int:
+        """How often it met frames of this session before."""
+        self._turns[session_uuid] += 1
+        return self._turns[session_uuid] - 1
+
+    @property
+    def _used_up(self) -> bool:
         times = self.option("times", 1)
-        if (times is not None and self.met >= times) or not self.matches(method, path, node_ids):
-            return False
+        return times is not None and self.met >= times
+
+    def _meets_now(self) -> bool:
         self.seen += 1
         if self.seen <= self.option("after", 0) or self._random.random() >= self.option("probability", 1.0):
             return False
@@ -188,8 +239,8 @@ def parse_fault(spec: object) -> Fault:
     if answer not in ("drop", "hang") and not (isinstance(answer, int) and 200 <= answer <= 599):
         raise OctaConfigError(f'The fault\'s answer cannot be {answer!r}: give a status, "drop" or "hang".')
     forms = FORMS.get(kind, ("missing",))
-    if spec.get("form", "missing") not in forms:
-        raise OctaConfigError(f"The fault's form cannot be {spec['form']!r}: give one of {', '.join(forms)}.")
+    if spec.get("form", None if kind == "render" else "missing") not in forms:
+        raise OctaConfigError(f"The fault's form cannot be {spec.get('form')!r}: give one of {', '.join(forms)}.")
     if spec.get("path", "").startswith("^"):
         try:
             re.compile(spec["path"])

@@ -5,13 +5,21 @@ from __future__ import annotations
 import hmac
 import json
 import time
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from octa_provider.emulator.faults.answers import DroppedResponse, Handler, answer_with_faults
 from octa_provider.emulator.faults.faults import Faults, parse_fault
+from octa_provider.emulator.faults.render_faults import RenderFaults
 from octa_provider.emulator.http.account_endpoints import account_routes
-from octa_provider.emulator.http.control_endpoints import ACTIVE_FAULTS, CONTROL_PREFIX, control_routes, put_in_force
+from octa_provider.emulator.http.control_endpoints import (
+    ACTIVE_FAULTS,
+    CONTROL_PREFIX,
+    RENDER_FAULTS,
+    control_routes,
+    put_in_force,
+)
 from octa_provider.emulator.http.exchange import PLATFORM, error_answer, exchange, open_exchange
 from octa_provider.emulator.http.service_endpoints import service_routes
 from octa_provider.emulator.platform.billing import wall_ns
@@ -32,6 +40,14 @@ def make_app(platform: Platform) -> web.Application:
     app[PLATFORM] = platform
     app[ACTIVE_FAULTS] = faults
     app.add_routes([*account_routes(), *service_routes(), *control_routes()])
+    render_faults = app[RENDER_FAULTS] = RenderFaults(platform, faults)
+
+    async def hear_machines(_: web.Application) -> AsyncIterator[None]:
+        await render_faults.open()
+        yield
+        await render_faults.close()
+
+    app.cleanup_ctx.append(hear_machines)
     for spec in platform.settings.faults:
         put_in_force(platform, faults, parse_fault(spec))
 

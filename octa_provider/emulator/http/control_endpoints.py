@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from octa_provider.emulator.faults.faults import Fault, Faults, parse_fault
+from octa_provider.emulator.faults.render_faults import RenderFaults
 from octa_provider.emulator.http.exchange import PLATFORM, json_answer, json_body
 from octa_provider.emulator.platform.billing import wall_ns
 from octa_provider.emulator.platform.end_reasons import ENDED
@@ -19,6 +20,7 @@ from octa_provider.emulator.platform.session import Session
 from octa_provider.errors import OctaConfigError
 
 CONTROL_PREFIX = "/_emulator/"
+RENDER_FAULTS: web.AppKey[RenderFaults] = web.AppKey("render faults", RenderFaults)
 ACTIVE_FAULTS: web.AppKey[Faults] = web.AppKey("faults", Faults)
 
 
@@ -87,6 +89,7 @@ async def add_faults(request: web.Request) -> web.Response:
         request.app[ACTIVE_FAULTS].clear()
     for fault in faults:
         put_in_force(request.app[PLATFORM], request.app[ACTIVE_FAULTS], fault)
+    request.app[RENDER_FAULTS].announce()
     return await get_faults(request)
 
 
@@ -101,6 +104,7 @@ def put_in_force(platform: Platform, active: Faults, fault: Fault) -> None:
 async def clear_faults(request: web.Request) -> web.Response:
     """`DELETE /_emulator/faults`: lift all."""
     request.app[ACTIVE_FAULTS].clear()
+    request.app[RENDER_FAULTS].announce()
     return json_answer([])
 
 

@@ -19,9 +19,18 @@ __all__ = ["KEY", "accepted_files", "batch_of", "fetched", "finals", "made", "op
 
 KEY = "tests/batch"
 RENDERER = Renderer("blender:4.5", "render {scene} {frame}")
+#: Two files a frame, the second in a folder of its own.
+TWO_FILES = ("frame_{frame:04d}.png", "depth/####.png")
 
 
-def png(frame: int, *, size: tuple[int, int] = (4, 3), scene: str | None = "Scene", grey: int | None = None) -> bytes:
+def png(
+    frame: int,
+    *,
+    size: tuple[int, int] = (4, 3),
+    scene: str | None = "Scene",
+    grey: int | None = None,
+    took_s: int = 1,
+) -> bytes:
     """A small whole PNG of a frame, stamped; `grey` makes it one colour throughout."""
     width, height = size
     pixel = (lambda x, y: (x * 7 + y * 13 + frame) % 256) if grey is None else (lambda x, y: grey)
@@ -30,7 +39,7 @@ def png(frame: int, *, size: tuple[int, int] = (4, 3), scene: str | None = "Scen
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    texts = [("Frame", f"{frame:03d}"), ("RenderTime", "00:01.50")] + ([("Scene", scene)] if scene else [])
+    texts = [("Frame", f"{frame:03d}"), ("RenderTime", f"00:{took_s:02d}.50")] + ([("Scene", scene)] if scene else [])
     stamp = b"".join(chunk(b"tEXt", f"{name}\0{text}".encode()) for name, text in texts)
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + stamp + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SCRIPT = '''
+SCRIPT = """
 import os, struct, sys, time, zlib
 frame, target, seconds = int(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 time.sleep(seconds)
@@ -16,7 +16,7 @@ png = b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, 
 png += chunk(b"tEXt", b"Frame\\0%d" % frame) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 with open(target, "wb") as file:
     file.write(png)
-'''
+"""
 
 
 def write_scene(folder: Path) -> Path:
