@@ -150,7 +150,11 @@ def quiet(cli: Cli, emulator: EmulatorHandle) -> Callable[..., str]:
         (("--frames", "1-9", "--max-cost-usd", "-1"), "--max-cost-usd"),
         (("--frames", "1-9", "--confidence", "2"), "confidence must be a number from 0.5 to 0.99"),
         (("--frames", "1-9", "--size", "big"), "'big' is no size: write it like 1920x1080"),
-        (("--frames", "1-9", "--file", "a.png"), "--file goes with --command TEMPLATE"),
+        (("--frames", "1-9", "--can-skip"), "--can-skip goes with --command TEMPLATE"),
+        (("--frames", "1-9", "--file", "a.png"), "the name 'a.png' must have the frame's number once"),
+        (("--frames", "1-9", "--format", "FFMPEG"), "FFMPEG"),
+        (("--frames", "1-9", "--device", "TPU"), "TPU"),
+        (("--frames", "1-9", "--image", "x", "--command", "x"), "{frame}"),
         (("--frames", "1-9", "--command", "x {frame}"), "--command TEMPLATE needs --image"),
         (
             ("--frames", "1-9", "--image", "x", "--command", "x {frame}", "--device", "CPU"),
