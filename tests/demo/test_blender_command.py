@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -13,6 +11,7 @@ import pytest
 from PIL import Image
 
 from demo.contact_sheet import check_frames
+from octa_provider.emulator.container import blender_command
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMAND = REPOSITORY / "octa_provider" / "emulator" / "container" / "blender_command.py"
@@ -133,13 +132,7 @@ def test_the_scene_moves_in_every_one_of_its_frames(scene: Path, tmp_path: Path)
 @pytest.fixture(scope="module")
 def command() -> ModuleType:
     """The script as a module: reading arguments needs no bpy."""
-    spec = importlib.util.spec_from_file_location("blender_command", COMMAND)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return blender_command
 
 
 @pytest.mark.parametrize(

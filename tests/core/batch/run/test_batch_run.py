@@ -15,7 +15,7 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.pictures import check_frames
 
 if TYPE_CHECKING:
-    from conftest import Studio
+    from studio import Studio
 
 
 def test_every_frame_is_there_and_whole_and_the_bill_is_the_ledgers_to_the_wei(studio: Studio) -> None:
