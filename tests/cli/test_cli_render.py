@@ -108,6 +108,20 @@ def test_frames_that_cant_be_rendered_end_with_3_and_are_named_with_what_goes_on
     assert emulator.ledger()["running"] == 0
 
 
+def test_a_resume_renders_what_is_missing_on_other_terms(
+    cli: Cli, emulator: EmulatorHandle, work: Work, tmp_path: Path
+) -> None:
+    mended = tmp_path / "mended"
+    work.script(f'if [ "$1" = 4 ] && [ ! -e {mended} ]; then : > $2; else cp picture.png $2; fi')
+    assert cli(*work.words, "--yes", "--tries-per-frame", "1").status == 3
+    mended.write_bytes(b"")
+    terms = ("--max-machines", "1", "--tries-per-frame", "3", "--order", "backward", "--poll", "0.2s")
+    shown = cli("render", "--resume", work.out, "--ssh-key", work.key, "--yes", *terms)
+    assert (shown.status, work.frames) == (0, names(1, 6)), shown.out + shown.err
+    assert ", 1 rendered now by 1 machine" in shown.out
+    assert emulator.ledger()["running"] == 0
+
+
 def test_a_budget_that_nothing_meets_ends_with_4_and_rents_nothing(
     cli: Cli, emulator: EmulatorHandle, work: Work
 ) -> None:
