@@ -9,6 +9,7 @@ from octa_provider.batch.actions import Action, Finish, Give, Leave, Race, Relea
 from octa_provider.batch.frame_set import FrameSet
 from octa_provider.batch.outlook import Outlook
 from octa_provider.batch.run.crew import Crew
+from octa_provider.batch.run.dispatch import Dispatch
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.places import Places
 from octa_provider.batch.run.scene_errors import SceneErrors
@@ -16,17 +17,14 @@ from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.run.told import (
     Bad,
     Began,
-    Begin,
     Broke,
     Came,
     Crashed,
     Done,
-    Drop,
     Lost,
     Ready,
     Refused,
     Rented,
-    Skip,
     Skipped,
     Stopped,
     Told,
@@ -94,13 +92,7 @@ class Coordinator:
         self._max_cost_wei = max_cost_wei
         self._processes = processes
         self._is_cancelled = is_cancelled
-        self._number: dict[int, int] = {}
-        self._slot: dict[int, int] = {}
-        self._orders = 0
-        #: By slot, the number of its last `Begin`.
-        self._order: dict[int, int] = {}
-        #: By the number of a `Skip`, what it is for.
-        self._skips: dict[int, Steal | Leave] = {}
+        self._dispatch = Dispatch(crew, places)
         self._no_rent_before = 0.0
         self._refused_for_good: Exception | None = None
 
@@ -115,7 +107,7 @@ class Coordinator:
         now = self._now()
         rented_at = self._crew.thread(number).rented_at
         worker = self._state.rented(estimate, now if rented_at is None else rented_at)
-        self._number[worker.slot], self._slot[number] = number, worker.slot
+        self._dispatch.seat(worker.slot, number)
         if is_ready:
             self._state.ready(worker.slot, now)
 
@@ -174,7 +166,7 @@ class Coordinator:
     # What machines tell.
 
     def _hear(self, number: int, told: Told) -> None:
-        slot = self._slot.get(number, -1)
+        slot = self._dispatch.slot(number)
         node_id = self._crew.thread(number).estimate.node_id
         if isinstance(told, Crashed):
             raise told.error
@@ -204,7 +196,7 @@ class Coordinator:
             self._bad(number, slot, node_id, told)
         elif isinstance(told, (Done, Broke)):
             # Of an order that has been followed by another one, it tells nothing.
-            if self._order.get(slot) == told.number:
+            if self._dispatch.is_last_order(slot, told.number):
                 self._ended(number, slot, node_id, told)
         elif isinstance(told, Skipped):
             self._skipped(slot, told)
@@ -240,8 +232,8 @@ class Coordinator:
         is_first_of_machine = self._state.workers[slot].rendered == 0
         self._state.rendered(slot, place, None if is_first_of_machine else told.seconds)
         for other in rivals:
-            if other != slot and other in self._number:
-                self._crew.thread(self._number[other]).order(Drop(told.frame))
+            if other != slot:
+                self._dispatch.drop(other, told.frame)
         if told.is_accepted:
             self._teller.tell("frame accepted", frame=told.frame, number=number, node_id=node_id)
 
@@ -298,7 +290,7 @@ class Coordinator:
             self._begin(slot, worker.share)
 
     def _skipped(self, slot: int, told: Skipped) -> None:
-        action = self._skips.pop(told.number, None)
+        action = self._dispatch.answered(told.number)
         frames = self._places.places(told.frames)
         if isinstance(action, Leave):
             self._state.left_alone(slot, frames)
@@ -319,17 +311,17 @@ class Coordinator:
             self._state.given(action.slot, action.frames, self._now())
             self._begin(action.slot, action.frames)
         elif isinstance(action, Steal):
-            if not self._is_waited_for(action.slot, action.thief):
-                self._skip(action.slot, action.frames, action)
+            if not self._dispatch.is_waited_for(action.slot, action.thief):
+                self._dispatch.skip(action)
         elif isinstance(action, Race):
             self._state.raced(action.slot, action.frame, self._now(), action.cost_wei)
             self._begin(action.slot, FrameSet([(action.frame, action.frame + 1)]))
         elif isinstance(action, Leave):
             if not action.frames:
                 self._state.left_alone(action.slot, action.frames)
-            elif not self._is_waited_for(action.slot):
-                self._skip(action.slot, action.frames, action)
-        elif isinstance(action, Release) and (action.failed or not self._is_waited_for(action.slot)):
+            elif not self._dispatch.is_waited_for(action.slot):
+                self._dispatch.skip(action)
+        elif isinstance(action, Release) and (action.failed or not self._dispatch.is_waited_for(action.slot)):
             self._release(action.slot, action.reason, failed=action.failed)
 
     def _rent(self, action: Rent) -> None:
@@ -337,39 +329,18 @@ class Coordinator:
             # Those that are being stopped bill still.
             return
         number = self._crew.start(action.machine)
-        worker = self._state.rented(action.machine, self._now())
-        self._number[worker.slot], self._slot[number] = number, worker.slot
+        self._dispatch.seat(self._state.rented(action.machine, self._now()).slot, number)
 
     def _begin(self, slot: int, places: FrameSet) -> None:
-        number = self._number[slot]
-        processes = self._processes(self._state.workers[slot].machine.node_id)
-        frames = self._places.numbers(places)
-        self._orders += 1
-        self._order[slot] = self._orders
-        self._crew.thread(number).order(Begin(frames, min(processes, len(frames)), self._orders))
-
-    def _skip(self, slot: int, places: FrameSet, action: Steal | Leave) -> None:
-        self._orders += 1
-        self._skips[self._orders] = action
-        self._crew.thread(self._number[slot]).order(Skip(self._places.numbers(places), self._orders))
-
-    def _is_waited_for(self, *slots: int) -> bool:
-        """Whether a machine's answer is waited for that has to do with one of these."""
-        waited = {action.slot for action in self._skips.values()}
-        waited |= {action.thief for action in self._skips.values() if isinstance(action, Steal)}
-        return not waited.isdisjoint(slots)
+        node_id = self._state.workers[slot].machine.node_id
+        self._dispatch.begin(slot, places, self._processes(node_id))
 
     def _release(self, slot: int, reason: str, *, failed: bool) -> None:
         if slot not in self._state.workers:
             return
-        self._crew.thread(self._number[slot]).stop(reason)
+        self._dispatch.release(slot, reason)
         before = self._state.failed.copy() if failed else None
         self._state.ended(slot, self._now(), failed=failed)
-        self._skips = {
-            number: action
-            for number, action in self._skips.items()
-            if action.slot != slot and not (isinstance(action, Steal) and action.thief == slot)
-        }
         for place in self._state.failed if before is not None else ():
             if before is not None and place not in before:
                 frame = self._places.number(place)
