@@ -63,7 +63,8 @@ def posts(emulator: EmulatorHandle) -> int:
 
 
 def test_every_frame_comes_and_no_machine_is_left(cli: Cli, emulator: EmulatorHandle, work: Work) -> None:
-    shown = cli(*work.words, "--yes")
+    # Machines that tell their price in USD.
+    shown = cli(*work.words, "--yes", "--max-price-usd", "3")
     assert (shown.status, work.frames) == (0, names(1, 6)), shown.out + shown.err
     lines = shown.out.splitlines()
     assert any(line.startswith("6 frames on ") and "nine times in ten no more than" in line for line in lines)
@@ -105,6 +106,20 @@ def test_frames_that_cant_be_rendered_end_with_3_and_are_named_with_what_goes_on
     lines = shown.out.splitlines()
     assert "missing: 4" in lines
     assert lines[-1] == f"go on with: octa-provider render --resume {work.out}"
+    assert emulator.ledger()["running"] == 0
+
+
+def test_a_resume_renders_what_is_missing_on_other_terms(
+    cli: Cli, emulator: EmulatorHandle, work: Work, tmp_path: Path
+) -> None:
+    mended = tmp_path / "mended"
+    work.script(f'if [ "$1" = 4 ] && [ ! -e {mended} ]; then : > $2; else cp picture.png $2; fi')
+    assert cli(*work.words, "--yes", "--tries-per-frame", "1").status == 3
+    mended.write_bytes(b"")
+    terms = ("--max-machines", "1", "--tries-per-frame", "3", "--order", "backward", "--poll", "0.2s")
+    shown = cli("render", "--resume", work.out, "--ssh-key", work.key, "--yes", *terms)
+    assert (shown.status, work.frames) == (0, names(1, 6)), shown.out + shown.err
+    assert ", 1 rendered now by 1 machine" in shown.out
     assert emulator.ledger()["running"] == 0
 
 

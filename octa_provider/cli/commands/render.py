@@ -47,7 +47,7 @@ EXAMPLES = """examples:
   octa-provider render shots --main 010/shot.blend --frames 1001-1100x10 --output out --gpu-memory-gb 16
   octa-provider render --resume out
   octa-provider render glass.pov --frames 1-90 --output out --image povray:3.7 \\
-      --command 'povray +I{scene} +O{output}/glass_{frame:04d}.png +K{frame}' --file glass_{frame:04d}.png
+      --command 'povray +I{scene} +O{output}/glass_{frame:04d}.png +K{frame} -D' --file glass_{frame:04d}.png
 
 Only frames that are missing are rendered. It asks once, with the number; --yes answers. Exit status 0 when every frame
 is there and whole, 3 when some are missing, 4 when the budget was reached or no plan meets what is asked for, 5 when
@@ -205,7 +205,7 @@ def _tell_result(arguments: argparse.Namespace, result: BatchResult, out: TextIO
     planned = result.planned_cost_usd
     beside = (
         ""
-        if planned is None
+        if planned is None or not planned[0]
         else f"; planned {shown_usd(planned[0])} USD, nine times in ten under {shown_usd(planned[1])}"
     )
     say(f"cost of the batch: {shown_cost(result.cost_wei, result.cost_usd)}{beside}")
