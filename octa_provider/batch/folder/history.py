@@ -47,7 +47,8 @@ class History:
         tried: the nodes that gave no whole copy of a frame, by frame.
         one_colour: what one colour which node gave a frame, by frame.
         refusals: the last refused copies.
-        refused_seconds: what refused copies took, by the machine's number, in seconds; None where nothing tells.
+        lost: what copies took that count no more or never did, by the machine's number, in seconds; None where nothing
+            tells.
         measured: what the first machine told.
         plan: the plan that is followed, as a JSON value.
         current: the fingerprint that the journal was last about; empty before the first.
@@ -72,7 +73,7 @@ class History:
         self.tried: dict[int, tuple[int, ...]] = {}
         self.one_colour: dict[int, dict[int, str]] = {}
         self.refusals: list[RefusedLine] = []
-        self.refused_seconds: dict[int, list[float | None]] = {}
+        self.lost: dict[int, list[float | None]] = {}
         self.measured: Measured | None = None
         self.plan: dict[str, Any] | None = None
         self.runs = 0
@@ -141,6 +142,9 @@ class History:
             self._run(line)
 
     def _accept(self, line: FrameLine) -> None:
+        if self.accepted.was_put(line.frame):
+            # Rendered again: the first copy is gone, and was paid for.
+            self._lose(self.accepted.slot(line.frame), self.accepted.seconds(line.frame))
         self.accepted.put(line)
         if line.kind and not self.kind:
             self.kind = line.kind
@@ -156,8 +160,11 @@ class History:
                 self.one_colour.setdefault(line.frame, {})[line.node_id] = line.why
         self.refusals.append(line)
         del self.refusals[:-_MOST_REFUSALS]
-        self.refused_seconds.setdefault(line.slot, []).append(line.seconds)
+        self._lose(line.slot, line.seconds)
         self._machine(line.slot, line.node_id).refused += 1
+
+    def _lose(self, slot: int, seconds: float | None) -> None:
+        self.lost.setdefault(slot, []).append(seconds)
 
     def _rented(self, line: RentedLine) -> None:
         machine = self._machine(line.slot, line.node_id)

@@ -160,8 +160,8 @@ def _run_batch(
     approval: _Approval,
     notice: StopNotice,
 ) -> BatchResult | None:
-    from octa_provider.batch.run.batch_run import PlanNotMetError
     from octa_provider.batch.run.parts import Pacing
+    from octa_provider.batch.run.quote import PlanNotMetError
 
     with open_client(arguments) as octa, BatchDisplay(sys.stderr if arguments.json else sys.stdout) as display:
         notice.show = display.notice

@@ -46,6 +46,8 @@ FORMATS = {
     "MPEG": "FFMPEG",
 }
 
+MEDIA_TYPES = {"OPEN_EXR_MULTILAYER": "MULTI_LAYER_IMAGE", "FFMPEG": "VIDEO"}
+
 # The engine was renamed from one release to the next, and the command line takes both names.
 ENGINE_ALIASES = {"BLENDER_EEVEE": "BLENDER_EEVEE_NEXT", "BLENDER_EEVEE_NEXT": "BLENDER_EEVEE"}
 
@@ -265,8 +267,11 @@ class BlenderCommand:
         self.scene.render.filepath = path
 
     def set_format(self, name: str) -> None:
+        settings, name = self.scene.render.image_settings, FORMATS.get(name, name)
         try:
-            self.scene.render.image_settings.file_format = FORMATS.get(name, name)
+            if hasattr(settings, "media_type"):  # Since 5.0 the formats come in kinds; the command line knows which.
+                settings.media_type = MEDIA_TYPES.get(name, "IMAGE")
+            settings.file_format = name
         except TypeError:
             raise ArgumentError("format not known or not compiled in this release,") from None
 
@@ -311,7 +316,7 @@ class BlenderCommand:
             self.execute(source, path, "file")
 
     def run_expression(self, expression: str) -> None:
-        self.execute(expression.encode(), "<string>", "expr")
+        self.execute(expression.encode(), "<string>", "expr", expression)
 
     def run_text(self, name: str) -> None:
         text = self.bpy.data.texts.get(name)
@@ -335,7 +340,7 @@ class BlenderCommand:
         complain(f'Unrecognized command: "{name}"')
         raise Stop(1)
 
-    def execute(self, source: bytes, name: str, kind: str) -> None:
+    def execute(self, source: bytes, name: str, kind: str, called: str = "") -> None:
         try:
             exec(compile(source, name, "exec"), {"__name__": "__main__", "__file__": name})
         except SystemExit as stop:
@@ -344,7 +349,7 @@ class BlenderCommand:
         except Exception as error:  # noqa: BLE001 - a user's script may raise anything, and Blender goes on
             flush()
             traceback.print_exception(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
-            self.script_failed(kind, name)
+            self.script_failed(kind, called or name)
         # The script may have opened another file, which ends the life of the scene we knew.
         self.use_scene(self.bpy.context.scene)
 
