@@ -12,8 +12,9 @@ AIRFLOW_2 := $(VENVS)/airflow-2.11
 PREFECT := $(VENVS)/prefect
 BLENDER := $(VENVS)/blender
 SDK := $(VENVS)/sdk
+POVRAY := $(VENVS)/povray
 
-.PHONY: help demo test core airflow airflow-2.11 prefect blender clean
+.PHONY: help demo test core airflow airflow-2.11 prefect blender povray clean
 help:
 	@echo "make demo   render an animation on the emulator, from an Airflow DAG (ORCHESTRATOR=prefect: a Prefect flow)"
 	@echo "make test   every test, lint and types"
@@ -27,7 +28,7 @@ $(UV): constraints/tools.txt
 
 $(CORE)/.made: pyproject.toml constraints/core.txt $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(CORE)
-	$(UV) pip install --quiet --python $(CORE)/bin/python -c constraints/core.txt -e '.[emulator,pictures,ssh]' --group test --group lint --group rooms --group demo
+	$(UV) pip install --quiet --python $(CORE)/bin/python -c constraints/core.txt -e '.[emulator,pictures,ssh]' --group test --group lint --group rooms --group demo --group film
 	@touch $@
 
 $(AIRFLOW)/.made: pyproject.toml constraints/airflow.txt $(UV)
@@ -49,6 +50,10 @@ $(BLENDER)/.made: constraints/blender.txt demo/blender_environment.py $(UV)
 	@$(PYTHON) demo/blender_environment.py $(BLENDER) --uv $(UV) --constraints constraints/blender.txt
 	@touch $@
 
+$(POVRAY)/.made: tests/povray_environment.py
+	@$(PYTHON) tests/povray_environment.py $(POVRAY)
+	@touch $@
+
 # make demo ORCHESTRATOR=prefect; KEEP=1 leaves the orchestrator up at the end
 ORCHESTRATOR ?= airflow
 ifeq ($(filter $(ORCHESTRATOR),airflow prefect),)
@@ -59,7 +64,7 @@ demo: $(VENVS)/$(ORCHESTRATOR)/.made $(BLENDER)/.made
 		--blender-python $(BLENDER)/bin/python $(if $(KEEP),--keep)
 
 # CHECKS="core airflow" runs only those of tests/all_checks.py
-test: $(CORE)/.made $(AIRFLOW)/.made $(AIRFLOW_2)/.made $(PREFECT)/.made $(BLENDER)/.made $(SDK)/.made
+test: $(POVRAY)/.made $(CORE)/.made $(AIRFLOW)/.made $(AIRFLOW_2)/.made $(PREFECT)/.made $(BLENDER)/.made $(SDK)/.made
 	@$(CORE)/bin/python tests/all_checks.py $(CHECKS)
 
 core: $(CORE)/.made
@@ -67,6 +72,7 @@ airflow: $(AIRFLOW)/.made
 airflow-2.11: $(AIRFLOW_2)/.made
 prefect: $(PREFECT)/.made
 blender: $(BLENDER)/.made
+povray: $(POVRAY)/.made
 
 clean:
 	rm -rf $(VENVS)
@@ -103,8 +109,33 @@ bench-import: $(PEERS)/.made
 bench-transfer: $(CORE)/.made
 	@$(CORE)/bin/python benchmarks/transfer.py $(BENCH)
 
+# What a batch costs and when it ends, simulated, beside equal chunks: make bench-batch BENCH="--frame-s 900 --frames 2000"
+# And how long its plan takes for 10,000 machines and a million frames: make bench-plan
+.PHONY: bench-batch bench-plan
+bench-batch: $(CORE)/.made
+	@$(CORE)/bin/python benchmarks/batch_simulation.py $(BENCH)
+bench-plan: $(CORE)/.made
+	@$(CORE)/bin/python benchmarks/batch_planning.py $(BENCH)
+
 # The fuzzers of make test with as many inputs as one likes: make fuzz FUZZ=20000
 FUZZ ?= 3000
 .PHONY: fuzz
 fuzz: $(CORE)/.made
 	@OCTA_FUZZ_EXAMPLES=$(FUZZ) $(CORE)/bin/python -m pytest tests/fuzz -q -p no:cacheprovider --timeout 7200
+
+# Going on with a batch of a million accepted frames: time and memory: make bench-journal BENCH="--frames 100000"
+.PHONY: bench-journal
+bench-journal: $(CORE)/.made
+	@PYTHONPATH=. $(CORE)/bin/python benchmarks/batch_journal.py $(BENCH)
+
+# A batch whose coordinator is killed again and again, at moments that are drawn: make chaos-batch RUNS=200 SEED=1
+.PHONY: chaos-batch
+chaos-batch: $(CORE)/.made
+	@$(CORE)/bin/python -m tests.chaos.batch_kills --runs $(RUNS) --seed $(SEED)
+
+# What must always hold of a batch, with faults that are drawn: make batch-invariants EXAMPLES=60
+EXAMPLES ?= 60
+.PHONY: batch-invariants
+batch-invariants: $(CORE)/.made
+	@OCTA_BATCH_EXAMPLES=$(EXAMPLES) $(CORE)/bin/python -m pytest tests/core/batch/run/test_batch_invariants.py -q \
+		-p no:cacheprovider --timeout 14400

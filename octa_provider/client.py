@@ -25,6 +25,8 @@ from octa_provider.timing.limits import checked_max_retry_after, checked_retries
 if TYPE_CHECKING:
     import requests
 
+    from octa_provider.batch.batches import Batches
+
 
 class OctaClient(RentalApi):
     """The OctaSpace API. Safe to share between threads; use it as a context manager to close its connections.
@@ -93,7 +95,7 @@ class OctaClient(RentalApi):
 
     def within(self, deadline: Deadline, is_cancelled: Callable[[], bool] = lambda: False) -> OctaClient:
         view = super().within(deadline, is_cancelled)
-        for cached in ("rentals", "jobs"):
+        for cached in ("rentals", "jobs", "batches"):
             view.__dict__.pop(cached, None)
         view._whole = self._whole or self
         return view
@@ -109,6 +111,14 @@ class OctaClient(RentalApi):
     def jobs(self) -> Jobs:
         """Commands run to completion."""
         return Jobs(self, self.rentals) if self._whole is None else self._whole.jobs
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Animations over many rented machines."""
+        # Few need it, and it brings much.
+        from octa_provider.batch.batches import Batches
+
+        return Batches(self, self.rentals) if self._whole is None else self._whole.batches
 
 
 def _api_key(given: str | None) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from octa_provider.batch.check import Check
+from octa_provider.batch.order import ORDERS
 from octa_provider.batch.planner import MAX_MACHINES
 from octa_provider.batch.renderers.blender import blender
 from octa_provider.batch.renderers.renderer import Renderer
@@ -17,11 +18,10 @@ from octa_provider.market.requirements import Requirements
 from octa_provider.render.frames import MAX_FRAMES, Frames, parse
 from octa_provider.timing.limits import checked_cap, checked_seconds
 
-__all__ = ["ON_CHANGED", "ORDERS", "Batch"]
+__all__ = ["ON_CHANGED", "Batch"]
 
 #: What is done where the output folder holds frames of another scene.
 ON_CHANGED = ("refuse", "replace")
-ORDERS = ("forward", "backward", "spread")
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ class Batch:
         for name, kind in (("renderer", Renderer), ("requirements", Requirements), ("check", Check)):
             if not isinstance(getattr(self, name), kind):
                 raise OctaConfigError(f"{name} must be a {kind.__name__}, not {type(getattr(self, name)).__name__}")
+        self.renderer.check_frames(self.numbers)
 
     @property
     def numbers(self) -> tuple[int, ...]:

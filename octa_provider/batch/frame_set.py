@@ -106,6 +106,11 @@ class FrameSet:
         for first, stop in other.ranges():
             self._remove_range(first, stop)
 
+    def count_below(self, place: int) -> int:
+        """How many places are lower than `place`."""
+        ranges = zip(self._firsts[: bisect_right(self._firsts, place)], self._stops, strict=False)
+        return sum(min(stop, place) - first for first, stop in ranges)
+
     def take_first(self, count: int) -> FrameSet:
         """Take the lowest `count` places out, or all there are, and return them."""
         taken = FrameSet()

@@ -10,6 +10,7 @@ from octa_provider.batch.choose import Fleet
 from octa_provider.batch.estimate import MachineEstimate, SceneEstimate, estimate_machines
 from octa_provider.batch.forecast import Forecast, deviate
 from octa_provider.batch.plan import Plan, PlanLine, PlannedMachine, Spread
+from octa_provider.batch.rates import usd_per_wei, wei_of_usd
 from octa_provider.errors import OctaConfigError, Refusal
 from octa_provider.timing.limits import checked_cap, checked_seconds
 
@@ -63,7 +64,7 @@ def plan_batch(
     refusals = [*ranking.refusals, *refused]
     budget_wei = None
     if budget_usd is not None and estimates:
-        budget_wei = _wei_of(budget_usd, estimates)
+        budget_wei = wei_of_usd(budget_usd, estimates)
 
     cheapest = planner.line("cheapest", CHEAPEST_WITHIN_S, None)
     by_deadline = for_budget = None
@@ -103,7 +104,8 @@ class _Planner:
     """Makes lines of one fleet for one scene."""
 
     def __init__(self, fleet: Fleet, scene: SceneEstimate, most: int, confidence: float) -> None:
-        self._fleet = fleet
+        self._all = fleet
+        self._fleet = fleet.for_at_most(most)
         self._scene = scene
         self._most = most
         self._sigmas = deviate(confidence)
@@ -123,7 +125,7 @@ class _Planner:
         low = min(high, self._soonest_s())
         while high > low * (1 + _NEAR):
             middle = math.sqrt(low * high)
-            if self._roughly_wei(middle, sigma) <= budget_wei:
+            if self._is_paid_by(budget_wei, middle, sigma):
                 high = middle
             else:
                 low = middle
@@ -138,11 +140,12 @@ class _Planner:
     def _soonest_s(self) -> float:
         return min((ready + 0.5 / s for ready, s in zip(self._fleet.ready, self._fleet.speed, strict=True)), default=0)
 
-    def _roughly_wei(self, within_s: float, sigma: float) -> float:
-        """What the machines that end by then cost, quickly; infinite when none do."""
+    def _is_paid_by(self, budget_wei: int, within_s: float, sigma: float) -> bool:
+        """Whether the budget pays for machines that end by then, roughly."""
         if self._scene.download_s >= within_s:
-            return math.inf
-        return self._fleet.roughly_wei(self._scene.frames * math.exp(self._sigmas * sigma), within_s, self._most)
+            return False
+        work = self._scene.frames * math.exp(self._sigmas * sigma)
+        return self._fleet.is_paid_by(budget_wei, work, within_s, self._most)
 
     def why_not(self, within_s: float) -> str:
         """Why no choice ends in time, as one clause."""
@@ -162,8 +165,8 @@ class _Planner:
         if line is None:
             return ()
         taken = {machine.estimate.node_id for machine in line.machines}
-        machines = self._fleet.machines
-        order = self._fleet.in_order(line.finish_s.p90)
+        machines = self._all.machines
+        order = self._all.in_order(line.finish_s.p90)
         return tuple(machines[at] for at in order if machines[at].node_id not in taken)
 
     def _forecast(self, within_s: float) -> Forecast | None:
@@ -196,7 +199,7 @@ class _Planner:
         startup, transfer = forecast.cost_shares(p50_s)
         each = forecast.frames_each(self._scene.frames, p50_s)
         machines = self._fleet.machines
-        rate = _usd_per_wei([machines[at] for at in forecast.choice.picked])
+        rate = usd_per_wei([machines[at] for at in forecast.choice.picked])
         return PlanLine(
             name=name,
             machines=tuple(
@@ -212,18 +215,3 @@ class _Planner:
             startup_share=startup,
             transfer_share=transfer,
         )
-
-
-def _usd_per_wei(machines: list[MachineEstimate]) -> float:
-    """The rate at which these machines name both prices."""
-    known = [machine for machine in machines if machine.price_usd > 0]
-    wei = sum(machine.price_wei for machine in known)
-    return sum(machine.price_usd for machine in known) / wei if wei else 0.0
-
-
-def _wei_of(usd: float, machines: list[MachineEstimate]) -> int:
-    """A budget in wei, by the rate that costs the most: it must hold for every machine."""
-    rates = [machine.price_wei / machine.price_usd for machine in machines if machine.price_usd > 0]
-    if not rates:
-        raise OctaConfigError("max_cost_usd can't be planned with: no machine tells its price in USD")
-    return int(usd * min(rates))

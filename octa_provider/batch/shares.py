@@ -40,6 +40,8 @@ def next_actions(state: BatchState, now: float) -> list[Action]:
     terms = state.terms
     if state.left == 0:
         return _ending(state, "whole" if not state.failed else "incomplete", "no frame is left")
+    if terms.max_failed_frames is not None and len(state.failed) > terms.max_failed_frames:
+        return _ending(state, "incomplete", "more frames were given up than the batch allows")
     if terms.max_cost_wei is not None and state.spent_wei(now) >= terms.max_cost_wei:
         return _ending(state, "over budget", "the budget is spent")
     look = Outlook(state, now)
@@ -98,13 +100,19 @@ def _gives(look: Outlook, idle: list[Worker], leaving: set[int], actions: list[A
     left: list[Worker] = []
     for worker in idle:
         node_id = worker.machine.node_id
-        size = share_size(
-            len(waiting) + len(again),
-            look.speed[worker.slot] / total,
-            look.frame_s(worker),
-            state.terms.load_s,
-            can_skip=state.terms.can_skip,
-        )
+        part = look.speed[worker.slot] / total
+        far_apart = waiting.count_below(state.terms.first_pass)
+        if far_apart:
+            # All take part in the first pass, or one machine would render it alone while the others fill gaps.
+            size = min(far_apart, math.ceil(state.terms.first_pass * part))
+        else:
+            size = share_size(
+                len(waiting) + len(again),
+                part,
+                look.frame_s(worker),
+                state.terms.load_s,
+                can_skip=state.terms.can_skip,
+            )
         retried = [frame for frame in again if node_id not in state.tried[frame]][:size]
         frames = FrameSet([(frame, frame + 1) for frame in retried])
         if retried:
@@ -173,10 +181,11 @@ def _races(look: Outlook, idle: list[Worker], actions: list[Action]) -> list[Wor
     for worker in state.workers.values():
         if worker.frame_at is None or not worker.share or worker.share.first in state.racing:
             continue
-        at_it_s, frame_s = state.at_frame_s(worker, now), look.own_frame_s(worker)
+        at_it_s, frame_s = state.at_frame_s(worker, now), look.next_work[worker.slot] / look.speed[worker.slot]
         # The longer it has taken, the longer it will still take.
         ends_in_s = max(frame_s - at_it_s, 0.5 * at_it_s)
-        if now + ends_in_s > look.target_at or at_it_s > _RACE_AFTER * look.frame_work / worker.machine.speed:
+        expected = max(look.frame_work, look.expected_work[worker.slot])
+        if now + ends_in_s > look.target_at or at_it_s > _RACE_AFTER * expected / worker.machine.speed:
             late.append((ends_in_s, worker))
     late.sort(key=lambda pair: -pair[0])
     left: list[Worker] = []
@@ -184,7 +193,8 @@ def _races(look: Outlook, idle: list[Worker], actions: list[Action]) -> list[Wor
         for place, (ends_in_s, worker) in enumerate(late):
             frame = worker.share.first
             tried = state.tried.get(frame, ())
-            needs_s = state.terms.load_s + look.frame_s(racer)
+            work = max(look.frame_work, look.expected_work[worker.slot] * state.seen[worker.slot].factor)
+            needs_s = state.terms.load_s + work / look.speed[racer.slot]
             cost_wei = charge_wei(racer.machine.price_wei, needs_s)
             allowed = len(tried) + 2 <= state.terms.tries_per_frame and racer.machine.node_id not in tried
             if allowed and needs_s < _STEAL_BEFORE * ends_in_s and cost_wei <= most_wei:

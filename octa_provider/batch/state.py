@@ -3,7 +3,8 @@ what has happened."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.forecast import charge_wei
@@ -50,14 +51,18 @@ class BatchState:
         self.tried: dict[int, tuple[int, ...]] = {}
         self.failed = FrameSet()
         self.workers: dict[int, Worker] = {}
-        # The best is last, where it is popped; ties are in the order of the plan.
-        self._candidates = list(candidates)[::-1]
+        #: By node, best first.
+        self._candidates: OrderedDict[int, MachineEstimate] = OrderedDict()
+        for machine in candidates:
+            self._candidates.setdefault(machine.node_id, machine)
         self._taken: set[int] = set()
         self.racing: dict[int, tuple[int, int]] = {}
         self._next_slot = 0
         self._ended_wei = 0
         self._race_wei = 0
-        self.pace = Pace(terms.frames)
+        self.pace = Pace(terms.frames, terms.first_pass)
+        for first, stop in self.done.ranges():
+            self.pace.gone(first, stop)
         self.seen: dict[int, Seen] = {}
 
     @property
@@ -72,7 +77,7 @@ class BatchState:
 
     def candidates(self) -> Iterator[MachineEstimate]:
         """The machines to rent next, best first."""
-        return (machine for machine in reversed(self._candidates) if machine.node_id not in self._taken)
+        return iter(self._candidates.values())
 
     def spent_wei(self, now: float) -> int:
         """What all machines have cost until now."""
@@ -97,6 +102,28 @@ class BatchState:
     def refused(self, node_id: int) -> None:
         """A machine could not be rented; it is not tried again."""
         self._take(node_id)
+
+    def offer(self, machines: Iterable[MachineEstimate]) -> None:
+        """Machines have come on the market: they are rented after those of the plan, the cheapest frame first.
+
+        Args:
+            machines: which; a node that is a candidate, rented, gone or given up already is left out.
+        """
+        for machine in sorted(machines, key=lambda machine: machine.price_wei / machine.speed):
+            if machine.node_id not in self._taken:
+                self._candidates.setdefault(machine.node_id, machine)
+
+    def tried_before(self, tried: Mapping[int, tuple[int, ...]]) -> None:
+        """Frames that an earlier run has tried: each is tried on other nodes, as often as is left.
+
+        Args:
+            tried: by frame that is not accepted, the nodes that gave no whole copy; as many as may be count for none.
+        """
+        for frame, nodes in tried.items():
+            if frame in self.waiting and 0 < len(nodes) < self.terms.tries_per_frame:
+                self.waiting.discard(frame)
+                self.again.add(frame)
+                self.tried[frame] = nodes
 
     def ready(self, slot: int, now: float) -> None:
         """A machine is up and has the scene."""
@@ -137,6 +164,11 @@ class BatchState:
         worker.leaving = True
         self._give_back(frames)
 
+    def given_back(self, slot: int, frames: FrameSet) -> None:
+        """A machine will not render these frames of its share, which are anybody's again."""
+        self.workers[slot].share.remove(frames)
+        self._give_back(frames)
+
     def began(self, slot: int, now: float) -> None:
         """A machine has begun the next frame of its share, or the one it races for."""
         self.workers[slot].frame_at = now
@@ -166,8 +198,27 @@ class BatchState:
             self.waiting.discard(frame)
             self.again.discard(frame)
             self.done.add(frame)
+            self.pace.gone(frame, frame + 1)
             self.tried.pop(frame, None)
         return is_first
+
+    def found(self, frame: int) -> None:
+        """A whole frame is there that no machine of these has brought."""
+        for worker in self.workers.values():
+            self._forget(worker, frame)
+        self.racing.pop(frame, None)
+        self.waiting.discard(frame)
+        self.again.discard(frame)
+        self.failed.discard(frame)
+        self.tried.pop(frame, None)
+        self.done.add(frame)
+
+    def race_dropped(self, slot: int) -> None:
+        """A machine does not render the frame that it raced for any more."""
+        worker = self.workers[slot]
+        if worker.race is not None:
+            self.racing.pop(worker.race, None)
+            worker.race, worker.frame_at = None, None
 
     def refused_picture(self, slot: int, frame: int) -> None:
         """A frame that came from a machine is not whole."""
@@ -202,12 +253,12 @@ class BatchState:
         if not failed and seen.factor >= _SLOW:
             # Known to work, and cheaper than what comes next in the plan, or it had not been rented before that.
             self._taken.discard(worker.machine.node_id)
-            self._candidates.append(worker.machine)
+            self._candidates[worker.machine.node_id] = worker.machine
+            self._candidates.move_to_end(worker.machine.node_id, last=False)
 
     def _take(self, node_id: int) -> None:
         self._taken.add(node_id)
-        while self._candidates and self._candidates[-1].node_id in self._taken:
-            self._candidates.pop()
+        self._candidates.pop(node_id, None)
 
     def _start(self, worker: Worker, frames: FrameSet, now: float) -> None:
         worker.share.update(frames)
@@ -243,6 +294,7 @@ class BatchState:
         elif len(self.tried.get(frame, ())) >= self.terms.tries_per_frame:
             del self.tried[frame]
             self.failed.add(frame)
+            self.pace.gone(frame, frame + 1)
         elif frame in self.tried:
             self.again.add(frame)
         else:

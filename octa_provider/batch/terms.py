@@ -24,6 +24,10 @@ class BatchTerms:
         upload_s: seconds that our line needs to send the scene to one machine.
         tries_per_frame: at most so many tries for a frame, each on another node.
         can_skip: whether a running process skips a frame for which a file is laid.
+        max_failed_frames: end as incomplete as soon as more frames than this were given up. None goes on with the
+            others whatever happens.
+        first_pass: so many places at the beginning are far apart in the film: each machine gets a few of them before
+            it gets others. See `in_order`.
     """
 
     frames: int
@@ -38,3 +42,5 @@ class BatchTerms:
     upload_s: float = 0.0
     tries_per_frame: int = 3
     can_skip: bool = True
+    max_failed_frames: int | None = None
+    first_pass: int = 0

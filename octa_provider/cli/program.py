@@ -1,7 +1,8 @@
 """`octa-provider`: the command line. Each command is a file of `octa_provider.cli.commands`.
 
 Exit status: 0 when it went well, 1 when it did not, 2 when it was called wrongly, 130 after Ctrl-C. That of `run` is
-the job's own, or 128 and a signal's number; that of `frames` is 3 when frames are missing or not whole.
+the job's own, or 128 and a signal's number; that of `frames`, `video`, `plan` and `render` is 3 when frames are missing
+or not whole, or can't be had in time; `render` has more, told by its help.
 """
 
 from __future__ import annotations
@@ -12,7 +13,21 @@ from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
-from octa_provider.cli.commands import doctor, emulator, frames, logs, machines, reap, run, sessions, stop
+from octa_provider.cli.commands import (
+    doctor,
+    emulator,
+    frames,
+    logs,
+    machines,
+    plan,
+    reap,
+    render,
+    run,
+    sessions,
+    sheet,
+    stop,
+    video,
+)
 from octa_provider.cli.options.connection import add_connection_options, masked_by, tell
 from octa_provider.cli.options.parser import CommandParser
 from octa_provider.cli.output.messages import LogMessages, end_quietly
@@ -122,7 +137,7 @@ def _parser(words: Sequence[str]) -> CommandParser:
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {_version()}")
     add_connection_options(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
-    for command in (machines, sessions, run, frames, logs, stop, reap, doctor):
+    for command in (machines, sessions, run, plan, render, frames, sheet, video, logs, stop, reap, doctor):
         command.add_parser(commands)
     emulator.add_parser(commands, chosen="emulator" in words)
     return parser

@@ -40,14 +40,21 @@ class FileFetching:
         target: where it goes: the file itself, or the folder that gets what is in the folder.
         transfer: how far it is.
         is_wanted: asked for each file of a folder; what it says no to is left there.
+        checks_pictures: whether a picture that is not whole is left out.
 
     Attributes:
         fetched: the files that are here.
     """
 
     def __init__(
-        self, target: Path, transfer: Transfer, is_wanted: Callable[[RemoteFile], bool] = lambda file: True
+        self,
+        target: Path,
+        transfer: Transfer,
+        is_wanted: Callable[[RemoteFile], bool] = lambda file: True,
+        *,
+        checks_pictures: bool = True,
     ) -> None:
+        self._checks_pictures = checks_pictures
         self._target = target
         self._transfer = transfer
         self._is_wanted = is_wanted
@@ -142,7 +149,7 @@ class FileFetching:
             raise OctaSshError(f"{shown(file.path)} changed on its way, or while it was fetched", lost=True)
         path = self._target / _local_name(file.name) if file.name else self._target
         try:
-            if flaw := await in_thread(flaw_of, part, file.name or file.path):
+            if self._checks_pictures and (flaw := await in_thread(flaw_of, part, file.name or file.path)):
                 # It would pass for a frame, and may lie over a whole one.
                 self._odd.append(f"{shown(file.name or file.path)} (which {flaw})")
                 return

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from octa_provider.remote.fetching import FileFetching
 from octa_provider.remote.loop import wait_for
 from octa_provider.remote.moving import Moving
 from octa_provider.remote.places import place_here, place_there
-from octa_provider.remote.remote_files import RemoteFile, look_below
+from octa_provider.remote.remote_files import RemoteFile, look_at_names, look_below
 from octa_provider.remote.sending import FileSending
 from octa_provider.remote.ssh_errors import with_ssh_errors
 from octa_provider.remote.tail import Tail
@@ -207,6 +207,8 @@ class RemoteMachine:
         is_cancelled: Callable[[], bool] = lambda: False,
         within: str | None = None,
         is_wanted: Callable[[RemoteFile], bool] = lambda file: True,
+        names: Sequence[str] | None = None,
+        checks_pictures: bool = True,
     ) -> tuple[Path, ...]:
         """Copy a file, or the files of a folder with all below it, from the machine.
 
@@ -225,6 +227,9 @@ class RemoteMachine:
             is_cancelled: asked again and again; when it says yes the transfer is given up.
             within: links that lead out of this folder of the machine are left there; None takes that of `remote`.
             is_wanted: asked for each file of a folder; what it says no to is left there.
+            names: only these files of a folder, by their names below it, which is not listed then; what is not there
+                is left out.
+            checks_pictures: whether a picture that is not whole is left there.
 
         Returns:
             The files that were written.
@@ -240,16 +245,15 @@ class RemoteMachine:
 
         async def work(connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient) -> None:
             nonlocal fetching
-            tree = await look_below(
-                sftp,
-                os.fsencode(remote),
-                moving.transfer.limits,
-                within=None if within is None else os.fsencode(within),
-                moved=moving.transfer.moved,
-            )
+            limits, folder = moving.transfer.limits, os.fsencode(remote)
+            if names is not None:
+                tree = await look_at_names(sftp, folder, names, limits)
+            else:
+                inside = None if within is None else os.fsencode(within)
+                tree = await look_below(sftp, folder, limits, within=inside, moved=moving.transfer.moved)
             if fetching is None:
                 target = place_here(local, remote, is_folder=tree.is_folder)
-                fetching = FileFetching(target, moving.transfer, is_wanted)
+                fetching = FileFetching(target, moving.transfer, is_wanted, checks_pictures=checks_pictures)
             await fetching.over(connection, sftp, tree)
 
         moving.do(work, f"fetch {shown(remote)} from", is_cancelled)

@@ -7,6 +7,7 @@ import os
 import posixpath
 import stat
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.errors import OctaSshError
@@ -15,11 +16,11 @@ from octa_provider.files.local_files import shown
 from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     import asyncssh
 
-__all__ = ["RemoteFile", "RemoteTree", "all_of", "look_below"]
+__all__ = ["RemoteFile", "RemoteTree", "all_of", "look_at_names", "look_below"]
 
 log = plain_logger("octa_provider.remote.remote_files")
 
@@ -91,6 +92,46 @@ async def look_below(
         OctaSshError: there is no such file, it is no file or folder, or a limit is passed.
     """
     return await _Look(sftp, remote, limits, within, moved).tree()
+
+
+async def look_at_names(
+    sftp: asyncssh.SFTPClient, folder: bytes, names: Sequence[str], limits: TransferLimits
+) -> RemoteTree:
+    """Look at files of a folder of the machine by their names; those that are not there are left out.
+
+    Args:
+        sftp: the machine.
+        folder: the folder there.
+        names: below it, with slashes.
+        limits: how much there may be.
+
+    Raises:
+        OctaSshError: a limit is passed.
+    """
+    import asyncssh
+
+    tree = RemoteTree(folder, True)
+    above = {parent for name in names for parent in PurePosixPath(name).parents if parent.name}
+    tree.folders = [(os.fsencode(str(parent)), 0o755) for parent in sorted(above)]
+    looking = asyncio.Semaphore(LISTED_AT_ONCE)
+
+    async def look(name: str) -> None:
+        encoded = os.fsencode(name)
+        path = posixpath.join(folder, encoded)
+        async with looking:
+            try:
+                info = await sftp.lstat(path)
+            except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+                return
+        if info.permissions is None or stat.S_ISREG(info.permissions):
+            tree.files.append(_file(encoded, path, info))
+        else:
+            tree.odd.append(f"{shown(encoded)} (no plain file)")
+
+    await all_of(look(name) for name in names)
+    limits.check(shown(folder), size=tree.size, entries=len(tree.files))
+    tree.files.sort(key=lambda file: file.name)
+    return tree
 
 
 class _Look:

@@ -6,7 +6,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from octa_provider.errors import OctaConfigError
@@ -34,6 +34,8 @@ class FilePattern:
     """
 
     text: str
+    _template: str = field(init=False, repr=False, compare=False)
+    _places: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         rest = _PLACE.sub("", self.text)
@@ -43,10 +45,14 @@ class FilePattern:
         path = PurePosixPath(self.text)
         if path.is_absolute() or ".." in path.parts or "\0" in self.text or self.text.endswith("/"):
             raise OctaConfigError(f"{said!r} is no name of a file below the folder")
+        # Names are made by the million: the pattern is read once.
+        template = _PLACE.sub(lambda match: f"\0{_width(match)}", self.text.replace("%", "%%"))
+        object.__setattr__(self, "_template", re.sub("\0([0-9]+)", r"%0\1d", template))
+        object.__setattr__(self, "_places", template.count("\0"))
 
     def name(self, frame: int) -> str:
         """The name of a frame's file."""
-        return _PLACE.sub(lambda match: f"{frame:0{_width(match)}d}", self.text)
+        return self._template % ((frame,) * self._places)
 
     def frames_in(self, folder: Path) -> Iterator[int]:
         """The frames that have such a file in a folder, in any order.

@@ -17,7 +17,7 @@ from octa_provider.render.frames import MAX_FRAMES, Frames, parse
 from octa_provider.render.picture import BrokenPictureError, Picture
 from octa_provider.render.pixels import flaw_of_pixels, require_decoder
 
-__all__ = ["FileCheck", "FramesCheck", "check_frames"]
+__all__ = ["FileCheck", "FramesCheck", "check_file", "check_frames"]
 
 DEFAULT_PATTERN = "frame_{frame:04d}.png"
 MISSING = "is missing"
@@ -166,7 +166,7 @@ def check_frames(
     numbers = _numbers(folder, frames, named)
     checked: list[list[FileCheck]] = []
     for pattern in named:
-        files = [_checked(folder, pattern, number, hashes=hashes) for number in numbers]
+        files = [_checked(folder, pattern.name(number), number, hashes=hashes) for number in numbers]
         files = _of_one_kind(files, size, scene)
         checked.append([_decoded(folder, file) for file in files] if decode else files)
     return FramesCheck(
@@ -217,9 +217,38 @@ def _numbers(
     return tuple(range(first, last + 1))
 
 
-def _checked(folder: Path, pattern: FilePattern, number: int, *, hashes: bool) -> FileCheck:
+def check_file(
+    folder: str | os.PathLike[str],
+    name: str,
+    frame: int,
+    *,
+    size: tuple[int, int] | None = None,
+    scene: str | None = None,
+    hashes: bool = True,
+    decode: bool = False,
+) -> FileCheck:
+    """Look at one file of one frame.
+
+    Pixels are decoded only of a file whose header has been found to be of the size that is expected.
+
+    Args:
+        folder: where the files are.
+        name: the file's, below that folder.
+        frame: the number of its frame.
+        size: width and height in pixels that it must have; None for any.
+        scene: the name of the scene that it must be of, where it is stamped with one; None for any.
+        hashes: whether its SHA-256 is made, for which it is read once more.
+        decode: whether its pixels are decoded too. Needs the extra `pictures`.
+
+    Raises:
+        OctaConfigError: the extra `pictures` is not installed.
+    """
+    file = _of_kind(_checked(Path(folder), name, frame, hashes=hashes), size, scene)
+    return _decoded(Path(folder), file) if decode else file
+
+
+def _checked(folder: Path, name: str, number: int, *, hashes: bool) -> FileCheck:
     """One file for itself."""
-    name = pattern.name(number)
     path = folder / name
     try:
         info = path.stat()
@@ -246,16 +275,19 @@ def _of_one_kind(files: list[FileCheck], size: tuple[int, int] | None, scene: st
         size = _commonest([(picture.width, picture.height) for picture in pictures])
     if scene is None:
         scene = _commonest([picture.stamp.scene for picture in pictures if picture.stamp.scene is not None])
-    kept: list[FileCheck] = []
-    for file in files:
-        picture = file.picture
-        if picture is not None and not file.flaw:
-            if size is not None and (picture.width, picture.height) != size:
-                file = replace(file, flaw=f"is {picture.width}x{picture.height} pixels, not {size[0]}x{size[1]}")
-            elif picture.stamp.scene not in {None, scene}:
-                file = replace(file, flaw=f"is of the scene {picture.stamp.scene!r}, not {scene!r}")
-        kept.append(file)
-    return kept
+    return [_of_kind(file, size, scene) for file in files]
+
+
+def _of_kind(file: FileCheck, size: tuple[int, int] | None, scene: str | None) -> FileCheck:
+    """A file, found wrong when it does not go with the others."""
+    picture = file.picture
+    if picture is None or file.flaw:
+        return file
+    if size is not None and (picture.width, picture.height) != size:
+        return replace(file, flaw=f"is {picture.width}x{picture.height} pixels, not {size[0]}x{size[1]}")
+    if scene is not None and picture.stamp.scene not in {None, scene}:
+        return replace(file, flaw=f"is of the scene {picture.stamp.scene!r}, not {scene!r}")
+    return file
 
 
 def _commonest(values: list[Any]) -> Any:

@@ -7,23 +7,27 @@ it is decoded than that one promised.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.render.decoded_lines import colour_channels, lines_of
 from octa_provider.render.picture import Picture
 from octa_provider.text.plain_text import plain_words
 
-__all__ = ["flaw_of_pixels", "require_decoder"]
+__all__ = ["MOST_DECODED_BYTES", "ONE_COLOUR_FLAW", "can_decode", "flaw_of_pixels", "require_decoder"]
+
+#: How the flaw of a picture of one colour begins; the colour follows.
+ONE_COLOUR_FLAW = "is of one colour throughout"
 
 #: More is not decoded: a picture of 16,384 pixels a side, of four floats each, is half of it.
 MOST_DECODED_BYTES = 8 * 2**30
-#: Held at once, about.
-_PIECE_BYTES = 32 * 1024 * 1024
-_SAMPLE_BYTES = 4
-_COLOURS = ("R", "G", "B")
+
+
+def can_decode() -> bool:
+    """Whether the extra is installed with which pixels are decoded."""
+    return find_spec("OpenImageIO") is not None
 
 
 def require_decoder() -> None:
@@ -32,7 +36,7 @@ def require_decoder() -> None:
     Raises:
         OctaConfigError: the extra is not installed.
     """
-    if find_spec("OpenImageIO") is None:
+    if not can_decode():
         raise OctaConfigError("decoding needs OpenImageIO: pip install 'octa-provider[pictures]'")
 
 
@@ -74,10 +78,10 @@ def _flaw(opened: Any, picture: Picture) -> str:
         budget -= spec.width * spec.height * spec.depth
         if budget < 0 or spec.depth != 1 or (not part and not _is_of_size(spec, picture)):
             return "can't be decoded: it is not what its container says"
-        colours = _colours(list(spec.channelnames), spec.alpha_channel) if not part else []
+        colours = colour_channels(list(spec.channelnames), spec.alpha_channel) if not part else []
         first: Any = None
         is_one = bool(colours)
-        for pixels in _pieces(opened, spec, part):
+        for pixels in lines_of(opened, spec, part):
             if pixels is None:
                 return f"can't be decoded: {_said(opened.geterror())}"
             if (pixels != pixels).any():
@@ -87,36 +91,13 @@ def _flaw(opened: Any, picture: Picture) -> str:
                 first = seen[0] if first is None else first
                 is_one = bool((seen == first).all())
         if is_one and first is not None and spec.width * spec.height > 1:
-            return f"is of one colour throughout: {', '.join(f'{value:.3g}' for value in first)}"
+            return f"{ONE_COLOUR_FLAW}: {', '.join(f'{value:.3g}' for value in first)}"
     return ""
 
 
 def _is_of_size(spec: Any, picture: Picture) -> bool:
     sizes = {(spec.width, spec.height), (spec.full_width, spec.full_height)}
     return (picture.width, picture.height) in sizes
-
-
-def _pieces(opened: Any, spec: Any, part: int) -> Iterator[Any]:
-    """The pixels, some lines at a time; None for lines that can't be decoded."""
-    lines = max(1, _PIECE_BYTES // (spec.width * spec.nchannels * _SAMPLE_BYTES))
-    if spec.tile_width:
-        lines = max(spec.tile_height, lines // spec.tile_height * spec.tile_height)
-    for line in range(spec.y, spec.y + spec.height, lines):
-        end = min(line + lines, spec.y + spec.height)
-        if spec.tile_width:
-            yield opened.read_tiles(part, 0, spec.x, spec.x + spec.width, line, end, 0, 1, 0, spec.nchannels, "float")
-        else:
-            yield opened.read_scanlines(part, 0, line, end, 0, 0, spec.nchannels, "float")
-
-
-def _colours(names: list[str], alpha: int) -> list[int]:
-    """The channels that make the colour: R, G and B of the first layer that has them, else all but alpha."""
-    last = [name.rpartition(".")[2] for name in names]
-    if all(colour in last for colour in _COLOURS):
-        # Blender's own layers put the picture itself under Combined.
-        combined = [at for at, name in enumerate(names) if "Combined." in name and last[at] in _COLOURS]
-        return combined[:3] if len(combined) >= len(_COLOURS) else [last.index(colour) for colour in _COLOURS]
-    return [at for at in range(len(names)) if at != alpha]
 
 
 def _said(text: object) -> str:

@@ -44,6 +44,10 @@ class Terminal:
             assert time.monotonic() < until, self.text
             assert self._read(), self.text
 
+    def type(self, text: str) -> None:
+        """Press these keys."""
+        os.write(self._ours, text.encode())
+
     def status(self) -> int:
         """Read to the end; the exit status."""
         while self._read():

@@ -12,6 +12,10 @@ from typing import NamedTuple
 
 import pytest
 
+from octa_provider.batch.batch import Batch
+from octa_provider.batch.folder.batch_folder import BatchFolder
+from octa_provider.batch.folder.fingerprint import fingerprint_of
+from octa_provider.batch.renderers.renderer import Renderer
 from octa_provider.cli import main
 
 PICTURES = Path(__file__).resolve().parents[1] / "data" / "pictures"
@@ -129,3 +133,21 @@ def test_without_the_extra_decoding_says_what_to_install(
     shown = frames(out, "--decode")
     assert shown.status == 2
     assert shown.err == "octa-provider: decoding needs OpenImageIO: pip install 'octa-provider[pictures]'\n"
+
+
+def test_the_folder_of_a_batch_knows_its_frames(frames: Callable[..., Shown], tmp_path: Path) -> None:
+    scene = tmp_path / "shot.blend"
+    scene.write_bytes(b"BLENDER")
+    renderer = Renderer("any", "render {frame}", files=("f_{frame:04d}.exr",))
+    with BatchFolder.open(
+        Batch(scene, "1-6", tmp_path / "out", renderer=renderer),
+        fingerprint_of(scene, "shot.blend", renderer),
+        "tests/frames",
+    ):
+        pass
+    for number in (2, 3, 5):
+        shutil.copy(PICTURES / "oiio_tiled.exr", tmp_path / "out" / f"f_{number:04d}.exr")
+    shown = frames(tmp_path / "out")
+    assert shown.status == 3
+    assert shown.out.splitlines()[-1] == "1,4,6: f_{frame:04d}.exr is missing"
+    assert frames(tmp_path / "out", "--frames", "2-3").status == 0

@@ -17,6 +17,7 @@ from octa_provider.job.result import JobOutcome
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = "machines|sessions|run|plan|render|frames|sheet|video|logs|stop|reap|emulator|doctor"
 BLOCKS = [
     pytest.param(block, bool(run), id=f"{document.name}-{number}")
     for document in DOCUMENTS
@@ -60,9 +61,7 @@ def test_links_to_files_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_options_named_in_a_document_exist(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = document.read_text(encoding="utf-8").replace("\\\n", " ")
-    for command, rest in re.findall(
-        r"octa-provider (machines|sessions|run|frames|logs|stop|reap|emulator|doctor)\b([^\n`]*)", text
-    ):
+    for command, rest in re.findall(rf"octa-provider ({COMMANDS})\b([^\n`]*)", text):
         assert main([command, "--help"]) == 0
         known = capsys.readouterr().out
         used = re.findall(r"(?<!\S)--[a-z][a-z-]+", rest.split(" -- ")[0].split("#")[0])

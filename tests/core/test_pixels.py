@@ -81,7 +81,7 @@ def test_one_sample_that_is_no_number_is_told_in_any_channel(tmp_path: Path) -> 
 
 
 def test_a_picture_in_pieces_is_one_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("octa_provider.render.pixels._PIECE_BYTES", 2000)
+    monkeypatch.setattr("octa_provider.render.decoded_lines.PIECE_BYTES", 2000)
     pixels = noise() * 0 + numpy.float32(0.5)
     pixels[20:] = 0.25
     assert flaw(write(tmp_path / "a.exr", pixels)) == ""

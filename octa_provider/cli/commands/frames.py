@@ -20,8 +20,9 @@ EXAMPLES = """examples:
   octa-provider frames out --frames 1-240
   octa-provider frames out --frames 1-240 --pattern beauty_####.exr --pattern depth/####.exr --json
 
-Without --frames those from the first to the last that is there are asked for, so gaps are told, and a frame that is
-missing at either end is not. Needs no key and no network.
+A folder that `octa-provider render` has rendered into knows its frames. Else, without --frames, those from the first to
+the last that is there are asked for, so gaps are told, and a frame that is missing at either end is not. Needs no key
+and no network.
 """
 
 
@@ -53,12 +54,17 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check and say what was found. Returns 3 when not every frame is whole."""
+    from octa_provider.batch.folder.asked import asked_of
     from octa_provider.render.frames_check import check_frames
 
+    frames, patterns = arguments.frames, arguments.pattern
+    asked = None if frames and patterns else asked_of(arguments.folder)
+    if asked is not None:
+        frames, patterns = frames or asked.frames, patterns or asked.files
     check = check_frames(
         arguments.folder,
-        arguments.frames,
-        patterns=arguments.pattern,
+        frames,
+        patterns=patterns,
         hashes=arguments.json,
         decode=arguments.decode,
     )

@@ -6,10 +6,11 @@ import sys
 import time
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from octa_provider.cli.options.connection import tell
-from octa_provider.cli.output.streams import drop, is_gone, takes_unicode
+from octa_provider.cli.output.progress_bar import progress_bar
+from octa_provider.cli.output.streams import drop, is_gone
 from octa_provider.cli.output.wording import shown_lines, shown_text
 from octa_provider.job.state import JobPhase
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Without a bar, how far a transfer is comes as a line, so often.
 TELL_EVERY_S = 10.0
-#: A terminal of fewer columns has no room for a bar.
-NARROW = 60
 _WORDS = {
     JobPhase.STARTING: "session {uuid} starts on node {node}",
     JobPhase.READY: "session {uuid} on node {node} is ready: sending files",
@@ -49,7 +48,7 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
         self.has_reader = True
         self._phase: JobPhase | None = None
         self._told_at = time.monotonic()
-        self._bar = _bar() if sys.stderr.isatty() else None
+        self._bar = progress_bar(sys.stderr) if sys.stderr.isatty() else None
         self._task = None if self._bar is None else self._bar.add_task("renting a machine", total=None)
 
     def __enter__(self) -> RunDisplay:
@@ -133,26 +132,3 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
                     self._bar.update(self._task, total=None if told is None else 1.0, completed=told or 0.0)
         else:
             tell(text)
-
-
-def _bar() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-    from rich.table import Column
-
-    console = Console(file=sys.stderr)
-    unicode = takes_unicode(sys.stderr)
-    cut = Column(no_wrap=True, overflow="ellipsis" if unicode else "crop")
-    # The words give way, never the numbers.
-    percent = TaskProgressColumn(table_column=Column(no_wrap=True, min_width=4, overflow="crop"))
-    elapsed = TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7, overflow="crop"))
-    return Progress(
-        SpinnerColumn("dots" if unicode else "line"),
-        TextColumn("{task.description}", markup=False, table_column=cut),
-        # Where there is no room, words and a number tell more than a bar of two characters.
-        *((BarColumn(), percent, elapsed) if console.width >= NARROW else (percent,)),
-        console=console,
-        # With the job's output in a pipe, rich must not take standard output over.
-        redirect_stdout=False,
-        transient=True,
-    )

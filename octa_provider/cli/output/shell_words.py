@@ -16,23 +16,29 @@ OPTIONS = {
     "deadline_s": "--deadline",
     "disk_gb": "--disk-gb",
     "exclude_nodes": "--exclude-nodes",
+    "finish_within_s": "--within",
     "gpu_count": "--gpu-count",
     "gpu_memory_gb": "--gpu-memory-gb",
     "gpu_model": "--gpu-model",
     "log_path": "--log",
     "max_age_s": "--max-age",
     "max_cost_usd": "--max-cost-usd",
+    "max_failed_frames": "--max-failed-frames",
+    "max_machines": "--max-machines",
     "max_price_usd": "--max-price-usd",
     "memory_gb": "--memory-gb",
     "min_blender_score": "--min-blender-score",
     "min_reliability": "--min-reliability",
     "node_id": "--node-id",
     "older_than_s": "--older-than",
+    "on_changed": "--on-changed",
     "order_by": "--order-by",
     "poll_s": "--poll",
     "private_key": "--ssh-key",
     "ready_timeout_s": "--ready-timeout",
+    "seconds_per_frame": "--seconds-per-frame",
     "timeout_s": "--timeout",
+    "tries_per_frame": "--tries-per-frame",
 }
 _CONNECTION_KEY = re.compile(r", the connection's password, or api_key=")
 _PASS_THE_KEY = re.compile(r"\bpass the key as api_key=")
@@ -45,6 +51,8 @@ _SECRET_ENVS = re.compile(r"\bsecret_envs\b:?")
 _VIA_MUST = re.compile(r"^via must")
 _LONGEST = re.compile(r"\bmax_duration_s(?:=\S+)?")
 _ALLOW_HTTP = re.compile(r", or allow_http=True")
+_NAMED_TWICE = re.compile(r"\(\w+, (--[\w-]+)\)")
+_LET_MISSING = re.compile(r"\ballow_missing=True")
 _PYTHONS_NAME = re.compile(r"\b[A-Z]\w*(?:Error|Exception): (?=\S)")
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 _THE_BODY = re.compile(r" ?\bLook at the body for the reason\.")
@@ -61,6 +69,8 @@ _PHRASES = (
     (_VIA_MUST, "--via must"),
     (_LONGEST, "the cap on its duration"),
     (_ALLOW_HTTP, ""),
+    (_LET_MISSING, "--allow-missing"),
+    (_NAMED_TWICE, r"(\1)"),
     # What Python calls an error says nothing that its text does not.
     (_PYTHONS_NAME, ""),
     (_ERRNO, ""),

@@ -20,11 +20,15 @@ _DEFAULT = (signal.SIG_DFL, signal.default_int_handler)
 class StopNotice(AbstractContextManager["StopNotice"]):
     """Within the block a signal that ends the process is told of, and then raises as it would without.
 
+    Args:
+        what: is stopped then.
+
     Attributes:
         show: called with a sentence when such a signal comes. What it raises is left out of account.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "the machine") -> None:
+        self._what = what
         self.show: Callable[[str], object] = lambda text: None
         self._before: dict[int, Any] = {}
 
@@ -47,7 +51,7 @@ class StopNotice(AbstractContextManager["StopNotice"]):
         name = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
         # Whoever writes to the same stream may have been interrupted.
         with suppress(Exception):
-            self.show(f"{name}: stopping the machine, which takes a moment")
+            self.show(f"{name}: stopping {self._what}, which takes a moment")
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)

@@ -20,6 +20,8 @@ FORMATS = {
     "MPEG": "FFMPEG",
 }
 
+MEDIA_TYPES = {"OPEN_EXR_MULTILAYER": "MULTI_LAYER_IMAGE", "FFMPEG": "VIDEO"}
+
 # The engine was renamed from one release to the next, and the command line takes both names.
 ENGINE_ALIASES = {"BLENDER_EEVEE": "BLENDER_EEVEE_NEXT", "BLENDER_EEVEE_NEXT": "BLENDER_EEVEE"}
 

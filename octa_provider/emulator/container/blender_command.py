@@ -35,6 +35,7 @@ from .blender_arguments import (
     IGNORED_WITH_FOUR_VALUES,
     IGNORED_WITH_VALUE,
     LOWEST_FRAME,
+    MEDIA_TYPES,
     ArgumentError,
     Stop,
     number,
@@ -165,8 +166,11 @@ class BlenderCommand:
         self.scene.render.filepath = path
 
     def set_format(self, name: str) -> None:
+        settings, name = self.scene.render.image_settings, FORMATS.get(name, name)
         try:
-            self.scene.render.image_settings.file_format = FORMATS.get(name, name)
+            if hasattr(settings, "media_type"):  # Since 5.0 the formats come in kinds; the command line knows which.
+                settings.media_type = MEDIA_TYPES.get(name, "IMAGE")
+            settings.file_format = name
         except TypeError:
             raise ArgumentError("format not known or not compiled in this release,") from None
 

@@ -43,7 +43,7 @@ class BlenderScripts:
 
     def run_expression(self, expression: str) -> None:
         """Run what stands on the command line."""
-        self._execute(expression.encode(), "<string>", "expr")
+        self._execute(expression.encode(), "<string>", "expr", expression)
 
     def run_text(self, name: str) -> None:
         """Run a text of the blend file."""
@@ -66,7 +66,7 @@ class BlenderScripts:
             # It prints what went wrong, and Blender goes on.
             addon_utils.enable(name)
 
-    def _execute(self, source: bytes, name: str, kind: str) -> None:
+    def _execute(self, source: bytes, name: str, kind: str, called: str = "") -> None:
         try:
             exec(compile(source, name, "exec"), {"__name__": "__main__", "__file__": name})
         except SystemExit as stop:
@@ -75,7 +75,7 @@ class BlenderScripts:
         except Exception as error:  # noqa: BLE001 - a user's script may raise anything, and Blender goes on
             flush()
             traceback.print_exception(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
-            self._failed(kind, name)
+            self._failed(kind, called or name)
         # The script may have opened another file, which ends the life of the scene we knew.
         self._ran()
 

@@ -61,3 +61,8 @@ def test_a_million_frames_in_one_range_are_one_pair() -> None:
     assert FrameSet([(0, 5)]) == FrameSet([(0, 2), (2, 5)])
     assert FrameSet() != ()
     assert repr(FrameSet([(1, 3)])) == "FrameSet([(1, 3)])"
+
+
+@given(RANGES, st.integers(0, 60))
+def test_those_below_a_place_are_counted(ranges: list[tuple[int, int]], place: int) -> None:
+    assert FrameSet(ranges).count_below(place) == sum(one < place for one in plain(ranges))

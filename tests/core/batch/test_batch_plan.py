@@ -231,6 +231,49 @@ def test_a_charge_is_exact_and_never_too_little(price_wei: int, seconds: float) 
     assert charge_wei(3600, 1.0) == 1
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 1000),
+    machines=st.integers(1, 80),
+    most=st.integers(1, 30),
+    work=st.floats(1, 2000),
+    within_s=st.floats(300, 20_000),
+)
+def test_machines_that_others_beat_are_in_no_choice(
+    seed: int, machines: int, most: int, work: float, within_s: float
+) -> None:
+    found, _ = estimate_machines(market(machines, seed), SCENE)
+    all_of_them, few = Fleet(found), Fleet(found).for_at_most(most)
+    assert len(few.machines) <= machines
+    before, after = all_of_them.choose(work, within_s, most), few.choose(work, within_s, most)
+    assert (before is None) == (after is None)
+    if before is None or after is None:
+        return
+    costs = [
+        sum(fleet.machines[at].price_wei for at in choice.picked) * within_s / 3600
+        for fleet, choice in ((all_of_them, before), (few, after))
+    ]
+    assert costs[1] <= costs[0] * 1.05
+    assert few.is_paid_by(costs[1] * 1.05, work, within_s, most)
+    never_less = work * min(price / speed for price, speed in zip(few.price, few.speed, strict=True))
+    assert not few.is_paid_by(never_less * 0.99, work, within_s, most)
+
+
+def test_a_machine_that_is_beaten_on_the_line_too_is_left_out_and_one_with_a_quicker_line_is_not() -> None:
+    machines = [
+        machine(1, 8000.0, 0.4, net_down_mbps=100.0),
+        machine(2, 7000.0, 0.5, net_down_mbps=100.0),
+        machine(3, 7000.0, 0.5, net_down_mbps=900.0),
+    ]
+    scene = SceneEstimate(240, 60.0, score=8000.0, scene_bytes=10**9, uplink_mbps=900)
+    slow_line = [
+        machine.node_id for machine in Fleet(estimate_machines(machines[:2], scene)[0]).for_at_most(1).machines
+    ]
+    assert slow_line == [1]
+    both = Fleet(estimate_machines(machines, scene)[0])
+    assert 3 in [machine.node_id for machine in both.for_at_most(1).machines]
+
+
 class CountedFloat(float):
     """Counts how often it is compared."""
 

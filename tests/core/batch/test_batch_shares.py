@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from octa_provider.batch.actions import Finish, Give, Leave, Race, Release, Rent, Steal
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.frame_set import FrameSet
+from octa_provider.batch.order import in_order
 from octa_provider.batch.shares import next_actions, share_size
 from octa_provider.batch.state import BatchState
 from octa_provider.batch.terms import BatchTerms
@@ -296,9 +297,9 @@ def test_half_of_what_is_needed_is_rented_until_ten_places_of_the_film_were_seen
         )
         for slot in range(places_seen):
             worker = running(state, one(1000 + slot))
-            state.given(worker.slot, FrameSet([(slot * 10, slot * 10 + 1)]), 0.0)
+            state.given(worker.slot, FrameSet([(slot * 100, slot * 100 + 1)]), 0.0)
             state.began(worker.slot, 10.0)
-            state.rendered(worker.slot, slot * 10, 60.0)
+            state.rendered(worker.slot, slot * 100, 60.0)
             state.ended(worker.slot, 70.0, failed=True)
         return len(of(Rent, next_actions(state, 100.0)))
 
@@ -362,3 +363,60 @@ def test_a_million_frames_are_a_few_ranges() -> None:
         assert len(give.frames.ranges()) == 1
     assert len(state.waiting.ranges()) <= 1
     assert len(state.waiting) + sum(len(worker.share) for worker in state.workers.values()) == 1_000_000
+
+
+def test_machines_that_come_on_the_market_are_rented_after_the_plans_and_none_is_taken_twice() -> None:
+    state = BatchState(terms(), [one(1), one(2), one(3)])
+    state.rented(one(1), 0.0)
+    state.refused(2)
+    broken = state.rented(one(4), 0.0)
+    state.ended(broken.slot, 10.0, failed=True)
+    offered = [one(node, price=price) for node, price in ((1, 1), (2, 1), (3, 1), (4, 1), (5, 9), (6, 7), (5, 8))]
+    state.offer([*offered, one(7, speed=1.0, price=60)])
+    # Node 7 is dearer by the hour and cheapest by the frame.
+    assert [machine.node_id for machine in state.candidates()] == [3, 7, 6, 5]
+    assert [machine.price_wei for machine in state.candidates()] == [10**18, 60, 7, 8]
+
+
+def test_a_machine_that_was_let_go_and_is_offered_again_is_a_candidate_once() -> None:
+    state = BatchState(terms(frames=500), [one(1), one(2), one(3)])
+    # Not the first of the candidates: those before it were of no use at the time.
+    worker = state.rented(one(2), 0.0)
+    state.ended(worker.slot, 10.0, failed=False)
+    state.offer([one(2)])
+    assert [machine.node_id for machine in state.candidates()] == [2, 1, 3]
+    state.rented(one(2), 20.0)
+    assert [machine.node_id for machine in state.candidates()] == [1, 3]
+
+
+@pytest.mark.parametrize(("most", "ends"), [(0, True), (1, False), (None, False)])
+def test_more_frames_given_up_than_allowed_end_the_batch_at_once(most: int | None, ends: bool) -> None:
+    state = BatchState(terms(tries_per_frame=1, max_failed_frames=most), [one(9)])
+    worker = running(state, one(1))
+    assert Finish("incomplete") not in next_actions(state, 0.0)
+    state.given(worker.slot, FrameSet([(0, 50)]), 0.0)
+    state.began(worker.slot, 10.0)
+    state.refused_picture(worker.slot, 0)
+    actions = next_actions(state, 20.0)
+    assert (Finish("incomplete") in actions) == ends
+    if ends:
+        assert [(release.slot, release.failed) for release in of(Release, actions)] == [(worker.slot, False)]
+        assert not of(Rent, actions)
+
+
+def test_in_a_spread_order_all_machines_share_the_first_pass_and_then_fill_the_gaps() -> None:
+    numbers, first_pass = in_order(range(1, 481), "spread")
+    state = BatchState(terms(frames=480, first_pass=first_pass, finish_at=20_000.0), [])
+    workers = [running(state, one(node)) for node in range(1, 5)]
+    gives = of(Give, next_actions(state, 0.0))
+    assert sorted(numbers[place] for give in gives for place in give.frames) == list(range(1, 481, 10))
+    assert {len(give.frames) for give in gives} == {12}
+    for give in gives:
+        state.given(give.slot, give.frames, 0.0)
+        for place in list(give.frames):
+            state.rendered(give.slot, place, 30.0 * give.slot + 30.0)
+    # Far apart in the film, they do not tell who is slow.
+    assert {seen.factor for seen in state.seen.values()} == {1.0}
+    gives = of(Give, next_actions(state, 400.0))
+    assert len(gives) == len(workers)
+    assert all(len(give.frames.ranges()) == 1 and len(give.frames) > 40 for give in gives)

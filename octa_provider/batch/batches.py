@@ -1,0 +1,238 @@
+"""`client.batches`: an animation over many rented machines, from the quote to the last frame."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from octa_provider.batch.batch import Batch
+from octa_provider.batch.estimate import SceneEstimate
+from octa_provider.batch.folder.batch_folder import BatchFolder
+from octa_provider.batch.folder.fingerprint import fingerprint_of
+from octa_provider.batch.folder.status import BatchStatus, recorded, status
+from octa_provider.batch.plan import Plan
+from octa_provider.batch.renderers.preflight import Preflight
+from octa_provider.batch.result import BatchResult
+from octa_provider.batch.run.batch_run import BatchRun
+from octa_provider.batch.run.market import Market, scene_of
+from octa_provider.batch.run.parts import BatchParts, Pacing
+from octa_provider.errors import OctaConfigError
+from octa_provider.files.local_files import LocalTree
+from octa_provider.remote.target import check_key, ssh_key
+from octa_provider.render.frames import parse
+from octa_provider.rental.key import split_namespace
+from octa_provider.rental.rentals import Rentals
+
+if TYPE_CHECKING:
+    from octa_provider.batch.events import OnEvent
+    from octa_provider.rental.rental_api import RentalApi
+
+__all__ = ["Batches"]
+
+
+class Batches:
+    """`client.batches`: quotes, renders and resumes.
+
+    Args:
+        api: the API.
+        rentals: what starts and stops on it.
+    """
+
+    def __init__(self, api: RentalApi, rentals: Rentals) -> None:
+        self._api = api
+        self._rentals = rentals
+
+    def plan(self, batch: Batch, scene: SceneEstimate | None = None) -> Plan:
+        """What a batch would cost, and when it would be done. Spends nothing, and changes nothing.
+
+        Args:
+            batch: what is to be rendered.
+            scene: what is known of the work; when left out, what was measured before into the output folder, else
+                `Batch.seconds_per_frame`.
+
+        Raises:
+            OctaConfigError: nothing tells what a frame takes.
+            OctaError: the API can't be reached, or refused the key.
+        """
+        if scene is None:
+            told = self._told(batch)
+            done = set() if told is None else {*parse(told.asked)} - {*(parse(told.missing) if told.missing else ())}
+            missing = sum(number not in done for number in batch.numbers)
+            size = LocalTree.at(batch.scene_path).size
+            scene = scene_of(batch, max(1, missing), size, None if told is None else told.measured)
+        if scene is None:
+            raise OctaConfigError(
+                "nothing tells what a frame takes: say so (seconds_per_frame, --seconds-per-frame), or have it "
+                "measured (--measure with --output)"
+            )
+        return Market.of(self._api, batch).plan(
+            scene, left_s=batch.finish_within_s, budget_usd=batch.max_cost_usd, measured={}
+        )
+
+    def inspect(self, batch: Batch, *, blender: str = "blender") -> Preflight:
+        """What the scene says of itself, asked with a renderer of this computer. Nothing is rented.
+
+        Args:
+            batch: what is to be rendered.
+            blender: the command that starts Blender here.
+
+        Raises:
+            OctaConfigError: the renderer can't be asked, or there is no such command.
+        """
+        script = batch.renderer.preflight_script(batch.main_file)
+        if script is None:
+            raise OctaConfigError("this renderer can't be asked what a scene says of itself: only Blender can")
+        scene = batch.scene_path
+        folder = scene if scene.is_dir() else scene.parent
+        # On a rented machine it is the image's command of that name.
+        script = f'blender() {{ {shlex.quote(blender)} "$@"; }}\n{script}'
+        with tempfile.TemporaryDirectory(prefix="octa-preflight-") as out:
+            done = subprocess.run(
+                ["/bin/sh", "-s"],
+                input=script,
+                cwd=folder,
+                env=os.environ | {"OUT": out},
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
+        if done.returncode == 127:
+            raise OctaConfigError(f"{blender} is not to be found here: give the path of Blender (--blender)")
+        return batch.renderer.read_preflight(done.stdout + done.stderr)
+
+    def measure(
+        self,
+        batch: Batch,
+        key: str,
+        *,
+        private_key: str | Path | None = None,
+        on_event: OnEvent | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        pacing: Pacing | None = None,
+    ) -> Plan:
+        """Rent one machine, ask the scene, render the first, the middle and the last frame, and plan with that.
+
+        The frames are kept where they are whole, and what was measured too: a run afterwards begins with both.
+
+        Args:
+            batch: what is to be rendered.
+            key: the rental key of the whole.
+            private_key: for SSH, as in `Jobs.run`.
+            on_event: told what happens.
+            is_cancelled: asked again and again; when it says yes the machine is stopped.
+            pacing: how often is looked.
+
+        Raises:
+            SceneCannotRenderError: the scene can't be rendered.
+            OctaCancelledError: `is_cancelled` said yes.
+            OctaError: the API or this computer stood in the way. No session of the batch runs.
+        """
+        with self._parts(batch, key, private_key, pacing) as parts:
+            run = BatchRun(parts, on_event=on_event, approve=lambda plan: True, is_cancelled=is_cancelled)
+            return run.measure()
+
+    def run(
+        self,
+        batch: Batch,
+        key: str,
+        *,
+        private_key: str | Path | None = None,
+        on_event: OnEvent | None = None,
+        approve: Callable[[Plan], bool] = lambda plan: True,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        pacing: Pacing | None = None,
+    ) -> BatchResult:
+        """Render the frames that are missing, and return when no session of the batch runs.
+
+        What an earlier run has rendered is kept, what it has left running is gone on with. When nothing is missing,
+        nothing is rented.
+
+        Args:
+            batch: what is to be rendered.
+            key: the rental key of the whole, with which each machine's begins; that of the folder's first run stays.
+            private_key: for SSH, as in `Jobs.run`.
+            on_event: told what happens; what it raises ends the run, with all sessions stopped.
+            approve: told the plan once, before machines are rented; where nothing told what a frame takes, when one
+                machine has measured it, which waits and bills meanwhile. False ends the run as cancelled.
+            is_cancelled: asked again and again; when it says yes the run ends as cancelled.
+            pacing: how often is looked.
+
+        Returns:
+            How it ended. An incomplete batch is a result, no error.
+
+        Raises:
+            OctaConfigError: something can't work; nothing was rented.
+            OctaNoMachineError: nothing fits, or all that fit refused.
+            OctaBudgetError: no plan meets the deadline or the budget; nothing was rented.
+            OctaLocalFileError: this computer's disk or folder refused.
+            OctaStopError: a session could not be stopped; says which, and how to stop it.
+            OctaError: the API could not be reached, or refused the key.
+        """
+        with self._parts(batch, key, private_key, pacing) as parts:
+            run = BatchRun(parts, on_event=on_event, approve=approve, is_cancelled=is_cancelled)
+            return run.run()
+
+    def resume(self, output: str | Path, **options: Any) -> BatchResult:
+        """Go on with the batch of an output folder, which knows the rest.
+
+        Args:
+            output: the folder.
+            options: arguments of `run`, and those of `Batch` that are to be others now, such as `max_cost_usd`.
+
+        Raises:
+            OctaConfigError: no batch has been rendered into it, or as `run`.
+            OctaError: as `run`.
+        """
+        record = recorded(output)
+        changes = {name: options.pop(name) for name in list(options) if name in Batch.__dataclass_fields__}
+        return self.run(record.batch(Path(output), changes), record.key, **options)
+
+    def status(self, output: str | Path) -> BatchStatus:
+        """How far the batch of an output folder is. No network, and nothing is changed.
+
+        Args:
+            output: the folder.
+
+        Raises:
+            OctaConfigError: no batch has been rendered into it.
+        """
+        return status(Path(output))
+
+    def _told(self, batch: Batch) -> BatchStatus | None:
+        """What earlier runs of the same batch have left; None where there were none."""
+        try:
+            told = status(batch.output_path)
+        except OctaConfigError:
+            return None
+        return told if told.fingerprint == fingerprint_of(batch.scene_path, batch.main_file, batch.renderer) else None
+
+    @contextmanager
+    def _parts(
+        self, batch: Batch, key: str, private_key: str | Path | None, pacing: Pacing | None
+    ) -> Iterator[BatchParts]:
+        """Everything that can be refused before any money is spent."""
+        check_key(ssh_key(private_key))
+        main = batch.main_file
+        tree = LocalTree.at(batch.scene_path)
+        fingerprint = fingerprint_of(batch.scene_path, main, batch.renderer)
+        whole = self._rentals.full_key(key)
+        with BatchFolder.open(batch, fingerprint, split_namespace(whole, self._api.namespace) or key) as folder:
+            yield BatchParts(
+                api=self._api,
+                rentals=self._rentals,
+                batch=batch,
+                folder=folder,
+                tree=tree,
+                main=main,
+                key=folder.key,
+                fingerprint=fingerprint,
+                private_key=private_key,
+                pacing=pacing or Pacing(),
+            )

@@ -1,0 +1,311 @@
+"""One run of a batch, from what an earlier one has left to the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from octa_provider.batch.estimate import MachineEstimate
+from octa_provider.batch.folder.work import Spans
+from octa_provider.batch.forecast import deviate
+from octa_provider.batch.plan import Plan, PlanLine
+from octa_provider.batch.rates import usd_per_wei
+from octa_provider.batch.result import BatchOutcome, BatchResult
+from octa_provider.batch.run.coordinator import Coordinator
+from octa_provider.batch.run.crew import Crew
+from octa_provider.batch.run.ending import end_of
+from octa_provider.batch.run.first_machine import find_first_machine
+from octa_provider.batch.run.left_machines import take_over
+from octa_provider.batch.run.market import Market, speeds_seen
+from octa_provider.batch.run.measurement import FirstMachine, measure_frames, measured_of
+from octa_provider.batch.run.parts import BatchParts
+from octa_provider.batch.run.places import Places
+from octa_provider.batch.run.quote import PlanNotMetError, Quote, chosen_line
+from octa_provider.batch.run.scene_errors import SceneCannotRenderError, SceneErrors
+from octa_provider.batch.run.teller import Teller
+from octa_provider.batch.state import BatchState
+from octa_provider.batch.terms import BatchTerms
+from octa_provider.errors import OctaBudgetError, OctaCancelledError
+from octa_provider.rental.clean_up import cleaned_up_by
+from octa_provider.text.loggers import plain_logger
+from octa_provider.timing.deadline import Deadline
+
+if TYPE_CHECKING:
+    from octa_provider.batch.events import OnEvent
+    from octa_provider.rental.rental import Rental
+
+__all__ = ["BatchRun"]
+
+log = plain_logger("octa_provider.batch.run.batch_run")
+
+#: Frames that take longer use all GPUs of a machine at once; shorter ones get one each.
+_SHORT_FRAME_S = 60.0
+#: The market is looked at for so long while machines render.
+_MARKET_S = 20.0
+
+
+class BatchRun:
+    """One run.
+
+    Args:
+        parts: of the batch.
+        on_event: told what happens.
+        approve: told the plan once; False ends the run as cancelled.
+        is_cancelled: asked again and again.
+    """
+
+    def __init__(
+        self,
+        parts: BatchParts,
+        *,
+        on_event: OnEvent | None,
+        approve: Callable[[Plan], bool],
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        self._parts = parts
+        self._batch = parts.batch
+        self._folder = parts.folder
+        self._approve = approve
+        self._is_cancelled = is_cancelled
+        self._teller = Teller(parts, on_event)
+        self._crew = Crew(parts)
+        self._teller.follow(self._crew)
+        self._errors = SceneErrors()
+        self._message = ""
+        self._began_at = parts.clock.monotonic()
+        self._done_before = len(parts.folder.accepted)
+        self._line: PlanLine | None = None
+        self._quote = Quote(parts, self._crew, self._teller)
+        self._adopted: list[tuple[int, Rental]] = []
+
+    def run(self) -> BatchResult:
+        """Render what is missing; no session of the batch runs when it returns or raises.
+
+        Raises:
+            OctaCancelledError: never; a run that is taken back is a result.
+            OctaStopError: a session could not be stopped; says how to.
+            OctaError: the API or this computer stood in the way.
+        """
+        self._teller.tell("started")
+        message = ""
+        with cleaned_up_by(self._clean_up):
+            try:
+                outcome = self._render()
+                message = self._message
+            except SceneCannotRenderError as error:
+                outcome, message = BatchOutcome.SCENE_ERROR, str(error)
+                self._teller.tell("scene error", reason=message)
+            except PlanNotMetError:
+                raise
+            except OctaBudgetError as error:
+                outcome, message = BatchOutcome.OVER_BUDGET, str(error)
+            except OctaCancelledError as error:
+                outcome, message = BatchOutcome.CANCELLED, str(error)
+        result = end_of(
+            self._parts,
+            outcome,
+            message,
+            line=self._line,
+            done_before=self._done_before,
+            seconds=self._parts.clock.monotonic() - self._began_at,
+            machines=self._crew.rented,
+        )
+        self._teller.tell("ended", reason=result.outcome.value)
+        return result
+
+    def measure(self) -> Plan:
+        """Rent one machine, ask the scene, render three frames, and plan with that. The machine is stopped again.
+
+        Raises:
+            SceneCannotRenderError: the scene can't be rendered.
+            OctaError: as `run`.
+        """
+        with cleaned_up_by(self._clean_up):
+            market = Market.of(self._parts.api, self._batch)
+            self._take_over()
+            missing = self._quote.missing()
+            if missing and self._folder.measurement is None:
+                self._first(market, market.by_worth(), missing, self._quote.cap_wei(market.by_worth()))
+            plan = self._quote.plan(market)
+        self._folder.write_results()
+        return plan
+
+    # The steps of a run.
+
+    def _render(self) -> BatchOutcome:
+        self._take_over()
+        missing = self._quote.missing()
+        if not missing and not self._adopted:
+            return BatchOutcome.WHOLE
+        market = Market.of(self._parts.api, self._batch)
+        candidates = market.by_worth()
+        self._teller.usd_per_wei = usd_per_wei(candidates)
+        cap_wei = self._quote.cap_wei(candidates)
+        if not missing:
+            return BatchOutcome.WHOLE
+        scene = self._quote.scene()
+        first: FirstMachine | None = None
+        plan: Plan | None = None
+        if scene is not None:
+            plan = self._quote.plan(market)
+            self._agree(plan)
+            candidates = [*(one.estimate for one in chosen_line(plan).machines), *plan.next_machines]
+        asks_scene = self._asks_scene()
+        if not self._adopted and (scene is None or asks_scene):
+            first = self._first(market, candidates, missing if scene is None else (), cap_wei)
+        if scene is None:
+            if not self._quote.missing():
+                return BatchOutcome.WHOLE
+            plan = self._quote.plan(market)
+            self._agree(plan)
+        assert plan is not None
+        outcome = self._coordinate(market, plan, first, cap_wei)
+        return self._as_of_now(outcome)
+
+    def _as_of_now(self, outcome: str) -> BatchOutcome:
+        if outcome == "over budget":
+            self._message = (
+                f"the budget of {self._batch.max_cost_usd:g} USD is reached: raise it, and run it again to go on"
+            )
+        if outcome != "whole":
+            return BatchOutcome(outcome)
+        deadline_s = self._batch.finish_within_s
+        is_late = deadline_s is not None and self._parts.clock.monotonic() - self._began_at > deadline_s
+        return BatchOutcome.LATE if is_late else BatchOutcome.WHOLE
+
+    def _take_over(self) -> None:
+        # Without a measurement there is no plan to go on with: it is begun anew.
+        is_planned = bool(self._quote.missing()) and self._quote.scene() is not None
+        self._adopted = take_over(self._parts, self._batch.max_machines if is_planned else 0)
+        self._quote.before_wei = self._folder.cost_wei or 0
+
+    def _asks_scene(self) -> bool:
+        measured = self._folder.measurement
+        if measured is not None and measured.preflight:
+            return False
+        return self._batch.renderer.preflight_script(self._parts.main) is not None
+
+    def _agree(self, plan: Plan) -> None:
+        line = chosen_line(plan)
+        if not self._approve(plan):
+            raise OctaCancelledError("the plan was not approved")
+        self._line = line
+        self._folder.planned(line)
+        self._teller.tell(
+            "planned",
+            reason=f"{len(line.machines)} machines, {line.cost_usd.p50:.2f} USD ({line.cost_usd.p90:.2f} at 90 %)",
+        )
+
+    def _first(
+        self,
+        market: Market,
+        candidates: list[MachineEstimate],
+        missing: tuple[int, ...],
+        cap_wei: int | None,
+    ) -> FirstMachine:
+        first = find_first_machine(
+            self._parts,
+            self._crew,
+            self._teller,
+            candidates,
+            asks_scene=self._asks_scene(),
+            frames=measure_frames(missing),
+            max_cost_wei=cap_wei,
+            is_cancelled=self._is_cancelled,
+            errors=self._errors,
+        )
+        if missing or first.preflight is not None:
+            score = market.score(first.estimate.node_id)
+            with self._parts.lock:
+                self._folder.measured(measured_of(first, score, has_rendered=bool(missing)))
+        return first
+
+    def _coordinate(self, market: Market, plan: Plan, first: FirstMachine | None, cap_wei: int | None) -> str:
+        batch, clock = self._batch, self._parts.clock
+        line = chosen_line(plan)
+        scene = self._quote.scene()
+        assert scene is not None
+        places = Places(batch.numbers, batch.order)
+        left_s = self._quote.left_s()
+        terms = BatchTerms(
+            frames=len(places),
+            max_machines=batch.max_machines,
+            began_at=clock.monotonic(),
+            finish_at=clock.monotonic() + (line.finish_s.p90 if left_s is None else left_s),
+            max_cost_wei=cap_wei,
+            sigmas=deviate(batch.confidence),
+            work_sigma=scene.sigma,
+            load_s=scene.load_s,
+            first_frame_s=scene.first_frame_s,
+            upload_s=scene.upload_s,
+            tries_per_frame=batch.tries_per_frame,
+            can_skip=bool(batch.renderer.can_skip),
+            max_failed_frames=batch.max_failed_frames,
+            first_pass=places.first_pass,
+        )
+        planned = [one.estimate for one in line.machines]
+        taken = {first.estimate.node_id} if first is not None else set()
+        state = BatchState(
+            terms,
+            [one for one in (*planned, *plan.next_machines) if one.node_id not in taken],
+            places.places(self._folder.accepted),
+        )
+        state.tried_before({p: nodes for n, nodes in self._folder.tried.items() if (p := places.place(n)) is not None})
+        is_short = scene.seconds_per_frame <= _SHORT_FRAME_S and "CPU" not in batch.renderer.devices
+        coordinator = Coordinator(
+            self._parts,
+            self._crew,
+            state,
+            places,
+            self._teller,
+            self._errors,
+            max_cost_wei=cap_wei,
+            processes=lambda node_id: market.gpus(node_id) if is_short else 1,
+            offers=self._offers,
+            is_cancelled=self._is_cancelled,
+        )
+        if first is not None:
+            speeds = {one.node_id: one for one in market.estimates(scene, speeds_seen(self._folder))}
+            coordinator.take(speeds.get(first.estimate.node_id, first.estimate), first.number, is_ready=True)
+        for number, rental in self._adopted:
+            coordinator.adopt(self._estimate_of(rental, planned), number, rental)
+        outcome = coordinator.run()
+        if outcome == "incomplete":
+            self._message = coordinator.why_missing
+        return outcome
+
+    def _offers(self) -> list[MachineEstimate]:
+        """What is on the market now."""
+        api = self._parts.api.within(Deadline(self._parts.clock, _MARKET_S), self._is_cancelled)
+        scene = self._quote.scene()
+        assert scene is not None
+        return Market.of(api, self._batch).estimates(scene, speeds_seen(self._folder))
+
+    def _estimate_of(self, rental: Rental, others: list[MachineEstimate]) -> MachineEstimate:
+        """What is expected of a machine that is not on offer any more, since it is ours."""
+        like = sorted(others, key=lambda one: one.speed)[len(others) // 2]
+        return MachineEstimate(
+            rental.node_id if rental.node_id is not None else -1,
+            rental.price_wei if rental.price_wei is not None else like.price_wei,
+            rental.price_usd if rental.price_usd is not None else like.price_usd,
+            like.speed,
+            like.start_s,
+            like.upload_s,
+        )
+
+    # The end.
+
+    def _clean_up(self, error: BaseException | None) -> None:
+        if error is None:
+            self._crew.stop_all("the batch has ended")
+        else:
+            self._crew.stop_after(error)
+        for number, rental in self._adopted:
+            if not self._crew.knows(number):
+                self._stop_adopted(number, rental, error)
+
+    def _stop_adopted(self, number: int, rental: Rental, error: BaseException | None) -> None:
+        if error is not None:
+            rental.stop_after(error)
+        else:
+            self._folder.ended(number, rental.stop(), Spans(), "the batch has ended")

@@ -1,0 +1,199 @@
+"""The coordinator: hears what machines tell, keeps the state of the batch, and has the scheduler's decisions done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from octa_provider.batch.actions import Action, Finish, Give, Leave, Race, Release, Rent, Steal
+from octa_provider.batch.frame_set import FrameSet
+from octa_provider.batch.outlook import Outlook
+from octa_provider.batch.run.crew import Crew
+from octa_provider.batch.run.dispatch import Dispatch
+from octa_provider.batch.run.hearing import Hearing
+from octa_provider.batch.run.parts import BatchParts
+from octa_provider.batch.run.places import Places
+from octa_provider.batch.run.scene_errors import SceneErrors
+from octa_provider.batch.run.teller import Teller
+from octa_provider.batch.shares import next_actions
+from octa_provider.batch.state import BatchState
+from octa_provider.errors import OctaCancelledError, OctaError
+from octa_provider.text.loggers import plain_logger
+
+if TYPE_CHECKING:
+    from octa_provider.batch.estimate import MachineEstimate
+    from octa_provider.rental.rental import Rental
+
+__all__ = ["Coordinator"]
+
+log = plain_logger("octa_provider.batch.run.coordinator")
+
+#: What a stop takes, for the money that it costs.
+_STOPPING_S = 10.0
+#: The market is looked at again after so long, when the plan's machines are used up.
+_LOOK_AGAIN_S = 60.0
+#: Reasons that are told at the end.
+_NAMED = 5
+
+
+class Coordinator:
+    """Runs a batch to its end. Everything is decided, and the state changed, in the thread that calls `run`.
+
+    Args:
+        parts: of the batch.
+        crew: the machines.
+        state: what is so.
+        places: the order of the frames.
+        teller: told what happens.
+        errors: what renderers said before any whole frame came.
+        max_cost_wei: no more than this in this run, in wei; None for no cap.
+        processes: how many processes a node runs, told its node_id.
+        offers: looks at the market again.
+        is_cancelled: asked again and again.
+    """
+
+    def __init__(
+        self,
+        parts: BatchParts,
+        crew: Crew,
+        state: BatchState,
+        places: Places,
+        teller: Teller,
+        errors: SceneErrors,
+        *,
+        max_cost_wei: int | None,
+        processes: Callable[[int], int],
+        offers: Callable[[], Iterable[MachineEstimate]],
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        self._offers = offers
+        self._offered_at = parts.clock.monotonic()
+        self._parts = parts
+        self._crew = crew
+        self._state = state
+        self._teller = teller
+        self._max_cost_wei = max_cost_wei
+        self._is_cancelled = is_cancelled
+        self._dispatch = Dispatch(crew, places)
+        self._hearing = Hearing(parts, crew, state, places, self._dispatch, teller, errors, processes)
+
+    def take(self, estimate: MachineEstimate, number: int, *, is_ready: bool) -> None:
+        """A machine that is rented already is one of the batch's.
+
+        Args:
+            estimate: what is expected of it.
+            number: the machine's in the batch.
+            is_ready: whether it has the scene.
+        """
+        now = self._now()
+        rented_at = self._crew.thread(number).rented_at
+        worker = self._state.rented(estimate, now if rented_at is None else rented_at)
+        self._dispatch.seat(worker.slot, number)
+        if is_ready:
+            self._state.ready(worker.slot, now)
+
+    def adopt(self, estimate: MachineEstimate, number: int, rental: Rental) -> None:
+        """Go on with a machine that an earlier coordinator has rented.
+
+        Args:
+            estimate: what is expected of it.
+            number: the machine's in the batch.
+            rental: its handle.
+        """
+        self._crew.start(estimate, number=number, rental=rental)
+        self.take(estimate, number, is_ready=False)
+
+    def run(self) -> str:
+        """Render what is missing; returns `whole`, `incomplete` or `over budget`. Machines may run at its end.
+
+        Raises:
+            SceneCannotRenderError: the scene can't be rendered.
+            OctaCancelledError: `is_cancelled` said yes.
+            OctaError: this computer's disk is full, the scene has changed, or nothing can be rented any more.
+        """
+        while True:
+            for number, told in self._crew.hear(self._parts.pacing.poll_s):
+                self._hearing.hear(number, told)
+            if self._is_cancelled():
+                raise OctaCancelledError("the batch was cancelled")
+            if self._is_spent():
+                return "over budget"
+            actions = next_actions(self._state, self._now())
+            if self._lacks_machines(actions) and self._look_at_market():
+                actions = next_actions(self._state, self._now())
+            for action in actions:
+                if isinstance(action, Finish):
+                    return action.outcome
+                self._do(action)
+            refused = self._hearing.refused_for_good
+            if refused is not None and not self._state.workers:
+                raise refused
+            self._tell_progress()
+
+    @property
+    def why_missing(self) -> str:
+        """Why machines were given up, the last reason of each node, as one clause; empty when none was."""
+        reasons = self._hearing.last_reasons
+        named = [f"node {node_id}: {reason}" for node_id, reason in list(reasons.items())[-_NAMED:]]
+        return "; ".join(named)
+
+    def _lacks_machines(self, actions: list[Action]) -> bool:
+        """Whether the plan's machines are used up, and frames are left that more could render."""
+        if next(self._state.candidates(), None) is not None or self._state.left == 0:
+            return False
+        is_at_end = any(isinstance(action, Finish) and action.outcome == "incomplete" for action in actions)
+        return is_at_end or self._now() - self._offered_at > _LOOK_AGAIN_S
+
+    def _look_at_market(self) -> bool:
+        """Whether there are machines now that were not there before."""
+        self._offered_at = self._now()
+        try:
+            self._state.offer(self._offers())
+        except OctaError as error:
+            log.warning("the market can't be looked at now: %s", error)
+        return next(self._state.candidates(), None) is not None
+
+    def _now(self) -> float:
+        return self._parts.clock.monotonic()
+
+    def _is_spent(self) -> bool:
+        if self._max_cost_wei is None:
+            return False
+        soon_s = self._parts.pacing.poll_s + _STOPPING_S
+        return self._crew.spent_wei() + int(self._crew.wei_per_s() * soon_s) >= self._max_cost_wei
+
+    def _tell_progress(self) -> None:
+        state = self._state
+        look = Outlook(state, self._now())
+        speed = sum(look.speed.values())
+        self._teller.failed = len(state.failed)
+        self._teller.rendering = sum(bool(w.share) or w.race is not None for w in state.workers.values())
+        self._teller.left_s = look.work_left() / speed if speed > 0 else None
+        self._teller.tell("progress")
+
+    def _do(self, action: Action) -> None:
+        if isinstance(action, Rent):
+            self._rent(action)
+        elif isinstance(action, Give):
+            self._state.given(action.slot, action.frames, self._now())
+            self._hearing.begin(action.slot, action.frames)
+        elif isinstance(action, Steal):
+            if not self._dispatch.is_waited_for(action.slot, action.thief):
+                self._dispatch.skip(action)
+        elif isinstance(action, Race):
+            self._state.raced(action.slot, action.frame, self._now(), action.cost_wei)
+            self._hearing.begin(action.slot, FrameSet([(action.frame, action.frame + 1)]))
+        elif isinstance(action, Leave):
+            if not action.frames:
+                self._state.left_alone(action.slot, action.frames)
+            elif not self._dispatch.is_waited_for(action.slot):
+                self._dispatch.skip(action)
+        elif isinstance(action, Release) and (action.failed or not self._dispatch.is_waited_for(action.slot)):
+            self._hearing.release(action.slot, action.reason, failed=action.failed)
+
+    def _rent(self, action: Rent) -> None:
+        if self._now() < self._hearing.no_rent_before or self._crew.alive >= self._parts.batch.max_machines:
+            # Those that are being stopped bill still.
+            return
+        number = self._crew.start(action.machine)
+        self._dispatch.seat(self._state.rented(action.machine, self._now()).slot, number)

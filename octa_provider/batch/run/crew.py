@@ -1,0 +1,183 @@
+"""The machines that are rented for a batch: started, listened to, paid for, stopped for certain."""
+
+from __future__ import annotations
+
+import queue
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from octa_provider.batch.estimate import MachineEstimate
+from octa_provider.batch.forecast import charge_wei
+from octa_provider.batch.run.left_machines import sessions_of_batch
+from octa_provider.batch.run.machine_thread import MachineThread
+from octa_provider.batch.run.parts import BatchParts
+from octa_provider.batch.run.told import Stopped, Told
+from octa_provider.errors import OctaError, OctaStopError, tell_also
+from octa_provider.rental.stop import stop_command
+from octa_provider.text.loggers import plain_logger
+from octa_provider.timing.deadline import Deadline
+
+if TYPE_CHECKING:
+    from octa_provider.rental.rental import Rental
+
+__all__ = ["Crew"]
+
+log = plain_logger("octa_provider.batch.run.crew")
+
+#: A session that nobody knows of any more is looked for so long at the end.
+_SWEEP_S = 60.0
+
+
+class Crew:
+    """The threads of a batch's machines. Used in one thread.
+
+    Args:
+        parts: what all machines share.
+    """
+
+    def __init__(self, parts: BatchParts) -> None:
+        self._parts = parts
+        self._told: queue.SimpleQueue[tuple[int, Told]] = queue.SimpleQueue()
+        self._threads: dict[int, MachineThread] = {}
+        self._ended: set[int] = set()
+        self._problems: list[Exception] = []
+        self._next = 0
+
+    @property
+    def rented(self) -> int:
+        """How many machines were rented in this run."""
+        return sum(thread.rented_at is not None for thread in self._threads.values())
+
+    @property
+    def alive(self) -> int:
+        """How many machines bill, or may soon."""
+        return len(self._threads) - len(self._ended)
+
+    def thread(self, number: int) -> MachineThread:
+        """A machine's thread.
+
+        Args:
+            number: the machine's in the batch.
+        """
+        return self._threads[number]
+
+    def knows(self, number: int) -> bool:
+        """Whether a machine has a thread.
+
+        Args:
+            number: the machine's in the batch.
+        """
+        return number in self._threads
+
+    def start(self, estimate: MachineEstimate, *, number: int | None = None, rental: Rental | None = None) -> int:
+        """Rent a machine, or go on with one; returns its number.
+
+        Args:
+            estimate: which machine.
+            number: of a machine that an earlier coordinator has rented.
+            rental: its handle.
+        """
+        if number is None:
+            # The folder knows of a number once its machine is about to be rented.
+            number = self._next = max(self._next + 1, self._parts.folder.next_slot)
+        thread = MachineThread(self._parts, number, estimate, lambda n, told: self._told.put((n, told)), rental)
+        self._threads[number] = thread
+        thread.start()
+        return number
+
+    def hear(self, within_s: float) -> list[tuple[int, Told]]:
+        """What machines have told; waits a while for the first word.
+
+        Args:
+            within_s: seconds to wait for, on the clock of the parts.
+        """
+        heard: list[tuple[int, Told]] = []
+        until = Deadline(self._parts.clock, within_s)
+        while True:
+            with suppress(queue.Empty):
+                while True:
+                    number, told = self._told.get_nowait()
+                    if isinstance(told, Stopped):
+                        self._ended.add(number)
+                        if told.error is not None:
+                            self._problems.append(told.error)
+                    heard.append((number, told))
+            if heard or until.passed:
+                return heard
+            until.pause(min(0.2, within_s))
+
+    def spent_wei(self) -> int:
+        """What this run has cost until now, those that are being stopped included."""
+        now = self._parts.clock.monotonic()
+        return sum(self._spent_on(thread, now) for thread in self._threads.values())
+
+    def wei_per_s(self) -> float:
+        """What a second costs now."""
+        running = (t for n, t in self._threads.items() if n not in self._ended and t.rented_at is not None)
+        return sum(_price(thread) for thread in running) / 3600
+
+    def stop_all(self, why: str) -> None:
+        """Stop every machine, and return when all were seen gone.
+
+        Args:
+            why: one clause.
+
+        Raises:
+            OctaStopError: some were not; says which, and how to stop them.
+        """
+        for thread in self._threads.values():
+            thread.stop(why)
+        for thread in self._threads.values():
+            thread.join()
+        self.hear(0.0)
+        self._sweep()
+        if self._problems:
+            raise self._problems[0]
+
+    def stop_after(self, error: BaseException) -> None:
+        """Stop every machine after something has gone wrong: what can't be stopped is told, and hides nothing.
+
+        Args:
+            error: what went wrong; it says so too.
+        """
+        try:
+            self.stop_all("the batch was ended")
+        except OctaError as problem:
+            log.error("%s", problem)
+            tell_also(error, problem.message)
+
+    def _sweep(self) -> None:
+        """Look once more whether something of the batch runs, and stop it."""
+        parts = self._parts
+        deadline = Deadline(parts.clock, _SWEEP_S)
+        try:
+            left = sessions_of_batch(parts.api.within(deadline), parts)
+        except OctaError as error:
+            if self.rented == 0:
+                log.info("whether something of the batch runs can't be seen now: %s", error)
+                return
+            # Each of them was seen gone by its own thread.
+            log.warning("whether something else of the batch runs can't be seen now: %s", error)
+            return
+        for number, session in left.items():
+            try:
+                parts.rentals.stop(parts.machine_key(number))
+            except OctaError as error:
+                key = parts.rentals.full_key(parts.machine_key(number))
+                problem = OctaStopError(
+                    f"session {session.uuid} may still run and bill ({error}). Stop it: {stop_command([], key)}",
+                    uuids=(session.uuid,),
+                )
+                self._problems.append(problem)
+
+    def _spent_on(self, thread: MachineThread, now: float) -> int:
+        if thread.bill is not None and thread.bill.charge_wei is not None:
+            return thread.bill.charge_wei
+        if thread.rented_at is None:
+            return 0
+        return charge_wei(_price(thread), (thread.stopped_at or now) - thread.rented_at)
+
+
+def _price(thread: MachineThread) -> int:
+    told = thread.rental.price_wei if thread.rental is not None else None
+    return told if told is not None else thread.estimate.price_wei

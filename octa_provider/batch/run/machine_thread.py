@@ -1,0 +1,285 @@
+"""A thread for each machine of a batch: rents it, brings it the scene, renders what it is ordered to, stops it.
+
+Whatever happens in it, it ends with the session seen stopped, and says so.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from octa_provider.batch.estimate import MachineEstimate
+from octa_provider.batch.folder.work import Spans
+from octa_provider.batch.machine.link import MachineLink
+from octa_provider.batch.machine.scripts import stay_command
+from octa_provider.batch.run.parts import BatchParts
+from octa_provider.batch.run.render_order import MachineName
+from octa_provider.batch.run.rendering import Rendering
+from octa_provider.batch.run.serving import Serving
+from octa_provider.batch.run.told import (
+    Crashed,
+    Lost,
+    Order,
+    Ready,
+    Refused,
+    Rented,
+    Stopped,
+    Told,
+)
+from octa_provider.errors import (
+    OctaCancelledError,
+    OctaConfigError,
+    OctaError,
+    OctaLocalFileError,
+    OctaNoMachineError,
+    OctaStartUnclearError,
+)
+from octa_provider.market.request import MachineRequest
+from octa_provider.remote.machine import RemoteMachine
+from octa_provider.remote.target import SshTarget, ssh_key
+from octa_provider.render.frame_files import FilePattern
+from octa_provider.text.loggers import plain_logger
+
+if TYPE_CHECKING:
+    from octa_provider.rental.rental import Rental
+    from octa_provider.rental.terms import Bill
+
+__all__ = ["MachineThread"]
+
+log = plain_logger("octa_provider.batch.run.machine_thread")
+
+#: A price that has gone up by more than this share since it was planned with is not paid.
+_DEARER = 1.02
+#: So small a scene tells nothing of a line.
+_TELLING_BYTES = 5_000_000
+_SLICE_S = 0.5
+#: How long the start of one machine is tried for; the plan's next may be quicker.
+_START_S = 120.0
+
+
+class MachineThread(threading.Thread):
+    """The thread of one machine.
+
+    Args:
+        parts: what all machines share.
+        number: the machine's number in the batch, which its rental key ends with.
+        estimate: which machine, and what is expected of it.
+        tell: told what happens; called in this thread, must not wait.
+        rental: what an earlier coordinator has rented; None rents one.
+
+    Attributes:
+        number, estimate: the same.
+        rental: its handle, once it is rented.
+        rented_at, stopped_at: when its session began and was seen gone, on the clock of the parts; None before.
+        bill: what it came to, once it was stopped.
+    """
+
+    def __init__(
+        self,
+        parts: BatchParts,
+        number: int,
+        estimate: MachineEstimate,
+        tell: Callable[[int, Told], object],
+        rental: Rental | None = None,
+    ) -> None:
+        super().__init__(name=f"octa-batch-m{number}", daemon=True)
+        self._parts = parts
+        self.number = number
+        self.estimate = estimate
+        self.rental = rental
+        self.rented_at: float | None = None
+        self.stopped_at: float | None = None
+        self.bill: Bill | None = None
+        self._tell_all = tell
+        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self._asked_to_end = threading.Event()
+        self._why = "it was not needed any more"
+        self._start_s = self._transfer_s = self._render_s = 0.0
+        self._ready_at: float | None = None
+
+    def order(self, order: Order) -> None:
+        """Have it do something, after what it was ordered before."""
+        self._orders.put(order)
+
+    def stop(self, why: str) -> None:
+        """Have its session stopped, whatever it is at; `Stopped` is told when it was seen gone.
+
+        Args:
+            why: one clause.
+        """
+        if not self._asked_to_end.is_set():
+            self._why = why
+            self._asked_to_end.set()
+
+    @property
+    def why(self) -> str:
+        """Why it was stopped, as one clause."""
+        return self._why
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it gets no more orders."""
+        return self._asked_to_end.is_set()
+
+    def run(self) -> None:
+        """The whole life of the machine."""
+        try:
+            rental = self._rent()
+            if rental is not None:
+                self._use(rental)
+        except OctaCancelledError:
+            pass
+        except (OctaConfigError, OctaLocalFileError) as error:
+            # Not the machine's fault: the scene has changed, or this computer's disk is full.
+            self._why = str(error)
+            self._tell(Crashed(error))
+        except OctaError as error:
+            self._why = str(error)
+            self._tell(Lost(_clause(error)))
+        except Exception as error:  # noqa: BLE001 - told to the coordinator, which raises it when nothing bills any more
+            self._why = f"{type(error).__name__}: {error}"
+            self._tell(Crashed(error))
+        finally:
+            self._end()
+
+    def _tell(self, told: Told) -> None:
+        self._tell_all(self.number, told)
+
+    def _rent(self) -> Rental | None:
+        parts = self._parts
+        if self.rental is not None:
+            self._rented(self.rental)
+            return self.rental
+        batch = parts.batch
+        dearest = self.estimate.price_usd * _DEARER
+        limit = batch.requirements.max_price_usd
+        requirements = replace(
+            batch.requirements,
+            node_id=self.estimate.node_id,
+            max_price_usd=limit if limit is not None and limit < dearest else dearest or limit,
+        )
+        with parts.lock:
+            parts.folder.renting(self.number, self.estimate.node_id, parts.machine_key(self.number))
+        request = MachineRequest(image=batch.renderer.image, disk_gb=batch.disk_gb, start_command=stay_command())
+        try:
+            return parts.rentals.start(
+                request,
+                key=parts.machine_key(self.number),
+                requirements=requirements,
+                deadline_s=_START_S,
+                fingerprint=parts.fingerprint,
+                on_started=self._rented,
+                is_cancelled=self._asked_to_end.is_set,
+            )
+        except OctaCancelledError:
+            raise
+        except OctaError as error:
+            self._why = _clause(error)
+            is_gone = isinstance(error, (OctaNoMachineError, OctaStartUnclearError))
+            self._tell(Refused(_clause(error), is_gone, error))
+            return None
+
+    def _rented(self, rental: Rental) -> None:
+        self.rental = rental
+        now = self._parts.clock.monotonic()
+        if self.rented_at is None:
+            lived_s = 0.0
+            if rental.adopted and rental.started_at is not None:
+                lived_s = max(0.0, self._parts.clock.time() - rental.started_at.timestamp())
+            self.rented_at = now - lived_s
+        with self._parts.lock:
+            self._parts.folder.rented(
+                self.number, rental.uuid, self.estimate.node_id, rental.price_wei, rental.price_usd
+            )
+        self._tell(Rented(rental))
+
+    def _use(self, rental: Rental) -> None:
+        parts = self._parts
+        session = rental.wait_until_ready(
+            deadline_s=parts.batch.ready_timeout_s, poll_s=parts.pacing.poll_s, is_cancelled=self._asked_to_end.is_set
+        )
+        target = SshTarget.of(session, private_key=ssh_key(parts.private_key))
+        with RemoteMachine(target) as remote:
+            link = MachineLink(remote, self._asked_to_end.is_set)
+            first = self._bring(rental, link)
+            name = MachineName(self.number, self.estimate.node_id, rental.uuid)
+            rendering = Rendering(parts, name, link, self._tell, first)
+            if rental.adopted:
+                rendering.fetch_left([n for n in self._left_names if n not in parts.folder.accepted])
+            serving = Serving(parts, rental, link, rendering, self._orders, self._asked_to_end, self._tell)
+            try:
+                lost = serving.run()
+            finally:
+                self._render_s = serving.render_s
+            if lost is not None:
+                self._why = lost
+                self._tell(Lost(lost))
+
+    def _bring(self, rental: Rental, link: MachineLink) -> int:
+        """Bring the scene; returns the number of the first process that is free."""
+        parts, clock = self._parts, self._parts.clock
+        link.prepare()
+        processes: list[int] = []
+        self._left_names: list[int] = []
+        if rental.adopted:
+            processes, names = link.made()
+            # What they are at is not known any more; what they have made is.
+            link.kill(processes)
+            self._left_names = self._frames_of(names)
+        self._start_s = clock.monotonic() - (self.rented_at or 0.0)
+        while not parts.sending.acquire(timeout=_SLICE_S):
+            if self._asked_to_end.is_set():
+                raise OctaCancelledError("not needed any more")
+        try:
+            began = clock.monotonic()
+            link.send_scene(parts.tree)
+            self._transfer_s = clock.monotonic() - began
+        finally:
+            parts.sending.release()
+        self._ready_at = clock.monotonic()
+        size = parts.tree.size
+        speed = size * 8 / 1e6 / self._transfer_s if size >= _TELLING_BYTES and self._transfer_s > 0 else None
+        self._tell(Ready(speed))
+        return max(processes, default=0) + 1
+
+    def _frames_of(self, names: list[str]) -> list[int]:
+        """The frames that are asked for and not accepted, and have a file of such a name."""
+        there = set(names)
+        first = self._parts.batch.renderer.files[0]
+        pattern = FilePattern(first)
+        return [n for n in self._parts.batch.numbers if pattern.name(n) in there]
+
+    def _end(self) -> None:
+        """Stop the session; nothing keeps this from happening."""
+        self._asked_to_end.set()
+        problem: Exception | None = None
+        if self.rental is not None:
+            try:
+                self.bill = self.rental.stop(deadline_s=self._parts.pacing.stop_s)
+            except OctaError as error:
+                problem = error
+            self.stopped_at = self._parts.clock.monotonic()
+            self._write_down()
+        self._tell(Stopped(self.bill, problem))
+
+    def _write_down(self) -> None:
+        assert self.rented_at is not None
+        assert self.stopped_at is not None
+        lived_s = self.stopped_at - self.rented_at
+        start_s = min(lived_s, self._start_s) if self._ready_at is not None else lived_s
+        render_s = min(self._render_s, lived_s - start_s)
+        transfer_s = min(self._transfer_s, lived_s - start_s - render_s)
+        spans = Spans(start_s, transfer_s, render_s, max(0.0, lived_s - start_s - transfer_s - render_s))
+        try:
+            with self._parts.lock:
+                self._parts.folder.ended(self.number, self.bill, spans, self._why)
+        except OctaError as error:
+            log.error("what machine m%s came to could not be written down: %s", self.number, error)
+
+
+def _clause(error: OctaError) -> str:
+    """An error as one clause of a longer sentence."""
+    return str(error).split("\n", 1)[0][:300]

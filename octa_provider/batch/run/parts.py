@@ -1,0 +1,92 @@
+"""What all machines of a batch that runs share."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octa_provider.batch.batch import Batch
+from octa_provider.timing.clock import Clock
+
+if TYPE_CHECKING:
+    from octa_provider.batch.folder.batch_folder import BatchFolder
+    from octa_provider.files.local_files import LocalTree
+    from octa_provider.rental.rental_api import RentalApi
+    from octa_provider.rental.rentals import Rentals
+
+__all__ = ["BatchParts", "Pacing"]
+
+#: Our line is shared: a scene is useful on one machine sooner when few are sent it at the same time.
+SENT_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Pacing:
+    """How often is looked, and for how long is waited.
+
+    Attributes:
+        poll_s: seconds between two looks at a machine, and between two decisions.
+        quiet_s: a file that was not written to for so many seconds may be whole.
+        lost_after_s: a machine that does not answer over SSH for so many seconds is given up.
+        settle_s: a file that is not whole, and was not written to for so many seconds, will not become so.
+        stop_s: seconds to try to stop a machine for.
+    """
+
+    poll_s: float = 2.0
+    quiet_s: float = 2.0
+    lost_after_s: float = 120.0
+    settle_s: float = 60.0
+    stop_s: float = 300.0
+
+
+@dataclass
+class BatchParts:
+    """What all machines of a batch share.
+
+    Attributes:
+        api: the API.
+        rentals: what starts and stops on it.
+        batch: what is rendered.
+        folder: where frames go. Its methods are called under `lock`.
+        tree: the scene, as it was looked at.
+        main: the scene's file within it.
+        key: the rental key of the whole, of which each machine's begins.
+        fingerprint: of the batch.
+        private_key: for SSH.
+        pacing: how often is looked.
+        lock: held for whatever changes the folder.
+        sending: held by who sends a scene.
+    """
+
+    api: RentalApi
+    rentals: Rentals
+    batch: Batch
+    folder: BatchFolder
+    tree: LocalTree
+    main: str
+    key: str
+    fingerprint: str
+    private_key: str | Path | None
+    pacing: Pacing
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    sending: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(SENT_AT_ONCE))
+
+    @property
+    def clock(self) -> Clock:
+        """Where the time comes from."""
+        return self.api.clock
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of the batch's machines begin with, without the namespace."""
+        return f"{self.key}/batch/{self.fingerprint[:8]}"
+
+    def machine_key(self, number: int) -> str:
+        """The rental key of a machine.
+
+        Args:
+            number: the machine's in the batch.
+        """
+        return f"{self.prefix}/m{number}"

@@ -1,0 +1,148 @@
+"""What `octa-provider render` shows while a batch runs: a bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from octa_provider.cli.options.connection import tell
+from octa_provider.cli.options.durations import shown_duration
+from octa_provider.cli.output.progress_bar import progress_bar
+from octa_provider.cli.output.streams import drop
+from octa_provider.cli.output.wording import counted, shown_text, shown_usd
+
+if TYPE_CHECKING:
+    from octa_provider.batch.events import BatchEvent, BatchProgress
+
+__all__ = ["BatchDisplay"]
+
+#: Without a bar, how far the batch is comes as a line, so often at most, and only when it has changed.
+TELL_EVERY_S = 30.0
+#: What is said of a machine, or of a frame, when it happens; the other events move the bar.
+_WORDS = {
+    "machine rented": "{machine} is rented",
+    "machine refused": "{machine} was not rented",
+    "machine ready": "{machine} is ready",
+    "machine ended": "{machine} was let go",
+    "frame refused": "frame {frame} of {machine} was refused",
+    "frame given up": "frame {frame} was given up",
+    "scene error": "the scene can't be rendered",
+}
+
+
+class BatchDisplay(AbstractContextManager["BatchDisplay"]):
+    """What happens, as lines, and how far the batch is.
+
+    Args:
+        out: where the lines go.
+        planned_usd: what the batch is planned to cost, in USD, where that is known already.
+        clock: seconds that only grow.
+
+    Attributes:
+        has_reader: False once the other end of the pipe that `out` is has been closed.
+        machines: how many are rented.
+    """
+
+    def __init__(
+        self, out: TextIO, planned_usd: float | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.planned_usd = planned_usd
+        self.has_reader = True
+        self.machines = 0
+        self._out = out
+        self._clock = clock
+        self._told_at = -TELL_EVERY_S
+        self._told: str | None = None
+        self._is_noticed = False
+        self._bar = progress_bar(sys.stderr, tells_numbers=True) if sys.stderr.isatty() else None
+        self._task = None if self._bar is None else self._bar.add_task("looking at the scene", total=None)
+
+    def __enter__(self) -> BatchDisplay:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            with suppress(OSError, ValueError):
+                # The terminal may be gone.
+                self._bar.stop()
+
+    def event(self, event: BatchEvent) -> None:
+        """One thing that has happened. What can't be shown does not end the batch; that nobody reads any more does."""
+        self.machines = event.progress.machines
+        words = _WORDS.get(event.kind)
+        if words is not None:
+            text = words.format(machine=_machine(event), frame=event.frame)
+            self.line(f"{text}: {shown_text(event.reason)}" if event.reason else text)
+        self._move(event.progress)
+
+    def notice(self, text: str) -> None:
+        """A sentence about what is done now, which takes the place of how far the batch is."""
+        self._is_noticed = True
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description=text, total=None, completed=0)
+        else:
+            tell(text)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within the block there is no bar, so that a question can be asked."""
+        if self._bar is not None:
+            self._bar.stop()
+        try:
+            yield
+        finally:
+            if self._bar is not None:
+                self._bar.start()
+
+    def _move(self, progress: BatchProgress) -> None:
+        text = self._said(progress)
+        if self._bar is not None and self._task is not None:
+            if not self._is_noticed:
+                with suppress(OSError, ValueError):
+                    self._bar.update(self._task, description=text, total=progress.frames, completed=progress.done)
+            return
+        now = self._clock()
+        is_last = progress.done == progress.frames
+        if text != self._told and (is_last or now - self._told_at >= TELL_EVERY_S):
+            self._told_at, self._told = now, text
+            self.line(text)
+
+    def _said(self, progress: BatchProgress) -> str:
+        parts = [f"{progress.done} of {counted(progress.frames, 'frame')}"]
+        if progress.failed:
+            parts.append(f"{progress.failed} given up")
+        parts.append(counted(progress.machines, "machine"))
+        planned = "" if self.planned_usd is None else f" of {shown_usd(self.planned_usd)}"
+        parts.append(f"{shown_usd(progress.spent_usd)}{planned} USD")
+        if progress.left_s is not None and progress.done < progress.frames:
+            parts.append(f"{shown_duration(progress.left_s)} left")
+        return ", ".join(parts)
+
+    def line(self, text: str) -> None:
+        """One line, above the bar where there is one."""
+        try:
+            if self._bar is not None and self._out.isatty():
+                # Above the bar.
+                self._bar.console.out(text, highlight=False)
+            else:
+                print(text, file=self._out, flush=True)
+        except BrokenPipeError:
+            self.has_reader = False
+            drop(self._out)
+        except (OSError, ValueError):
+            # A disk that is full, or a terminal that was closed, which sends a signal of its own.
+            drop(self._out)
+
+
+def _machine(event: BatchEvent) -> str:
+    """`node 118 (m3)`: what the marketplace calls it, and its number in this batch."""
+    node = "a machine" if event.node_id is None else f"node {event.node_id}"
+    return node if event.slot is None else f"{node} (m{event.slot})"

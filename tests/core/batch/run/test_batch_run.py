@@ -1,0 +1,156 @@
+"""A batch, from the first machine to the bill, on the emulator."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from octa_provider.batch.plan import Plan
+from octa_provider.batch.result import BatchOutcome
+from octa_provider.batch.run.quote import PlanNotMetError
+from octa_provider.errors import OctaConfigError
+from octa_provider.pictures import check_frames
+
+if TYPE_CHECKING:
+    from studio import Studio
+
+
+def test_every_frame_is_there_and_whole_and_the_bill_is_the_ledgers_to_the_wei(studio: Studio) -> None:
+    result = studio.run(studio.batch("1-12"))
+    assert result.outcome is BatchOutcome.WHOLE, result
+    assert (result.done, result.rendered, result.missing) == (12, 12, "")
+    assert check_frames(studio.output, "1-12").whole
+    assert studio.nothing_runs()
+    assert result.cost_wei == studio.charged_wei()
+    with (studio.output / "cost.csv").open() as file:
+        assert sum(int(row["cost_wei"]) for row in csv.DictReader(file)) == result.cost_wei
+    manifest = json.loads((studio.output / "manifest.json").read_text())
+    assert manifest["whole"] is True
+    assert studio.events[0].kind == "started"
+    assert studio.events[-1].kind == "ended"
+    assert {event.frame for event in studio.told("frame accepted")} == set(range(1, 13))
+
+
+def test_a_finished_batch_makes_no_post(studio: Studio) -> None:
+    studio.run(studio.batch("1-3"))
+    posts = studio.posts()
+    again = studio.run(studio.batch("1-3"))
+    assert again.outcome is BatchOutcome.WHOLE
+    assert again.rendered == 0
+    assert studio.posts() == posts
+
+
+def test_one_frame_that_was_deleted_is_rendered_and_no_other(studio: Studio) -> None:
+    studio.run(studio.batch("1-6"))
+    before = {path.name: path.stat().st_mtime_ns for path in studio.output.glob("*.png")}
+    (studio.output / "frame_0004.png").unlink()
+    again = studio.run(studio.batch("1-6"))
+    assert again.outcome is BatchOutcome.WHOLE
+    assert again.rendered == 1
+    assert [event.frame for event in studio.told("frame accepted")] == [4]
+    after = {path.name: path.stat().st_mtime_ns for path in studio.output.glob("*.png")}
+    assert {name for name in after if after[name] != before[name]} == {"frame_0004.png"}
+
+
+def test_every_tenth_frame_first_and_the_rest_later_is_one_batch(studio: Studio) -> None:
+    first = studio.run(studio.batch("1001-1020x10"))
+    assert first.rendered == 2
+    rest = studio.run(studio.batch("1001-1020"))
+    assert (rest.done, rest.rendered) == (20, 18)
+    assert check_frames(studio.output, "1001-1020").whole
+
+
+def test_a_resume_needs_the_folder_alone(studio: Studio) -> None:
+    stopped = studio.run(
+        studio.batch("1-12", frame_s=0.1), is_cancelled=lambda: len(studio.told("frame accepted")) >= 3
+    )
+    assert stopped.outcome is BatchOutcome.CANCELLED
+    assert 3 <= stopped.done < 12
+    assert studio.nothing_runs()
+    resumed = studio.octa.batches.resume(studio.output, private_key=studio.emulator.ssh_private_key)
+    assert resumed.outcome is BatchOutcome.WHOLE
+    assert resumed.rendered == 12 - stopped.done
+    assert resumed.cost_wei == studio.charged_wei()
+
+
+def test_a_changed_scene_is_refused_by_name_before_anything_is_rented(studio: Studio) -> None:
+    studio.run(studio.batch("1-3"))
+    posts = studio.posts()
+    script = studio.scene / "shot.py"
+    script.write_text(script.read_text() + "# brighter\n")
+    with pytest.raises(OctaConfigError, match=r"shot\.py changed"):
+        studio.run(studio.batch("1-3"))
+    assert studio.posts() == posts
+    assert studio.run(studio.batch("1-3", on_changed="replace")).rendered == 3
+
+
+def test_a_plan_that_is_not_approved_rents_nothing_more(studio: Studio) -> None:
+    plans: list[Plan] = []
+
+    def refuse(plan: Plan) -> bool:
+        plans.append(plan)
+        return False
+
+    result = studio.run(studio.batch("1-12", seconds_per_frame=60.0), approve=refuse)
+    assert result.outcome is BatchOutcome.CANCELLED
+    assert len(plans) == 1
+    assert studio.posts() == 0
+    assert not studio.events[-1].progress.machines
+
+
+def test_what_a_frame_takes_is_measured_on_one_machine_before_the_plan_is_told(studio: Studio) -> None:
+    seen: list[tuple[int, Plan]] = []
+
+    def approve(plan: Plan) -> bool:
+        seen.append((studio.starts(), plan))
+        return True
+
+    result = studio.run(studio.batch("1-12", frame_s=0.1), approve=approve)
+    assert result.outcome is BatchOutcome.WHOLE
+    [(starts, plan)] = seen
+    assert starts == 1
+    assert plan.frames == 9
+    assert {event.frame for event in studio.told("frame accepted")[:3]} == {1, 7, 12}
+
+
+def test_no_plan_that_meets_the_deadline_is_said_before_anything_is_rented(studio: Studio) -> None:
+    with pytest.raises(PlanNotMetError, match="do not finish within"):
+        studio.run(studio.batch("1-100", seconds_per_frame=600.0, finish_within_s=600.0, max_machines=2))
+    assert studio.posts() == 0
+
+
+def test_measuring_rents_one_machine_keeps_its_frames_and_makes_a_plan(studio: Studio) -> None:
+    batch = studio.batch("1-12", frame_s=0.1)
+    key = studio.emulator.ssh_private_key
+    plan = studio.octa.batches.measure(batch, "test/batch", private_key=key)
+    assert plan.chosen is not None
+    assert studio.nothing_runs()
+    assert studio.starts() == 1
+    assert studio.octa.batches.status(studio.output).done == 3
+    again = studio.octa.batches.plan(batch)
+    assert again.frames == 9
+    assert studio.run(batch).rendered == 9
+
+
+def test_a_batch_never_costs_more_than_its_cap_and_one_look(studio: Studio) -> None:
+    batch = studio.batch("1-200", frame_s=0.3, seconds_per_frame=0.5, max_cost_usd=0.02, confidence=0.5)
+    result = studio.run(batch)
+    assert result.outcome is BatchOutcome.OVER_BUDGET, result
+    assert result.done < 200
+    assert studio.nothing_runs()
+    assert result.cost_usd is not None
+    assert result.cost_usd <= 0.02
+    assert result.missing
+
+
+def test_what_a_listener_raises_ends_the_batch_with_nothing_running(studio: Studio) -> None:
+    def fail(event: object) -> None:
+        if getattr(event, "kind", "") == "frame accepted":
+            raise BrokenPipeError("nobody reads")
+
+    with pytest.raises(BrokenPipeError):
+        studio.run(studio.batch("1-12"), on_event=fail)
+    assert studio.nothing_runs()
