@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,12 +35,16 @@ _VIDEOS = ("FFMPEG", "MPEG", "AVI_JPEG", "AVI_RAW", "AVIJPEG", "AVIRAW", "MP4", 
 _DEVICES = ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL", "CPU")
 #: Blender knows no higher frame; a negative one is clamped to 0 in a range, and counted from the end behind `-f`.
 HIGHEST_FRAME = 1_048_574
+#: Linux has 128 KiB for one variable, and 2 MiB for all of them and the arguments.
 MOST_SCRIPT_BYTES = 90_000
-#: Linux has 2 MiB for all arguments and the environment; some images have less.
+MOST_SCRIPTS_BYTES = 400_000
+#: Of 100 kB each, in one command.
 _MOST_ARGUMENTS = 5
-_SET_UP = ("scene_errors", "set_up")
-_MAKE_SURE = ("scene_errors", "file_outputs", "make_sure")
-_PREFLIGHT = ("scene_errors", "file_outputs", "missing_files", "simulations", "preflight")
+_LAST = {
+    "make_sure": ("scene_errors", "file_outputs", "make_sure"),
+    "preflight": ("scene_errors", "file_outputs", "missing_files", "simulations", "preflight"),
+}
+_ADDON = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}", re.ASCII)
 
 
 def blender(
@@ -84,15 +89,14 @@ def blender(
         OctaConfigError: an argument that can't work.
     """
     kind = _format(format)
-    names = (files,) if isinstance(files, str) else tuple(files)
     return BlenderRenderer(
         image,
-        files=names or (f"frame_{{frame:04d}}{FORMATS[kind]}",),
+        files=_listed("files", files) or (f"frame_{{frame:04d}}{FORMATS[kind]}",),
         max_frames_per_process=max_frames_per_process,
         scene=scene,
         device=device,
         format=None if format is None else kind,
-        python=tuple(_script(path) for path in ((python,) if isinstance(python, (str, Path)) else python)),
+        python=tuple(_script(path) for path in _listed("python", python)),
         addons=_names("addons", addons),
         view_layers=None if view_layers is None else _names("view_layers", view_layers),
         engine=engine,
@@ -131,6 +135,8 @@ class BlenderRenderer(Renderer):
         put = object.__setattr__
         put(self, "can_skip", True)
         put(self, "python", tuple((str(name), str(source)) for name, source in self.python))
+        if sum(len(source.encode()) for _, source in self.python) > MOST_SCRIPTS_BYTES:
+            raise OctaConfigError(f"the Python files have over {MOST_SCRIPTS_BYTES} bytes: put some into the scene")
         put(self, "addons", tuple(self.addons))
         put(self, "view_layers", None if self.view_layers is None else tuple(self.view_layers))
         picture = self.main_file
@@ -143,8 +149,10 @@ class BlenderRenderer(Renderer):
             text = getattr(self, name)
             if text is not None and (not isinstance(text, str) or not text or plain(text) != text):
                 raise OctaConfigError(f"{name} must be a name, or left out, not {text!r}")
-        if any("," in addon for addon in self.addons):
-            raise OctaConfigError("addons must be a list of names without commas")
+        for addon in self.addons:
+            # Blender pastes them into Python.
+            if not isinstance(addon, str) or not _ADDON.fullmatch(addon):
+                raise OctaConfigError(f"addons must be names of modules such as io_scene_fbx, not {addon!r}")
         if self.samples is not None and (
             isinstance(self.samples, bool) or not isinstance(self.samples, int) or not 1 <= self.samples <= 2**24
         ):
@@ -180,7 +188,9 @@ class BlenderRenderer(Renderer):
     def scenes_in(self, folder: Path) -> list[str]:
         """The `.blend` files of a folder, relative."""
         return sorted(
-            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() == ".blend"
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if path.suffix.lower() == ".blend" and path.is_file()
         )
 
     def skip_file(self, frame: int) -> str:
@@ -194,7 +204,7 @@ class BlenderRenderer(Renderer):
         self.check_frames(frames)
         picture = self.main_file
         lines = [
-            self._beginning(main, turn, turns),
+            self._beginning(main, turn, turns, "make_sure"),
             forget_empty(picture, frames[turn::turns]),
             f'look() {{ pad "$1" {picture.width}; if ! [ -e "$OUT"/{picture.in_shell()} ]; then left=1; fi; }}\n',
         ]
@@ -211,10 +221,22 @@ class BlenderRenderer(Renderer):
                 lines.append(f"{self._line(rendering, device)} || exit\n")
         return "".join(lines)
 
-    def _beginning(self, main: str, turn: int, turns: int) -> str:
-        return beginning(shlex.quote(main), turn, turns, self._ocio) + (
-            f"set_up={shlex.quote(blender_source(*_SET_UP))}\nmake_sure={shlex.quote(blender_source(*_MAKE_SURE))}\n"
-        )
+    def _beginning(self, main: str, turn: int, turns: int, last: str) -> str:
+        """The first lines of a script: what runs inside of Blender is in the environment.
+
+        Blender repeats the whole of an expression when it fails, which would push what went wrong out of the end of
+        the log; and a script of a process is sent, files beside it are not.
+        """
+        sources = {
+            "OCTA_SET_UP": blender_source("scene_errors", "set_up"),
+            "OCTA_LAST": blender_source(*_LAST[last]),
+            "OCTA_OPTIONS": json.dumps(self._options()),
+        }
+        if self.python:
+            sources["OCTA_RUN"] = blender_source("scene_errors", "user_script")
+        sources.update({f"OCTA_SCRIPT_{at}": source for at, (_, source) in enumerate(self.python)})
+        exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in sources.items())
+        return beginning(shlex.quote(main), turn, turns, self._ocio) + exports
 
     @property
     def _ocio(self) -> str | None:
@@ -236,47 +258,38 @@ class BlenderRenderer(Renderer):
             "engine": self.engine,
             "has_scripts": bool(self.python),
             "allow_missing": self.allow_missing,
-            "sent": None,
         }
 
-    def _words(self) -> str:
+    def _words(self, last: str) -> str:
         """The command line up to what is rendered, as words for the shell."""
         # The user's settings that an image may hold are left out: the same add-ons and devices on every machine.
-        words = ["blender -b --factory-startup -noaudio", "-y" if self.scripts_of_the_file else "-Y"]
+        words = ["blender -b --factory-startup -noaudio"]
+        words.append('"${OCTA_AUTOEXEC:--y}"' if self.scripts_of_the_file else "-Y")
         words.append("--python-exit-code 1")
         if self.addons:
             words.append(f"--addons {shlex.quote(','.join(self.addons))}")
         words.append('"$SCENE"')
         if self.scene is not None:
             words.append(f"-S {shlex.quote(self.scene)}")
-        words.append(self._call("set_up"))
-        for name, source in self.python:
-            code = f"exec(compile({source!r}, {name!r}, 'exec'), {{'__name__': '__main__', '__file__': {name!r}}})"
-            words.append(f"--python-expr {shlex.quote(code)}")
+        words.append(_expression("OCTA_SET_UP", "set_up(json.loads(os.environ['OCTA_OPTIONS']))"))
+        for at, (name, _) in enumerate(self.python):
+            words.append(_expression("OCTA_RUN", f"run_user_script(os.environ['OCTA_SCRIPT_{at}'], {name!r})"))
         if self.engine is not None:
             words.append(f"-E {shlex.quote(self.engine)}")
+        words.append(_expression("OCTA_LAST", f"{last}(json.loads(os.environ['OCTA_OPTIONS']))"))
         return " ".join(words)
-
-    def _call(self, what: str) -> str:
-        call = f"{what}(__import__('json').loads({json.dumps(json.dumps(self._options()))}))"
-        return f'--python-expr "${what}"{shlex.quote(call)}'
 
     def _line(self, rendering: str, device: str | None) -> str:
         picture = self.main_file
         behind = f" -- --cycles-device {shlex.quote(device)}" if device is not None else ""
         return (
-            f'{self._words()} {self._call("make_sure")} -o "$OUT"/{shlex.quote(picture.for_blender())} '
+            f'{self._words("make_sure")} -o "$OUT"/{shlex.quote(picture.for_blender())} '
             f"-F {self.file_format} -x 1 {rendering}{behind}"
         )
 
     def preflight_script(self, main: str) -> str:
         """A shell script that asks the scene, without rendering, what it says of itself."""
-        return (
-            beginning(shlex.quote(main), 0, 1, self._ocio)
-            + f"set_up={shlex.quote(blender_source(*_SET_UP))}\n"
-            + f"preflight={shlex.quote(blender_source(*_PREFLIGHT))}\n"
-            + f"{self._words()} {self._call('preflight')}\n"
-        )
+        return self._beginning(main, 0, 1, "preflight") + f"{self._words('preflight')}\n"
 
     def _rules(self) -> tuple[LogRule, ...]:
         return BLENDER_RULES
@@ -300,6 +313,11 @@ class BlenderRenderer(Renderer):
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; see `Renderer.from_dict`."""
         return {**super().to_dict(), "allow_missing": self.allow_missing}
+
+
+def _expression(source: str, call: str) -> str:
+    """Words that run a source of the environment, and a call of what it has; short, since Blender repeats them."""
+    return f"--python-expr {shlex.quote(f'import json, os; exec(os.environ[{source!r}]); {call}')}"
 
 
 def _numbers(arguments: Sequence[str]) -> list[int]:
@@ -341,8 +359,16 @@ def _script(path: str | Path) -> tuple[str, str]:
     return file.name, source
 
 
+def _listed(what: str, given: object) -> tuple[Any, ...]:
+    if isinstance(given, (str, Path)):
+        return (given,)
+    if not isinstance(given, Iterable):
+        raise OctaConfigError(f"{what} must be a list, not {given!r}")
+    return tuple(given)
+
+
 def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
-    names = (given,) if isinstance(given, str) else tuple(given)
+    names = _listed(what, given)
     for name in names:
         if not isinstance(name, str) or not name or plain(name) != name:
             raise OctaConfigError(f"{what} must be names, not {name!r}")

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from octa_provider.errors import OctaConfigError
@@ -54,19 +55,7 @@ class CommandTemplate:
         Raises:
             OctaConfigError: it can't render frames.
         """
-        words = _words(command)
-        template = cls(words, tuple(_parts(word) for word in words))
-        used = {place.name for place in template.places}
-        if not used & set(_OF_FRAMES):
-            raise OctaConfigError("the command has no place for the frames: {frame}, or {start} and {end}, or {frames}")
-        if ("start" in used) != ("end" in used):
-            raise OctaConfigError("the command has {start} or {end}, and needs both: a range ends where it says")
-        if sum((bool(used & {"start", "end"}), "frame" in used, "frames" in used)) > 1:
-            raise OctaConfigError("the command must have {frame}, or {start} and {end}, or {frames}: one of the three")
-        if sum(len(word.encode(errors="surrogatepass")) for word in words) > MOST_BYTES:
-            raise OctaConfigError(f"the command has more than {MOST_BYTES} bytes: put it into a file of the scene")
-        _refuse_late_arguments(words)
-        return template
+        return _parsed(_words(command))
 
     @property
     def places(self) -> list[Place]:
@@ -82,6 +71,22 @@ class CommandTemplate:
     def is_of_a_range(self) -> bool:
         """Whether the command renders frames that follow each other."""
         return any(place.name == "start" for place in self.places)
+
+
+@lru_cache
+def _parsed(words: tuple[str, ...]) -> CommandTemplate:
+    template = CommandTemplate(words, tuple(_parts(word) for word in words))
+    used = {place.name for place in template.places}
+    if not used & set(_OF_FRAMES):
+        raise OctaConfigError("the command has no place for the frames: {frame}, or {start} and {end}, or {frames}")
+    if ("start" in used) != ("end" in used):
+        raise OctaConfigError("the command has {start} or {end}, and needs both: a range ends where it says")
+    if sum((bool(used & {"start", "end"}), "frame" in used, "frames" in used)) > 1:
+        raise OctaConfigError("the command must have {frame}, or {start} and {end}, or {frames}: one of the three")
+    if sum(len(word.encode(errors="surrogatepass")) for word in words) > MOST_BYTES:
+        raise OctaConfigError(f"the command has more than {MOST_BYTES} bytes: put it into a file of the scene")
+    _refuse_late_arguments(words)
+    return template
 
 
 def _words(command: object) -> tuple[str, ...]:

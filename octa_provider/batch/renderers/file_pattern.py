@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from functools import lru_cache
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.text.plain_text import plain
@@ -39,21 +40,9 @@ class FilePattern:
         Raises:
             OctaConfigError: it is none.
         """
-        shown = repr(text)[:MOST_CHARS]
         if not isinstance(text, str):
-            raise OctaConfigError(f"files must be names such as frame_{{frame:04d}}.png, not {shown}")
-        places = list(_PLACE.finditer(text))
-        if len(places) != 1:
-            raise OctaConfigError(f"the name {shown} must have the frame's number once: frame_{{frame:04d}}.png")
-        before, after = text[: places[0].start()], text[places[0].end() :]
-        if set("{}#\\") & set(before + after) or plain(text) != text or "\t" in text:
-            raise OctaConfigError(f"the name {shown} must not have braces, #, backslashes or control characters")
-        if "/" in after:
-            raise OctaConfigError(f"the name {shown} must have the frame's number in its last part")
-        parts = text.split("/")
-        if any(part in ("", ".", "..") for part in parts) or parts[0].startswith((".", "-")) or len(text) > MOST_CHARS:
-            raise OctaConfigError(f"the name {shown} must be a path below the folder of the frames")
-        return cls(before, int(places[0][1] or 1), after)
+            raise OctaConfigError(f"files must be names such as frame_{{frame:04d}}.png, not {text!r}"[:MOST_CHARS])
+        return cls(*_parts(text))
 
     def name(self, frame: int) -> str:
         """The file of a frame."""
@@ -78,3 +67,20 @@ class FilePattern:
         """The path for Blender's `-o`, which adds the ending itself."""
         stem = self.after[: -len(self.suffix)] if self.suffix else self.after
         return f"{self.before}{'#' * self.width}{stem}"
+
+
+@lru_cache
+def _parts(text: str) -> tuple[str, int, str]:
+    shown = repr(text)[:MOST_CHARS]
+    places = list(_PLACE.finditer(text))
+    if len(places) != 1:
+        raise OctaConfigError(f"the name {shown} must have the frame's number once: frame_{{frame:04d}}.png")
+    before, after = text[: places[0].start()], text[places[0].end() :]
+    if set("{}#\\") & set(before + after) or plain(text) != text or "\t" in text:
+        raise OctaConfigError(f"the name {shown} must not have braces, #, backslashes or control characters")
+    if "/" in after:
+        raise OctaConfigError(f"the name {shown} must have the frame's number in its last part")
+    parts = text.split("/")
+    if any(part in ("", ".", "..") for part in parts) or parts[0].startswith((".", "-")) or len(text) > MOST_CHARS:
+        raise OctaConfigError(f"the name {shown} must be a path below the folder of the frames")
+    return before, int(places[0][1] or 1), after

@@ -15,14 +15,14 @@ from octa_provider.batch.renderers.template_script import template_script
 from octa_provider.errors import OctaConfigError
 from octa_provider.text.plain_text import plain
 
-__all__ = ["Renderer"]
+__all__ = ["RULES_OF_ALL", "Renderer"]
 
 MOST_FRAMES_A_PROCESS = 1_000_000
 #: What any program says that found no room.
-_RULES_OF_ALL = (
+RULES_OF_ALL = (
     LogRule(r"No space left on device|Disk quota exceeded", "disk full"),
     LogRule(r"\b[Oo]ut of memory\b|\bstd::bad_alloc\b|Cannot allocate memory", "out of memory"),
-    LogRule(r"\bocta-scene-error: ", "scene error"),
+    LogRule(r"^octa-scene-error: ", "scene error"),
 )
 
 
@@ -36,7 +36,8 @@ class Renderer:
             stand `{frame}` (or `{frame:04d}`: the command renders one frame), or `{start}` and `{end}` (the first and
             last of frames that follow each other), or `{frames}` (such as `1,3,5..8`; `{frames:-}` is `1,3,5-8`);
             `{scene}` is the path of the scene's file, `{output}` that of the folder for the frames.
-            A command of one frame also has FRAME, SCENE and OUT in its environment, for `sh -c`.
+            The command of one frame also has FRAME, SCENE and OUT in its environment, for `sh -c`; its `{output}` is a
+            folder of its own, whose files are moved when it has ended well, so that none is seen half written.
         files: the names of a frame's files below `{output}`; the first one is the picture that is looked at.
         progress: how progress is told from the log, as `ProgressTracker` takes it.
         log_rules: what lines of the log mean, before the rules that hold for all.
@@ -164,7 +165,7 @@ class Renderer:
         Returns:
             Why; None when the exit code is 0 and the log has nothing that says otherwise.
         """
-        return failure_in((*self.log_rules, *self._rules(), *_RULES_OF_ALL), log_tail, exit_code)
+        return failure_in((*self.log_rules, *self._rules(), *RULES_OF_ALL), log_tail, exit_code)
 
     def _rules(self) -> tuple[LogRule, ...]:
         return ()

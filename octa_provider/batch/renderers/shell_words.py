@@ -41,8 +41,8 @@ def beginning(main: str, turn: int, turns: int, ocio: str | None) -> str:
         ocio: the colour configuration, as a word for the shell; None takes the renderer's own, wherever it runs.
     """
     lines = [
-        "# Made by octa-provider: renders frames of one scene into the folder $OUT.",
-        'OUT=${OUT:?}; SCENE="$PWD"/' + main,
+        "# Made by octa-provider: renders frames of the scene in this folder into the folder $OUT.",
+        'OUT=${OUT-}; SCENE="$PWD"/' + main,
         "export OUT SCENE",
         "unset OCIO" if ocio is None else f"export OCIO={ocio}",
     ]

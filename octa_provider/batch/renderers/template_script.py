@@ -29,7 +29,7 @@ def template_script(
     if template.is_of_one_frame:
         own = frames[turn::turns]
         ordered = own_first(frames, turn, turns)
-        return top + _forget_claims(files, own) + _one_frame(template, files, turn) + each("render", ordered) + "\n"
+        return top + _forget_claims(files, own) + _one_frame(template, files) + each("render", ordered) + "\n"
     if not can_skip:
         # Nobody can help: each process has a piece of its own.
         ordered = own_in_a_row(frames, turn, turns)
@@ -50,22 +50,24 @@ def _forget_claims(files: Sequence[FilePattern], frames: Sequence[int]) -> str:
     )
 
 
-def _one_frame(template: CommandTemplate, files: Sequence[FilePattern], turn: int) -> str:
+def _one_frame(template: CommandTemplate, files: Sequence[FilePattern]) -> str:
     """The function that claims a frame, renders it beside, and shows it under its name when all of it is there."""
     widths = sorted({place.spec for place in template.places if place.name == "frame"})
     lines = [
-        f'part="$OUT"/.part/{turn}',
+        # What a process left that was killed goes.
+        'for part in "$OUT"/.part/*; do kill -0 "${part##*/}" 2>/dev/null || rm -rf "$part"; done',
+        'part="$OUT"/.part/$$',
         "render() {",
         '  claim="$OUT/.claim/$1"; FRAME=$1; export FRAME',
         '  if [ -e "$claim" ]; then return; fi',
         '  set -C; { true > "$claim"; } 2>/dev/null; claimed=$?; set +C',
         '  if [ "$claimed" != 0 ]; then',
         '    if [ -e "$claim" ]; then return; fi',
-        '    set +e; true > "$claim"; exit 1',
+        '    true > "$claim"; exit 1',
         "  fi",
         '  rm -rf "$part"; mkdir -p ' + " ".join(sorted({_in_part(file.folder) for file in files})) + " || exit 1",
         *(f'  pad "$1" {width}; frame_{width}=$padded' for width in widths),
-        f"  {_command(template)} || exit",
+        f'  OUT="$part" {_command(template)} || exit',
     ]
     for file in files:
         lines += [

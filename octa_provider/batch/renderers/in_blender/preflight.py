@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import bpy  # type: ignore[import-not-found]
@@ -20,7 +21,7 @@ def preflight(options: dict[str, Any]) -> None:
     scene = bpy.context.scene
     problems: list[str] = []
     warnings: list[str] = []
-    (warnings if options["allow_missing"] else problems).extend(file_problems(options["sent"]))
+    (warnings if options["allow_missing"] else problems).extend(file_problems(os.environ.get("OCTA_SENT") or None))
     if scene.camera is None and not shows_strips(scene):
         problems.append(f"the scene {scene.name!r} has no camera")
     _look_at_format(scene, options, problems, warnings)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+SCENE_ERROR = "octa-scene-error: "
+
 
 class SceneError(Exception):
     """The scene can't be rendered as it was asked for, on no machine."""
@@ -11,7 +13,7 @@ class SceneError(Exception):
 
 def fail(message: str) -> NoReturn:
     """Say it in one line of the log, and end Blender by `--python-exit-code`."""
-    print("\nocta-scene-error: " + " ".join(message.split()), flush=True)
+    print("\n" + SCENE_ERROR + " ".join(message.split()), flush=True)
     raise SceneError(message)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from octa_provider.batch.plan import Plan
 from octa_provider.batch.result import BatchOutcome
-from octa_provider.batch.run.batch_run import PlanNotMetError
+from octa_provider.batch.run.quote import PlanNotMetError
 from octa_provider.errors import OctaConfigError
 from octa_provider.pictures import check_frames
 
