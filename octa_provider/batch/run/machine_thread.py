@@ -205,6 +205,8 @@ class MachineThread(threading.Thread):
         with RemoteMachine(target) as remote:
             link = MachineLink(remote, self._asked_to_end.is_set)
             first = self._bring(rental, link)
+            # From now on one that does not answer may be gone, which the API knows at once.
+            remote.connect_within_s = 0.0
             name = MachineName(self.number, self.estimate.node_id, rental.uuid)
             rendering = Rendering(parts, name, link, self._tell, first)
             if rental.adopted:
