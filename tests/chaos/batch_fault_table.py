@@ -1,8 +1,8 @@
 """The fault table of a batch: each fault on emulated machines with a real Blender, and what became of the frames.
 
-`python -m tests.chaos.batch_fault_table [--only WORD ...]`. A row renders 16 frames on up to three machines. Of each must
-hold: no frame is lost, or the outcome says so; no session runs at the end; the bill is the ledger's to the wei; and
-somebody was told.
+`python -m tests.chaos.batch_fault_table [--only WORD ...]`. A row renders 16 frames on up to three machines. Of each
+must hold: no frame is lost, or the outcome says so; no session runs at the end; the bill is the ledger's to the wei;
+and somebody was told.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.chaos.coordinator_faults import (
 )
 from tests.chaos.fault_ground import Ground, open_fault_ground
 from tests.chaos.fault_row import Row
-from tests.chaos.machine_faults import MACHINE_FAULTS, machine_fault, several_gpus, slow_machine
+from tests.chaos.machine_faults import MACHINE_FAULTS, machine_fault, several_gpus, slow_machine, without_optix
 from tests.chaos.scene_faults import BROKEN_SCENES, broken_scene, scene_edited
 
 #: What the others' costs are compared with, and how often it is rendered.
@@ -43,6 +43,7 @@ def rows() -> Rows:
     """Name of a row -> what makes it, and options of the emulator."""
     found: Rows = {f"{NOTHING} ({number})": (machine_fault, {}) for number in range(1, NOTHINGS + 1)}
     found |= {name: (machine_fault, {}) for name in MACHINE_FAULTS if name != NOTHING}
+    found["no OPTIX, but CUDA"] = (without_optix, {})
     found["one machine 3 x slow"] = (slow_machine, {})
     found["several GPUs, one node dies"] = (several_gpus, {"gpus": 2})
     found |= {name: (broken_scene, {}) for name in BROKEN_SCENES}
@@ -98,7 +99,9 @@ def _line(cells: tuple[str, ...]) -> str:
     folded = [textwrap.wrap(cell, width - 1) or [""] for cell, width in zip(cells, _WIDTHS, strict=True)]
     height = max(map(len, folded))
     return "\n".join(
-        "".join(f"{part[line] if line < len(part) else '':{width}}" for part, width in zip(folded, _WIDTHS, strict=True)).rstrip()
+        "".join(
+            f"{part[line] if line < len(part) else '':{width}}" for part, width in zip(folded, _WIDTHS, strict=True)
+        ).rstrip()
         for line in range(height)
     )
 

@@ -63,20 +63,24 @@ class Scenes:
         return self.folder / f"{name}.py"
 
 
-def make_scenes(folder: Path, *, frames: int = 16) -> Scenes:
+def make_scenes(
+    folder: Path, *, frames: int = 16, size: tuple[int, int] = (64, 36), samples: int = 1, frame_s: float = FRAME_S
+) -> Scenes:
     """Make the scenes, with a real Blender.
 
     Args:
         folder: where to; an empty one.
         frames: length of the animation.
+        size: width and height in pixels.
+        samples: light paths a pixel.
+        frame_s: real seconds that a frame takes asleep.
     """
     scenes = Scenes(folder)
     scenes.whole.mkdir(parents=True)
     shot = scenes.whole / "shot.blend"
-    size = ("--frames", str(frames), "--size", "64", "36", "--samples", "1")
-    _run(ROOT / "demo/make_scene.py", shot, *size)
+    _run(ROOT / "demo/make_scene.py", shot, "--frames", frames, "--size", *size, "--samples", samples)
     _run(ROOT / "tests/chaos/make_broken_scenes.py", shot, folder)
-    scenes.script("heavy").write_text(_HEAVY.format(seconds=FRAME_S))
+    scenes.script("heavy").write_text(_HEAVY.format(seconds=frame_s))
     scenes.script("wrong").write_text("import bpy\nbpy.data.objects['Nobody'].hide_render = True\n")
     return scenes
 

@@ -221,4 +221,3 @@ def _wait_for_frames(output: Path, least: int, child: subprocess.Popen[bytes]) -
 def _frames(output: Path) -> dict[str, tuple[int, int]]:
     """The frames under their final names: which file it is, and when it was written."""
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in output.glob("frame_*.png")}
-

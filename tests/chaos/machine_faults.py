@@ -10,7 +10,7 @@ from tests.chaos.fault_ground import WHOLE, Ground
 from tests.chaos.fault_row import Row, stolen_from
 from tests.core.batch.run.batch_faults import FAULTS, Fault
 
-__all__ = ["MACHINE_FAULTS", "machine_fault", "several_gpus", "slow_machine"]
+__all__ = ["MACHINE_FAULTS", "machine_fault", "several_gpus", "slow_machine", "without_optix"]
 
 #: By name.
 MACHINE_FAULTS: dict[str, Fault] = {fault.name: fault for fault in FAULTS}
@@ -26,9 +26,22 @@ def machine_fault(ground: Ground, name: str) -> Row:
     fault = MACHINE_FAULTS[name.partition(" (")[0]]
     ground.studio.emulator.faults(*fault.faults)
     seen: dict[str, Any] = {}
-    result = ground.run(ground.batch(**fault.options), on_event=lambda event: fault.act(ground.studio, event, seen))
+    own = {"format": "OPEN_EXR"} if fault.ending == "exr" else {}
+    batch = ground.batch(**{"finish_within_s": 450.0, **fault.options}, blender=own)
+    result = ground.run(batch, on_event=lambda event: fault.act(ground.studio, event, seen))
     outcomes = WHOLE if fault.outcome is BatchOutcome.WHOLE else (fault.outcome,)
     return ground.row(name, result, told=fault.told, outcomes=outcomes)
+
+
+def without_optix(ground: Ground, name: str) -> Row:
+    """OptiX is missing in the container, and CUDA works there.
+
+    Args:
+        ground: where.
+        name: of the row.
+    """
+    ground.studio.emulator.faults({"kind": "render", "form": "no_device", "devices": ["OPTIX"], "times": None})
+    return ground.row(name, ground.run(ground.batch()), told="CUDA is tried")
 
 
 def slow_machine(ground: Ground, name: str) -> Row:
@@ -61,7 +74,7 @@ def several_gpus(ground: Ground, name: str) -> Row:
 
     # Short frames: a card each.
     result = ground.run(ground.batch(seconds_per_frame=50.0, finish_within_s=500.0), on_event=count)
-    row = ground.row(name, result, told="ended")
+    row = ground.row(name, result, told="its session has ended")
     cards = {
         part.partition("=")[2].strip("\n'\"; ").split()[0]
         for script in ground.studio.emulator.state.glob("sessions/*/octa-batch/p/*/script")

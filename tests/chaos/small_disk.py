@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +19,18 @@ import requests
 from octa_provider.batch.folder.status import status
 from octa_provider.pictures import check_frames
 
-#: Room for the folder's own files and for some of the frames.
-SMALL = "72k"
-LARGE = "64m"
+#: A part of each disk is left alone.
+LARGE = "400m"
+SMALL = "200m"
 
 
 def main() -> int:
     """Render on a small disk, then on a large one."""
     told = json.load(sys.stdin)
     disk, output = sys.argv[1], Path(told["output"])
-    _mount("-t", "tmpfs", "-o", f"size={SMALL}", "small", disk)
+    _mount("-t", "tmpfs", "-o", f"size={LARGE}", "small", disk)
+    filling = threading.Thread(target=_fill, args=(disk, output), daemon=True)
+    filling.start()
     first = _render(told)
     before = _frames(output)
     accepted = status(output).done
@@ -46,6 +50,13 @@ def main() -> int:
     }
     print(json.dumps(said), flush=True)
     return 0
+
+
+def _fill(disk: str, output: Path) -> None:
+    """Somebody else takes the room once some frames are there."""
+    while len(_frames(output)) < 3:
+        time.sleep(0.05)
+    _mount("-o", f"remount,size={SMALL}", disk)
 
 
 def _mount(*arguments: str) -> None:
