@@ -98,12 +98,12 @@ FAULTS = (
     Fault(
         "GPU out of memory, once",
         (_render("out_of_memory", after=4),),
-        told="ran out of memory",
+        told="memory",
         # One process a machine: nobody else renders what it leaves.
         options={"seconds_per_frame": 64.0, "finish_within_s": 500.0},
     ),
     Fault("GPU out of memory, a machine", (_render("out_of_memory", **_FIRST),), told="memory"),
-    Fault("process killed in a frame", (_render("killed", after=4),), told="ran out of memory"),
+    Fault("process killed in a frame", (_render("killed", after=4),), told="memory"),
     Fault("no GPU device", (_render("no_device", **_FIRST),), told="device"),
     Fault("hangs with all files there", (_render("hangs", times=None),)),
     Fault("never ready", ({"kind": "never_ready", "node_id": 1001},), told="not ready"),
