@@ -132,3 +132,10 @@ bench-journal: $(CORE)/.made
 .PHONY: chaos-batch
 chaos-batch: $(CORE)/.made
 	@$(CORE)/bin/python -m tests.chaos.batch_kills --runs $(RUNS) --seed $(SEED)
+
+# What must always hold of a batch, with faults that are drawn: make batch-invariants EXAMPLES=60
+EXAMPLES ?= 60
+.PHONY: batch-invariants
+batch-invariants: $(CORE)/.made
+	@OCTA_BATCH_EXAMPLES=$(EXAMPLES) $(CORE)/bin/python -m pytest tests/core/batch/run/test_batch_invariants.py -q \
+		-p no:cacheprovider --timeout 14400

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,9 +92,17 @@ class Batches:
         folder = scene if scene.is_dir() else scene.parent
         # On a rented machine it is the image's command of that name.
         script = f'blender() {{ {shlex.quote(blender)} "$@"; }}\n{script}'
-        done = subprocess.run(
-            ["/bin/sh", "-s"], input=script, cwd=folder, capture_output=True, text=True, errors="replace", check=False
-        )
+        with tempfile.TemporaryDirectory(prefix="octa-preflight-") as out:
+            done = subprocess.run(
+                ["/bin/sh", "-s"],
+                input=script,
+                cwd=folder,
+                env=os.environ | {"OUT": out},
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+            )
         if done.returncode == 127:
             raise OctaConfigError(f"{blender} is not to be found here: give the path of Blender (--blender)")
         return batch.renderer.read_preflight(done.stdout + done.stderr)

@@ -148,7 +148,7 @@ class Fleet:
             # Its turn on the line comes when it is up, or later.
             waits_s = waited_s - machines[at].start_s if self._sends else 0.0
             could = speed[at] * (within_s - (ready[at] + waits_s if waits_s > 0 else ready[at]))
-            if could <= 0:
+            if could <= 0 or keys[at] == inf:
                 break
             if could >= rest or count + 1 == most:
                 last = self._cheapest_for(rest, within_s, waited_s, keys, count)

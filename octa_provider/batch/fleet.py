@@ -92,8 +92,7 @@ def _hopeless(look: Outlook, worker: Worker) -> str | None:
     if worker.bad >= _BAD_IN_A_ROW:
         return f"{worker.bad} pictures in a row that are not whole"
     at_it_s = look.state.at_frame_s(worker, look.now)
-    expected = look.state.pace.of_share(look.state.seen[worker.slot], look.frame_work)
-    expected_s = max(expected, look.frame_work) / worker.machine.speed
+    expected_s = max(look.expected_work[worker.slot], look.frame_work) / worker.machine.speed
     if at_it_s > max(_HANGS_LEAST_S, _HANGS * expected_s):
         return f"at one frame for {at_it_s:.0f} s"
     return None
@@ -109,6 +108,8 @@ def _rents(look: Outlook, aim: float, missing: float) -> list[Rent]:
     rents: list[Rent] = []
     looked = 0
     for machine in state.candidates():
+        if not look.has_for(machine, len(rents), sending_s):
+            break
         if len(rents) >= free or missing <= 0 or looked >= _LOOK_AT or sending_s > machine.start_s:
             break
         could = look.candidate_could_do(machine, aim, sending_s)

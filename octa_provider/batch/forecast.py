@@ -96,9 +96,12 @@ class Forecast:
         total, starting, sending = 0.0, 0.0, 0.0
         fleet = self.fleet
         for at, rent in zip(self.choice.picked, self.choice.rent_s, strict=True):
-            total += fleet.price[at] * (max(finish_s, rent + fleet.machines[at].start_s) - rent)
-            starting += fleet.price[at] * fleet.machines[at].start_s
-            sending += fleet.price[at] * fleet.upload[at]
+            start_s = fleet.machines[at].start_s
+            runs_s = max(finish_s - rent, start_s)
+            total += fleet.price[at] * runs_s
+            starting += fleet.price[at] * start_s
+            # The last to get the scene may still be getting it when the others are done.
+            sending += fleet.price[at] * min(fleet.upload[at], runs_s - start_s)
         return (starting / total, sending / total) if total > 0 else (0.0, 0.0)
 
     def frames_each(self, frames: int, finish_s: float) -> tuple[int, ...]:

@@ -11,8 +11,10 @@ from octa_provider.batch.worker import Worker
 __all__ = ["Outlook"]
 
 #: The share of the time until the deadline that is kept for the last frames, at least and at most.
-_LAST = 0.085
+_LAST = 0.04
 _LAST_MOST = 0.2
+#: And the share of the longest frame that is being rendered: few of the last ones are as long.
+_LAST_FRAME = 0.4
 _UNTOLD = 0.2
 #: However much was seen, so much stays uncertain.
 _LEAST_SIGMA = 0.03
@@ -30,6 +32,8 @@ class Outlook:
         target_at: when the batch is aimed to be done: a little before the deadline.
         frame_work: the work of an average frame that nobody has.
         speed: by slot, the work a second that each machine does.
+        expected_work: by slot, the work of the frame it is at, as those before it had it: its own speed included.
+        next_work: by slot, the work of the frame it is at, as a machine that keeps its score would do it.
         share_work: by slot, the work of an average frame of its share, as a machine that keeps its score would do it.
     """
 
@@ -38,25 +42,31 @@ class Outlook:
         self.now = now
         terms = state.terms
         workers = state.workers
-        begun = {
-            slot: state.at_frame_s(worker, now) * worker.machine.speed
+        self._begun = {
+            worker.share.first: state.at_frame_s(worker, now) * worker.machine.speed * state.seen[slot].factor
             for slot, worker in workers.items()
-            if worker.frame_at is not None and state.seen[slot].site_frames == 0
+            if worker.frame_at is not None and worker.share
         }
-        self.frame_work = state.pace.average(begun)
+        self.frame_work = state.pace.average(self._begun)
         #: Whether most places that were begun have told how hard they are: the easy ones tell first.
-        self.is_settled = len(begun) <= _UNTOLD * state.pace.sites
+        self.is_settled = state.pace.untold(self._begun) <= _UNTOLD * state.pace.sites
         self.speed: dict[int, float] = {}
         self.share_work: dict[int, float] = {}
+        self.expected_work: dict[int, float] = {}
+        self.next_work: dict[int, float] = {}
         for slot, worker in workers.items():
             seen = state.seen[slot]
             self.speed[slot] = worker.machine.speed * seen.factor
+            place = worker.share.first if worker.share else None
+            average = state.pace.near(place, self.frame_work) if place is not None else self.frame_work
+            self.expected_work[slot] = state.pace.of_share(seen, average)
             near = self._of_share(worker) * seen.factor
+            self.next_work[slot] = near
             self.share_work[slot] = state.pace.along(near, self.frame_work, len(worker.share))
         # The last frames are as long as the longest that is being rendered.
         longest_s = max((self.own_frame_s(worker) for worker in workers.values() if worker.share), default=0.0)
         whole_s = terms.finish_at - terms.began_at
-        last_s = min(max(_LAST * whole_s, longest_s + terms.load_s), _LAST_MOST * whole_s)
+        last_s = min(_LAST * whole_s + _LAST_FRAME * (longest_s + terms.load_s), _LAST_MOST * whole_s)
         self.target_at = terms.finish_at - last_s
 
     @property
@@ -67,7 +77,7 @@ class Outlook:
 
     def work_left(self) -> float:
         """All the work that is left."""
-        return self.state.pace.work_left(self.frame_work)
+        return self.state.pace.work_left(self.frame_work, self._begun)
 
     def sigma(self) -> float:
         """How uncertain that is, as the spread of its logarithm: each place of the film that was seen tells more."""
@@ -103,6 +113,30 @@ class Outlook:
         ready_at = max(worker.rented_at + start_s, self.now + 0.3 * start_s)
         return max(0.0, self.speed[worker.slot] * (until - ready_at) - 0.5 * self.frame_work)
 
+    def has_for(self, machine: MachineEstimate, others: int, waits_s: float) -> bool:
+        """Whether there is a frame left that a machine that is rented now renders sooner than the one that has it.
+
+        Args:
+            machine: which.
+            others: how many that are rented now come before it.
+            waits_s: seconds until its turn to get the scene.
+        """
+        state = self.state
+        coming = others + sum(w.ready_at is None for w in state.workers.values())
+        if len(state.waiting) + len(state.again) > coming:
+            return True
+        if not state.terms.can_skip:
+            return False
+        soonest_s = machine.start_s + machine.upload_s + waits_s
+        frames = len(state.waiting) + len(state.again)
+        for worker in state.workers.values():
+            if worker.leaving or len(worker.share) < 2:
+                continue
+            late_s = self.ends_in_s(worker) - soonest_s - self.share_work[worker.slot] / machine.speed
+            if late_s > 0:
+                frames += 1 + min(len(worker.share) - 2, int(late_s / self.own_frame_s(worker)))
+        return frames > coming
+
     def candidate_could_do(self, machine: MachineEstimate, until: float, waits_s: float = 0.0) -> float:
         """How much work a machine that is rented now can do by then.
 
@@ -117,7 +151,7 @@ class Outlook:
     def _of_share(self, worker: Worker) -> float:
         state = self.state
         seen = state.seen[worker.slot]
-        work = state.pace.of_share(seen, self.frame_work)
+        work = self.expected_work[worker.slot]
         # The frame it is at counts as soon as it takes longer than the others did.
         at_it = state.at_frame_s(worker, self.now) * worker.machine.speed
         return work if at_it <= work else (work * (seen.frames + 2) + at_it) / (seen.frames + 3)

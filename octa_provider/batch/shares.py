@@ -181,10 +181,11 @@ def _races(look: Outlook, idle: list[Worker], actions: list[Action]) -> list[Wor
     for worker in state.workers.values():
         if worker.frame_at is None or not worker.share or worker.share.first in state.racing:
             continue
-        at_it_s, frame_s = state.at_frame_s(worker, now), look.own_frame_s(worker)
+        at_it_s, frame_s = state.at_frame_s(worker, now), look.next_work[worker.slot] / look.speed[worker.slot]
         # The longer it has taken, the longer it will still take.
         ends_in_s = max(frame_s - at_it_s, 0.5 * at_it_s)
-        if now + ends_in_s > look.target_at or at_it_s > _RACE_AFTER * look.frame_work / worker.machine.speed:
+        expected = max(look.frame_work, look.expected_work[worker.slot])
+        if now + ends_in_s > look.target_at or at_it_s > _RACE_AFTER * expected / worker.machine.speed:
             late.append((ends_in_s, worker))
     late.sort(key=lambda pair: -pair[0])
     left: list[Worker] = []
@@ -192,7 +193,8 @@ def _races(look: Outlook, idle: list[Worker], actions: list[Action]) -> list[Wor
         for place, (ends_in_s, worker) in enumerate(late):
             frame = worker.share.first
             tried = state.tried.get(frame, ())
-            needs_s = state.terms.load_s + look.frame_s(racer)
+            work = max(look.frame_work, look.expected_work[worker.slot] * state.seen[worker.slot].factor)
+            needs_s = state.terms.load_s + work / look.speed[racer.slot]
             cost_wei = charge_wei(racer.machine.price_wei, needs_s)
             allowed = len(tried) + 2 <= state.terms.tries_per_frame and racer.machine.node_id not in tried
             if allowed and needs_s < _STEAL_BEFORE * ends_in_s and cost_wei <= most_wei:

@@ -13,8 +13,10 @@ _SAMPLE_BYTES = 4
 _COLOURS = ("R", "G", "B")
 
 
-def lines_of(opened: Any, spec: Any, part: int, begin: int = 0, end: int | None = None) -> Iterator[Any]:
-    """The pixels from the first line to the last, as floats.
+def lines_of(
+    opened: Any, spec: Any, part: int, begin: int = 0, end: int | None = None, kind: str = "float"
+) -> Iterator[Any]:
+    """The pixels from the first line to the last.
 
     Args:
         opened: the picture, an `OpenImageIO.ImageInput`.
@@ -22,6 +24,7 @@ def lines_of(opened: Any, spec: Any, part: int, begin: int = 0, end: int | None 
         part: which of its parts.
         begin: the first channel.
         end: the channel after the last one; all from `begin` when left out.
+        kind: of the numbers: `float` or `half`.
 
     Yields:
         An array of lines, columns and channels; None for lines that can't be decoded.
@@ -33,9 +36,9 @@ def lines_of(opened: Any, spec: Any, part: int, begin: int = 0, end: int | None 
     for line in range(spec.y, spec.y + spec.height, lines):
         last = min(line + lines, spec.y + spec.height)
         if spec.tile_width:
-            yield opened.read_tiles(part, 0, spec.x, spec.x + spec.width, line, last, 0, 1, begin, end, "float")
+            yield opened.read_tiles(part, 0, spec.x, spec.x + spec.width, line, last, 0, 1, begin, end, kind)
         else:
-            yield opened.read_scanlines(part, 0, line, last, 0, begin, end, "float")
+            yield opened.read_scanlines(part, 0, line, last, 0, begin, end, kind)
 
 
 def colour_channels(names: list[str], alpha: int) -> list[int]:

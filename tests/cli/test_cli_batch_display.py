@@ -57,7 +57,7 @@ def test_what_happens_to_machines_and_frames_is_a_line_each() -> None:
         event("machine ready", 3, node_id=118, slot=2),
         event("frame refused", 3, node_id=118, slot=2, frame=17, reason="is cut off"),
         event("frame given up", 3, frame=17, reason="three machines sent it cut off"),
-        event("scene error", 3, node_id=118, slot=2, reason="rock.png is missing"),
+        event("scene error", 3, reason="rock.png is missing (the same on nodes 7, 8)"),
         event("machine ended", 3, node_id=118, slot=2, reason="its disk is full"),
     )
     assert lines == [
@@ -67,7 +67,7 @@ def test_what_happens_to_machines_and_frames_is_a_line_each() -> None:
         "node 118 (m2) is ready",
         "frame 17 of node 118 (m2) was refused: is cut off",
         "frame 17 was given up: three machines sent it cut off",
-        "the scene can't be rendered on node 118 (m2): rock.png is missing",
+        "the scene can't be rendered: rock.png is missing (the same on nodes 7, 8)",
         "node 118 (m2) was let go: its disk is full",
     ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_picture import write_picture
 
 from octa_provider.batch.estimate import SceneEstimate
 from octa_provider.batch.plan import Plan
@@ -18,6 +19,7 @@ from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.market.ranking import rank
 from octa_provider.market.requirements import Requirements
 from octa_provider.models import Machine
+from octa_provider.wire.money import octa_text
 
 Cli = Callable[..., Any]
 
@@ -103,6 +105,17 @@ def test_the_question_names_machines_money_and_time() -> None:
     )
 
 
+def test_where_no_machine_tells_its_price_in_usd_amounts_are_in_octa(capsys: pytest.CaptureFixture[str]) -> None:
+    machines = [Machine(node_id=1, blender_score=8000.0, price_wei=10**18)]
+    plan = plan_batch(rank(machines, Requirements()), SceneEstimate(40, 90.0))
+    print_plan(plan)
+    assert plan.chosen is not None
+    amount = octa_text(plan.chosen.cost_p50_wei)
+    assert amount != "0.0000 OCTA"
+    assert amount in capsys.readouterr().out
+    assert f": {amount}, nine times in ten no more than " in plan_question(plan, plan.chosen)
+
+
 @pytest.fixture
 def scene(tmp_path: Path) -> Path:
     path = tmp_path / "shot.blend"
@@ -137,7 +150,11 @@ def quiet(cli: Cli, emulator: EmulatorHandle) -> Callable[..., str]:
         (("--frames", "1-9", "--max-cost-usd", "-1"), "--max-cost-usd"),
         (("--frames", "1-9", "--confidence", "2"), "confidence must be a number from 0.5 to 0.99"),
         (("--frames", "1-9", "--size", "big"), "'big' is no size: write it like 1920x1080"),
-        (("--frames", "1-9", "--file", "a.png"), "--file goes with --command TEMPLATE"),
+        (("--frames", "1-9", "--can-skip"), "--can-skip goes with --command TEMPLATE"),
+        (("--frames", "1-9", "--file", "a.png"), "the name 'a.png' must have the frame's number once"),
+        (("--frames", "1-9", "--format", "FFMPEG"), "FFMPEG"),
+        (("--frames", "1-9", "--device", "TPU"), "TPU"),
+        (("--frames", "1-9", "--image", "x", "--command", "x"), "{frame}"),
         (("--frames", "1-9", "--command", "x {frame}"), "--command TEMPLATE needs --image"),
         (
             ("--frames", "1-9", "--image", "x", "--command", "x {frame}", "--device", "CPU"),
@@ -189,6 +206,28 @@ def test_what_cant_be_met_ends_with_4(cli: Cli, scene: Path) -> None:
     shown = cli("plan", scene, "--frames", "1-100000", "--seconds-per-frame", "90", "--within", "10m")
     assert shown.status == 4
     assert "can't be met: " in shown.out
+
+
+def test_what_a_frame_takes_is_measured_on_one_machine_that_is_stopped(
+    cli: Cli, emulator: EmulatorHandle, tmp_path: Path
+) -> None:
+    scene, out = tmp_path / "scene", tmp_path / "out"
+    scene.mkdir()
+    write_picture(scene / "picture.png")
+    (scene / "draw.sh").write_text("cp picture.png $2")
+    words = ("plan", scene, "--main", "draw.sh", "--frames", "1-9", "--output", out, "--image", "ubuntu:24.04")
+    words += ("--command", "sh {scene} {frame} {output}/frame_{frame:04d}.png")
+    before = len(emulator.ledger()["sessions"])
+    shown = cli(*words, "--measure", "--ssh-key", emulator.ssh_private_key)
+    assert shown.status == 0, shown.err
+    assert shown.out.splitlines()[0] == "6 frames"
+    assert "rental key: cli/" in shown.err
+    ledger = emulator.ledger()
+    assert (len(ledger["sessions"]) - before, ledger["running"]) == (1, 0)
+    assert sorted(path.name for path in out.glob("*.png")) == [f"frame_{n:04d}.png" for n in (1, 5, 9)]
+    again = cli(*words)
+    assert (again.status, again.out.splitlines()[0]) == (0, "6 frames")
+    assert len(emulator.ledger()["sessions"]) == len(ledger["sessions"])
 
 
 def test_requirements_narrow_the_market(cli: Cli, scene: Path) -> None:

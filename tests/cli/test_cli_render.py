@@ -5,32 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
-import zlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from a_terminal import LONG_S, in_terminal
+from small_picture import write_picture
 
 from octa_provider.emulator.testing import EmulatorHandle
 
 Cli = Callable[..., Any]
 ARGUMENTS = ("--frames", "1-6", "--seconds-per-frame", "1", "--max-machines", "2", "--poll", "0.2s")
-
-
-def png(width: int = 8, height: int = 6) -> bytes:
-    """A picture of two colours."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
-
-    rows = b"".join(b"\x00" + bytes((10, 200)) * (width // 2) for _ in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 class Work:
@@ -39,7 +28,7 @@ class Work:
     def __init__(self, folder: Path, key: Path) -> None:
         self.scene, self.out, self.key = folder / "scene", folder / "out", key
         self.scene.mkdir()
-        (self.scene / "picture.png").write_bytes(png())
+        write_picture(self.scene / "picture.png")
         self.script("cp picture.png $2")
 
     def script(self, text: str) -> None:
@@ -74,7 +63,8 @@ def posts(emulator: EmulatorHandle) -> int:
 
 
 def test_every_frame_comes_and_no_machine_is_left(cli: Cli, emulator: EmulatorHandle, work: Work) -> None:
-    shown = cli(*work.words, "--yes")
+    # Machines that tell their price in USD.
+    shown = cli(*work.words, "--yes", "--max-price-usd", "3")
     assert (shown.status, work.frames) == (0, names(1, 6)), shown.out + shown.err
     lines = shown.out.splitlines()
     assert any(line.startswith("6 frames on ") and "nine times in ten no more than" in line for line in lines)
@@ -116,6 +106,20 @@ def test_frames_that_cant_be_rendered_end_with_3_and_are_named_with_what_goes_on
     lines = shown.out.splitlines()
     assert "missing: 4" in lines
     assert lines[-1] == f"go on with: octa-provider render --resume {work.out}"
+    assert emulator.ledger()["running"] == 0
+
+
+def test_a_resume_renders_what_is_missing_on_other_terms(
+    cli: Cli, emulator: EmulatorHandle, work: Work, tmp_path: Path
+) -> None:
+    mended = tmp_path / "mended"
+    work.script(f'if [ "$1" = 4 ] && [ ! -e {mended} ]; then : > $2; else cp picture.png $2; fi')
+    assert cli(*work.words, "--yes", "--tries-per-frame", "1").status == 3
+    mended.write_bytes(b"")
+    terms = ("--max-machines", "1", "--tries-per-frame", "3", "--order", "backward", "--poll", "0.2s")
+    shown = cli("render", "--resume", work.out, "--ssh-key", work.key, "--yes", *terms)
+    assert (shown.status, work.frames) == (0, names(1, 6)), shown.out + shown.err
+    assert ", 1 rendered now by 1 machine" in shown.out
     assert emulator.ledger()["running"] == 0
 
 
@@ -166,7 +170,11 @@ def test_a_signal_ends_it_with_every_machine_stopped(
 ) -> None:
     work.script('[ "$1" = 1 ] || sleep 300; cp picture.png $2')
     process = started(emulator, work)
-    wait_for(process, "1 of 6 frames")
+    wait_for(process, " is ready")
+    until = time.monotonic() + LONG_S
+    while not work.frames:
+        assert time.monotonic() < until
+        time.sleep(0.05)
     process.send_signal(number)
     _, err = process.communicate(timeout=LONG_S)
     assert process.returncode == status, err
@@ -184,6 +192,39 @@ def test_a_pipe_that_nobody_reads_ends_it_with_every_machine_stopped(emulator: E
     process.stdout.close()
     assert process.wait(LONG_S) == 1
     assert emulator.ledger()["running"] == 0
+
+
+def test_where_nothing_tells_what_a_frame_takes_the_machine_that_has_measured_waits_for_the_answer(
+    emulator: EmulatorHandle, work: Work
+) -> None:
+    words = list(work.words)
+    at = words.index("--seconds-per-frame")
+    with in_terminal(emulator, 100, *words[:at], *words[at + 2 :]) as terminal:
+        terminal.read_until("Rent? [y/N]")
+        assert "one machine has measured this, and waits for the answer, which costs" in terminal.text
+        assert emulator.ledger()["running"] == 1
+        terminal.type("\n")
+        assert terminal.status() == 1
+    assert emulator.ledger()["running"] == 0
+    assert work.frames == ["frame_0001.png", "frame_0004.png", "frame_0006.png"]
+    assert "missing: 2-3,5" in terminal.text
+
+
+def test_a_scene_that_no_machine_can_render_ends_with_5(cli: Cli, emulator: EmulatorHandle, work: Work) -> None:
+    work.script("echo rock.png is missing >&2; exit 3")
+    shown = cli(*work.words, "--yes")
+    assert shown.status == 5, shown.out + shown.err
+    assert "the scene can't be rendered: exit code 3: rock.png is missing (the same on nodes " in shown.out
+    assert "go on with" not in shown.out
+    assert emulator.ledger()["running"] == 0
+
+
+def test_a_changed_scene_is_rendered_anew_where_that_is_asked_for(cli: Cli, work: Work) -> None:
+    assert cli(*work.words, "--yes").status == 0
+    work.script("cp picture.png $2 # other")
+    shown = cli(*work.words, "--yes", "--on-changed", "replace")
+    assert shown.status == 0, shown.err
+    assert ", 6 rendered now by " in shown.out
 
 
 def started(emulator: EmulatorHandle, work: Work, *more: str) -> subprocess.Popen[str]:

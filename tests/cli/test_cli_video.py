@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -17,9 +20,11 @@ PICTURE = Path(__file__).resolve().parents[1] / "data" / "pictures" / "oiio_tile
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("OCTA_API_KEY", raising=False)
+    folder = tmp_path / "out"
+    folder.mkdir()
     for number in range(1, 7):
-        shutil.copy(PICTURE, tmp_path / f"f_{number:04d}.exr")
-    return tmp_path
+        shutil.copy(PICTURE, folder / f"f_{number:04d}.exr")
+    return folder
 
 
 def test_whole_frames_become_a_video(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +53,24 @@ def test_options_choose_the_file_and_the_rate(out: Path, capsys: pytest.CaptureF
     assert main(["video", str(out), "--json", *words, imageio_ffmpeg.get_ffmpeg_exe()]) == 0
     assert json.loads(capsys.readouterr().out) == {"file": str(target), "frames": 3, "fps": "12", "not_whole": ""}
     assert imageio_ffmpeg.count_frames_and_secs(str(target)) == (3, 0.25)
+
+
+def test_a_signal_ends_it_and_leaves_nothing_half_made(out: Path) -> None:
+    before = sorted(path.name for path in out.iterdir())
+    slow, begun = out.parent / "slow", out.parent / "begun"
+    slow.write_text(
+        f'#!/bin/sh\ncase "$*" in *-encoders*) exec {imageio_ffmpeg.get_ffmpeg_exe()} "$@";; esac\n'
+        f"touch {begun}; exec sleep 300\n"
+    )
+    slow.chmod(0o755)
+    process = subprocess.Popen([sys.executable, "-m", "octa_provider", "video", str(out), "--ffmpeg", str(slow)])
+    until = time.monotonic() + 60
+    while not begun.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) == 143
+    assert sorted(path.name for path in out.iterdir()) == before
 
 
 @pytest.mark.parametrize(

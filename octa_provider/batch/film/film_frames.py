@@ -59,10 +59,21 @@ class FilmFrames:
             raise OctaConfigError(f"{shown(path.parent)} is no folder: make it first")
         if path.is_dir():
             raise OctaConfigError(f"{shown(path)} is a folder: name the file to write")
-        final, pattern = Path(os.path.realpath(path)), FilePattern(self.pattern)
-        if any(final == Path(os.path.realpath(self.folder / pattern.name(number))) for number in self.numbers):
+        if self._is_frame(path):
             raise OctaConfigError(f"{shown(path)} is the place of a frame: name another file")
         return path
+
+    def _is_frame(self, path: Path) -> bool:
+        """Whether a path leads to a frame, or to where one would be."""
+        final, folder, pattern = os.path.realpath(path), os.path.realpath(self.folder), FilePattern(self.pattern)
+        if any(os.path.join(folder, pattern.name(number)) == final for number in self.numbers):  # noqa: PTH118
+            return True
+        try:
+            found = path.stat()
+        except OSError:
+            return False
+        # A frame may be a link, too.
+        return any(os.path.samestat(found, (self.folder / file.name).stat()) for file in self.whole.values())
 
 
 def film_frames(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -73,27 +74,33 @@ def _read(opened: Any, path: str | os.PathLike[str], picture: Picture, size: tup
     columns, lines = (_edges(np, side, shrunk) for side, shrunk in zip((width, height), size, strict=True))
     # Where the pixels of the file lie on the picture: of an EXR they may be a part of it, or reach past it.
     first, last = max(spec.x, left), min(spec.x + spec.width, left + width)
-    sums = np.zeros((size[1], size[0], 3), np.float32)
+    same = size == (width, height)
+    # Of halves there are so few that what each is shown as can be looked up.
+    table = _shown_as(is_linear=picture.format == "EXR" or str(spec.format) in _LINEAR, as_bytes=same)
+    shown_pixels = np.zeros((size[1], size[0], 3), table.dtype)
     line = spec.y - top
-    for pixels in lines_of(opened, spec, 0, begin, end):
+    for pixels in lines_of(opened, spec, 0, begin, end, "half"):
         if pixels is None:
             raise _broken(path, opened.geterror())
         count = pixels.shape[0]
         skipped, kept = max(0, -line), min(count, height - line)
         if kept > skipped and last > first:
             seen = pixels[skipped:kept, first - spec.x : last - spec.x, [at - begin for at in channels]]
-            colours = _as_shown(np, seen, is_linear=picture.format == "EXR" or str(spec.format) in _LINEAR)
-            row = np.zeros((kept - skipped, width, 3), np.float32)
-            row[:, first - left : last - left] = colours
-            if size[0] != width:
-                row = np.add.reduceat(row, columns[:-1], axis=1)
-            if size[1] == height:
-                sums[line + skipped : line + kept] += row
+            colours = table[seen.view(np.uint16)]
+            if same:
+                shown_pixels[line + skipped : line + kept, first - left : last - left] = colours
             else:
-                np.add.at(sums, np.searchsorted(lines, np.arange(line + skipped, line + kept), "right") - 1, row)
+                row = np.zeros((kept - skipped, width, 3), np.float32)
+                row[:, first - left : last - left] = colours
+                row = np.add.reduceat(row, columns[:-1], axis=1)
+                below = np.searchsorted(lines, np.arange(line + skipped, line + kept), "right") - 1
+                begins = np.flatnonzero(np.diff(below, prepend=-1))
+                shown_pixels[below[begins]] += np.add.reduceat(row, begins, axis=0)
         line += count
-    sums /= np.diff(lines)[:, None, None] * np.diff(columns)[None, :, None]
-    return (sums * 255 + 0.5).astype(np.uint8)
+    if same:
+        return shown_pixels
+    shown_pixels /= np.diff(lines)[:, None, None] * np.diff(columns)[None, :, None]
+    return (shown_pixels * 255 + 0.5).astype(np.uint8)
 
 
 def _edges(np: Any, side: int, shrunk: int) -> Any:
@@ -101,11 +108,15 @@ def _edges(np: Any, side: int, shrunk: int) -> Any:
     return np.arange(shrunk + 1) * side // shrunk
 
 
-def _as_shown(np: Any, colours: Any, *, is_linear: bool) -> Any:
-    clean = np.clip(np.nan_to_num(colours, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
-    if not is_linear:
-        return clean
-    return np.where(clean <= 0.0031308, clean * 12.92, 1.055 * np.power(clean, 1 / 2.4) - 0.055)
+@lru_cache(maxsize=4)
+def _shown_as(*, is_linear: bool, as_bytes: bool) -> Any:
+    """What each half is shown as, by its 16 bits: from 0 to 1, or in bytes."""
+    np = import_module("numpy")
+    values = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
+    clean = np.clip(np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+    if is_linear:
+        clean = np.where(clean <= 0.0031308, clean * 12.92, 1.055 * np.power(clean, 1 / 2.4) - 0.055)
+    return (clean * 255 + 0.5).astype(np.uint8) if as_bytes else clean.astype(np.float32)
 
 
 def _named(channels: Any) -> str:

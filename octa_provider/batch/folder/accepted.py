@@ -13,6 +13,8 @@ from octa_provider.batch.folder.lines import FileLine, FrameLine
 __all__ = ["AcceptedFrames"]
 
 _SUM_BYTES = 32
+#: How a frame stands that was accepted once.
+_IN, _DROPPED = 1, 2
 
 
 class AcceptedFrames:
@@ -27,7 +29,7 @@ class AcceptedFrames:
         count = len(numbers)
         self._numbers = array("i", numbers)
         self._files = files
-        self._is_in = bytearray(count)
+        self._states = bytearray(count)
         self._is_checked = bytearray(count)
         self._count = 0
         self._bytes = array("q", bytes(8 * files * count))
@@ -48,11 +50,11 @@ class AcceptedFrames:
         if not isinstance(frame, int):
             return False
         at = self._place(frame)
-        return at >= 0 and bool(self._is_in[at])
+        return at >= 0 and self._states[at] == _IN
 
     def __iter__(self) -> Iterator[int]:
         """Ascending."""
-        return (number for number, is_in in zip(self._numbers, self._is_in, strict=True) if is_in)
+        return (number for number, state in zip(self._numbers, self._states, strict=True) if state == _IN)
 
     @property
     def asked(self) -> Sequence[int]:
@@ -65,7 +67,16 @@ class AcceptedFrames:
 
     def missing(self) -> Iterator[int]:
         """Those that are not in it, ascending."""
-        return (number for number, is_in in zip(self._numbers, self._is_in, strict=True) if not is_in)
+        return (number for number, state in zip(self._numbers, self._states, strict=True) if state != _IN)
+
+    def dropped(self) -> Iterator[int]:
+        """Those that were in it and are no more, ascending."""
+        return (number for number, state in zip(self._numbers, self._states, strict=True) if state == _DROPPED)
+
+    def was_put(self, frame: int) -> bool:
+        """Whether a frame is in it, or was."""
+        at = self._place(frame)
+        return at >= 0 and self._states[at] != 0
 
     def put(self, line: FrameLine) -> None:
         """A frame is accepted; one that can't be in it changes nothing.
@@ -82,8 +93,8 @@ class AcceptedFrames:
             self._sums[_SUM_BYTES * place : _SUM_BYTES * (place + 1)] = bytes.fromhex(file.sha256)
         self._slots[at], self._nodes[at], self._tries[at] = line.slot, line.node_id, line.tries
         self._seconds[at] = math.nan if line.seconds is None else line.seconds
-        self._count += not self._is_in[at]
-        self._is_in[at], self._is_checked[at] = 1, 0
+        self._count += self._states[at] != _IN
+        self._states[at], self._is_checked[at] = _IN, 0
 
     def seen(self, frame: int, mtimes_ns: Sequence[int]) -> None:
         """A frame's files have other times of change.
@@ -99,9 +110,9 @@ class AcceptedFrames:
     def drop(self, frame: int) -> None:
         """A frame is not accepted any more."""
         at = self._place(frame)
-        if at >= 0:
-            self._count -= self._is_in[at]
-            self._is_in[at] = 0
+        if at >= 0 and self._states[at] == _IN:
+            self._count -= 1
+            self._states[at] = _DROPPED
 
     def mark_checked(self, frame: int) -> None:
         """The contents of a frame's files were looked at by this process."""

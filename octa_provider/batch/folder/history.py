@@ -7,6 +7,7 @@ from typing import Any
 
 from octa_provider.batch.folder.accepted import AcceptedFrames
 from octa_provider.batch.folder.lines import (
+    OF_DIGITS,
     BilledLine,
     FrameLine,
     GivenUpLine,
@@ -35,6 +36,7 @@ class History:
     """The state of a batch, from its journal.
 
     Args:
+        fingerprint: of the batch. Of another one in the same folder only the rentals that have not ended count.
         numbers: the frames of all runs, ascending.
         files: how many files a frame has.
 
@@ -47,7 +49,8 @@ class History:
         tried: the nodes that gave no whole copy of a frame, by frame.
         one_colour: what one colour which node gave a frame, by frame.
         refusals: the last refused copies.
-        refused_seconds: what refused copies took, by the machine's number, in seconds; None where nothing tells.
+        lost: what copies took that count no more or never did, by the machine's number, in seconds; None where nothing
+            tells.
         measured: what the first machine told.
         plan: the plan that is followed, as a JSON value.
         current: the fingerprint that the journal was last about; empty before the first.
@@ -56,9 +59,10 @@ class History:
         began_at: Unix time of the first run's begin.
     """
 
-    def __init__(self, numbers: Sequence[int], files: int) -> None:
-        self._numbers = numbers
-        self._files = files
+    def __init__(self, fingerprint: str, numbers: Sequence[int], files: int) -> None:
+        self._of = fingerprint[:OF_DIGITS]
+        self.accepted = AcceptedFrames(numbers, files)
+        self.kind: tuple[KindLine, ...] = ()
         self.others: dict[int, MachineRecord] = {}
         self.current = ""
         self.last_slot = -1
@@ -66,13 +70,11 @@ class History:
         self._begin()
 
     def _begin(self) -> None:
-        self.accepted = AcceptedFrames(self._numbers, self._files)
-        self.kind: tuple[KindLine, ...] = ()
         self.failed: dict[int, str] = {}
         self.tried: dict[int, tuple[int, ...]] = {}
         self.one_colour: dict[int, dict[int, str]] = {}
         self.refusals: list[RefusedLine] = []
-        self.refused_seconds: dict[int, list[float | None]] = {}
+        self.lost: dict[int, list[float | None]] = {}
         self.measured: Measured | None = None
         self.plan: dict[str, Any] | None = None
         self.runs = 0
@@ -141,6 +143,11 @@ class History:
             self._run(line)
 
     def _accept(self, line: FrameLine) -> None:
+        if line.of != self._of:
+            return
+        if self.accepted.was_put(line.frame):
+            # Rendered again: the first copy is gone, and was paid for.
+            self._lose(self.accepted.slot(line.frame), self.accepted.seconds(line.frame))
         self.accepted.put(line)
         if line.kind and not self.kind:
             self.kind = line.kind
@@ -156,8 +163,11 @@ class History:
                 self.one_colour.setdefault(line.frame, {})[line.node_id] = line.why
         self.refusals.append(line)
         del self.refusals[:-_MOST_REFUSALS]
-        self.refused_seconds.setdefault(line.slot, []).append(line.seconds)
+        self._lose(line.slot, line.seconds)
         self._machine(line.slot, line.node_id).refused += 1
+
+    def _lose(self, slot: int, seconds: float | None) -> None:
+        self.lost.setdefault(slot, []).append(seconds)
 
     def _rented(self, line: RentedLine) -> None:
         machine = self._machine(line.slot, line.node_id)

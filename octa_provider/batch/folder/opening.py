@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from octa_provider.batch.folder.disk_errors import disk_errors
 from octa_provider.batch.folder.fingerprint import Inputs
 from octa_provider.batch.folder.history import History
 from octa_provider.batch.folder.journal import Journal, JournalLines
-from octa_provider.batch.folder.layout import STATE_FOLDER, Layout
+from octa_provider.batch.folder.layout import Layout
 from octa_provider.batch.folder.lines import Line, RunLine, SceneLine
 from octa_provider.batch.folder.lock import FolderLock
 from octa_provider.batch.folder.placing import sync_folder
@@ -65,7 +64,7 @@ def open_batch(batch: Batch, fingerprint: str, key: str) -> OpenedBatch:
         OctaLocalFileError: the disk refuses, or what lies there can't be read.
     """
     layout = Layout.of(batch.output_path)
-    patterns = _patterns(batch)
+    patterns = [FilePattern(text) for text in batch.renderer.files]
     _check_apart(layout, batch.scene_path)
     _make_folders(layout)
     lock = FolderLock(layout.lock)
@@ -74,7 +73,7 @@ def open_batch(batch: Batch, fingerprint: str, key: str) -> OpenedBatch:
         record = _record(layout, batch, fingerprint, key)
         journal = Journal(layout.journal)
         try:
-            history = History(record.frames, len(patterns))
+            history = History(fingerprint, record.frames, len(patterns))
             earlier = JournalLines(layout.journal)
             history.replay(earlier)
             lines: list[Line] = []
@@ -99,18 +98,6 @@ def open_batch(batch: Batch, fingerprint: str, key: str) -> OpenedBatch:
     except BaseException:
         lock.release()
         raise
-
-
-def _patterns(batch: Batch) -> list[FilePattern]:
-    """The names of a frame's files: each its own, and none where the batch keeps its state."""
-    patterns = [FilePattern(text) for text in batch.renderer.files]
-    names = [posixpath.normpath(pattern.name(batch.numbers[0])) for pattern in patterns]
-    for name, pattern in zip(names, patterns, strict=True):
-        if name.split("/")[0] == STATE_FOLDER:
-            raise OctaConfigError(f"{shown(pattern.text)} lies in {STATE_FOLDER}, where the batch keeps its own files")
-        if names.count(name) > 1:
-            raise OctaConfigError(f"two files of a frame would have the same name {shown(name)}")
-    return patterns
 
 
 def _check_apart(layout: Layout, scene: Path) -> None:

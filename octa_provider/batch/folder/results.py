@@ -130,7 +130,10 @@ def _divided(history: History) -> dict[int, DividedCharge]:
     for frame in accepted:
         if (charge := charges.get(accepted.slot(frame))) is not None:
             charge.count(accepted.seconds(frame))
-    for slot, copies in history.refused_seconds.items():
+    for frame in accepted.dropped():
+        if (charge := charges.get(accepted.slot(frame))) is not None:
+            charge.count(accepted.seconds(frame))
+    for slot, copies in history.lost.items():
         if slot in charges:
             for seconds in copies:
                 charges[slot].count(seconds)

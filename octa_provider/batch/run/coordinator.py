@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.actions import Action, Finish, Give, Leave, Race, Release, Rent, Steal
 from octa_provider.batch.frame_set import FrameSet
 from octa_provider.batch.outlook import Outlook
 from octa_provider.batch.run.crew import Crew
+from octa_provider.batch.run.dispatch import Dispatch
+from octa_provider.batch.run.hearing import Hearing
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.places import Places
 from octa_provider.batch.run.scene_errors import SceneErrors
 from octa_provider.batch.run.teller import Teller
-from octa_provider.batch.run.told import (
-    Bad,
-    Began,
-    Begin,
-    Broke,
-    Came,
-    Crashed,
-    Done,
-    Drop,
-    Lost,
-    Ready,
-    Refused,
-    Rented,
-    Skip,
-    Skipped,
-    Stopped,
-    Told,
-)
 from octa_provider.batch.shares import next_actions
 from octa_provider.batch.state import BatchState
-from octa_provider.errors import OctaCancelledError
+from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.text.loggers import plain_logger
-from octa_provider.timing.asking import is_transient
 
 if TYPE_CHECKING:
     from octa_provider.batch.estimate import MachineEstimate
@@ -45,16 +28,12 @@ __all__ = ["Coordinator"]
 
 log = plain_logger("octa_provider.batch.run.coordinator")
 
-#: After a start that could not be asked for, none is for so long.
-_PAUSE_S = 30.0
 #: What a stop takes, for the money that it costs.
 _STOPPING_S = 10.0
-#: Failures that are the machine's, whatever it renders.
-_MACHINES_OWN = {
-    "no device": "it has no device to render with",
-    "out of memory": "its memory is too small for the scene",
-    "disk full": "its disk is full",
-}
+#: The market is looked at again after so long, when the plan's machines are used up.
+_LOOK_AGAIN_S = 60.0
+#: Reasons that are told at the end.
+_NAMED = 5
 
 
 class Coordinator:
@@ -68,7 +47,8 @@ class Coordinator:
         teller: told what happens.
         errors: what renderers said before any whole frame came.
         max_cost_wei: no more than this in this run, in wei; None for no cap.
-        processes: how many processes a node of that many GPUs runs, told its node_id.
+        processes: how many processes a node runs, told its node_id.
+        offers: looks at the market again.
         is_cancelled: asked again and again.
     """
 
@@ -83,26 +63,19 @@ class Coordinator:
         *,
         max_cost_wei: int | None,
         processes: Callable[[int], int],
+        offers: Callable[[], Iterable[MachineEstimate]],
         is_cancelled: Callable[[], bool],
     ) -> None:
+        self._offers = offers
+        self._offered_at = parts.clock.monotonic()
         self._parts = parts
         self._crew = crew
         self._state = state
-        self._places = places
         self._teller = teller
-        self._errors = errors
         self._max_cost_wei = max_cost_wei
-        self._processes = processes
         self._is_cancelled = is_cancelled
-        self._number: dict[int, int] = {}
-        self._slot: dict[int, int] = {}
-        self._orders = 0
-        #: By slot, the number of its last `Begin`.
-        self._order: dict[int, int] = {}
-        #: By the number of a `Skip`, what it is for.
-        self._skips: dict[int, Steal | Leave] = {}
-        self._no_rent_before = 0.0
-        self._refused_for_good: Exception | None = None
+        self._dispatch = Dispatch(crew, places)
+        self._hearing = Hearing(parts, crew, state, places, self._dispatch, teller, errors, processes)
 
     def take(self, estimate: MachineEstimate, number: int, *, is_ready: bool) -> None:
         """A machine that is rented already is one of the batch's.
@@ -115,7 +88,7 @@ class Coordinator:
         now = self._now()
         rented_at = self._crew.thread(number).rented_at
         worker = self._state.rented(estimate, now if rented_at is None else rented_at)
-        self._number[worker.slot], self._slot[number] = number, worker.slot
+        self._dispatch.seat(worker.slot, number)
         if is_ready:
             self._state.ready(worker.slot, now)
 
@@ -140,18 +113,45 @@ class Coordinator:
         """
         while True:
             for number, told in self._crew.hear(self._parts.pacing.poll_s):
-                self._hear(number, told)
+                self._hearing.hear(number, told)
             if self._is_cancelled():
                 raise OctaCancelledError("the batch was cancelled")
             if self._is_spent():
                 return "over budget"
-            for action in next_actions(self._state, self._now()):
+            actions = next_actions(self._state, self._now())
+            if self._lacks_machines(actions) and self._look_at_market():
+                actions = next_actions(self._state, self._now())
+            for action in actions:
                 if isinstance(action, Finish):
-                    if action.outcome == "incomplete" and self._refused_for_good is not None:
-                        raise self._refused_for_good
                     return action.outcome
                 self._do(action)
+            refused = self._hearing.refused_for_good
+            if refused is not None and not self._state.workers:
+                raise refused
             self._tell_progress()
+
+    @property
+    def why_missing(self) -> str:
+        """Why machines were given up, the last reason of each node, as one clause; empty when none was."""
+        reasons = self._hearing.last_reasons
+        named = [f"node {node_id}: {reason}" for node_id, reason in list(reasons.items())[-_NAMED:]]
+        return "; ".join(named)
+
+    def _lacks_machines(self, actions: list[Action]) -> bool:
+        """Whether the plan's machines are used up, and frames are left that more could render."""
+        if next(self._state.candidates(), None) is not None or self._state.left == 0:
+            return False
+        is_at_end = any(isinstance(action, Finish) and action.outcome == "incomplete" for action in actions)
+        return is_at_end or self._now() - self._offered_at > _LOOK_AGAIN_S
+
+    def _look_at_market(self) -> bool:
+        """Whether there are machines now that were not there before."""
+        self._offered_at = self._now()
+        try:
+            self._state.offer(self._offers())
+        except OctaError as error:
+            log.warning("the market can't be looked at now: %s", error)
+        return next(self._state.candidates(), None) is not None
 
     def _now(self) -> float:
         return self._parts.clock.monotonic()
@@ -171,208 +171,29 @@ class Coordinator:
         self._teller.left_s = look.work_left() / speed if speed > 0 else None
         self._teller.tell("progress")
 
-    # What machines tell.
-
-    def _hear(self, number: int, told: Told) -> None:
-        slot = self._slot.get(number, -1)
-        node_id = self._crew.thread(number).estimate.node_id
-        if isinstance(told, Crashed):
-            raise told.error
-        if isinstance(told, Stopped):
-            self._stopped(number, slot, node_id)
-        elif slot not in self._state.workers:
-            # It was given up meanwhile; what it has brought is in the folder all the same.
-            if isinstance(told, Came):
-                self._came_late(told)
-        elif isinstance(told, Rented):
-            thread = self._crew.thread(number)
-            self._state.workers[slot].rented_at = thread.rented_at or self._now()
-            self._teller.tell("machine rented", number=number, node_id=node_id, uuid=told.rental.uuid)
-        elif isinstance(told, Refused):
-            self._refused(slot, node_id, told)
-        elif isinstance(told, Ready):
-            self._state.ready(slot, self._now())
-            self._teller.tell("machine ready", number=number, node_id=node_id)
-        elif isinstance(told, Began):
-            place = self._places.place(told.frame)
-            worker = self._state.workers[slot]
-            if place is not None and (place in worker.share or place == worker.race):
-                self._state.began(slot, self._now())
-        elif isinstance(told, Came):
-            self._came(number, slot, node_id, told)
-        elif isinstance(told, Bad):
-            self._bad(number, slot, node_id, told)
-        elif isinstance(told, (Done, Broke)):
-            # Of an order that has been followed by another one, it tells nothing.
-            if self._order.get(slot) == told.number:
-                self._ended(number, slot, node_id, told)
-        elif isinstance(told, Skipped):
-            self._skipped(slot, told)
-        elif isinstance(told, Lost):
-            self._release(slot, told.reason, failed=True)
-
-    def _stopped(self, number: int, slot: int, node_id: int) -> None:
-        thread = self._crew.thread(number)
-        if slot in self._state.workers:
-            self._state.ended(slot, self._now(), failed=True)
-        if thread.rental is not None:
-            self._teller.tell(
-                "machine ended", number=number, node_id=node_id, uuid=thread.rental.uuid, reason=thread.why
-            )
-
-    def _refused(self, slot: int, node_id: int, told: Refused) -> None:
-        # It has cost nothing.
-        self._state.workers[slot].rented_at = self._now()
-        self._state.ended(slot, self._now(), failed=told.is_gone)
-        if not told.is_gone:
-            self._no_rent_before = self._now() + _PAUSE_S
-            if not is_transient(told.error):
-                # The account: those that run may finish the batch.
-                self._refused_for_good = told.error
-                self._no_rent_before = float("inf")
-        self._teller.tell("machine refused", node_id=node_id, reason=told.reason)
-
-    def _came(self, number: int, slot: int, node_id: int, told: Came) -> None:
-        place = self._places.place(told.frame)
-        if place is None:
-            return
-        rivals = self._state.racing.get(place, ())
-        is_first_of_machine = self._state.workers[slot].rendered == 0
-        self._state.rendered(slot, place, None if is_first_of_machine else told.seconds)
-        for other in rivals:
-            if other != slot and other in self._number:
-                self._crew.thread(self._number[other]).order(Drop(told.frame))
-        if told.is_accepted:
-            self._teller.tell("frame accepted", frame=told.frame, number=number, node_id=node_id)
-
-    def _came_late(self, told: Came) -> None:
-        place = self._places.place(told.frame)
-        if place is not None and told.is_accepted:
-            self._state.found(place)
-
-    def _bad(self, number: int, slot: int, node_id: int, told: Bad) -> None:
-        self._teller.tell("frame refused", frame=told.frame, number=number, node_id=node_id, reason=told.flaw)
-        self._miss(slot, told.frame, told.flaw)
-        if told.is_full:
-            self._release(slot, "its disk is full", failed=True)
-
-    def _miss(self, slot: int, frame: int, why: str) -> None:
-        """A try at a frame has failed; perhaps it was the last one."""
-        place = self._places.place(frame)
-        if place is None or place in self._state.done:
-            return
-        self._state.refused_picture(slot, place)
-        if place in self._state.failed:
-            with self._parts.lock:
-                self._parts.folder.give_up(frame, why)
-            self._teller.tell("frame given up", frame=frame, reason=why)
-
-    def _ended(self, number: int, slot: int, node_id: int, told: Done | Broke) -> None:
-        if isinstance(told, Broke):
-            self._broke(number, slot, node_id, told)
-            return
-        worker = self._state.workers[slot]
-        if worker.race is not None:
-            # It was dropped: the other one was quicker.
-            self._state.race_dropped(slot)
-        if worker.share:
-            # Frames that the order did not have.
-            self._begin(slot, worker.share)
-
-    def _broke(self, number: int, slot: int, node_id: int, told: Broke) -> None:
-        failure, worker = told.failure, self._state.workers[slot]
-        if told.is_full:
-            self._release(slot, _MACHINES_OWN["disk full"], failed=True)
-            return
-        if failure is not None and failure.kind in _MACHINES_OWN:
-            self._release(slot, f"{_MACHINES_OWN[failure.kind]} ({failure.message})", failed=True)
-            return
-        if failure is not None and not self._parts.folder.accepted:
-            self._errors.failed(node_id, failure.message)
-        if told.made == 0 or failure is not None:
-            frame = told.frames[0]
-            why = failure.message if failure is not None else "was not rendered, although the renderer said it was"
-            self._teller.tell("frame refused", frame=frame, number=number, node_id=node_id, reason=why)
-            self._miss(slot, frame, why)
-        if slot in self._state.workers and worker.share:
-            self._begin(slot, worker.share)
-
-    def _skipped(self, slot: int, told: Skipped) -> None:
-        action = self._skips.pop(told.number, None)
-        frames = self._places.places(told.frames)
-        if isinstance(action, Leave):
-            self._state.left_alone(slot, frames)
-        elif isinstance(action, Steal) and frames:
-            thief = self._state.workers.get(action.thief)
-            if thief is not None and thief.is_idle and not thief.leaving:
-                self._state.stolen(slot, action.thief, frames, self._now())
-                self._begin(action.thief, frames)
-            else:
-                self._state.given_back(slot, frames)
-
-    # What is decided.
-
     def _do(self, action: Action) -> None:
         if isinstance(action, Rent):
             self._rent(action)
         elif isinstance(action, Give):
             self._state.given(action.slot, action.frames, self._now())
-            self._begin(action.slot, action.frames)
+            self._hearing.begin(action.slot, action.frames)
         elif isinstance(action, Steal):
-            if not self._is_waited_for(action.slot, action.thief):
-                self._skip(action.slot, action.frames, action)
+            if not self._dispatch.is_waited_for(action.slot, action.thief):
+                self._dispatch.skip(action)
         elif isinstance(action, Race):
             self._state.raced(action.slot, action.frame, self._now(), action.cost_wei)
-            self._begin(action.slot, FrameSet([(action.frame, action.frame + 1)]))
+            self._hearing.begin(action.slot, FrameSet([(action.frame, action.frame + 1)]))
         elif isinstance(action, Leave):
             if not action.frames:
                 self._state.left_alone(action.slot, action.frames)
-            elif not self._is_waited_for(action.slot):
-                self._skip(action.slot, action.frames, action)
-        elif isinstance(action, Release) and (action.failed or not self._is_waited_for(action.slot)):
-            self._release(action.slot, action.reason, failed=action.failed)
+            elif not self._dispatch.is_waited_for(action.slot):
+                self._dispatch.skip(action)
+        elif isinstance(action, Release) and (action.failed or not self._dispatch.is_waited_for(action.slot)):
+            self._hearing.release(action.slot, action.reason, failed=action.failed)
 
     def _rent(self, action: Rent) -> None:
-        if self._now() < self._no_rent_before or self._crew.alive >= self._parts.batch.max_machines:
+        if self._now() < self._hearing.no_rent_before or self._crew.alive >= self._parts.batch.max_machines:
             # Those that are being stopped bill still.
             return
         number = self._crew.start(action.machine)
-        worker = self._state.rented(action.machine, self._now())
-        self._number[worker.slot], self._slot[number] = number, worker.slot
-
-    def _begin(self, slot: int, places: FrameSet) -> None:
-        number = self._number[slot]
-        processes = self._processes(self._state.workers[slot].machine.node_id)
-        frames = self._places.numbers(places)
-        self._orders += 1
-        self._order[slot] = self._orders
-        self._crew.thread(number).order(Begin(frames, min(processes, len(frames)), self._orders))
-
-    def _skip(self, slot: int, places: FrameSet, action: Steal | Leave) -> None:
-        self._orders += 1
-        self._skips[self._orders] = action
-        self._crew.thread(self._number[slot]).order(Skip(self._places.numbers(places), self._orders))
-
-    def _is_waited_for(self, *slots: int) -> bool:
-        """Whether a machine's answer is waited for that has to do with one of these."""
-        waited = {action.slot for action in self._skips.values()}
-        waited |= {action.thief for action in self._skips.values() if isinstance(action, Steal)}
-        return not waited.isdisjoint(slots)
-
-    def _release(self, slot: int, reason: str, *, failed: bool) -> None:
-        if slot not in self._state.workers:
-            return
-        self._crew.thread(self._number[slot]).stop(reason)
-        before = self._state.failed.copy() if failed else None
-        self._state.ended(slot, self._now(), failed=failed)
-        self._skips = {
-            number: action
-            for number, action in self._skips.items()
-            if action.slot != slot and not (isinstance(action, Steal) and action.thief == slot)
-        }
-        for place in self._state.failed if before is not None else ():
-            if before is not None and place not in before:
-                frame = self._places.number(place)
-                with self._parts.lock:
-                    self._parts.folder.give_up(frame, reason)
-                self._teller.tell("frame given up", frame=frame, reason=reason)
+        self._dispatch.seat(self._state.rented(action.machine, self._now()).slot, number)

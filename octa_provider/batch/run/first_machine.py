@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.run.crew import Crew
+from octa_provider.batch.run.measurement import FirstMachine
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.scene_errors import SceneCannotRenderError, SceneErrors
 from octa_provider.batch.run.teller import Teller
@@ -33,9 +33,9 @@ from octa_provider.timing.asking import is_transient
 from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
-    from octa_provider.batch.renderers.preflight import Preflight
+    pass
 
-__all__ = ["FirstMachine", "find_first_machine", "measure_frames"]
+__all__ = ["find_first_machine"]
 
 #: Machines that are tried until one has the scene.
 _TRIES = 6
@@ -44,41 +44,6 @@ _LONGEST_FRAME_S = 4 * 3600.0
 #: An API that is away is asked again for so long.
 _AWAY_S = 300.0
 _AGAIN_S = 10.0
-
-
-@dataclass
-class FirstMachine:
-    """What the first machine has told.
-
-    Attributes:
-        number: the machine's in the batch.
-        estimate: which machine.
-        uplink_mbps: how quick the scene went there; None where it is too small to tell.
-        preflight: what the scene says of itself; None where nothing can be asked.
-        seconds: what each measured frame took but the first of its process, in seconds.
-        first_s: what the first one took from the start of its process on, in seconds.
-        load_s: how much of that was loading, in seconds; None where the renderer does not tell.
-        sizes: bytes of each measured frame.
-        spent_before_wei: what machines cost before that failed.
-    """
-
-    number: int
-    estimate: MachineEstimate
-    uplink_mbps: float | None = None
-    preflight: Preflight | None = None
-    seconds: list[float] = field(default_factory=list)
-    first_s: float | None = None
-    load_s: float | None = None
-    sizes: list[int] = field(default_factory=list)
-
-
-def measure_frames(missing: tuple[int, ...]) -> tuple[int, ...]:
-    """The frames to measure by: the first, the middle and the last of those that are missing, ascending.
-
-    Args:
-        missing: ascending.
-    """
-    return tuple(sorted({missing[0], missing[len(missing) // 2], missing[-1]})) if missing else ()
 
 
 def find_first_machine(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from octa_provider.batch.folder.work import Spans
 from octa_provider.rental.key import split_namespace
 
 if TYPE_CHECKING:
     from octa_provider.api.api import Api
     from octa_provider.batch.run.parts import BatchParts
     from octa_provider.models import Session
+    from octa_provider.rental.rental import Rental
 
-__all__ = ["sessions_of_batch"]
+__all__ = ["sessions_of_batch", "take_over"]
 
 _NUMBER = re.compile(r"m([0-9]{1,9})")
 
@@ -38,3 +40,45 @@ def sessions_of_batch(api: Api, parts: BatchParts) -> dict[int, Session]:
         if number is not None:
             found.setdefault(number, session)
     return found
+
+
+def take_over(parts: BatchParts, most: int) -> list[tuple[int, Rental]]:
+    """See to what an earlier run has left: what runs is gone on with or stopped, what has ended is written down.
+
+    Args:
+        parts: of the batch.
+        most: how many machines are gone on with.
+
+    Returns:
+        Those, by their number.
+
+    Raises:
+        OctaError: the API can't be reached, refused the key, or a session could not be stopped.
+    """
+    running = sessions_of_batch(parts.api, parts)
+    for number, (key, uuid) in list(parts.folder.open_rentals.items()):
+        if number in running:
+            continue
+        if uuid is None or key != parts.rentals.full_key(parts.machine_key(number)):
+            # Its run died before an answer came, and no list may show it yet; or it is of the scene as it was before.
+            parts.rentals.stop(key)
+        _write_down(parts, number, uuid)
+    kept: list[tuple[int, Rental]] = []
+    for number, session in sorted(running.items()):
+        key = parts.machine_key(number)
+        rental = parts.rentals.find(key) if len(kept) < most else None
+        if rental is not None:
+            kept.append((number, rental))
+            continue
+        parts.rentals.stop(key)
+        _write_down(parts, number, session.uuid)
+    return kept
+
+
+def _write_down(parts: BatchParts, number: int, uuid: str | None) -> None:
+    """What a session came to that has ended without us."""
+    bill = None
+    if uuid is not None:
+        session = next((one for one in parts.api.sessions.list(recent=True) if one.uuid == uuid), None)
+        bill = parts.rentals.open(uuid).bill(session)
+    parts.folder.ended(number, bill, Spans(), "the run that rented it has ended")

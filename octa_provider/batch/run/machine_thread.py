@@ -8,7 +8,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,20 +16,16 @@ from octa_provider.batch.folder.work import Spans
 from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.machine.scripts import stay_command
 from octa_provider.batch.run.parts import BatchParts
-from octa_provider.batch.run.rendering import MachineName, Rendering
+from octa_provider.batch.run.render_order import MachineName
+from octa_provider.batch.run.rendering import Rendering
+from octa_provider.batch.run.serving import Serving
 from octa_provider.batch.run.told import (
-    Begin,
     Crashed,
-    Drop,
     Lost,
     Order,
-    Preflighted,
-    PreflightWanted,
     Ready,
     Refused,
     Rented,
-    Skip,
-    Skipped,
     Stopped,
     Told,
 )
@@ -40,21 +35,15 @@ from octa_provider.errors import (
     OctaError,
     OctaLocalFileError,
     OctaNoMachineError,
-    OctaSshError,
     OctaStartUnclearError,
 )
 from octa_provider.market.request import MachineRequest
-from octa_provider.models import SessionPhase
 from octa_provider.remote.machine import RemoteMachine
 from octa_provider.remote.target import SshTarget, ssh_key
 from octa_provider.render.frame_files import FilePattern
-from octa_provider.rental.wait import look
 from octa_provider.text.loggers import plain_logger
-from octa_provider.timing.asking import is_transient
-from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
-    from octa_provider.models import Session
     from octa_provider.rental.rental import Rental
     from octa_provider.rental.terms import Bill
 
@@ -67,8 +56,6 @@ _DEARER = 1.02
 #: So small a scene tells nothing of a line.
 _TELLING_BYTES = 5_000_000
 _SLICE_S = 0.5
-#: Whether a session still runs is asked for so long.
-_ASK_S = 30.0
 #: How long the start of one machine is tried for; the plan's next may be quicker.
 _START_S = 120.0
 
@@ -108,7 +95,6 @@ class MachineThread(threading.Thread):
         self.bill: Bill | None = None
         self._tell_all = tell
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
-        self._order: Order | None = None
         self._asked_to_end = threading.Event()
         self._why = "it was not needed any more"
         self._start_s = self._transfer_s = self._render_s = 0.0
@@ -223,7 +209,14 @@ class MachineThread(threading.Thread):
             rendering = Rendering(parts, name, link, self._tell, first)
             if rental.adopted:
                 rendering.fetch_left([n for n in self._left_names if n not in parts.folder.accepted])
-            self._serve(rental, link, rendering)
+            serving = Serving(parts, rental, link, rendering, self._orders, self._asked_to_end, self._tell)
+            try:
+                lost = serving.run()
+            finally:
+                self._render_s = serving.render_s
+            if lost is not None:
+                self._why = lost
+                self._tell(Lost(lost))
 
     def _bring(self, rental: Rental, link: MachineLink) -> int:
         """Bring the scene; returns the number of the first process that is free."""
@@ -258,72 +251,6 @@ class MachineThread(threading.Thread):
         first = self._parts.batch.renderer.files[0]
         pattern = FilePattern(first)
         return [n for n in self._parts.batch.numbers if pattern.name(n) in there]
-
-    def _serve(self, rental: Rental, link: MachineLink, rendering: Rendering) -> None:
-        clock, pacing = self._parts.clock, self._parts.pacing
-        answered = clock.monotonic()
-        while not self._asked_to_end.is_set():
-            was_busy, began = rendering.is_busy, clock.monotonic()
-            try:
-                if self._carry_out(link, rendering):
-                    answered = clock.monotonic()
-                    continue
-                if rendering.is_busy:
-                    rendering.look()
-                    answered = clock.monotonic()
-            except OctaSshError as error:
-                if not self._still_runs(rental):
-                    self._why = "its session has ended"
-                    self._tell(Lost(self._why))
-                    return
-                if clock.monotonic() - answered > pacing.lost_after_s:
-                    self._why = f"it does not answer over SSH ({_clause(error)})"
-                    self._tell(Lost(self._why))
-                    return
-                log.info("node %s does not answer now: %s", self.estimate.node_id, error)
-            until = Deadline(clock, pacing.poll_s)
-            while not until.passed and not self._asked_to_end.is_set() and self._orders.empty():
-                until.pause(_SLICE_S)
-            if was_busy:
-                self._render_s += clock.monotonic() - began
-
-    def _carry_out(self, link: MachineLink, rendering: Rendering) -> bool:
-        """Do what it was ordered first; again until it was done, should the line be lost. Whether there was one."""
-        if self._order is None:
-            with suppress(queue.Empty):
-                self._order = self._orders.get_nowait()
-        order = self._order
-        if order is None:
-            return False
-        if isinstance(order, PreflightWanted):
-            self._preflight(link)
-        elif isinstance(order, Begin):
-            rendering.begin(order.frames, order.processes, order.number)
-        elif isinstance(order, Skip):
-            self._tell(Skipped(rendering.skip(order.frames), order.number))
-        elif isinstance(order, Drop):
-            rendering.drop(order.frame)
-        self._order = None
-        return True
-
-    def _preflight(self, link: MachineLink) -> None:
-        renderer = self._parts.batch.renderer
-        script = renderer.preflight_script(self._parts.main)
-        assert script is not None
-        exit_code, output = link.run_script(script)
-        log.info("the preflight on node %s ended with %s", self.estimate.node_id, exit_code)
-        self._tell(Preflighted(renderer.read_preflight(output), exit_code == 0))
-
-    def _still_runs(self, rental: Rental) -> bool:
-        """Whether the session runs, as far as the API tells; an API that is away tells nothing."""
-        deadline = Deadline(self._parts.clock, _ASK_S)
-        try:
-            session: Session | None = look(self._parts.api.within(deadline, self._asked_to_end.is_set), rental.uuid)
-        except OctaError as error:
-            if not is_transient(error):
-                raise
-            return True
-        return session is not None and session.phase is not SessionPhase.FINISHED
 
     def _end(self) -> None:
         """Stop the session; nothing keeps this from happening."""

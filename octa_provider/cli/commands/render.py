@@ -19,7 +19,7 @@ from octa_provider.cli.output.plan_text import plan_question
 from octa_provider.cli.output.question import ask, can_ask
 from octa_provider.cli.output.shell_words import worded
 from octa_provider.cli.output.stop_notice import StopNotice
-from octa_provider.cli.output.wording import counted, shown_cost, shown_text
+from octa_provider.cli.output.wording import counted, shown_cost, shown_text, shown_usd
 from octa_provider.errors import OctaConfigError
 from octa_provider.rental.clean_up import stop_signals_raise
 from octa_provider.rental.key import checked_key
@@ -47,7 +47,7 @@ EXAMPLES = """examples:
   octa-provider render shots --main 010/shot.blend --frames 1001-1100x10 --output out --gpu-memory-gb 16
   octa-provider render --resume out
   octa-provider render glass.pov --frames 1-90 --output out --image povray:3.7 \\
-      --command 'povray +I{scene} +O{output}/glass_{frame:04d}.png +K{frame}' --file glass_{frame:04d}.png
+      --command 'povray +I{scene} +O{output}/glass_{frame:04d}.png +K{frame} -D' --file glass_{frame:04d}.png
 
 Only frames that are missing are rendered. It asks once, with the number; --yes answers. Exit status 0 when every frame
 is there and whole, 3 when some are missing, 4 when the budget was reached or no plan meets what is asked for, 5 when
@@ -141,7 +141,7 @@ class _Approval:
         line, display = plan.chosen, self.display
         if line is None or display is None:
             return False
-        display.planned_usd = line.cost_usd.p50
+        display.planned_usd = line.cost_usd.p50 or None
         text = plan_question(plan, line)
         if self._is_given:
             display.line(text)
@@ -160,8 +160,8 @@ def _run_batch(
     approval: _Approval,
     notice: StopNotice,
 ) -> BatchResult | None:
-    from octa_provider.batch.run.batch_run import PlanNotMetError
     from octa_provider.batch.run.parts import Pacing
+    from octa_provider.batch.run.quote import PlanNotMetError
 
     with open_client(arguments) as octa, BatchDisplay(sys.stderr if arguments.json else sys.stdout) as display:
         notice.show = display.notice
@@ -203,7 +203,11 @@ def _tell_result(arguments: argparse.Namespace, result: BatchResult, out: TextIO
         f"{result.rendered} rendered now by {counted(result.machines, 'machine')} in {shown_duration(result.seconds)}"
     )
     planned = result.planned_cost_usd
-    beside = "" if planned is None else f"; planned {planned[0]:.2f} USD, nine times in ten under {planned[1]:.2f}"
+    beside = (
+        ""
+        if planned is None or not planned[0]
+        else f"; planned {shown_usd(planned[0])} USD, nine times in ten under {shown_usd(planned[1])}"
+    )
     say(f"cost of the batch: {shown_cost(result.cost_wei, result.cost_usd)}{beside}")
     if result.message:
         say(worded(arguments, result.message))

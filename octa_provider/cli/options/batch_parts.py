@@ -44,11 +44,16 @@ _BLENDERS = {
     "python": "python",
     "addon": "addons",
     "view_layer": "view_layers",
+    "engine": "engine",
+    "samples": "samples",
+    "ocio": "ocio",
+    "allow_missing": "allow_missing",
 }
-#: What a template has, and Blender has not.
-_TEMPLATES = ("file", "frames_per_process", "can_skip")
 #: What a folder knows of its batch.
-_KNOWN = ("scene", "frames", "output", "main", "image", "template", *_BLENDERS, *_TEMPLATES, "size", "one_colour")
+_KNOWN = (
+    *("scene", "frames", "output", "main", "size", "one_colour", "image", "file", "frames_per_process"),
+    *(*_BLENDERS, "template", "can_skip"),
+)
 _SPELLED = {"scene": "SCENE", "template": "--command"}
 _SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
 
@@ -71,20 +76,28 @@ def _add_scene(parser: argparse.ArgumentParser) -> None:
         help="a frame of one colour counts when a second machine renders it so too, never, or at once "
         "(default: confirm)",
     )
-    group = parser.add_argument_group("Blender")
+    group = parser.add_argument_group("what renders")
     add = group.add_argument
     add("--image", metavar="IMAGE", help="container image (default: blender:4.5)")
-    add("--scene-name", metavar="NAME", help="scene of the file (default: the one that was open when it was saved)")
-    add("--device", metavar="NAME", help="auto, OPTIX, CUDA or CPU (default: auto: OPTIX, else CUDA, never the CPU)")
-    add("--format", metavar="NAME", help="PNG, OPEN_EXR, ... (default: PNG)")
     add(
-        "--python",
+        "--file",
         action="append",
-        metavar="FILE",
-        help="script of SCENE to run before rendering; several are run in order",
+        metavar="PATTERN",
+        help="a file that each frame has, such as beauty_{frame:04d}.exr; give it once for each, the picture first",
     )
-    add("--addon", action="append", metavar="NAME", help="add-on to switch on; can be given several times")
+    add("--frames-per-process", type=whole_number, metavar="N", help="start the renderer anew after so many frames")
+    group = parser.add_argument_group("Blender")
+    add = group.add_argument
+    add("--scene-name", metavar="NAME", help="scene of the file (default: the one that was active when it was saved)")
+    add("--device", metavar="NAME", help="auto (OPTIX, else CUDA, never the CPU), OPTIX, CUDA, HIP, ONEAPI or CPU")
+    add("--format", metavar="NAME", help="PNG, OPEN_EXR, OPEN_EXR_MULTILAYER, JPEG or TIFF (default: PNG)")
+    add("--engine", metavar="NAME", help="render engine (default: the scene's)")
+    add("--samples", type=whole_number, metavar="N", help="samples a pixel (default: the scene's)")
     add("--view-layer", action="append", metavar="NAME", help="render only this one; can be given several times")
+    add("--python", action="append", metavar="FILE", help="Python file to run first; several are run in order")
+    add("--addon", action="append", metavar="NAME", help="add-on to enable; all others are off")
+    add("--ocio", metavar="PATH", help="colour configuration within SCENE (default: Blender's own, on every machine)")
+    add("--allow-missing", action="store_true", default=None, help="render although files of the scene are missing")
     group = parser.add_argument_group("any other renderer")
     add = group.add_argument
     add(
@@ -93,14 +106,7 @@ def _add_scene(parser: argparse.ArgumentParser) -> None:
         metavar="TEMPLATE",
         help="its command line, with {scene}, {output}, and {frame}, {start} and {end}, or {frames}; needs --image",
     )
-    add(
-        "--file",
-        action="append",
-        metavar="PATTERN",
-        help="a file that each frame has in {output}, such as beauty_{frame:04d}.exr; give it once for each file",
-    )
-    add("--frames-per-process", type=whole_number, metavar="N", help="start the command anew after so many frames")
-    add("--can-skip", action="store_true", default=None, help="the command skips a frame whose first file is there")
+    add("--can-skip", action="store_true", default=None, help="it leaves out a frame whose first file is there")
 
 
 def _add_terms(parser: argparse.ArgumentParser) -> None:
@@ -209,18 +215,17 @@ def _renderer(arguments: argparse.Namespace) -> Renderer:
     from octa_provider.batch.renderers.blender import blender
     from octa_provider.batch.renderers.renderer import Renderer
 
+    given: dict[str, Any] = {"max_frames_per_process": arguments.frames_per_process}
+    given["files"] = None if arguments.file is None else tuple(arguments.file)
     if arguments.template is None:
-        _refuse(arguments, _TEMPLATES, "goes with --command TEMPLATE")
-        given = {name: getattr(arguments, option) for option, name in _BLENDERS.items()}
-        given["image"] = arguments.image
+        _refuse(arguments, ("can_skip",), "goes with --command TEMPLATE")
+        given.update({name: getattr(arguments, option) for option, name in _BLENDERS.items()}, image=arguments.image)
         return blender(**{name: value for name, value in given.items() if value is not None})
     _refuse(arguments, tuple(_BLENDERS), "is Blender's, and --command TEMPLATE is for any other renderer")
     if not arguments.image:
         raise OctaConfigError("--command TEMPLATE needs --image: the container image that has the renderer")
-    given = {"max_frames_per_process": arguments.frames_per_process, "can_skip": arguments.can_skip}
-    if arguments.file:
-        given["files"] = tuple(arguments.file)
-    made: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    given["can_skip"] = arguments.can_skip
+    made = {name: value for name, value in given.items() if value is not None}
     return Renderer(image=arguments.image, command=arguments.template, **made)
 
 

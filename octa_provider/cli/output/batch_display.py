@@ -13,7 +13,7 @@ from octa_provider.cli.options.connection import tell
 from octa_provider.cli.options.durations import shown_duration
 from octa_provider.cli.output.progress_bar import progress_bar
 from octa_provider.cli.output.streams import drop
-from octa_provider.cli.output.wording import counted, shown_text
+from octa_provider.cli.output.wording import counted, shown_text, shown_usd
 
 if TYPE_CHECKING:
     from octa_provider.batch.events import BatchEvent, BatchProgress
@@ -30,7 +30,7 @@ _WORDS = {
     "machine ended": "{machine} was let go",
     "frame refused": "frame {frame} of {machine} was refused",
     "frame given up": "frame {frame} was given up",
-    "scene error": "the scene can't be rendered on {machine}",
+    "scene error": "the scene can't be rendered",
 }
 
 
@@ -120,8 +120,8 @@ class BatchDisplay(AbstractContextManager["BatchDisplay"]):
         if progress.failed:
             parts.append(f"{progress.failed} given up")
         parts.append(counted(progress.machines, "machine"))
-        planned = "" if self.planned_usd is None else f" of {self.planned_usd:.2f}"
-        parts.append(f"{progress.spent_usd:.2f}{planned} USD")
+        planned = "" if self.planned_usd is None else f" of {shown_usd(self.planned_usd)}"
+        parts.append(f"{shown_usd(progress.spent_usd)}{planned} USD")
         if progress.left_s is not None and progress.done < progress.frames:
             parts.append(f"{shown_duration(progress.left_s)} left")
         return ", ".join(parts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.cli.options.durations import shown_duration
 from octa_provider.cli.output.listing import print_table
-from octa_provider.cli.output.wording import counted, shown_text
+from octa_provider.cli.output.wording import counted, shown_octa, shown_text, shown_usd
 
 if TYPE_CHECKING:
     from octa_provider.batch.plan import Plan, PlanLine
@@ -56,9 +56,9 @@ def _row(line: PlanLine, *, is_chosen: bool) -> tuple[object, ...]:
     return (
         f"* {line.name}" if is_chosen else f"  {line.name}",
         len(line.machines),
-        f"{line.cost_usd.p50:.2f}",
-        f"{line.cost_usd.p90:.2f}",
-        f"{line.cost_most_usd:.2f}",
+        _amount(line.cost_usd.p50, line.cost_p50_wei),
+        _amount(line.cost_usd.p90, line.cost_p90_wei),
+        _amount(line.cost_most_usd, line.cost_most_wei),
         shown_duration(line.finish_s.p50),
         shown_duration(line.finish_s.p90),
         f"{line.startup_share:.0%}",
@@ -73,9 +73,16 @@ def plan_question(plan: Plan, line: PlanLine) -> str:
         plan: the plan.
         line: the line of it that is taken.
     """
-    cost, done = line.cost_usd, line.finish_s
+    done, unit = line.finish_s, " USD" if line.cost_usd.p50 else ""
     return (
         f"{counted(plan.frames, 'frame')} on {counted(len(line.machines), 'machine')} ({line.name}): "
-        f"{cost.p50:.2f} USD, nine times in ten no more than {cost.p90:.2f}, stopped at {line.cost_most_usd:.2f}; "
-        f"done in {shown_duration(done.p50)}, nine times in ten within {shown_duration(done.p90)}"
+        f"{_amount(line.cost_usd.p50, line.cost_p50_wei)}{unit}, nine times in ten no more than "
+        f"{_amount(line.cost_usd.p90, line.cost_p90_wei)}, stopped at "
+        f"{_amount(line.cost_most_usd, line.cost_most_wei)}; done in {shown_duration(done.p50)}, nine times in ten "
+        f"within {shown_duration(done.p90)}"
     )
+
+
+def _amount(usd: float, wei: int) -> str:
+    """USD without the unit, or OCTA where none of the machines tells its price in USD."""
+    return shown_usd(usd) if usd else shown_octa(wei)

@@ -297,9 +297,9 @@ def test_half_of_what_is_needed_is_rented_until_ten_places_of_the_film_were_seen
         )
         for slot in range(places_seen):
             worker = running(state, one(1000 + slot))
-            state.given(worker.slot, FrameSet([(slot * 10, slot * 10 + 1)]), 0.0)
+            state.given(worker.slot, FrameSet([(slot * 100, slot * 100 + 1)]), 0.0)
             state.began(worker.slot, 10.0)
-            state.rendered(worker.slot, slot * 10, 60.0)
+            state.rendered(worker.slot, slot * 100, 60.0)
             state.ended(worker.slot, 70.0, failed=True)
         return len(of(Rent, next_actions(state, 100.0)))
 

@@ -113,6 +113,8 @@ def test_a_jpeg_is_written_where_one_is_named(tmp_path: Path) -> None:
         ({"target": "folder.png"}, "is a folder: name the file"),
         ({"target": "out/f_0002.png"}, "is the place of a frame: name another file"),
         ({"target": "link.png"}, "is the place of a frame: name another file"),
+        ({"target": "out/f_0004.png", "frames": "1-4"}, "is the place of a frame: name another file"),
+        ({"target": "kept.png"}, "is the place of a frame: name another file"),
         ({"frames": "9-10"}, "none of the 2 frames in out is whole: nothing to show"),
     ],
 )
@@ -123,6 +125,8 @@ def test_what_cant_work_is_refused_and_nothing_is_written(
     draw_film(Path("out"), range(1, 4))
     Path("folder.png").mkdir()
     Path("link.png").symlink_to("out/f_0003.png")
+    Path("out/f_0002.png").rename("kept.png")
+    Path("out/f_0002.png").symlink_to("../kept.png")
     before = {path: path.read_bytes() for path in Path("out").iterdir()}
     with pytest.raises(OctaConfigError, match=why):
         contact_sheet("out", **options)  # type: ignore[arg-type]

@@ -109,6 +109,7 @@ class CrashingDisk:
                 self._real["replace"](target, source)
                 if before is not None:
                     target.write_bytes(before)
+                    self._synced[target.stat().st_ino] = len(before)
         for path in sorted((root / "out").rglob("*")):
             if path.is_file() and path.name != "lock":
                 self._lose_contents(path)

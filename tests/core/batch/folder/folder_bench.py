@@ -20,7 +20,7 @@ __all__ = ["KEY", "accepted_files", "batch_of", "fetched", "finals", "made", "op
 KEY = "tests/batch"
 RENDERER = Renderer("blender:4.5", "render {scene} {frame}")
 #: Two files a frame, the second in a folder of its own.
-TWO_FILES = ("frame_{frame:04d}.png", "depth/####.png")
+TWO_FILES = ("frame_{frame:04d}.png", "depth/{frame:04d}.png")
 
 
 def png(

@@ -10,12 +10,12 @@ import pytest
 
 from octa_provider.batch.plan import Plan
 from octa_provider.batch.result import BatchOutcome
-from octa_provider.batch.run.batch_run import PlanNotMetError
+from octa_provider.batch.run.quote import PlanNotMetError
 from octa_provider.errors import OctaConfigError
 from octa_provider.pictures import check_frames
 
 if TYPE_CHECKING:
-    from conftest import Studio
+    from studio import Studio
 
 
 def test_every_frame_is_there_and_whole_and_the_bill_is_the_ledgers_to_the_wei(studio: Studio) -> None:

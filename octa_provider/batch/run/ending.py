@@ -1,0 +1,62 @@
+"""The end of a run: every frame looked at once more, the results written, the outcome told."""
+
+from __future__ import annotations
+
+from octa_provider.batch.plan import PlanLine
+from octa_provider.batch.result import BatchOutcome, BatchResult
+from octa_provider.batch.run.parts import BatchParts
+from octa_provider.errors import OctaError
+from octa_provider.render.frames import Frames
+from octa_provider.text.loggers import plain_logger
+
+__all__ = ["end_of"]
+
+log = plain_logger("octa_provider.batch.run.ending")
+
+
+def end_of(
+    parts: BatchParts,
+    outcome: BatchOutcome,
+    message: str,
+    *,
+    line: PlanLine | None,
+    done_before: int,
+    seconds: float,
+    machines: int,
+) -> BatchResult:
+    """Look at every frame once more, write the results, and say how it ended.
+
+    Args:
+        parts: of the batch.
+        outcome: as the coordinator has it.
+        message: what a person should know.
+        line: the plan that was followed.
+        done_before: how many frames were accepted before this run.
+        seconds: how long this run took.
+        machines: how many were rented in this run.
+    """
+    folder, batch = parts.folder, parts.batch
+    missing = folder.check_whole()
+    if missing and outcome in (BatchOutcome.WHOLE, BatchOutcome.LATE):
+        outcome = BatchOutcome.INCOMPLETE
+        message = "frames that were accepted are not there any more: somebody removed or changed them"
+    try:
+        folder.write_results()
+    except OctaError as error:
+        message = f"{message}. The results could not be written: {error}" if message else str(error)
+        log.error("the results could not be written: %s", error)
+    return BatchResult(
+        outcome=outcome,
+        output=str(folder.path),
+        frames=len(batch.numbers),
+        done=len(batch.numbers) - len(missing),
+        rendered=max(0, len(folder.accepted) - done_before),
+        failed=dict(folder.failed),
+        missing=str(Frames(tuple(missing))) if missing else "",
+        message=message,
+        cost_wei=folder.cost_wei,
+        cost_usd=folder.cost_usd,
+        planned_cost_usd=None if line is None else (line.cost_usd.p50, line.cost_usd.p90),
+        seconds=seconds,
+        machines=machines,
+    )

@@ -1,0 +1,97 @@
+"""What a run is planned with: the frames that are missing, what is known of them, what time and money is left."""
+
+from __future__ import annotations
+
+from octa_provider.batch.estimate import MachineEstimate, SceneEstimate
+from octa_provider.batch.plan import Plan, PlanLine
+from octa_provider.batch.rates import wei_of_usd
+from octa_provider.batch.run.crew import Crew
+from octa_provider.batch.run.market import Market, scene_of, speeds_seen
+from octa_provider.batch.run.parts import BatchParts
+from octa_provider.batch.run.teller import Teller
+from octa_provider.errors import OctaBudgetError, OctaNoMachineError
+
+__all__ = ["PlanNotMetError", "Quote", "chosen_line"]
+
+#: A budget that is spent is planned with as this: nothing is for nothing.
+_NEXT_TO_NOTHING_USD = 1e-6
+
+
+class PlanNotMetError(OctaBudgetError):
+    """No plan meets the deadline or the budget; its text says why. Nothing runs."""
+
+
+def chosen_line(plan: Plan) -> PlanLine:
+    """The line that a run follows.
+
+    Args:
+        plan: as it was made.
+
+    Raises:
+        PlanNotMetError: what was asked for can't be met.
+        OctaNoMachineError: no machine fits.
+    """
+    if plan.chosen is not None:
+        return plan.chosen
+    why = "; ".join(refusal.reason for refusal in plan.refusals if refusal.node_id is None)
+    if not plan.cheapest and not why:
+        raise OctaNoMachineError("no machine fits", refusals=plan.refusals)
+    raise PlanNotMetError(f"no plan meets what is asked for: {why}")
+
+
+class Quote:
+    """What a run is planned with.
+
+    Args:
+        parts: of the batch.
+        crew: the machines of this run.
+        teller: knows when it began, and the rate of USD.
+
+    Attributes:
+        before_wei: what earlier runs have cost.
+    """
+
+    def __init__(self, parts: BatchParts, crew: Crew, teller: Teller) -> None:
+        self._parts = parts
+        self._crew = crew
+        self._teller = teller
+        self.before_wei = 0
+
+    def missing(self) -> tuple[int, ...]:
+        """The frames that are asked for and not accepted, ascending."""
+        return tuple(number for number in self._parts.batch.numbers if number not in self._parts.folder.accepted)
+
+    def scene(self) -> SceneEstimate | None:
+        """What is known of the work that is left; None when nothing tells what a frame takes."""
+        parts = self._parts
+        return scene_of(parts.batch, max(1, len(self.missing())), parts.tree.size, parts.folder.measurement)
+
+    def cap_wei(self, estimates: list[MachineEstimate]) -> int | None:
+        """What this run may cost, in wei: the budget is of the whole batch; None for no cap.
+
+        Args:
+            estimates: the machines that it is spent on.
+        """
+        usd = self._parts.batch.max_cost_usd
+        return None if usd is None else max(0, wei_of_usd(usd, estimates) - self.before_wei)
+
+    def left_s(self) -> float | None:
+        """Seconds until the deadline; None for none."""
+        within_s = self._parts.batch.finish_within_s
+        if within_s is None:
+            return None
+        return max(1.0, within_s - (self._parts.clock.monotonic() - self._teller.began_at))
+
+    def plan(self, market: Market) -> Plan:
+        """The plan of what is left.
+
+        Args:
+            market: the machines on offer.
+        """
+        scene = self.scene()
+        assert scene is not None
+        budget_usd = self._parts.batch.max_cost_usd
+        if budget_usd is not None:
+            spent_wei = self._crew.spent_wei() + self.before_wei
+            budget_usd = max(_NEXT_TO_NOTHING_USD, budget_usd - spent_wei * self._teller.usd_per_wei)
+        return market.plan(scene, left_s=self.left_s(), budget_usd=budget_usd, measured=speeds_seen(self._parts.folder))

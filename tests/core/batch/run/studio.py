@@ -1,0 +1,104 @@
+"""Somebody who renders batches on the emulator, with a clock that does not wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from octa_provider import OctaClient
+from octa_provider.batch.batch import Batch
+from octa_provider.batch.events import BatchEvent
+from octa_provider.batch.renderers.renderer import Renderer
+from octa_provider.batch.result import BatchResult
+from octa_provider.batch.run.parts import Pacing
+from octa_provider.emulator.testing import EmulatorHandle, start_emulator
+
+try:
+    from fast_clock import FastClock
+    from quick_renderer import command, write_scene
+except ImportError:
+    from tests.core.batch.run.fast_clock import FastClock
+    from tests.core.batch.run.quick_renderer import command, write_scene
+
+#: Seconds that pass in a real one.
+SPEED = 20.0
+PACING = Pacing(poll_s=4.0, quiet_s=4.0, lost_after_s=200.0)
+
+
+class Studio:
+    """Somebody who renders batches.
+
+    Attributes:
+        emulator: where the machines are.
+        octa: the client.
+        scene: a folder with a scene.
+        output: where frames go.
+        events: what the last run told, without `progress`.
+    """
+
+    def __init__(self, emulator: EmulatorHandle, octa: OctaClient, folder: Path) -> None:
+        self.emulator = emulator
+        self.octa = octa
+        self.scene = write_scene(folder / "scene")
+        self.output = folder / "out"
+        self.events: list[BatchEvent] = []
+
+    def batch(self, frames: str = "1-12", *, frame_s: float = 0.0, **options: Any) -> Batch:
+        """A batch whose frames take so many real seconds each."""
+        renderer = options.pop("renderer", None) or Renderer("python:3.12", command(frame_s))
+        options = {"main": "shot.py", "scene": self.scene, **options}
+        return Batch(frames=frames, output=self.output, renderer=renderer, **options)
+
+    def run(self, batch: Batch, **options: Any) -> BatchResult:
+        """Render it, and keep what it tells."""
+        self.events = []
+        on_event = options.pop("on_event", lambda event: None)
+
+        def note(event: BatchEvent) -> None:
+            if event.kind != "progress":
+                self.events.append(event)
+            on_event(event)
+
+        options = {"pacing": PACING, "private_key": self.emulator.ssh_private_key, **options}
+        return self.octa.batches.run(batch, "test/batch", on_event=note, **options)
+
+    def told(self, kind: str) -> list[BatchEvent]:
+        """The events of a kind."""
+        return [event for event in self.events if event.kind == kind]
+
+    def starts(self) -> int:
+        """How many sessions were asked for."""
+        counts: dict[str, int] = self.emulator.ledger()["request_counts"]
+        return sum(count for route, count in counts.items() if route.startswith("POST /services/mr"))
+
+    def posts(self) -> int:
+        """How many requests were made that can change anything."""
+        counts: dict[str, int] = self.emulator.ledger()["request_counts"]
+        return sum(count for route, count in counts.items() if not route.startswith("GET "))
+
+    def nothing_runs(self) -> bool:
+        """Whether no session runs."""
+        return bool(self.emulator.ledger(requests=False)["running"] == 0)
+
+    def charged_wei(self) -> int:
+        """What all sessions were charged."""
+        return int(self.emulator.ledger(requests=False)["billed_wei"])
+
+
+@contextmanager
+def open_studio(folder: Path, *, speed: float = SPEED, **options: Any) -> Iterator[Studio]:
+    """A studio with an emulator of its own.
+
+    Args:
+        folder: for its files; an empty one.
+        speed: seconds that pass in a real one.
+        options: of the emulator.
+    """
+    settings: dict[str, Any] = {"start_delay_s": 0.1, "machines": 10, **options}
+    with (
+        start_emulator(speed=speed, **settings) as emulator,
+        OctaClient(emulator.api_key, base_url=emulator.base_url, clock=FastClock(speed)) as octa,
+    ):
+        yield Studio(emulator, octa, folder)
