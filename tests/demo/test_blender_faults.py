@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from octa_provider.emulator.container.hostile_frames import NAMES
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.render.containers import read_picture
 from octa_provider.render.picture import BrokenPictureError
@@ -61,10 +63,10 @@ def emulator() -> Iterator[EmulatorHandle]:
 class Machine:
     """A machine that renders the scene into `out`, and what is seen of it."""
 
-    def __init__(self, emulator: EmulatorHandle, scene: Path, words: str) -> None:
+    def __init__(self, emulator: EmulatorHandle, scene: Path, words: str, node_id: int) -> None:
         self.emulator = emulator
         command = f"blender -b {scene} -o $HOME/out/frame_#### {words}; echo ended with $?"
-        order = {"id": 0, "node_id": 1001, "disk_size": 1, "image": "blender:4.5", "start_command": command}
+        order = {"id": 0, "node_id": node_id, "disk_size": 1, "image": "blender:4.5", "start_command": command}
         answer = emulator.request("POST", "/services/mr", json=[order]).json()
         self.uuid = str(answer[0]["uuid"])
         self.out = emulator.state / "sessions" / self.uuid / "out"
@@ -95,10 +97,10 @@ def render(emulator: EmulatorHandle, scene: Path) -> Iterator[Callable[..., Mach
     """Put a fault in force and have a machine render; afterwards both are gone."""
     machines = []
 
-    def begin(words: str = "-a", **fault: Any) -> Machine:
+    def begin(words: str = "-a", node_id: int = 1001, **fault: Any) -> Machine:
         if fault:
             emulator.faults({"kind": "render", **fault})
-        machines.append(Machine(emulator, scene, words))
+        machines.append(Machine(emulator, scene, words, node_id))
         return machines[-1]
 
     yield begin
@@ -179,7 +181,133 @@ def test_a_machine_may_lack_one_device_alone(render: Callable[..., Machine]) -> 
 
 
 def test_a_node_dies_while_it_renders_a_frame(render: Callable[..., Machine], emulator: EmulatorHandle) -> None:
-    machine = render(form="node_dies", after=1)
+    machine = render(node_id=1002, form="node_dies", after=1)
     machine.until(lambda: not emulator.ledger()["running"])
     assert [len(data) > 0 for data in machine.files().values()] == [True, False]
     assert json.dumps(emulator.ledger()["sessions"][-1]["termination_reason"]) == '"node offline"'
+
+
+def stamp(machine: Machine, frame: int) -> Any:
+    """What a frame's picture says of it."""
+    return read_picture(machine.out / f"frame_{frame:04d}.png").stamp
+
+
+def test_another_frame_s_picture_lies_under_this_frame_s_name(render: Callable[..., Machine]) -> None:
+    machine = render(form="wrong_number", times=None)
+    machine.ended()
+    assert flaws(machine) == {}
+    # Until there is a picture of another frame, the stamp alone is another frame's.
+    assert [stamp(machine, frame).frame for frame in (1, 2)] == [2, 3]
+
+
+def test_the_picture_of_a_wrong_number_is_that_of_a_frame_before(render: Callable[..., Machine]) -> None:
+    machine = render(form="wrong_number", frame=3)
+    log = machine.ended()
+    files = machine.files()
+    assert files[3] == files[2] != files[1]
+    assert stamp(machine, 3).frame == 2
+    assert f"Saved: '{machine.out}/frame_0003.png'" in log
+
+
+def test_a_wrong_scene_is_a_whole_picture_that_says_so(render: Callable[..., Machine]) -> None:
+    machine = render("-f 1,2", form="wrong_scene", frame=2)
+    machine.ended()
+    assert [stamp(machine, frame).scene for frame in (1, 2)] == ["Scene", "Another scene"]
+
+
+def test_a_png_lies_under_the_name_of_an_exr(render: Callable[..., Machine]) -> None:
+    machine = render("-F EXR -f 1,2", form="wrong_format", frame=2)
+    machine.ended()
+    pictures = [read_picture(machine.out / f"frame_000{frame}.exr") for frame in (1, 2)]
+    assert [(picture.format, picture.width, picture.height) for picture in pictures] == [
+        ("EXR", 32, 32),
+        ("PNG", 32, 32),
+    ]
+
+
+def test_an_exr_says_a_wrong_number_and_a_longer_time(render: Callable[..., Machine], emulator: EmulatorHandle) -> None:
+    emulator.faults({"kind": "render", "form": "slow", "factor": 30})
+    machine = render("-F EXR -f 1", form="wrong_number")
+    machine.ended()
+    said = read_picture(machine.out / "frame_0001.exr").stamp
+    assert said.frame == 2
+    assert said.render_time_s is not None
+    assert said.render_time_s >= 0.3
+
+
+def test_a_black_exr_is_black(render: Callable[..., Machine]) -> None:
+    machine = render("-F EXR -f 1", form="black")
+    machine.ended()
+    look = (
+        "import bpy, os, sys; p = bpy.data.images.load(sys.argv[1]).pixels[:]; print(max(p[0::4] + p[1::4] + p[2::4]))"
+    )
+    command = [blender_python(), "-c", f"{look}; sys.stdout.flush(); os._exit(0)", machine.out / "frame_0001.exr"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=110).stdout == "0.0\n"
+
+
+def test_a_process_that_takes_too_much_memory_is_killed_in_its_frame(render: Callable[..., Machine]) -> None:
+    machine = render(form="killed", after=1)
+    assert "ended with 137" in machine.ended()
+    assert [len(data) > 0 for data in machine.files().values()] == [True, False]
+
+
+def test_a_full_graphics_card_ends_blender_and_leaves_no_file_of_its_frame(render: Callable[..., Machine]) -> None:
+    machine = render(form="out_of_memory", after=1)
+    log = machine.ended()
+    assert "Error: System is out of GPU and shared host memory" in log
+    assert "ended with 1" in log
+    assert list(machine.files()) == [1]
+
+
+def test_the_log_has_the_form_of_blender_5(render: Callable[..., Machine]) -> None:
+    machine = render("-f 1,2", form="log_of_5")
+    log = machine.ended()
+    lines = re.findall(r"^\d\d:\d\d\.\d\d\d  render           \| Saved: '(.*)'$", log, re.MULTILINE)
+    assert lines == [f"{machine.out}/frame_000{frame}.png" for frame in (1, 2)]
+    assert "Fra:" not in log
+    assert "Blender quit" in log
+
+
+def test_blender_hangs_with_all_of_its_files_there(render: Callable[..., Machine]) -> None:
+    machine = render("-f 1,2", form="hangs")
+    machine.until(lambda: "frame_0002.png" in machine.log())
+    assert flaws(machine) == {}
+    assert "quit" not in machine.log()
+
+
+@pytest.mark.parametrize(
+    ("form", "flaw"),
+    [("hostile_size", "goes on past the end of its picture"), ("endless_file", "goes on past the end of its picture")],
+)
+def test_a_hostile_machine_has_files_without_an_end(render: Callable[..., Machine], form: str, flaw: str) -> None:
+    machine = render("-f 1,2", form=form, frame=2)
+    assert f"Saved: '{machine.out}/frame_0002.png'" in machine.ended()
+    assert flaws(machine) == {2: flaw}
+
+
+def test_a_hostile_machine_has_links_and_names(render: Callable[..., Machine], emulator: EmulatorHandle) -> None:
+    emulator.faults({"kind": "render", "form": "hostile_names"})
+    machine = render("-f 1", form="hostile_links")
+    machine.ended()
+    assert (machine.out / "frame_0001.png").readlink() == Path("/etc/passwd")
+    assert {os.fsencode(path.name) for path in machine.out.iterdir()} >= set(NAMES)
+
+
+def test_negative_frames_meet_faults_too(render: Callable[..., Machine]) -> None:
+    machine = render("-s -2 -e -5 -a", form="cut", frame=-1)
+    assert "ended with 0" in machine.ended()
+    assert [path.name for path in machine.out.iterdir()] == ["frame_-0001.png"]
+    assert f"Saved: '{machine.out}/frame_-0001.png'" in machine.log()
+    with pytest.raises(BrokenPictureError):
+        read_picture(machine.out / "frame_-0001.png")
+
+
+def test_a_fault_meets_a_blender_that_has_begun_before(
+    render: Callable[..., Machine], emulator: EmulatorHandle
+) -> None:
+    machine = render(form="slow", factor=20)
+    machine.until(lambda: machine.out.is_dir() and machine.files())
+    emulator.clear_faults()
+    emulator.faults({"kind": "render", "form": "disk_full", "times": None})
+    machine.ended()
+    assert set(flaws(machine)) == {2, 3, 4}

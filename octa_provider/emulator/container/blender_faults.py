@@ -55,6 +55,7 @@ class BlenderFaults:
         self._began = 0.0
         self._log_form = log_form
         self._folder = ""
+        self._still = Path()
         self._is_staged = False
         self._last = Path()
         self._restore: list[tuple[Any, str, Any]] = []
@@ -84,6 +85,7 @@ class BlenderFaults:
             self._darken(scene)
         self._relay = self._relay or LogRelay(self._root, self._log_form)
         pattern = str(self._bpy.path.abspath(scene.render.filepath))
+        self._still = Path(pattern)
         self._folder, self._is_staged = os.path.dirname(pattern), True  # noqa: PTH120 - a path may end in a slash
         # The same path below another root: the log's relay has but to leave the root out.
         self._set(scene.render, "filepath", f"{self._root}{pattern}")
@@ -94,7 +96,12 @@ class BlenderFaults:
         if "slow" in self._met:
             taken_s = time.monotonic() - self._began
             time.sleep(taken_s * (self._met["slow"]["factor"] - 1))
-        for staged in sorted(Path(f"{self._root}{self._folder}").iterdir()):
+        folder = Path(f"{self._root}{self._folder}")
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._still.is_file():
+            # A single picture's place is fixed before the handlers hear of it.
+            self._still.replace(folder / self._still.name)
+        for staged in sorted(folder.iterdir()):
             self._bring(staged, scene)
         self._undo()
 
