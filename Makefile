@@ -12,8 +12,9 @@ AIRFLOW_2 := $(VENVS)/airflow-2.11
 PREFECT := $(VENVS)/prefect
 BLENDER := $(VENVS)/blender
 SDK := $(VENVS)/sdk
+POVRAY := $(VENVS)/povray
 
-.PHONY: help demo test core airflow airflow-2.11 prefect blender clean
+.PHONY: help demo test core airflow airflow-2.11 prefect blender povray clean
 help:
 	@echo "make demo   render an animation on the emulator, from an Airflow DAG (ORCHESTRATOR=prefect: a Prefect flow)"
 	@echo "make test   every test, lint and types"
@@ -49,6 +50,10 @@ $(BLENDER)/.made: constraints/blender.txt demo/blender_environment.py $(UV)
 	@$(PYTHON) demo/blender_environment.py $(BLENDER) --uv $(UV) --constraints constraints/blender.txt
 	@touch $@
 
+$(POVRAY)/.made: tests/povray_environment.py
+	@$(PYTHON) tests/povray_environment.py $(POVRAY)
+	@touch $@
+
 # make demo ORCHESTRATOR=prefect; KEEP=1 leaves the orchestrator up at the end
 ORCHESTRATOR ?= airflow
 ifeq ($(filter $(ORCHESTRATOR),airflow prefect),)
@@ -59,7 +64,7 @@ demo: $(VENVS)/$(ORCHESTRATOR)/.made $(BLENDER)/.made
 		--blender-python $(BLENDER)/bin/python $(if $(KEEP),--keep)
 
 # CHECKS="core airflow" runs only those of tests/all_checks.py
-test: $(CORE)/.made $(AIRFLOW)/.made $(AIRFLOW_2)/.made $(PREFECT)/.made $(BLENDER)/.made $(SDK)/.made
+test: $(POVRAY)/.made $(CORE)/.made $(AIRFLOW)/.made $(AIRFLOW_2)/.made $(PREFECT)/.made $(BLENDER)/.made $(SDK)/.made
 	@$(CORE)/bin/python tests/all_checks.py $(CHECKS)
 
 core: $(CORE)/.made
@@ -67,6 +72,7 @@ airflow: $(AIRFLOW)/.made
 airflow-2.11: $(AIRFLOW_2)/.made
 prefect: $(PREFECT)/.made
 blender: $(BLENDER)/.made
+povray: $(POVRAY)/.made
 
 clean:
 	rm -rf $(VENVS)
@@ -126,3 +132,10 @@ bench-journal: $(CORE)/.made
 .PHONY: chaos-batch
 chaos-batch: $(CORE)/.made
 	@$(CORE)/bin/python -m tests.chaos.batch_kills --runs $(RUNS) --seed $(SEED)
+
+# What must always hold of a batch, with faults that are drawn: make batch-invariants EXAMPLES=60
+EXAMPLES ?= 60
+.PHONY: batch-invariants
+batch-invariants: $(CORE)/.made
+	@OCTA_BATCH_EXAMPLES=$(EXAMPLES) $(CORE)/bin/python -m pytest tests/core/batch/run/test_batch_invariants.py -q \
+		-p no:cacheprovider --timeout 14400

@@ -24,7 +24,7 @@ from octa_provider.batch.folder.fingerprint import fingerprint_of
 from octa_provider.batch.folder.history import History
 from octa_provider.batch.folder.journal import JournalLines
 from octa_provider.batch.folder.layout import Layout
-from octa_provider.batch.folder.lines import FileLine, FrameLine
+from octa_provider.batch.folder.lines import OF_DIGITS, FileLine, FrameLine
 from octa_provider.batch.folder.status import status
 from octa_provider.batch.folder.work import Spans
 from octa_provider.rental.terms import Bill
@@ -40,10 +40,15 @@ def batch_in(root: Path, frames: int) -> Batch:
     return Batch(root / "scene.blend", f"1-{frames}", root / "out")
 
 
+def fingerprint_in(root: Path, frames: int) -> str:
+    """Its fingerprint."""
+    batch = batch_in(root, frames)
+    return fingerprint_of(batch.scene_path, batch.main_file, batch.renderer)
+
+
 def opened(root: Path, frames: int) -> BatchFolder:
     """Its folder, opened as the coordinator does."""
-    batch = batch_in(root, frames)
-    return BatchFolder.open(batch, fingerprint_of(batch.scene_path, batch.main_file, batch.renderer), "bench/journal")
+    return BatchFolder.open(batch_in(root, frames), fingerprint_in(root, frames), "bench/journal")
 
 
 def fill(root: Path, frames: int) -> None:
@@ -56,6 +61,7 @@ def fill(root: Path, frames: int) -> None:
             folder.ended(
                 slot, Bill(f"uuid-{slot}", 10**18 + slot, 0.4, 3600.0, "done"), Spans(100, 10, 3400, 90), "done"
             )
+        of = fingerprint_in(root, frames)[:OF_DIGITS]
         lines: list[FrameLine] = []
         for frame in range(1, frames + 1):
             path = folder.path / f"frame_{frame:04d}.png"
@@ -64,7 +70,7 @@ def fill(root: Path, frames: int) -> None:
             digest = hashlib.sha256(b"%d" % frame).hexdigest()
             file = FileLine(0, path.stat().st_mtime_ns, digest)
             slot = frame % MACHINES
-            lines.append(FrameLine(frame, slot, 1000 + slot, (file,), 3.0 + frame % 7, 1, f"m{slot}"))
+            lines.append(FrameLine(frame, slot, 1000 + slot, of, (file,), 3.0 + frame % 7, 1, f"m{slot}"))
             if len(lines) == PIECE or frame == frames:
                 folder.add(*lines)
                 lines.clear()
@@ -82,7 +88,7 @@ def measure(root: Path, frames: int) -> None:
     print(f"{frames} frames, journal {layout.journal.stat().st_size / MB:.0f} MB")
     before = peak_mb()
     begin = time.perf_counter()
-    history = History(tuple(range(1, frames + 1)), 1)
+    history = History(fingerprint_in(root, frames), tuple(range(1, frames + 1)), 1)
     history.replay(JournalLines(layout.journal))
     print(f"replay alone       {time.perf_counter() - begin:6.2f} s ({len(history.accepted)} frames)")
     del history

@@ -81,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--balance", type=_octa, default=defaults.balance_wei, metavar="OCTA", help="the balance of a new account")
     add("--fault", type=_fault, action="append", default=[], metavar="JSON", help="a fault from the start; repeatable")
     add("--room", type=whole_number, metavar="N", help="sessions that fit on a node (default: the number of its GPUs)")
+    add("--gpus", type=whole_number, metavar="N", help="GPUs of each node (default: drawn by the seed)")
     add("--log-limit", type=whole_number, metavar="BYTES", help="serve only the end of a container's log")
     add("--api-key", help=f"the key to accept (default: {API_KEY_VARIABLE}, else the state folder's)")
     add("--blender-python", metavar="PATH", help="interpreter that has bpy, for blender images")
@@ -139,6 +140,7 @@ def settings_of(arguments: argparse.Namespace, state: Path) -> EmulatorSettings:
         balance_wei=arguments.balance,
         api_key=arguments.api_key or os.environ.get(API_KEY_VARIABLE) or None,
         room=arguments.room,
+        gpus=arguments.gpus,
         faults=tuple(arguments.fault),
         blender_python=arguments.blender_python,
         log_limit_bytes=arguments.log_limit,

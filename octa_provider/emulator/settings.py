@@ -32,6 +32,7 @@ class EmulatorSettings:
         balance_wei: the account's balance when the state folder is new.
         api_key: the key to accept; None takes the one in the state folder, or makes one.
         room: sessions that fit on each node; None takes the number of its GPUs.
+        gpus: GPUs of each node; None draws them by the seed.
         faults: faults from the start, as `octa_provider.emulator.faults.faults.parse_fault` takes them.
         blender_python: interpreter that can import `bpy`; None looks for one.
         log_limit_bytes: serve only this much of the end of a container's log, as a platform that rotates logs does.
@@ -51,6 +52,7 @@ class EmulatorSettings:
     balance_wei: int = 10_000 * WEI_PER_OCTA
     api_key: str | None = None
     room: int | None = None
+    gpus: int | None = None
     faults: tuple[dict[str, Any], ...] = ()
     blender_python: str | None = None
     log_limit_bytes: int | None = None
@@ -70,6 +72,7 @@ class EmulatorSettings:
             ("speed", self.speed, 0),
             ("balance_wei", self.balance_wei, 0),
             ("room", self.room, 0),
+            ("gpus", self.gpus, 1),
             ("log_limit_bytes", self.log_limit_bytes, 1),
         )
         for name, value, least in limits:

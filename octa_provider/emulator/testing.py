@@ -164,6 +164,7 @@ def command_line(settings: EmulatorSettings) -> list[str]:
         "--speed": settings.speed,
         "--balance": f"{settings.balance_wei // WEI_PER_OCTA}.{settings.balance_wei % WEI_PER_OCTA:018d}",
         "--room": settings.room,
+        "--gpus": settings.gpus,
         "--blender-python": settings.blender_python,
         "--log-limit": settings.log_limit_bytes,
     }

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from demo.contact_sheet import check_frames
-from octa_provider.emulator.container import blender_command
+from octa_provider.emulator.container import blender_arguments, blender_command
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMAND = REPOSITORY / "octa_provider" / "emulator" / "container" / "blender_command.py"
@@ -129,12 +129,6 @@ def test_the_scene_moves_in_every_one_of_its_frames(scene: Path, tmp_path: Path)
     assert len({frame.picture.tobytes() for frame in frames}) == 24
 
 
-@pytest.fixture(scope="module")
-def command() -> ModuleType:
-    """The script as a module: reading arguments needs no bpy."""
-    return blender_command
-
-
 @pytest.mark.parametrize(
     ("text", "frames"),
     [
@@ -146,24 +140,24 @@ def command() -> ModuleType:
         ("8..5", []),
     ],
 )
-def test_frames_are_read_as_blender_reads_them(command: ModuleType, text: str, frames: list[int]) -> None:
-    assert [frame for part in command.parse_frames(text, first=10, last=20) for frame in part] == frames
+def test_frames_are_read_as_blender_reads_them(text: str, frames: list[int]) -> None:
+    assert [frame for part in blender_arguments.parse_frames(text, first=10, last=20) for frame in part] == frames
 
 
 @pytest.mark.parametrize("text", ["", "1,", "a", "1..b", "1.5", "1...3", "--1"])
-def test_what_is_no_frame_is_refused(command: ModuleType, text: str) -> None:
-    with pytest.raises(command.ArgumentError):
-        command.parse_frames(text, first=1, last=2)
+def test_what_is_no_frame_is_refused(text: str) -> None:
+    with pytest.raises(blender_arguments.ArgumentError):
+        blender_arguments.parse_frames(text, first=1, last=2)
 
 
-def test_frames_stay_within_blender_s_limits(command: ModuleType) -> None:
-    assert command.parse_frame("99999999", forward_from=1, back_from=1) == 1048574
+def test_frames_stay_within_blender_s_limits() -> None:
+    assert blender_arguments.parse_frame("99999999", forward_from=1, back_from=1) == 1048574
 
 
-def test_the_range_that_was_asked_for_is_kept_when_bpy_moves_its_end(command: ModuleType) -> None:
+def test_the_range_that_was_asked_for_is_kept_when_bpy_moves_its_end() -> None:
     scene = SimpleNamespace(frame_start=1, frame_end=24)
     bpy = SimpleNamespace(context=SimpleNamespace(scene=scene, window=None))
-    blender = command.BlenderCommand(bpy)
+    blender = blender_command.BlenderCommand(bpy)
     blender.run(["-s", "30", "-e", "40"])
     assert (blender.first, blender.last) == (30, 40)
     assert (scene.frame_start, scene.frame_end) == (30, 40)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
+import stat
 import time
+from pathlib import Path
 
+import asyncssh
 import pytest
 from tenancy import eventually
 
+from octa_provider.emulator.container.hostile_frames import HUGE_BYTES, NAMES
 from octa_provider.emulator.faults.faults import RENDER_FORMS, parse_fault
 from octa_provider.errors import OctaConfigError
 from octa_provider.render.containers import read_picture
@@ -51,6 +58,22 @@ def looked_at(farm, uuid):
         except BrokenPictureError as error:
             seen[path.name] = error.flaw
     return seen
+
+
+def connected(farm, uuid):
+    """A connection to a machine."""
+    return asyncssh.connect(
+        "127.0.0.1",
+        farm.tenant.info(uuid)["ssh_direct"]["port"],
+        username="root",
+        client_keys=[str(farm.tenant.emulator.ssh_private_key)],
+        known_hosts=None,
+    )
+
+
+def pixels(png):
+    """What is in a PNG's pixels, packed."""
+    return png[png.index(b"IDAT") :]
 
 
 def test_the_fake_renderer_makes_whole_pictures_that_say_which_frame_they_are(farm):
@@ -148,3 +171,158 @@ def test_a_render_fault_has_a_form():
             parse_fault(spec)
     for form in RENDER_FORMS:
         assert parse_fault({"kind": "render", "form": form}).takes("POST", "/services/mr", {1001}) is False
+
+
+def test_another_frame_s_picture_lies_under_this_frame_s_name(farm):
+    farm.fault("wrong_number", frame=2)
+    uuid, log = farm.render("--frames 1..3")
+    assert [picture.stamp.frame for picture in looked_at(farm, uuid).values()] == [1, 3, 3]
+    assert pixels(farm.files(uuid)["frame_0002.png"]) == pixels(farm.files(uuid)["frame_0003.png"])
+    assert f"Saved: '{farm.out(uuid)}/frame_0002.png'" in log
+
+
+@pytest.mark.parametrize("suffix", ["png", "exr"])
+def test_a_wrong_scene_is_a_whole_picture_that_says_so(farm, suffix):
+    farm.fault("wrong_scene", after=1, scene="Take 2")
+    uuid, _ = farm.render(f"--frames 1..2 --scene Take01 --name 'frame_{{frame:04d}}.{suffix}'")
+    assert [picture.stamp.scene for picture in looked_at(farm, uuid).values()] == ["Take01", "Take 2"]
+
+
+def test_a_png_lies_under_the_name_of_an_exr(farm):
+    farm.fault("wrong_format", after=1)
+    uuid, _ = farm.render("--frames 1..2 --name 'frame_{frame:04d}.exr' --size 40x30")
+    first, second = looked_at(farm, uuid).values()
+    assert (first.format, first.width, first.height, first.stamp.frame) == ("EXR", 40, 30, 1)
+    assert (second.format, second.width, second.height) == ("PNG", 40, 30)
+
+
+def test_a_process_that_takes_too_much_memory_is_killed_in_its_frame(farm):
+    farm.fault("killed", after=2)
+    uuid, log = farm.render("--frames 1..4")
+    assert "ended with 137" in log
+    assert list(map(len, farm.files(uuid).values()))[2:] == [0]
+    assert "ended with 0" in farm.render("--frames 1..4", node_id=1003)[1]
+
+
+def test_a_full_graphics_card_ends_the_process_and_leaves_no_file_of_its_frame(farm):
+    farm.fault("out_of_memory", after=2)
+    uuid, log = farm.render("--frames 1..4")
+    assert "Error: System is out of GPU and shared host memory" in log
+    assert "ended with 1" in log
+    assert list(farm.files(uuid)) == ["frame_0001.png", "frame_0002.png"]
+
+
+def test_the_log_has_the_form_of_blender_5(farm):
+    farm.fault("log_of_5")
+    uuid, log = farm.render("--frames 1")
+    assert re.search(r"^\d\d:\d\d\.\d\d\d  render           \| Saved: '.*/frame_0001\.png'$", log, re.MULTILINE)
+    assert "Fra:" not in log
+    assert list(looked_at(farm, uuid)) == ["frame_0001.png"]
+
+
+def test_a_renderer_hangs_with_all_of_its_files_there(farm):
+    farm.fault("hangs")
+    uuid = farm.begin("--frames 1..2")
+    log = farm.tenant.printed(uuid, "frame_0002.png'")
+    assert [picture.stamp.frame for picture in looked_at(farm, uuid).values()] == [1, 2]
+    assert "quit" not in log
+    assert "ended with" not in farm.tenant.logs(uuid)
+    farm.tenant.stop(uuid)
+    assert farm.tenant.listed() == []
+
+
+def test_a_hostile_machine_has_names_that_break_what_shows_them(farm):
+    farm.fault("hostile_names")
+    uuid, _ = farm.render("--frames 1")
+    names = [os.fsencode(path.name) for path in farm.out(uuid).iterdir()]
+    assert sorted(names) == sorted([*NAMES, b"frame_0001.png"])
+
+
+def test_a_hostile_machine_has_links_that_lead_out(farm):
+    farm.fault("hostile_links")
+    uuid, _ = farm.render("--frames 1")
+    out = farm.out(uuid)
+    assert (out / "frame_0001.png").readlink() == Path("/etc/passwd")
+    assert (out / "up").readlink() == Path("/")
+    assert (out / "self").readlink() == Path("self")
+
+
+def test_a_hostile_machine_tells_of_sizes_that_nobody_has_room_for(farm):
+    farm.fault("hostile_size", frame=1)
+    farm.fault("hostile_pixels", frame=2)
+    uuid, _ = farm.render("--frames 1..2")
+    huge, wide = (farm.out(uuid) / f"frame_000{frame}.png" for frame in (1, 2))
+    assert huge.stat().st_size == HUGE_BYTES
+    assert huge.stat().st_blocks * 512 < 2**20
+    assert read_picture(wide).width == 320_000
+    assert wide.stat().st_size < 2**20
+
+
+def test_a_file_grows_without_an_end_until_its_machine_is_gone(farm):
+    farm.fault("endless_file")
+    uuid, _ = farm.render("--frames 1")
+    path = farm.out(uuid) / "frame_0001.png"
+    before = path.stat().st_size
+    assert before >= 2**24
+    eventually(lambda: path.stat().st_size > before)
+    farm.tenant.stop(uuid)
+    after = path.stat().st_size
+    time.sleep(0.1)
+    assert path.stat().st_size == after
+
+
+def test_who_opens_a_pipe_over_sftp_waits_and_nobody_else(farm):
+    farm.fault("hostile_pipe")
+    uuid, _ = farm.render("--frames 1..2")
+    assert stat.S_ISFIFO((farm.out(uuid) / "frame_0001.png").lstat().st_mode)
+
+    async def look():
+        async with connected(farm, uuid) as connection:
+            sftp = await connection.start_sftp_client()
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(sftp.open("out/frame_0001.png", "rb"), 0.2)
+            # As with OpenSSH, this client waits for good; others do not.
+            connection.abort()
+        async with connected(farm, uuid) as connection, connection.start_sftp_client() as sftp:
+            assert (await sftp.stat("out/frame_0002.png")).size
+
+    asyncio.run(look())
+    assert farm.tenant.listed() == [uuid]
+
+
+def test_a_site_vanishes_with_all_of_its_nodes_at_once(hire):
+    tenant = hire(machines=8, room=2, quirks=False)
+    place = {record["node_id"]: record["country_iso"] for record in tenant.get("/services/mr")}
+    country = place[1001]
+    there = [node_id for node_id, iso in place.items() if iso == country]
+    elsewhere = next(node_id for node_id in place if node_id not in there)
+    assert len(there) > 1
+    stay, *gone = [tenant.start(node_id=node_id) for node_id in (elsewhere, *there)]
+    tenant.emulator.faults({"kind": "site_vanishes", "country": country, "seconds": 0})
+    eventually(lambda: tenant.listed() == [stay])
+    assert {tenant.entry(uuid)["termination_reason"] for uuid in gone} == {"node offline"}
+    assert not {record["node_id"] for record in tenant.get("/services/mr")} & set(there)
+    with pytest.raises(OctaConfigError, match="country"):
+        parse_fault({"kind": "site_vanishes"})
+
+
+def test_a_node_that_dies_asks_no_process_to_end(farm):
+    uuid = farm.tenant.ready("trap 'echo asked > $HOME/asked' TERM; echo up; while :; do sleep 0.01; done")
+    farm.tenant.printed(uuid, "up")
+    farm.tenant.emulator.faults({"kind": "node_dies", "node_id": 1001, "seconds": 0})
+    eventually(lambda: farm.tenant.listed() == [])
+    assert not (farm.tenant.emulator.state / "sessions" / uuid / "asked").exists()
+
+
+def test_how_many_gpus_a_node_has_is_an_option_and_its_price_goes_along(hire):
+    drawn, told = hire(machines=6, quirks=False), hire(machines=6, gpus=6, quirks=False)
+    for one, other in zip(drawn.get("/services/mr"), told.get("/services/mr"), strict=True):
+        assert len(other["gpus"]) == 6
+        assert other["gpus"][0] == one["gpus"][0]
+        assert (other["total_price_usd"] > one["total_price_usd"]) == (len(one["gpus"]) < 6)
+
+
+def test_the_fake_renderer_refuses_what_is_no_frame(farm):
+    _, log = farm.render("--frames 1..x")
+    assert "invalid" in log
+    assert "ended with 2" in log

@@ -15,6 +15,7 @@ from octa_provider.batch.folder.disk_errors import disk_errors
 from octa_provider.batch.folder.expected import expected_of
 from octa_provider.batch.folder.judge import Verdict, judge_files
 from octa_provider.batch.folder.lines import (
+    OF_DIGITS,
     FileLine,
     FrameLine,
     KindLine,
@@ -180,6 +181,7 @@ class BatchFolder(BatchBook):
             frame=frame,
             slot=made.slot,
             node_id=made.node_id,
+            of=self._record.fingerprint[:OF_DIGITS],
             files=tuple(
                 FileLine(file.bytes, seen.mtime_ns, file.sha256)
                 for file, seen in zip(verdict.files, verdict.seen, strict=True)

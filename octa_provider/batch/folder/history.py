@@ -7,6 +7,7 @@ from typing import Any
 
 from octa_provider.batch.folder.accepted import AcceptedFrames
 from octa_provider.batch.folder.lines import (
+    OF_DIGITS,
     BilledLine,
     FrameLine,
     GivenUpLine,
@@ -35,6 +36,7 @@ class History:
     """The state of a batch, from its journal.
 
     Args:
+        fingerprint: of the batch. Of another one in the same folder only the rentals that have not ended count.
         numbers: the frames of all runs, ascending.
         files: how many files a frame has.
 
@@ -57,9 +59,10 @@ class History:
         began_at: Unix time of the first run's begin.
     """
 
-    def __init__(self, numbers: Sequence[int], files: int) -> None:
-        self._numbers = numbers
-        self._files = files
+    def __init__(self, fingerprint: str, numbers: Sequence[int], files: int) -> None:
+        self._of = fingerprint[:OF_DIGITS]
+        self.accepted = AcceptedFrames(numbers, files)
+        self.kind: tuple[KindLine, ...] = ()
         self.others: dict[int, MachineRecord] = {}
         self.current = ""
         self.last_slot = -1
@@ -67,8 +70,6 @@ class History:
         self._begin()
 
     def _begin(self) -> None:
-        self.accepted = AcceptedFrames(self._numbers, self._files)
-        self.kind: tuple[KindLine, ...] = ()
         self.failed: dict[int, str] = {}
         self.tried: dict[int, tuple[int, ...]] = {}
         self.one_colour: dict[int, dict[int, str]] = {}
@@ -142,6 +143,8 @@ class History:
             self._run(line)
 
     def _accept(self, line: FrameLine) -> None:
+        if line.of != self._of:
+            return
         if self.accepted.was_put(line.frame):
             # Rendered again: the first copy is gone, and was paid for.
             self._lose(self.accepted.slot(line.frame), self.accepted.seconds(line.frame))

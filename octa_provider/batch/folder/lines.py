@@ -9,6 +9,7 @@ import msgspec
 from octa_provider.batch.folder.work import Measured, Spans
 
 __all__ = [
+    "OF_DIGITS",
     "BilledLine",
     "FileLine",
     "FrameLine",
@@ -43,11 +44,15 @@ class KindLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class FrameLine(msgspec.Struct, frozen=True, tag="frame", tag_field="t", gc=False, omit_defaults=True):
-    """A frame is accepted; its files lie in `came` below `incoming`, until they are renamed."""
+    """A frame is accepted; its files lie in `came` below `incoming`, until they are renamed.
+
+    `of` is the beginning of the batch's fingerprint: each line tells for itself which scene it is about.
+    """
 
     frame: int
     slot: int
     node_id: int
+    of: str
     files: tuple[FileLine, ...]
     seconds: float | None = None
     tries: int = 1
@@ -120,6 +125,10 @@ class PlannedLine(msgspec.Struct, frozen=True, tag="planned", tag_field="t"):
     """The plan that a run follows, as a JSON value."""
 
     plan: dict[str, Any]
+
+
+#: So much of a fingerprint tells two scenes in one folder apart.
+OF_DIGITS = 8
 
 
 class SceneLine(msgspec.Struct, frozen=True, tag="scene", tag_field="t"):

@@ -73,7 +73,7 @@ def open_batch(batch: Batch, fingerprint: str, key: str) -> OpenedBatch:
         record = _record(layout, batch, fingerprint, key)
         journal = Journal(layout.journal)
         try:
-            history = History(record.frames, len(patterns))
+            history = History(fingerprint, record.frames, len(patterns))
             earlier = JournalLines(layout.journal)
             history.replay(earlier)
             lines: list[Line] = []

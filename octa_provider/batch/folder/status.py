@@ -14,6 +14,7 @@ from octa_provider.batch.folder.frame_ranges import ranges_text
 from octa_provider.batch.folder.history import History
 from octa_provider.batch.folder.journal import JournalLines
 from octa_provider.batch.folder.layout import Layout
+from octa_provider.batch.folder.lines import SceneLine
 from octa_provider.batch.folder.lock import holder_of
 from octa_provider.batch.folder.placing import is_there
 from octa_provider.batch.folder.work import Measured
@@ -116,11 +117,11 @@ def status(output: str | os.PathLike[str]) -> BatchStatus:
     layout = Layout.of(expanded(output))
     record = recorded(output)
     patterns = [FilePattern(text) for text in record.renderer["files"]]
-    history = History(record.frames, len(patterns))
+    history = History(record.fingerprint, record.frames, len(patterns))
     history.replay(JournalLines(layout.journal))
     if history.current != record.fingerprint:
         # A run that died before it wrote its first line.
-        history = History(record.frames, len(patterns))
+        history.add(SceneLine(record.fingerprint))
     accepted = history.accepted
     place = str(layout.output)
     for frame in accepted:

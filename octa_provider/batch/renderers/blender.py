@@ -89,15 +89,14 @@ def blender(
         OctaConfigError: an argument that can't work.
     """
     kind = _format(format)
-    names = (files,) if isinstance(files, str) else tuple(files)
     return BlenderRenderer(
         image,
-        files=names or (f"frame_{{frame:04d}}{FORMATS[kind]}",),
+        files=_listed("files", files) or (f"frame_{{frame:04d}}{FORMATS[kind]}",),
         max_frames_per_process=max_frames_per_process,
         scene=scene,
         device=device,
         format=None if format is None else kind,
-        python=tuple(_script(path) for path in ((python,) if isinstance(python, (str, Path)) else python)),
+        python=tuple(_script(path) for path in _listed("python", python)),
         addons=_names("addons", addons),
         view_layers=None if view_layers is None else _names("view_layers", view_layers),
         engine=engine,
@@ -189,7 +188,9 @@ class BlenderRenderer(Renderer):
     def scenes_in(self, folder: Path) -> list[str]:
         """The `.blend` files of a folder, relative."""
         return sorted(
-            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() == ".blend"
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if path.suffix.lower() == ".blend" and path.is_file()
         )
 
     def skip_file(self, frame: int) -> str:
@@ -358,8 +359,16 @@ def _script(path: str | Path) -> tuple[str, str]:
     return file.name, source
 
 
+def _listed(what: str, given: object) -> tuple[Any, ...]:
+    if isinstance(given, (str, Path)):
+        return (given,)
+    if not isinstance(given, Iterable):
+        raise OctaConfigError(f"{what} must be a list, not {given!r}")
+    return tuple(given)
+
+
 def _names(what: str, given: Iterable[str]) -> tuple[str, ...]:
-    names = (given,) if isinstance(given, str) else tuple(given)
+    names = _listed(what, given)
     for name in names:
         if not isinstance(name, str) or not name or plain(name) != name:
             raise OctaConfigError(f"{what} must be names, not {name!r}")

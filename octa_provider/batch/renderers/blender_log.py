@@ -18,5 +18,5 @@ BLENDER_RULES = (
     LogRule(r"^octa-scene-error: ", "scene error"),
     LogRule(r"Error: script failed, ", "scene error"),
     LogRule(r"Error: Cannot read file |Error: Cannot render, no camera|No camera found in scene", "scene error"),
-    LogRule(r"Error: engine not found ", "scene error"),
+    LogRule(r"Error: engine not found |Error: Loading \"|Error: File format is not supported", "scene error"),
 )

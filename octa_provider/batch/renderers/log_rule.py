@@ -19,6 +19,10 @@ MOST_LINES = 400
 MOST_LINE_CHARS = 1_000
 MESSAGE_CHARS = 300
 
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_CLASS = re.compile(r"\[\^?\]?[^\]]{0,999}\]")
+_REFERENCE = re.compile(r"\\[1-9]|\(\?P=|\(\?\(")
+
 
 @dataclass(frozen=True)
 class LogRule:
@@ -41,6 +45,11 @@ class LogRule:
             re.compile(self.pattern)
         except (re.error, TypeError) as error:
             raise OctaConfigError(f"the log rule {self.pattern!r} is no regular expression: {error}") from None
+        if _can_hang(self.pattern):
+            raise OctaConfigError(
+                f"the log rule {self.pattern!r} could take for ever on a hostile log: repeat no group that repeats "
+                "something itself, and refer to no group"
+            )
         if self.kind not in KINDS:
             raise OctaConfigError(f"a log rule's kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
 
@@ -86,3 +95,22 @@ def failure_in(rules: Sequence[LogRule], log_tail: str, exit_code: int | None) -
 
 def _told(line: str) -> str:
     return plain_words(line).strip()[:MESSAGE_CHARS]
+
+
+def _can_hang(pattern: str) -> bool:
+    """Whether a group that repeats something is repeated itself, or is referred to: exponential on the wrong text."""
+    if _REFERENCE.search(pattern):
+        return True
+    bare = _CLASS.sub("c", _ESCAPE.sub("e", pattern))
+    repeats = [False]
+    for at, sign in enumerate(bare):
+        if sign == "(":
+            repeats.append(False)
+        elif sign == ")" and len(repeats) > 1:
+            inner = repeats.pop()
+            if inner and bare[at + 1 : at + 2] in ("*", "+", "{"):
+                return True
+            repeats[-1] |= inner
+        elif sign in "*+{" or (sign == "?" and at and bare[at - 1] not in "(*+?}"):
+            repeats[-1] = True
+    return False

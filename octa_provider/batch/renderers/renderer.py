@@ -15,11 +15,11 @@ from octa_provider.batch.renderers.template_script import template_script
 from octa_provider.errors import OctaConfigError
 from octa_provider.text.plain_text import plain
 
-__all__ = ["Renderer"]
+__all__ = ["RULES_OF_ALL", "Renderer"]
 
 MOST_FRAMES_A_PROCESS = 1_000_000
 #: What any program says that found no room.
-_RULES_OF_ALL = (
+RULES_OF_ALL = (
     LogRule(r"No space left on device|Disk quota exceeded", "disk full"),
     LogRule(r"\b[Oo]ut of memory\b|\bstd::bad_alloc\b|Cannot allocate memory", "out of memory"),
     LogRule(r"^octa-scene-error: ", "scene error"),
@@ -165,7 +165,7 @@ class Renderer:
         Returns:
             Why; None when the exit code is 0 and the log has nothing that says otherwise.
         """
-        return failure_in((*self.log_rules, *self._rules(), *_RULES_OF_ALL), log_tail, exit_code)
+        return failure_in((*self.log_rules, *self._rules(), *RULES_OF_ALL), log_tail, exit_code)
 
     def _rules(self) -> tuple[LogRule, ...]:
         return ()

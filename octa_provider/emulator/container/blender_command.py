@@ -21,103 +21,36 @@ if __name__ == "__main__":
     __import__(__package__)
     del sys.path[0]
 
-import ctypes
 import os
-import re
-import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from .blender_arguments import (
+    AUTOEXEC,
+    ENGINE_ALIASES,
+    FORMATS,
+    HIGHEST_FRAME,
+    HIGHEST_THREADS,
+    IGNORED_FLAGS,
+    IGNORED_WITH_FOUR_VALUES,
+    IGNORED_WITH_VALUE,
+    LOWEST_FRAME,
+    MEDIA_TYPES,
+    ArgumentError,
+    Stop,
+    number,
+    parse_frame,
+    parse_frames,
+)
 from .blender_faults import BlenderFaults, device_of, with_device
+from .blender_help import HELP
+from .blender_output import complain, flush, say
+from .blender_scripts import BlenderScripts
 from .frame_faults import FrameFaults
+from .last_moments import wait_to_be_killed
 
-LOWEST_FRAME, HIGHEST_FRAME = -1048574, 1048574
 #: The range of a scene begins here for Python; Blender's command line knows lower frames.
 LOWEST_OF_BPY = 0
-HIGHEST_THREADS = 1024
-
-# The command line has its own spelling of some formats.
-FORMATS = {
-    "TGA": "TARGA",
-    "RAWTGA": "TARGA_RAW",
-    "JP2": "JPEG2000",
-    "EXR": "OPEN_EXR",
-    "MULTILAYER": "OPEN_EXR_MULTILAYER",
-    "MPEG": "FFMPEG",
-}
-
-MEDIA_TYPES = {"OPEN_EXR_MULTILAYER": "MULTI_LAYER_IMAGE", "FFMPEG": "VIDEO"}
-
-# The engine was renamed from one release to the next, and the command line takes both names.
-ENGINE_ALIASES = {"BLENDER_EEVEE": "BLENDER_EEVEE_NEXT", "BLENDER_EEVEE_NEXT": "BLENDER_EEVEE"}
-
-# What changes nothing about the frames, or nothing on a machine without a window: arguments alone, with a value, ...
-IGNORED_FLAGS = (
-    *("-b", "--background", "--factory-startup", "-q", "--quiet", "-d", "--debug", "-noaudio"),
-    *("-y", "--enable-autoexec", "-Y", "--disable-autoexec", "--offline-mode", "--online-mode"),
-    *("--disable-crash-handler", "--disable-abort-handler", "--disable-depsgraph-on-file-load"),
-    *("--disable-liboverride-auto-resync", "--enable-event-simulate", "--python-use-system-env", "--profile-gpu"),
-    *("-w", "--window-border", "-W", "--window-fullscreen", "-M", "--window-maximized", "-con", "--start-console"),
-    *("--no-native-pixels", "--no-window-frame", "--no-window-focus", "--log-show-basename", "--log-show-source"),
-    *("--log-show-backtrace", "--log-show-timestamp", "--log-show-memory"),
-)
-IGNORED_WITH_VALUE = (
-    *("--log", "--log-level", "--log-file", "--verbose", "--debug-value", "--debug-gpu-shader-source"),
-    *("--debug-gpu-scope-capture", "--gpu-backend", "--gpu-vsync", "--gpu-compilation-subprocesses", "--qos"),
-    *("--app-template", "-setaudio", "--env-system-datafiles", "--env-system-scripts", "--env-system-python"),
-    "--env-system-extensions",
-)
-AUTOEXEC = {"-y": True, "--enable-autoexec": True, "-Y": False, "--disable-autoexec": False}
-IGNORED_WITH_FOUR_VALUES = ("-p", "--window-geometry")
-
-HELP = """\
-Usage: blender [args ...] [file] [args ...]
-
-  -b, --background        Run in background: there is no display here, so that nothing runs without it.
-  -a, --render-anim       Render frames from start to end (inclusive).
-  -S, --scene <name>      Set the active scene <name> for rendering.
-  -f, --render-frame <frame>
-                          Render frames and save them: 3 or 1,3,5..8; +<n> from the start, -<n> from the end.
-  -s, --frame-start <frame>
-  -e, --frame-end <frame>
-  -j, --frame-jump <frames>
-  -o, --render-output <path>
-                          // is the folder of the blend file, # the frame number.
-  -E, --engine <engine>   "help" lists them.
-  -t, --threads <threads> 0 uses every processor.
-  -F, --render-format <format>
-  -x, --use-extension <bool>
-  -y, --enable-autoexec   Run the scripts and drivers of blend files that are marked to run by themselves.
-  -Y, --disable-autoexec  Do not (the default).
-  -P, --python <file>     Run a Python script.
-      --python-text <name>
-                          Run a text of the blend file.
-      --python-expr <expression>
-      --python-console    Read Python from the standard input.
-      --python-exit-code <code>
-                          Exit with this code when a script raises.
-      --addons <addons>   Enable these add-ons: names with commas between them.
-      --factory-startup   Skip the user's settings (always so here).
-  -v, --version
-  -h, --help
-  --                      What follows is left to scripts.
-
-Arguments about windows, logging, debugging, networks and graphics cards are taken and change nothing.
-
-Arguments are executed in the order they are given.
-"""
-
-
-class ArgumentError(Exception):
-    """An argument that cannot be used; Blender says so and goes on with the next one."""
-
-
-class Stop(Exception):
-    """Ends the command with an exit code."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(exit_code)
-        self.exit_code = exit_code
 
 
 class Option(NamedTuple):
@@ -128,47 +61,13 @@ class Option(NamedTuple):
     values: int
 
 
-def parse_frame(text: str, *, forward_from: int, back_from: int) -> int:
-    """Read a frame number: ``12``, or ``+3`` and ``-3`` counted from either end of the range.
-
-    Raises:
-        ArgumentError: it is not a number.
-    """
-    if not re.fullmatch(r"[+-]?\d+", text):
-        raise ArgumentError("not a number")
-    if text[0] == "+":
-        frame = forward_from + int(text[1:])
-    elif text[0] == "-":
-        frame = back_from - int(text[1:]) + 1
-    else:
-        frame = int(text)
-    return min(max(frame, LOWEST_FRAME), HIGHEST_FRAME)
-
-
-def parse_frames(text: str, *, first: int, last: int) -> list[range]:
-    """Read what follows ``-f``: frames and inclusive ranges, such as ``1,3,5..8``.
-
-    Raises:
-        ArgumentError: a part is empty or not a number.
-    """
-    ranges = []
-    for part in text.split(","):
-        if not part:
-            raise ArgumentError("incorrect comma use")
-        start, dots, stop = part.partition("..")
-        begin = parse_frame(start, forward_from=first, back_from=last)
-        end = parse_frame(stop, forward_from=first, back_from=last) if dots else begin
-        ranges.append(range(begin, end + 1))
-    return ranges
-
-
 class BlenderCommand:
     """Carries out Blender's arguments, one after another, on the scene that is loaded."""
 
     def __init__(self, bpy: Any, *, runs_scripts: bool = False) -> None:
         self.bpy = bpy
         self.runs_scripts = runs_scripts
-        self.python_exit_code = 0
+        self.scripts = BlenderScripts(bpy, lambda: self.use_scene(bpy.context.scene))
         self.threads = 0
         self.use_scene(bpy.context.scene)
         self.options = {
@@ -189,12 +88,12 @@ class BlenderCommand:
                 Option(("-S", "--scene"), self.set_scene, 1),
                 Option(("-E", "--engine"), self.set_engine, 1),
                 Option(("-t", "--threads"), self.set_threads, 1),
-                Option(("-P", "--python"), self.run_script, 1),
-                Option(("--python-text",), self.run_text, 1),
-                Option(("--python-expr",), self.run_expression, 1),
-                Option(("--python-console",), self.run_console, 0),
-                Option(("--addons",), self.enable_addons, 1),
-                Option(("--python-exit-code",), self.set_python_exit_code, 1),
+                Option(("-P", "--python"), self.scripts.run_file, 1),
+                Option(("--python-text",), self.scripts.run_text, 1),
+                Option(("--python-expr",), self.scripts.run_expression, 1),
+                Option(("--python-console",), self.scripts.run_console, 0),
+                Option(("--addons",), self.scripts.enable_addons, 1),
+                Option(("--python-exit-code",), self.scripts.set_exit_code, 1),
             )
             for name in option.names
         }
@@ -303,60 +202,9 @@ class BlenderCommand:
     def set_threads(self, text: str) -> None:
         self.threads = number(text, 0, HIGHEST_THREADS)
 
-    def set_python_exit_code(self, text: str) -> None:
-        self.python_exit_code = number(text, 0, 255)
-
-    def run_script(self, path: str) -> None:
-        try:
-            source = Path(path).read_bytes()
-        except OSError as error:
-            complain(f"Python: cannot read {path}: {error.strerror}")
-            self.script_failed("file", path)
-        else:
-            self.execute(source, path, "file")
-
-    def run_expression(self, expression: str) -> None:
-        self.execute(expression.encode(), "<string>", "expr", expression)
-
-    def run_text(self, name: str) -> None:
-        text = self.bpy.data.texts.get(name)
-        if text is None:
-            complain(f"\nError: text block not found {name}.")
-            self.script_failed("text", name)
-        else:
-            self.execute(text.as_string().encode(), name, "text")
-
-    def run_console(self, _: str) -> None:
-        self.execute(b"__import__('code').interact()", "<console>", "expr")
-
-    def enable_addons(self, names: str) -> None:
-        import addon_utils  # type: ignore[import-not-found]
-
-        for name in names.split(","):
-            # It prints what went wrong, and Blender goes on.
-            addon_utils.enable(name)
-
     def refuse_command(self, name: str) -> None:
         complain(f'Unrecognized command: "{name}"')
         raise Stop(1)
-
-    def execute(self, source: bytes, name: str, kind: str, called: str = "") -> None:
-        try:
-            exec(compile(source, name, "exec"), {"__name__": "__main__", "__file__": name})
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-            raise Stop(code) from None
-        except Exception as error:  # noqa: BLE001 - a user's script may raise anything, and Blender goes on
-            flush()
-            traceback.print_exception(type(error), error, error.__traceback__ and error.__traceback__.tb_next)
-            self.script_failed(kind, called or name)
-        # The script may have opened another file, which ends the life of the scene we knew.
-        self.use_scene(self.bpy.context.scene)
-
-    def script_failed(self, kind: str, name: str) -> None:
-        if self.python_exit_code:
-            complain(f"\nError: script failed, {kind}: '{name}', exiting.")
-            raise Stop(self.python_exit_code)
 
     def render_animation(self, _: str) -> None:
         self.render(self.first, self.last)
@@ -409,37 +257,6 @@ class BlenderCommand:
             render.filepath = output
 
 
-def number(text: str, lowest: int, highest: int) -> int:
-    """Read a whole number between two others, both allowed.
-
-    Raises:
-        ArgumentError: it is not one.
-    """
-    if not re.fullmatch(r"-?\d+", text):
-        raise ArgumentError("not a number")
-    if not lowest <= int(text) <= highest:
-        raise ArgumentError(f"not between {lowest} and {highest}:")
-    return int(text)
-
-
-def say(text: str) -> None:
-    """Print a line at once, after what Blender printed before it."""
-    flush()
-    print(text, flush=True)
-
-
-def complain(text: str) -> None:
-    """Print a line to standard error, after what Blender printed before it."""
-    flush()
-    print(text, file=sys.stderr, flush=True)
-
-
-def flush() -> None:
-    """Empty the buffers of Blender's C code and of Python."""
-    sys.stdout.flush()
-    ctypes.CDLL(None).fflush(None)
-
-
 def main(arguments: list[str]) -> int:
     """Run the command; returns its exit code."""
     own_arguments = arguments[: arguments.index("--")] if "--" in arguments else arguments
@@ -448,7 +265,8 @@ def main(arguments: list[str]) -> int:
         return 0
     faults = FrameFaults()
     device = device_of(arguments)
-    if device and "no_device" in faults.at_start(device):
+    met = faults.at_start(device)
+    if "no_device" in met:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     elif device:
         # The machine has such a card, as far as anybody can tell. Cycles reads this when bpy is imported.
@@ -456,7 +274,7 @@ def main(arguments: list[str]) -> int:
     import bpy  # type: ignore[import-not-found]
 
     sys.argv = ["blender", *arguments]
-    met = BlenderFaults(bpy, faults)
+    in_frames = BlenderFaults(bpy, faults, log_form=5 if "log_of_5" in met else 4)
     say(f"Blender {bpy.app.version_string}")
     if {"-v", "--version"} & set(own_arguments):
         return 0
@@ -471,7 +289,10 @@ def main(arguments: list[str]) -> int:
         exit_code = stop.exit_code
     else:
         exit_code = 0
-    met.close()
+    if "hangs" in faults.at_end():
+        flush()
+        wait_to_be_killed()
+    in_frames.close()
     say("\nBlender quit")
     return exit_code
 

@@ -5,14 +5,17 @@ This file imports nothing from the rest of the package: the interpreter that has
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from .bad_frames import end_or_hang, spoiled
+from .bad_frames import RenderedFrame, spoiled
 from .frame_faults import FrameFaults, Met
+from .hostile_frames import bring
+from .last_moments import end_in_frame
 from .log_relay import LogRelay
 from .png_bytes import render_time, restamped
 
@@ -42,17 +45,21 @@ class BlenderFaults:
     Args:
         bpy: Blender's module.
         faults: what is done to this machine.
+        log_form: which Blender's lines it prints: 4 or 5.
     """
 
-    def __init__(self, bpy: Any, faults: FrameFaults) -> None:
+    def __init__(self, bpy: Any, faults: FrameFaults, log_form: int) -> None:
         self._bpy = bpy
         self._faults = faults
         self._met: Met = {}
         self._began = 0.0
-        self._final: Path | None = None
+        self._log_form = log_form
+        self._folder = ""
+        self._is_staged = False
+        self._last = Path()
         self._restore: list[tuple[Any, str, Any]] = []
         self._root = Path(tempfile.mkdtemp(prefix="octa-rendering-"))
-        self._relay: LogRelay | None = None
+        self._relay = LogRelay(self._root, log_form) if log_form == 5 else None
         handlers = bpy.app.handlers
         # Only a plain function stays when a file is loaded.
         handlers.render_pre.append(handlers.persistent(lambda scene, *_: self._begin(scene)))
@@ -68,29 +75,38 @@ class BlenderFaults:
         self._undo()
         self._met = met = self._faults.at_frame(scene.frame_current)
         self._began = time.monotonic()
+        final = Path(self._bpy.path.abspath(scene.render.frame_path(frame=scene.frame_current)))
         if not met:
+            self._last = final
             return
-        end_or_hang(met)
+        end_in_frame(met, final)
         if "black" in met:
             self._darken(scene)
-        self._relay = self._relay or LogRelay(self._root)
-        self._final = Path(self._bpy.path.abspath(scene.render.frame_path(frame=scene.frame_current)))
+        self._relay = self._relay or LogRelay(self._root, self._log_form)
         pattern = str(self._bpy.path.abspath(scene.render.filepath))
+        self._folder, self._is_staged = os.path.dirname(pattern), True  # noqa: PTH120 - a path may end in a slash
         # The same path below another root: the log's relay has but to leave the root out.
         self._set(scene.render, "filepath", f"{self._root}{pattern}")
 
     def _written(self, scene: Any) -> None:
-        if self._final is None:
+        if not self._is_staged:
             return
-        staged = Path(f"{self._root}{self._final}")
-        picture = staged.read_bytes()
         if "slow" in self._met:
             taken_s = time.monotonic() - self._began
             time.sleep(taken_s * (self._met["slow"]["factor"] - 1))
-            picture = restamped(picture, {"RenderTime": render_time(time.monotonic() - self._began)})
-        staged.write_bytes(spoiled(picture, self._met))
-        staged.replace(self._final)
+        for staged in sorted(Path(f"{self._root}{self._folder}").iterdir()):
+            self._bring(staged, scene)
         self._undo()
+
+    def _bring(self, staged: Path, scene: Any) -> None:
+        picture = staged.read_bytes()
+        if "slow" in self._met:
+            picture = restamped(picture, {"RenderTime": render_time(time.monotonic() - self._began)})
+        scale = scene.render.resolution_percentage
+        size = (scene.render.resolution_x * scale // 100, scene.render.resolution_y * scale // 100)
+        another = self._last.read_bytes() if self._last.suffix == staged.suffix and self._last.is_file() else b""
+        staged.write_bytes(spoiled(RenderedFrame(scene.frame_current, picture, size, another), self._met))
+        bring(staged, Path(self._folder, staged.name), self._met, size)
 
     def _darken(self, scene: Any) -> None:
         self._set(scene.cycles, "film_exposure", 0.0)
@@ -108,4 +124,4 @@ class BlenderFaults:
         while self._restore:
             owner, name, value = self._restore.pop()
             setattr(owner, name, value)
-        self._met, self._final = {}, None
+        self._met, self._is_staged = {}, False

@@ -115,9 +115,16 @@ class Container:
         else:
             self._start_command()
 
-    async def close(self, grace_s: float) -> None:
-        """End everything that runs in it, and free its ports."""
+    async def close(self, grace_s: float | None) -> None:
+        """End everything that runs in it, and free its ports.
+
+        Args:
+            grace_s: seconds for its processes to end by themselves; None cuts the power: its connections first, and no
+                process is asked.
+        """
         self._closing = True
+        if grace_s is None and self._ssh is not None:
+            await self._ssh.close()
         if self._ran:
             leaders = [command.pid for command in self._execs if not command.ended]
             if self._command is not None and self._command.returncode is None:

@@ -1,4 +1,4 @@
-"""A renderer that takes no time: valid pictures with Blender's stamp, in the log's form of Blender 4.5.
+"""A renderer that takes no time: PNG or EXR with Blender's stamp, and a log in the form of Blender 4.5.
 
     octa-fake-renderer --frames 1..24 --output FOLDER
 
@@ -23,11 +23,16 @@ if __name__ == "__main__":
 
 import argparse
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 
-from .bad_frames import end_or_hang, spoiled
+from .bad_frames import RenderedFrame, spoiled
+from .exr_bytes import frame_exr
 from .frame_faults import FrameFaults, Met
+from .hostile_frames import bring
+from .last_moments import NO_DEVICE, end_in_frame, wait_to_be_killed
+from .log_forms import in_form_of_5
 from .png_bytes import black_png, frame_png, render_time
 
 _PART = re.compile(r"(-?\d+)(?:(?:\.\.|-)(-?\d+))?")
@@ -58,17 +63,23 @@ class FakeRenderer:
     def __init__(self, options: argparse.Namespace, faults: FrameFaults) -> None:
         self._options = options
         self._faults = faults
+        self._is_5 = False
+        self._began = time.monotonic()
 
     def run(self, frames: Sequence[int]) -> int:
         """Render `frames`; returns the exit status."""
-        if "no_device" in self._faults.at_start(self._options.device):
-            print("Error: Found no Cycles device of the specified type", flush=True)
+        met = self._faults.at_start(self._options.device)
+        self._is_5 = "log_of_5" in met
+        if "no_device" in met:
+            self._say(NO_DEVICE)
             return 1
         self._options.output.mkdir(parents=True, exist_ok=True)
         time.sleep(self._options.load_seconds)
         for frame in frames:
             self._render(frame)
-        print("\nBlender quit", flush=True)
+        if "hangs" in self._faults.at_end():
+            wait_to_be_killed()
+        self._say("\nBlender quit")
         return 0
 
     def _render(self, frame: int) -> None:
@@ -77,18 +88,28 @@ class FakeRenderer:
         try:
             path.open("xb").close()
         except FileExistsError:
-            print(f'skipping existing frame "{path}"', flush=True)
+            self._say(f'skipping existing frame "{path}"')
             return
         began = time.monotonic()
         met = self._faults.at_frame(frame)
-        print(
-            f"Fra:{frame} Mem:8.30M (Peak 9.09M) | Time:00:00.00 | {options.scene}, ViewLayer | Sample 0/1", flush=True
-        )
-        end_or_hang(met)
+        self._say(f"Fra:{frame} Mem:8.30M (Peak 9.09M) | Time:00:00.00 | {options.scene}, ViewLayer | Sample 0/1")
+        end_in_frame(met, path)
         if "black" not in met:
             time.sleep(options.seconds * met.get("slow", {"factor": 1})["factor"])
-        path.write_bytes(spoiled(self._picture(frame, time.monotonic() - began, met), met))
-        print(f"Saved: '{path}'\nTime: {render_time(time.monotonic() - began)} (Saving: 00:00.00)\n", flush=True)
+        taken_s = time.monotonic() - began
+        picture = self._picture(frame, taken_s, met)
+        if met:
+            another = self._picture(frame + 1, taken_s, met)
+            self._bring(spoiled(RenderedFrame(frame, picture, options.size, another), met), path, met)
+        else:
+            path.write_bytes(picture)
+        self._say(f"Saved: '{path}'\nTime: {render_time(taken_s)} (Saving: 00:00.00)\n")
+
+    def _bring(self, picture: bytes, path: Path, met: Met) -> None:
+        with tempfile.TemporaryDirectory(prefix="octa-rendering-") as folder:
+            staged = Path(folder, path.name)
+            staged.write_bytes(picture)
+            bring(staged, path, met, self._options.size)
 
     def _picture(self, frame: int, seconds: float, met: Met) -> bytes:
         width, height = self._options.size
@@ -98,9 +119,17 @@ class FakeRenderer:
             "Camera": "Camera",
             "RenderTime": render_time(seconds),
         }
+        if self._options.name.endswith(".exr"):
+            return frame_exr(frame, width, height, stamp, black="black" in met)
         if "black" in met:
             return black_png(width, height, stamp)
         return frame_png(frame, width, height, stamp)
+
+    def _say(self, text: str) -> None:
+        seconds = time.monotonic() - self._began
+        for line in f"{text}\n".splitlines(keepends=True):
+            sys.stdout.write(in_form_of_5(line, seconds) if self._is_5 else line)
+        sys.stdout.flush()
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -113,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="octa-fake-renderer", description="Render frames of nothing, at once.")
     parser.add_argument("--frames", type=lambda text: list(frames_of(text)), required=True, help="1,2,5..9")
     parser.add_argument("--output", type=Path, required=True, help="folder of the frames")
-    parser.add_argument("--name", default="frame_{frame:04d}.png", help="of a file (default: %(default)s)")
+    parser.add_argument("--name", default="frame_{frame:04d}.png", help="of a file, PNG or .exr (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=0.0, help="that a frame takes (default: %(default)s)")
     parser.add_argument("--load-seconds", type=float, default=0.0, help="before the first frame (default: %(default)s)")
     parser.add_argument("--size", type=_size, default=(32, 32), metavar="WxH", help="in pixels (default: 32x32)")

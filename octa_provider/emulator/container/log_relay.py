@@ -1,23 +1,23 @@
-"""A relay for Blender's log: its lines pass through here, and come out in another form.
+"""A relay for Blender's log: its lines pass through a process of ours, and come out in another form.
 
-Blender's own code prints them, so that no handler could change one. A process of its own reads what Blender prints:
-`python log_relay.py ROOT` leaves every ROOT out, the folder in which frames lie before they come to their place.
+Blender's own code prints them, so that no handler could change one.
 
 This file imports nothing from the rest of the package: the interpreter that has `bpy` does not have the package.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["LogRelay", "relayed"]
+from .blender_output import flush
+
+__all__ = ["LogRelay"]
 
 _OUT = 1
+_RELAY = Path(__file__).with_name("log_forms.py")
 
 
 class LogRelay:
@@ -25,14 +25,15 @@ class LogRelay:
 
     Args:
         root: the folder that no line names.
+        form: which Blender's lines come out: 4 or 5.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, form: int = 4) -> None:
         flush()
         self._before = os.dup(_OUT)
         reader, writer = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-E", "-s", "-S", __file__, str(root)], stdin=reader, stdout=self._before
+            [sys.executable, "-E", "-s", "-S", str(_RELAY), str(root), str(form)], stdin=reader, stdout=self._before
         )
         os.close(reader)
         os.dup2(writer, _OUT)
@@ -44,31 +45,3 @@ class LogRelay:
         os.dup2(self._before, _OUT)
         os.close(self._before)
         self._process.wait()
-
-
-def flush() -> None:
-    """Empty the buffers of C code and of Python."""
-    sys.stdout.flush()
-    ctypes.CDLL(None).fflush(None)
-
-
-def relayed(lines: Iterable[bytes], root: bytes) -> Iterator[bytes]:
-    """The lines as they come out.
-
-    Args:
-        lines: as they were printed.
-        root: what is left out of them.
-    """
-    for line in lines:
-        yield line.replace(root, b"")
-
-
-def main() -> None:
-    """Relay the standard input."""
-    for line in relayed(sys.stdin.buffer, os.fsencode(sys.argv[1])):
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""PNG, byte by byte: a small picture of a frame with Blender's stamp, and the same picture saying something else.
+"""PNG, byte by byte: a small picture of a frame with Blender's stamp, and a picture saying something else.
 
 This file imports nothing from the rest of the package: interpreters that do not have the package read it.
 """
@@ -9,10 +9,14 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 
-__all__ = ["SIGNATURE", "black_png", "frame_png", "render_time", "restamped"]
+from .exr_bytes import MAGIC, with_attributes
+
+__all__ = ["SIGNATURE", "black_png", "frame_png", "huge_png", "render_time", "restamped"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _RGB = 2
+#: A picture of so many times its width and height is a hundred million times as large.
+_HUGE = 10_000
 
 
 def frame_png(frame: int, width: int, height: int, stamp: Mapping[str, str]) -> bytes:
@@ -40,13 +44,25 @@ def black_png(width: int, height: int, stamp: Mapping[str, str]) -> bytes:
     return _png(width, height, bytes(height * (1 + 3 * width)), stamp)
 
 
+def huge_png(size: tuple[int, int]) -> bytes:
+    """A small file that tells of a picture nobody has memory for, and is whole as far as chunks go.
+
+    Args:
+        size: width and height of the frame that it stands for.
+    """
+    width, height = (_HUGE * side for side in size)
+    return _png(width, height, bytes(2**20), {})
+
+
 def restamped(picture: bytes, changes: Mapping[str, str]) -> bytes:
-    """A picture whose texts say something else; what is no PNG comes back as it is.
+    """A PNG or EXR whose texts say something else; what is neither comes back as it is.
 
     Args:
         picture: the file's bytes.
         changes: what texts say from now on, by their names; one that is not there is not added.
     """
+    if picture.startswith(MAGIC):
+        return with_attributes(picture, changes)
     if not picture.startswith(SIGNATURE):
         return picture
     changed = [SIGNATURE]

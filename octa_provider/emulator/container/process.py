@@ -97,7 +97,7 @@ async def _pids_for_certain(table: ProcessTable, session_uuid: str) -> list[int]
     return pids
 
 
-async def end_processes(table: ProcessTable, session_uuid: str, leaders: Iterable[int], grace_s: float) -> None:
+async def end_processes(table: ProcessTable, session_uuid: str, leaders: Iterable[int], grace_s: float | None) -> None:
     """End every process of a session: SIGTERM, and SIGKILL for those still there after `grace_s` seconds.
 
     Args:
@@ -105,10 +105,11 @@ async def end_processes(table: ProcessTable, session_uuid: str, leaders: Iterabl
         session_uuid: the session; its processes carry it as a mark.
         leaders: process group leaders that have not been waited for, so that their ids cannot belong to others:
             their groups are signalled too, for children that cleared their environment.
-        grace_s: seconds to end by themselves.
+        grace_s: seconds to end by themselves; None kills them at once.
     """
     groups = tuple(leaders)
-    for number, within_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, _KILLED_WITHIN_S)):
+    asked = () if grace_s is None else ((signal.SIGTERM, grace_s),)
+    for number, within_s in (*asked, (signal.SIGKILL, _KILLED_WITHIN_S)):
         deadline = time.monotonic() + within_s
         send_signal(groups, number, groups=True)
         pause_s = 0.005

@@ -30,7 +30,8 @@ A fault is a JSON object with a `kind` and any of these:
 | `odd_price` | a catalogue tells no price, or none that can be | `form`: "missing", "null", "zero" or "negative" |
 | `bare_uuid` | a machine's start is answered by an object, without the array around it | |
 | `duplicate_entry`, `missing_entry` | a list's last entry comes twice, or not at all | `index` (-1), `all: true` |
-| `render` | a machine renders as its `form` says | `form`, `frame`, `factor` (5), `devices` |
+| `render` | a machine renders as its `form` says | `form`, `frame`, `factor` (5), `devices`, `scene` |
+| `site_vanishes` | every node of `country` (its name or ISO code) goes, `seconds` from now | `country`, `seconds` (1) |
 
 A `render` fault is met by frames (or by processes that render), not by requests: `node_id` is the node that renders,
 `times` and `after` count frames.
@@ -76,6 +77,7 @@ _DEFAULTS: dict[str, tuple[str, str]] = {
     "missing_entry": ("GET", _LISTS),
     # No request meets it.
     "render": ("", ""),
+    "site_vanishes": ("", ""),
 }
 
 KINDS = tuple(_DEFAULTS)
@@ -86,11 +88,24 @@ FINAL_KINDS = frozenset({"refuse", "status", "drop_before", "late_commit"})
 #: What may happen to a machine that renders, and what meets it: a process that starts or ends, or a frame.
 RENDER_FORMS = {
     "no_device": "start",
+    "log_of_5": "start",
     "slow": "frame",
     "black": "frame",
     "cut": "frame",
     "disk_full": "frame",
     "node_dies": "frame",
+    "killed": "frame",
+    "out_of_memory": "frame",
+    "wrong_number": "frame",
+    "wrong_scene": "frame",
+    "wrong_format": "frame",
+    "hostile_names": "frame",
+    "hostile_links": "frame",
+    "hostile_pipe": "frame",
+    "hostile_size": "frame",
+    "hostile_pixels": "frame",
+    "endless_file": "frame",
+    "hangs": "end",
 }
 
 #: What the option `form` may say; the first is meant when it is left out.
@@ -125,6 +140,8 @@ _OPTIONS: dict[str, tuple[type, ...]] = {
     "fields": (list,),
     "frame": (int,),
     "devices": (list,),
+    "scene": (str,),
+    "country": (str,),
     "index": (int,),
     "all": (bool,),
 }
@@ -207,6 +224,8 @@ class Fault:
     @property
     def strikes_by_itself(self) -> bool:
         """Whether it needs no request: a node that dies at a time, not at a start."""
+        if self.kind == "site_vanishes":
+            return True
         return self.kind == "node_dies" and "node_id" in self.spec and not self.spec.keys() & {"path", "method"}
 
     def report(self) -> dict[str, Any]:
@@ -241,6 +260,8 @@ def parse_fault(spec: object) -> Fault:
     forms = FORMS.get(kind, ("missing",))
     if spec.get("form", None if kind == "render" else "missing") not in forms:
         raise OctaConfigError(f"The fault's form cannot be {spec.get('form')!r}: give one of {', '.join(forms)}.")
+    if kind == "site_vanishes" and not spec.get("country"):
+        raise OctaConfigError("A site that vanishes has a country: give its name or its ISO code.")
     if spec.get("path", "").startswith("^"):
         try:
             re.compile(spec["path"])

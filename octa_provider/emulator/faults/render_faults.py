@@ -72,5 +72,5 @@ class RenderFaults:
                     "turn": fault.turn(session.uuid),
                 }
         if "node_dies" in met:
-            self._platform.in_background(self._platform.let_node_die(node_id, 0))
+            self._platform.in_background(self._platform.let_nodes_die([node_id], 0))
         return met

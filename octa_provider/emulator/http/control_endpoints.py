@@ -12,6 +12,7 @@ from octa_provider.emulator.faults.faults import Fault, Faults, parse_fault
 from octa_provider.emulator.faults.render_faults import RenderFaults
 from octa_provider.emulator.http.exchange import PLATFORM, json_answer, json_body
 from octa_provider.emulator.platform.billing import wall_ns
+from octa_provider.emulator.platform.catalogue import nodes_in
 from octa_provider.emulator.platform.end_reasons import ENDED
 from octa_provider.emulator.platform.ledger import overlaps
 from octa_provider.emulator.platform.orders import BadRequestError
@@ -98,7 +99,9 @@ def put_in_force(platform: Platform, active: Faults, fault: Fault) -> None:
     active.add(fault)
     if fault.strikes_by_itself:
         fault.met += 1
-        platform.in_background(platform.let_node_die(fault.spec["node_id"], fault.option("seconds", 1)))
+        at_site = fault.kind == "site_vanishes"
+        gone = nodes_in(fault.spec["country"], platform.nodes) if at_site else [fault.spec["node_id"]]
+        platform.in_background(platform.let_nodes_die(gone, fault.option("seconds", 1)))
 
 
 async def clear_faults(request: web.Request) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,14 +108,16 @@ class Node:
         reprice(self.vpn_payload, vpn_prices(self.traffic_price_wei))
 
 
-def make_nodes(count: int, quirks: Quirks, seed: int, room: int | None = None) -> dict[int, Node]:
+def make_nodes(
+    count: int, quirks: Quirks, seed: int, room: int | None = None, gpus: int | None = None
+) -> dict[int, Node]:
     """The machines of the network, by id.
 
     The first three are complete records of dependable machines; with quirks, each other one shows an oddity, and the
     most expensive of at least eight is temporarily unavailable.
     """
     rng = random.Random(seed)
-    nodes = [_make_node(FIRST_NODE_ID + index, index, rng, quirks, room) for index in range(count)]
+    nodes = [_make_node(FIRST_NODE_ID + index, index, rng, quirks, room, gpus) for index in range(count)]
     if quirks.enabled:
         for node in nodes[len(_DEPENDABLE) :]:
             node.full_with_500 = quirks.shows("500 when full", node.node_id, 3)
@@ -124,7 +127,14 @@ def make_nodes(count: int, quirks: Quirks, seed: int, room: int | None = None) -
     return {node.node_id: node for node in nodes}
 
 
-def _make_node(node_id: int, index: int, rng: random.Random, quirks: Quirks, room: int | None) -> Node:
+def nodes_in(country: str, nodes: Mapping[int, Node]) -> list[int]:
+    """The ids of the nodes of a country, by its name or its ISO code."""
+    return [node_id for node_id, node in nodes.items() if country in node.place[:2]]
+
+
+def _make_node(
+    node_id: int, index: int, rng: random.Random, quirks: Quirks, room: int | None, gpus: int | None
+) -> Node:
     place = _PLACES[min(int(rng.expovariate(0.4)), len(_PLACES) - 1)]
     model, gpu_memory_mb, low, high, blender, ai = rng.choices(_GPUS, (14, 10, 12, 16, 10, 22, 9, 7))[0]
     gpu_count = rng.choices((1, 2, 4, 6, 8), (40, 22, 18, 10, 10))[0]
@@ -134,6 +144,8 @@ def _make_node(node_id: int, index: int, rng: random.Random, quirks: Quirks, roo
         gpu, gpu_count, price_usd = _DEPENDABLE[index]
         model, gpu_memory_mb, _, _, blender, ai = _GPUS[gpu]
         disk_gb = 480
+    if gpus is not None:
+        price_usd, gpu_count = price_usd * (gpus / gpu_count) ** 0.9, gpus
     price_usd = round(price_usd, 4)
     price_wei = usd_to_wei(price_usd)
     cpu_model, cpu_cores, cpu_vendor = rng.choice(_CPUS)

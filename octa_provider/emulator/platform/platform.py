@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 from octa_provider.emulator.container.container import Container
@@ -51,7 +51,7 @@ class Platform:
         self.settings = settings
         self.state = state
         self.quirks = Quirks(settings.quirks, settings.seed)
-        self.nodes = make_nodes(settings.machines, self.quirks, settings.seed, settings.room)
+        self.nodes = make_nodes(settings.machines, self.quirks, settings.seed, settings.room, settings.gpus)
         self.own_nodes = make_own_nodes(self.nodes, wall_ns() // 1_000_000)
         self.apps = make_apps(self.quirks)
         self._images = Images(state.images, settings.blender_python)
@@ -161,7 +161,7 @@ class Platform:
         self.funds.look_again()
         self._bring_up_later(session)
         if faults.dies_after_s is not None:
-            self.in_background(self.let_node_die(node.node_id, faults.dies_after_s))
+            self.in_background(self.let_nodes_die([node.node_id], faults.dies_after_s))
         return session
 
     async def stop(self, session: Session, score: int | None) -> None:
@@ -185,15 +185,16 @@ class Platform:
             self._stopping[session.uuid] = ending
         await asyncio.shield(ending)
 
-    async def let_node_die(self, node_id: int, after_s: float) -> None:
-        """Take a node off the network after `after_s` seconds; its sessions end with it."""
+    async def let_nodes_die(self, node_ids: Collection[int], after_s: float) -> None:
+        """Take nodes off the network after `after_s` seconds, all at once; their sessions end with them."""
         await asyncio.sleep(after_s)
-        if node_id in self.nodes:
-            self.nodes[node_id].online = False
-        for session in tuple(self._running.values()):
-            if session.order.node_id == node_id:
-                self.note(session, "node is offline")
-                await self.end(session, by="fault", reason=OFFLINE)
+        for node_id in node_ids:
+            if node_id in self.nodes:
+                self.nodes[node_id].online = False
+        gone = [session for session in self._running.values() if session.order.node_id in node_ids]
+        for session in gone:
+            self.note(session, "node is offline")
+        await asyncio.gather(*(self.end(session, by="fault", reason=OFFLINE) for session in gone))
 
     def read_log(self, session: Session) -> str:
         """What a session's container printed, also after its end."""
@@ -264,7 +265,8 @@ class Platform:
             await self._cancel([bringing_up])
         container = self._containers.pop(session.uuid, None)
         if container is not None:
-            await container.close(self.settings.stop_grace_s)
+            # Who pulls the plug asks no process to end.
+            await container.close(None if reason == OFFLINE else self.settings.stop_grace_s)
         now_ms = self.clock.now_ms()
         until_ms = now_ms if billed_until_ms is None else min(now_ms, billed_until_ms)
         session.billed_until_ms = max(session.billed_from_ms, until_ms)
