@@ -11,10 +11,10 @@ from octa_provider.batch.worker import Worker
 __all__ = ["Outlook"]
 
 #: The share of the time until the deadline that is kept for the last frames, at least and at most.
-_LAST = 0.04
+_LAST = 0.03
 _LAST_MOST = 0.2
 #: And the share of the longest frame that is being rendered: few of the last ones are as long.
-_LAST_FRAME = 0.4
+_LAST_FRAME = 0.3
 _UNTOLD = 0.2
 #: However much was seen, so much stays uncertain.
 _LEAST_SIGMA = 0.03
@@ -54,6 +54,7 @@ class Outlook:
         self.share_work: dict[int, float] = {}
         self.expected_work: dict[int, float] = {}
         self.next_work: dict[int, float] = {}
+        self._more = 0.0
         for slot, worker in workers.items():
             seen = state.seen[slot]
             self.speed[slot] = worker.machine.speed * seen.factor
@@ -62,7 +63,10 @@ class Outlook:
             self.expected_work[slot] = state.pace.of_share(seen, average)
             near = self._of_share(worker) * seen.factor
             self.next_work[slot] = near
-            self.share_work[slot] = state.pace.along(near, self.frame_work, len(worker.share))
+            frames = len(worker.share)
+            more = (near - average) * state.pace.alike(frames)
+            self._more += more
+            self.share_work[slot] = average + more / frames if frames else near
         # The last frames are as long as the longest that is being rendered.
         longest_s = max((self.own_frame_s(worker) for worker in workers.values() if worker.share), default=0.0)
         whole_s = terms.finish_at - terms.began_at
@@ -77,7 +81,7 @@ class Outlook:
 
     def work_left(self) -> float:
         """All the work that is left."""
-        return self.state.pace.work_left(self.frame_work, self._begun)
+        return max(0.0, self.state.pace.work_left(self.frame_work, self._begun) + self._more)
 
     def sigma(self) -> float:
         """How uncertain that is, as the spread of its logarithm: each place of the film that was seen tells more."""
