@@ -29,7 +29,7 @@ _FIRST_SITES = 10
 #: A machine whose frames cost so many times those of the next one is replaced.
 _TOO_DEAR = 1.4
 #: Candidates that are looked at for one that still helps.
-_LOOK_AT = 100
+_LOOK_AT = 50
 
 
 def give_up(look: Outlook) -> list[Release]:

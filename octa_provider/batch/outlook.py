@@ -55,6 +55,9 @@ class Outlook:
         self.expected_work: dict[int, float] = {}
         self.next_work: dict[int, float] = {}
         self._more = 0.0
+        self._nobodys = len(state.waiting) + len(state.again)
+        self._starting = sum(worker.ready_at is None for worker in workers.values())
+        self._stealable: list[tuple[float, float, float, int]] | None = None
         for slot, worker in workers.items():
             seen = state.seen[slot]
             self.speed[slot] = worker.machine.speed * seen.factor
@@ -125,21 +128,31 @@ class Outlook:
             others: how many that are rented now come before it.
             waits_s: seconds until its turn to get the scene.
         """
-        state = self.state
-        coming = others + sum(w.ready_at is None for w in state.workers.values())
-        if len(state.waiting) + len(state.again) > coming:
+        coming = others + self._starting
+        frames = self._nobodys
+        if frames > coming:
             return True
-        if not state.terms.can_skip:
-            return False
         soonest_s = machine.start_s + machine.upload_s + waits_s
-        frames = len(state.waiting) + len(state.again)
-        for worker in state.workers.values():
-            if worker.leaving or len(worker.share) < 2:
+        for ends_in_s, work, own_s, count in self._others_have():
+            late_s = ends_in_s - soonest_s - work / machine.speed
+            if late_s <= 0:
                 continue
-            late_s = self.ends_in_s(worker) - soonest_s - self.share_work[worker.slot] / machine.speed
-            if late_s > 0:
-                frames += 1 + min(len(worker.share) - 2, int(late_s / self.own_frame_s(worker)))
-        return frames > coming
+            frames += 1 + min(count - 2, int(late_s / own_s))
+            if frames > coming:
+                return True
+        return False
+
+    def _others_have(self) -> list[tuple[float, float, float, int]]:
+        """Of each share that can be stolen from: its end in seconds, the work of a frame, what that takes, how many."""
+        if self._stealable is None:
+            self._stealable = [
+                (self.ends_in_s(w), self.share_work[w.slot], self.own_frame_s(w), len(w.share))
+                for w in self.state.workers.values()
+                if self.state.terms.can_skip and not w.leaving and len(w.share) > 1
+            ]
+            # The latest first: they have the most to give.
+            self._stealable.sort(reverse=True)
+        return self._stealable
 
     def candidate_could_do(self, machine: MachineEstimate, until: float, waits_s: float = 0.0) -> float:
         """How much work a machine that is rented now can do by then.
