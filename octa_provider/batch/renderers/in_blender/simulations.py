@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
+
+import bpy  # type: ignore[import-not-found]
 
 
 def unbaked(scene: Any) -> list[str]:
@@ -40,10 +43,6 @@ def _of(thing: Any) -> Iterator[str]:
 
 def _is_kept(cache: Any) -> bool:
     """Whether a cache is baked, and what it has on disk, beside the blend file, is there."""
-    import os
-
-    import bpy  # type: ignore[import-not-found]
-
     folder, name = os.path.split(bpy.data.filepath)
     beside = os.path.join(folder, f"blendcache_{os.path.splitext(name)[0]}")  # noqa: PTH118, PTH122
     return bool(cache.is_baked) and (not cache.use_disk_cache or os.path.isdir(beside))  # noqa: PTH112
@@ -73,10 +72,6 @@ def _simulates(tree: Any, seen: set[str]) -> bool:
 
 def _is_baked(modifier: Any) -> bool:
     """Whether every simulation of the nodes has a bake on disk or in the file."""
-    import os
-
-    import bpy  # type: ignore[import-not-found]
-
     for bake in modifier.bakes:
         if bake.node is None or bake.node.bl_idname != "GeometryNodeSimulationOutput":
             continue
