@@ -74,6 +74,9 @@ def _needed() -> Iterator[tuple[str, str]]:
             yield f"the baked fluid of {thing.name!r}", path
     named = {os.path.normpath(bpy.path.abspath(b.filepath)) for _, c in _KINDS for b in getattr(bpy.data, c)}
     for path in bpy.utils.blend_paths(absolute=True, packed=False):
+        # The place of caches that are on disk; whether they are there is said of each simulation.
+        if os.path.basename(os.path.normpath(path)).startswith("blendcache_"):  # noqa: PTH119
+            continue
         if os.path.normpath(path) not in named | set(fluids) and "<UDIM>" not in path:
             yield "a file of the scene", path
 
