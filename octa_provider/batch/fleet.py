@@ -29,7 +29,7 @@ _FIRST_SITES = 10
 #: A machine whose frames cost so many times those of the next one is replaced.
 _TOO_DEAR = 1.4
 #: Candidates that are looked at for one that still helps.
-_LOOK_AT = 20
+_LOOK_AT = 50
 
 
 def give_up(look: Outlook) -> list[Release]:
@@ -108,12 +108,10 @@ def _rents(look: Outlook, aim: float, missing: float) -> list[Rent]:
     rents: list[Rent] = []
     looked = 0
     for machine in state.candidates():
-        if not look.has_for(machine, len(rents), sending_s):
-            break
         if len(rents) >= free or missing <= 0 or looked >= _LOOK_AT or sending_s > machine.start_s:
             break
         could = look.candidate_could_do(machine, aim, sending_s)
-        if could < 0.5 * look.frame_work:
+        if could < 0.5 * look.frame_work or not look.has_for(machine, len(rents), sending_s):
             looked += 1
             continue
         price += machine.price_wei / 3600
