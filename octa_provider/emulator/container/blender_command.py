@@ -35,6 +35,7 @@ from .blender_arguments import (
     IGNORED_WITH_FOUR_VALUES,
     IGNORED_WITH_VALUE,
     LOWEST_FRAME,
+    LOWEST_OF_BPY,
     MEDIA_TYPES,
     ArgumentError,
     Stop,
@@ -48,9 +49,6 @@ from .blender_output import complain, flush, say
 from .blender_scripts import BlenderScripts
 from .frame_faults import FrameFaults
 from .last_moments import wait_to_be_killed
-
-#: The range of a scene begins here for Python; Blender's command line knows lower frames.
-LOWEST_OF_BPY = 0
 
 
 class Option(NamedTuple):
