@@ -272,7 +272,10 @@ def test_the_log_has_the_form_of_blender_5(render: Callable[..., Machine]) -> No
 
 
 def test_blender_hangs_with_all_of_its_files_there(render: Callable[..., Machine]) -> None:
-    machine = render("-f 1,2", form="hangs")
+    # A process that renders nothing, as one that looks at the scene, ends as ever.
+    looking = render("--python-expr 'print(1)'", form="hangs")
+    assert "ended with 0" in looking.ended()
+    machine = render("-f 1,2")
     machine.until(lambda: "frame_0002.png" in machine.log())
     assert flaws(machine) == {}
     assert "quit" not in machine.log()
