@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from .bad_frames import RenderedFrame, spoiled
+from .blender_output import flush
 from .frame_faults import FrameFaults, Met
 from .hostile_frames import bring
-from .last_moments import end_in_frame
+from .last_moments import end_in_frame, wait_to_be_killed
 from .log_relay import LogRelay
 from .png_bytes import render_time, restamped
 
@@ -57,6 +58,7 @@ class BlenderFaults:
         self._folder = ""
         self._still = Path()
         self._is_staged = False
+        self._has_rendered = False
         self._last = Path()
         self._restore: list[tuple[Any, str, Any]] = []
         self._root = Path(tempfile.mkdtemp(prefix="octa-rendering-"))
@@ -67,13 +69,17 @@ class BlenderFaults:
         handlers.render_write.append(handlers.persistent(lambda scene, *_: self._written(scene)))
 
     def close(self) -> None:
-        """Print the last line, and leave nothing behind."""
+        """Print the last line, and leave nothing behind; never return where a fault says so."""
+        if self._has_rendered and "hangs" in self._faults.at_end():
+            flush()
+            wait_to_be_killed()
         if self._relay is not None:
             self._relay.close()
         shutil.rmtree(self._root, ignore_errors=True)
 
     def _begin(self, scene: Any) -> None:
         self._undo()
+        self._has_rendered = True
         self._met = met = self._faults.at_frame(scene.frame_current)
         self._began = time.monotonic()
         final = Path(self._bpy.path.abspath(scene.render.frame_path(frame=scene.frame_current)))
