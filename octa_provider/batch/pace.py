@@ -91,6 +91,11 @@ class Pace:
         """How many places of the film were seen."""
         return self._sites
 
+    @property
+    def place(self) -> int:
+        """How many frames in a row are one place of the film."""
+        return self._long
+
     def average(self, at_least: Mapping[int, float] | None = None) -> float:
         """The work of an average frame of the film.
 

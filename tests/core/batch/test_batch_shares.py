@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -495,3 +496,13 @@ def test_a_frame_of_a_hard_shot_is_not_raced_for_being_hard() -> None:
 
     assert races(60.0)
     assert not races(300.0)
+
+
+def test_where_shares_are_short_all_of_the_film_is_heard_of_early() -> None:
+    state = BatchState(terms(frames=1000, max_machines=60, finish_at=14_400.0), [])
+    for node in range(1, 61):
+        running(state, one(node))
+    begins = sorted(give.frames.first for give in of(Give, next_actions(state, 0.0)))
+    assert len(begins) == 60
+    # Given from the beginning on, more than a third of the film would be nobody's, all of it at the end.
+    assert max(later - earlier for earlier, later in itertools.pairwise([*begins, 1000])) <= 64
