@@ -159,6 +159,10 @@ def _steals(look: Outlook, idle: list[Worker], leaving: set[int], actions: list[
         ends_in_s, slot = -victims[0][0], victims[0][1]
         share = shares.get(slot) or workers[slot].share.copy()
         count = _worth_stealing(look, thief, workers[slot], len(share), ends_in_s)
+        # It gets none that it has tried, nor those before one.
+        own = [frame for frame, nodes in look.state.tried.items() if thief.machine.node_id in nodes and frame in share]
+        if own:
+            count = min(count, len(share) - share.count_below(max(own) + 1))
         if count == 0:
             left.append(thief)
             continue

@@ -506,3 +506,25 @@ def test_where_shares_are_short_all_of_the_film_is_heard_of_early() -> None:
     assert len(begins) == 60
     # Given from the beginning on, more than a third of the film would be nobody's, all of it at the end.
     assert max(later - earlier for earlier, later in itertools.pairwise([*begins, 1000])) <= 64
+
+
+def test_late_in_a_batch_a_fast_machine_is_rented_before_a_slow_one_that_was_cheaper() -> None:
+    def first_rent(finish_at: float) -> int:
+        slow, fast = one(10, speed=1 / 60, price=100), one(11, speed=1 / 20, price=330)
+        state = BatchState(terms(frames=2000, max_machines=50, finish_at=finish_at), [slow, fast])
+        rendering(state, 1, (0, 2000), [60.0] * 30, 100.0)
+        return of(Rent, next_actions(state, 100.0))[0].machine.node_id
+
+    assert first_rent(30_000.0) == 10
+    assert first_rent(500.0) == 11
+
+
+def test_a_frame_is_not_stolen_by_a_machine_that_has_tried_it() -> None:
+    state = BatchState(terms(finish_at=1000.0), [])
+    thief, other = running(state, one(1)), running(state, one(2))
+    state.given(thief.slot, FrameSet([(80, 81)]), 0.0)
+    state.began(thief.slot, 10.0)
+    state.refused_picture(thief.slot, 80)
+    state.given(other.slot, FrameSet([(0, 100)]), 0.0)
+    steals = of(Steal, next_actions(state, 20.0))
+    assert [list(steal.frames) for steal in steals] == [list(range(81, 100))]
