@@ -109,7 +109,7 @@ bench-import: $(PEERS)/.made
 bench-transfer: $(CORE)/.made
 	@$(CORE)/bin/python benchmarks/transfer.py $(BENCH)
 
-# What a batch costs and when it ends, simulated, beside equal chunks: make bench-batch BENCH="--frame-s 900 --frames 2000"
+# What a batch costs and when it ends, simulated, beside equal chunks: make bench-batch BENCH="--frames 1000 --frame-s 900 --deadline-h 4"
 # And how long its plan takes for 10,000 machines and a million frames: make bench-plan
 .PHONY: bench-batch bench-plan
 bench-batch: $(CORE)/.made

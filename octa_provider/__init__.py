@@ -10,6 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from octa_provider.batch.batch import Batch as Batch
+    from octa_provider.batch.check import Check as Check
+    from octa_provider.batch.events import BatchEvent as BatchEvent
+    from octa_provider.batch.events import BatchProgress as BatchProgress
+    from octa_provider.batch.renderers.blender import blender as blender
+    from octa_provider.batch.renderers.log_rule import LogRule as LogRule
+    from octa_provider.batch.renderers.renderer import Renderer as Renderer
+    from octa_provider.batch.result import BatchOutcome as BatchOutcome
+    from octa_provider.batch.result import BatchResult as BatchResult
     from octa_provider.client import OctaClient as OctaClient
     from octa_provider.errors import OctaApiError as OctaApiError
     from octa_provider.errors import OctaAuthenticationError as OctaAuthenticationError
@@ -23,8 +32,10 @@ if TYPE_CHECKING:
     from octa_provider.errors import OctaNetworkError as OctaNetworkError
     from octa_provider.errors import OctaNoMachineError as OctaNoMachineError
     from octa_provider.errors import OctaNotFoundError as OctaNotFoundError
+    from octa_provider.errors import OctaPlanError as OctaPlanError
     from octa_provider.errors import OctaRateLimitError as OctaRateLimitError
     from octa_provider.errors import OctaRejectedError as OctaRejectedError
+    from octa_provider.errors import OctaSceneError as OctaSceneError
     from octa_provider.errors import OctaServerError as OctaServerError
     from octa_provider.errors import OctaSessionFailedError as OctaSessionFailedError
     from octa_provider.errors import OctaSshError as OctaSshError
@@ -51,6 +62,13 @@ if TYPE_CHECKING:
 
 _HOME = {
     "octa_provider.client": ("OctaClient",),
+    "octa_provider.batch.batch": ("Batch",),
+    "octa_provider.batch.check": ("Check",),
+    "octa_provider.batch.events": ("BatchEvent", "BatchProgress"),
+    "octa_provider.batch.result": ("BatchOutcome", "BatchResult"),
+    "octa_provider.batch.renderers.blender": ("blender",),
+    "octa_provider.batch.renderers.log_rule": ("LogRule",),
+    "octa_provider.batch.renderers.renderer": ("Renderer",),
     "octa_provider.timing.clock": ("Clock",),
     "octa_provider.errors": (
         "OctaApiError",
@@ -65,8 +83,10 @@ _HOME = {
         "OctaNetworkError",
         "OctaNoMachineError",
         "OctaNotFoundError",
+        "OctaPlanError",
         "OctaRateLimitError",
         "OctaRejectedError",
+        "OctaSceneError",
         "OctaServerError",
         "OctaSessionFailedError",
         "OctaSshError",

@@ -78,7 +78,7 @@ CHECKS = (
     Check("types", "core", ("mypy", "octa_provider"), tests=False),
     Check("types-airflow", "airflow", ("mypy", "airflow_provider"), tests=False),
     Check("types-prefect", "prefect", ("mypy", "prefect_blocks"), tests=False),
-    Check("core", "core", ("pytest", "-q", "-n", "2", *COVERAGE, *CORE_TESTS)),
+    Check("core", "core", ("pytest", "-q", "-n", "3", *COVERAGE, *CORE_TESTS)),
     # Alone: a whole Airflow, whose scheduler fails healthy tasks when it gets no time.
     Check("airflow-e2e", "airflow", ("pytest", "-q", "tests/airflow/e2e")),
     Check(

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +13,7 @@ from octa_provider.batch.folder.batch_folder import BatchFolder
 from octa_provider.batch.folder.fingerprint import fingerprint_of
 from octa_provider.batch.folder.status import BatchStatus, recorded, status
 from octa_provider.batch.plan import Plan
+from octa_provider.batch.renderers.local_preflight import local_preflight
 from octa_provider.batch.renderers.preflight import Preflight
 from octa_provider.batch.result import BatchResult
 from octa_provider.batch.run.batch_run import BatchRun
@@ -85,27 +82,7 @@ class Batches:
         Raises:
             OctaConfigError: the renderer can't be asked, or there is no such command.
         """
-        script = batch.renderer.preflight_script(batch.main_file)
-        if script is None:
-            raise OctaConfigError("this renderer can't be asked what a scene says of itself: only Blender can")
-        scene = batch.scene_path
-        folder = scene if scene.is_dir() else scene.parent
-        # On a rented machine it is the image's command of that name.
-        script = f'blender() {{ {shlex.quote(blender)} "$@"; }}\n{script}'
-        with tempfile.TemporaryDirectory(prefix="octa-preflight-") as out:
-            done = subprocess.run(
-                ["/bin/sh", "-s"],
-                input=script,
-                cwd=folder,
-                env=os.environ | {"OUT": out},
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-            )
-        if done.returncode == 127:
-            raise OctaConfigError(f"{blender} is not to be found here: give the path of Blender (--blender)")
-        return batch.renderer.read_preflight(done.stdout + done.stderr)
+        return local_preflight(batch.renderer, batch.scene_path, batch.main_file, blender=blender)
 
     def measure(
         self,
@@ -130,7 +107,7 @@ class Batches:
             pacing: how often is looked.
 
         Raises:
-            SceneCannotRenderError: the scene can't be rendered.
+            OctaSceneError: the scene can't be rendered.
             OctaCancelledError: `is_cancelled` said yes.
             OctaError: the API or this computer stood in the way. No session of the batch runs.
         """

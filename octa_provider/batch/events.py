@@ -18,6 +18,7 @@ EVENT_KINDS = (
     "frame accepted",
     "frame refused",
     "frame given up",
+    "scene warning",
     "scene error",
     "progress",
     "ended",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from itertools import islice
 
 from octa_provider.batch.actions import Action, Leave, Release, Rent
-from octa_provider.batch.estimate import START_LIMIT_S
+from octa_provider.batch.estimate import START_LIMIT_S, MachineEstimate
 from octa_provider.batch.frame_set import FrameSet
 from octa_provider.batch.outlook import Outlook
 from octa_provider.batch.worker import Worker
@@ -29,7 +31,9 @@ _FIRST_SITES = 10
 #: A machine whose frames cost so many times those of the next one is replaced.
 _TOO_DEAR = 1.4
 #: Candidates that are looked at for one that still helps.
-_LOOK_AT = 20
+_LOOK_AT = 50
+#: And for the one whose frames are the cheapest in the time that is left.
+_WINDOW = 150
 
 
 def give_up(look: Outlook) -> list[Release]:
@@ -107,13 +111,11 @@ def _rents(look: Outlook, aim: float, missing: float) -> list[Rent]:
     work, spent = look.work_left(), state.spent_wei(now)
     rents: list[Rent] = []
     looked = 0
-    for machine in state.candidates():
-        if not look.has_for(machine, len(rents), sending_s):
-            break
+    for machine in _best_first(look, aim):
         if len(rents) >= free or missing <= 0 or looked >= _LOOK_AT or sending_s > machine.start_s:
             break
         could = look.candidate_could_do(machine, aim, sending_s)
-        if could < 0.5 * look.frame_work:
+        if could < 0.5 * look.frame_work or not look.has_for(machine, len(rents), sending_s):
             looked += 1
             continue
         price += machine.price_wei / 3600
@@ -125,6 +127,19 @@ def _rents(look: Outlook, aim: float, missing: float) -> list[Rent]:
         missing -= could
         sending_s += state.terms.upload_s
     return rents
+
+
+def _best_first(look: Outlook, aim: float) -> Iterable[MachineEstimate]:
+    """The machines to rent next. The plan's order is that of the plan's time; with less of it left a fast one that was
+    too dear may be the cheapest, as a start costs each the same time."""
+    if not look.state.workers:
+        return look.state.candidates()
+
+    def key(machine: MachineEstimate) -> float:
+        could = look.candidate_could_do(machine, aim)
+        return machine.price_wei / could if could > 0 else math.inf
+
+    return sorted(islice(look.state.candidates(), _WINDOW), key=key)
 
 
 def _leaves(look: Outlook, needed: float, capacity: float, could: dict[int, float]) -> list[Leave]:

@@ -129,6 +129,14 @@ class FrameSet:
         self._count -= len(taken)
         return taken
 
+    def take_from(self, place: int, count: int) -> FrameSet:
+        """Take `count` places out and return them: from `place` on, then the lowest, or all there are."""
+        before = self.take_first(self.count_below(place))
+        taken = self.take_first(count)
+        taken.update(before.take_first(count - len(taken)))
+        self.update(before)
+        return taken
+
     def take_last(self, count: int) -> FrameSet:
         """Take the highest `count` places out, or all there are, and return them."""
         kept = self.take_first(max(0, self._count - max(0, count)))

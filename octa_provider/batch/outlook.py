@@ -11,10 +11,10 @@ from octa_provider.batch.worker import Worker
 __all__ = ["Outlook"]
 
 #: The share of the time until the deadline that is kept for the last frames, at least and at most.
-_LAST = 0.04
+_LAST = 0.03
 _LAST_MOST = 0.2
 #: And the share of the longest frame that is being rendered: few of the last ones are as long.
-_LAST_FRAME = 0.4
+_LAST_FRAME = 0.3
 _UNTOLD = 0.2
 #: However much was seen, so much stays uncertain.
 _LEAST_SIGMA = 0.03
@@ -54,6 +54,10 @@ class Outlook:
         self.share_work: dict[int, float] = {}
         self.expected_work: dict[int, float] = {}
         self.next_work: dict[int, float] = {}
+        self._more = 0.0
+        self._nobodys = len(state.waiting) + len(state.again)
+        self._starting = sum(worker.ready_at is None for worker in workers.values())
+        self._stealable: list[tuple[float, float, float, int]] | None = None
         for slot, worker in workers.items():
             seen = state.seen[slot]
             self.speed[slot] = worker.machine.speed * seen.factor
@@ -62,7 +66,10 @@ class Outlook:
             self.expected_work[slot] = state.pace.of_share(seen, average)
             near = self._of_share(worker) * seen.factor
             self.next_work[slot] = near
-            self.share_work[slot] = state.pace.along(near, self.frame_work, len(worker.share))
+            frames = len(worker.share)
+            more = (near - average) * state.pace.alike(frames)
+            self._more += more
+            self.share_work[slot] = average + more / frames if frames else near
         # The last frames are as long as the longest that is being rendered.
         longest_s = max((self.own_frame_s(worker) for worker in workers.values() if worker.share), default=0.0)
         whole_s = terms.finish_at - terms.began_at
@@ -77,7 +84,7 @@ class Outlook:
 
     def work_left(self) -> float:
         """All the work that is left."""
-        return self.state.pace.work_left(self.frame_work, self._begun)
+        return max(0.0, self.state.pace.work_left(self.frame_work, self._begun) + self._more)
 
     def sigma(self) -> float:
         """How uncertain that is, as the spread of its logarithm: each place of the film that was seen tells more."""
@@ -121,21 +128,31 @@ class Outlook:
             others: how many that are rented now come before it.
             waits_s: seconds until its turn to get the scene.
         """
-        state = self.state
-        coming = others + sum(w.ready_at is None for w in state.workers.values())
-        if len(state.waiting) + len(state.again) > coming:
+        coming = others + self._starting
+        frames = self._nobodys
+        if frames > coming:
             return True
-        if not state.terms.can_skip:
-            return False
         soonest_s = machine.start_s + machine.upload_s + waits_s
-        frames = len(state.waiting) + len(state.again)
-        for worker in state.workers.values():
-            if worker.leaving or len(worker.share) < 2:
+        for ends_in_s, work, own_s, count in self._others_have():
+            late_s = ends_in_s - soonest_s - work / machine.speed
+            if late_s <= 0:
                 continue
-            late_s = self.ends_in_s(worker) - soonest_s - self.share_work[worker.slot] / machine.speed
-            if late_s > 0:
-                frames += 1 + min(len(worker.share) - 2, int(late_s / self.own_frame_s(worker)))
-        return frames > coming
+            frames += 1 + min(count - 2, int(late_s / own_s))
+            if frames > coming:
+                return True
+        return False
+
+    def _others_have(self) -> list[tuple[float, float, float, int]]:
+        """Of each share that can be stolen from: its end in seconds, the work of a frame, what that takes, how many."""
+        if self._stealable is None:
+            self._stealable = [
+                (self.ends_in_s(w), self.share_work[w.slot], self.own_frame_s(w), len(w.share))
+                for w in self.state.workers.values()
+                if self.state.terms.can_skip and not w.leaving and len(w.share) > 1
+            ]
+            # The latest first: they have the most to give.
+            self._stealable.sort(reverse=True)
+        return self._stealable
 
     def candidate_could_do(self, machine: MachineEstimate, until: float, waits_s: float = 0.0) -> float:
         """How much work a machine that is rented now can do by then.

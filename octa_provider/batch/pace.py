@@ -31,8 +31,8 @@ _FACTORS = (math.log(0.2), math.log(1.2))
 _HARDEST = 3.0
 #: What a share's frames take is told by about so many of its last ones.
 _RECENT = 10
-#: Frames further along than this are not like the one before any more: a shot of a few seconds.
-_ALIKE = 100.0
+#: Frames further along than this are not like the one before any more.
+_ALIKE = 40.0
 #: Frames in a row that are one place of the film, at least and at most; and how many places a short film has.
 _PLACE = (8, 64)
 _PLACES = 32
@@ -90,6 +90,11 @@ class Pace:
     def sites(self) -> int:
         """How many places of the film were seen."""
         return self._sites
+
+    @property
+    def place(self) -> int:
+        """How many frames in a row are one place of the film."""
+        return self._long
 
     def average(self, at_least: Mapping[int, float] | None = None) -> float:
         """The work of an average frame of the film.
@@ -153,15 +158,9 @@ class Pace:
         return (seen.work * seen.frames + average * SHRINK_FRAMES / seen.factor) / (seen.frames + SHRINK_FRAMES)
 
     @staticmethod
-    def along(near: float, average: float, frames: int) -> float:
-        """The work of an average one of the next frames in a row.
-
-        Args:
-            near: the work of the next one.
-            average: that of an average frame of the film.
-            frames: how many follow.
-        """
-        return average + (near - average) * (1 - math.exp(-frames / _ALIKE)) * _ALIKE / frames if frames else near
+    def alike(frames: int) -> float:
+        """How many of the next frames in a row count as being like the next one, the others as an average one."""
+        return _ALIKE * (1 - math.exp(-frames / _ALIKE))
 
     def new_share(self, seen: Seen) -> None:
         """A machine goes on at another place."""

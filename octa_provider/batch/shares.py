@@ -19,6 +19,8 @@ __all__ = ["next_actions", "share_size"]
 _LEAST_LOADS = 10.0
 #: And at most so long, where a process can't be told to skip frames.
 _LONGEST_S = 1200.0
+#: With more ranges than this that nobody has, the first is as good as the longest.
+_MOST_GAPS = 200
 #: A thief must end before this share of the time that the other one still needs.
 _STEAL_BEFORE = 0.9
 #: At most this share of the money goes into frames that are raced.
@@ -117,12 +119,24 @@ def _gives(look: Outlook, idle: list[Worker], leaving: set[int], actions: list[A
         frames = FrameSet([(frame, frame + 1) for frame in retried])
         if retried:
             again = [frame for frame in again if frame not in frames]
-        frames.update(waiting.take_first(size - len(frames)))
+        # Where a machine renders more than a place of the film, shares are far enough apart by themselves.
+        is_long = state.terms.frames > state.pace.place * len(state.workers)
+        if far_apart or is_long or len(waiting.ranges()) > _MOST_GAPS:
+            frames.update(waiting.take_first(size - len(frames)))
+        else:
+            frames.update(_from_the_largest_gap(waiting, size - len(frames)))
         if frames:
             actions.append(Give(worker.slot, frames))
         else:
             left.append(worker)
     return left
+
+
+def _from_the_largest_gap(waiting: FrameSet, size: int) -> FrameSet:
+    """Frames from the middle of the longest range that nobody has: so that all of the film is heard of early, and no
+    hard shot at its end comes as a surprise."""
+    first, stop = max(waiting.ranges(), key=lambda pair: pair[1] - pair[0], default=(0, 0))
+    return waiting.take_from((first + stop) // 2 if 2 * size <= stop - first else first, size)
 
 
 def _steals(look: Outlook, idle: list[Worker], leaving: set[int], actions: list[Action]) -> list[Worker]:
@@ -145,6 +159,10 @@ def _steals(look: Outlook, idle: list[Worker], leaving: set[int], actions: list[
         ends_in_s, slot = -victims[0][0], victims[0][1]
         share = shares.get(slot) or workers[slot].share.copy()
         count = _worth_stealing(look, thief, workers[slot], len(share), ends_in_s)
+        # It gets none that it has tried, nor those before one.
+        own = [frame for frame, nodes in look.state.tried.items() if thief.machine.node_id in nodes and frame in share]
+        if own:
+            count = min(count, len(share) - share.count_below(max(own) + 1))
         if count == 0:
             left.append(thief)
             continue

@@ -44,6 +44,7 @@ EXAMPLES = """examples:
   octa-provider machines --gpu-model 4090 --max-price-usd 0.6
   octa-provider run blender:4.5 --input scene.blend:scene.blend --output frames:frames -- \\
       blender -b scene.blend -o //frames/#### -a
+  octa-provider render shot.blend --frames 1-240 --output out
   octa-provider sessions
   octa-provider reap --older-than 2h
 

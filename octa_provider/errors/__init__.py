@@ -22,6 +22,8 @@
     │   └── OctaUnfetchedError                some files could not be fetched; the others are here
     ├── OctaStopError                         sessions still run after the stop's deadline
     ├── OctaBudgetError                       a spending cap or the balance refused, or a cap was reached
+    │   └── OctaPlanError                     no plan meets the deadline or the budget
+    ├── OctaSceneError                        the scene can't be rendered, on whatever machine
     └── OctaCancelledError                    the caller took it back while it was being started
 
 Airflow and Prefect send errors between processes, so each one can be pickled with its attributes intact. That is why
@@ -45,6 +47,7 @@ from octa_provider.errors.api import (
     OctaTimeoutError,
     OctaValidationError,
 )
+from octa_provider.errors.batch import OctaPlanError, OctaSceneError
 from octa_provider.errors.rental import (
     OctaBudgetError,
     OctaCancelledError,
@@ -84,8 +87,10 @@ __all__ = [
     "OctaNetworkError",
     "OctaNoMachineError",
     "OctaNotFoundError",
+    "OctaPlanError",
     "OctaRateLimitError",
     "OctaRejectedError",
+    "OctaSceneError",
     "OctaServerError",
     "OctaSessionFailedError",
     "OctaSshError",

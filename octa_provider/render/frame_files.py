@@ -46,9 +46,9 @@ class FilePattern:
         if path.is_absolute() or ".." in path.parts or "\0" in self.text or self.text.endswith("/"):
             raise OctaConfigError(f"{said!r} is no name of a file below the folder")
         # Names are made by the million: the pattern is read once.
-        template = _PLACE.sub(lambda match: f"\0{_width(match)}", self.text.replace("%", "%%"))
-        object.__setattr__(self, "_template", re.sub("\0([0-9]+)", r"%0\1d", template))
-        object.__setattr__(self, "_places", template.count("\0"))
+        template = _PLACE.sub(lambda match: f"%0{_width(match)}d", self.text.replace("%", "%%"))
+        object.__setattr__(self, "_template", template)
+        object.__setattr__(self, "_places", len(_PLACE.findall(self.text)))
 
     def name(self, frame: int) -> str:
         """The name of a frame's file."""

@@ -93,15 +93,18 @@ def test_many_reasons_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert told.endswith(", 20 for other reasons")
 
 
-def test_the_question_names_machines_money_and_time() -> None:
-    plan = planned(max_machines=3)
-    assert plan.chosen is not None
-    cost, done = plan.chosen.cost_usd, plan.chosen.finish_s
-    count = len(plan.chosen.machines)
-    assert plan_question(plan, plan.chosen) == (
-        f"240 frames on {count} {'machine' if count == 1 else 'machines'} (cheapest): {cost.p50:.2f} USD, nine times "
-        f"in ten no more than {cost.p90:.2f}, stopped at {plan.chosen.cost_most_usd:.2f}; done in "
-        f"{shown_duration(done.p50)}, nine times in ten within {shown_duration(done.p90)}"
+@pytest.mark.parametrize("budget_usd", [None, 8.0])
+def test_the_question_names_machines_money_and_time(budget_usd: float | None) -> None:
+    plan = planned(max_machines=3, max_cost_usd=budget_usd)
+    line = plan.chosen
+    assert line is not None
+    cost, done, most = line.cost_usd, line.finish_s, f"{line.cost_most_usd:.2f}"
+    count = len(line.machines)
+    limit = f"{most} at worst, and no limit (--max-cost-usd)" if budget_usd is None else f"stopped at {most}"
+    assert plan_question(plan, line) == (
+        f"240 frames on {count} {'machine' if count == 1 else 'machines'} ({line.name}): {cost.p50:.2f} USD, nine "
+        f"times in ten no more than {cost.p90:.2f}, {limit}; done in {shown_duration(done.p50)}, nine times in ten "
+        f"within {shown_duration(done.p90)}"
     )
 
 

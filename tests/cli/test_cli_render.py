@@ -164,7 +164,7 @@ def test_in_a_terminal_yes_renders_with_a_bar(emulator: EmulatorHandle, work: Wo
     assert emulator.ledger()["running"] == 0
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_it_with_every_machine_stopped(
     emulator: EmulatorHandle, work: Work, number: signal.Signals, status: int
 ) -> None:
@@ -208,6 +208,17 @@ def test_where_nothing_tells_what_a_frame_takes_the_machine_that_has_measured_wa
     assert emulator.ledger()["running"] == 0
     assert work.frames == ["frame_0001.png", "frame_0004.png", "frame_0006.png"]
     assert "missing: 2-3,5" in terminal.text
+
+
+def test_ctrl_c_at_the_question_stops_the_machine_that_waits(emulator: EmulatorHandle, work: Work) -> None:
+    words = list(work.words)
+    at = words.index("--seconds-per-frame")
+    with in_terminal(emulator, 100, *words[:at], *words[at + 2 :]) as terminal:
+        terminal.read_until("Rent? [y/N]")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.status() == 130
+    assert "none of the batch's machines runs any more" in terminal.text
+    assert emulator.ledger()["running"] == 0
 
 
 def test_a_scene_that_no_machine_can_render_ends_with_5(cli: Cli, emulator: EmulatorHandle, work: Work) -> None:

@@ -117,6 +117,25 @@ def test_a_script_may_fail_unless_an_exit_code_is_set(tmp_path: Path) -> None:
     assert "not reached" not in strict.stdout
 
 
+def test_an_expression_that_fails_is_repeated_in_full(tmp_path: Path) -> None:
+    done = run_blender("-b", "--python-exit-code", 3, "--python-expr", "x = 1\n1 / 0")
+    assert done.returncode == 3
+    assert "Error: script failed, expr: 'x = 1\n1 / 0', exiting." in done.stderr
+
+
+def test_a_format_is_set_over_a_video_s(scene: Path, tmp_path: Path) -> None:
+    video = (
+        "import bpy; settings = bpy.context.scene.render.image_settings\n"
+        "if hasattr(settings, 'media_type'): settings.media_type = 'VIDEO'\n"
+        "settings.file_format = 'FFMPEG'"
+    )
+    for format, ending in (("PNG", "png"), ("OPEN_EXR_MULTILAYER", "exr"), ("EXR", "exr")):
+        out = tmp_path / format
+        done = run_blender("-b", scene, "--python-expr", video, "-o", out / "##", "-F", format, "-x", 1, "-f", 1)
+        assert done.returncode == 0, done.stderr
+        assert frame_names(out) == [f"01.{ending}"]
+
+
 def test_help_and_version_need_no_scene() -> None:
     assert "Arguments are executed in the order they are given." in run_blender("--help").stdout
     assert run_blender("--version").stdout.startswith("Blender ")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from octa_provider.batch.renderers.blender import blender
 from octa_provider.emulator.container.hostile_frames import NAMES
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.render.containers import read_picture
@@ -56,7 +57,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[EmulatorHandle]:
     """One emulator for all, with machines that have Blender."""
-    with start_emulator(machines=3, start_delay_s=0.05, blender_python=blender_python(), quirks=False) as running:
+    with start_emulator(
+        machines=3, room=8, start_delay_s=0.05, blender_python=blender_python(), quirks=False
+    ) as running:
         yield running
 
 
@@ -269,7 +272,10 @@ def test_the_log_has_the_form_of_blender_5(render: Callable[..., Machine]) -> No
 
 
 def test_blender_hangs_with_all_of_its_files_there(render: Callable[..., Machine]) -> None:
-    machine = render("-f 1,2", form="hangs")
+    # A process that renders nothing, as one that looks at the scene, ends as ever.
+    looking = render("--python-expr 'print(1)'", form="hangs")
+    assert "ended with 0" in looking.ended()
+    machine = render("-f 1,2")
     machine.until(lambda: "frame_0002.png" in machine.log())
     assert flaws(machine) == {}
     assert "quit" not in machine.log()
@@ -311,3 +317,22 @@ def test_a_fault_meets_a_blender_that_has_begun_before(
     emulator.faults({"kind": "render", "form": "disk_full", "times": None})
     machine.ended()
     assert set(flaws(machine)) == {2, 3, 4}
+
+
+def test_a_batch_s_process_meets_faults_and_its_log_says_so(render: Callable[..., Machine], scene: Path) -> None:
+    renderer = blender(device="auto")
+    script = renderer.process_script([1, 2, 3, 4], scene.name, device="OPTIX")
+    prepare = f"mkdir -p scene out; cp {scene} scene; cd scene; export OUT=$HOME/out"
+    words = f"-h >/dev/null; {prepare}; ({script}\n)"
+    slow = render(words, form="cut", frame=2)
+    log = slow.ended()
+    assert "ended with 0" in log
+    assert flaws(slow) == {2: "is cut off"}
+    assert renderer.failure_of(log, 0) is None
+    for form, kind in (("out_of_memory", "out of memory"), ("no_device", "no device")):
+        broken = render(words, form=form)
+        log = broken.ended()
+        failure = renderer.failure_of(log, 1)
+        assert "ended with 1" in log
+        assert failure is not None
+        assert failure.kind == kind

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
+import socket
 import stat
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ import asyncssh
 import pytest
 from tenancy import eventually
 
+from octa_provider.batch.renderers.renderer import Renderer
 from octa_provider.emulator.container.hostile_frames import HUGE_BYTES, NAMES
 from octa_provider.emulator.faults.faults import RENDER_FORMS, parse_fault
 from octa_provider.errors import OctaConfigError
@@ -163,6 +166,22 @@ def test_who_met_a_render_fault_is_counted_and_lifting_it_ends_it(farm):
     farm.tenant.emulator.clear_faults()
     uuid, _ = farm.render("--frames 1..3")
     assert not [flaw for flaw in looked_at(farm, uuid).values() if isinstance(flaw, str)]
+
+
+def test_every_form_is_documented():
+    page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
+    assert [form for form in RENDER_FORMS if f"`{form}`" not in page] == []
+
+
+def test_what_is_no_question_of_a_machine_has_no_answer(farm):
+    farm.fault("cut", times=None)
+    port = json.loads((farm.tenant.emulator.state / "render-faults.json").read_text())["port"]
+    for line in (b"[]", b"{", b'{"session": []}', b'{"session": "nobody", "event": "frame"}'):
+        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+            connection.sendall(line + b"\n")
+            assert connection.makefile("rb").read() in (b"", b"{}\n")
+    uuid, _ = farm.render("--frames 1")
+    assert looked_at(farm, uuid) == {"frame_0001.png": "is cut off"}
 
 
 def test_a_render_fault_has_a_form():
@@ -326,3 +345,23 @@ def test_the_fake_renderer_refuses_what_is_no_frame(farm):
     _, log = farm.render("--frames 1..x")
     assert "invalid" in log
     assert "ended with 2" in log
+
+
+@pytest.mark.parametrize("command", ["--frames {frames}", "--frames {frame}"])
+def test_a_batch_s_process_renders_with_it_and_meets_its_faults(farm, command):
+    renderer = Renderer("frames:1", f"octa-fake-renderer --output {{output}} {command}", can_skip=True)
+    script = renderer.process_script([1, 2, 3], "scene.txt")
+    farm.fault("cut", frame=2)
+    command = (
+        f"mkdir -p octa-batch/scene octa-batch/out; cd octa-batch/scene; export OUT=$HOME/octa-batch/out; {script}"
+    )
+    uuid = farm.tenant.ready(f"({command}\n); echo ended with $?", image=renderer.image)
+    assert "ended with 0" in farm.tenant.printed(uuid, "ended with")
+    out = farm.out(uuid).parent / "octa-batch" / "out"
+    flaws = {}
+    for path in sorted(out.glob("frame_*")):
+        try:
+            flaws[path.name] = read_picture(path).stamp.frame
+        except BrokenPictureError as error:
+            flaws[path.name] = error.flaw
+    assert flaws == {"frame_0001.png": 1, "frame_0002.png": "is cut off", "frame_0003.png": 3}

@@ -24,7 +24,7 @@ from octa_provider.batch.folder.lines import (
     SeenLine,
 )
 from octa_provider.batch.folder.opening import OpenedBatch, open_batch
-from octa_provider.batch.folder.placing import is_there, is_whole, make_durable, place_files
+from octa_provider.batch.folder.placing import is_there, is_whole, make_durable, place_files, sync_folder
 from octa_provider.batch.folder.remove_tree import remove_tree
 from octa_provider.batch.folder.results import write_results
 from octa_provider.batch.folder.settling import times_of
@@ -120,8 +120,10 @@ class BatchFolder(BatchBook):
             slot: the machine's number in the batch.
         """
         folder = self._layout.incoming_of(slot)
-        with disk_errors("made", folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            with disk_errors("made", folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
         return folder
 
     def judge(self, frame: int, folder: Path, node_id: int, sums: Mapping[str, str] | None = None) -> Verdict:

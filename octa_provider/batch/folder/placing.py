@@ -40,6 +40,9 @@ def make_durable(folder: Path, names: Sequence[str], seen: Sequence[FileIdentity
                 os.close(descriptor)
         if identity_of(folder, name) != then:
             raise OctaLocalFileError(f"{shown(path)} was written to after it was looked at: it is not accepted")
+    # Their names too: a restart finishes from here what the power cuts short.
+    for one in dict.fromkeys((folder / name).parent for name in names):
+        sync_folder(one)
 
 
 def place_files(folder: Path, output: Path, names: Sequence[str], aside: Path | None) -> None:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
+
 from octa_provider.batch.folder.batch_record import BatchRecord
 from octa_provider.batch.folder.cost import DividedCharge
 from octa_provider.batch.folder.disk_errors import disk_errors
@@ -23,6 +25,8 @@ from octa_provider.files.whole_file import whole_file
 from octa_provider.render.frame_files import FilePattern
 
 __all__ = ["COST_COLUMNS", "write_results"]
+
+_encode = msgspec.json.Encoder().encode
 
 COST_COLUMNS = (
     "kind",
@@ -82,7 +86,7 @@ def write_results(layout: Layout, record: BatchRecord, history: History) -> None
             }
             if named[1:]:
                 line["more_files"] = named[1:]
-            lines.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+            lines.write(_encode(line) + b"\n")
             write_row(
                 (
                     "frame",

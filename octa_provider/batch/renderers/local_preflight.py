@@ -39,7 +39,9 @@ def local_preflight(
     script = renderer.preflight_script(main)
     if script is None:
         raise OctaConfigError("this renderer can't be asked what a scene says of itself: only Blender can")
-    environment = {**os.environ, "OCTA_SENT": os.path.abspath(scene), "OCTA_AUTOEXEC": "-Y"}  # noqa: PTH100
+    # The account's key is none of Blender's business.
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("OCTA_")}
+    environment = {**ours, "OCTA_SENT": os.path.abspath(scene), "OCTA_AUTOEXEC": "-Y"}  # noqa: PTH100
     try:
         done = subprocess.run(
             ["/bin/sh", "-s"],

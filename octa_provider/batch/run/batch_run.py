@@ -20,12 +20,12 @@ from octa_provider.batch.run.market import Market, speeds_seen
 from octa_provider.batch.run.measurement import FirstMachine, measure_frames, measured_of
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.places import Places
-from octa_provider.batch.run.quote import PlanNotMetError, Quote, chosen_line
-from octa_provider.batch.run.scene_errors import SceneCannotRenderError, SceneErrors
+from octa_provider.batch.run.quote import Quote, chosen_line
+from octa_provider.batch.run.scene_errors import SceneErrors
 from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.state import BatchState
 from octa_provider.batch.terms import BatchTerms
-from octa_provider.errors import OctaBudgetError, OctaCancelledError
+from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaPlanError, OctaSceneError
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.deadline import Deadline
@@ -75,6 +75,7 @@ class BatchRun:
         self._began_at = parts.clock.monotonic()
         self._done_before = len(parts.folder.accepted)
         self._line: PlanLine | None = None
+        self._agreed_wei: int | None = None
         self._quote = Quote(parts, self._crew, self._teller)
         self._adopted: list[tuple[int, Rental]] = []
 
@@ -92,10 +93,10 @@ class BatchRun:
             try:
                 outcome = self._render()
                 message = self._message
-            except SceneCannotRenderError as error:
+            except OctaSceneError as error:
                 outcome, message = BatchOutcome.SCENE_ERROR, str(error)
                 self._teller.tell("scene error", reason=message)
-            except PlanNotMetError:
+            except OctaPlanError:
                 raise
             except OctaBudgetError as error:
                 outcome, message = BatchOutcome.OVER_BUDGET, str(error)
@@ -117,7 +118,7 @@ class BatchRun:
         """Rent one machine, ask the scene, render three frames, and plan with that. The machine is stopped again.
 
         Raises:
-            SceneCannotRenderError: the scene can't be rendered.
+            OctaSceneError: the scene can't be rendered.
             OctaError: as `run`.
         """
         with cleaned_up_by(self._clean_up):
@@ -190,6 +191,8 @@ class BatchRun:
         if not self._approve(plan):
             raise OctaCancelledError("the plan was not approved")
         self._line = line
+        # What was agreed to is not exceeded: the plan's "at most", beside what is spent already.
+        self._agreed_wei = self._crew.spent_wei() + line.cost_most_wei
         self._folder.planned(line)
         self._teller.tell(
             "planned",

@@ -107,7 +107,7 @@ class Coordinator:
         """Render what is missing; returns `whole`, `incomplete` or `over budget`. Machines may run at its end.
 
         Raises:
-            SceneCannotRenderError: the scene can't be rendered.
+            OctaSceneError: the scene can't be rendered.
             OctaCancelledError: `is_cancelled` said yes.
             OctaError: this computer's disk is full, the scene has changed, or nothing can be rented any more.
         """

@@ -9,7 +9,7 @@ from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.measurement import FirstMachine
 from octa_provider.batch.run.parts import BatchParts
-from octa_provider.batch.run.scene_errors import SceneCannotRenderError, SceneErrors
+from octa_provider.batch.run.scene_errors import SceneErrors
 from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.run.told import (
     Bad,
@@ -28,7 +28,7 @@ from octa_provider.batch.run.told import (
     Stopped,
     Told,
 )
-from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaNoMachineError, Refusal
+from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaNoMachineError, OctaSceneError, Refusal
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.deadline import Deadline
 
@@ -72,7 +72,7 @@ def find_first_machine(
         errors: what renderers said.
 
     Raises:
-        SceneCannotRenderError: the scene can't be rendered.
+        OctaSceneError: the scene can't be rendered.
         OctaNoMachineError: none of the machines that were tried could be used.
         OctaBudgetError: the cap was reached.
         OctaCancelledError: `is_cancelled` said yes.
@@ -215,11 +215,16 @@ class _Trial:
                 yield why
 
     def _is_renderable(self, told: Preflighted) -> str | None:
+        for warning in told.preflight.warnings:
+            self._teller.tell("scene warning", node_id=self._estimate.node_id, reason=warning)
         problems = "; ".join(told.preflight.problems)
+        if not problems and told.preflight.must_be_in_order:
+            # Each machine renders some of the frames, and the first one three that are far apart.
+            problems = f"bake its simulations first: {'; '.join(told.preflight.warnings) or 'frames need those before'}"
         if not problems:
             return None
         if told.was_told:
-            raise SceneCannotRenderError(problems)
+            raise OctaSceneError(problems)
         self._errors.failed(self._estimate.node_id, problems)
         return problems
 

@@ -98,7 +98,7 @@ class Hearing:
             told: what.
 
         Raises:
-            SceneCannotRenderError: the scene can't be rendered.
+            OctaSceneError: the scene can't be rendered.
             OctaError: this computer stands in the way.
         """
         slot = self._dispatch.slot(number)

@@ -9,16 +9,12 @@ from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.market import Market, scene_of, speeds_seen
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.teller import Teller
-from octa_provider.errors import OctaBudgetError, OctaNoMachineError
+from octa_provider.errors import OctaNoMachineError, OctaPlanError
 
-__all__ = ["PlanNotMetError", "Quote", "chosen_line"]
+__all__ = ["Quote", "chosen_line"]
 
 #: A budget that is spent is planned with as this: nothing is for nothing.
 _NEXT_TO_NOTHING_USD = 1e-6
-
-
-class PlanNotMetError(OctaBudgetError):
-    """No plan meets the deadline or the budget; its text says why. Nothing runs."""
 
 
 def chosen_line(plan: Plan) -> PlanLine:
@@ -28,7 +24,7 @@ def chosen_line(plan: Plan) -> PlanLine:
         plan: as it was made.
 
     Raises:
-        PlanNotMetError: what was asked for can't be met.
+        OctaPlanError: what was asked for can't be met.
         OctaNoMachineError: no machine fits.
     """
     if plan.chosen is not None:
@@ -36,7 +32,7 @@ def chosen_line(plan: Plan) -> PlanLine:
     why = "; ".join(refusal.reason for refusal in plan.refusals if refusal.node_id is None)
     if not plan.cheapest and not why:
         raise OctaNoMachineError("no machine fits", refusals=plan.refusals)
-    raise PlanNotMetError(f"no plan meets what is asked for: {why}")
+    raise OctaPlanError(f"no plan meets what is asked for: {why}")
 
 
 class Quote:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["SceneCannotRenderError", "SceneErrors"]
+from octa_provider.errors import OctaSceneError
+
+__all__ = ["SceneErrors"]
 
 _CHANGING = re.compile(r"[0-9]+")
-
-
-class SceneCannotRenderError(Exception):
-    """The scene can't be rendered, wherever: its text says why, for people."""
 
 
 class SceneErrors:
@@ -27,10 +25,10 @@ class SceneErrors:
             message: what it said.
 
         Raises:
-            SceneCannotRenderError: another node said the same.
+            OctaSceneError: another node said the same.
         """
         # Numbers in it, such as times, process ids and frames, are others on another node.
         nodes = self._nodes.setdefault(_CHANGING.sub("#", message.strip()), set())
         nodes.add(node_id)
         if len(nodes) > 1:
-            raise SceneCannotRenderError(f"{message.strip()} (the same on nodes {', '.join(map(str, sorted(nodes)))})")
+            raise OctaSceneError(f"{message.strip()} (the same on nodes {', '.join(map(str, sorted(nodes)))})")

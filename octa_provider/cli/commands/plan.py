@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _measured(arguments: argparse.Namespace, octa: OctaClient, batch: Batch) -> Plan | None:
-    from octa_provider.batch.run.scene_errors import SceneCannotRenderError
+    from octa_provider.errors import OctaSceneError
     from octa_provider.rental.clean_up import stop_signals_raise
 
     key = new_key()
@@ -110,7 +110,7 @@ def _measured(arguments: argparse.Namespace, octa: OctaClient, batch: Batch) -> 
                 )
             except OctaCancelledError:
                 raise BrokenPipeError from None
-            except SceneCannotRenderError as error:
+            except OctaSceneError as error:
                 tell(f"octa-provider: {worded(arguments, str(error))}")
                 return None
 

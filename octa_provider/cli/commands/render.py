@@ -161,7 +161,7 @@ def _run_batch(
     notice: StopNotice,
 ) -> BatchResult | None:
     from octa_provider.batch.run.parts import Pacing
-    from octa_provider.batch.run.quote import PlanNotMetError
+    from octa_provider.errors import OctaPlanError
 
     with open_client(arguments) as octa, BatchDisplay(sys.stderr if arguments.json else sys.stdout) as display:
         notice.show = display.notice
@@ -180,7 +180,7 @@ def _run_batch(
                 # At once, so that whatever happens from here on can be found again.
                 tell(f"rental key: {octa.rentals.full_key(arguments.key)}")
                 result = octa.batches.run(batch, arguments.key, **options)
-        except PlanNotMetError as error:
+        except OctaPlanError as error:
             tell(f"octa-provider: {worded(arguments, str(error))}")
             return None
         except (KeyboardInterrupt, SystemExit) as error:

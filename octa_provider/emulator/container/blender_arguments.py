@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 
 LOWEST_FRAME, HIGHEST_FRAME = -1048574, 1048574
+#: The range of a scene begins here for Python; Blender's command line knows lower frames.
+LOWEST_OF_BPY = 0
 HIGHEST_THREADS = 1024
 
 # The command line has its own spelling of some formats.

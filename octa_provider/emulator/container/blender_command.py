@@ -35,6 +35,7 @@ from .blender_arguments import (
     IGNORED_WITH_FOUR_VALUES,
     IGNORED_WITH_VALUE,
     LOWEST_FRAME,
+    LOWEST_OF_BPY,
     MEDIA_TYPES,
     ArgumentError,
     Stop,
@@ -47,10 +48,6 @@ from .blender_help import HELP
 from .blender_output import complain, flush, say
 from .blender_scripts import BlenderScripts
 from .frame_faults import FrameFaults
-from .last_moments import wait_to_be_killed
-
-#: The range of a scene begins here for Python; Blender's command line knows lower frames.
-LOWEST_OF_BPY = 0
 
 
 class Option(NamedTuple):
@@ -274,13 +271,13 @@ def main(arguments: list[str]) -> int:
     import bpy  # type: ignore[import-not-found]
 
     sys.argv = ["blender", *arguments]
-    in_frames = BlenderFaults(bpy, faults, log_form=5 if "log_of_5" in met else 4)
     say(f"Blender {bpy.app.version_string}")
     if {"-v", "--version"} & set(own_arguments):
         return 0
     if not {"-b", "--background", "-c", "--command"} & set(own_arguments):
         complain("Unable to open a display")
         return 1
+    in_frames = BlenderFaults(bpy, faults, log_form=5 if "log_of_5" in met else 4)
     # As in Blender, these hold wherever they stand, also for a file that is named before them.
     autoexec = [argument for argument in own_arguments if argument in AUTOEXEC]
     try:
@@ -289,9 +286,6 @@ def main(arguments: list[str]) -> int:
         exit_code = stop.exit_code
     else:
         exit_code = 0
-    if "hangs" in faults.at_end():
-        flush()
-        wait_to_be_killed()
     in_frames.close()
     say("\nBlender quit")
     return exit_code

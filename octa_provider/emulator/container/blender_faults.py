@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from .bad_frames import RenderedFrame, spoiled
+from .blender_output import flush
 from .frame_faults import FrameFaults, Met
 from .hostile_frames import bring
-from .last_moments import end_in_frame
+from .last_moments import end_in_frame, wait_to_be_killed
 from .log_relay import LogRelay
 from .png_bytes import render_time, restamped
 
@@ -55,7 +56,9 @@ class BlenderFaults:
         self._began = 0.0
         self._log_form = log_form
         self._folder = ""
+        self._still = Path()
         self._is_staged = False
+        self._has_rendered = False
         self._last = Path()
         self._restore: list[tuple[Any, str, Any]] = []
         self._root = Path(tempfile.mkdtemp(prefix="octa-rendering-"))
@@ -66,13 +69,17 @@ class BlenderFaults:
         handlers.render_write.append(handlers.persistent(lambda scene, *_: self._written(scene)))
 
     def close(self) -> None:
-        """Print the last line, and leave nothing behind."""
+        """Print the last line, and leave nothing behind; never return where a fault says so."""
+        if self._has_rendered and "hangs" in self._faults.at_end():
+            flush()
+            wait_to_be_killed()
         if self._relay is not None:
             self._relay.close()
         shutil.rmtree(self._root, ignore_errors=True)
 
     def _begin(self, scene: Any) -> None:
         self._undo()
+        self._has_rendered = True
         self._met = met = self._faults.at_frame(scene.frame_current)
         self._began = time.monotonic()
         final = Path(self._bpy.path.abspath(scene.render.frame_path(frame=scene.frame_current)))
@@ -84,6 +91,7 @@ class BlenderFaults:
             self._darken(scene)
         self._relay = self._relay or LogRelay(self._root, self._log_form)
         pattern = str(self._bpy.path.abspath(scene.render.filepath))
+        self._still = Path(pattern)
         self._folder, self._is_staged = os.path.dirname(pattern), True  # noqa: PTH120 - a path may end in a slash
         # The same path below another root: the log's relay has but to leave the root out.
         self._set(scene.render, "filepath", f"{self._root}{pattern}")
@@ -94,7 +102,12 @@ class BlenderFaults:
         if "slow" in self._met:
             taken_s = time.monotonic() - self._began
             time.sleep(taken_s * (self._met["slow"]["factor"] - 1))
-        for staged in sorted(Path(f"{self._root}{self._folder}").iterdir()):
+        folder = Path(f"{self._root}{self._folder}")
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._still.is_file():
+            # A single picture's place is fixed before the handlers hear of it.
+            self._still.replace(folder / self._still.name)
+        for staged in sorted(folder.iterdir()):
             self._bring(staged, scene)
         self._undo()
 

@@ -125,6 +125,7 @@ class Container:
         self._closing = True
         if grace_s is None and self._ssh is not None:
             await self._ssh.close()
+            self._ssh = None
         if self._ran:
             leaders = [command.pid for command in self._execs if not command.ended]
             if self._command is not None and self._command.returncode is None:

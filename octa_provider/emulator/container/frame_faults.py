@@ -22,8 +22,8 @@ SESSION_MARK = "OCTA_EMULATOR_SESSION"
 STATE_MARK = "OCTA_EMULATOR_STATE"
 #: In the emulator's state folder: the port that answers, while a fault is about rendering.
 PORT_FILE = "render-faults.json"
-#: A busy machine may take its time; an emulator that is gone refuses at once.
-_ANSWER_WITHIN_S = 60.0
+#: A busy machine takes its time, and no fault may be missed for it; an emulator that is gone refuses at once.
+_ANSWER_WITHIN_S = 600.0
 
 #: The faults that are met, by their forms; each with its options and its `turn`, counted from 0 in this session.
 Met = Mapping[str, Mapping[str, Any]]

@@ -55,12 +55,14 @@ class RenderFaults:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, ValueError):
             question = json.loads(await reader.readline())
+            if not (isinstance(question, dict) and isinstance(question.get("session"), str)):
+                raise ValueError("no question of a machine")
             writer.write(json.dumps(self._met(question)).encode() + b"\n")
             await writer.drain()
         writer.close()
 
     def _met(self, question: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        session = self._platform.ledger.sessions.get(question.get("session", ""))
+        session = self._platform.ledger.sessions.get(question["session"])
         if session is None or not session.running:
             return {}
         node_id = session.order.node_id

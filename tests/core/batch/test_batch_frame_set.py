@@ -66,3 +66,12 @@ def test_a_million_frames_in_one_range_are_one_pair() -> None:
 @given(RANGES, st.integers(0, 60))
 def test_those_below_a_place_are_counted(ranges: list[tuple[int, int]], place: int) -> None:
     assert FrameSet(ranges).count_below(place) == sum(one < place for one in plain(ranges))
+
+
+@given(RANGES, st.integers(0, 60), st.integers(0, 60))
+def test_those_from_a_place_on_are_taken_and_then_the_lowest(
+    ranges: list[tuple[int, int]], place: int, count: int
+) -> None:
+    frames, expected = FrameSet(ranges), sorted(plain(ranges), key=lambda one: (one < place, one))
+    assert_same(frames.take_from(place, count), set(expected[:count]))
+    assert_same(frames, set(expected[count:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -14,6 +15,7 @@ from octa_provider.batch.actions import Finish, Give, Leave, Race, Release, Rent
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.frame_set import FrameSet
 from octa_provider.batch.order import in_order
+from octa_provider.batch.outlook import Outlook
 from octa_provider.batch.shares import next_actions, share_size
 from octa_provider.batch.state import BatchState
 from octa_provider.batch.terms import BatchTerms
@@ -420,3 +422,109 @@ def test_in_a_spread_order_all_machines_share_the_first_pass_and_then_fill_the_g
     gives = of(Give, next_actions(state, 400.0))
     assert len(gives) == len(workers)
     assert all(len(give.frames.ranges()) == 1 and len(give.frames) > 40 for give in gives)
+
+
+def rendering(state: BatchState, node: int, frames: tuple[int, int], took_s: list[float], now: float) -> Worker:
+    """A machine that has rendered the first frames of a share, and is at the next."""
+    worker = running(state, one(node))
+    state.given(worker.slot, FrameSet([frames]), now)
+    for place, seconds in enumerate(took_s, frames[0]):
+        state.began(worker.slot, now)
+        state.rendered(worker.slot, place, seconds)
+    if worker.share:
+        state.began(worker.slot, now)
+    return worker
+
+
+def test_a_hard_shot_at_the_beginning_of_a_share_does_not_count_for_all_of_it() -> None:
+    def work_left(took_s: float) -> float:
+        state = BatchState(terms(frames=4000, finish_at=50_000.0), [])
+        for node, first in enumerate((0, 1000, 2000, 3000), 1):
+            rendering(state, node, (first, first + 1000), [took_s if node == 1 else 60.0] * 20, 100.0)
+        return Outlook(state, 100.0).work_left()
+
+    # One place of four is six times as hard, and the film's average is known from three before: a quarter more or so.
+    assert work_left(60.0) == pytest.approx(3920, rel=0.01)
+    assert 3920 * 1.1 < work_left(360.0) < 3920 * 1.9
+
+
+def test_a_place_counts_once_however_many_frames_of_it_are_done() -> None:
+    state = BatchState(terms(frames=1280, finish_at=50_000.0), [])
+    rendering(state, 1, (0, 320), [30.0] * 300, 100.0)
+    for node, first in enumerate((600, 900), 2):
+        rendering(state, node, (first, first + 200), [120.0], 100.0)
+    # 8 places at half of the average, 2 at twice of it, and 3 that were measured.
+    assert Outlook(state, 100.0).frame_work == pytest.approx((8 * 0.5 + 2 * 2 + 3) / 13, rel=0.02)
+
+
+def test_a_hard_place_is_counted_before_its_first_frame_has_come() -> None:
+    def work_left(at_it_s: float) -> float:
+        state = BatchState(terms(frames=640, finish_at=50_000.0, first_frame_s=0.0), [])
+        worker = running(state, one(1))
+        state.given(worker.slot, FrameSet([(0, 100)]), 0.0)
+        state.began(worker.slot, 0.0)
+        return Outlook(state, at_it_s).work_left()
+
+    assert work_left(30.0) == pytest.approx(640)
+    assert work_left(180.0) > 700
+
+
+def test_no_machine_is_rented_for_frames_that_all_have_begun() -> None:
+    def rents(frames_each: int) -> int:
+        state = BatchState(
+            terms(frames=2 * frames_each, max_machines=50, finish_at=2000.0, first_frame_s=0.0),
+            [one(node, speed=1 / 30) for node in range(10, 40)],
+        )
+        for node in (1, 2):
+            first = (node - 1) * frames_each
+            rendering(state, node, (first, first + frames_each), [], 1000.0)
+        return len(of(Rent, next_actions(state, 1400.0)))
+
+    assert rents(1) == 0
+    assert rents(100) > 1
+
+
+def test_a_frame_of_a_hard_shot_is_not_raced_for_being_hard() -> None:
+    def races(before_s: float) -> list[Race]:
+        state = BatchState(terms(frames=400, finish_at=50_000.0, first_frame_s=0.0), [])
+        rendering(state, 1, (0, 40), [before_s] * 30, 20_000.0)
+        rendering(state, 2, (200, 208), [60.0] * 8, 20_000.0)
+        # The others are done: a share of one frame can't be stolen from.
+        state.workers[0].share.remove(FrameSet([(31, 40)]))
+        state.waiting.remove(FrameSet([(0, 400)]))
+        return of(Race, next_actions(state, 20_000.0 + 400.0))
+
+    assert races(60.0)
+    assert not races(300.0)
+
+
+def test_where_shares_are_short_all_of_the_film_is_heard_of_early() -> None:
+    state = BatchState(terms(frames=1000, max_machines=60, finish_at=14_400.0), [])
+    for node in range(1, 61):
+        running(state, one(node))
+    begins = sorted(give.frames.first for give in of(Give, next_actions(state, 0.0)))
+    assert len(begins) == 60
+    # Given from the beginning on, more than a third of the film would be nobody's, all of it at the end.
+    assert max(later - earlier for earlier, later in itertools.pairwise([*begins, 1000])) <= 64
+
+
+def test_late_in_a_batch_a_fast_machine_is_rented_before_a_slow_one_that_was_cheaper() -> None:
+    def first_rent(finish_at: float) -> int:
+        slow, fast = one(10, speed=1 / 60, price=100), one(11, speed=1 / 20, price=330)
+        state = BatchState(terms(frames=2000, max_machines=50, finish_at=finish_at), [slow, fast])
+        rendering(state, 1, (0, 2000), [60.0] * 30, 100.0)
+        return of(Rent, next_actions(state, 100.0))[0].machine.node_id
+
+    assert first_rent(30_000.0) == 10
+    assert first_rent(500.0) == 11
+
+
+def test_a_frame_is_not_stolen_by_a_machine_that_has_tried_it() -> None:
+    state = BatchState(terms(finish_at=1000.0), [])
+    thief, other = running(state, one(1)), running(state, one(2))
+    state.given(thief.slot, FrameSet([(80, 81)]), 0.0)
+    state.began(thief.slot, 10.0)
+    state.refused_picture(thief.slot, 80)
+    state.given(other.slot, FrameSet([(0, 100)]), 0.0)
+    steals = of(Steal, next_actions(state, 20.0))
+    assert [list(steal.frames) for steal in steals] == [list(range(81, 100))]

@@ -62,9 +62,22 @@ def _needed() -> Iterator[tuple[str, str]]:
                         yield what, path.replace("<UDIM>", str(tile.number))
                     continue
             yield what, path
+    fluids = {
+        os.path.normpath(bpy.path.abspath(modifier.domain_settings.cache_directory)): (thing, modifier.domain_settings)
+        for thing in bpy.data.objects
+        for modifier in thing.modifiers
+        if modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN"
+    }
+    for path, (thing, domain) in fluids.items():
+        # One that is not baked has a place all the same, which nobody needs.
+        if domain.cache_type != "REPLAY" and domain.has_cache_baked_data:
+            yield f"the baked fluid of {thing.name!r}", path
     named = {os.path.normpath(bpy.path.abspath(b.filepath)) for _, c in _KINDS for b in getattr(bpy.data, c)}
     for path in bpy.utils.blend_paths(absolute=True, packed=False):
-        if os.path.normpath(path) not in named and "<UDIM>" not in path:
+        # The place of caches that are on disk; whether they are there is said of each simulation.
+        if os.path.basename(os.path.normpath(path)).startswith("blendcache_"):  # noqa: PTH119
+            continue
+        if os.path.normpath(path) not in named | set(fluids) and "<UDIM>" not in path:
             yield "a file of the scene", path
 
 

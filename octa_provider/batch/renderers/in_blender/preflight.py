@@ -75,7 +75,11 @@ def _look_at_outputs(scene: Any, options: dict[str, Any], problems: list[str]) -
     for node in output_nodes(scene):
         for name in files_of(node):
             extra.append(name)
-            if name not in options["files"][1:]:
+            if "{" in name.replace("{frame", ""):
+                problems.append(
+                    f"the File Output node {node.name!r} writes to a path with {{...}} in it: write it without"
+                )
+            elif name not in options["files"][1:]:
                 problems.append(
                     f"the File Output node {node.name!r} also writes {name}: name it in files, or mute the node"
                 )

@@ -90,7 +90,7 @@ class CrashingDisk:
             info = os.fstat(descriptor)
             if stat.S_ISDIR(info.st_mode):
                 place = Path(f"/proc/self/fd/{descriptor}").readlink()
-                self._renames = [one for one in self._renames if one[1].parent.resolve() != place]
+                self._renames = [one for one in self._renames if not _is_in(one, place)]
             else:
                 self._synced[info.st_ino] = info.st_size
         if self.died:
@@ -124,3 +124,8 @@ class CrashingDisk:
         hole = b"\0" * (length - kept) if self._chance.random() < 0.5 else data[kept:length]
         path.write_bytes(data[:kept] + hole)
         os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+def _is_in(rename: tuple[Path, Path, bytes | None], folder: Path) -> bool:
+    """Whether a rename was from or to a folder."""
+    return folder in {rename[0].parent.resolve(), rename[1].parent.resolve()}

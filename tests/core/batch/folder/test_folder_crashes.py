@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from crashing import CrashingDisk
 from folder_bench import RENDERER, TWO_FILES, batch_of, fetched, finals, made, opened, png
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octa_provider.batch.batch import Batch
@@ -97,6 +97,7 @@ def test_a_crash_at_each_step_of_a_run_loses_no_accepted_frame_and_shows_no_othe
 STEP = st.tuples(st.sampled_from([1, 2, 3, 4, 5, None]), st.integers(0, 1), st.booleans())
 
 
+@settings(max_examples=60)
 @given(
     steps=st.lists(STEP, min_size=1, max_size=12),
     crashes=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 2**16), st.booleans()), min_size=1, max_size=3),

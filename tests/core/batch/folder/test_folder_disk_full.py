@@ -14,7 +14,7 @@ from unittest import mock
 
 import pytest
 from folder_bench import batch_of, fetched, finals, made, opened, png, take
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octa_provider.batch.folder.batch_folder import BatchFolder
@@ -112,6 +112,7 @@ def try_to_take(folder: BatchFolder, frame: int) -> bool:
         return False
 
 
+@settings(max_examples=60)
 @given(at=st.integers(0, 60), count=st.integers(1, 12))
 def test_wherever_the_disk_is_full_what_was_accepted_stays_and_nothing_else_is(at: int, count: int) -> None:
     with tempfile.TemporaryDirectory() as place:

