@@ -49,7 +49,7 @@ class RemoteMachine:
     Args:
         target: where to connect, and as whom.
         connect_within_s: seconds until which a machine that does not answer, or refuses the key, is asked again: its
-            sshd may come up after the session is ready, and the key be installed after that.
+            sshd may come up after the session is ready, and the key be installed after that. It can be changed.
 
     Raises:
         OctaConfigError: asyncssh is not installed, or the private key can't be read.
@@ -58,7 +58,7 @@ class RemoteMachine:
     def __init__(self, target: SshTarget, *, connect_within_s: float = CONNECT_WITHIN_S) -> None:
         self.target = target
         self._connection = SshConnection(target)
-        self._connect_within_s = connect_within_s
+        self.connect_within_s = connect_within_s
 
     def __enter__(self) -> RemoteMachine:
         return self
@@ -264,7 +264,7 @@ class RemoteMachine:
     ) -> int | None:
         import asyncssh
 
-        connection = await self._connection.get(self._connect_within_s)
+        connection = await self._connection.get(self.connect_within_s)
         try:
             return await run_command(connection, line, stdin, kept, tell, waiting)
         except asyncssh.ChannelOpenError as error:
@@ -272,7 +272,7 @@ class RemoteMachine:
             if not connection.is_closed() and "closed" not in error.reason:
                 raise
             self._connection.close()
-        connection = await self._connection.get(self._connect_within_s)
+        connection = await self._connection.get(self.connect_within_s)
         return await run_command(connection, line, stdin, kept, tell, waiting)
 
     def _moving(
@@ -282,7 +282,7 @@ class RemoteMachine:
             self._connection,
             what,
             limits or TransferLimits(),
-            connect_within_s=self._connect_within_s,
+            connect_within_s=self.connect_within_s,
             timeout_s=timeout_s,
             on_progress=on_progress,
         )
