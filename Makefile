@@ -139,3 +139,10 @@ EXAMPLES ?= 60
 batch-invariants: $(CORE)/.made
 	@OCTA_BATCH_EXAMPLES=$(EXAMPLES) $(CORE)/bin/python -m pytest tests/core/batch/run/test_batch_invariants.py -q \
 		-p no:cacheprovider --timeout 14400
+
+# What each fault does to a batch, on emulated machines with a real Blender: make batch-faults FAULTS="--only slow hostile"
+# Then 48 frames on four machines, of which one is slow and one is ended in the middle.
+.PHONY: batch-faults
+batch-faults: $(CORE)/.made $(BLENDER)/.made
+	@$(CORE)/bin/python -m tests.chaos.batch_fault_table $(FAULTS)
+	@$(CORE)/bin/python -m tests.chaos.batch_of_48

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from octa_provider import OctaClient
 from octa_provider.batch.batch import Batch
@@ -18,6 +19,13 @@ SPEED = 20.0
 KEY = "test/killed"
 
 
+def _renderer(told: dict[str, Any]) -> Renderer:
+    """The one that is named, else the quick one."""
+    if "renderer" in told:
+        return Renderer.from_dict(told["renderer"])
+    return Renderer("python:3.12", command(told["frame_s"]))
+
+
 def main() -> int:
     """Render, and print how it ended."""
     told = json.load(sys.stdin)
@@ -25,13 +33,13 @@ def main() -> int:
         told["scene"],
         told["frames"],
         told["output"],
-        main="shot.py",
-        renderer=Renderer("python:3.12", command(told["frame_s"])),
+        main=told.get("main", "shot.py"),
+        renderer=_renderer(told),
         max_machines=told["max_machines"],
         finish_within_s=told["within_s"],
         seconds_per_frame=told.get("seconds_per_frame"),
     )
-    with OctaClient(told["api_key"], base_url=told["base_url"], clock=FastClock(SPEED)) as octa:
+    with OctaClient(told["api_key"], base_url=told["base_url"], clock=FastClock(told.get("speed", SPEED))) as octa:
         result = octa.batches.run(
             batch, KEY, private_key=Path(told["private_key"]), pacing=Pacing(poll_s=4.0, quiet_s=4.0)
         )

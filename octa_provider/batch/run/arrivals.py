@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from octa_provider.batch.folder.judge import Verdict
 from octa_provider.batch.folder.work import Made
 from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.machine.look import FileSeen, Look
@@ -13,7 +14,7 @@ from octa_provider.batch.run.machine_clock import MachineClock
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.render_order import MachineName, RenderOrder
 from octa_provider.batch.run.told import Bad, Began, Came, Told
-from octa_provider.files.limits import TransferLimits
+from octa_provider.files.limits import TransferLimits, shown_size
 from octa_provider.render.frame_files import FilePattern
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ class Arrivals:
             seen = files[frame]
             if not all(file is not None and file.size > 0 for file in seen):
                 continue
-            is_past = has_ended or (len(order.processes) == 1 and place < last_begun)
+            is_past = (
+                has_ended or (len(order.processes) == 1 and place < last_begun) or bool(self._too_large(frame, seen))
+            )
             last_at = max(file.mtime for file in seen if file is not None)
             quiet_s = 0.0 if look.now is None else self._clock.seconds(look.now - last_at)
             if is_past or quiet_s >= self._parts.pacing.quiet_s:
@@ -123,8 +126,8 @@ class Arrivals:
         parts, machine = self._parts, self._machine
         incoming = parts.folder.incoming(machine.number)
         most = parts.batch.check.max_frame_bytes
-        too_large = [frame for frame in passed if any(file is not None and file.size > most for file in files[frame])]
-        wanted = [pattern.name(frame) for frame in passed if frame not in too_large for pattern in self._patterns]
+        fit = [frame for frame in passed if not self._too_large(frame, files[frame])]
+        wanted = [pattern.name(frame) for frame in fit for pattern in self._patterns]
         limits = TransferLimits(max_bytes=max(1, most * len(wanted)), max_entries=len(wanted) + 1)
         self._link.fetch(wanted, incoming, limits)
         empty: list[str] = []
@@ -149,7 +152,8 @@ class Arrivals:
     ) -> bool:
         """Accept or refuse a frame that is here; False when it may still be written to."""
         parts, machine = self._parts, self._machine
-        verdict = parts.folder.judge(frame, incoming, machine.node_id)
+        too_large = self._too_large(frame, seen)
+        verdict = Verdict(too_large) if too_large else parts.folder.judge(frame, incoming, machine.node_id)
         if verdict.flaw and not is_past:
             return False
         done_at = max(file.mtime for file in seen if file is not None)
@@ -169,6 +173,14 @@ class Arrivals:
         if tells_bad:
             self._tell(Bad(frame, verdict.flaw, is_full(look)))
         return True
+
+    def _too_large(self, frame: int, files: Sequence[FileSeen | None]) -> str:
+        """What is too large of a frame, as one clause; empty when nothing is. It is not fetched."""
+        most = self._parts.batch.check.max_frame_bytes
+        for pattern, file in zip(self._patterns, files, strict=True):
+            if file is not None and file.size > most:
+                return f"{pattern.name(frame)} is {shown_size(file.size)}, and the limit {shown_size(most)}"
+        return ""
 
     def _seconds(self, order: RenderOrder, frame: int, done_at: float) -> tuple[float | None, float | None]:
         """What a frame took, and what the first one of its processes did, in seconds, where it can be told."""

@@ -28,9 +28,12 @@ from octa_provider.batch.run.told import (
     Told,
 )
 from octa_provider.batch.state import BatchState
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import is_transient
 
 __all__ = ["Hearing"]
+
+log = plain_logger("octa_provider.batch.run.hearing")
 
 #: After a start that could not be asked for, none is for so long.
 _PAUSE_S = 30.0
@@ -230,6 +233,8 @@ class Hearing:
             self._state.left_alone(slot, frames)
         elif thief is not None and thief.is_idle and not thief.leaving and frames:
             self._state.stolen(slot, thief.slot, frames, self._now())
+            nodes = (thief.machine.node_id, self._state.workers[slot].machine.node_id)
+            log.info("node %s takes %s frames over from node %s", nodes[0], len(frames), nodes[1])
             self.begin(thief.slot, frames)
         else:
             # Whoever wanted them has gone meanwhile, or has something to do.

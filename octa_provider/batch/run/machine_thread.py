@@ -58,8 +58,6 @@ _TELLING_BYTES = 5_000_000
 _SLICE_S = 0.5
 #: How long the start of one machine is tried for; the plan's next may be quicker.
 _START_S = 120.0
-#: A machine that has answered before is asked for so long.
-_AGAIN_WITHIN_S = 5.0
 
 
 class MachineThread(threading.Thread):
@@ -207,8 +205,8 @@ class MachineThread(threading.Thread):
         with RemoteMachine(target) as remote:
             link = MachineLink(remote, self._asked_to_end.is_set)
             first = self._bring(rental, link)
-            # It was up: one that does not answer any more may be gone, which is found out sooner than it comes back.
-            remote.connect_within_s = _AGAIN_WITHIN_S
+            # From now on one that does not answer may be gone, which the API knows at once.
+            remote.connect_within_s = 0.0
             name = MachineName(self.number, self.estimate.node_id, rental.uuid)
             rendering = Rendering(parts, name, link, self._tell, first)
             if rental.adopted:

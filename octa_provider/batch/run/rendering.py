@@ -204,6 +204,7 @@ class Rendering:
         if made == 0 or most == 1:
             return False
         fewer = max(1, (made if most is None else min(made, most)) // 2)
+        log.info("node %s ran out of memory: %s frames a process from now on", self._machine.node_id, fewer)
         self._renderer = replace(self._renderer, max_frames_per_process=fewer)
         return True
 

@@ -12,7 +12,7 @@ from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.rendering import Rendering
 from octa_provider.batch.run.told import Begin, Drop, Order, Preflighted, PreflightWanted, Skip, Skipped, Told
-from octa_provider.errors import OctaError, OctaSshError
+from octa_provider.errors import OctaError, OctaLocalFileError, OctaSshError
 from octa_provider.models import SessionPhase
 from octa_provider.rental.wait import look
 from octa_provider.text.loggers import plain_logger
@@ -81,6 +81,9 @@ class Serving:
                 if self._rendering.is_busy:
                     self._rendering.look()
                     answered = clock.monotonic()
+            except OctaLocalFileError:
+                # No machine can help this computer's disk: the next one would be rented for nothing.
+                raise
             except OctaSshError as error:
                 if not self._still_runs():
                     return "its session has ended"

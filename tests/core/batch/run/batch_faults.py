@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from octa_provider.batch.check import Check
 from octa_provider.batch.result import BatchOutcome
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ class Fault:
         faults: what the emulator is told before the run.
         act: what is done while it runs, at each event; it may keep what it needs.
         outcome: how the batch is to end.
-        told: a word of what is to be told about it: in an event's reason, or the result's message.
+        told: a part of what is to be told about it: in an event's reason, the result's message, or the log.
         options: of the batch, other than usual.
-        lost: how many frames may be missing at the end.
+        ending: of the frames' files.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Fault:
     outcome: BatchOutcome = BatchOutcome.WHOLE
     told: str = ""
     options: dict[str, Any] = field(default_factory=dict)
-    lost: int = 0
+    ending: str = "png"
 
 
 def _render(form: str, **options: Any) -> dict[str, Any]:
@@ -73,17 +74,51 @@ def _api_away(studio: Studio, event: BatchEvent) -> None:
     studio.emulator.faults({"kind": "status", "status": 503, "times": 40})
 
 
+def _site_vanishes(studio: Studio, event: BatchEvent) -> None:
+    country = next(m.country for m in studio.octa.services.mr.available() if m.node_id == event.node_id)
+    studio.emulator.faults({"kind": "site_vanishes", "country": country, "seconds": 0})
+
+
+#: Of the machine that is taken first.
+_FIRST: dict[str, Any] = {"node_id": 1001, "times": None}
+
 FAULTS = (
     Fault("nothing"),
-    Fault("node dies in a frame", (_render("node_dies", after=5),), told="ended"),
-    Fault("session ended by the platform", act=_after(4, _end_session), told="ended"),
-    Fault("frame cut", (_render("cut", after=4),), told="cut off"),
-    Fault("frames cut, one machine", (_render("cut", node_id=1001, times=None),), told="cut off"),
-    Fault("disk full, exit 0", (_render("disk_full", node_id=1001, after=4, times=None),), told="cut off"),
-    Fault("all black and fast", (_render("black", node_id=1001, times=None),), told="one colour"),
-    Fault("no GPU device", (_render("no_device", node_id=1001, times=None),), told="device"),
+    Fault("node dies in a frame", (_render("node_dies", after=5),), told="its session has ended"),
+    Fault("session ended by the platform", act=_after(4, _end_session), told="its session has ended"),
+    Fault("site vanishes", act=_after(4, _site_vanishes), told="its session has ended"),
+    Fault("one frame cut", (_render("cut", after=4),), told="cut off"),
+    Fault("all frames of a machine cut", (_render("cut", **_FIRST),), told="cut off"),
+    Fault("disk full, exit 0: cut, then empty", (_render("disk_full", after=4, **_FIRST),), told="cut off"),
+    Fault("PNG named EXR", (_render("wrong_format", after=4),), told="EXR", ending="exr"),
+    Fault("EXR named PNG", (_render("wrong_format", after=4),), told="PNG"),
+    Fault("wrong frame number", (_render("wrong_number", after=4),), told="frame"),
+    Fault("wrong scene", (_render("wrong_scene", after=4),), told="Another scene"),
+    Fault("all black and fast", (_render("black", **_FIRST),), told="one colour"),
+    Fault(
+        "GPU out of memory, once",
+        (_render("out_of_memory", after=4),),
+        told="memory",
+        # One process a machine: nobody else renders what it leaves.
+        options={"seconds_per_frame": 64.0, "finish_within_s": 500.0},
+    ),
+    Fault("GPU out of memory, a machine", (_render("out_of_memory", **_FIRST),), told="memory"),
+    Fault("process killed in a frame", (_render("killed", after=4),), told="memory"),
+    Fault("no GPU device", (_render("no_device", **_FIRST),), told="device"),
+    Fault("hangs with all files there", (_render("hangs", times=None),)),
     Fault("never ready", ({"kind": "never_ready", "node_id": 1001},), told="not ready"),
     Fault("machine is gone", ({"kind": "refuse", "node_id": 1001, "reason": "Node not found"},), told="not found"),
-    Fault("one machine slow", act=_after(5, _slow_node)),
+    Fault("one machine slow from the middle on", act=_after(5, _slow_node)),
     Fault("API down for a while", act=_after(4, _api_away)),
+    Fault("hostile names", (_render("hostile_names", **_FIRST),)),
+    Fault("hostile links", (_render("hostile_links", after=2, **_FIRST),), told="is missing"),
+    Fault("hostile pipe", (_render("hostile_pipe", after=2, **_FIRST),), told="was not rendered"),
+    Fault("hostile size", (_render("hostile_size", after=2, **_FIRST),), told="and the limit"),
+    Fault("hostile pixels", (_render("hostile_pixels", after=2, **_FIRST),), told="pixels"),
+    Fault(
+        "endless file",
+        (_render("endless_file", after=2, **_FIRST),),
+        told="and the limit",
+        options={"check": Check(max_frame_bytes=10**9)},
+    ),
 )
