@@ -7,8 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.choose import Fleet
-from octa_provider.batch.estimate import MachineEstimate, SceneEstimate, estimate_machines
-from octa_provider.batch.forecast import Forecast, deviate
+from octa_provider.batch.estimate import (
+    NEVER_UP,
+    START_LIMIT_S,
+    MachineEstimate,
+    SceneEstimate,
+    estimate_machines,
+)
+from octa_provider.batch.forecast import Forecast, charge_wei, deviate
 from octa_provider.batch.plan import Plan, PlanLine, PlannedMachine, Spread
 from octa_provider.batch.rates import usd_per_wei, wei_of_usd
 from octa_provider.errors import OctaConfigError, Refusal
@@ -24,6 +30,8 @@ CHEAPEST_WITHIN_S = 7 * 86_400.0
 MAX_MACHINES = 10_000
 #: How near, as a share, the shortest time for a budget is found.
 _NEAR = 0.02
+#: Where the tail of what may fail is cut for "at most".
+_MOST_SIGMAS = 2.33
 
 
 def plan_batch(
@@ -76,14 +84,16 @@ def plan_batch(
             refusals.append(Refusal(None, planner.why_not(finish_within_s)))
         elif budget_wei is not None and by_deadline.cost_p90_wei > budget_wei:
             refusals.append(
-                Refusal(None, f"by the deadline it costs {by_deadline.cost_usd.p90:.2f} USD, above {budget_usd:g} USD")
+                Refusal(
+                    None, f"by the deadline it costs {_usd(by_deadline.cost_usd.p90)} USD, above {budget_usd:g} USD"
+                )
             )
             by_deadline = None
     if budget_wei is not None:
         for_budget = planner.fastest(budget_wei)
         if for_budget is None and cheapest is not None:
             refusals.append(
-                Refusal(None, f"the cheapest costs {cheapest.cost_usd.p90:.2f} USD, above {budget_usd:g} USD")
+                Refusal(None, f"the cheapest costs {_usd(cheapest.cost_usd.p90)} USD, above {budget_usd:g} USD")
             )
     if finish_within_s is not None:
         chosen = by_deadline
@@ -191,11 +201,19 @@ class _Planner:
         sigma = forecast.sigma_by(within_s)
         return forecast.cost_wei(forecast.finish_s(max(self._sigmas, deviate(0.9)), sigma))
 
+    def _failed_starts_wei(self, forecast: Forecast) -> int:
+        """What machines cost, at most, that never come up: at least one of them."""
+        prices = [self._fleet.machines[at].price_wei for at in forecast.choice.picked]
+        expected = NEVER_UP * len(prices)
+        failed = max(1, math.ceil(expected + _MOST_SIGMAS * math.sqrt(expected * (1 - NEVER_UP))))
+        return charge_wei(failed * sum(prices) // len(prices), START_LIMIT_S)
+
     def _shown(self, name: str, forecast: Forecast, within_s: float, budget_wei: int | None) -> PlanLine:
         sigma = forecast.sigma_by(within_s)
         p50_s, p90_s = forecast.finish_s(0, sigma), forecast.finish_s(deviate(0.9), sigma)
         p50, p90, most = forecast.cost_wei(p50_s), self._p90_wei(forecast, within_s), forecast.most_wei(sigma)
-        most = max(most, p90) if budget_wei is None else min(max(most, p90), budget_wei)
+        most = max(most, p90) + self._failed_starts_wei(forecast)
+        most = most if budget_wei is None else min(most, budget_wei)
         startup, transfer = forecast.cost_shares(p50_s)
         each = forecast.frames_each(self._scene.frames, p50_s)
         machines = self._fleet.machines
@@ -215,3 +233,8 @@ class _Planner:
             startup_share=startup,
             transfer_share=transfer,
         )
+
+
+def _usd(amount: float) -> str:
+    """An amount for people: enough digits that a small one is not nothing."""
+    return f"{amount:.2f}" if amount >= 0.1 else f"{amount:.2g}"

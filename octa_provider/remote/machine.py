@@ -49,7 +49,7 @@ class RemoteMachine:
     Args:
         target: where to connect, and as whom.
         connect_within_s: seconds until which a machine that does not answer, or refuses the key, is asked again: its
-            sshd may come up after the session is ready, and the key be installed after that.
+            sshd may come up after the session is ready, and the key be installed after that. It can be changed.
 
     Attributes:
         target, connect_within_s: the same. Who asks again anyway can set the latter to 0 once it has answered.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.folder.work import Spans
-from octa_provider.batch.forecast import deviate
 from octa_provider.batch.plan import Plan, PlanLine
 from octa_provider.batch.rates import usd_per_wei
 from octa_provider.batch.result import BatchOutcome, BatchResult
@@ -15,7 +14,7 @@ from octa_provider.batch.run.coordinator import Coordinator
 from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.ending import end_of
 from octa_provider.batch.run.first_machine import find_first_machine
-from octa_provider.batch.run.left_machines import take_over
+from octa_provider.batch.run.left_machines import estimate_of_kept, take_over
 from octa_provider.batch.run.market import Market, speeds_seen
 from octa_provider.batch.run.measurement import FirstMachine, measure_frames, measured_of
 from octa_provider.batch.run.parts import BatchParts
@@ -24,7 +23,6 @@ from octa_provider.batch.run.quote import Quote, chosen_line
 from octa_provider.batch.run.scene_errors import SceneErrors
 from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.state import BatchState
-from octa_provider.batch.terms import BatchTerms
 from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaPlanError, OctaSceneError
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.text.loggers import plain_logger
@@ -160,19 +158,31 @@ class BatchRun:
             plan = self._quote.plan(market)
             self._agree(plan)
         assert plan is not None
-        outcome = self._coordinate(market, plan, first, cap_wei)
+        outcome = self._coordinate(market, plan, first, self._most_wei(cap_wei))
         return self._as_of_now(outcome)
+
+    def _why_over_budget(self) -> str:
+        most_usd, line = self._batch.max_cost_usd, self._line
+        if line is not None and (most_usd is None or line.cost_most_usd < most_usd):
+            return (
+                f"the {line.cost_most_usd:.2f} USD that the plan said it would cost at most are spent: "
+                "run it again to go on, with a plan made of what was seen"
+            )
+        return f"the budget of {most_usd:g} USD is reached: raise it, and run it again to go on"
 
     def _as_of_now(self, outcome: str) -> BatchOutcome:
         if outcome == "over budget":
-            self._message = (
-                f"the budget of {self._batch.max_cost_usd:g} USD is reached: raise it, and run it again to go on"
-            )
+            self._message = self._why_over_budget()
         if outcome != "whole":
             return BatchOutcome(outcome)
         deadline_s = self._batch.finish_within_s
         is_late = deadline_s is not None and self._parts.clock.monotonic() - self._began_at > deadline_s
         return BatchOutcome.LATE if is_late else BatchOutcome.WHOLE
+
+    def _most_wei(self, cap_wei: int | None) -> int | None:
+        """No more than the user's cap, nor than the "at most" that was agreed to."""
+        known = [wei for wei in (cap_wei, self._agreed_wei) if wei is not None]
+        return min(known, default=None)
 
     def _take_over(self) -> None:
         # Without a measurement there is no plan to go on with: it is begun anew.
@@ -224,28 +234,12 @@ class BatchRun:
         return first
 
     def _coordinate(self, market: Market, plan: Plan, first: FirstMachine | None, cap_wei: int | None) -> str:
-        batch, clock = self._batch, self._parts.clock
+        batch = self._batch
         line = chosen_line(plan)
         scene = self._quote.scene()
         assert scene is not None
         places = Places(batch.numbers, batch.order)
-        left_s = self._quote.left_s()
-        terms = BatchTerms(
-            frames=len(places),
-            max_machines=batch.max_machines,
-            began_at=clock.monotonic(),
-            finish_at=clock.monotonic() + (line.finish_s.p90 if left_s is None else left_s),
-            max_cost_wei=cap_wei,
-            sigmas=deviate(batch.confidence),
-            work_sigma=scene.sigma,
-            load_s=scene.load_s,
-            first_frame_s=scene.first_frame_s,
-            upload_s=scene.upload_s,
-            tries_per_frame=batch.tries_per_frame,
-            can_skip=bool(batch.renderer.can_skip),
-            max_failed_frames=batch.max_failed_frames,
-            first_pass=places.first_pass,
-        )
+        terms = self._quote.terms(line, scene, places, cap_wei)
         planned = [one.estimate for one in line.machines]
         taken = {first.estimate.node_id} if first is not None else set()
         state = BatchState(
@@ -271,7 +265,7 @@ class BatchRun:
             speeds = {one.node_id: one for one in market.estimates(scene, speeds_seen(self._folder))}
             coordinator.take(speeds.get(first.estimate.node_id, first.estimate), first.number, is_ready=True)
         for number, rental in self._adopted:
-            coordinator.adopt(self._estimate_of(rental, planned), number, rental)
+            coordinator.adopt(estimate_of_kept(rental, planned), number, rental)
         outcome = coordinator.run()
         if outcome == "incomplete":
             self._message = coordinator.why_missing
@@ -283,18 +277,6 @@ class BatchRun:
         scene = self._quote.scene()
         assert scene is not None
         return Market.of(api, self._batch).estimates(scene, speeds_seen(self._folder))
-
-    def _estimate_of(self, rental: Rental, others: list[MachineEstimate]) -> MachineEstimate:
-        """What is expected of a machine that is not on offer any more, since it is ours."""
-        like = sorted(others, key=lambda one: one.speed)[len(others) // 2]
-        return MachineEstimate(
-            rental.node_id if rental.node_id is not None else -1,
-            rental.price_wei if rental.price_wei is not None else like.price_wei,
-            rental.price_usd if rental.price_usd is not None else like.price_usd,
-            like.speed,
-            like.start_s,
-            like.upload_s,
-        )
 
     # The end.
 

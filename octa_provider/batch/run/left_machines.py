@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.folder.work import Spans
 from octa_provider.rental.key import split_namespace
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental import Rental
 
-__all__ = ["sessions_of_batch", "take_over"]
+__all__ = ["estimate_of_kept", "sessions_of_batch", "take_over"]
 
 _NUMBER = re.compile(r"m([0-9]{1,9})")
 
@@ -73,6 +75,24 @@ def take_over(parts: BatchParts, most: int) -> list[tuple[int, Rental]]:
         parts.rentals.stop(key)
         _write_down(parts, number, session.uuid)
     return kept
+
+
+def estimate_of_kept(rental: Rental, others: Sequence[MachineEstimate]) -> MachineEstimate:
+    """What is expected of a machine that is gone on with: it is not on offer any more, since it is ours.
+
+    Args:
+        rental: its handle.
+        others: machines of the plan, at least one.
+    """
+    like = sorted(others, key=lambda one: one.speed)[len(others) // 2]
+    return MachineEstimate(
+        rental.node_id if rental.node_id is not None else -1,
+        rental.price_wei if rental.price_wei is not None else like.price_wei,
+        rental.price_usd if rental.price_usd is not None else like.price_usd,
+        like.speed,
+        like.start_s,
+        like.upload_s,
+    )
 
 
 def _write_down(parts: BatchParts, number: int, uuid: str | None) -> None:

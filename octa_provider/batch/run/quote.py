@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from octa_provider.batch.estimate import MachineEstimate, SceneEstimate
+from octa_provider.batch.forecast import deviate
 from octa_provider.batch.plan import Plan, PlanLine
 from octa_provider.batch.rates import wei_of_usd
 from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.market import Market, scene_of, speeds_seen
 from octa_provider.batch.run.parts import BatchParts
+from octa_provider.batch.run.places import Places
 from octa_provider.batch.run.teller import Teller
+from octa_provider.batch.terms import BatchTerms
 from octa_provider.errors import OctaNoMachineError, OctaPlanError
 
 __all__ = ["Quote", "chosen_line"]
@@ -91,3 +94,30 @@ class Quote:
             spent_wei = self._crew.spent_wei() + self.before_wei
             budget_usd = max(_NEXT_TO_NOTHING_USD, budget_usd - spent_wei * self._teller.usd_per_wei)
         return market.plan(scene, left_s=self.left_s(), budget_usd=budget_usd, measured=speeds_seen(self._parts.folder))
+
+    def terms(self, line: PlanLine, scene: SceneEstimate, places: Places, max_cost_wei: int | None) -> BatchTerms:
+        """What the scheduler is told of the batch.
+
+        Args:
+            line: the plan that is followed.
+            scene: the work.
+            places: the order of the frames.
+            max_cost_wei: what the run may cost, in wei; None for no cap.
+        """
+        batch, now, left_s = self._parts.batch, self._parts.clock.monotonic(), self.left_s()
+        return BatchTerms(
+            frames=len(places),
+            max_machines=batch.max_machines,
+            began_at=now,
+            finish_at=now + (line.finish_s.p90 if left_s is None else left_s),
+            max_cost_wei=max_cost_wei,
+            sigmas=deviate(batch.confidence),
+            work_sigma=scene.sigma,
+            load_s=scene.load_s,
+            first_frame_s=scene.first_frame_s,
+            upload_s=scene.upload_s,
+            tries_per_frame=batch.tries_per_frame,
+            can_skip=bool(batch.renderer.can_skip),
+            max_failed_frames=batch.max_failed_frames,
+            first_pass=places.first_pass,
+        )

@@ -135,13 +135,13 @@ def test_measuring_rents_one_machine_keeps_its_frames_and_makes_a_plan(studio: S
 
 
 def test_a_batch_never_costs_more_than_its_cap_and_one_look(studio: Studio) -> None:
-    batch = studio.batch("1-200", frame_s=0.3, seconds_per_frame=0.5, max_cost_usd=0.02, confidence=0.5)
+    batch = studio.batch("1-200", frame_s=0.3, seconds_per_frame=0.5, max_cost_usd=0.012, confidence=0.5)
     result = studio.run(batch)
     assert result.outcome is BatchOutcome.OVER_BUDGET, result
     assert result.done < 200
     assert studio.nothing_runs()
     assert result.cost_usd is not None
-    assert result.cost_usd <= 0.02
+    assert result.cost_usd <= 0.012
     assert result.missing
 
 
