@@ -35,6 +35,8 @@ from tests.chaos.scene_faults import BROKEN_SCENES, broken_scene, scene_edited
 #: What the others' costs are compared with, and how often it is rendered.
 NOTHING = "nothing"
 NOTHINGS = 3
+#: Has a row of its own here.
+_AWAY = "API down for a while"
 
 Rows = dict[str, tuple[Callable[[Ground, str], Row], dict[str, Any]]]
 
@@ -42,7 +44,7 @@ Rows = dict[str, tuple[Callable[[Ground, str], Row], dict[str, Any]]]
 def rows() -> Rows:
     """Name of a row -> what makes it, and options of the emulator."""
     found: Rows = {f"{NOTHING} ({number})": (machine_fault, {}) for number in range(1, NOTHINGS + 1)}
-    found |= {name: (machine_fault, {}) for name in MACHINE_FAULTS if name != NOTHING}
+    found |= {name: (machine_fault, {}) for name in MACHINE_FAULTS if name not in (NOTHING, _AWAY)}
     found["no OPTIX, but CUDA"] = (without_optix, {})
     found["one machine 3 x slow"] = (slow_machine, {})
     found["several GPUs, one node dies"] = (several_gpus, {"gpus": 2})

@@ -20,6 +20,8 @@ from tests.core.batch.run.studio import Studio
 
 FRAMES = "1-48"
 MACHINES = 4
+#: For which four machines are planned.
+FINISH_WITHIN_S = 600.0
 SLOW_NODE = 1001
 TIMES_SLOWER = 4
 #: So many frames are there when a machine is ended.
@@ -79,12 +81,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="octa-48-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         scenes = make_scenes(folder / "scenes", frames=48, size=(128, 72), samples=4, frame_s=3.0)
-        with open_stage(options.keep or folder / "studio") as studio:
+        with open_stage(options.keep or folder / "studio", gpus=None) as studio:
             studio.emulator.faults(
                 {"kind": "render", "form": "slow", "node_id": SLOW_NODE, "factor": TIMES_SLOWER, "times": None}
             )
             killer = Killer(studio)
-            batch = blender_batch(studio, scenes, frames=FRAMES, max_machines=MACHINES, finish_within_s=600.0)
+            batch = blender_batch(studio, scenes, frames=FRAMES, max_machines=MACHINES, finish_within_s=FINISH_WITHIN_S)
             result = studio.run(batch, pacing=PACING, on_event=killer)
             sheet = contact_sheet(studio.output, width=160)
             made = {event.node_id: 0 for event in studio.told("machine rented")}
@@ -96,7 +98,7 @@ def main() -> int:
             )
             print("frames by node: " + ", ".join(f"{node} {count}" for node, count in sorted(made.items(), key=str)))
             print(f"ended by the platform: node {killer.killed}; slow: node {SLOW_NODE}, {TIMES_SLOWER} x")
-            print(f"taken over from the slow one: {stolen_from(studio, SLOW_NODE)} frames")
+            print(f"taken over from the slow one: {stolen_from(studio, SLOW_NODE)} of the frames it had been given")
             print(f"begun twice: {begun_twice(studio)} frames; charged {result.cost_wei} wei, as the ledger says")
             print(f"contact sheet: {sheet}")
     for one in wrong:

@@ -30,7 +30,7 @@ AWAY_S = 9.0
 
 
 def api_down(ground: Ground, name: str) -> Row:
-    """Every request is answered with 503 for a while in the middle of the batch.
+    """Every request is answered with 503 for a while in the middle of the batch, and a machine goes meanwhile.
 
     Args:
         ground: where.
@@ -41,19 +41,31 @@ def api_down(ground: Ground, name: str) -> Row:
 
     def go_away(event: BatchEvent) -> None:
         if event.kind == "frame accepted" and event.progress.done >= 3 and not timers:
-            emulator.faults({"kind": "status", "status": 503, "path": "/s*", "times": None})
+            emulator.faults({"kind": "status", "status": 503, "path": "^/(services|sessions)", "times": None})
+            emulator.end_session(event_uuid(ground, event), "Node is offline")
             timers.append(threading.Timer(AWAY_S, emulator.clear_faults))
             timers[0].start()
 
     result = ground.run(ground.batch(), on_event=go_away)
     for timer in timers:
         timer.join()
-    row = ground.row(name, result)
+    row = ground.row(name, result, told="its session has ended|does not answer over SSH|at one frame for")
     answers = [r["status"] for r in emulator.ledger()["requests"]].count(503)
-    row.seen = f"503 to {answers} requests; machines rendered on meanwhile"
+    row.seen = f"503 to {answers} requests; a machine that went meanwhile: {row.seen}"
     if not answers:
         row.wrong.append("nobody met the API's absence")
     return row
+
+
+def event_uuid(ground: Ground, event: BatchEvent) -> str:
+    """The running session of the machine that an event is about.
+
+    Args:
+        ground: where.
+        event: one of a machine.
+    """
+    sessions = ground.studio.emulator.ledger(requests=False)["sessions"]
+    return next(str(s["uuid"]) for s in sessions if s["node_id"] == event.node_id and s["stopped_ms"] is None)
 
 
 def budget_reached(ground: Ground, name: str) -> Row:
@@ -65,12 +77,14 @@ def budget_reached(ground: Ground, name: str) -> Row:
     """
     # Thought to be quick, so that there is a plan within so little money.
     terms: dict[str, Any] = {"seconds_per_frame": 2.0, "finish_within_s": None, "confidence": 0.5}
-    cap_usd = 0.02
+    cap_usd = 0.03
+    ground.studio.emulator.faults({"kind": "render", "form": "slow", "factor": 4, "times": None})
     first = ground.run(ground.batch(max_cost_usd=cap_usd, **terms))
     row = ground.row(name, first, outcomes=(BatchOutcome.OVER_BUDGET,))
     row.seen = f"over budget: {first.done} of 16 frames, {first.cost_usd or 0:.4f} of {cap_usd} USD"
     if first.cost_usd is None or first.cost_usd > cap_usd:
         row.wrong.append(f"it cost {first.cost_usd} USD, {cap_usd} were allowed")
+    ground.studio.emulator.clear_faults()
     again = ground.run(ground.batch(max_cost_usd=5.0, **terms))
     row.done = f"stopped, incomplete; with more money {again.rendered} rendered: {again.outcome.value}"
     if not again.is_whole or again.rendered != 16 - first.done:

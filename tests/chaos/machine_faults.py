@@ -6,6 +6,7 @@ from typing import Any
 
 from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.result import BatchOutcome
+from tests.chaos.blender_stage import FINISH_WITHIN_S
 from tests.chaos.fault_ground import WHOLE, Ground
 from tests.chaos.fault_row import Row, stolen_from
 from tests.core.batch.run.batch_faults import FAULTS, Fault
@@ -27,7 +28,7 @@ def machine_fault(ground: Ground, name: str) -> Row:
     ground.studio.emulator.faults(*fault.faults)
     seen: dict[str, Any] = {}
     own = {"format": "OPEN_EXR"} if fault.ending == "exr" else {}
-    batch = ground.batch(**{"finish_within_s": 450.0, **fault.options}, blender=own)
+    batch = ground.batch(**{**fault.options, "finish_within_s": FINISH_WITHIN_S}, blender=own)
     result = ground.run(batch, on_event=lambda event: fault.act(ground.studio, event, seen))
     outcomes = WHOLE if fault.outcome is BatchOutcome.WHOLE else (fault.outcome,)
     return ground.row(name, result, told=fault.told, outcomes=outcomes)

@@ -217,9 +217,9 @@ class Hearing:
             return
         if failure is not None and not self._parts.folder.accepted:
             self._errors.failed(node_id, failure.message)
-        if told.made == 0 or failure is not None:
-            frame = told.frames[0]
-            why = failure.message if failure is not None else "was not rendered, although the renderer said it was"
+        why = failure.message if failure is not None else "was not rendered, although the renderer said it was"
+        first = told.frames[:1] if told.made == 0 or failure is not None else ()
+        for frame in told.claimed or first:
             self._teller.tell("frame refused", frame=frame, number=number, node_id=node_id, reason=why)
             self._miss(slot, frame, why)
         if slot in self._state.workers and worker.share:

@@ -36,6 +36,7 @@ class RenderOrder:
         at: the frame that it was last said to be at.
         made: how many frames came.
         is_begun: whether the machine was told of all its processes.
+        laid: frames at which files were to be laid, so that a process may have left them out.
     """
 
     frames: list[int]
@@ -47,3 +48,4 @@ class RenderOrder:
     at: int | None = None
     made: int = 0
     is_begun: bool = False
+    laid: set[int] = field(default_factory=set)

@@ -108,6 +108,7 @@ class Rendering:
         order = self._order
         if order is None or not self._renderer.can_skip:
             return ()
+        order.laid.update(frames)
         left = set(order.frames)
         names = {self._renderer.skip_file(frame): frame for frame in reversed(frames) if frame in left}
         laid = {names[name] for name in self._link.skip(list(names))}
@@ -188,7 +189,9 @@ class Rendering:
         elif failure is not None and failure.kind == "out of memory" and self._halve(order.made):
             self.begin(order.frames, len(order.processes), order.number)
         else:
-            self._tell(Broke(tuple(order.frames), failure, order.made, disk_is_full, order.number))
+            # Where the line was lost while files were laid, nobody knows who has laid them.
+            claimed = [frame for frame in order.frames if failure is None and frame not in order.laid]
+            self._tell(Broke(tuple(order.frames), failure, order.made, disk_is_full, order.number, tuple(claimed)))
 
     def _failure(self, order: RenderOrder, codes: list[int]) -> Failure | None:
         found = None

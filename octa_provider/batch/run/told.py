@@ -199,6 +199,7 @@ class Broke:
         made: how many frames came of the order.
         is_full: whether the machine's disk is full.
         number: of the order.
+        claimed: those of them that the renderer says it has rendered.
     """
 
     frames: tuple[int, ...]
@@ -206,6 +207,7 @@ class Broke:
     made: int
     is_full: bool = False
     number: int = 0
+    claimed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
