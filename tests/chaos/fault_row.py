@@ -78,7 +78,7 @@ def row_of(
         result: how it ended.
         frames: those that were asked for.
         outcomes: how it may end.
-        told: a part of what is to be told about the fault; empty for nothing.
+        told: what is to be told about the fault, as a regular expression; empty for nothing.
         words: what was told beside events, such as log lines.
         events: those of all runs; None for the last run's.
     """
@@ -96,7 +96,9 @@ def row_of(
         left=int(ledger["running"]),
     )
     reasons = [f"{event.kind}: {event.reason}" for event in events if event.reason]
-    row.seen = next((text for text in (*reasons, result.message, *words) if told and told in text), "" if told else "-")
+    row.seen = next(
+        (text for text in (*reasons, result.message, *words) if told and re.search(told, text)), "" if told else "-"
+    )
     wrong = row.wrong
     if result.outcome not in tuple(outcomes):
         wrong.append(f"it ended as {result.outcome.value}: {result.message}")

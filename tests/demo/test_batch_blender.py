@@ -382,6 +382,16 @@ def test_a_scene_says_what_it_is(scenes: Path, command: Path) -> None:
     assert (said.has_stamp, said.must_be_in_order, said.extra_outputs) == (True, False, ())
 
 
+def test_blender_ends_when_the_scene_has_said_all_whatever_an_add_on_still_does(scenes: Path, command: Path) -> None:
+    script = f'blender() {{ {shlex.quote(str(command))} "$@"; }}\n{blender().preflight_script("my shot.blend")}'
+    done = subprocess.run(
+        ["/bin/sh", "-s"], input=script, cwd=scenes / "plain", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    # Blender's own end, which waits for an add-on's threads, does not come.
+    assert done.stdout.rstrip().splitlines()[-1].startswith("octa-preflight ")
+
+
 def test_files_that_are_missing_or_not_sent_are_named(scenes: Path, command: Path) -> None:
     folder = scenes / "missing"
     (scenes / "near.png").touch()

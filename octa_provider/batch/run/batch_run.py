@@ -163,7 +163,8 @@ class BatchRun:
 
     def _why_over_budget(self) -> str:
         most_usd, line = self._batch.max_cost_usd, self._line
-        if line is not None and (most_usd is None or line.cost_most_usd < most_usd):
+        # A plan for a budget has the budget as its most, but for what is rounded.
+        if line is not None and (most_usd is None or line.cost_most_usd < 0.95 * most_usd):
             return (
                 f"the {line.cost_most_usd:.2f} USD that the plan said it would cost at most are spent: "
                 "run it again to go on, with a plan made of what was seen"

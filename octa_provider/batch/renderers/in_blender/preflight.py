@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -50,6 +51,10 @@ def preflight(options: dict[str, Any]) -> None:
         "extra_outputs": extra,
     }
     print("\nocta-preflight " + json.dumps(said), flush=True)
+    # An add-on can keep Blender alive, and a machine bills meanwhile: all has been said.
+    with contextlib.suppress(OSError):
+        os.rmdir(bpy.app.tempdir)  # noqa: PTH106 - only where it is empty
+    os._exit(0)
 
 
 def _look_at_format(scene: Any, options: dict[str, Any], problems: list[str], warnings: list[str]) -> None:

@@ -32,7 +32,8 @@ class Fault:
         faults: what the emulator is told before the run.
         act: what is done while it runs, at each event; it may keep what it needs.
         outcome: how the batch is to end.
-        told: a part of what is to be told about it: in an event's reason, the result's message, or the log.
+        told: what is to be told about it, as a regular expression: in an event's reason, the result's message, or the
+            log.
         options: of the batch, other than usual.
         ending: of the frames' files.
     """
@@ -112,7 +113,7 @@ FAULTS = (
     Fault("API down for a while", act=_after(4, _api_away)),
     Fault("hostile names", (_render("hostile_names", **_FIRST),)),
     Fault("hostile links", (_render("hostile_links", after=2, **_FIRST),), told="is missing"),
-    Fault("hostile pipe", (_render("hostile_pipe", after=2, **_FIRST),), told="was not rendered"),
+    Fault("hostile pipe", (_render("hostile_pipe", after=2, **_FIRST),), told="was not rendered|at one frame for"),
     Fault("hostile size", (_render("hostile_size", after=2, **_FIRST),), told="and the limit"),
     Fault("hostile pixels", (_render("hostile_pixels", after=2, **_FIRST),), told="pixels"),
     Fault(

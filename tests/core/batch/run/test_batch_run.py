@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from studio import open_studio
 
 from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.plan import Plan
@@ -165,15 +167,30 @@ def test_measuring_rents_one_machine_keeps_its_frames_and_makes_a_plan(studio: S
     assert studio.run(batch).rendered == 9
 
 
-def test_a_batch_never_costs_more_than_its_cap_and_one_look(studio: Studio) -> None:
-    batch = studio.batch("1-200", frame_s=0.3, seconds_per_frame=0.5, max_cost_usd=0.012, confidence=0.5)
-    result = studio.run(batch)
-    assert result.outcome is BatchOutcome.OVER_BUDGET, result
-    assert result.done < 200
-    assert studio.nothing_runs()
-    assert result.cost_usd is not None
-    assert result.cost_usd <= 0.012
-    assert result.missing
+def test_a_batch_never_costs_more_than_its_cap_and_one_look(tmp_path: Path) -> None:
+    with open_studio(tmp_path, speed=60.0) as studio:
+        batch = studio.batch("1-200", frame_s=0.3, seconds_per_frame=0.5, max_cost_usd=0.02, confidence=0.5)
+        result = studio.run(batch)
+        assert result.outcome is BatchOutcome.OVER_BUDGET, result
+        assert result.done < 200
+        assert studio.nothing_runs()
+        assert result.cost_usd is not None
+        assert result.cost_usd <= 0.02
+        assert result.missing
+        assert "raise it" in result.message
+
+
+def test_no_more_is_spent_than_was_agreed_to_at_most(tmp_path: Path) -> None:
+    with open_studio(tmp_path, speed=60.0) as studio:
+        plans: list[Plan] = []
+        batch = studio.batch("1-200", frame_s=0.4, seconds_per_frame=0.01)
+        result = studio.run(batch, approve=lambda plan: plans.append(plan) is None)
+        assert result.outcome is BatchOutcome.OVER_BUDGET, result
+        [plan] = plans
+        assert plan.chosen is not None
+        assert result.cost_wei is not None
+        assert result.cost_wei <= plan.chosen.cost_most_wei
+        assert "at most" in result.message
 
 
 def test_what_a_listener_raises_ends_the_batch_with_nothing_running(studio: Studio) -> None:
