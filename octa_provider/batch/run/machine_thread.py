@@ -161,6 +161,11 @@ class MachineThread(threading.Thread):
             node_id=self.estimate.node_id,
             max_price_usd=limit if limit is not None and limit < dearest else dearest or limit,
         )
+        if change := parts.scene_change:
+            # Those that have it can still finish the batch.
+            self._why = change
+            self._tell(Refused(change, False, OctaLocalFileError(change)))
+            return None
         with parts.lock:
             parts.folder.renting(self.number, self.estimate.node_id, parts.machine_key(self.number))
         request = MachineRequest(image=batch.renderer.image, disk_gb=batch.disk_gb, start_command=stay_command())
@@ -241,6 +246,9 @@ class MachineThread(threading.Thread):
             self._transfer_s = clock.monotonic() - began
         finally:
             parts.sending.release()
+        if change := parts.scene_change:
+            # It may have been saved while it was sent: this machine would render a scene that nobody looked at.
+            raise OctaError(change)
         self._ready_at = clock.monotonic()
         size = parts.tree.size
         speed = size * 8 / 1e6 / self._transfer_s if size >= _TELLING_BYTES and self._transfer_s > 0 else None

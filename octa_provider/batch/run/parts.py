@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.batch import Batch
+from octa_provider.batch.folder.fingerprint import fingerprint_of
+from octa_provider.errors import OctaError
+from octa_provider.files.local_files import shown
 from octa_provider.timing.clock import Clock
 
 if TYPE_CHECKING:
@@ -82,6 +85,20 @@ class BatchParts:
     def prefix(self) -> str:
         """What the keys of the batch's machines begin with, without the namespace."""
         return f"{self.key}/batch/{self.fingerprint[:8]}"
+
+    @property
+    def scene_change(self) -> str:
+        """Why no machine can be given the scene any more, as one clause; empty as long as it is what was looked at."""
+        scene = self.batch.scene_path
+        try:
+            if fingerprint_of(scene, self.main, self.batch.renderer) == self.fingerprint:
+                return ""
+        except OctaError as error:
+            return str(error)
+        return (
+            f"{shown(scene)} was changed while it was rendered, so no other machine can be given it: bring back what "
+            "it was and run it again, or render the new one into another folder"
+        )
 
     def machine_key(self, number: int) -> str:
         """The rental key of a machine.

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from studio import open_studio
 
+from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.plan import Plan
 from octa_provider.batch.result import BatchOutcome
-from octa_provider.errors import OctaConfigError, OctaPlanError
+from octa_provider.errors import OctaConfigError, OctaLocalFileError, OctaPlanError
 from octa_provider.pictures import check_frames
 
 if TYPE_CHECKING:
@@ -86,6 +87,36 @@ def test_a_changed_scene_is_refused_by_name_before_anything_is_rented(studio: St
         studio.run(studio.batch("1-3"))
     assert studio.posts() == posts
     assert studio.run(studio.batch("1-3", on_changed="replace")).rendered == 3
+
+
+def test_a_scene_that_is_saved_while_it_is_rendered_is_given_to_no_other_machine(studio: Studio) -> None:
+    script = studio.scene / "shot.py"
+    before = script.read_text()
+
+    def save_and_lose_the_machine(event: BatchEvent) -> None:
+        if event.kind == "frame accepted" and script.read_text() == before:
+            script.write_text(before.replace("frame * 7", "frame * 9"))
+            for uuid in studio.emulator.ledger()["running_uuids"]:
+                studio.emulator.end_session(uuid)
+
+    batch = studio.batch("1-20", frame_s=0.3, seconds_per_frame=6.0, max_machines=1)
+    with pytest.raises(OctaLocalFileError, match="scene was changed while it was rendered"):
+        studio.run(batch, on_event=save_and_lose_the_machine)
+    assert studio.starts() == 1
+    assert studio.nothing_runs()
+    script.write_text(before)
+    assert studio.run(batch).outcome is BatchOutcome.WHOLE
+
+
+def test_a_machine_that_has_the_scene_ends_the_batch_although_it_is_saved_meanwhile(studio: Studio) -> None:
+    script = studio.scene / "shot.py"
+
+    def save(event: BatchEvent) -> None:
+        if event.kind == "machine ready":
+            script.write_text(script.read_text() + "# saved")
+
+    result = studio.run(studio.batch("1-6", frame_s=0.1, seconds_per_frame=2.0, max_machines=1), on_event=save)
+    assert result.outcome is BatchOutcome.WHOLE
 
 
 def test_a_plan_that_is_not_approved_rents_nothing_more(studio: Studio) -> None:
