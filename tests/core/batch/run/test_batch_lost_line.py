@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from studio import Studio
 
+from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.result import BatchOutcome
+from octa_provider.batch.run.parts import Pacing
 from octa_provider.errors import OctaSshError
 from octa_provider.remote.machine import RemoteMachine
 
@@ -63,4 +65,21 @@ def test_a_line_lost_while_way_is_made_for_frames_loses_no_order(
     result = studio.run(studio.batch("1-6", seconds_per_frame=1.0, max_machines=2), is_cancelled=ends())
 
     assert lost
+    assert result.outcome is BatchOutcome.WHOLE
+
+
+def test_a_listener_that_takes_long_makes_nothing_of_the_first_machine_unheard(studio: Studio) -> None:
+    slow: list[BatchEvent] = []
+
+    def take_long(event: BatchEvent) -> None:
+        # Before anything was heard of the machine: meanwhile it is rented, and comes up.
+        if event.kind == "progress" and not slow:
+            slow.append(event)
+            time.sleep(4.0)
+
+    pacing = Pacing(poll_s=0.05, quiet_s=4.0, lost_after_s=200.0)
+
+    result = studio.run(studio.batch("1-4", max_machines=1), on_event=take_long, is_cancelled=ends(), pacing=pacing)
+
+    assert slow
     assert result.outcome is BatchOutcome.WHOLE
