@@ -195,7 +195,7 @@ class BatchRun:
         # Without a measurement there is no plan to go on with: it is begun anew.
         is_planned = bool(self._quote.missing()) and self._quote.scene() is not None
         self._adopted = take_over(self._parts, self._batch.max_machines if is_planned else 0, self._is_cancelled)
-        self._quote.before_wei = self._folder.cost_wei or 0
+        self._quote.before_wei = self._folder.spent_wei
 
     def _asks_scene(self) -> bool:
         measured = self._folder.measurement
