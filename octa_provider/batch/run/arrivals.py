@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -186,11 +187,16 @@ class Arrivals:
         """What a frame took, and what the first one of its processes did, in seconds, where it can be told."""
         if order.last_at is None:
             began_at = order.begun.get(frame, order.began_at)
-            return None, None if began_at is None else self._clock.seconds(done_at - began_at)
+            return None, None if began_at is None else self._ours(order, done_at - began_at)
         since = order.last_at
         if len(order.processes) == 1:
             since = max(since, order.begun.get(frame, since))
-        return self._clock.seconds(done_at - since), None
+        return self._ours(order, done_at - since), None
+
+    def _ours(self, order: RenderOrder, told: float) -> float:
+        """Seconds of ours: no frame took longer than its order has, whatever a machine says of its times."""
+        most = math.inf if order.ordered_at is None else self._parts.clock.monotonic() - order.ordered_at
+        return min(self._clock.seconds(told), most)
 
 
 def is_full(look: Look) -> bool:

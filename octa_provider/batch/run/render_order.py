@@ -30,6 +30,7 @@ class RenderOrder:
         frames: those that have not come, in their order.
         processes: their numbers on the machine.
         number: names the order.
+        ordered_at: when it was given, on our clock; None for what an earlier coordinator has left.
         began_at: when they were begun, on the machine's clock; None until the first look.
         begun: when each frame was begun, where the machine tells.
         last_at: when the last frame was done, on the machine's clock.
@@ -42,6 +43,7 @@ class RenderOrder:
     frames: list[int]
     processes: list[int]
     number: int = 0
+    ordered_at: float | None = None
     began_at: float | None = None
     begun: dict[int, float] = field(default_factory=dict)
     last_at: float | None = None

@@ -77,7 +77,7 @@ class Rendering:
             self.end()
             processes = list(range(self._next_process, self._next_process + turns))
             # From here on they may run, whatever becomes of the answers: a line that is lost loses no order.
-            order = self._order = RenderOrder(list(frames), processes, number)
+            order = self._order = RenderOrder(list(frames), processes, number, ordered_at=self._parts.clock.monotonic())
             self._next_process += turns
         self._start(order)
 
