@@ -99,6 +99,8 @@ class Arrivals:
         """Note which frames have begun; returns the place of the last of them, -1 for none."""
         last, at = -1, None
         for place, frame in enumerate(frames):
+            if frame in order.unsure and not all(file is not None and file.size > 0 for file in files[frame]):
+                continue
             claim = look.files.get(self._renderer.skip_file(frame))
             is_own_file = self._renderer.skip_file(frame) in {pattern.name(frame) for pattern in self._patterns}
             if claim is not None and (claim.size == 0 or not is_own_file):

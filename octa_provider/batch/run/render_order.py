@@ -33,6 +33,7 @@ class RenderOrder:
         ordered_at: when it was given, on our clock; None for what an earlier coordinator has left.
         began_at: when they were begun, on the machine's clock; None until the first look.
         begun: when each frame was begun, where the machine tells.
+        unsure: frames that may have been skipped, by an order whose answer was lost.
         last_at: when the last frame was done, on the machine's clock.
         at: the frame that it was last said to be at.
         made: how many frames came.
@@ -46,6 +47,7 @@ class RenderOrder:
     ordered_at: float | None = None
     began_at: float | None = None
     begun: dict[int, float] = field(default_factory=dict)
+    unsure: set[int] = field(default_factory=set)
     last_at: float | None = None
     at: int | None = None
     made: int = 0
