@@ -19,16 +19,7 @@ from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.render_order import MachineName
 from octa_provider.batch.run.rendering import Rendering
 from octa_provider.batch.run.serving import Serving
-from octa_provider.batch.run.told import (
-    Crashed,
-    Lost,
-    Order,
-    Ready,
-    Refused,
-    Rented,
-    Stopped,
-    Told,
-)
+from octa_provider.batch.run.told import Crashed, Lost, Order, Ready, Refused, Rented, Stopped, Told
 from octa_provider.errors import (
     OctaCancelledError,
     OctaConfigError,
