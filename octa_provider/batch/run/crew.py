@@ -13,6 +13,7 @@ from octa_provider.batch.run.machine_thread import MachineThread
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.told import Stopped, Told
 from octa_provider.errors import OctaError, OctaStopError, tell_also
+from octa_provider.rental.clean_up import signals_held
 from octa_provider.rental.stop import stop_command
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.deadline import Deadline
@@ -81,21 +82,24 @@ class Crew:
             # The folder knows of a number once its machine is about to be rented.
             number = self._next = max(self._next + 1, self._parts.folder.next_slot)
         thread = MachineThread(self._parts, number, estimate, lambda n, told: self._told.put((n, told)), rental)
-        self._threads[number] = thread
-        thread.start()
+        # A signal between the two would leave a thread that nobody waits for, or one to wait for that never ran.
+        with signals_held():
+            thread.start()
+            self._threads[number] = thread
         return number
 
-    def hear(self, within_s: float) -> list[tuple[int, Told]]:
+    def hear(self, within_s: float, most: int | None = None) -> list[tuple[int, Told]]:
         """What machines have told; waits a while for the first word.
 
         Args:
             within_s: seconds to wait for, on the clock of the parts.
+            most: no more words than this, the others are heard next time; None for all.
         """
         heard: list[tuple[int, Told]] = []
         until = Deadline(self._parts.clock, within_s)
         while True:
             with suppress(queue.Empty):
-                while True:
+                while most is None or len(heard) < most:
                     number, told = self._told.get_nowait()
                     if isinstance(told, Stopped):
                         self._ended.add(number)

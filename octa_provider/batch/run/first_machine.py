@@ -175,7 +175,8 @@ class _Trial:
     def _words_until(self, number: int, patience: Deadline | None) -> Iterator[Told | None]:
         """What the machine tells; None whenever there is no patience any more."""
         while True:
-            for other, told in self._crew.hear(self._parts.pacing.poll_s):
+            # One at a time: what comes after the word that ends a step is for the next step.
+            for other, told in self._crew.hear(self._parts.pacing.poll_s, most=1):
                 if other == number:
                     yield told
             if patience is not None and patience.passed:

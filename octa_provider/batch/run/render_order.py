@@ -35,6 +35,7 @@ class RenderOrder:
         last_at: when the last frame was done, on the machine's clock.
         at: the frame that it was last said to be at.
         made: how many frames came.
+        is_cleaned: whether the way was made for its frames.
         is_begun: whether the machine was told of all its processes.
     """
 
@@ -46,4 +47,5 @@ class RenderOrder:
     last_at: float | None = None
     at: int | None = None
     made: int = 0
+    is_cleaned: bool = False
     is_begun: bool = False

@@ -75,16 +75,17 @@ class Rendering:
         order = self._order
         if order is None or order.number != number or order.frames != list(frames):
             self.end()
-            order = RenderOrder(list(frames), [], number)
-            self._link.clean([self._renderer.skip_file(frame) for frame in frames])
-            order.processes = list(range(self._next_process, self._next_process + turns))
-            # From here on they may run, whatever becomes of the answer.
+            processes = list(range(self._next_process, self._next_process + turns))
+            # From here on they may run, whatever becomes of the answers: a line that is lost loses no order.
+            order = self._order = RenderOrder(list(frames), processes, number)
             self._next_process += turns
-            self._order = order
         self._start(order)
 
     def _start(self, order: RenderOrder) -> None:
         """Begin the processes of an order, or those that the machine has not been told of yet."""
+        if not order.is_cleaned:
+            self._link.clean([self._renderer.skip_file(frame) for frame in order.frames])
+            order.is_cleaned = True
         device = self._devices[0] if self._devices else None
         for turn, process in enumerate(order.processes):
             script = self._renderer.process_script(
@@ -176,11 +177,12 @@ class Rendering:
             look = self._look_at((), self._arrivals.names(part))
             disk_is_full = is_full(look)
             self._arrivals.take_in(order, part, look, has_ended=True)
+        # Asked before the order is let go: should the line be lost, all of this is done again at the next look.
+        failure = self._failure(order, codes) if order.frames else None
         self._order = None
         if not order.frames:
             self._tell(Done(order.number))
             return
-        failure = self._failure(order, codes)
         if failure is not None and failure.kind == "no device" and order.made == 0 and len(self._devices) > 1:
             log.info("node %s has no %s: %s is tried", self._machine.node_id, *self._devices[:2])
             del self._devices[0]

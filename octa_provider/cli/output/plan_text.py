@@ -78,8 +78,8 @@ def plan_question(plan: Plan, line: PlanLine) -> str:
     return (
         f"{counted(plan.frames, 'frame')} on {counted(len(line.machines), 'machine')} ({line.name}): "
         f"{_amount(line.cost_usd.p50, line.cost_p50_wei)}{unit}, nine times in ten no more than "
-        f"{_amount(line.cost_usd.p90, line.cost_p90_wei)}, stopped at {most}; done in {shown_duration(done.p50)}, nine times in "
-        f"ten within {shown_duration(done.p90)}"
+        f"{_amount(line.cost_usd.p90, line.cost_p90_wei)}, stopped at {most}; done in {shown_duration(done.p50)}, nine "
+        f"times in ten within {shown_duration(done.p90)}"
     )
 
 

@@ -216,3 +216,8 @@ def test_what_a_listener_raises_ends_the_batch_with_nothing_running(studio: Stud
     with pytest.raises(BrokenPipeError):
         studio.run(studio.batch("1-12"), on_event=fail)
     assert studio.nothing_runs()
+
+
+def test_an_api_that_is_away_when_a_run_begins_is_asked_again(studio: Studio) -> None:
+    studio.emulator.faults({"kind": "status", "status": 503, "times": 6})
+    assert studio.run(studio.batch("1-3")).outcome is BatchOutcome.WHOLE
