@@ -14,15 +14,7 @@ from octa_provider.batch.folder.batch_book import BatchBook, clause
 from octa_provider.batch.folder.disk_errors import disk_errors
 from octa_provider.batch.folder.expected import expected_of
 from octa_provider.batch.folder.judge import Verdict, judge_files
-from octa_provider.batch.folder.lines import (
-    OF_DIGITS,
-    FileLine,
-    FrameLine,
-    KindLine,
-    Line,
-    RefusedLine,
-    SeenLine,
-)
+from octa_provider.batch.folder.lines import OF_DIGITS, FileLine, FrameLine, KindLine, Line, RefusedLine, SeenLine
 from octa_provider.batch.folder.opening import OpenedBatch, open_batch
 from octa_provider.batch.folder.placing import is_there, is_whole, make_durable, place_files, sync_folder
 from octa_provider.batch.folder.remove_tree import remove_tree
@@ -190,7 +182,12 @@ class BatchFolder(BatchBook):
         if not self.accepted.is_asked(frame):
             raise OctaConfigError(f"frame {frame} can't be accepted: nobody asked for it")
         self._check_place()
-        make_durable(folder, names, verdict.seen)
+        try:
+            make_durable(folder, names, verdict.seen)
+        except OctaLocalFileError:
+            # In whose words this is told better, should it have been moved at this moment.
+            self._check_place()
+            raise
         line = FrameLine(
             frame=frame,
             slot=made.slot,

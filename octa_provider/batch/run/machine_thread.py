@@ -19,22 +19,14 @@ from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.render_order import MachineName
 from octa_provider.batch.run.rendering import Rendering
 from octa_provider.batch.run.serving import Serving
-from octa_provider.batch.run.told import (
-    Crashed,
-    Lost,
-    Order,
-    Ready,
-    Refused,
-    Rented,
-    Stopped,
-    Told,
-)
+from octa_provider.batch.run.told import Crashed, Lost, Order, Ready, Refused, Rented, Stopped, Told
 from octa_provider.errors import (
     OctaCancelledError,
     OctaConfigError,
     OctaError,
     OctaLocalFileError,
     OctaNoMachineError,
+    OctaSshError,
     OctaStartUnclearError,
 )
 from octa_provider.market.request import MachineRequest
@@ -140,7 +132,12 @@ class MachineThread(threading.Thread):
             self._tell(Crashed(error))
         except OctaError as error:
             self._why = str(error)
-            self._tell(Lost(_clause(error)))
+            is_our_key = isinstance(error, OctaSshError) and error.refused
+            if is_our_key and self._parts.logins.refused(self.estimate.node_id):
+                # Each further machine would be rented for nothing.
+                self._tell(Crashed(error))
+            else:
+                self._tell(Lost(_clause(error)))
         except Exception as error:  # noqa: BLE001 - told to the coordinator, which raises it when nothing bills any more
             self._why = f"{type(error).__name__}: {error}"
             self._tell(Crashed(error))
@@ -211,7 +208,7 @@ class MachineThread(threading.Thread):
             deadline_s=parts.batch.ready_timeout_s, poll_s=parts.pacing.poll_s, is_cancelled=self._asked_to_end.is_set
         )
         target = SshTarget.of(session, private_key=ssh_key(parts.private_key))
-        with RemoteMachine(target) as remote:
+        with RemoteMachine(target, connect_within_s=parts.pacing.login_s) as remote:
             link = MachineLink(remote, self._asked_to_end.is_set)
             first = self._bring(rental, link)
             # From now on one that does not answer may be gone, which the API knows at once.
@@ -233,6 +230,7 @@ class MachineThread(threading.Thread):
         """Bring the scene; returns the number of the first process that is free."""
         parts, clock = self._parts, self._parts.clock
         link.prepare()
+        parts.logins.worked()
         processes: list[int] = []
         self._left_names: list[int] = []
         if rental.adopted:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from octa_provider.batch.batch import Batch
 from octa_provider.batch.folder.fingerprint import fingerprint_of
+from octa_provider.batch.run.logins import Logins
 from octa_provider.errors import OctaError
 from octa_provider.files.local_files import shown
+from octa_provider.remote.machine import CONNECT_WITHIN_S
 from octa_provider.timing.clock import Clock
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Pacing:
         lost_after_s: a machine that does not answer over SSH for so many seconds is given up.
         settle_s: a file that is not whole, and was not written to for so many seconds, will not become so.
         stop_s: seconds to try to stop a machine for.
+        login_s: a machine that is up, and does not answer over SSH or take the key, is asked for so many seconds.
     """
 
     poll_s: float = 2.0
@@ -42,6 +45,7 @@ class Pacing:
     lost_after_s: float = 120.0
     settle_s: float = 60.0
     stop_s: float = 300.0
+    login_s: float = CONNECT_WITHIN_S
 
 
 @dataclass
@@ -61,6 +65,7 @@ class BatchParts:
         pacing: how often is looked.
         lock: held for whatever changes the folder.
         sending: held by who sends a scene.
+        logins: which machines have let us in.
     """
 
     api: RentalApi
@@ -75,6 +80,7 @@ class BatchParts:
     pacing: Pacing
     lock: threading.Lock = field(default_factory=threading.Lock)
     sending: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(SENT_AT_ONCE))
+    logins: Logins = field(default_factory=Logins)
 
     @property
     def clock(self) -> Clock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,20 @@ def test_a_folder_that_is_moved_away_gets_no_more_frames_and_goes_on_where_it_is
     with opened(moved) as folder:
         assert list(folder.accepted) == [1, 2]
         assert folder.check_whole()[:2] == [3, 4]
+
+
+def test_a_folder_that_is_moved_while_a_frame_is_made_durable_is_told_as_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def move_meanwhile(descriptor: int) -> None:
+        fsync(descriptor)
+        if (tmp_path / "out").exists():
+            (tmp_path / "out").rename(tmp_path / "moved")
+
+    with opened(batch_of(tmp_path)) as folder:
+        incoming, verdict = rendered(folder, 3)
+        monkeypatch.setattr(os, "fsync", move_meanwhile)
+        with pytest.raises(OctaLocalFileError, match="was moved or removed"):
+            folder.accept(3, incoming, verdict, made())

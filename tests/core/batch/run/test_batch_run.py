@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncssh
 import pytest
-from studio import open_studio
+from studio import PACING, open_studio
 
 from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.plan import Plan
 from octa_provider.batch.result import BatchOutcome
-from octa_provider.errors import OctaConfigError, OctaLocalFileError, OctaPlanError
+from octa_provider.errors import OctaConfigError, OctaLocalFileError, OctaPlanError, OctaSshError
 from octa_provider.pictures import check_frames
 
 if TYPE_CHECKING:
@@ -117,6 +119,19 @@ def test_a_machine_that_has_the_scene_ends_the_batch_although_it_is_saved_meanwh
 
     result = studio.run(studio.batch("1-6", frame_s=0.1, seconds_per_frame=2.0, max_machines=1), on_event=save)
     assert result.outcome is BatchOutcome.WHOLE
+
+
+def test_a_key_that_no_machine_takes_costs_two_start_ups(studio: Studio, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+    with pytest.raises(OctaSshError, match="refused the key: give the private key whose public half"):
+        studio.run(
+            studio.batch("1-40", seconds_per_frame=60.0, max_machines=1),
+            private_key=other,
+            pacing=replace(PACING, login_s=1.0),
+        )
+    assert studio.starts() == 2
+    assert studio.nothing_runs()
 
 
 def test_a_plan_that_is_not_approved_rents_nothing_more(studio: Studio) -> None:
