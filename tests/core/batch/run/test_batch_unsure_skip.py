@@ -15,7 +15,7 @@ from octa_provider.batch.renderers.blender import blender
 from octa_provider.batch.run.parts import BatchParts, Pacing
 from octa_provider.batch.run.render_order import MachineName
 from octa_provider.batch.run.rendering import Rendering
-from octa_provider.batch.run.told import Told
+from octa_provider.batch.run.told import Began, Told
 from octa_provider.errors import OctaSshError
 
 
@@ -57,4 +57,4 @@ def test_a_frame_that_may_have_been_skipped_does_not_make_those_before_it_late(t
     rendering.look()
 
     assert not line.fetched, "frame 1 is still being written"
-    assert not told
+    assert all(isinstance(word, Began) for word in told)
