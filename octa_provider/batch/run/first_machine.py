@@ -135,6 +135,10 @@ class _Trial:
         """The machine's number, once it is rented; why not, when another one is to be tried."""
         away = Deadline(self._parts.clock, _AWAY_S)
         while True:
+            while self._crew.alive >= self._parts.batch.max_machines:
+                # One that could not be used is being stopped, and bills still.
+                self._crew.hear(self._parts.pacing.poll_s)
+                self._check()
             number = self._crew.start(self._estimate)
             told = self._first_word(number)
             if isinstance(told, Rented):
