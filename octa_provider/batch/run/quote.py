@@ -13,6 +13,7 @@ from octa_provider.batch.run.places import Places
 from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.terms import BatchTerms
 from octa_provider.errors import OctaNoMachineError, OctaPlanError
+from octa_provider.files.limits import TransferLimits
 
 __all__ = ["Quote", "chosen_line"]
 
@@ -59,6 +60,16 @@ class Quote:
     def missing(self) -> tuple[int, ...]:
         """The frames that are asked for and not accepted, ascending."""
         return tuple(number for number in self._parts.batch.numbers if number not in self._parts.folder.accepted)
+
+    def check_room(self) -> None:
+        """Frames that this computer's disk can't take are not paid for.
+
+        Raises:
+            OctaLocalFileError: it has no room for what is left, as far as the size of a frame is known.
+        """
+        measured = self._parts.folder.measurement
+        each = measured.frame_bytes if measured is not None else 0
+        TransferLimits().check_room(max(1, each * len(self.missing())), self._parts.folder.path)
 
     def scene(self) -> SceneEstimate | None:
         """What is known of the work that is left; None when nothing tells what a frame takes."""
