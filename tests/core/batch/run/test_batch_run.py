@@ -143,7 +143,7 @@ def test_frames_that_the_disk_here_cant_take_are_not_paid_for(studio: Studio, mo
         monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=free, used=0, free=free))
 
     room_for(0)
-    with pytest.raises(OctaLocalFileError, match="out has room for 0 bytes"):
+    with pytest.raises(OctaLocalFileError, match="out is full: make room"):
         studio.run(studio.batch("1-12"))
     assert studio.posts() == 0
     monkeypatch.undo()
