@@ -25,7 +25,6 @@ from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.state import BatchState
 from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaPlanError, OctaSceneError
 from octa_provider.rental.clean_up import cleaned_up_by
-from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from octa_provider.rental.rental import Rental
 
 __all__ = ["BatchRun"]
-
-log = plain_logger("octa_provider.batch.run.batch_run")
 
 #: Frames that take longer use all GPUs of a machine at once; shorter ones get one each.
 _SHORT_FRAME_S = 60.0
@@ -143,6 +140,7 @@ class BatchRun:
         cap_wei = self._quote.cap_wei(candidates)
         if not missing:
             return BatchOutcome.WHOLE
+        self._quote.check_room()
         scene = self._quote.scene()
         first: FirstMachine | None = None
         plan: Plan | None = None
@@ -205,6 +203,8 @@ class BatchRun:
 
     def _agree(self, plan: Plan) -> None:
         line = chosen_line(plan)
+        # Again, as what a frame takes may be known by now.
+        self._quote.check_room()
         if not self._approve(plan):
             raise OctaCancelledError("the plan was not approved")
         self._line = line

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -16,6 +18,7 @@ from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.plan import Plan
 from octa_provider.batch.result import BatchOutcome
 from octa_provider.errors import OctaConfigError, OctaLocalFileError, OctaPlanError, OctaSshError
+from octa_provider.files.limits import TransferLimits
 from octa_provider.pictures import check_frames
 
 if TYPE_CHECKING:
@@ -132,6 +135,25 @@ def test_a_key_that_no_machine_takes_costs_two_start_ups(studio: Studio, tmp_pat
         )
     assert studio.starts() == 2
     assert studio.nothing_runs()
+
+
+def test_frames_that_the_disk_here_cant_take_are_not_paid_for(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def room_for(size: int) -> None:
+        free = TransferLimits().keep_free_bytes + size
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=free, used=0, free=free))
+
+    room_for(0)
+    with pytest.raises(OctaLocalFileError, match="out is full: make room"):
+        studio.run(studio.batch("1-12"))
+    assert studio.posts() == 0
+    monkeypatch.undo()
+    # Three frames are measured, and so many more of their size do not fit.
+    room_for(2000)
+    asked: list[Plan] = []
+    batch = studio.batch("1-100")
+    with pytest.raises(OctaLocalFileError, match="are to be fetched: make room"):
+        studio.run(batch, approve=lambda plan: bool(asked.append(plan)))
+    assert (asked, studio.starts(), studio.nothing_runs()) == ([], 1, True)
 
 
 def test_a_plan_that_is_not_approved_rents_nothing_more(studio: Studio) -> None:
