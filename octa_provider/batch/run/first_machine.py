@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.run.crew import Crew
@@ -31,9 +30,6 @@ from octa_provider.batch.run.told import (
 from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaNoMachineError, OctaSceneError, Refusal
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.deadline import Deadline
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["find_first_machine"]
 
