@@ -3,8 +3,8 @@
 python benchmarks/batch_journal.py                    a million frames, each with its (empty) file
 python benchmarks/batch_journal.py --frames 100000    fewer
 
-Prints the journal's size, the time of its replay alone, the time of the whole opening (each file looked for), of the
-status, of the results, and the peak resident memory of the process that did all of it.
+Prints the journal's size, the time of its replay alone, the time of the whole opening (each file looked for), of what
+the coordinator keeps beside it, of the results, of the status, and the peak resident memory of the process that did it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from octa_provider.batch.folder.layout import Layout
 from octa_provider.batch.folder.lines import OF_DIGITS, FileLine, FrameLine
 from octa_provider.batch.folder.status import status
 from octa_provider.batch.folder.work import Spans
+from octa_provider.batch.run.places import Places
+from octa_provider.batch.state import BatchState
+from octa_provider.batch.terms import BatchTerms
 from octa_provider.rental.terms import Bill
 
 MB = 1024 * 1024
@@ -94,12 +97,20 @@ def measure(root: Path, frames: int) -> None:
     print(f"replay alone       {took:6.2f} s, of which {busy:.2f} s of a processor ({len(history.accepted)} frames)")
     del history
     begin = time.perf_counter()
-    with opened(root, frames) as folder:
+    batch = batch_in(root, frames)
+    with BatchFolder.open(batch, fingerprint_in(root, frames), "bench/journal") as folder:
         print(f"opening, all of it {time.perf_counter() - begin:6.2f} s ({len(folder.accepted)} frames)")
         print(f"peak memory        {peak_mb():6.0f} MB, of which {before:.0f} MB before the first line")
         begin = time.perf_counter()
+        places = Places(batch.numbers)
+        state = BatchState(BatchTerms(frames, 10, 0.0, 3600.0), (), places.places(folder.accepted))
+        print(f"coordinator        {time.perf_counter() - begin:6.2f} s ({state.left} frames are left)")
+        print(f"peak memory        {peak_mb():6.0f} MB with the coordinator's own")
+        begin = time.perf_counter()
         folder.write_results()
         print(f"results            {time.perf_counter() - begin:6.2f} s")
+        print(f"peak memory        {peak_mb():6.0f} MB with results")
+    del folder, places, state, batch
     begin = time.perf_counter()
     told = status(root / "out")
     print(f"status             {time.perf_counter() - begin:6.2f} s ({told.done} frames)")

@@ -19,6 +19,8 @@ _BAD_IN_A_ROW = 2
 #: A frame that takes so many times what it should is not waited for.
 _HANGS = 8.0
 _HANGS_LEAST_S = 60.0
+#: A process that loads can take longer than the first one did; nor is it waited for without end.
+_SILENT_S = 600.0
 #: How much more than needed there must be before a machine is let go.
 _AHEAD = 1.05
 #: Before this share of the time has passed, what was seen is too little to let one go.
@@ -99,6 +101,11 @@ def _hopeless(look: Outlook, worker: Worker) -> str | None:
     expected_s = max(look.expected_work[worker.slot], look.frame_work) / worker.machine.speed
     if at_it_s > max(_HANGS_LEAST_S, _HANGS * expected_s):
         return f"at one frame for {at_it_s:.0f} s"
+    if worker.frame_at is None and not worker.is_idle:
+        # It loads, or its renderer does not tell when a frame begins.
+        silent_s = look.now - worker.heard_at
+        if silent_s > _SILENT_S + _HANGS * (terms.load_s + terms.first_frame_s + expected_s):
+            return f"nothing came of it for {silent_s:.0f} s"
     return None
 
 

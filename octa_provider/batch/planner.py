@@ -217,7 +217,8 @@ class _Planner:
         startup, transfer = forecast.cost_shares(p50_s)
         each = forecast.frames_each(self._scene.frames, p50_s)
         machines = self._fleet.machines
-        rate = usd_per_wei([machines[at] for at in forecast.choice.picked])
+        # The others' rate where those that are picked tell their price in wei alone: both are of the same day.
+        rate = usd_per_wei([machines[at] for at in forecast.choice.picked]) or usd_per_wei(machines)
         return PlanLine(
             name=name,
             machines=tuple(

@@ -153,7 +153,7 @@ class BatchState:
         owner = next(w.slot for w in self.workers.values() if frame in w.share)
         worker = self.workers[slot]
         self.racing[frame] = (owner, slot)
-        worker.race, worker.given_at, worker.frame_at = frame, now, None
+        worker.race, worker.given_at, worker.heard_at, worker.frame_at = frame, now, now, None
         self.pace.new_share(self.seen[slot])
         self._race_wei += cost_wei
 
@@ -171,7 +171,11 @@ class BatchState:
 
     def began(self, slot: int, now: float) -> None:
         """A machine has begun the next frame of its share, or the one it races for."""
-        self.workers[slot].frame_at = now
+        self.workers[slot].frame_at = self.workers[slot].heard_at = now
+
+    def heard(self, slot: int, now: float) -> None:
+        """A frame came from a machine, whole or not: it is alive."""
+        self.workers[slot].heard_at = now
 
     def rendered(self, slot: int, frame: int, seconds: float | None) -> bool:
         """A whole frame came from a machine.
@@ -206,6 +210,8 @@ class BatchState:
         """A whole frame is there that no machine of these has brought."""
         for worker in self.workers.values():
             self._forget(worker, frame)
+        if frame not in self.done and frame not in self.failed:
+            self.pace.gone(frame, frame + 1)
         self.racing.pop(frame, None)
         self.waiting.discard(frame)
         self.again.discard(frame)
@@ -262,7 +268,7 @@ class BatchState:
 
     def _start(self, worker: Worker, frames: FrameSet, now: float) -> None:
         worker.share.update(frames)
-        worker.given_at, worker.frame_at = now, None
+        worker.given_at, worker.heard_at, worker.frame_at = now, now, None
         self.pace.new_share(self.seen[worker.slot])
 
     def _forget(self, worker: Worker, frame: int) -> None:

@@ -21,6 +21,7 @@ class Worker:
         ready_at: when it was up and had the scene; None before.
         share: the frames it has been given and not yet rendered; the first is the one it is at.
         given_at: when its process was started.
+        heard_at: when it was last given something, began a frame, or sent one.
         frame_at: when its frame began; None while it loads.
         race: the frame of another's share that it renders too.
         rendered: how many frames it rendered.
@@ -34,6 +35,7 @@ class Worker:
     ready_at: float | None = None
     share: FrameSet = field(default_factory=FrameSet)
     given_at: float = 0.0
+    heard_at: float = 0.0
     frame_at: float | None = None
     race: int | None = None
     rendered: int = 0

@@ -12,11 +12,13 @@ class OctaSshError(OctaError):
 
     Attributes:
         lost: True when the connection could not be made or broke off, so that trying again may help.
+        refused: True when the machine answered, and did not take our key.
     """
 
-    def __init__(self, message: str = "", *, lost: bool = False) -> None:
+    def __init__(self, message: str = "", *, lost: bool = False, refused: bool = False) -> None:
         super().__init__(message)
         self.lost = lost
+        self.refused = refused
 
 
 class OctaLocalFileError(OctaSshError):

@@ -160,6 +160,7 @@ class SshConnection:
             raise OctaSshError(
                 f"{where} refused the key: give the private key whose public half is in the OctaSpace account",
                 lost=True,
+                refused=True,
             ) from error
         except (TimeoutError, asyncio.TimeoutError) as error:
             raise OctaSshError(f"can't connect to {where}: no answer in {timeout_s:g} s", lost=True) from error

@@ -104,7 +104,7 @@ def client_keys(target: SshTarget) -> list[asyncssh.SSHKey] | tuple[()]:
 
 def ssh_key(private_key: str | Path | None) -> str | Path | None:
     """The private key to use: the given one, else the file that the environment names, else None for the agent."""
-    return private_key if private_key is not None else os.environ.get(KEY_FILE_ENV)
+    return private_key if private_key is not None else os.environ.get(KEY_FILE_ENV) or None
 
 
 def check_key(private_key: str | Path | None) -> None:

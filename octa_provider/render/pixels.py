@@ -13,6 +13,7 @@ from typing import Any
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.render.decoded_lines import colour_channels, lines_of
+from octa_provider.render.native_path import native_path
 from octa_provider.render.picture import Picture
 from octa_provider.text.plain_text import plain_words
 
@@ -60,13 +61,14 @@ def flaw_of_pixels(path: str | os.PathLike[str], picture: Picture) -> str:
     if picture.decoded_bytes > MOST_DECODED_BYTES:
         return f"is too large to decode: {picture.decoded_bytes} bytes"
     oiio = import_module("OpenImageIO")
-    opened = oiio.ImageInput.open(os.fspath(path))
-    if opened is None:
-        return f"can't be decoded: {_said(oiio.geterror())}"
-    try:
-        return _flaw(opened, picture)
-    finally:
-        opened.close()
+    with native_path(path) as native:
+        opened = oiio.ImageInput.open(native)
+        if opened is None:
+            return f"can't be decoded: {_said(oiio.geterror())}"
+        try:
+            return _flaw(opened, picture)
+        finally:
+            opened.close()
 
 
 def _flaw(opened: Any, picture: Picture) -> str:

@@ -53,7 +53,7 @@ def test_what_happens_to_machines_and_frames_is_a_line_each() -> None:
     lines = shown(
         event("started", 3),
         event("machine rented", 3, node_id=118, slot=2, uuid="u"),
-        event("machine refused", 3, node_id=119, reason="Node not found"),
+        event("machine refused", 3, node_id=119, reason="its price is 1.48 USD/h now, above max_price_usd=0.08"),
         event("machine ready", 3, node_id=118, slot=2),
         event("frame refused", 3, node_id=118, slot=2, frame=17, reason="is cut off"),
         event("frame given up", 3, frame=17, reason="three machines sent it cut off"),
@@ -63,7 +63,7 @@ def test_what_happens_to_machines_and_frames_is_a_line_each() -> None:
     assert lines == [
         "3 of 240 frames, 6 machines, 1.32 USD, 1h 2m left",
         "node 118 (m2) is rented",
-        "node 119 was not rented: Node not found",
+        "node 119 was not rented: its price is 1.48 USD/h now, above --max-price-usd 0.08",
         "node 118 (m2) is ready",
         "frame 17 of node 118 (m2) was refused: is cut off",
         "frame 17 was given up: three machines sent it cut off",
@@ -125,3 +125,8 @@ def test_it_knows_how_many_machines_wait_for_an_answer() -> None:
     assert display.machines == 0
     display.event(event("machine rented", 0, node_id=1))
     assert display.machines == 6
+
+
+def test_what_a_scene_warns_of_is_told_while_it_can_be_ended() -> None:
+    lines = shown(event("scene warning", node_id=118, reason="rock.png is missing"))
+    assert lines[0] == "the scene may not be as you want it: rock.png is missing"

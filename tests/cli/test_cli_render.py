@@ -180,6 +180,7 @@ def test_a_signal_ends_it_with_every_machine_stopped(
     assert process.returncode == status, err
     assert "stopping the machines, which takes a moment" in err
     assert "none of the batch's machines runs any more" in err
+    assert f"1 of 6 frames are there; go on with: octa-provider render --resume {work.out}\n" in err
     assert emulator.ledger()["running"] == 0
     assert work.frames == names(1, 1)
 

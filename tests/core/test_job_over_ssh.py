@@ -428,8 +428,10 @@ def test_a_key_that_cannot_be_read_or_is_not_there_is_refused_before_anything_is
     monkeypatch.delenv("OCTA_SSH_KEY_FILE", raising=False)
     with pytest.raises(OctaConfigError, match="No such file"):
         bench.client.jobs.run(spec("true"), bench.key, private_key=tmp_path / "missing")
-    with pytest.raises(OctaConfigError, match="there is no SSH key"):
-        bench.client.jobs.run(spec("true"), bench.key)
+    for unset in (lambda: None, lambda: monkeypatch.setenv("OCTA_SSH_KEY_FILE", "")):
+        unset()
+        with pytest.raises(OctaConfigError, match="there is no SSH key"):
+            bench.client.jobs.run(spec("true"), bench.key)
     monkeypatch.setenv("OCTA_SSH_KEY_FILE", str(tmp_path / "missing"))
     with pytest.raises(OctaConfigError, match="No such file"):
         bench.client.jobs.run(spec("true"), bench.key)

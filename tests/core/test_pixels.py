@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import OpenImageIO
 import pytest
 from picture_bytes import FOLDER, PICTURES, exr
 
+from octa_provider.batch.film.shown_picture import shown_picture
 from octa_provider.errors import OctaConfigError
 from octa_provider.pictures import check_frames
 from octa_provider.render.containers import read_picture
@@ -134,3 +136,12 @@ def test_a_flat_depth_of_one_channel_is_of_one_colour(tmp_path: Path) -> None:
     path.write_bytes(exr(channels=b"Z\0" + line + b"\0"))
     assert flaw(path) == ""
     assert "of one colour" in flaw(write(tmp_path / "b.exr", noise(1) * 0, "Z"))
+
+
+def test_a_folder_whose_name_is_no_text_is_decoded_from(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"gr\xfcn")
+    folder.mkdir()
+    (folder / "frame_0001.png").write_bytes((FOLDER / "blender.png").read_bytes())
+    picture = read_picture(folder / "frame_0001.png")
+    assert flaw_of_pixels(folder / "frame_0001.png", picture) == ""
+    assert shown_picture(folder / "frame_0001.png", picture).shape == (picture.height, picture.width, 3)

@@ -10,6 +10,7 @@ from typing import Any
 from octa_provider.errors import OctaConfigError
 from octa_provider.files.local_files import shown
 from octa_provider.render.decoded_lines import colour_channels, lines_of
+from octa_provider.render.native_path import native_path
 from octa_provider.render.picture import BrokenPictureError, Picture
 from octa_provider.text.plain_text import plain_words
 
@@ -49,13 +50,14 @@ def shown_picture(path: str | os.PathLike[str], picture: Picture, size: tuple[in
     Raises:
         BrokenPictureError: it can't be decoded, or is not what its container says.
     """
-    opened = import_module("OpenImageIO").ImageInput.open(os.fspath(path))
-    if opened is None:
-        raise _broken(path, import_module("OpenImageIO").geterror())
-    try:
-        return _read(opened, path, picture, size or (picture.width, picture.height))
-    finally:
-        opened.close()
+    with native_path(path) as native:
+        opened = import_module("OpenImageIO").ImageInput.open(native)
+        if opened is None:
+            raise _broken(path, import_module("OpenImageIO").geterror())
+        try:
+            return _read(opened, path, picture, size or (picture.width, picture.height))
+        finally:
+            opened.close()
 
 
 def _read(opened: Any, path: str | os.PathLike[str], picture: Picture, size: tuple[int, int]) -> Any:

@@ -86,6 +86,11 @@ class BatchBook:
         return self.history.cost_wei
 
     @property
+    def spent_wei(self) -> int:
+        """The same, with what is known where the API does not tell of one: a budget is not forgotten for that."""
+        return self.history.spent_wei
+
+    @property
     def cost_usd(self) -> float | None:
         """The same in USD, for display."""
         return self.history.cost_usd

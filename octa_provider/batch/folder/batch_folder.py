@@ -14,22 +14,15 @@ from octa_provider.batch.folder.batch_book import BatchBook, clause
 from octa_provider.batch.folder.disk_errors import disk_errors
 from octa_provider.batch.folder.expected import expected_of
 from octa_provider.batch.folder.judge import Verdict, judge_files
-from octa_provider.batch.folder.lines import (
-    OF_DIGITS,
-    FileLine,
-    FrameLine,
-    KindLine,
-    Line,
-    RefusedLine,
-    SeenLine,
-)
+from octa_provider.batch.folder.lines import OF_DIGITS, FileLine, FrameLine, KindLine, Line, RefusedLine, SeenLine
 from octa_provider.batch.folder.opening import OpenedBatch, open_batch
 from octa_provider.batch.folder.placing import is_there, is_whole, make_durable, place_files, sync_folder
 from octa_provider.batch.folder.remove_tree import remove_tree
 from octa_provider.batch.folder.results import write_results
 from octa_provider.batch.folder.settling import times_of
 from octa_provider.batch.folder.work import Made, Spans
-from octa_provider.errors import OctaConfigError
+from octa_provider.errors import OctaConfigError, OctaLocalFileError
+from octa_provider.files.local_files import shown
 from octa_provider.render.frame_files import FilePattern
 from octa_provider.render.frames_check import FileCheck
 
@@ -113,12 +106,21 @@ class BatchFolder(BatchBook):
                 machine = machines.get(accepted.slot(frame))
                 yield accepted.node_id(frame), seconds, None if machine is None else machine.score
 
+    def renting(self, slot: int, node_id: int, key: str) -> None:
+        """As of `BatchBook`; nothing is rented for a folder that is gone."""
+        self._check_place()
+        super().renting(slot, node_id, key)
+
     def incoming(self, slot: int) -> Path:
         """The folder where a machine's files arrive; made when missing.
 
         Args:
             slot: the machine's number in the batch.
+
+        Raises:
+            OctaLocalFileError: the disk refuses, or the output folder was moved or removed.
         """
+        self._check_place()
         folder = self._layout.incoming_of(slot)
         if not folder.is_dir():
             with disk_errors("made", folder):
@@ -169,7 +171,8 @@ class BatchFolder(BatchBook):
 
         Raises:
             OctaConfigError: the copy is not whole, or the frame is not one of the batch's.
-            OctaLocalFileError: the disk refuses, or the files are not as they were judged; the frame is not accepted.
+            OctaLocalFileError: the disk refuses, the output folder was moved or removed, or the files are not as they
+                were judged; the frame is not accepted.
         """
         if frame in self.accepted:
             return False
@@ -178,7 +181,13 @@ class BatchFolder(BatchBook):
             raise OctaConfigError(f"frame {frame} can't be accepted: {verdict.flaw or 'it was not judged'}")
         if not self.accepted.is_asked(frame):
             raise OctaConfigError(f"frame {frame} can't be accepted: nobody asked for it")
-        make_durable(folder, names, verdict.seen)
+        self._check_place()
+        try:
+            make_durable(folder, names, verdict.seen)
+        except OctaLocalFileError:
+            # In whose words this is told better, should it have been moved at this moment.
+            self._check_place()
+            raise
         line = FrameLine(
             frame=frame,
             slot=made.slot,
@@ -255,6 +264,14 @@ class BatchFolder(BatchBook):
     def write_results(self) -> None:
         """Write `manifest.json`, `frames.jsonl` and `cost.csv`, each whole or not at all."""
         write_results(self._layout, self._record, self.history)
+
+    def _check_place(self) -> None:
+        """Frames here and their journal elsewhere would be no batch: each frame would be rendered, and paid, again."""
+        if not self.journal.is_in_place():
+            raise OctaLocalFileError(
+                f"{shown(self.path)} was moved or removed while it was rendered into: put it back, or go on where it "
+                "is now, with `octa-provider render --resume` and its path"
+            )
 
     @property
     def _kind(self) -> tuple[KindLine, ...]:

@@ -95,6 +95,11 @@ class History:
         return None if any(one is None for one in told) else sum(one or 0 for one in told)
 
     @property
+    def spent_wei(self) -> int:
+        """The same; of a machine that the API does not tell of, what its time would have cost."""
+        return sum(_spent(one) for one in self.machines.values())
+
+    @property
     def cost_usd(self) -> float | None:
         """The same in USD, for display; None where it is not known of one of them."""
         told = [one.charge_usd for one in self.machines.values() if one.uuid is not None or one.charge_wei is not None]
@@ -195,6 +200,14 @@ class History:
     def _machine(self, slot: int, node_id: int) -> MachineRecord:
         self.last_slot = max(self.last_slot, slot)
         return self.machines.setdefault(slot, MachineRecord(slot, node_id))
+
+
+def _spent(machine: MachineRecord) -> int:
+    if machine.charge_wei is not None:
+        return machine.charge_wei
+    spans = machine.spans
+    lived_s = spans.start_s + spans.transfer_s + spans.render_s + spans.idle_s
+    return int((machine.price_wei or 0) * lived_s / 3600)
 
 
 def _wei(text: str | None) -> int | None:

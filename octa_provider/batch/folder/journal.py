@@ -61,6 +61,13 @@ class Journal:
         if descriptor >= 0:
             os.close(descriptor)
 
+    def is_in_place(self) -> bool:
+        """Whether the file that is written to is the one that lies there: not when its folder was moved or removed."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.lstat(self._path))
+        except OSError:
+            return False
+
     def append(self, *lines: Line) -> None:
         """Add lines, and return when the disk has them.
 

@@ -14,7 +14,7 @@ from octa_provider.batch.run.coordinator import Coordinator
 from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.ending import end_of
 from octa_provider.batch.run.first_machine import find_first_machine
-from octa_provider.batch.run.left_machines import estimate_of_kept, take_over
+from octa_provider.batch.run.left_machines import AWAY_S, estimate_of_kept, take_over
 from octa_provider.batch.run.market import Market, speeds_seen
 from octa_provider.batch.run.measurement import FirstMachine, measure_frames, measured_of
 from octa_provider.batch.run.parts import BatchParts
@@ -25,7 +25,7 @@ from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.state import BatchState
 from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaPlanError, OctaSceneError
 from octa_provider.rental.clean_up import cleaned_up_by
-from octa_provider.text.loggers import plain_logger
+from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from octa_provider.rental.rental import Rental
 
 __all__ = ["BatchRun"]
-
-log = plain_logger("octa_provider.batch.run.batch_run")
 
 #: Frames that take longer use all GPUs of a machine at once; shorter ones get one each.
 _SHORT_FRAME_S = 60.0
@@ -120,7 +118,7 @@ class BatchRun:
             OctaError: as `run`.
         """
         with cleaned_up_by(self._clean_up):
-            market = Market.of(self._parts.api, self._batch)
+            market = self._market()
             self._take_over()
             missing = self._quote.missing()
             if missing and self._folder.measurement is None:
@@ -136,12 +134,13 @@ class BatchRun:
         missing = self._quote.missing()
         if not missing and not self._adopted:
             return BatchOutcome.WHOLE
-        market = Market.of(self._parts.api, self._batch)
+        market = self._market()
         candidates = market.by_worth()
         self._teller.usd_per_wei = usd_per_wei(candidates)
         cap_wei = self._quote.cap_wei(candidates)
         if not missing:
             return BatchOutcome.WHOLE
+        self._quote.check_room()
         scene = self._quote.scene()
         first: FirstMachine | None = None
         plan: Plan | None = None
@@ -163,7 +162,8 @@ class BatchRun:
 
     def _why_over_budget(self) -> str:
         most_usd, line = self._batch.max_cost_usd, self._line
-        if line is not None and (most_usd is None or line.cost_most_usd < most_usd):
+        # A plan for a budget has the budget as its most, but for what is rounded.
+        if line is not None and (most_usd is None or line.cost_most_usd < 0.95 * most_usd):
             return (
                 f"the {line.cost_most_usd:.2f} USD that the plan said it would cost at most are spent: "
                 "run it again to go on, with a plan made of what was seen"
@@ -179,6 +179,11 @@ class BatchRun:
         is_late = deadline_s is not None and self._parts.clock.monotonic() - self._began_at > deadline_s
         return BatchOutcome.LATE if is_late else BatchOutcome.WHOLE
 
+    def _market(self) -> Market:
+        """What is on offer; an API that is away is asked again."""
+        away = Deadline(self._parts.clock, AWAY_S)
+        return ask_until(away, lambda: Market.of(self._parts.api.within(away, self._is_cancelled), self._batch))
+
     def _most_wei(self, cap_wei: int | None) -> int | None:
         """No more than the user's cap, nor than the "at most" that was agreed to."""
         known = [wei for wei in (cap_wei, self._agreed_wei) if wei is not None]
@@ -187,8 +192,8 @@ class BatchRun:
     def _take_over(self) -> None:
         # Without a measurement there is no plan to go on with: it is begun anew.
         is_planned = bool(self._quote.missing()) and self._quote.scene() is not None
-        self._adopted = take_over(self._parts, self._batch.max_machines if is_planned else 0)
-        self._quote.before_wei = self._folder.cost_wei or 0
+        self._adopted = take_over(self._parts, self._batch.max_machines if is_planned else 0, self._is_cancelled)
+        self._quote.before_wei = self._folder.spent_wei
 
     def _asks_scene(self) -> bool:
         measured = self._folder.measurement
@@ -198,6 +203,8 @@ class BatchRun:
 
     def _agree(self, plan: Plan) -> None:
         line = chosen_line(plan)
+        # Again, as what a frame takes may be known by now.
+        self._quote.check_room()
         if not self._approve(plan):
             raise OctaCancelledError("the plan was not approved")
         self._line = line

@@ -13,6 +13,7 @@ from octa_provider.batch.run.machine_thread import MachineThread
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.told import Stopped, Told
 from octa_provider.errors import OctaError, OctaStopError, tell_also
+from octa_provider.rental.clean_up import signals_held
 from octa_provider.rental.stop import stop_command
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.deadline import Deadline
@@ -41,6 +42,7 @@ class Crew:
         self._threads: dict[int, MachineThread] = {}
         self._ended: set[int] = set()
         self._problems: list[Exception] = []
+        self._unclear: list[Exception] = []
         self._next = 0
 
     @property
@@ -81,26 +83,31 @@ class Crew:
             # The folder knows of a number once its machine is about to be rented.
             number = self._next = max(self._next + 1, self._parts.folder.next_slot)
         thread = MachineThread(self._parts, number, estimate, lambda n, told: self._told.put((n, told)), rental)
-        self._threads[number] = thread
-        thread.start()
+        # A signal between the two would leave a thread that nobody waits for, or one to wait for that never ran.
+        with signals_held():
+            thread.start()
+            self._threads[number] = thread
         return number
 
-    def hear(self, within_s: float) -> list[tuple[int, Told]]:
+    def hear(self, within_s: float, most: int | None = None) -> list[tuple[int, Told]]:
         """What machines have told; waits a while for the first word.
 
         Args:
             within_s: seconds to wait for, on the clock of the parts.
+            most: no more words than this, the others are heard next time; None for all.
         """
         heard: list[tuple[int, Told]] = []
         until = Deadline(self._parts.clock, within_s)
         while True:
             with suppress(queue.Empty):
-                while True:
+                while most is None or len(heard) < most:
                     number, told = self._told.get_nowait()
                     if isinstance(told, Stopped):
                         self._ended.add(number)
                         if told.error is not None:
-                            self._problems.append(told.error)
+                            # What a failed start may have left is looked for once more at the end.
+                            is_known = self._threads[number].rental is not None
+                            (self._problems if is_known else self._unclear).append(told.error)
                     heard.append((number, told))
             if heard or until.passed:
                 return heard
@@ -142,9 +149,9 @@ class Crew:
         """
         try:
             self.stop_all("the batch was ended")
-        except OctaError as problem:
+        except Exception as problem:  # noqa: BLE001 - told beside what went wrong first
             log.error("%s", problem)
-            tell_also(error, problem.message)
+            tell_also(error, str(problem))
 
     def _sweep(self) -> None:
         """Look once more whether something of the batch runs, and stop it."""
@@ -153,10 +160,11 @@ class Crew:
         try:
             left = sessions_of_batch(parts.api.within(deadline), parts)
         except OctaError as error:
-            if self.rented == 0:
+            if self.rented == 0 and not self._unclear:
                 log.info("whether something of the batch runs can't be seen now: %s", error)
                 return
-            # Each of them was seen gone by its own thread.
+            # Each that was rented was seen gone by its own thread, or is told of.
+            self._problems += self._unclear
             log.warning("whether something else of the batch runs can't be seen now: %s", error)
             return
         for number, session in left.items():

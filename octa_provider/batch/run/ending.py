@@ -40,6 +40,9 @@ def end_of(
     if missing and outcome in (BatchOutcome.WHOLE, BatchOutcome.LATE):
         outcome = BatchOutcome.INCOMPLETE
         message = "frames that were accepted are not there any more: somebody removed or changed them"
+    elif not missing and outcome in (BatchOutcome.INCOMPLETE, BatchOutcome.OVER_BUDGET):
+        # The last ones came while machines were being stopped.
+        outcome, message = BatchOutcome.WHOLE, ""
     try:
         folder.write_results()
     except OctaError as error:

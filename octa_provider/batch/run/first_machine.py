@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.run.crew import Crew
@@ -31,9 +30,6 @@ from octa_provider.batch.run.told import (
 from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaNoMachineError, OctaSceneError, Refusal
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.deadline import Deadline
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["find_first_machine"]
 
@@ -135,6 +131,10 @@ class _Trial:
         """The machine's number, once it is rented; why not, when another one is to be tried."""
         away = Deadline(self._parts.clock, _AWAY_S)
         while True:
+            while self._crew.alive >= self._parts.batch.max_machines:
+                # One that could not be used is being stopped, and bills still.
+                self._crew.hear(self._parts.pacing.poll_s)
+                self._check()
             number = self._crew.start(self._estimate)
             told = self._first_word(number)
             if isinstance(told, Rented):
@@ -175,7 +175,8 @@ class _Trial:
     def _words_until(self, number: int, patience: Deadline | None) -> Iterator[Told | None]:
         """What the machine tells; None whenever there is no patience any more."""
         while True:
-            for other, told in self._crew.hear(self._parts.pacing.poll_s):
+            # One at a time: what comes after the word that ends a step is for the next step.
+            for other, told in self._crew.hear(self._parts.pacing.poll_s, most=1):
                 if other == number:
                     yield told
             if patience is not None and patience.passed:

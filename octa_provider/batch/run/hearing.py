@@ -126,8 +126,10 @@ class Hearing:
             if place is not None and (place in worker.share or place == worker.race):
                 self._state.began(slot, self._now())
         elif isinstance(told, Came):
+            self._state.heard(slot, self._now())
             self._came(number, slot, node_id, told)
         elif isinstance(told, Bad):
+            self._state.heard(slot, self._now())
             self._bad(number, slot, node_id, told)
         elif isinstance(told, (Done, Broke)):
             # Of an order that has been followed by another one, it tells nothing.
@@ -187,7 +189,11 @@ class Hearing:
     def _miss(self, slot: int, frame: int, why: str) -> None:
         """A try at a frame has failed; perhaps it was the last one."""
         place = self._places.place(frame)
-        if place is None or place in self._state.done:
+        if place is None:
+            return
+        if place in self._state.done:
+            # Another one has brought it: whoever has it yet is not to begin it again.
+            self._state.found(place)
             return
         self._state.refused_picture(slot, place)
         if place in self._state.failed:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.folder.work import Spans
 from octa_provider.rental.key import split_namespace
+from octa_provider.timing.asking import ask_until
+from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
     from octa_provider.api.api import Api
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental import Rental
 
-__all__ = ["estimate_of_kept", "sessions_of_batch", "take_over"]
+__all__ = ["AWAY_S", "estimate_of_kept", "sessions_of_batch", "take_over"]
 
+#: An API that is away when a run begins is asked again for so long: nothing is rented yet, and somebody waits.
+AWAY_S = 300.0
 _NUMBER = re.compile(r"m([0-9]{1,9})")
 
 
@@ -44,12 +48,15 @@ def sessions_of_batch(api: Api, parts: BatchParts) -> dict[int, Session]:
     return found
 
 
-def take_over(parts: BatchParts, most: int) -> list[tuple[int, Rental]]:
+def take_over(
+    parts: BatchParts, most: int, is_cancelled: Callable[[], bool] = lambda: False
+) -> list[tuple[int, Rental]]:
     """See to what an earlier run has left: what runs is gone on with or stopped, what has ended is written down.
 
     Args:
         parts: of the batch.
         most: how many machines are gone on with.
+        is_cancelled: asked again and again while the API is away.
 
     Returns:
         Those, by their number.
@@ -57,14 +64,15 @@ def take_over(parts: BatchParts, most: int) -> list[tuple[int, Rental]]:
     Raises:
         OctaError: the API can't be reached, refused the key, or a session could not be stopped.
     """
-    running = sessions_of_batch(parts.api, parts)
+    away = Deadline(parts.clock, AWAY_S)
+    running = ask_until(away, lambda: sessions_of_batch(parts.api.within(away, is_cancelled), parts))
     for number, (key, uuid) in list(parts.folder.open_rentals.items()):
         if number in running:
             continue
         if uuid is None or key != parts.rentals.full_key(parts.machine_key(number)):
             # Its run died before an answer came, and no list may show it yet; or it is of the scene as it was before.
             parts.rentals.stop(key)
-        _write_down(parts, number, uuid)
+        _end(parts, number, uuid, key)
     kept: list[tuple[int, Rental]] = []
     for number, session in sorted(running.items()):
         key = parts.machine_key(number)
@@ -73,7 +81,7 @@ def take_over(parts: BatchParts, most: int) -> list[tuple[int, Rental]]:
             kept.append((number, rental))
             continue
         parts.rentals.stop(key)
-        _write_down(parts, number, session.uuid)
+        _end(parts, number, session.uuid, key)
     return kept
 
 
@@ -95,10 +103,7 @@ def estimate_of_kept(rental: Rental, others: Sequence[MachineEstimate]) -> Machi
     )
 
 
-def _write_down(parts: BatchParts, number: int, uuid: str | None) -> None:
-    """What a session came to that has ended without us."""
-    bill = None
-    if uuid is not None:
-        session = next((one for one in parts.api.sessions.list(recent=True) if one.uuid == uuid), None)
-        bill = parts.rentals.open(uuid).bill(session)
+def _end(parts: BatchParts, number: int, uuid: str | None, key: str) -> None:
+    """See that a session has ended, and write down what it came to: that one list had it not proves nothing."""
+    bill = None if uuid is None else parts.rentals.open(uuid, key).stop()
     parts.folder.ended(number, bill, Spans(), "the run that rented it has ended")

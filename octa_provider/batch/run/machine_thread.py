@@ -19,22 +19,14 @@ from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.render_order import MachineName
 from octa_provider.batch.run.rendering import Rendering
 from octa_provider.batch.run.serving import Serving
-from octa_provider.batch.run.told import (
-    Crashed,
-    Lost,
-    Order,
-    Ready,
-    Refused,
-    Rented,
-    Stopped,
-    Told,
-)
+from octa_provider.batch.run.told import Crashed, Lost, Order, Ready, Refused, Rented, Stopped, Told
 from octa_provider.errors import (
     OctaCancelledError,
     OctaConfigError,
     OctaError,
     OctaLocalFileError,
     OctaNoMachineError,
+    OctaSshError,
     OctaStartUnclearError,
 )
 from octa_provider.market.request import MachineRequest
@@ -99,6 +91,8 @@ class MachineThread(threading.Thread):
         self._why = "it was not needed any more"
         self._start_s = self._transfer_s = self._render_s = 0.0
         self._ready_at: float | None = None
+        #: Whether a start has failed that may have left a session.
+        self._is_unclear = False
 
     def order(self, order: Order) -> None:
         """Have it do something, after what it was ordered before."""
@@ -138,7 +132,12 @@ class MachineThread(threading.Thread):
             self._tell(Crashed(error))
         except OctaError as error:
             self._why = str(error)
-            self._tell(Lost(_clause(error)))
+            is_our_key = isinstance(error, OctaSshError) and error.refused
+            if is_our_key and self._parts.logins.refused(self.estimate.node_id):
+                # Each further machine would be rented for nothing.
+                self._tell(Crashed(error))
+            else:
+                self._tell(Lost(_clause(error)))
         except Exception as error:  # noqa: BLE001 - told to the coordinator, which raises it when nothing bills any more
             self._why = f"{type(error).__name__}: {error}"
             self._tell(Crashed(error))
@@ -161,6 +160,11 @@ class MachineThread(threading.Thread):
             node_id=self.estimate.node_id,
             max_price_usd=limit if limit is not None and limit < dearest else dearest or limit,
         )
+        if change := parts.scene_change:
+            # Those that have it can still finish the batch.
+            self._why = change
+            self._tell(Refused(change, False, OctaLocalFileError(change)))
+            return None
         with parts.lock:
             parts.folder.renting(self.number, self.estimate.node_id, parts.machine_key(self.number))
         request = MachineRequest(image=batch.renderer.image, disk_gb=batch.disk_gb, start_command=stay_command())
@@ -175,8 +179,10 @@ class MachineThread(threading.Thread):
                 is_cancelled=self._asked_to_end.is_set,
             )
         except OctaCancelledError:
+            self._is_unclear = True
             raise
         except OctaError as error:
+            self._is_unclear = not isinstance(error, OctaNoMachineError)
             self._why = _clause(error)
             is_gone = isinstance(error, (OctaNoMachineError, OctaStartUnclearError))
             self._tell(Refused(_clause(error), is_gone, error))
@@ -202,7 +208,7 @@ class MachineThread(threading.Thread):
             deadline_s=parts.batch.ready_timeout_s, poll_s=parts.pacing.poll_s, is_cancelled=self._asked_to_end.is_set
         )
         target = SshTarget.of(session, private_key=ssh_key(parts.private_key))
-        with RemoteMachine(target) as remote:
+        with RemoteMachine(target, connect_within_s=parts.pacing.login_s) as remote:
             link = MachineLink(remote, self._asked_to_end.is_set)
             first = self._bring(rental, link)
             # From now on one that does not answer may be gone, which the API knows at once.
@@ -224,6 +230,7 @@ class MachineThread(threading.Thread):
         """Bring the scene; returns the number of the first process that is free."""
         parts, clock = self._parts, self._parts.clock
         link.prepare()
+        parts.logins.worked()
         processes: list[int] = []
         self._left_names: list[int] = []
         if rental.adopted:
@@ -241,6 +248,9 @@ class MachineThread(threading.Thread):
             self._transfer_s = clock.monotonic() - began
         finally:
             parts.sending.release()
+        if change := parts.scene_change:
+            # It may have been saved while it was sent: this machine would render a scene that nobody looked at.
+            raise OctaError(change)
         self._ready_at = clock.monotonic()
         size = parts.tree.size
         speed = size * 8 / 1e6 / self._transfer_s if size >= _TELLING_BYTES and self._transfer_s > 0 else None
@@ -258,19 +268,22 @@ class MachineThread(threading.Thread):
         """Stop the session; nothing keeps this from happening."""
         self._asked_to_end.set()
         problem: Exception | None = None
+        parts = self._parts
+        try:
+            if self.rental is not None:
+                self.bill = self.rental.stop(deadline_s=parts.pacing.stop_s)
+            elif self._is_unclear:
+                parts.rentals.stop(parts.machine_key(self.number), deadline_s=parts.pacing.stop_s)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for a last word that never comes
+            problem = error
         if self.rental is not None:
-            try:
-                self.bill = self.rental.stop(deadline_s=self._parts.pacing.stop_s)
-            except OctaError as error:
-                problem = error
-            self.stopped_at = self._parts.clock.monotonic()
+            self.stopped_at = parts.clock.monotonic()
             self._write_down()
         self._tell(Stopped(self.bill, problem))
 
     def _write_down(self) -> None:
-        assert self.rented_at is not None
         assert self.stopped_at is not None
-        lived_s = self.stopped_at - self.rented_at
+        lived_s = 0.0 if self.rented_at is None else self.stopped_at - self.rented_at
         start_s = min(lived_s, self._start_s) if self._ready_at is not None else lived_s
         render_s = min(self._render_s, lived_s - start_s)
         transfer_s = min(self._transfer_s, lived_s - start_s - render_s)

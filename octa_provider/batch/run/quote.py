@@ -12,7 +12,9 @@ from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.places import Places
 from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.terms import BatchTerms
-from octa_provider.errors import OctaNoMachineError, OctaPlanError
+from octa_provider.errors import OctaLocalFileError, OctaNoMachineError, OctaPlanError
+from octa_provider.files.limits import TransferLimits
+from octa_provider.files.local_files import shown
 
 __all__ = ["Quote", "chosen_line"]
 
@@ -59,6 +61,22 @@ class Quote:
     def missing(self) -> tuple[int, ...]:
         """The frames that are asked for and not accepted, ascending."""
         return tuple(number for number in self._parts.batch.numbers if number not in self._parts.folder.accepted)
+
+    def check_room(self) -> None:
+        """Frames that this computer's disk can't take are not paid for.
+
+        Raises:
+            OctaLocalFileError: it has no room for what is left, as far as the size of a frame is known.
+        """
+        measured = self._parts.folder.measurement
+        each = measured.frame_bytes if measured is not None else 0
+        size, folder = each * len(self.missing()), self._parts.folder.path
+        try:
+            TransferLimits().check_room(max(1, size), folder)
+        except OctaLocalFileError as error:
+            if size:
+                raise
+            raise OctaLocalFileError(f"the disk of {shown(folder)} is full: make room and run it again") from error
 
     def scene(self) -> SceneEstimate | None:
         """What is known of the work that is left; None when nothing tells what a frame takes."""

@@ -13,6 +13,7 @@ from octa_provider.batch.run.machine_clock import MachineClock
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.render_order import MachineName, RenderOrder
 from octa_provider.batch.run.told import Broke, Done, Told
+from octa_provider.errors import OctaSshError
 from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
@@ -75,16 +76,17 @@ class Rendering:
         order = self._order
         if order is None or order.number != number or order.frames != list(frames):
             self.end()
-            order = RenderOrder(list(frames), [], number)
-            self._link.clean([self._renderer.skip_file(frame) for frame in frames])
-            order.processes = list(range(self._next_process, self._next_process + turns))
-            # From here on they may run, whatever becomes of the answer.
+            processes = list(range(self._next_process, self._next_process + turns))
+            # From here on they may run, whatever becomes of the answers: a line that is lost loses no order.
+            order = self._order = RenderOrder(list(frames), processes, number, ordered_at=self._parts.clock.monotonic())
             self._next_process += turns
-            self._order = order
         self._start(order)
 
     def _start(self, order: RenderOrder) -> None:
         """Begin the processes of an order, or those that the machine has not been told of yet."""
+        if not order.is_cleaned:
+            self._link.clean([self._renderer.skip_file(frame) for frame in order.frames])
+            order.is_cleaned = True
         device = self._devices[0] if self._devices else None
         for turn, process in enumerate(order.processes):
             script = self._renderer.process_script(
@@ -111,7 +113,12 @@ class Rendering:
         order.laid.update(frames)
         left = set(order.frames)
         names = {self._renderer.skip_file(frame): frame for frame in reversed(frames) if frame in left}
-        laid = {names[name] for name in self._link.skip(list(names))}
+        try:
+            laid = {names[name] for name in self._link.skip(list(names))}
+        except OctaSshError:
+            # Its files may lie there: such a frame looks like one that has begun.
+            order.unsure.update(names.values())
+            raise
         order.frames = [frame for frame in order.frames if frame not in laid]
         return tuple(sorted(laid))
 
@@ -177,11 +184,12 @@ class Rendering:
             look = self._look_at((), self._arrivals.names(part))
             disk_is_full = is_full(look)
             self._arrivals.take_in(order, part, look, has_ended=True)
+        # Asked before the order is let go: should the line be lost, all of this is done again at the next look.
+        failure = self._failure(order, codes) if order.frames else None
         self._order = None
         if not order.frames:
             self._tell(Done(order.number))
             return
-        failure = self._failure(order, codes)
         if failure is not None and failure.kind == "no device" and order.made == 0 and len(self._devices) > 1:
             log.info("node %s has no %s: %s is tried", self._machine.node_id, *self._devices[:2])
             del self._devices[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -17,16 +16,18 @@ from octa_provider.cli.output.batch_display import BatchDisplay
 from octa_provider.cli.output.listing import print_json
 from octa_provider.cli.output.plan_text import plan_question
 from octa_provider.cli.output.question import ask, can_ask
+from octa_provider.cli.output.resume_command import resume_command
 from octa_provider.cli.output.shell_words import worded
 from octa_provider.cli.output.stop_notice import StopNotice
 from octa_provider.cli.output.wording import counted, shown_cost, shown_text, shown_usd
-from octa_provider.errors import OctaConfigError
+from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.rental.clean_up import stop_signals_raise
 from octa_provider.rental.key import checked_key
 
 if TYPE_CHECKING:
     from octa_provider.batch.batch import Batch
     from octa_provider.batch.plan import Plan
+    from octa_provider.client import OctaClient
 
 STATUS = {
     BatchOutcome.WHOLE: 0,
@@ -187,11 +188,21 @@ def _run_batch(
             # What could not be stopped has been told of, and noted in the error.
             if not getattr(error, "__notes__", None):
                 tell("none of the batch's machines runs any more")
+            _tell_how_to_go_on(octa, arguments.resume or arguments.output)
             raise
         if not display.has_reader:
             tell("nobody reads the output any more; none of the batch's machines runs any more")
             raise BrokenPipeError
         return result
+
+
+def _tell_how_to_go_on(octa: OctaClient, output: str) -> None:
+    """How far a batch is that was interrupted, where it had begun."""
+    try:
+        told = octa.batches.status(output)
+    except OctaError:
+        return
+    tell(f"{told.done} of {counted(told.frames, 'frame')} are there; go on with: {resume_command(told.output)}")
 
 
 def _tell_result(arguments: argparse.Namespace, result: BatchResult, out: TextIO) -> None:
@@ -221,7 +232,7 @@ def _tell_result(arguments: argparse.Namespace, result: BatchResult, out: TextIO
     if len(reasons) > MOST_REASONS:
         say(f"  and {len(reasons) - MOST_REASONS} other reasons")
     if result.missing and result.outcome is not BatchOutcome.SCENE_ERROR:
-        say(f"go on with: octa-provider render --resume {shlex.quote(result.output)}")
+        say(f"go on with: {resume_command(result.output)}")
 
 
 def _range(numbers: list[int]) -> str:

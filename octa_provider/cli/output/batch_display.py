@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from octa_provider.cli.options.connection import tell
 from octa_provider.cli.options.durations import shown_duration
 from octa_provider.cli.output.progress_bar import progress_bar
+from octa_provider.cli.output.shell_words import in_shell_words
 from octa_provider.cli.output.streams import drop
 from octa_provider.cli.output.wording import counted, shown_text, shown_usd
 
@@ -30,6 +31,7 @@ _WORDS = {
     "machine ended": "{machine} was let go",
     "frame refused": "frame {frame} of {machine} was refused",
     "frame given up": "frame {frame} was given up",
+    "scene warning": "the scene may not be as you want it",
     "scene error": "the scene can't be rendered",
 }
 
@@ -80,7 +82,7 @@ class BatchDisplay(AbstractContextManager["BatchDisplay"]):
         words = _WORDS.get(event.kind)
         if words is not None:
             text = words.format(machine=_machine(event), frame=event.frame)
-            self.line(f"{text}: {shown_text(event.reason)}" if event.reason else text)
+            self.line(f"{text}: {shown_text(in_shell_words(event.reason))}" if event.reason else text)
         self._move(event.progress)
 
     def notice(self, text: str) -> None:

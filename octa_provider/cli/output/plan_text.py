@@ -18,7 +18,7 @@ __all__ = ["plan_question", "print_plan"]
 MOST_REASONS = 10
 _LEGEND = (
     "* is what render takes; p50: as likely more as less; p90: nine times in ten no",
-    "more; at most: the worst to expect, a limit only with --max-cost-usd; start,",
+    "more; at most: every machine is stopped before it costs more; start,",
     "send: shares of the money that go into starting machines and sending the scene",
 )
 _COLUMNS = (
@@ -74,14 +74,12 @@ def plan_question(plan: Plan, line: PlanLine) -> str:
         line: the line of it that is taken.
     """
     most = _amount(line.cost_most_usd, line.cost_most_wei)
-    # Where a line is taken, there is one for the budget if there is a budget.
-    limit = f"stopped at {most}" if plan.for_budget is not None else f"{most} at worst, and no limit (--max-cost-usd)"
     done, unit = line.finish_s, " USD" if line.cost_usd.p50 else ""
     return (
         f"{counted(plan.frames, 'frame')} on {counted(len(line.machines), 'machine')} ({line.name}): "
         f"{_amount(line.cost_usd.p50, line.cost_p50_wei)}{unit}, nine times in ten no more than "
-        f"{_amount(line.cost_usd.p90, line.cost_p90_wei)}, {limit}; done in {shown_duration(done.p50)}, nine times in "
-        f"ten within {shown_duration(done.p90)}"
+        f"{_amount(line.cost_usd.p90, line.cost_p90_wei)}, stopped at {most}; done in {shown_duration(done.p50)}, nine "
+        f"times in ten within {shown_duration(done.p90)}"
     )
 
 

@@ -528,3 +528,26 @@ def test_a_frame_is_not_stolen_by_a_machine_that_has_tried_it() -> None:
     state.given(other.slot, FrameSet([(0, 100)]), 0.0)
     steals = of(Steal, next_actions(state, 20.0))
     assert [list(steal.frames) for steal in steals] == [list(range(81, 100))]
+
+
+@pytest.mark.parametrize("has_rendered", [False, True])
+def test_a_machine_that_says_nothing_any_more_is_given_up_though_it_is_at_no_frame(has_rendered: bool) -> None:
+    state = BatchState(terms(), [])
+    worker = running(state, one(1))
+    state.given(worker.slot, FrameSet([(0, 100)]), 0.0)
+    heard_at = 0.0
+    if has_rendered:
+        heard_at = 1000.0
+        state.heard(worker.slot, heard_at)
+        state.rendered(worker.slot, 0, None)
+    assert not of(Release, next_actions(state, heard_at + 500.0))
+    assert of(Release, next_actions(state, heard_at + 3000.0))[0].failed
+
+
+def test_a_frame_that_came_late_is_no_work_any_more() -> None:
+    state = BatchState(terms(frames=10), [])
+    for frame in range(10):
+        state.found(frame)
+        state.found(frame)
+    assert state.left == 0
+    assert state.pace.work_left(1.0) == pytest.approx(0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from folder_bench import accepted_files, batch_of, fetched, finals, made, opened
 
 from octa_provider.batch.folder.status import status
 from octa_provider.batch.folder.work import Spans
-from octa_provider.errors import OctaConfigError
+from octa_provider.errors import OctaConfigError, OctaLocalFileError
 
 
 def test_a_frame_is_under_its_name_when_it_is_accepted_and_not_before(tmp_path: Path) -> None:
@@ -105,3 +106,45 @@ def test_an_unfetched_frame_is_missing(tmp_path: Path) -> None:
     with opened(batch_of(tmp_path)) as folder:
         fetched(folder, 4)
         assert folder.judge(3, folder.incoming(0), 100).flaw == "frame_0003.png is missing"
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_folder_that_is_moved_away_gets_no_more_frames_and_goes_on_where_it_is(tmp_path: Path, anew: bool) -> None:
+    batch = batch_of(tmp_path)
+    with opened(batch) as folder:
+        take(folder, 1, 2)
+        incoming, verdict = rendered(folder, 3)
+        (tmp_path / "out").rename(tmp_path / "moved")
+        if anew:
+            (tmp_path / "out" / ".octa").mkdir(parents=True)
+        for act in (
+            lambda: folder.accept(3, incoming, verdict, made()),
+            lambda: folder.incoming(1),
+            lambda: folder.renting(1, 101, "tests/batch/m1"),
+        ):
+            with pytest.raises(OctaLocalFileError, match="was moved or removed while it was rendered into"):
+                act()
+        # What a machine came to is known where the journal is.
+        folder.ended(0, None, Spans(), "the batch has ended")
+    assert anew or not (tmp_path / "out").exists()
+    moved = batch_of(tmp_path, output=tmp_path / "moved")
+    with opened(moved) as folder:
+        assert list(folder.accepted) == [1, 2]
+        assert folder.check_whole()[:2] == [3, 4]
+
+
+def test_a_folder_that_is_moved_while_a_frame_is_made_durable_is_told_as_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def move_meanwhile(descriptor: int) -> None:
+        fsync(descriptor)
+        if (tmp_path / "out").exists():
+            (tmp_path / "out").rename(tmp_path / "moved")
+
+    with opened(batch_of(tmp_path)) as folder:
+        incoming, verdict = rendered(folder, 3)
+        monkeypatch.setattr(os, "fsync", move_meanwhile)
+        with pytest.raises(OctaLocalFileError, match="was moved or removed"):
+            folder.accept(3, incoming, verdict, made())

@@ -161,3 +161,13 @@ def test_a_frame_that_was_rendered_again_is_paid_by_the_machine_that_gave_it(tmp
         ("overhead", "", "1", "0"),
     ]
     assert len(finals(tmp_path)) == 2
+
+
+def test_a_budget_counts_what_is_known_where_the_charge_of_one_machine_is_not_told(tmp_path: Path) -> None:
+    with opened(batch_of(tmp_path)) as folder:
+        for slot, charge in ((0, 5 * 10**18), (1, None)):
+            folder.renting(slot, 100 + slot, f"key/m{slot}")
+            folder.rented(slot, f"uuid-{slot}", 100 + slot, 10**18, 0.4)
+            folder.ended(slot, Bill(f"uuid-{slot}", charge, None, None, None), Spans(600, 300, 600, 300), "done")
+        assert folder.cost_wei is None
+        assert folder.spent_wei == 5 * 10**18 + 10**18 // 2

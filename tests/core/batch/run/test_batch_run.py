@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import asyncssh
 import pytest
+from studio import PACING, open_studio
 
+from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.plan import Plan
 from octa_provider.batch.result import BatchOutcome
-from octa_provider.errors import OctaConfigError, OctaPlanError
+from octa_provider.errors import OctaConfigError, OctaLocalFileError, OctaPlanError, OctaSshError
+from octa_provider.files.limits import TransferLimits
 from octa_provider.pictures import check_frames
 
 if TYPE_CHECKING:
@@ -86,6 +94,68 @@ def test_a_changed_scene_is_refused_by_name_before_anything_is_rented(studio: St
     assert studio.run(studio.batch("1-3", on_changed="replace")).rendered == 3
 
 
+def test_a_scene_that_is_saved_while_it_is_rendered_is_given_to_no_other_machine(studio: Studio) -> None:
+    script = studio.scene / "shot.py"
+    before = script.read_text()
+
+    def save_and_lose_the_machine(event: BatchEvent) -> None:
+        if event.kind == "frame accepted" and script.read_text() == before:
+            script.write_text(before.replace("frame * 7", "frame * 9"))
+            for uuid in studio.emulator.ledger()["running_uuids"]:
+                studio.emulator.end_session(uuid)
+
+    batch = studio.batch("1-20", frame_s=0.3, seconds_per_frame=6.0, max_machines=1)
+    with pytest.raises(OctaLocalFileError, match="scene was changed while it was rendered"):
+        studio.run(batch, on_event=save_and_lose_the_machine)
+    assert studio.starts() == 1
+    assert studio.nothing_runs()
+    script.write_text(before)
+    assert studio.run(batch).outcome is BatchOutcome.WHOLE
+
+
+def test_a_machine_that_has_the_scene_ends_the_batch_although_it_is_saved_meanwhile(studio: Studio) -> None:
+    script = studio.scene / "shot.py"
+
+    def save(event: BatchEvent) -> None:
+        if event.kind == "machine ready":
+            script.write_text(script.read_text() + "# saved")
+
+    result = studio.run(studio.batch("1-6", frame_s=0.1, seconds_per_frame=2.0, max_machines=1), on_event=save)
+    assert result.outcome is BatchOutcome.WHOLE
+
+
+def test_a_key_that_no_machine_takes_costs_two_start_ups(studio: Studio, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+    with pytest.raises(OctaSshError, match="refused the key: give the private key whose public half"):
+        studio.run(
+            studio.batch("1-40", seconds_per_frame=60.0, max_machines=1),
+            private_key=other,
+            pacing=replace(PACING, login_s=1.0),
+        )
+    assert studio.starts() == 2
+    assert studio.nothing_runs()
+
+
+def test_frames_that_the_disk_here_cant_take_are_not_paid_for(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def room_for(size: int) -> None:
+        free = TransferLimits().keep_free_bytes + size
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=free, used=0, free=free))
+
+    room_for(0)
+    with pytest.raises(OctaLocalFileError, match="out is full: make room"):
+        studio.run(studio.batch("1-12"))
+    assert studio.posts() == 0
+    monkeypatch.undo()
+    # Three frames are measured, and so many more of their size do not fit.
+    room_for(2000)
+    asked: list[Plan] = []
+    batch = studio.batch("1-100")
+    with pytest.raises(OctaLocalFileError, match="are to be fetched: make room"):
+        studio.run(batch, approve=lambda plan: bool(asked.append(plan)))
+    assert (asked, studio.starts(), studio.nothing_runs()) == ([], 1, True)
+
+
 def test_a_plan_that_is_not_approved_rents_nothing_more(studio: Studio) -> None:
     plans: list[Plan] = []
 
@@ -134,15 +204,30 @@ def test_measuring_rents_one_machine_keeps_its_frames_and_makes_a_plan(studio: S
     assert studio.run(batch).rendered == 9
 
 
-def test_a_batch_never_costs_more_than_its_cap_and_one_look(studio: Studio) -> None:
-    batch = studio.batch("1-200", frame_s=0.3, seconds_per_frame=0.5, max_cost_usd=0.012, confidence=0.5)
-    result = studio.run(batch)
-    assert result.outcome is BatchOutcome.OVER_BUDGET, result
-    assert result.done < 200
-    assert studio.nothing_runs()
-    assert result.cost_usd is not None
-    assert result.cost_usd <= 0.012
-    assert result.missing
+def test_a_batch_never_costs_more_than_its_cap_and_one_look(tmp_path: Path) -> None:
+    with open_studio(tmp_path, speed=60.0) as studio:
+        batch = studio.batch("1-200", frame_s=0.3, seconds_per_frame=0.5, max_cost_usd=0.02, confidence=0.5)
+        result = studio.run(batch)
+        assert result.outcome is BatchOutcome.OVER_BUDGET, result
+        assert result.done < 200
+        assert studio.nothing_runs()
+        assert result.cost_usd is not None
+        assert result.cost_usd <= 0.02
+        assert result.missing
+        assert "raise it" in result.message
+
+
+def test_no_more_is_spent_than_was_agreed_to_at_most(tmp_path: Path) -> None:
+    with open_studio(tmp_path, speed=60.0) as studio:
+        plans: list[Plan] = []
+        batch = studio.batch("1-200", frame_s=0.4, seconds_per_frame=0.01)
+        result = studio.run(batch, approve=lambda plan: plans.append(plan) is None)
+        assert result.outcome is BatchOutcome.OVER_BUDGET, result
+        [plan] = plans
+        assert plan.chosen is not None
+        assert result.cost_wei is not None
+        assert result.cost_wei <= plan.chosen.cost_most_wei
+        assert "at most" in result.message
 
 
 def test_what_a_listener_raises_ends_the_batch_with_nothing_running(studio: Studio) -> None:
@@ -153,3 +238,8 @@ def test_what_a_listener_raises_ends_the_batch_with_nothing_running(studio: Stud
     with pytest.raises(BrokenPipeError):
         studio.run(studio.batch("1-12"), on_event=fail)
     assert studio.nothing_runs()
+
+
+def test_an_api_that_is_away_when_a_run_begins_is_asked_again(studio: Studio) -> None:
+    studio.emulator.faults({"kind": "status", "status": 503, "times": 6})
+    assert studio.run(studio.batch("1-3")).outcome is BatchOutcome.WHOLE
