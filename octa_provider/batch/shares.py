@@ -185,8 +185,10 @@ def _worth_stealing(look: Outlook, thief: Worker, victim: Worker, frames: int, e
     if load_s + count * mine_s >= _STEAL_BEFORE * ends_in_s:
         return 0
     dearer = thief.machine.price_wei * (load_s + count * mine_s) > victim.machine.price_wei * count * theirs_s
-    # There is time, and it costs less to leave them where they are.
-    return 0 if dearer and look.now + ends_in_s < look.target_at else count
+    # There is time, and it costs less to leave them where they are. Time as certain as the one that machines are rented
+    # for, or one would be rented for frames that it does not get, again and again.
+    certain_s = ends_in_s * math.exp(look.state.terms.sigmas * look.sigma())
+    return 0 if dearer and look.now + certain_s < look.target_at else count
 
 
 def _races(look: Outlook, idle: list[Worker], actions: list[Action]) -> list[Worker]:

@@ -551,3 +551,21 @@ def test_a_frame_that_came_late_is_no_work_any_more() -> None:
         state.found(frame)
     assert state.left == 0
     assert state.pace.work_left(1.0) == pytest.approx(0.0)
+
+
+def test_a_machine_that_is_rented_because_it_is_late_gets_frames_when_it_is_up() -> None:
+    dearer = [one(node_id, 1 / 31, 2 * 10**18) for node_id in (2, 3)]
+    state = BatchState(terms(frames=16, finish_at=600.0, max_machines=3, load_s=0.0, first_frame_s=0.0), dearer)
+    first = running(state, one(1, 1 / 33))
+    state.given(first.slot, FrameSet([(0, 16)]), 10.0)
+    for frame in range(3):
+        state.began(first.slot, 10.0 + 33 * frame)
+        state.rendered(first.slot, frame, 33.0)
+    state.began(first.slot, 109.0)
+    rents = of(Rent, next_actions(state, 113.0))
+    assert rents
+    for rent in rents:
+        running(state, rent.machine, 113.0)
+    actions = next_actions(state, 117.0)
+    assert of(Steal, actions)
+    assert not of(Release, actions)
