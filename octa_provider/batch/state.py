@@ -210,6 +210,8 @@ class BatchState:
         """A whole frame is there that no machine of these has brought."""
         for worker in self.workers.values():
             self._forget(worker, frame)
+        if frame not in self.done and frame not in self.failed:
+            self.pace.gone(frame, frame + 1)
         self.racing.pop(frame, None)
         self.waiting.discard(frame)
         self.again.discard(frame)

@@ -125,3 +125,8 @@ def test_it_knows_how_many_machines_wait_for_an_answer() -> None:
     assert display.machines == 0
     display.event(event("machine rented", 0, node_id=1))
     assert display.machines == 6
+
+
+def test_what_a_scene_warns_of_is_told_while_it_can_be_ended() -> None:
+    lines = shown(event("scene warning", node_id=118, reason="rock.png is missing"))
+    assert lines[0] == "the scene may not be as you want it: rock.png is missing"

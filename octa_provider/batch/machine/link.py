@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from octa_provider.batch.machine.look import Look, read_look, read_made
 from octa_provider.batch.machine.scripts import (
     LOG_CHARS,
+    MOST_NAMES,
     OUT_FOLDER,
     SCENE_FOLDER,
     begin_command,
@@ -116,13 +117,7 @@ class MachineLink:
             names: of files below the folder of frames.
         """
         lines: list[str] = []
-        most = 1000 + len(processes) + len(names)
-
-        def hear(line: str) -> None:
-            # A machine that talks without end is not listened to.
-            if len(lines) < most:
-                lines.append(line[:_LINE_CHARS])
-
+        hear = _hearing(lines, 1000 + len(processes) + len(names))
         self._run(look_command(processes), "tell how it is doing", _lines(names), on_line=hear)
         return read_look("\n".join(lines), processes, names)
 
@@ -134,7 +129,7 @@ class MachineLink:
         """
         said: list[str] = []
         wanted = set(names)
-        self._run(skip_command(), "skip frames", _lines(names), on_line=said.append)
+        self._run(skip_command(), "skip frames", _lines(names), on_line=_hearing(said, 1000 + len(names)))
         return [name for name in dict.fromkeys(said) if name in wanted]
 
     def empty(self, names: Sequence[str]) -> None:
@@ -157,7 +152,7 @@ class MachineLink:
     def made(self) -> tuple[list[int], list[str]]:
         """What an earlier coordinator has left: the processes it began, and the names of files that are not empty."""
         lines: list[str] = []
-        self._run(made_command(), "tell what is there", on_line=lines.append)
+        self._run(made_command(), "tell what is there", on_line=_hearing(lines, 2 * MOST_NAMES))
         return read_made("\n".join(lines))
 
     def log_end(self, process: int) -> str:
@@ -204,6 +199,16 @@ class MachineLink:
                 f"the machine could not {what} (exit code {answer.exit_code}): {answer.output.strip()[-500:]}"
             )
         return answer.output
+
+
+def _hearing(lines: list[str], most: int) -> Callable[[str], object]:
+    """Keeps what a machine says, line by line; one that talks without end is not listened to."""
+
+    def hear(line: str) -> None:
+        if len(lines) < most:
+            lines.append(line[:_LINE_CHARS])
+
+    return hear
 
 
 def _lines(names: Sequence[str]) -> str:

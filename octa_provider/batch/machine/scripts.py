@@ -8,6 +8,7 @@ from collections.abc import Sequence
 __all__ = [
     "BATCH_FOLDER",
     "LOG_CHARS",
+    "MOST_NAMES",
     "OUT_FOLDER",
     "SCENE_FOLDER",
     "begin_command",

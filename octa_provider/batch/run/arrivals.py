@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,14 +99,15 @@ class Arrivals:
         """Note which frames have begun; returns the place of the last of them, -1 for none."""
         last, at = -1, None
         for place, frame in enumerate(frames):
+            if frame in order.unsure and not all(file is not None and file.size > 0 for file in files[frame]):
+                continue
             claim = look.files.get(self._renderer.skip_file(frame))
             is_own_file = self._renderer.skip_file(frame) in {pattern.name(frame) for pattern in self._patterns}
             if claim is not None and (claim.size == 0 or not is_own_file):
                 order.begun.setdefault(frame, claim.mtime)
             if claim is not None or any(file is not None for file in files[frame]):
-                last = place
-                if not all(file is not None and file.size > 0 for file in files[frame]):
-                    at = frame
+                # Also where there is something in its file: some renderers write as they go, and some never end.
+                last, at = place, frame
         if at is not None and at != order.at:
             load_s = None
             if order.at is None and order.made == 0 and order.began_at is not None and at in order.begun:
@@ -186,11 +188,16 @@ class Arrivals:
         """What a frame took, and what the first one of its processes did, in seconds, where it can be told."""
         if order.last_at is None:
             began_at = order.begun.get(frame, order.began_at)
-            return None, None if began_at is None else self._clock.seconds(done_at - began_at)
+            return None, None if began_at is None else self._ours(order, done_at - began_at)
         since = order.last_at
         if len(order.processes) == 1:
             since = max(since, order.begun.get(frame, since))
-        return self._clock.seconds(done_at - since), None
+        return self._ours(order, done_at - since), None
+
+    def _ours(self, order: RenderOrder, told: float) -> float:
+        """Seconds of ours: no frame took longer than its order has, whatever a machine says of its times."""
+        most = math.inf if order.ordered_at is None else self._parts.clock.monotonic() - order.ordered_at
+        return min(self._clock.seconds(told), most)
 
 
 def is_full(look: Look) -> bool:

@@ -42,6 +42,7 @@ class Crew:
         self._threads: dict[int, MachineThread] = {}
         self._ended: set[int] = set()
         self._problems: list[Exception] = []
+        self._unclear: list[Exception] = []
         self._next = 0
 
     @property
@@ -104,7 +105,9 @@ class Crew:
                     if isinstance(told, Stopped):
                         self._ended.add(number)
                         if told.error is not None:
-                            self._problems.append(told.error)
+                            # What a failed start may have left is looked for once more at the end.
+                            is_known = self._threads[number].rental is not None
+                            (self._problems if is_known else self._unclear).append(told.error)
                     heard.append((number, told))
             if heard or until.passed:
                 return heard
@@ -146,9 +149,9 @@ class Crew:
         """
         try:
             self.stop_all("the batch was ended")
-        except OctaError as problem:
+        except Exception as problem:  # noqa: BLE001 - told beside what went wrong first
             log.error("%s", problem)
-            tell_also(error, problem.message)
+            tell_also(error, str(problem))
 
     def _sweep(self) -> None:
         """Look once more whether something of the batch runs, and stop it."""
@@ -157,10 +160,11 @@ class Crew:
         try:
             left = sessions_of_batch(parts.api.within(deadline), parts)
         except OctaError as error:
-            if self.rented == 0:
+            if self.rented == 0 and not self._unclear:
                 log.info("whether something of the batch runs can't be seen now: %s", error)
                 return
-            # Each of them was seen gone by its own thread.
+            # Each that was rented was seen gone by its own thread, or is told of.
+            self._problems += self._unclear
             log.warning("whether something else of the batch runs can't be seen now: %s", error)
             return
         for number, session in left.items():

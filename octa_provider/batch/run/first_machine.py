@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.run.crew import Crew
@@ -31,9 +30,6 @@ from octa_provider.batch.run.told import (
 from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaNoMachineError, OctaSceneError, Refusal
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.deadline import Deadline
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["find_first_machine"]
 
@@ -135,6 +131,10 @@ class _Trial:
         """The machine's number, once it is rented; why not, when another one is to be tried."""
         away = Deadline(self._parts.clock, _AWAY_S)
         while True:
+            while self._crew.alive >= self._parts.batch.max_machines:
+                # One that could not be used is being stopped, and bills still.
+                self._crew.hear(self._parts.pacing.poll_s)
+                self._check()
             number = self._crew.start(self._estimate)
             told = self._first_word(number)
             if isinstance(told, Rented):

@@ -72,7 +72,7 @@ def take_over(
         if uuid is None or key != parts.rentals.full_key(parts.machine_key(number)):
             # Its run died before an answer came, and no list may show it yet; or it is of the scene as it was before.
             parts.rentals.stop(key)
-        _write_down(parts, number, uuid)
+        _end(parts, number, uuid, key)
     kept: list[tuple[int, Rental]] = []
     for number, session in sorted(running.items()):
         key = parts.machine_key(number)
@@ -81,7 +81,7 @@ def take_over(
             kept.append((number, rental))
             continue
         parts.rentals.stop(key)
-        _write_down(parts, number, session.uuid)
+        _end(parts, number, session.uuid, key)
     return kept
 
 
@@ -103,12 +103,7 @@ def estimate_of_kept(rental: Rental, others: Sequence[MachineEstimate]) -> Machi
     )
 
 
-def _write_down(parts: BatchParts, number: int, uuid: str | None) -> None:
-    """What a session came to that has ended without us."""
-    bill = None
-    if uuid is not None:
-        away = Deadline(parts.clock, AWAY_S)
-        recent = ask_until(away, lambda: parts.api.within(away).sessions.list(recent=True))
-        session = next((one for one in recent if one.uuid == uuid), None)
-        bill = parts.rentals.open(uuid).bill(session)
+def _end(parts: BatchParts, number: int, uuid: str | None, key: str) -> None:
+    """See that a session has ended, and write down what it came to: that one list had it not proves nothing."""
+    bill = None if uuid is None else parts.rentals.open(uuid, key).stop()
     parts.folder.ended(number, bill, Spans(), "the run that rented it has ended")

@@ -93,6 +93,8 @@ class MachineThread(threading.Thread):
         self._why = "it was not needed any more"
         self._start_s = self._transfer_s = self._render_s = 0.0
         self._ready_at: float | None = None
+        #: Whether a start has failed that may have left a session.
+        self._is_unclear = False
 
     def order(self, order: Order) -> None:
         """Have it do something, after what it was ordered before."""
@@ -179,8 +181,10 @@ class MachineThread(threading.Thread):
                 is_cancelled=self._asked_to_end.is_set,
             )
         except OctaCancelledError:
+            self._is_unclear = True
             raise
         except OctaError as error:
+            self._is_unclear = not isinstance(error, OctaNoMachineError)
             self._why = _clause(error)
             is_gone = isinstance(error, (OctaNoMachineError, OctaStartUnclearError))
             self._tell(Refused(_clause(error), is_gone, error))
@@ -266,19 +270,22 @@ class MachineThread(threading.Thread):
         """Stop the session; nothing keeps this from happening."""
         self._asked_to_end.set()
         problem: Exception | None = None
+        parts = self._parts
+        try:
+            if self.rental is not None:
+                self.bill = self.rental.stop(deadline_s=parts.pacing.stop_s)
+            elif self._is_unclear:
+                parts.rentals.stop(parts.machine_key(self.number), deadline_s=parts.pacing.stop_s)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for a last word that never comes
+            problem = error
         if self.rental is not None:
-            try:
-                self.bill = self.rental.stop(deadline_s=self._parts.pacing.stop_s)
-            except OctaError as error:
-                problem = error
-            self.stopped_at = self._parts.clock.monotonic()
+            self.stopped_at = parts.clock.monotonic()
             self._write_down()
         self._tell(Stopped(self.bill, problem))
 
     def _write_down(self) -> None:
-        assert self.rented_at is not None
         assert self.stopped_at is not None
-        lived_s = self.stopped_at - self.rented_at
+        lived_s = 0.0 if self.rented_at is None else self.stopped_at - self.rented_at
         start_s = min(lived_s, self._start_s) if self._ready_at is not None else lived_s
         render_s = min(self._render_s, lived_s - start_s)
         transfer_s = min(self._transfer_s, lived_s - start_s - render_s)

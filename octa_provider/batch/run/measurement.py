@@ -30,7 +30,6 @@ class FirstMachine:
         first_s: what the first one took from the start of its process on, in seconds.
         load_s: how much of that was loading, in seconds; None where the renderer does not tell.
         sizes: bytes of each measured frame.
-        spent_before_wei: what machines cost before that failed.
     """
 
     number: int

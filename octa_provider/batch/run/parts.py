@@ -56,7 +56,7 @@ class BatchParts:
         api: the API.
         rentals: what starts and stops on it.
         batch: what is rendered.
-        folder: where frames go. Its methods are called under `lock`.
+        folder: where frames go; what changes it is called under `lock` once machines have threads.
         tree: the scene, as it was looked at.
         main: the scene's file within it.
         key: the rental key of the whole, of which each machine's begins.

@@ -30,8 +30,10 @@ class RenderOrder:
         frames: those that have not come, in their order.
         processes: their numbers on the machine.
         number: names the order.
+        ordered_at: when it was given, on our clock; None for what an earlier coordinator has left.
         began_at: when they were begun, on the machine's clock; None until the first look.
         begun: when each frame was begun, where the machine tells.
+        unsure: frames that may have been skipped, by an order whose answer was lost.
         last_at: when the last frame was done, on the machine's clock.
         at: the frame that it was last said to be at.
         made: how many frames came.
@@ -42,8 +44,10 @@ class RenderOrder:
     frames: list[int]
     processes: list[int]
     number: int = 0
+    ordered_at: float | None = None
     began_at: float | None = None
     begun: dict[int, float] = field(default_factory=dict)
+    unsure: set[int] = field(default_factory=set)
     last_at: float | None = None
     at: int | None = None
     made: int = 0

@@ -13,6 +13,7 @@ from octa_provider.batch.run.machine_clock import MachineClock
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.render_order import MachineName, RenderOrder
 from octa_provider.batch.run.told import Broke, Done, Told
+from octa_provider.errors import OctaSshError
 from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Rendering:
             self.end()
             processes = list(range(self._next_process, self._next_process + turns))
             # From here on they may run, whatever becomes of the answers: a line that is lost loses no order.
-            order = self._order = RenderOrder(list(frames), processes, number)
+            order = self._order = RenderOrder(list(frames), processes, number, ordered_at=self._parts.clock.monotonic())
             self._next_process += turns
         self._start(order)
 
@@ -111,7 +112,12 @@ class Rendering:
             return ()
         left = set(order.frames)
         names = {self._renderer.skip_file(frame): frame for frame in reversed(frames) if frame in left}
-        laid = {names[name] for name in self._link.skip(list(names))}
+        try:
+            laid = {names[name] for name in self._link.skip(list(names))}
+        except OctaSshError:
+            # Its files may lie there: such a frame looks like one that has begun.
+            order.unsure.update(names.values())
+            raise
         order.frames = [frame for frame in order.frames if frame not in laid]
         return tuple(sorted(laid))
 

@@ -248,7 +248,7 @@ class Stopped:
     """The session was seen gone, or never was; the last word of a thread.
 
     Attributes:
-        bill: what it came to; None when none was started.
+        bill: what it came to; None when none was started, as far as is known.
         error: why it may still run.
     """
 

@@ -31,6 +31,7 @@ _WORDS = {
     "machine ended": "{machine} was let go",
     "frame refused": "frame {frame} of {machine} was refused",
     "frame given up": "frame {frame} was given up",
+    "scene warning": "the scene may not be as you want it",
     "scene error": "the scene can't be rendered",
 }
 

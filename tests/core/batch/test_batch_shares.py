@@ -542,3 +542,12 @@ def test_a_machine_that_says_nothing_any_more_is_given_up_though_it_is_at_no_fra
         state.rendered(worker.slot, 0, None)
     assert not of(Release, next_actions(state, heard_at + 500.0))
     assert of(Release, next_actions(state, heard_at + 3000.0))[0].failed
+
+
+def test_a_frame_that_came_late_is_no_work_any_more() -> None:
+    state = BatchState(terms(frames=10), [])
+    for frame in range(10):
+        state.found(frame)
+        state.found(frame)
+    assert state.left == 0
+    assert state.pace.work_left(1.0) == pytest.approx(0.0)

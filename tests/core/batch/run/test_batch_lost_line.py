@@ -14,6 +14,7 @@ from octa_provider.batch.result import BatchOutcome
 from octa_provider.batch.run.parts import Pacing
 from octa_provider.errors import OctaSshError
 from octa_provider.remote.machine import RemoteMachine
+from octa_provider.rental.rental import Rental
 
 #: A batch that waits for ever is ended after so many real seconds.
 _END_S = 60.0
@@ -83,3 +84,33 @@ def test_a_listener_that_takes_long_makes_nothing_of_the_first_machine_unheard(s
 
     assert slow
     assert result.outcome is BatchOutcome.WHOLE
+
+
+def test_the_next_first_machine_is_not_rented_before_the_last_one_is_gone(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: list[int] = []
+    stop = Rental.stop
+
+    def stop_late(self: Rental, *args: Any, **options: Any) -> Any:
+        time.sleep(2.0)
+        return stop(self, *args, **options)
+
+    def count(event: BatchEvent) -> None:
+        if event.kind == "machine rented":
+            running.append(studio.emulator.ledger(requests=False)["running"])
+
+    run = RemoteMachine.run
+    lost: list[str] = []
+
+    def run_or_fail(self: RemoteMachine, command: str, **options: Any) -> Any:
+        if not lost:
+            lost.append(command)
+            raise OctaSshError("it can't be reached")
+        return run(self, command, **options)
+
+    monkeypatch.setattr(Rental, "stop", stop_late)
+    monkeypatch.setattr(RemoteMachine, "run", run_or_fail)
+    result = studio.run(studio.batch("1-3", max_machines=1), on_event=count, is_cancelled=ends())
+    assert result.outcome is BatchOutcome.WHOLE
+    assert running == [1, 1]
