@@ -50,6 +50,8 @@ _TELLING_BYTES = 5_000_000
 _SLICE_S = 0.5
 #: How long the start of one machine is tried for; the plan's next may be quicker.
 _START_S = 120.0
+#: Of a reason.
+_MOST_CHARS = 500
 
 
 class MachineThread(threading.Thread):
@@ -131,7 +133,7 @@ class MachineThread(threading.Thread):
             self._why = str(error)
             self._tell(Crashed(error))
         except OctaError as error:
-            self._why = str(error)
+            self._why = _clause(error)
             is_our_key = isinstance(error, OctaSshError) and error.refused
             if is_our_key and self._parts.logins.refused(self.estimate.node_id):
                 # Each further machine would be rented for nothing.
@@ -297,4 +299,5 @@ class MachineThread(threading.Thread):
 
 def _clause(error: OctaError) -> str:
     """An error as one clause of a longer sentence."""
-    return str(error).split("\n", 1)[0][:300]
+    lines = (line.strip() for line in str(error).splitlines())
+    return "; ".join(line for line in lines if line).replace(":; ", ": ")[:_MOST_CHARS]

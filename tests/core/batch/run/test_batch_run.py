@@ -156,6 +156,15 @@ def test_frames_that_the_disk_here_cant_take_are_not_paid_for(studio: Studio, mo
     assert (asked, studio.starts(), studio.nothing_runs()) == ([], 1, True)
 
 
+def test_a_batch_that_nothing_pays_for_says_so_in_one_line(tmp_path: Path) -> None:
+    with open_studio(tmp_path, machines=1, balance_octa=0.0001) as poor:
+        result = poor.run(poor.batch("1-6", seconds_per_frame=1.0))
+        assert result.outcome is BatchOutcome.INCOMPLETE
+        assert "the balance is empty; session ended: insufficient_funds" in result.message
+        assert "\n" not in result.message
+        assert poor.nothing_runs()
+
+
 def test_a_plan_that_is_not_approved_rents_nothing_more(studio: Studio) -> None:
     plans: list[Plan] = []
 
