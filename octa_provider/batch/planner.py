@@ -163,12 +163,10 @@ class _Planner:
         if not fleet.machines:
             return "no machine can be planned with"
         if scene.download_s >= within_s:
-            return (
-                f"our line needs {scene.download_s / 3600:.1f} h to fetch the frames, more than {within_s / 3600:.1f} h"
-            )
+            return f"our line needs {_time(scene.download_s)} to fetch the frames, more than {_time(within_s)}"
         if self._soonest_s() > within_s:
-            return f"the first frame takes {self._soonest_s() / 3600:.1f} h, more than {within_s / 3600:.1f} h"
-        return f"{self._most} machines at most do not finish within {within_s / 3600:.1f} h"
+            return f"the first frame takes {_time(self._soonest_s())}, more than {_time(within_s)}"
+        return f"{self._most} machines at most do not finish within {_time(within_s)}"
 
     def rest_of(self, line: PlanLine | None) -> tuple[MachineEstimate, ...]:
         """The machines that a line leaves, cheapest frame first."""
@@ -239,3 +237,10 @@ class _Planner:
 def _usd(amount: float) -> str:
     """An amount for people: enough digits that a small one is not nothing."""
     return f"{amount:.2f}" if amount >= 0.1 else f"{amount:.2g}"
+
+
+def _time(seconds: float) -> str:
+    """A length of time for people."""
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"

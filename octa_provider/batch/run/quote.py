@@ -18,9 +18,6 @@ from octa_provider.files.local_files import shown
 
 __all__ = ["Quote", "chosen_line"]
 
-#: A budget that is spent is planned with as this: nothing is for nothing.
-_NEXT_TO_NOTHING_USD = 1e-6
-
 
 def chosen_line(plan: Plan) -> PlanLine:
     """The line that a run follows.
@@ -104,13 +101,19 @@ class Quote:
 
         Args:
             market: the machines on offer.
+
+        Raises:
+            OctaPlanError: the budget is spent.
         """
         scene = self.scene()
         assert scene is not None
         budget_usd = self._parts.batch.max_cost_usd
         if budget_usd is not None:
             spent_wei = self._crew.spent_wei() + self.before_wei
-            budget_usd = max(_NEXT_TO_NOTHING_USD, budget_usd - spent_wei * self._teller.usd_per_wei)
+            left_usd = budget_usd - spent_wei * self._teller.usd_per_wei
+            if left_usd <= 0:
+                raise OctaPlanError(f"the budget of {budget_usd:g} USD is spent: raise it to go on (max_cost_usd)")
+            budget_usd = left_usd
         return market.plan(scene, left_s=self.left_s(), budget_usd=budget_usd, measured=speeds_seen(self._parts.folder))
 
     def terms(self, line: PlanLine, scene: SceneEstimate, places: Places, max_cost_wei: int | None) -> BatchTerms:

@@ -224,6 +224,8 @@ def test_a_batch_never_costs_more_than_its_cap_and_one_look(tmp_path: Path) -> N
         assert result.cost_usd <= 0.02
         assert result.missing
         assert "raise it" in result.message
+        with pytest.raises(OctaPlanError, match=r"budget|above"):
+            studio.run(batch)
 
 
 def test_no_more_is_spent_than_was_agreed_to_at_most(tmp_path: Path) -> None:
