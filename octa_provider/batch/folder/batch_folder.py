@@ -27,6 +27,7 @@ from octa_provider.render.frame_files import FilePattern
 from octa_provider.render.frames_check import FileCheck
 
 if TYPE_CHECKING:
+    from octa_provider.batch.plan import PlanLine
     from octa_provider.rental.terms import Bill
 
 __all__ = ["BatchFolder"]
@@ -65,6 +66,15 @@ class BatchFolder(BatchBook):
         self.key = opened.record.key
         self.changed = tuple(opened.settled.changed)
         self.gone = tuple(opened.settled.gone)
+
+    def planned(self, line: PlanLine) -> None:
+        """A run follows this plan: from now on a resume goes on with what it was made for.
+
+        Args:
+            line: the plan's line that was chosen.
+        """
+        self._record.write(self._layout.batch)
+        super().planned(line)
 
     @classmethod
     def open(cls, batch: Batch, fingerprint: str, key: str) -> BatchFolder:

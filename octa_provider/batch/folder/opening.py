@@ -70,7 +70,7 @@ def open_batch(batch: Batch, fingerprint: str, key: str) -> OpenedBatch:
     lock = FolderLock(layout.lock)
     lock.take()
     try:
-        record = _record(layout, batch, fingerprint, key)
+        record, is_new = _record(layout, batch, fingerprint, key)
         journal = Journal(layout.journal)
         try:
             history = History(fingerprint, record.frames, len(patterns))
@@ -84,7 +84,8 @@ def open_batch(batch: Batch, fingerprint: str, key: str) -> OpenedBatch:
             # A frame whose line is damaged lies there too: it is rendered again, and put aside then.
             if batch.on_changed == "refuse" and not (earlier.damaged or earlier.is_torn):
                 _refuse_others(layout, patterns, batch.numbers, history, settled)
-            record.write(layout.batch)
+            if is_new:
+                record.write(layout.batch)
             lines.append(RunLine(time.time(), len(batch.numbers)))
             journal.append(*lines)
             history.add(lines[-1])
@@ -119,11 +120,15 @@ def _make_folders(layout: Layout) -> None:
         layout.state.mkdir(exist_ok=True)
 
 
-def _record(layout: Layout, batch: Batch, fingerprint: str, key: str) -> BatchRecord:
-    """What is asked for, with what was asked for before."""
+def _record(layout: Layout, batch: Batch, fingerprint: str, key: str) -> tuple[BatchRecord, bool]:
+    """What is asked for, with what was asked for before, and whether the folder knows another batch, or none.
+
+    Of the same batch, other terms and more frames are kept when a plan is followed: a resume does not take what was
+    refused.
+    """
     earlier = BatchRecord.read(layout.batch)
     if earlier is not None and earlier.fingerprint == fingerprint:
-        return BatchRecord.of(batch, fingerprint, earlier.key, earlier.inputs).with_frames_of(earlier)
+        return BatchRecord.of(batch, fingerprint, earlier.key, earlier.inputs).with_frames_of(earlier), False
     inputs = Inputs.of(batch.scene_path, batch.main_file, batch.renderer)
     if inputs.fingerprint != fingerprint:
         raise OctaConfigError(f"{shown(batch.scene_path)} changed while it was looked at: save it, and run it again")
@@ -133,7 +138,7 @@ def _record(layout: Layout, batch: Batch, fingerprint: str, key: str) -> BatchRe
             f"({inputs.changes_since(earlier.inputs)}): take another output folder, bring back what it was, "
             'or replace them (on_changed="replace")'
         )
-    return BatchRecord.of(batch, fingerprint, key if earlier is None else earlier.key, inputs)
+    return BatchRecord.of(batch, fingerprint, key if earlier is None else earlier.key, inputs), True
 
 
 def _refuse_others(

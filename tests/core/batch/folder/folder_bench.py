@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from octa_provider.batch.batch import Batch
+from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.folder.batch_folder import BatchFolder
 from octa_provider.batch.folder.fingerprint import fingerprint_of
 from octa_provider.batch.folder.judge import Verdict
 from octa_provider.batch.folder.work import Made
+from octa_provider.batch.plan import PlanLine, PlannedMachine, Spread
 from octa_provider.batch.renderers.renderer import Renderer
 
 __all__ = ["KEY", "accepted_files", "batch_of", "fetched", "finals", "made", "opened", "png", "rendered", "take"]
@@ -99,3 +101,20 @@ def finals(root: Path) -> dict[str, bytes]:
 def accepted_files(root: Path) -> list[dict[str, Any]]:
     """The lines of `frames.jsonl`."""
     return [json.loads(line) for line in (root / "out" / "frames.jsonl").read_text().splitlines()]
+
+
+def plan_line() -> PlanLine:
+    """A plan's line that a run follows."""
+    machine = PlannedMachine(MachineEstimate(100, 10**18, 0.4, 1.0, 100.0), 8, 0.0)
+    return PlanLine(
+        "cheapest",
+        (machine, machine),
+        10**18 + 1,
+        2 * 10**18,
+        3 * 10**18,
+        Spread(0.1, 0.2),
+        0.3,
+        Spread(9, 10),
+        0.25,
+        0.25,
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folder_bench import RENDERER, TWO_FILES, batch_of, finals, made, opened, png, rendered, take
+from folder_bench import RENDERER, TWO_FILES, batch_of, finals, made, opened, plan_line, png, rendered, take
 
 from octa_provider.batch.batch import Batch
 from octa_provider.batch.folder.batch_record import stored_batch
@@ -42,6 +42,7 @@ def test_every_tenth_frame_first_and_the_rest_later_is_one_batch(tmp_path: Path)
     whole = batch_of(tmp_path, "1001-1100")
     with opened(whole) as folder:
         assert list(folder.accepted) == list(first.numbers)
+        folder.planned(plan_line())
         take(folder, *(number for number in whole.numbers if number not in folder.accepted))
         assert folder.check_whole() == []
         folder.write_results()

@@ -8,14 +8,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from folder_bench import accepted_files, batch_of, fetched, finals, made, opened, take
+from folder_bench import accepted_files, batch_of, fetched, finals, made, opened, plan_line, take
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.folder.cost import DividedCharge
 from octa_provider.batch.folder.work import Spans
-from octa_provider.batch.plan import PlanLine, PlannedMachine, Spread
 from octa_provider.rental.terms import Bill
 
 CHARGES = st.integers(0, 10**24)
@@ -92,22 +90,6 @@ def test_the_table_adds_up_to_what_each_machine_was_charged(
         assert manifest["cost_wei"] == (None if total is None else str(total))
         assert manifest["done"] == len(accepted)
         assert manifest["whole"] == (len(accepted) == 8)
-
-
-def plan_line() -> PlanLine:
-    machine = PlannedMachine(MachineEstimate(100, 10**18, 0.4, 1.0, 100.0), 8, 0.0)
-    return PlanLine(
-        "cheapest",
-        (machine, machine),
-        10**18 + 1,
-        2 * 10**18,
-        3 * 10**18,
-        Spread(0.1, 0.2),
-        0.3,
-        Spread(9, 10),
-        0.25,
-        0.25,
-    )
 
 
 def test_what_was_planned_stands_beside_what_it_cost(tmp_path: Path) -> None:

@@ -254,3 +254,18 @@ def test_what_a_listener_raises_ends_the_batch_with_nothing_running(studio: Stud
 def test_an_api_that_is_away_when_a_run_begins_is_asked_again(studio: Studio) -> None:
     studio.emulator.faults({"kind": "status", "status": 503, "times": 6})
     assert studio.run(studio.batch("1-3")).outcome is BatchOutcome.WHOLE
+
+
+def test_terms_that_were_refused_are_not_gone_on_with(studio: Studio) -> None:
+    key = studio.emulator.ssh_private_key
+    stopped = studio.run(
+        studio.batch("1-6", frame_s=0.3, seconds_per_frame=5.0),
+        is_cancelled=lambda: len(studio.told("frame accepted")) >= 2,
+    )
+    assert stopped.outcome is BatchOutcome.CANCELLED
+    with pytest.raises(OctaPlanError):
+        studio.octa.batches.resume(studio.output, private_key=key, finish_within_s=1.0)
+    more = studio.batch("1-600", frame_s=0.3, seconds_per_frame=5.0)
+    assert studio.run(more, approve=lambda plan: False).rendered == 0
+    resumed = studio.octa.batches.resume(studio.output, private_key=key)
+    assert (resumed.outcome, resumed.frames) == (BatchOutcome.WHOLE, 6)
