@@ -125,10 +125,13 @@ def _rents(look: Outlook, aim: float, missing: float) -> list[Rent]:
         if could < 0.5 * look.frame_work or not look.has_for(machine, len(rents), sending_s):
             looked += 1
             continue
+        without = price * work / speed if speed > 0 else 0.0
         price += machine.price_wei / 3600
         speed += machine.speed
+        to_cost = price * (work / speed + machine.start_s)
         most = state.terms.max_cost_wei
-        if most is not None and state.workers and spent + price * (work / speed + machine.start_s) > most:
+        # Where those that are rented are slow, one more saves money, whatever it is that is left of it.
+        if most is not None and state.workers and spent + to_cost > most and to_cost > without:
             break
         rents.append(Rent(machine, "behind the plan" if state.done else "planned"))
         missing -= could

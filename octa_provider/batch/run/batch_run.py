@@ -107,6 +107,7 @@ class BatchRun:
             seconds=self._parts.clock.monotonic() - self._began_at,
             machines=self._crew.rented,
         )
+        self._teller.tell_ended()
         self._teller.tell("ended", reason=result.outcome.value)
         return result
 

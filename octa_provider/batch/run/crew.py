@@ -55,6 +55,11 @@ class Crew:
         """How many machines bill, or may soon."""
         return len(self._threads) - len(self._ended)
 
+    @property
+    def threads(self) -> list[MachineThread]:
+        """The threads of all machines of this run, in the order of their start."""
+        return list(self._threads.values())
+
     def thread(self, number: int) -> MachineThread:
         """A machine's thread.
 

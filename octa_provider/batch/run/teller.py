@@ -35,6 +35,7 @@ class Teller:
         self._parts = parts
         self._on_event = on_event
         self._crew: Crew | None = None
+        self._told_ended: set[int] = set()
         self.began_at = parts.clock.monotonic()
         self.failed = 0
         self.rendering = 0
@@ -44,6 +45,20 @@ class Teller:
     def follow(self, crew: Crew) -> None:
         """From now on these are the machines."""
         self._crew = crew
+
+    def tell_ended(self) -> None:
+        """Tell of the machines that were stopped at the end, when nobody heard them any more."""
+        if self._crew is None:
+            return
+        for thread in self._crew.threads:
+            if thread.rental is not None and thread.number not in self._told_ended:
+                self.tell(
+                    "machine ended",
+                    number=thread.number,
+                    node_id=thread.estimate.node_id,
+                    uuid=thread.rental.uuid,
+                    reason=thread.why,
+                )
 
     @property
     def progress(self) -> BatchProgress:
@@ -82,6 +97,8 @@ class Teller:
             uuid: its session.
             reason: why, as one clause.
         """
+        if kind == "machine ended" and number is not None:
+            self._told_ended.add(number)
         if kind != "progress":
             log.info("%s%s", kind, _about(frame, node_id, reason))
         if self._on_event is not None:

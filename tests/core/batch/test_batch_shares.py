@@ -569,3 +569,16 @@ def test_a_machine_that_is_rented_because_it_is_late_gets_frames_when_it_is_up()
     actions = next_actions(state, 117.0)
     assert of(Steal, actions)
     assert not of(Release, actions)
+
+
+def test_a_cap_keeps_nobody_from_renting_what_costs_less_than_going_on_without() -> None:
+    fast, alike = one(10, speed=1 / 6), one(11)
+
+    def rents(machine: MachineEstimate) -> int:
+        state = BatchState(terms(frames=200, max_machines=50, finish_at=4000.0, max_cost_wei=10**18 // 2), [machine])
+        rendering(state, 1, (0, 200), [120.0] * 8, 500.0)
+        return len(of(Rent, next_actions(state, 500.0)))
+
+    # Either way the cap is not enough: with the fast one more frames come of it.
+    assert rents(fast) == 1
+    assert rents(alike) == 0

@@ -39,6 +39,9 @@ def test_every_frame_is_there_and_whole_and_the_bill_is_the_ledgers_to_the_wei(s
     assert studio.events[0].kind == "started"
     assert studio.events[-1].kind == "ended"
     assert {event.frame for event in studio.told("frame accepted")} == set(range(1, 13))
+    rented = [event.uuid for event in studio.told("machine rented")]
+    assert rented
+    assert sorted(map(str, rented)) == sorted(str(event.uuid) for event in studio.told("machine ended"))
 
 
 def test_a_finished_batch_makes_no_post(studio: Studio) -> None:
