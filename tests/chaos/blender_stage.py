@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from octa_provider.batch.batch import Batch
-from octa_provider.batch.renderers.blender import BlenderRenderer, blender
+from octa_provider.batch.renderers.blender import blender
+from octa_provider.batch.renderers.blender_renderer import BlenderRenderer
 from octa_provider.batch.run.parts import Pacing
 from tests.core.batch.run.studio import Studio, open_studio
 

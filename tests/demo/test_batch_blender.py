@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 from test_blender_command import COMMAND, blender_python
 
-from octa_provider.batch.renderers.blender import BlenderRenderer, blender
+from octa_provider.batch.renderers.blender import blender
+from octa_provider.batch.renderers.blender_renderer import BlenderRenderer
 from octa_provider.batch.renderers.local_preflight import local_preflight
 from octa_provider.batch.renderers.preflight import Preflight
 from octa_provider.errors import OctaConfigError

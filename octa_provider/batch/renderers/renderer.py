@@ -192,7 +192,7 @@ class Renderer:
         Raises:
             OctaConfigError: it is of none.
         """
-        from octa_provider.batch.renderers.blender import BlenderRenderer
+        from octa_provider.batch.renderers.blender_renderer import BlenderRenderer
 
         fields = dict(data)
         kind = fields.pop("kind", None)
