@@ -17,7 +17,15 @@ from tests.core.batch.run.studio import Studio
 __all__ = ["Row", "begun_twice", "row_of", "stolen_from"]
 
 #: Of a machine that was let go, not given up.
-_ORDINARY = ("nothing is left for it", "it is not needed any more", "the batch has ended", "ahead of the plan")
+_ORDINARY = (
+    "nothing is left for it",
+    "it is not needed any more",
+    "no frame is left",
+    "more frames were given up",
+    "the budget is spent",
+    "the batch has ended",
+    "ahead of the plan",
+)
 #: What a batch leaves in its folder, beside frames.
 _OURS = {".octa", "manifest.json", "frames.jsonl", "cost.csv"}
 _BEGUN = re.compile(r"(?:^|\| )Fra: ?(\d+) ", re.MULTILINE)
