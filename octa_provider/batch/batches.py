@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from octa_provider.batch.batch import Batch
 from octa_provider.batch.estimate import SceneEstimate
 from octa_provider.batch.folder.batch_folder import BatchFolder
+from octa_provider.batch.folder.batch_record import recorded
 from octa_provider.batch.folder.fingerprint import fingerprint_of
-from octa_provider.batch.folder.status import BatchStatus, recorded, status
+from octa_provider.batch.folder.status import BatchStatus, status
 from octa_provider.batch.plan import Plan
 from octa_provider.batch.renderers.local_preflight import local_preflight
 from octa_provider.batch.renderers.preflight import Preflight

@@ -10,10 +10,10 @@ from statistics import NormalDist
 from octa_provider.batch.choose import Choice, Fleet
 from octa_provider.batch.estimate import SPEED_SIGMA, START_SIGMA_S
 
-__all__ = ["Forecast", "charge_wei", "deviate"]
+__all__ = ["MOST_SIGMAS", "Forecast", "charge_wei", "deviate"]
 
 #: Where the tail of the distribution is cut for "at most".
-_MOST_SIGMAS = 2.33
+MOST_SIGMAS = 2.33
 
 
 def deviate(confidence: float) -> float:
@@ -89,7 +89,7 @@ class Forecast:
 
     def most_wei(self, sigma: float) -> int:
         """What they cost at most: above it the batch is stopped."""
-        return self.cost_wei(self.finish_s(_MOST_SIGMAS, sigma)) * 105 // 100
+        return self.cost_wei(self.finish_s(MOST_SIGMAS, sigma)) * 105 // 100
 
     def cost_shares(self, finish_s: float) -> tuple[float, float]:
         """Which shares of the money go into starting, and into sending the scene."""

@@ -14,7 +14,7 @@ from octa_provider.batch.estimate import (
     SceneEstimate,
     estimate_machines,
 )
-from octa_provider.batch.forecast import Forecast, charge_wei, deviate
+from octa_provider.batch.forecast import MOST_SIGMAS, Forecast, charge_wei, deviate
 from octa_provider.batch.plan import Plan, PlanLine, PlannedMachine, Spread
 from octa_provider.batch.rates import usd_per_wei, wei_of_usd
 from octa_provider.errors import OctaConfigError, Refusal
@@ -30,8 +30,6 @@ CHEAPEST_WITHIN_S = 7 * 86_400.0
 MAX_MACHINES = 10_000
 #: How near, as a share, the shortest time for a budget is found.
 _NEAR = 0.02
-#: Where the tail of what may fail is cut for "at most".
-_MOST_SIGMAS = 2.33
 
 
 def plan_batch(
@@ -203,7 +201,7 @@ class _Planner:
         """What machines cost, at most, that never come up: at least one of them."""
         prices = [self._fleet.machines[at].price_wei for at in forecast.choice.picked]
         expected = NEVER_UP * len(prices)
-        failed = max(1, math.ceil(expected + _MOST_SIGMAS * math.sqrt(expected * (1 - NEVER_UP))))
+        failed = max(1, math.ceil(expected + MOST_SIGMAS * math.sqrt(expected * (1 - NEVER_UP))))
         return charge_wei(failed * sum(prices) // len(prices), START_LIMIT_S)
 
     def _shown(self, name: str, forecast: Forecast, within_s: float, budget_wei: int | None) -> PlanLine:

@@ -22,7 +22,7 @@ from octa_provider.files.whole_file import whole_file
 from octa_provider.market.requirements import Requirements
 from octa_provider.render.frames import MAX_FRAMES, Frames
 
-__all__ = ["BatchRecord", "stored_batch"]
+__all__ = ["BatchRecord", "recorded"]
 
 _VERSION = 1
 _MOST_BYTES = 1024**3
@@ -203,22 +203,21 @@ class BatchRecord:
         return record
 
 
-def stored_batch(output: str | os.PathLike[str], changes: Mapping[str, Any] | None = None) -> Batch:
-    """The batch that an output folder is of, to go on with: its frames are those of all runs.
+def recorded(output: str | os.PathLike[str]) -> BatchRecord:
+    """What was asked for in a folder.
 
     Args:
         output: the folder.
-        changes: arguments of the batch that are other than they were, such as `max_cost_usd`.
 
     Raises:
-        OctaConfigError: no batch was begun there, or an argument can't work.
+        OctaConfigError: no batch was begun there.
         OctaLocalFileError: what lies there can't be read.
     """
     layout = Layout.of(expanded(output))
     record = BatchRecord.read(layout.batch) if layout.state.is_dir() else None
     if record is None:
         raise OctaConfigError(f"{shown(layout.output)} is not the output folder of a batch: no batch was begun there")
-    return record.batch(layout.output, changes)
+    return record
 
 
 def _text(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from octa_provider.batch.folder.batch_record import BatchRecord
+from octa_provider.batch.folder.batch_record import recorded
 from octa_provider.batch.folder.frame_ranges import ranges_text
 from octa_provider.batch.folder.history import History
 from octa_provider.batch.folder.journal import JournalLines
@@ -18,11 +18,10 @@ from octa_provider.batch.folder.lines import SceneLine
 from octa_provider.batch.folder.lock import holder_of
 from octa_provider.batch.folder.placing import is_there
 from octa_provider.batch.folder.work import Measured
-from octa_provider.errors import OctaConfigError
-from octa_provider.files.local_files import expanded, shown
+from octa_provider.files.local_files import expanded
 from octa_provider.render.frame_files import FilePattern
 
-__all__ = ["BatchStatus", "recorded", "status"]
+__all__ = ["BatchStatus", "status"]
 
 
 @dataclass(frozen=True)
@@ -85,23 +84,6 @@ class BatchStatus:
         value["cost_wei"] = None if self.cost_wei is None else str(self.cost_wei)
         value["measured"] = None if self.measured is None else msgspec.to_builtins(self.measured)
         return {**value, "whole": self.is_whole}
-
-
-def recorded(output: str | os.PathLike[str]) -> BatchRecord:
-    """What was asked for in a folder.
-
-    Args:
-        output: the folder.
-
-    Raises:
-        OctaConfigError: no batch has rendered into it.
-        OctaLocalFileError: what lies there can't be read.
-    """
-    layout = Layout.of(expanded(output))
-    record = BatchRecord.read(layout.batch) if layout.state.is_dir() else None
-    if record is None:
-        raise OctaConfigError(f"{shown(layout.output)} is not the output folder of a batch: no batch was begun there")
-    return record
 
 
 def status(output: str | os.PathLike[str]) -> BatchStatus:

@@ -115,11 +115,6 @@ class MachineThread(threading.Thread):
         """Why it was stopped, as one clause."""
         return self._why
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether it gets no more orders."""
-        return self._asked_to_end.is_set()
-
     def run(self) -> None:
         """The whole life of the machine."""
         try:

@@ -11,6 +11,7 @@ from typing import Any
 from octa_provider.batch.batch import Batch
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.folder.batch_folder import BatchFolder
+from octa_provider.batch.folder.batch_record import recorded
 from octa_provider.batch.folder.fingerprint import fingerprint_of
 from octa_provider.batch.folder.judge import Verdict
 from octa_provider.batch.folder.work import Made
@@ -118,3 +119,8 @@ def plan_line() -> PlanLine:
         0.25,
         0.25,
     )
+
+
+def stored_batch(output: Path, changes: dict[str, Any] | None = None) -> Batch:
+    """The batch that a folder is of, as a resume goes on with it."""
+    return recorded(output).batch(output, changes)

@@ -8,10 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folder_bench import RENDERER, TWO_FILES, batch_of, finals, made, opened, plan_line, png, rendered, take
+from folder_bench import (
+    RENDERER,
+    TWO_FILES,
+    batch_of,
+    finals,
+    made,
+    opened,
+    plan_line,
+    png,
+    rendered,
+    stored_batch,
+    take,
+)
 
 from octa_provider.batch.batch import Batch
-from octa_provider.batch.folder.batch_record import stored_batch
 from octa_provider.batch.folder.fingerprint import fingerprint_of
 from octa_provider.batch.folder.status import status
 from octa_provider.batch.renderers.renderer import Renderer
