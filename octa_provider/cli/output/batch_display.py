@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from types import TracebackType
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from octa_provider.cli.options.connection import tell
 from octa_provider.cli.options.durations import shown_duration
-from octa_provider.cli.output.progress_bar import progress_bar
+from octa_provider.cli.output.progress_bar import WithBar
 from octa_provider.cli.output.shell_words import in_shell_words
 from octa_provider.cli.output.streams import drop
 from octa_provider.cli.output.wording import counted, shown_text, shown_usd
@@ -36,7 +34,7 @@ _WORDS = {
 }
 
 
-class BatchDisplay(AbstractContextManager["BatchDisplay"]):
+class BatchDisplay(WithBar):
     """What happens, as lines, and how far the batch is.
 
     Args:
@@ -60,21 +58,7 @@ class BatchDisplay(AbstractContextManager["BatchDisplay"]):
         self._told_at = -TELL_EVERY_S
         self._told: str | None = None
         self._is_noticed = False
-        self._bar = progress_bar(sys.stderr, tells_numbers=True) if sys.stderr.isatty() else None
-        self._task = None if self._bar is None else self._bar.add_task("looking at the scene", total=None)
-
-    def __enter__(self) -> BatchDisplay:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            with suppress(OSError, ValueError):
-                # The terminal may be gone.
-                self._bar.stop()
+        super().__init__("looking at the scene", tells_numbers=True)
 
     def event(self, event: BatchEvent) -> None:
         """One thing that has happened. What can't be shown does not end the batch; that nobody reads any more does."""
@@ -88,28 +72,28 @@ class BatchDisplay(AbstractContextManager["BatchDisplay"]):
     def notice(self, text: str) -> None:
         """A sentence about what is done now, which takes the place of how far the batch is."""
         self._is_noticed = True
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description=text, total=None, completed=0)
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, description=text, total=None, completed=0)
         else:
             tell(text)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Within the block there is no bar, so that a question can be asked."""
-        if self._bar is not None:
-            self._bar.stop()
+        if self.bar is not None:
+            self.bar.stop()
         try:
             yield
         finally:
-            if self._bar is not None:
-                self._bar.start()
+            if self.bar is not None:
+                self.bar.start()
 
     def _move(self, progress: BatchProgress) -> None:
         text = self._said(progress)
-        if self._bar is not None and self._task is not None:
+        if self.bar is not None and self.task is not None:
             if not self._is_noticed:
                 with suppress(OSError, ValueError):
-                    self._bar.update(self._task, description=text, total=progress.frames, completed=progress.done)
+                    self.bar.update(self.task, description=text, total=progress.frames, completed=progress.done)
             return
         now = self._clock()
         is_last = progress.done == progress.frames
@@ -131,9 +115,9 @@ class BatchDisplay(AbstractContextManager["BatchDisplay"]):
     def line(self, text: str) -> None:
         """One line, above the bar where there is one."""
         try:
-            if self._bar is not None and self._out.isatty():
+            if self.bar is not None and self._out.isatty():
                 # Above the bar.
-                self._bar.console.out(text, highlight=False)
+                self.bar.console.out(text, highlight=False)
             else:
                 print(text, file=self._out, flush=True)
         except BrokenPipeError:

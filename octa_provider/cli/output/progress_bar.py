@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TextIO
+import sys
+from contextlib import AbstractContextManager, suppress
+from types import TracebackType
+from typing import Any, TextIO, TypeVar
 
 from octa_provider.cli.output.streams import takes_unicode
 
-__all__ = ["progress_bar"]
+__all__ = ["WithBar", "progress_bar"]
+
+Display = TypeVar("Display", bound="WithBar")
 
 #: A terminal of fewer columns has no room for a bar.
 NARROW = 60
@@ -49,3 +54,33 @@ def progress_bar(stream: TextIO, *, tells_numbers: bool = False) -> Any:
         redirect_stdout=False,
         transient=True,
     )
+
+
+class WithBar(AbstractContextManager[Any]):
+    """A display that has a bar on standard error for the length of a `with` block, where that is a terminal.
+
+    Args:
+        begins: the description that the bar begins with.
+        tells_numbers: as `progress_bar` takes it.
+
+    Attributes:
+        bar: the bar; None where there is no terminal.
+        task: what it shows; None likewise.
+    """
+
+    def __init__(self, begins: str, *, tells_numbers: bool = False) -> None:
+        self.bar = progress_bar(sys.stderr, tells_numbers=tells_numbers) if sys.stderr.isatty() else None
+        self.task = None if self.bar is None else self.bar.add_task(begins, total=None)
+
+    def __enter__(self: Display) -> Display:
+        if self.bar is not None:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            with suppress(OSError, ValueError):
+                # The terminal may be gone.
+                self.bar.stop()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from contextlib import AbstractContextManager, suppress
-from types import TracebackType
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from octa_provider.cli.options.connection import tell
-from octa_provider.cli.output.progress_bar import progress_bar
+from octa_provider.cli.output.progress_bar import WithBar
 from octa_provider.cli.output.streams import drop, is_gone
 from octa_provider.cli.output.wording import shown_lines, shown_text
 from octa_provider.job.state import JobPhase
@@ -30,7 +28,7 @@ _WORDS = {
 }
 
 
-class RunDisplay(AbstractContextManager["RunDisplay"]):
+class RunDisplay(WithBar):
     """The job's own output as it comes, and on standard error how far the job is.
 
     Args:
@@ -48,21 +46,7 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
         self.has_reader = True
         self._phase: JobPhase | None = None
         self._told_at = time.monotonic()
-        self._bar = progress_bar(sys.stderr) if sys.stderr.isatty() else None
-        self._task = None if self._bar is None else self._bar.add_task("renting a machine", total=None)
-
-    def __enter__(self) -> RunDisplay:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            with suppress(OSError, ValueError):
-                # The terminal may be gone.
-                self._bar.stop()
+        super().__init__("renting a machine")
 
     def line(self, text: str) -> None:
         """One line of the job's output.
@@ -71,9 +55,9 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
         That nobody reads any more, as after `| head`, does: see `has_reader`.
         """
         try:
-            if self._bar is not None and self._out.isatty():
+            if self.bar is not None and self._out.isatty():
                 # Above the bar. `out` lets markup and colours of the job alone.
-                self._bar.console.out(shown_lines(text), highlight=False)
+                self.bar.console.out(shown_lines(text), highlight=False)
             else:
                 print(shown_lines(text), file=self._out, flush=True)
         except BrokenPipeError:
@@ -92,17 +76,17 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
         self._move(self._tracker.feed_unfinished(text))
 
     def _move(self, fraction: float | None) -> None:
-        if fraction is not None and self._bar is not None and self._task is not None:
+        if fraction is not None and self.bar is not None and self.task is not None:
             with suppress(OSError, ValueError):
-                self._bar.update(self._task, total=1.0, completed=fraction)
+                self.bar.update(self.task, total=1.0, completed=fraction)
 
     def transfer(self, progress: TransferProgress) -> None:
         """How far the files are that move."""
         text = shown_text(str(progress))
-        if self._bar is not None and self._task is not None:
+        if self.bar is not None and self.task is not None:
             with suppress(OSError, ValueError):
-                self._bar.update(
-                    self._task, description=text, total=progress.bytes_total or None, completed=progress.bytes_done
+                self.bar.update(
+                    self.task, description=text, total=progress.bytes_total or None, completed=progress.bytes_done
                 )
         elif time.monotonic() - self._told_at >= TELL_EVERY_S:
             self._told_at = time.monotonic()
@@ -110,9 +94,9 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
 
     def notice(self, text: str) -> None:
         """A sentence about what is done now, which takes the place of how far the job is."""
-        if self._bar is not None and self._task is not None:
+        if self.bar is not None and self.task is not None:
             # The time that has passed and the bar stand for the job.
-            self._bar.update(self._task, description=text, total=None, completed=0)
+            self.bar.update(self.task, description=text, total=None, completed=0)
         else:
             tell(text)
 
@@ -123,12 +107,12 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
         self._phase = state.phase
         terms = state.rental
         text = _WORDS[state.phase].format(uuid=shown_text(terms.uuid), node=shown_text(terms.node_id))
-        if self._bar is not None and self._task is not None:
+        if self.bar is not None and self.task is not None:
             with suppress(OSError, ValueError):
-                self._bar.update(self._task, description=text)
+                self.bar.update(self.task, description=text)
                 if state.phase is JobPhase.RUNNING:
                     # What was sent is no part of what the command does. What it has told before this stays.
                     told = self._tracker.fraction
-                    self._bar.update(self._task, total=None if told is None else 1.0, completed=told or 0.0)
+                    self.bar.update(self.task, total=None if told is None else 1.0, completed=told or 0.0)
         else:
             tell(text)
