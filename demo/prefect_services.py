@@ -12,8 +12,8 @@ from typing import Any
 import requests
 
 from demo.child_processes import ChildProcesses
-from demo.free_port import free_port
 from demo.orchestrator import OrchestratorError
+from octa_provider.emulator.container.free_port import free_port
 
 START_DEADLINE_S = 120.0
 PAGE = 200

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 from airflow_runs import Renting
 
 from airflow_provider.connection_settings import ConnectionSettings
 from airflow_provider.hooks.octa import OctaHook
+from octa_provider.emulator.container.free_port import free_port
 
 try:
     from airflow.sdk import Connection
@@ -131,9 +130,3 @@ def test_test_connection_says_when_the_key_may_not(renting: Renting) -> None:
     works, message = OctaHook().test_connection()
     assert not works
     assert "may not read its account" in message
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

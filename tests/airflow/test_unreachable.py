@@ -11,12 +11,12 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 from airflow_runs import Renting, run
 from test_fails_on_its_way_back import TaskInstance, begun, job
-from test_hook import free_port
 
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.stop_on_failure import stop_after
 from octa_provider import MachineRequest
+from octa_provider.emulator.container.free_port import free_port
 from octa_provider.errors import OctaNetworkError
 
 ALARM = "may still run and bill"

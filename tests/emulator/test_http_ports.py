@@ -3,11 +3,12 @@
 import asyncio
 import socket
 import threading
+from pathlib import Path
 
 import requests
 from tenancy import eventually
 
-from octa_provider.emulator.container.listener import free_port
+from octa_provider.emulator.container.free_port import free_port
 from octa_provider.emulator.container.proxy import HttpPortProxy
 
 SERVE = "echo served > index.html; exec python3 -m http.server --bind 127.0.0.1 $OCTA_HTTP_PORT_8080"
@@ -75,3 +76,8 @@ def test_a_proxy_takes_another_port_when_its_old_one_is_taken():
             await proxy.close()
 
     asyncio.run(main())
+
+
+def test_a_port_for_later_is_none_that_the_system_gives_to_a_connection_meanwhile() -> None:
+    lowest, highest = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    assert not [port for port in (free_port() for _ in range(100)) if lowest <= port <= highest]

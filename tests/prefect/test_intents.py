@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from flow_process import FlowProcesses
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect_server import PrefectServer, free_port
+from prefect_server import PrefectServer
 from renting import Renting
 from waiting_for import wait_for
 
+from octa_provider.emulator.container.free_port import free_port
 from octa_provider.rental.intents import FolderIntents, Intent
 from prefect_blocks import OctaCredentials, intents
 from prefect_blocks.flows import reap_orphans_flow

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from octa_provider.emulator.container.free_port import free_port
 from octa_provider.emulator.container.images import ImageEnvironment
-from octa_provider.emulator.container.listener import free_port
 from octa_provider.emulator.container.process import (
     SESSION_MARK,
     STATE_MARK,

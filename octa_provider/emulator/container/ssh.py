@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncssh
 
-from octa_provider.emulator.container.listener import free_port
+from octa_provider.emulator.container.free_port import free_port
 from octa_provider.emulator.container.proxy import DistantPort
 from octa_provider.emulator.container.sftp import FolderSftp
 from octa_provider.emulator.container.ssh_conditions import SshWeather
