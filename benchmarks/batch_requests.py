@@ -83,7 +83,7 @@ def _render(emulator: EmulatorHandle, scene: Path, output: Path, number: int, en
 
 def _until_all_render(emulator: EmulatorHandle, folder: Path, batches: int) -> None:
     until = time.monotonic() + PATIENCE_S
-    while sum(any(folder.glob(f"{n}/*.*")) for n in range(batches)) < batches:
+    while sum(any(folder.glob(f"{n}/frame_*")) for n in range(batches)) < batches:
         if time.monotonic() > until:
             raise RuntimeError("not every batch has rendered a frame in time")
         time.sleep(1.0)
