@@ -65,6 +65,7 @@ class BatchReport:
         self._logger = logger
         self._in_run = FlowRunContext.get() is not None or TaskRunContext.get() is not None
         self._reports = Reports()
+        self._uuids: dict[int, str] = {}
         self._bar: UUID | None = None
         self._drawn_at: float | None = None
         self._drawn: tuple[float, str] | None = None
@@ -82,8 +83,11 @@ class BatchReport:
             text = words.format(machine=_machine(event), frame=event.frame)
             say = self._logger.warning if event.kind in _WARNINGS else self._logger.info
             say("%s", plain_words(f"{text}: {event.reason}" if event.reason else text))
-        if event.kind in _EVENTS and event.uuid is not None:
-            emit_of(_EVENTS[event.kind], event.uuid, event.node_id, self._key, slot=event.slot, reason=event.reason)
+        if event.uuid is not None and event.slot is not None:
+            self._uuids[event.slot] = event.uuid
+        uuid = event.uuid or self._uuids.get(-1 if event.slot is None else event.slot)
+        if event.kind in _EVENTS and uuid is not None:
+            emit_of(_EVENTS[event.kind], uuid, event.node_id, self._key, slot=event.slot, reason=event.reason)
         self._move(event.progress, at_once=event.kind == "ended")
 
     def say(self, text: str) -> None:

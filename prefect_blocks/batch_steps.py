@@ -124,7 +124,7 @@ def render_batch(
     if approved is not None:
         line = approved.chosen
         quoted.update(p50=line.cost_p50_usd, p90=line.cost_p90_usd, most=line.cost_most_usd)
-    totals = totals_of(result, quoted or None)
+    totals = totals_of(result, quoted or None, 0 if approved is None else int(approved.spent_wei))
     sheet = _sheet(batch, result, report)
     if sheet is not None:
         totals["sheet"] = sheet.path

@@ -24,12 +24,13 @@ MOST_ROWS = 50
 _MOST_BYTES = 50_000_000
 
 
-def totals_of(result: BatchResult, quoted: Mapping[str, float] | None) -> dict[str, Any]:
+def totals_of(result: BatchResult, quoted: Mapping[str, float] | None, before_wei: int = 0) -> dict[str, Any]:
     """What a batch came to.
 
     Args:
         result: of the core.
         quoted: the sums in USD that were approved or planned: `p50`, `p90`, `most`; None where nothing was to be done.
+        before_wei: what the batch had cost when that was said, in wei: it comes on top.
 
     Returns:
         A JSON value whose size does not depend on how many frames there are; amounts of wei are text.
@@ -46,7 +47,7 @@ def totals_of(result: BatchResult, quoted: Mapping[str, float] | None) -> dict[s
             "message": result.message,
             "cost_wei": result.cost_wei,
             "cost_usd": result.cost_usd,
-            "quoted": None if quoted is None else dict(quoted),
+            "quoted": None if quoted is None else {**quoted, "before": _before(result, before_wei)},
             "seconds": round(result.seconds, 3),
             "machines": result.machines,
             "manifest": str(manifest) if manifest.is_file() else "",
@@ -71,6 +72,7 @@ def cost_table(totals: Mapping[str, Any]) -> list[dict[str, str]]:
             "quoted": _usd(quoted.get("p50")),
             "9 in 10 under": _usd(quoted.get("p90")),
             "at most": _usd(quoted.get("most")),
+            "before the quote": _usd(quoted.get("before")),
             "node": "",
             "seconds": f"{totals['seconds']:g}",
             "ended": plain_words(str(totals["outcome"])),
@@ -86,6 +88,7 @@ def cost_table(totals: Mapping[str, Any]) -> list[dict[str, str]]:
             "quoted": "",
             "9 in 10 under": "",
             "at most": "",
+            "before the quote": "",
             "node": str(one.get("node_id")),
             "seconds": "" if one.get("duration_s") is None else f"{one['duration_s']:g}",
             "ended": plain_words(str(one.get("why") or "")),
@@ -107,6 +110,13 @@ def _machines(manifest: str) -> list[Mapping[str, Any]]:
         log.warning("what each machine cost can't be read from %s: %s", manifest, error)
         return []
     return [one for one in found if isinstance(one, dict) and one.get("uuid")]
+
+
+def _before(result: BatchResult, before_wei: int) -> float:
+    """In USD, at the rate of the bill."""
+    if not before_wei or not result.cost_wei or result.cost_usd is None:
+        return 0.0
+    return result.cost_usd * before_wei / result.cost_wei
 
 
 def _usd(value: object) -> str:

@@ -120,8 +120,8 @@ class OctaRenderBatch(RequirementFields, BatchFields, Block):
 
         Returns:
             What it came to: `outcome`, `frames`, `done`, `rendered`, `missing` (a range), `cost_wei` (text, all runs
-            of the batch), `cost_usd`, `quoted` (USD: `p50`, `p90`, `most`), `machines`, `seconds`, `output`,
-            `manifest`, `sheet` (paths; empty where there is none), `message`.
+            of the batch), `cost_usd`, `quoted` (USD: `p50`, `p90`, `most`, and `before`: what was paid before it was
+            quoted), `machines`, `seconds`, `output`, `manifest`, `sheet` (paths; empty where there is none), `message`.
 
         Raises:
             FramesMissingError: frames are missing, the budget was reached, or the scene can't be rendered.

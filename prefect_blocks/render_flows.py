@@ -126,8 +126,9 @@ def render_animation_flow(
 
     Returns:
         What it came to, whatever the number of frames a small value: `outcome`, `frames`, `done`, `rendered`, `missing`
-        (a range), `cost_wei` (text, all runs of the batch), `cost_usd`, `quoted` (USD: `p50`, `p90`, `most`),
-        `machines`, `seconds`, `output`, `manifest`, `sheet` (paths; empty where there is none), `message`.
+        (a range), `cost_wei` (text, all runs of the batch), `cost_usd`, `quoted` (USD: `p50`, `p90`, `most`, and
+        `before`: what was paid before it was quoted), `machines`, `seconds`, `output`, `manifest`, `sheet` (paths;
+        empty where there is none), `message`.
 
     Raises:
         FramesMissingError: frames are missing, the budget was reached, or the scene can't be rendered.

@@ -116,6 +116,7 @@ def test_a_quote_is_a_small_value_that_is_kept(renting: Renting, tmp_path: Path)
         "p50": quote["chosen"]["cost_p50_usd"],
         "p90": quote["chosen"]["cost_p90_usd"],
         "most": quote["chosen"]["cost_most_usd"],
+        "before": 0.0,
     }
     assert totals["cost_usd"] <= totals["quoted"]["most"]
 
@@ -162,9 +163,13 @@ def test_measuring_rents_one_machine_and_keeps_its_frames(renting: Renting, tmp_
     assert renting.running() == []
     assert pictures(tmp_path) == named((1, 4, 6))
     assert quote["frames"] == 3
+    totals = render_animation_flow(**given | {"frames": "1-3"}, quote=quote)
+    assert totals["quoted"]["before"] > 0, "what measuring cost is told beside the quote"
+    assert totals["cost_usd"] <= totals["quoted"]["before"] + totals["quoted"]["most"]
     # A plan that is made again has nothing to measure.
-    assert plan_render_flow(**given, measure=True)["frames"] == 3
-    assert len(renting.sessions) == 1
+    count = len(renting.sessions)
+    assert plan_render_flow(**given, measure=True)["frames"] == 1
+    assert len(renting.sessions) == count
 
 
 @pytest.mark.parametrize("missing", ["scene", "frames", "output"])
