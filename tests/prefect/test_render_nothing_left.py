@@ -12,11 +12,13 @@ import pytest
 from flow_process import FlowProcesses
 from prefect.client.orchestration import get_client
 from prefect_server import PrefectServer, start_prefect_server
+from pydantic import SecretStr
 from renting import Renting
 from shots import named, pictures, shot
 from test_left_sessions import kill_the_flow_under
 from waiting_for import wait_for
 
+from prefect_blocks import OctaCredentials
 from prefect_blocks.flows import reap_orphans_flow
 from prefect_blocks.owner import owner_lives
 
@@ -123,6 +125,27 @@ def test_the_process_alone_is_killed_and_the_hook_stops_its_machines(
     assert flows.engine(run).wait() == 0
     assert renting.running() == []
     is_whole(tmp_path, before)
+
+
+def test_the_hook_knows_the_account_that_the_flow_run_names(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path
+) -> None:
+    """Of the environment's account it would see nothing."""
+    emulator = renting.emulator
+    account = OctaCredentials(
+        api_key=SecretStr(emulator.api_key),
+        base_url=emulator.base_url,
+        ssh_private_key=SecretStr(emulator.ssh_private_key.read_text()),
+    )
+    account.save("studio-of-the-hook", overwrite=True)
+    flows.environment = {"OCTA_API_KEY": "of-nobody", "OCTA_BASE_URL": "http://127.0.0.1:9", "OCTA_SSH_KEY_FILE": ""}
+    run = new_run(flows, tmp_path, credentials="studio-of-the-hook")
+    runner = flows.runner(run)
+    wait_until_it_renders(renting, tmp_path)
+    kill_the_flow_under(runner)
+    runner.wait()
+    server.wait_for_state(run, "Crashed")
+    assert renting.running() == []
 
 
 @pytest.mark.parametrize("way", WAYS)
