@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from octa_provider.batch.batch_quote import BatchQuote
 from octa_provider.batch.folder.output_mark import check_mark
 from octa_provider.batch.result import BatchOutcome
+from octa_provider.batch.run.left_machines import AWAY_S
 from octa_provider.batch.run.parts import Pacing
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.render.frames import Frames
 from octa_provider.text.carried import carried_dict
+from octa_provider.timing.asking import ask_until
+from octa_provider.timing.deadline import Deadline
 from prefect_blocks.at_exit import hearing_signals
 from prefect_blocks.batch_end import told_of_the_end
 from prefect_blocks.batch_report import BatchReport
@@ -63,7 +66,9 @@ def quote_batch(
                     is_cancelled=is_cancelled,
                     pacing=_pacing(poll_s),
                 )
-            quote = octa.batches.quote(batch)
+            # As a render does that begins: an API that is away for a minute costs a minute, and no flow run.
+            away = Deadline(octa.clock, AWAY_S)
+            quote = ask_until(away, lambda: octa.batches.quote(batch), "the quote of a batch")
         report.say(quote.text)
         report.quote(quote.markdown())
     told = {"text": quote.text, "markdown": quote.markdown(), "output": str(batch.output_path.absolute())}

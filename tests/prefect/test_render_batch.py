@@ -156,6 +156,20 @@ def test_a_quote_that_can_not_be_met_says_why(renting: Renting, tmp_path: Path) 
 
 @pytest.mark.e2e
 @pytest.mark.usefixtures("server")
+def test_an_api_that_is_away_for_a_while_ends_neither_quote_nor_render(renting: Renting, tmp_path: Path) -> None:
+    """Longer than a single question is asked again; the rest is asked through by the batch itself."""
+    given = shot(tmp_path, "1-4", frame_s=0.5, **ONE_MACHINE)
+    away = {"kind": "status", "status": 503, "path": "*", "times": 8}
+    renting.emulator.faults(away)
+    quote = plan_render_flow(**given)
+    renting.emulator.faults(away)
+    assert render_animation_flow(**given, quote=quote)["outcome"] == "whole"
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+@pytest.mark.e2e
+@pytest.mark.usefixtures("server")
 def test_measuring_rents_one_machine_and_keeps_its_frames(renting: Renting, tmp_path: Path) -> None:
     given = shot(tmp_path, "1-6", finish_within_s=None, seconds_per_frame=None)
     quote = plan_render_flow(**given, measure=True)
