@@ -43,7 +43,7 @@ $(AIRFLOW_2)/.made: pyproject.toml constraints/airflow-2.11.txt $(UV)
 
 $(PREFECT)/.made: pyproject.toml constraints/prefect.txt $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(PREFECT)
-	$(UV) pip install --quiet --python $(PREFECT)/bin/python -c constraints/prefect.txt -e '.[prefect,emulator,ssh]' --group test --group demo --group lint
+	$(UV) pip install --quiet --python $(PREFECT)/bin/python -c constraints/prefect.txt -e '.[prefect,emulator,pictures,ssh]' --group test --group demo --group lint --group film
 	@touch $@
 
 $(BLENDER)/.made: constraints/blender.txt demo/blender_environment.py $(UV)

@@ -14,10 +14,12 @@ from conftest import send_what_waits
 from prefect import flow, get_run_logger
 from prefect_server import PrefectServer, start_prefect_server, start_process
 from pydantic import SecretStr
+from shots import ONE_MACHINE, shot
 from waiting_for import wait_for
 
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
-from prefect_blocks import OctaCredentials, OctaJob, OctaWorker
+from prefect_blocks import FramesMissingError, OctaCredentials, OctaJob, OctaRenderBatch, OctaWorker
+from prefect_blocks.flows import plan_render_flow, render_animation_flow
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -68,6 +70,7 @@ def test_not_in_a_block_nor_in_a_configuration(emulator: EmulatorHandle, show: A
         credentials,
         OctaJob(image="alpine:3", command="true", credentials=credentials),
         OctaJobConfiguration(credentials=credentials, command="true", env={}),
+        OctaRenderBatch(credentials=credentials),
     ]
     for value in values:
         assert KEY not in show(value)
@@ -167,3 +170,29 @@ def test_nowhere_in_what_flows_worker_and_server_write(
     assert b"logged in the machine" in written, "what the server knows can be read there"
     assert_nowhere_below(tmp_path / "server")
     assert_nowhere_below(emulator.state / "sessions")
+
+
+def test_nowhere_in_what_renders_write(
+    emulator: EmulatorHandle, own_server: PrefectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quote, a render that works and one that fails, on a saved account: in the server, the folder, the error."""
+    for name in ("OCTA_API_KEY", "OCTA_BASE_URL", "OCTA_SSH_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    pem = emulator.ssh_private_key.read_text()
+    account(emulator).model_copy(update={"ssh_private_key": SecretStr(pem)}).save("renders")
+    given = shot(tmp_path / "shot", "1-3", **ONE_MACHINE) | {"credentials": "renders"}
+    quote = plan_render_flow.with_options(persist_result=True)(**given)
+    render_animation_flow.with_options(persist_result=True)(**given, quote=quote)
+    broken = {"renderer": {"image": "x", "command": "sh -c 'env; exit 3' {frame}"}, "output": str(tmp_path / "broken")}
+    with pytest.raises(FramesMissingError) as raised:
+        render_animation_flow(**given | broken)
+    assert KEY not in f"{raised.value!r} {raised.value.totals}"
+    wait_for(lambda: b"octa-render-cost" in written_by(own_server), "the artifacts are in the database")
+    body = pem.splitlines()[1].encode()
+    for folder in (tmp_path / "server", tmp_path / "shot", tmp_path / "broken"):
+        assert_nowhere_below(folder)
+        assert not any(body in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def written_by(server: PrefectServer) -> bytes:
+    return b"".join(path.read_bytes() for path in server.home.glob("prefect.db*"))
