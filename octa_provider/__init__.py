@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from octa_provider.batch.batch import Batch as Batch
+    from octa_provider.batch.batch_quote import BatchQuote as BatchQuote
     from octa_provider.batch.check import Check as Check
     from octa_provider.batch.events import BatchEvent as BatchEvent
     from octa_provider.batch.events import BatchProgress as BatchProgress
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 _HOME = {
     "octa_provider.client": ("OctaClient",),
     "octa_provider.batch.batch": ("Batch",),
+    "octa_provider.batch.batch_quote": ("BatchQuote",),
     "octa_provider.batch.check": ("Check",),
     "octa_provider.batch.events": ("BatchEvent", "BatchProgress"),
     "octa_provider.batch.result": ("BatchOutcome", "BatchResult"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.batch.batch import Batch
+from octa_provider.batch.batch_quote import BatchQuote
 from octa_provider.batch.estimate import SceneEstimate
 from octa_provider.batch.folder.batch_folder import BatchFolder
 from octa_provider.batch.folder.batch_record import recorded
@@ -20,6 +21,7 @@ from octa_provider.batch.result import BatchResult
 from octa_provider.batch.run.batch_run import BatchRun
 from octa_provider.batch.run.market import Market, scene_of
 from octa_provider.batch.run.parts import BatchParts, Pacing
+from octa_provider.batch.run.quote import chosen_line
 from octa_provider.errors import OctaConfigError
 from octa_provider.files.local_files import LocalTree
 from octa_provider.remote.target import check_key, ssh_key
@@ -58,11 +60,10 @@ class Batches:
             OctaConfigError: nothing tells what a frame takes.
             OctaError: the API can't be reached, or refused the key.
         """
+        told = self._told(batch)
         if scene is None:
-            told = self._told(batch)
-            done = set() if told is None else {*parse(told.asked)} - {*(parse(told.missing) if told.missing else ())}
-            missing = sum(number not in done for number in batch.numbers)
             size = LocalTree.at(batch.scene_path).size
+            missing = len(_missing(batch, told))
             scene = scene_of(batch, max(1, missing), size, None if told is None else told.measured)
         if scene is None:
             raise OctaConfigError(
@@ -70,8 +71,32 @@ class Batches:
                 "measured (--measure with --output)"
             )
         return Market.of(self._api, batch).plan(
-            scene, left_s=batch.finish_within_s, budget_usd=batch.max_cost_usd, measured={}
+            scene,
+            left_s=batch.finish_within_s,
+            budget_usd=batch.max_cost_usd,
+            spent_wei=0 if told is None else told.spent_wei,
+            measured={},
         )
+
+    def quote(self, batch: Batch) -> BatchQuote:
+        """What a person is asked to approve: the plan as a small value. Spends nothing.
+
+        Args:
+            batch: what is to be rendered; what was rendered into its output folder before is left out.
+
+        Raises:
+            OctaConfigError: nothing tells what a frame takes: measure it first, or say so (`seconds_per_frame`).
+            OctaPlanError: no plan meets the deadline or the budget.
+            OctaNoMachineError: no machine fits.
+            OctaError: the API can't be reached, or refused the key.
+        """
+        told = self._told(batch)
+        fingerprint = fingerprint_of(batch.scene_path, batch.main_file, batch.renderer)
+        spent_wei, now = 0 if told is None else told.spent_wei, self._api.clock.time()
+        if not _missing(batch, told):
+            return BatchQuote.of_nothing(fingerprint=fingerprint, spent_wei=spent_wei, now=now)
+        plan = self.plan(batch)
+        return BatchQuote.of(plan, chosen_line(plan), fingerprint=fingerprint, spent_wei=spent_wei, now=now)
 
     def inspect(self, batch: Batch, *, blender: str = "blender") -> Preflight:
         """What the scene says of itself, asked with a renderer of this computer. Nothing is rented.
@@ -124,6 +149,7 @@ class Batches:
         private_key: str | Path | None = None,
         on_event: OnEvent | None = None,
         approve: Callable[[Plan], bool] = lambda plan: True,
+        quote: BatchQuote | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         pacing: Pacing | None = None,
     ) -> BatchResult:
@@ -134,11 +160,14 @@ class Batches:
 
         Args:
             batch: what is to be rendered.
-            key: the rental key of the whole, with which each machine's begins; that of the folder's first run stays.
+            key: the rental key of the whole, with which each machine's begins. What an earlier run under another key
+                has left running is stopped.
             private_key: for SSH, as in `Jobs.run`.
             on_event: told what happens; what it raises ends the run, with all sessions stopped.
             approve: told the plan once, before machines are rented; where nothing told what a frame takes, when one
                 machine has measured it, which waits and bills meanwhile. False ends the run as cancelled.
+            quote: what was approved before: the batch never costs more than its "at most", and nothing is rented where
+                today's market can't keep it, or the scene changed since.
             is_cancelled: asked again and again; when it says yes the run ends as cancelled.
             pacing: how often is looked.
 
@@ -148,12 +177,12 @@ class Batches:
         Raises:
             OctaConfigError: something can't work; nothing was rented.
             OctaNoMachineError: nothing fits, or all that fit refused.
-            OctaBudgetError: no plan meets the deadline or the budget; nothing was rented.
+            OctaPlanError: no plan meets the deadline, the budget or the quote; nothing was rented.
             OctaLocalFileError: this computer's disk or folder refused.
             OctaStopError: a session could not be stopped; says which, and how to stop it.
             OctaError: the API could not be reached, or refused the key.
         """
-        with self._parts(batch, key, private_key, pacing) as parts:
+        with self._parts(batch, key, private_key, pacing, quote) as parts:
             run = BatchRun(parts, on_event=on_event, approve=approve, is_cancelled=is_cancelled)
             return run.run()
 
@@ -193,7 +222,12 @@ class Batches:
 
     @contextmanager
     def _parts(
-        self, batch: Batch, key: str, private_key: str | Path | None, pacing: Pacing | None
+        self,
+        batch: Batch,
+        key: str,
+        private_key: str | Path | None,
+        pacing: Pacing | None,
+        quote: BatchQuote | None = None,
     ) -> Iterator[BatchParts]:
         """Everything that can be refused before any money is spent."""
         check_key(ssh_key(private_key))
@@ -213,4 +247,11 @@ class Batches:
                 fingerprint=fingerprint,
                 private_key=private_key,
                 pacing=pacing or Pacing(),
+                quote=quote,
             )
+
+
+def _missing(batch: Batch, told: BatchStatus | None) -> list[int]:
+    """The frames that are asked for and not there, as an earlier run has left them."""
+    done = set() if told is None else {*parse(told.asked)} - {*(parse(told.missing) if told.missing else ())}
+    return [number for number in batch.numbers if number not in done]

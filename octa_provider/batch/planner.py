@@ -18,6 +18,7 @@ from octa_provider.batch.forecast import MOST_SIGMAS, Forecast, charge_wei, devi
 from octa_provider.batch.plan import Plan, PlanLine, PlannedMachine, Spread
 from octa_provider.batch.rates import usd_per_wei, wei_of_usd
 from octa_provider.errors import OctaConfigError, Refusal
+from octa_provider.text.quantities import shown_duration, shown_usd
 from octa_provider.timing.limits import checked_cap, checked_seconds
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def plan_batch(
         elif budget_wei is not None and by_deadline.cost_p90_wei > budget_wei:
             refusals.append(
                 Refusal(
-                    None, f"by the deadline it costs {_usd(by_deadline.cost_usd.p90)} USD, above {budget_usd:g} USD"
+                    None,
+                    f"by the deadline it costs {shown_usd(by_deadline.cost_usd.p90)} USD, above {budget_usd:g} USD",
                 )
             )
             by_deadline = None
@@ -91,7 +93,7 @@ def plan_batch(
         for_budget = planner.fastest(budget_wei)
         if for_budget is None and cheapest is not None:
             refusals.append(
-                Refusal(None, f"the cheapest costs {_usd(cheapest.cost_usd.p90)} USD, above {budget_usd:g} USD")
+                Refusal(None, f"the cheapest costs {shown_usd(cheapest.cost_usd.p90)} USD, above {budget_usd:g} USD")
             )
     if finish_within_s is not None:
         chosen = by_deadline
@@ -161,10 +163,11 @@ class _Planner:
         if not fleet.machines:
             return "no machine can be planned with"
         if scene.download_s >= within_s:
-            return f"our line needs {_time(scene.download_s)} to fetch the frames, more than {_time(within_s)}"
+            needs = shown_duration(scene.download_s)
+            return f"our line needs {needs} to fetch the frames, more than {shown_duration(within_s)}"
         if self._soonest_s() > within_s:
-            return f"the first frame takes {_time(self._soonest_s())}, more than {_time(within_s)}"
-        return f"{self._most} machines at most do not finish within {_time(within_s)}"
+            return f"the first frame takes {shown_duration(self._soonest_s())}, more than {shown_duration(within_s)}"
+        return f"{self._most} machines at most do not finish within {shown_duration(within_s)}"
 
     def rest_of(self, line: PlanLine | None) -> tuple[MachineEstimate, ...]:
         """The machines that a line leaves, cheapest frame first."""
@@ -230,15 +233,3 @@ class _Planner:
             startup_share=startup,
             transfer_share=transfer,
         )
-
-
-def _usd(amount: float) -> str:
-    """An amount for people: enough digits that a small one is not nothing."""
-    return f"{amount:.2f}" if amount >= 0.1 else f"{amount:.2g}"
-
-
-def _time(seconds: float) -> str:
-    """A length of time for people."""
-    if seconds >= 3600:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 from small_picture import write_picture
 
+from octa_provider.batch.batch_quote import QuoteOption
 from octa_provider.batch.estimate import SceneEstimate
 from octa_provider.batch.plan import Plan
 from octa_provider.batch.planner import plan_batch
-from octa_provider.cli.options.durations import shown_duration
-from octa_provider.cli.output.plan_text import plan_question, print_plan
+from octa_provider.cli.output.plan_text import print_plan
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.market.ranking import rank
 from octa_provider.market.requirements import Requirements
 from octa_provider.models import Machine
+from octa_provider.text.quantities import shown_duration
 from octa_provider.wire.money import octa_text
 
 Cli = Callable[..., Any]
@@ -100,10 +101,10 @@ def test_the_question_names_machines_money_and_time(budget_usd: float | None) ->
     assert line is not None
     cost, done, most = line.cost_usd, line.finish_s, f"{line.cost_most_usd:.2f}"
     count = len(line.machines)
-    limit = f"stopped at {most}"
-    assert plan_question(plan, line) == (
+    limit = f"stopped at {most} USD"
+    assert QuoteOption.of(line).text(plan.frames) == (
         f"240 frames on {count} {'machine' if count == 1 else 'machines'} ({line.name}): {cost.p50:.2f} USD, nine "
-        f"times in ten no more than {cost.p90:.2f}, {limit}; done in {shown_duration(done.p50)}, nine times in ten "
+        f"times in ten no more than {cost.p90:.2f} USD, {limit}; done in {shown_duration(done.p50)}, nine times in ten "
         f"within {shown_duration(done.p90)}"
     )
 
@@ -116,7 +117,7 @@ def test_where_no_machine_tells_its_price_in_usd_amounts_are_in_octa(capsys: pyt
     amount = octa_text(plan.chosen.cost_p50_wei)
     assert amount != "0.0000 OCTA"
     assert amount in capsys.readouterr().out
-    assert f": {amount}, nine times in ten no more than " in plan_question(plan, plan.chosen)
+    assert f": {amount}, nine times in ten no more than " in QuoteOption.of(plan.chosen).text(plan.frames)
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from octa_provider.cli.options.durations import positive_seconds, seconds, shown_duration
+from octa_provider.cli.options.durations import positive_seconds, seconds
 from octa_provider.cli.output import listing, wording
 from octa_provider.render.blender_frames import blender_frames
+from octa_provider.text.quantities import shown_duration
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class BatchFolder(BatchBook):
 
     Attributes:
         path: the folder, absolute.
-        key: the work key of the batch's rentals: that of its first run.
+        key: the work key of the batch's rentals.
         changed: frames that were accepted and written over by somebody since; they are rendered again, and what lies
             there is put aside then.
         gone: frames that were accepted and are missing since.
@@ -83,7 +83,7 @@ class BatchFolder(BatchBook):
         Args:
             batch: what is asked for.
             fingerprint: of its frames, from `fingerprint_of`.
-            key: the work key of its rentals, for a new one.
+            key: the work key of its rentals.
 
         Raises:
             OctaConfigError: another process renders into it, or it holds frames of another scene, or that no batch of

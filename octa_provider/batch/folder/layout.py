@@ -48,6 +48,11 @@ class Layout:
         return self.state / "lock"
 
     @property
+    def mark(self) -> Path:
+        """What tells whoever comes next that the folder is the same."""
+        return self.state / "mark"
+
+    @property
     def incoming(self) -> Path:
         """What is being fetched, a folder a machine."""
         return self.state / "incoming"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from octa_provider.batch.batch import Batch
@@ -56,7 +56,7 @@ def open_batch(batch: Batch, fingerprint: str, key: str) -> OpenedBatch:
     Args:
         batch: what is asked for.
         fingerprint: of its frames.
-        key: the work key of its rentals; that of an earlier run stays.
+        key: the work key of its rentals; what one of an earlier run has left is ended by who takes over.
 
     Raises:
         OctaConfigError: another process renders into it, it holds frames of another scene or none of ours, or there is
@@ -128,7 +128,10 @@ def _record(layout: Layout, batch: Batch, fingerprint: str, key: str) -> tuple[B
     """
     earlier = BatchRecord.read(layout.batch)
     if earlier is not None and earlier.fingerprint == fingerprint:
-        return BatchRecord.of(batch, fingerprint, earlier.key, earlier.inputs).with_frames_of(earlier), False
+        if earlier.key != key:
+            # At once: whoever looks for its machines looks under this key. The other terms are kept with the plan.
+            replace(earlier, key=key).write(layout.batch)
+        return BatchRecord.of(batch, fingerprint, key, earlier.inputs).with_frames_of(earlier), False
     inputs = Inputs.of(batch.scene_path, batch.main_file, batch.renderer)
     if inputs.fingerprint != fingerprint:
         raise OctaConfigError(f"{shown(batch.scene_path)} changed while it was looked at: save it, and run it again")
@@ -138,7 +141,7 @@ def _record(layout: Layout, batch: Batch, fingerprint: str, key: str) -> tuple[B
             f"({inputs.changes_since(earlier.inputs)}): take another output folder, bring back what it was, "
             'or replace them (on_changed="replace")'
         )
-    return BatchRecord.of(batch, fingerprint, key if earlier is None else earlier.key, inputs), True
+    return BatchRecord.of(batch, fingerprint, key, inputs), True
 
 
 def _refuse_others(

@@ -45,6 +45,7 @@ class BatchStatus:
         open_rentals: the sessions that have not been seen ended; where one is not known yet, its key.
         cost_wei: what the ended machines were charged, in wei; None where the API did not tell of one.
         cost_usd: the same in USD, for display.
+        spent_wei: what is known to be spent, also where the API did not tell of a machine: a budget counts with it.
         machines: how many were rented in all runs.
         planned: the plan that the last run followed, as a JSON value; None where none was made.
         runs: how many runs there were.
@@ -67,6 +68,7 @@ class BatchStatus:
     open_rentals: tuple[str, ...] = ()
     cost_wei: int | None = None
     cost_usd: float | None = None
+    spent_wei: int = 0
     machines: int = 0
     planned: Mapping[str, Any] | None = None
     runs: int = 0
@@ -81,6 +83,7 @@ class BatchStatus:
         """A JSON value of it, without secrets; amounts of wei are text."""
         value = asdict(self)
         value["failed"] = {str(frame): why for frame, why in self.failed.items()}
+        value["spent_wei"] = str(self.spent_wei)
         value["cost_wei"] = None if self.cost_wei is None else str(self.cost_wei)
         value["measured"] = None if self.measured is None else msgspec.to_builtins(self.measured)
         return {**value, "whole": self.is_whole}
@@ -127,6 +130,7 @@ def status(output: str | os.PathLike[str]) -> BatchStatus:
         open_rentals=tuple(uuid or key for key, uuid in history.open_rentals.values()),
         cost_wei=None if any(one.charge_wei is None for one in ended) else sum(one.charge_wei or 0 for one in ended),
         cost_usd=None if any(one.charge_usd is None for one in ended) else sum(one.charge_usd or 0.0 for one in ended),
+        spent_wei=history.spent_wei,
         machines=len(history.machines),
         planned=history.plan,
         runs=history.runs,

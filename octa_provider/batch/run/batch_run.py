@@ -141,6 +141,7 @@ class BatchRun:
         cap_wei = self._quote.cap_wei(candidates)
         if not missing:
             return BatchOutcome.WHOLE
+        self._quote.check_approved()
         self._quote.check_room()
         scene = self._quote.scene()
         first: FirstMachine | None = None
@@ -163,6 +164,8 @@ class BatchRun:
 
     def _why_over_budget(self) -> str:
         most_usd, line = self._batch.max_cost_usd, self._line
+        if self._parts.quote is not None and (most_usd is None or self._parts.quote.chosen.cost_most_usd <= most_usd):
+            return f"the {self._parts.quote.chosen.costs()[2]} that were approved are spent: quote it again to go on"
         # A plan for a budget has the budget as its most, but for what is rounded.
         if line is not None and (most_usd is None or line.cost_most_usd < 0.95 * most_usd):
             return (
@@ -206,6 +209,7 @@ class BatchRun:
         line = chosen_line(plan)
         # Again, as what a frame takes may be known by now.
         self._quote.check_room()
+        self._quote.check_price(line)
         if not self._approve(plan):
             raise OctaCancelledError("the plan was not approved")
         self._line = line

@@ -11,6 +11,8 @@ from octa_provider.batch.batch import Batch
 from octa_provider.batch.estimate import MachineEstimate, SceneEstimate, estimate_machines
 from octa_provider.batch.plan import Plan
 from octa_provider.batch.planner import plan_batch
+from octa_provider.batch.rates import usd_per_wei
+from octa_provider.errors import OctaPlanError
 from octa_provider.market.ranking import Ranking, rank
 
 if TYPE_CHECKING:
@@ -89,15 +91,26 @@ class Market:
         left_s: float | None,
         budget_usd: float | None,
         measured: Mapping[int, tuple[int, float]],
+        spent_wei: int = 0,
     ) -> Plan:
         """The plan of a batch.
 
         Args:
             scene: the work that is left.
             left_s: seconds until the deadline; None for none.
-            budget_usd: what is left of the budget, in USD; None for none.
+            budget_usd: the budget of the whole batch, in USD; None for none.
             measured: for nodes that have rendered of it: how many frames, in how many seconds.
+            spent_wei: what is spent of the budget, in wei.
+
+        Raises:
+            OctaPlanError: the budget is spent.
+            OctaNoMachineError: none fits.
         """
+        if budget_usd is not None and spent_wei:
+            left_usd = budget_usd - spent_wei * usd_per_wei(self.by_worth())
+            if left_usd <= 0:
+                raise OctaPlanError(f"the budget of {budget_usd:g} USD is spent: raise it to go on (max_cost_usd)")
+            budget_usd = left_usd
         return plan_batch(
             self.ranking,
             scene,

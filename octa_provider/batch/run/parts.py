@@ -16,6 +16,7 @@ from octa_provider.remote.machine import CONNECT_WITHIN_S
 from octa_provider.timing.clock import Clock
 
 if TYPE_CHECKING:
+    from octa_provider.batch.batch_quote import BatchQuote
     from octa_provider.batch.folder.batch_folder import BatchFolder
     from octa_provider.files.local_files import LocalTree
     from octa_provider.rental.rental_api import RentalApi
@@ -63,6 +64,7 @@ class BatchParts:
         fingerprint: of the batch.
         private_key: for SSH.
         pacing: how often is looked.
+        quote: what was approved before; None for nothing.
         lock: held for whatever changes the folder.
         sending: held by who sends a scene.
         logins: which machines have let us in.
@@ -78,6 +80,7 @@ class BatchParts:
     fingerprint: str
     private_key: str | Path | None
     pacing: Pacing
+    quote: BatchQuote | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     sending: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(SENT_AT_ONCE))
     logins: Logins = field(default_factory=Logins)

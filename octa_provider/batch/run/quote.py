@@ -81,13 +81,40 @@ class Quote:
         return scene_of(parts.batch, max(1, len(self.missing())), parts.tree.size, parts.folder.measurement)
 
     def cap_wei(self, estimates: list[MachineEstimate]) -> int | None:
-        """What this run may cost, in wei: the budget is of the whole batch; None for no cap.
+        """What this run may cost, in wei: budget and approved quote are of the whole batch; None for no cap.
 
         Args:
             estimates: the machines that it is spent on.
         """
-        usd = self._parts.batch.max_cost_usd
-        return None if usd is None else max(0, wei_of_usd(usd, estimates) - self.before_wei)
+        caps: list[int] = []
+        if (usd := self._parts.batch.max_cost_usd) is not None:
+            caps.append(max(0, wei_of_usd(usd, estimates) - self.before_wei))
+        if self._parts.quote is not None:
+            caps.append(self._parts.quote.left_wei(self.before_wei))
+        return min(caps, default=None)
+
+    def check_approved(self) -> None:
+        """What is rendered now must be what was quoted, where a quote was approved.
+
+        Raises:
+            OctaPlanError: it is something else, or more.
+        """
+        quote = self._parts.quote
+        if quote and (why := quote.breach(frames=len(self.missing()), fingerprint=self._parts.fingerprint)):
+            raise OctaPlanError(why)
+
+    def check_price(self, line: PlanLine) -> None:
+        """What it costs today must be within what was quoted, where a quote was approved.
+
+        Args:
+            line: the line that would be followed.
+
+        Raises:
+            OctaPlanError: it is not.
+        """
+        quote = self._parts.quote
+        if quote and (why := quote.breach_of_price(line, self._crew.spent_wei() + self.before_wei)):
+            raise OctaPlanError(why)
 
     def left_s(self) -> float | None:
         """Seconds until the deadline; None for none."""
@@ -107,14 +134,13 @@ class Quote:
         """
         scene = self.scene()
         assert scene is not None
-        budget_usd = self._parts.batch.max_cost_usd
-        if budget_usd is not None:
-            spent_wei = self._crew.spent_wei() + self.before_wei
-            left_usd = budget_usd - spent_wei * self._teller.usd_per_wei
-            if left_usd <= 0:
-                raise OctaPlanError(f"the budget of {budget_usd:g} USD is spent: raise it to go on (max_cost_usd)")
-            budget_usd = left_usd
-        return market.plan(scene, left_s=self.left_s(), budget_usd=budget_usd, measured=speeds_seen(self._parts.folder))
+        return market.plan(
+            scene,
+            left_s=self.left_s(),
+            budget_usd=self._parts.batch.max_cost_usd,
+            spent_wei=self._crew.spent_wei() + self.before_wei,
+            measured=speeds_seen(self._parts.folder),
+        )
 
     def terms(self, line: PlanLine, scene: SceneEstimate, places: Places, max_cost_wei: int | None) -> BatchTerms:
         """What the scheduler is told of the batch.

@@ -14,8 +14,9 @@ from octa_provider.cli.options.connection import add_connection_options, api_key
 from octa_provider.cli.output.finding import Finding, clock_finding, connection_advice, marks_for, tls_finding
 from octa_provider.cli.output.listing import add_json_option, print_json
 from octa_provider.cli.output.shell_words import in_shell_words
-from octa_provider.cli.output.wording import counted, shown_octa, shown_text
+from octa_provider.cli.output.wording import shown_octa, shown_text
 from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.text.quantities import counted
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

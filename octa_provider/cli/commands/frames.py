@@ -7,8 +7,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.cli.output.listing import add_json_option, print_json
-from octa_provider.cli.output.wording import counted, shown_text
+from octa_provider.cli.output.wording import shown_text
 from octa_provider.files.limits import shown_size
+from octa_provider.text.quantities import counted
 
 if TYPE_CHECKING:
     from octa_provider.render.frames_check import FramesCheck

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
 from octa_provider.cli.options.requirements import add_requirement_options, requirements_of
 from octa_provider.cli.output.listing import add_json_option, print_json, print_table
-from octa_provider.cli.output.wording import counted
 from octa_provider.market.ranking import rank, rank_vpn
+from octa_provider.text.quantities import counted
 
 if TYPE_CHECKING:
     from octa_provider.models import Machine, Records, VpnMachine

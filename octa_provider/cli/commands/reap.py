@@ -6,9 +6,10 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
-from octa_provider.cli.options.durations import seconds, shown_duration
+from octa_provider.cli.options.durations import seconds
 from octa_provider.cli.output.listing import add_json_option, print_json, print_table
-from octa_provider.cli.output.wording import counted, shown_octa
+from octa_provider.cli.output.wording import shown_octa
+from octa_provider.text.quantities import counted, shown_duration
 
 if TYPE_CHECKING:
     from octa_provider.rental.reap import Reaped

@@ -6,23 +6,24 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from octa_provider.batch.batch_quote import QuoteOption
 from octa_provider.batch.result import BatchOutcome, BatchResult
 from octa_provider.cli.options.batch_parts import add_batch_options, batch_of, changes_of
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
-from octa_provider.cli.options.durations import positive_seconds, shown_duration
+from octa_provider.cli.options.durations import positive_seconds
 from octa_provider.cli.options.new_key import new_key
 from octa_provider.cli.options.ssh_login import add_ssh_key_option, check_ssh_login
 from octa_provider.cli.output.batch_display import BatchDisplay
 from octa_provider.cli.output.listing import print_json
-from octa_provider.cli.output.plan_text import plan_question
 from octa_provider.cli.output.question import ask, can_ask
 from octa_provider.cli.output.resume_command import resume_command
 from octa_provider.cli.output.shell_words import worded
 from octa_provider.cli.output.stop_notice import StopNotice
-from octa_provider.cli.output.wording import counted, shown_cost, shown_text, shown_usd
+from octa_provider.cli.output.wording import shown_cost, shown_text
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.rental.clean_up import stop_signals_raise
 from octa_provider.rental.key import checked_key
+from octa_provider.text.quantities import counted, shown_duration, shown_usd
 
 if TYPE_CHECKING:
     from octa_provider.batch.batch import Batch
@@ -122,8 +123,19 @@ def _asked(arguments: argparse.Namespace) -> tuple[dict[str, Any], Batch | None]
         )
     if not arguments.output:
         raise OctaConfigError("say which folder gets the frames: --output OUT")
-    arguments.key = new_key() if arguments.key is None else checked_key(arguments.key)
+    arguments.key = _key_of_folder(arguments.output) if arguments.key is None else checked_key(arguments.key)
     return {}, batch_of(arguments)
+
+
+def _key_of_folder(output: str) -> str:
+    """The key of the batch that was begun there, so that machines it has left are gone on with; else a new one."""
+    from octa_provider.batch.folder.batch_record import recorded
+
+    try:
+        return recorded(output).key
+    except OctaError:
+        # None was begun, or what lies there is told of by the run.
+        return new_key()
 
 
 class _Approval:
@@ -143,7 +155,7 @@ class _Approval:
         if line is None or display is None:
             return False
         display.planned_usd = line.cost_usd.p50 or None
-        text = plan_question(plan, line)
+        text = QuoteOption.of(line).text(plan.frames)
         if self._is_given:
             display.line(text)
             return True

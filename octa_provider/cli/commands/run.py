@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
-from octa_provider.cli.options.durations import positive_seconds, shown_duration
+from octa_provider.cli.options.durations import positive_seconds
 from octa_provider.cli.options.job_parts import env, input_pair, once, output_pair, secret_env
 from octa_provider.cli.options.new_key import new_key
 from octa_provider.cli.options.numbers import number, whole_number
@@ -25,6 +25,7 @@ from octa_provider.job.spec import VIAS, JobSpec
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental.clean_up import stop_signals_raise
 from octa_provider.rental.key import checked_key
+from octa_provider.text.quantities import shown_duration
 
 if TYPE_CHECKING:
     from octa_provider.render.progress import ProgressTracker

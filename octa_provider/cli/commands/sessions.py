@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
-from octa_provider.cli.options.durations import shown_duration
 from octa_provider.cli.output.listing import add_json_option, plain, print_json, print_table
-from octa_provider.cli.output.wording import counted, shown_cost, shown_time
+from octa_provider.cli.output.wording import shown_cost, shown_time
+from octa_provider.text.quantities import counted, shown_duration
 from octa_provider.wire.money import usd_of
 
 if TYPE_CHECKING:

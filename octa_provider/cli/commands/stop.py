@@ -8,11 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
-from octa_provider.cli.options.durations import positive_seconds, shown_duration
+from octa_provider.cli.options.durations import positive_seconds
 from octa_provider.cli.options.numbers import whole_number
 from octa_provider.cli.output.shell_words import worded
 from octa_provider.cli.output.wording import shown_cost, shown_text
 from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.text.quantities import shown_duration
 
 if TYPE_CHECKING:
     from octa_provider.client import OctaClient

@@ -39,18 +39,3 @@ def positive_seconds(text: str) -> float:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no time at all: write it like 90s, 20m or 2h")
     return value
-
-
-def shown_duration(length_s: float | None) -> str:
-    """A length of time in its two biggest units: `45s`, `12m 5s`, `3h 20m`, `2d 4h`; `-` when unknown."""
-    if length_s is None:
-        return "-"
-    left = max(0, round(length_s))
-    parts: list[str] = []
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, left = divmod(left, size)
-        if count or parts:
-            parts.append(f"{count}{unit}" if count else "")
-        if len(parts) == 2:
-            break
-    return " ".join(part for part in parts if part) or "0s"

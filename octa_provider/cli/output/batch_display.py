@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from octa_provider.cli.options.connection import tell
-from octa_provider.cli.options.durations import shown_duration
 from octa_provider.cli.output.progress_bar import WithBar
 from octa_provider.cli.output.shell_words import in_shell_words
 from octa_provider.cli.output.streams import drop
-from octa_provider.cli.output.wording import counted, shown_text, shown_usd
+from octa_provider.cli.output.wording import shown_text
+from octa_provider.text.quantities import counted, shown_duration, shown_usd
 
 if TYPE_CHECKING:
     from octa_provider.batch.events import BatchEvent, BatchProgress

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from octa_provider.cli.options.durations import shown_duration
 from octa_provider.cli.output.listing import print_table
-from octa_provider.cli.output.wording import counted, shown_octa, shown_text, shown_usd
+from octa_provider.cli.output.wording import shown_octa, shown_text
+from octa_provider.text.quantities import counted, shown_duration, shown_usd
 
 if TYPE_CHECKING:
     from octa_provider.batch.plan import Plan, PlanLine
 
-__all__ = ["plan_question", "print_plan"]
+__all__ = ["print_plan"]
 
 #: More reasons are counted, not named.
 MOST_REASONS = 10
@@ -63,23 +63,6 @@ def _row(line: PlanLine, *, is_chosen: bool) -> tuple[object, ...]:
         shown_duration(line.finish_s.p90),
         f"{line.startup_share:.0%}",
         f"{line.transfer_share:.0%}",
-    )
-
-
-def plan_question(plan: Plan, line: PlanLine) -> str:
-    """What is about to be spent, as a sentence.
-
-    Args:
-        plan: the plan.
-        line: the line of it that is taken.
-    """
-    most = _amount(line.cost_most_usd, line.cost_most_wei)
-    done, unit = line.finish_s, " USD" if line.cost_usd.p50 else ""
-    return (
-        f"{counted(plan.frames, 'frame')} on {counted(len(line.machines), 'machine')} ({line.name}): "
-        f"{_amount(line.cost_usd.p50, line.cost_p50_wei)}{unit}, nine times in ten no more than "
-        f"{_amount(line.cost_usd.p90, line.cost_p90_wei)}, stopped at {most}; done in {shown_duration(done.p50)}, nine "
-        f"times in ten within {shown_duration(done.p90)}"
     )
 
 

@@ -29,16 +29,6 @@ def shown_cost(wei: int | None, usd: float | None) -> str:
     return cost_text(wei, usd)
 
 
-def shown_usd(usd: float) -> str:
-    """An amount in USD without its unit, to the cent; small ones to a hundredth of it."""
-    return f"{usd:.2f}" if usd >= 0.1 or usd == 0 else f"{usd:.4f}"
-
-
 def shown_time(moment: datetime | None) -> str:
     """A moment in this machine's time zone; `-` when unknown."""
     return "-" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def counted(count: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: `1 session`, `3 sessions`."""
-    return f"{count} {one if count == 1 else many or one + 's'}"

@@ -109,7 +109,7 @@ def test_sending_a_large_scene_over_a_slow_line_is_in_the_plan() -> None:
     plan = plan_batch(ranked(market(50)), scene, max_machines=10, finish_within_s=3600)
     assert plan.by_deadline is None
     assert plan.chosen is None
-    assert "do not finish within 1.0 h" in plan.refusals[-1].reason
+    assert "do not finish within 1h" in plan.refusals[-1].reason
     longer = replace(scene, frames=1500)
     slow = plan_batch(ranked(market(50)), longer, max_machines=10, finish_within_s=10 * 3600)
     assert slow.by_deadline is not None
