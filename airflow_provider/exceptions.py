@@ -18,6 +18,8 @@ from airflow.providers.common.compat.sdk import AirflowException
 
 __all__ = [
     "OctaAirflowUnreachableError",
+    "OctaBatchBusyError",
+    "OctaBatchIncompleteError",
     "OctaJobFailedError",
     "OctaNotStoppedError",
     "OctaTaskError",
@@ -36,6 +38,14 @@ class OctaTaskKilledError(OctaTaskError):
 
 class OctaJobFailedError(OctaTaskError):
     """The job ended, and not as it should; the last lines that it printed are in the message."""
+
+
+class OctaBatchIncompleteError(OctaTaskError):
+    """Frames of the batch are missing; which is in the message. Nothing runs any more, and another try goes on."""
+
+
+class OctaBatchBusyError(OctaTaskError):
+    """Another process renders into the output folder, perhaps a try that Airflow took for dead: it was left alone."""
 
 
 class OctaUnwatchedError(OctaTaskError):

@@ -12,6 +12,7 @@ from octa_provider.errors import (
     OctaBudgetError,
     OctaError,
     OctaForbiddenError,
+    OctaSceneError,
     OctaSessionFailedError,
     OctaValidationError,
 )
@@ -24,6 +25,7 @@ _RETRY_IS_USELESS = (
     OctaAuthenticationError,
     OctaBudgetError,
     OctaForbiddenError,
+    OctaSceneError,
     OctaSessionFailedError,
     OctaValidationError,
     ValueError,

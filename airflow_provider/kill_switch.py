@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from airflow_provider.exceptions import OctaTaskKilledError
@@ -17,12 +18,15 @@ from octa_provider.errors import OctaError
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
+    from octa_provider import OctaClient
 
 __all__ = ["KillSwitch"]
 
 #: All that `on_kill` may take: Airflow 3 sends SIGKILL five seconds after SIGTERM.
 _HANDLER_S = 4.0
 _REQUEST_S = 1.5
+#: Of the machines of a batch, so many are asked for at the same time.
+_AT_ONCE = 16
 #: How soon a worker that waits notices that it is killed.
 _NOTICE_S = 0.25
 
@@ -33,6 +37,7 @@ class KillSwitch:
     Args:
         settings: the connection's settings.
         key: the rental key that the task starts under.
+        is_batch: whether machines of a batch are started under it, each with a key of its own that begins with it.
 
     Attributes:
         pulled: whether the task was killed; `execute` looks at it after every step that spends money.
@@ -40,9 +45,10 @@ class KillSwitch:
         concluded: whether there is nothing left to stop, however the task ends.
     """
 
-    def __init__(self, settings: ConnectionSettings, key: str) -> None:
+    def __init__(self, settings: ConnectionSettings, key: str, *, is_batch: bool = False) -> None:
         self._settings = settings
         self._key = key
+        self._is_batch = is_batch
         self.uuid: str | None = None
         self.pulled = False
         self.concluded = False
@@ -78,11 +84,18 @@ class KillSwitch:
         # Asking is not stopping for certain: execute does that if it is given the time, else the next try or a reaper.
         try:
             with self._settings.client(timeout=_REQUEST_S, retries=0) as client:
-                uuid = self.uuid
-                if uuid is None:
-                    rental = client.rentals.find(self._key)
-                    uuid = None if rental is None else rental.uuid
-                if uuid is not None:
-                    client.services.session(uuid).stop()
+                uuids = self._uuids(client)
+                with ThreadPoolExecutor(_AT_ONCE) as pool:
+                    for uuid in uuids:
+                        pool.submit(client.services.session(uuid).stop)
         except OctaError:
             return
+
+    def _uuids(self, client: OctaClient) -> list[str]:
+        if self._is_batch:
+            begin = f"{client.rentals.full_key(self._key)}/"
+            return [one.uuid for one in client.sessions.list() if (one.rental_key or "").startswith(begin)]
+        if self.uuid is not None:
+            return [self.uuid]
+        rental = client.rentals.find(self._key)
+        return [] if rental is None else [rental.uuid]

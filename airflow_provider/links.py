@@ -6,6 +6,7 @@ runs. Airflow 2.11 asks the link itself, which reads the same.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCOUNT_URL",
+    "BATCH_LINKS",
     "LINKS",
     "OctaAccountLink",
+    "OctaContactSheetLink",
+    "OctaManifestLink",
     "OctaSessionLink",
     "OctaWebSshLink",
     "link_addresses",
     "push",
+    "push_batch",
     "push_from_trigger",
 ]
 
@@ -68,7 +73,20 @@ class OctaAccountLink(_FromXCom):
     name = "OctaSpace account"
 
 
+class OctaContactSheetLink(_FromXCom):
+    """The frames of a batch on one picture: a file, for whoever has the same storage."""
+
+    name = "Contact sheet"
+
+
+class OctaManifestLink(_FromXCom):
+    """What a batch came to: a file, for whoever has the same storage."""
+
+    name = "Manifest"
+
+
 LINKS = (OctaWebSshLink(), OctaSessionLink(), OctaAccountLink())
+BATCH_LINKS = (OctaContactSheetLink(), OctaManifestLink(), OctaAccountLink())
 
 
 def push(ti: Any, session: Session | None) -> None:
@@ -80,6 +98,19 @@ def push(ti: Any, session: Session | None) -> None:
     """
     for key, url in link_addresses(session).items():
         ti.xcom_push(key=key, value=url)
+
+
+def push_batch(ti: Any, manifest: Path, sheet: Path) -> None:
+    """Put the files of a batch behind the links of its task, also before they are written.
+
+    Args:
+        ti: the task instance, on a worker.
+        manifest: its manifest, absolute.
+        sheet: its contact sheet, absolute; where none can be made, its folder.
+    """
+    ti.xcom_push(key=OctaManifestLink().xcom_key, value=manifest.as_uri())
+    ti.xcom_push(key=OctaContactSheetLink().xcom_key, value=sheet.as_uri())
+    ti.xcom_push(key=OctaAccountLink().xcom_key, value=ACCOUNT_URL)
 
 
 def push_from_trigger(ti: Any, session: Session) -> None:

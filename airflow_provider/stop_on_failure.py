@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaBudgetError, OctaNetworkError, OctaNoMachineError, OctaStartUnclearError
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from octa_provider import OctaClient
 
-__all__ = ["stop_after", "tell_what_may_run"]
+__all__ = ["stop_after", "stop_batch_after", "tell_what_may_run", "tell_which_batch_may_run"]
 
 log = plain_logger(__name__)
 
@@ -47,6 +48,44 @@ def stop_after(
         return
     for bill in bills:
         log.warning("Stopped session %s, since the task ended with %s", bill.uuid, type(error).__name__)
+
+
+def stop_batch_after(error: BaseException, client: OctaClient, key: str) -> None:
+    """Stop every machine of a batch, since its task ends with an error. What can't be stopped is named in the log.
+
+    Args:
+        error: what the task ends with.
+        client: the API.
+        key: the rental key of the task, with which those of the machines begin.
+    """
+    try:
+        reaped = client.rentals.reap(_of_batch(key), dry_run=False, deadline_s=STOP_S)
+    except Exception as stop_error:  # noqa: BLE001 - the task's own error must not be lost
+        tell_which_batch_may_run(key, client.namespace, stop_error)
+        return
+    for uuid in reaped.stopped:
+        log.warning("Stopped session %s of the batch, since the task ended with %s", uuid, type(error).__name__)
+    if reaped.failed:
+        tell_which_batch_may_run(key, client.namespace, f"not seen stopped in time: {', '.join(reaped.failed)}")
+
+
+def tell_which_batch_may_run(key: str, namespace: str | None = None, why: object = "") -> None:
+    """Say in the task's log that machines of a batch may still bill, and how to stop them.
+
+    Args:
+        key: the rental key of the task.
+        namespace: of the machines' keys, where it is known.
+        why: what stood in the way.
+    """
+    where = ["--any-namespace"] if namespace is None else ["--namespace", namespace] if namespace else []
+    command = shlex.join(["octa-provider", "reap", *where, "--prefix", _of_batch(key), "--yes"])
+    log.error("Machines of the batch may still run and bill: clear this task, or stop them: %s", command)
+    if why:
+        log.error("They could not be stopped: %s", why)
+
+
+def _of_batch(key: str) -> str:
+    return f"{key}/batch"
 
 
 def tell_what_may_run(key: str, uuid: str | None = None, why: object = "") -> None:

@@ -18,7 +18,7 @@ __all__ = ["TaskMemory"]
 
 log = plain_logger(__name__)
 
-_JOB, _SESSION = "octa_job", "octa_session"
+_JOB, _SESSION, _FOLDER = "octa_job", "octa_session", "octa_folder"
 
 
 class TaskMemory:
@@ -61,6 +61,25 @@ class TaskMemory:
             session: the session, as it is put into XCom.
         """
         self._set(_SESSION, dict(session))
+
+    def mark_of(self, output: str) -> str | None:
+        """The mark of a batch's output folder, as an earlier try of this task found it.
+
+        Args:
+            output: the folder, absolute.
+        """
+        found = self._get(_FOLDER) or {}
+        mark = found.get("mark") if found.get("output") == output else None
+        return mark if isinstance(mark, str) else None
+
+    def keep_mark(self, output: str, mark: str) -> None:
+        """Write down the mark of a batch's output folder.
+
+        Args:
+            output: the folder, absolute.
+            mark: what tells it from others.
+        """
+        self._set(_FOLDER, {"output": output, "mark": mark})
 
     def _get(self, key: str) -> Mapping[str, Any] | None:
         if self._store is None:

@@ -22,6 +22,7 @@ from octa_provider.batch.run.batch_run import BatchRun
 from octa_provider.batch.run.market import Market, scene_of
 from octa_provider.batch.run.parts import BatchParts, Pacing
 from octa_provider.batch.run.quote import chosen_line
+from octa_provider.batch.run.stopping import stop_batch
 from octa_provider.errors import OctaConfigError
 from octa_provider.files.local_files import LocalTree
 from octa_provider.remote.target import check_key, ssh_key
@@ -32,6 +33,7 @@ from octa_provider.rental.rentals import Rentals
 if TYPE_CHECKING:
     from octa_provider.batch.events import OnEvent
     from octa_provider.rental.rental_api import RentalApi
+    from octa_provider.rental.terms import Bill
 
 __all__ = ["Batches"]
 
@@ -152,8 +154,9 @@ class Batches:
         quote: BatchQuote | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         pacing: Pacing | None = None,
+        pause_s: float | None = None,
     ) -> BatchResult:
-        """Render the frames that are missing, and return when no session of the batch runs.
+        """Render the frames that are missing, and return when no session of the batch runs (or paused, see below).
 
         What an earlier run has rendered is kept, what it has left running is gone on with. When nothing is missing,
         nothing is rented.
@@ -170,6 +173,9 @@ class Batches:
                 today's market can't keep it, or the scene changed since.
             is_cancelled: asked again and again; when it says yes the run ends as cancelled.
             pacing: how often is looked.
+            pause_s: return as paused, with the machines rendering on and billing, where nothing is to be decided for
+                this many seconds; None never does. The same call goes on: make it `wake_after_s` later, at the latest.
+                Nobody else ends such machines: see `stop`.
 
         Returns:
             How it ended. An incomplete batch is a result, no error.
@@ -200,6 +206,25 @@ class Batches:
         record = recorded(output)
         changes = {name: options.pop(name) for name in list(options) if name in Batch.__dataclass_fields__}
         return self.run(record.batch(Path(output), changes), record.key, **options)
+
+    def stop(self, output: str | Path, *, deadline_s: float = 300.0) -> dict[str, Bill]:
+        """Stop every machine of an output folder's batch for certain, such as those that a paused run has left.
+
+        Whoever renders into the folder at the moment is not waited for: their run goes on, and may rent others.
+
+        Args:
+            output: the folder.
+            deadline_s: seconds to try for.
+
+        Returns:
+            What each came to, by its session.
+
+        Raises:
+            OctaConfigError: no batch has been rendered into it.
+            OctaStopError: a session could not be stopped; says which, and how to stop it.
+            OctaError: the API could not be reached, or refused the key.
+        """
+        return stop_batch(self._api, self._rentals, Path(output), deadline_s=deadline_s)
 
     def status(self, output: str | Path) -> BatchStatus:
         """How far the batch of an output folder is. No network, and nothing is changed.

@@ -19,6 +19,7 @@ class BatchOutcome(str, Enum):
         OVER_BUDGET: the budget was reached first.
         SCENE_ERROR: the scene can't be rendered, wherever.
         CANCELLED: whoever runs it took it back.
+        PAUSED: nothing is to be decided for a while: its machines render on, and bill. Run it again in time.
     """
 
     WHOLE = "whole"
@@ -27,6 +28,7 @@ class BatchOutcome(str, Enum):
     OVER_BUDGET = "over budget"
     SCENE_ERROR = "scene error"
     CANCELLED = "cancelled"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class BatchResult:
         planned_cost_usd: what was planned, the middle and nine times in ten, in USD.
         seconds: how long this run took.
         machines: how many were rented in this run.
+        wake_after_s: of a paused batch, seconds after which it is to be run again, at the latest; 0 for all others.
+        sessions: the sessions that a paused batch has left running; empty for all others.
     """
 
     outcome: BatchOutcome
@@ -63,6 +67,8 @@ class BatchResult:
     planned_cost_usd: tuple[float, float] | None = None
     seconds: float = 0.0
     machines: int = 0
+    wake_after_s: float = 0.0
+    sessions: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:

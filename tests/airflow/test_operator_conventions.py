@@ -37,8 +37,8 @@ OPERATORS = sorted(
     },
     key=lambda operator: operator.__name__,
 )
-#: Airflow itself needs `node_id` of every task, so that this argument is kept under another name.
-RENAMED = {"machine_node_id": "node_id"}
+#: Airflow itself needs `node_id` and `output` of every task, so that these arguments are kept under other names.
+RENAMED = {"machine_node_id": "node_id", "output_folder": "output"}
 NOT_FOR_A_VPN = {"disk_gb", "envs", "requirements", *REQUIREMENT_FIELDS} - {"node_id", "country", "exclude_nodes"}
 
 

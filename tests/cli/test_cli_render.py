@@ -185,6 +185,27 @@ def test_a_signal_ends_it_with_every_machine_stopped(
     assert work.frames == names(1, 1)
 
 
+def test_more_signals_while_the_machines_are_stopped_change_nothing(emulator: EmulatorHandle, work: Work) -> None:
+    """A hasty person, a terminal that closes, a host that shuts down: the first signal's status, nothing running."""
+    work.script('[ "$1" = 1 ] || sleep 300; cp picture.png $2')
+    process = started(emulator, work)
+    wait_for(process, " is ready")
+    emulator.faults(
+        {"kind": "delay", "seconds": 3.0, "times": None, "method": "POST", "path": "^/services/[^/]+/stop$"}
+    )
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    while "stopping the machines" not in process.stderr.readline():
+        assert process.poll() is None
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+        time.sleep(0.3)
+    _, err = process.communicate(timeout=LONG_S)
+    emulator.clear_faults()
+    assert process.returncode == 143, err
+    assert emulator.ledger()["running"] == 0
+
+
 def test_a_pipe_that_nobody_reads_ends_it_with_every_machine_stopped(emulator: EmulatorHandle, work: Work) -> None:
     work.script('[ "$1" = 1 ] || sleep 300; cp picture.png $2')
     process = started(emulator, work, "--poll", "0.2s")
