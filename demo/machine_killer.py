@@ -1,0 +1,47 @@
+"""The accident: a machine that renders is gone in the middle, as a host that pulls the plug."""
+
+from __future__ import annotations
+
+from demo.emulator_process import Emulator
+
+
+class MachineKiller:
+    """Has the platform end one machine, once, while all of them render.
+
+    Args:
+        emulator: the marketplace.
+        at_frames: so many frames are there at least.
+        machines: so many machines run at least.
+
+    Attributes:
+        node_id: the machine that was ended; None before.
+    """
+
+    def __init__(self, emulator: Emulator, *, at_frames: int, machines: int) -> None:
+        self.emulator = emulator
+        self.at_frames = at_frames
+        self.machines = machines
+        self.node_id: int | None = None
+
+    def look(self, done: int) -> bool:
+        """Look whether it is time, and do it; returns whether it was done now.
+
+        Args:
+            done: how many frames are there.
+
+        Raises:
+            EmulatorError: it does not answer.
+        """
+        if self.node_id is not None or done < self.at_frames:
+            return False
+        running = self.emulator.running()
+        if len(running) < self.machines:
+            return False
+        # Not one that is still starting: it has frames, and is at another.
+        at_work = {uuid: count for uuid in running if (count := self.emulator.frames_of(uuid)) > 1}
+        if not at_work:
+            return False
+        victim = min(at_work, key=lambda uuid: (at_work[uuid], uuid))
+        self.emulator.end_session(victim, "Node is offline")
+        self.node_id = running[victim]
+        return True
