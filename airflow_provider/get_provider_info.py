@@ -28,7 +28,9 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider.operators.job",
                     "airflow_provider.operators.logs",
                     "airflow_provider.operators.machines",
+                    "airflow_provider.operators.plan_render",
                     "airflow_provider.operators.reap",
+                    "airflow_provider.operators.render_animation",
                     "airflow_provider.operators.start",
                     "airflow_provider.operators.stop",
                     "airflow_provider.operators.vpn",
@@ -44,12 +46,18 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_provider.triggers.job", "airflow_provider.triggers.session"],
+                "python-modules": [
+                    "airflow_provider.triggers.batch",
+                    "airflow_provider.triggers.job",
+                    "airflow_provider.triggers.session",
+                ],
             }
         ],
         "task-decorators": [{"name": "octa", "class-name": "airflow_provider.decorators.octa.octa_task"}],
         "extra-links": [
             "airflow_provider.links.OctaAccountLink",
+            "airflow_provider.links.OctaContactSheetLink",
+            "airflow_provider.links.OctaManifestLink",
             "airflow_provider.links.OctaSessionLink",
             "airflow_provider.links.OctaWebSshLink",
         ],

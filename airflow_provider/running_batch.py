@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -37,7 +38,7 @@ class RunsBatch(DescribesBatch):
         kill_switch: made when the task runs; a kill pulls it.
     """
 
-    template_fields = (*DescribesBatch.template_fields, "poll_interval")
+    template_fields: Sequence[str] = (*DescribesBatch.template_fields, "poll_interval")
     kill_switch: KillSwitch | None = None
 
     def __init__(self, *, poll_interval: float | str = 5.0, **kwargs: Any) -> None:
@@ -75,11 +76,12 @@ class RunsBatch(DescribesBatch):
         if self.kill_switch is not None:
             self.kill_switch.pull()
 
-    def run_options(self, on_event: Callable[[Any], object]) -> dict[str, Any]:
+    def run_options(self, on_event: Callable[[Any], object], deadline_at: float | None = None) -> dict[str, Any]:
         """What every call of the core's batches is told, once `connect` was called.
 
         Args:
             on_event: told what happens.
+            deadline_at: Unix time from which it is cancelled; None for never.
 
         Raises:
             ValueError: the pace leaves no time.
@@ -92,7 +94,7 @@ class RunsBatch(DescribesBatch):
         return {
             "private_key": self._settings.ssh_private_key,
             "on_event": on_event,
-            "is_cancelled": lambda: switch.pulled,
+            "is_cancelled": lambda: switch.pulled or (deadline_at is not None and time.time() >= deadline_at),
             "pacing": Pacing(poll_s=poll_s, quiet_s=min(poll_s, Pacing.quiet_s)),
         }
 

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
+
+from airflow_provider.exceptions import OctaUnwatchedError
 from airflow_provider.links import BATCH_LINKS
 from airflow_provider.rental_key import rental_key
 from airflow_provider.running_batch import RunsBatch
+from airflow_provider.stop_on_failure import tell_which_batch_may_run
+from airflow_provider.task_deadline import task_deadline_at
+from airflow_provider.templated import check_known, checked_deadline
 from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.text.quantities import shown_duration
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from octa_provider import OctaClient
     from octa_provider.batch.batch import Batch
+    from octa_provider.batch.result import BatchResult
 
 __all__ = ["OctaRenderAnimationOperator"]
+
+#: Airflow's own limit of a wait, which calls nobody back, comes so much later than the time at which a worker is to
+#: look after the batch, or than the end of `execution_timeout`.
+_LATER_S = 1800.0
+_LATER_THAN_TIMEOUT_S = 600.0
 
 
 class OctaRenderAnimationOperator(RunsBatch):
     """Render the frames that are missing, each one checked, on as many machines as the plan says.
 
-    One task holds one worker slot, however many machines render. A retry, a cleared task, and the try after a worker
-    that vanished go on with what lies in the output folder and with what still runs: nothing is rendered twice. On
-    every way out all machines of the batch are stopped.
+    One task holds one worker slot, however many machines render; with `deferrable` none while they all have work: the
+    triggerer watches them, and a worker comes back when one has ended, or nears the end of its work. A retry, a cleared
+    task, and the try after a worker that vanished go on with what lies in the output folder and with what still runs:
+    nothing is rendered twice. On every way out all machines of the batch are stopped.
 
     Args:
         scene: the scene's file, or the folder with it and all that it needs, on the worker.
@@ -51,6 +68,8 @@ class OctaRenderAnimationOperator(RunsBatch):
             rented where today's market can't keep it, where the scene changed since, or where this worker sees another
             output folder. None asks nobody.
         poll_interval: seconds between two looks at a machine.
+        deferrable: whether to wait in the triggerer; Airflow's `[operators] default_deferrable` when left out.
+        min_pause_s: a worker lets go of its slot only for at least so many seconds.
         octa_conn_id: the connection.
         kwargs: as of every operator.
 
@@ -66,6 +85,7 @@ class OctaRenderAnimationOperator(RunsBatch):
             changed, a quote that can't be kept, the budget.
         OctaBatchIncompleteError: frames are missing; which is in the message. Another try goes on.
         OctaBatchBusyError: another process renders into the output folder.
+        AirflowTaskTimeout: `execution_timeout` was over while the task was deferred; all machines were stopped.
         OctaTaskError: any other failure, see `airflow_provider.exceptions`. Nothing runs any more.
 
     Example:
@@ -73,33 +93,83 @@ class OctaRenderAnimationOperator(RunsBatch):
         ...     output="/studio/shot", quote=plan.output, max_cost_usd=5, retries=2)
     """
 
-    template_fields: Sequence[str] = (*RunsBatch.template_fields, "quote")
+    template_fields: Sequence[str] = (*RunsBatch.template_fields, "quote", "min_pause_s")
     operator_extra_links = BATCH_LINKS
     ui_color = "#d9e6fb"
 
-    def __init__(self, *, quote: Mapping[str, Any] | str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        quote: Mapping[str, Any] | str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        min_pause_s: float | str = 120.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.quote = quote
+        self.deferrable = deferrable
+        self.min_pause_s = min_pause_s
         self.check_known_arguments()
 
+    def check_known_arguments(self) -> None:
+        """As of every operator that describes a batch; and for how long it may be let alone."""
+        super().check_known_arguments()
+        check_known(self, min_pause_s=lambda value: checked_deadline(value, "min_pause_s", 120))
+
     def execute(self, context: Context) -> dict[str, Any]:
-        """Render, or go on with what an earlier try has left."""
+        """Render, or go on with what an earlier try has left; then wait here, or defer."""
         client = self.connect(context)
         try:
-            return self._render(context, client, {})
+            return self._go_on(context, client, {}, may_pause=self.deferrable)
         except BaseException as error:
             self.leave_nothing(error, client, context)
             raise
 
-    def _render(self, context: Context, client: OctaClient, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Do what the trigger came back for."""
+        told = event or {"what": "unwatched", "message": "the trigger told nothing"}
+        earlier = told.get("carried_on") or {}
+        try:
+            client = self.connect(context)
+        except Exception:
+            tell_which_batch_may_run(rental_key(context), earlier.get("namespace"))
+            raise
+        try:
+            if told["what"] == "deadline":
+                raise AirflowTaskTimeout(f"The batch did not end within {self.execution_timeout}; it was stopped.")
+            if told["what"] == "gone":
+                self.log.info("Session %s has ended: going on without it", told.get("uuid"))
+            if told["what"] == "unwatched":
+                self.log.warning("The triggerer can't watch the batch, so this worker does: %s", told.get("message"))
+            return self._go_on(context, client, earlier, may_pause=told["what"] != "unwatched")
+        except BaseException as error:
+            self.leave_nothing(error, client, context)
+            raise
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """As every operator; but when Airflow itself ended the wait, it would call nothing else: stop first."""
+        if next_method == "__fail__":
+            try:
+                client = self.connect(context)
+                self.leave_nothing(OctaUnwatchedError("the wait was ended"), client, context)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
+                tell_which_batch_may_run(rental_key(context), why=f"{type(error).__name__}: {error}")
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def _go_on(
+        self, context: Context, client: OctaClient, earlier: Mapping[str, Any], *, may_pause: bool
+    ) -> dict[str, Any]:
         from airflow_provider.batch_log import BatchLog
         from airflow_provider.batch_on_worker import BatchTask, only_our_lines, quote_of, same_folder
+        from octa_provider.batch.result import BatchOutcome
 
         switch = self.kill_switch
         assert switch is not None
+        deadline_at = task_deadline_at(self.execution_timeout, context)
         batch: Batch | None = None
         try:
             batch, quote = self.batch(), quote_of(self.quote)
+            pause_s = checked_deadline(self.min_pause_s, "min_pause_s", 120)
             told: Mapping[str, Any] = self.quote if isinstance(self.quote, Mapping) else {}
             task = BatchTask(self, context, batch, quote, earlier)
             if told.get("output") not in {None, str(task.layout.output)}:
@@ -107,14 +177,61 @@ class OctaRenderAnimationOperator(RunsBatch):
                     f"the quote is of the output folder {told['output']}, and not of {task.layout.output}: give both "
                     "steps the same"
                 )
-            same_folder(context, batch, told.get("mark"))
+            mark = same_folder(context, batch, told.get("mark"), earlier.get("mark"))
             task.link()
             planned_usd = None if quote is None else quote.chosen.cost_p50_usd
-            options = self.run_options(BatchLog(self.log, planned_usd).event)
+            options = self.run_options(BatchLog(self.log, planned_usd).event, deadline_at)
+            finish_at = earlier.get("finish_at")
+            if finish_at is None and batch.finish_within_s is not None:
+                finish_at = time.time() + batch.finish_within_s
+            if finish_at is not None:
+                batch = replace(batch, finish_within_s=max(1.0, finish_at - time.time()))
             switch.refuse()
             with only_our_lines():
-                result = client.batches.run(batch, rental_key(context), quote=quote, **options)
+                result = client.batches.run(
+                    batch, rental_key(context), quote=quote, pause_s=pause_s if may_pause else None, **options
+                )
         except (OctaError, ValueError) as error:
             self.fail(error, client, batch)
+        if result.outcome is BatchOutcome.PAUSED:
+            switch.refuse()
+            so_far = {"mark": mark, "finish_at": finish_at, "namespace": client.namespace}
+            self._defer(context, result, deadline_at, so_far | task.so_far(result))
         switch.concluded = True
+        if result.outcome is BatchOutcome.CANCELLED and not switch.pulled and deadline_at is not None:
+            raise AirflowTaskTimeout(f"The batch did not end within {self.execution_timeout}; it was stopped.")
         return task.conclude(result, is_killed=switch.pulled)
+
+    def _defer(
+        self, context: Context, result: BatchResult, deadline_at: float | None, carried_on: Mapping[str, Any]
+    ) -> NoReturn:
+        from airflow_provider.triggers.batch import OctaBatchTrigger
+        from airflow_provider.triggers.killed_by_user import TRY_KEY
+
+        # For a trigger that is ended: whether another try has begun meanwhile.
+        context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
+        self.log.info(
+            "%d of %d frames done; %d machines render on while this task waits without a slot, for up to %s",
+            result.done,
+            result.frames,
+            len(result.sessions),
+            shown_duration(result.wake_after_s),
+        )
+        wake_at = time.time() + result.wake_after_s
+        given_up_at = wake_at + _LATER_S
+        if deadline_at is not None:
+            given_up_at = min(given_up_at, deadline_at + _LATER_THAN_TIMEOUT_S)
+        self.defer(
+            trigger=OctaBatchTrigger(
+                octa_conn_id=self.octa_conn_id,
+                sessions=result.sessions,
+                wake_at=wake_at,
+                deadline_at=deadline_at,
+                poll_interval=checked_deadline(self.poll_interval, "poll_interval", 5),
+                namespace=self._settings.namespace,
+                carried_on=carried_on,
+            ),
+            method_name="execute_resumed",
+            timeout=timedelta(seconds=max(1.0, given_up_at - time.time())),
+        )
+        raise AssertionError("unreachable: defer raises")

@@ -25,9 +25,10 @@ _OVER = frozenset(
     {"failed", "success", "skipped", "removed", "upstream_failed", "up_for_retry", "up_for_reschedule", "restarting"}
 )
 _WAITING = frozenset({"deferred", "scheduled", "queued"})
+_AT_WORK = frozenset({"running", "deferred"})
 
 
-async def is_task_over(trigger: BaseTrigger, *, resumed_is_over: bool) -> bool:
+async def is_task_over(trigger: BaseTrigger, *, resumed_is_over: bool, next_try_takes_over: bool = False) -> bool:
     """Ask Airflow whether the task that a trigger waits for no longer waits.
 
     A triggerer that shuts down cancels its triggers, and one that stalled (3.3) may even tell those that were moved
@@ -38,6 +39,7 @@ async def is_task_over(trigger: BaseTrigger, *, resumed_is_over: bool) -> bool:
         trigger: the trigger.
         resumed_is_over: what it means that the same try is being scheduled or runs: that it was resumed, perhaps by
             another triggerer's event, and whether it still uses its session.
+        next_try_takes_over: whether another try that works already has found what this one left, and uses it.
 
     Returns:
         Whether its session may be stopped; not when Airflow cannot be asked.
@@ -50,6 +52,8 @@ async def is_task_over(trigger: BaseTrigger, *, resumed_is_over: bool) -> bool:
         now = await in_thread(task_now, ti)
     except Exception:
         log.exception("Whether task %s was killed can't be told: its session is left alone.", ti.task_id)
+        return False
+    if next_try_takes_over and now.is_another_try and now.state in _AT_WORK:
         return False
     if now.state is None or now.state in _OVER or now.is_another_try:
         return True

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_runs import run
 
 from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
 
 #: The run is the same one each time: the next process is the next try of the same task.
 AT = datetime(2026, 1, 2, tzinfo=timezone.utc)
@@ -23,5 +24,14 @@ def dag_to_kill(name: str, **arguments: Any) -> Any:
     return dag
 
 
+def batch_to_kill(name: str, **arguments: Any) -> Any:
+    """A DAG of one batch."""
+    with DAG(name, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+        OctaRenderAnimationOperator(**{"task_id": "render"} | arguments)
+    return dag
+
+
 if __name__ == "__main__":
-    run(dag_to_kill(**json.loads(sys.argv[1])), at=AT)
+    given = json.loads(sys.argv[1])
+    make = batch_to_kill if given.pop("kind", None) == "batch" else dag_to_kill
+    run(make(**given), at=AT)
