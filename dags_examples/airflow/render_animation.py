@@ -64,8 +64,7 @@ def render_animation() -> None:
         approve = ApprovalOperator(
             task_id="approve",
             subject="Render {{ params.scene }}?",
-            body=plan.output["markdown"],
-            execution_timeout=timedelta(hours=12),
+            body="{{ ti.xcom_pull(task_ids='plan')['markdown'] }}",
         )
     else:
 
