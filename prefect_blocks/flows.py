@@ -1,31 +1,24 @@
-"""Flows to deploy as they are: one command on one machine, an animation over several, and the reaper for a schedule."""
+"""Flows to deploy as they are: one command on one machine, an animation over many, and the reaper for a schedule."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
 
-from octa_provider.errors import OctaConfigError, OctaStopError
-from octa_provider.render import frames as ranges
-from octa_provider.render.pictures import broken_frames
+from octa_provider.errors import OctaStopError
 from octa_provider.rental.json_values import orphan_json
 from octa_provider.rental.reap import Reaped
 from prefect_blocks.credentials import credentials_named
 from prefect_blocks.intents import PrefectIntents
-from prefect_blocks.job_report import FLUSH_S
 from prefect_blocks.job_task import run_job
 from prefect_blocks.owner import owner_lives
-from prefect_blocks.render_chunk import FramesMissingError, job_of_chunk, render_chunk, what_is_wrong
+from prefect_blocks.render_flows import plan_render_flow, render_animation_flow
 from prefect_blocks.rental_key import PREFIX
-from prefect_blocks.reports import Reports
 from prefect_blocks.secret_values import secrets_named
 
-__all__ = ["FramesMissingError", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]
+__all__ = ["plan_render_flow", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]
 
 
 @flow(name="octa-run-job")
@@ -81,85 +74,6 @@ def run_job_flow(
         poll_s=poll_s,
         credentials=credentials_named(credentials),
     )
-
-
-@flow(name="octa-render-animation")
-def render_animation_flow(
-    scene: str,
-    frames: str,
-    output: str,
-    machines: int = 3,
-    image: str = "blender:4.5",
-    requirements: dict[str, Any] | None = None,
-    max_cost_usd: float | None = None,
-    timeout_s: float = 6 * 3600.0,
-    concurrency_limit: str = "",
-    poll_s: float = 5.0,
-    credentials: str = "",
-) -> dict[str, Any]:
-    """Render an animation with Blender, its frames shared by several machines, and bring them home.
-
-    Args:
-        scene: a .blend file here.
-        frames: such as `1-240`, `1-240x2` or `1,5,10-20`.
-        output: folder here for the frames. What an earlier render has left there does not count.
-        machines: how many share the frames.
-        image: container image with Blender.
-        requirements: fields of the core's `Requirements`, for each machine.
-        max_cost_usd: each machine is stopped when it has cost so much, in USD.
-        timeout_s: seconds that one machine may render.
-        concurrency_limit: a global concurrency limit of yours; at most so many machines run at once over all flow runs.
-            Left out, there is no limit beyond `machines`.
-        poll_s: seconds between two looks at a machine.
-        credentials: name of a saved `OctaCredentials` block, with an SSH key; empty for the environment's account.
-
-    Returns:
-        The bill: `charge_wei` (as text), `charge_usd`, and `machines`, what the last try of each job came to.
-
-    Raises:
-        FramesMissingError: some frames are missing or no whole pictures; those that came are kept.
-        OctaConfigError: no such frames, before anything is paid.
-    """
-    wanted = ranges.parse(frames)
-    if wanted.first < 0:
-        # To Blender's command line, -5 is the fifth frame from the end.
-        raise OctaConfigError(f"Blender can't be asked for frames below 0: {frames}")
-    # The folder itself, where a job would take a slash at its end for what is to hold it.
-    output = str(Path(output).expanduser())
-    futures = [
-        render_chunk.submit(
-            str(chunk),
-            scene=scene,
-            output=output,
-            image=image,
-            requirements=requirements,
-            max_cost_usd=max_cost_usd,
-            timeout_s=timeout_s,
-            concurrency_limit=concurrency_limit,
-            poll_s=poll_s,
-            credentials=credentials,
-        )
-        for chunk in ranges.chunks(frames, parts=machines)
-    ]
-    # All of them, whatever becomes of one: what was paid for is brought home.
-    results = [future.result(raise_on_failure=False) for future in futures]
-    jobs = [job for result in results if (job := job_of_chunk(result)) is not None]
-    bill = {
-        "charge_wei": str(sum(int(job["cost_wei"] or 0) for job in jobs)),
-        "charge_usd": sum(job["cost_usd"] or 0.0 for job in jobs),
-        "machines": jobs,
-    }
-    if jobs:
-        table = [_cost_row(job) for job in jobs]
-        about = f"Frames {frames} of {Path(scene).name}"
-        reports = Reports()
-        reports.put("cost", lambda: create_table_artifact(key="octa-render-cost", table=table, description=about))
-        reports.flush(FLUSH_S)
-    # Over all of them: a chunk can't tell that its pictures are of another size than the others'.
-    made = [path for job in jobs for path in job["outputs"]]
-    if broken := broken_frames(output, wanted, made=made):
-        raise FramesMissingError(f"{what_is_wrong(broken, len(wanted))}; see the tasks")
-    return bill
 
 
 @flow(name="octa-reap-orphans")
@@ -223,17 +137,4 @@ def reap_orphans_flow(
         "stopped": list(reaped.stopped),
         "failed": list(reaped.failed),
         "kept": reaped.kept,
-    }
-
-
-def _cost_row(job: dict[str, Any]) -> dict[str, str]:
-    """A job's line in the table; what matters most comes first, since the UI cuts wide tables."""
-    return {
-        "frames": unquote(job["key"].rpartition("/")[2]).removeprefix("render "),
-        "node": str(job["node_id"]),
-        "outcome": job["outcome"],
-        "seconds": str(job["duration_s"]),
-        "USD": "" if job["cost_usd"] is None else f"{job['cost_usd']:.6f}",
-        "session": job["uuid"],
-        "wei": str(job["cost_wei"]),
     }

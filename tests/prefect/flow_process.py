@@ -27,19 +27,23 @@ class FlowProcesses:
         self._started: list[Process] = []
 
     def new_run(self, flow_name: str, **parameters: Any) -> str:
-        """A flow run that nobody executes yet; it is given this folder."""
+        """A run, which nobody executes yet, of a flow that is beside the tests; it is given this folder."""
+        return self.new_run_of(flow_name, f"renting_flows.py:{flow_name}", {"folder": str(self.folder)} | parameters)
+
+    def new_run_of(self, flow_name: str, entrypoint: str, parameters: dict[str, Any]) -> str:
+        """A run, which nobody executes yet, of any flow."""
         flow_id = self.server.post("/flows/", name=flow_name.replace("_", "-"))["id"]
         deployment = self.server.post(
             "/deployments/",
             name=f"{flow_name}-{uuid.uuid4().hex[:6]}",
             flow_id=flow_id,
-            entrypoint=f"renting_flows.py:{flow_name}",
+            entrypoint=entrypoint,
             pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(FLOWS)}}],
             enforce_parameter_schema=False,
         )
         run = self.server.post(
             f"/deployments/{deployment['id']}/create_flow_run",
-            parameters={"folder": str(self.folder)} | parameters,
+            parameters=parameters,
             state={"type": "PENDING"},
             enforce_parameter_schema=False,
         )

@@ -6,11 +6,13 @@ import asyncio
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, task
 
 from octa_provider import MachineRequest
-from prefect_blocks import OctaJob, rented_machine, stop_left_sessions, tasks
+from prefect_blocks import OctaJob, OctaRenderBatch, rented_machine, stop_left_sessions, tasks
+from prefect_blocks.flows import render_animation_flow
 
 WAITS = "while [ ! -e {0}/end ]; do sleep 0.1; done; echo done"
 
@@ -160,3 +162,23 @@ def starts(folder: str) -> None:
     for _ in range(2):
         tasks.start_machine("alpine:3", start_command="sleep 300")
     hold(folder)
+
+
+@flow
+async def renders_async(shot: dict[str, Any]) -> None:
+    await OctaRenderBatch(**shot).arender()
+
+
+@task
+def renders_in_a_task(shot: dict[str, Any]) -> None:
+    OctaRenderBatch(**shot).render()
+
+
+@flow
+def renders_submitted(shot: dict[str, Any]) -> None:
+    renders_in_a_task.submit(shot).result()
+
+
+@flow(on_crashed=[STOPS], on_cancellation=[STOPS])
+def renders_in_a_flow_of_its_own(shot: dict[str, Any]) -> None:
+    render_animation_flow(**shot)

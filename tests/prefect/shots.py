@@ -1,0 +1,35 @@
+"""Shots for the tests of batches: a scene that a small script renders, and terms that take several machines for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tests.core.batch.run.quick_renderer import command, write_scene
+
+#: A plan that keeps this for twelve frames takes three machines of the tests' market; the script is far quicker.
+THREE_MACHINES = {"seconds_per_frame": 600.0, "finish_within_s": 2160.0, "max_machines": 3}
+FRAMES = "1-12"
+
+
+def shot(folder: Path, frames: str = FRAMES, *, frame_s: float = 0.0, **options: Any) -> dict[str, Any]:
+    """The arguments of a flow for a shot whose frames take so many seconds each; its output is `out` in the folder."""
+    return {
+        "scene": str(write_scene(folder / "scene")),
+        "main": "shot.py",
+        "frames": frames,
+        "output": str(folder / "out"),
+        "renderer": {"image": "python:3.12", "command": command(frame_s)},
+        "poll_s": 0.3,
+        **THREE_MACHINES,
+        **options,
+    }
+
+
+def pictures(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "out").glob("*.png") if path.name != "sheet.png")
+
+
+def named(numbers: Iterable[int]) -> list[str]:
+    return [f"frame_{number:04d}.png" for number in numbers]

@@ -1,0 +1,224 @@
+"""Whatever ends a flow that renders: no machine is left, no frame is lost, none is rendered twice. Real processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flow_process import FlowProcesses
+from prefect.client.orchestration import get_client
+from prefect_server import PrefectServer, start_prefect_server
+from renting import Renting
+from shots import named, pictures, shot
+from test_left_sessions import kill_the_flow_under
+from waiting_for import wait_for
+
+from prefect_blocks.flows import reap_orphans_flow
+from prefect_blocks.owner import owner_lives
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+ALL = named(range(1, 13))
+#: The ways that a batch is rendered in a flow: the flow to deploy, a coroutine, a task in a thread, a flow in a flow.
+WAYS = ["flow", "renders_async", "renders_submitted", "renders_in_a_flow_of_its_own"]
+
+
+def new_run(flows: FlowProcesses, folder: Path, way: str = "flow", **options: Any) -> str:
+    given = shot(folder, **{"frame_s": 1.0, **options})
+    if way == "flow":
+        entrypoint = "prefect_blocks.render_flows.render_animation_flow"
+        return flows.new_run_of("octa_render_animation", entrypoint, given)
+    return flows.new_run_of(way, f"renting_flows.py:{way}", {"shot": given})
+
+
+def wait_until_it_renders(renting: Renting, folder: Path, count: int = 2) -> dict[str, int]:
+    """Some frames are there; each with what tells whether it is written again."""
+    wait_for(lambda: len(pictures(folder)) >= count, f"{count} frames are there")
+    return written(folder)
+
+
+def written(folder: Path) -> dict[str, int]:
+    return {name: (folder / "out" / name).stat().st_ino for name in pictures(folder)}
+
+
+def accepted(folder: Path) -> list[int]:
+    """The frames in the order they were accepted, by all runs: one that was rendered twice is there twice."""
+    lines = (folder / "out" / ".octa" / "journal.jsonl").read_text().splitlines()
+    return [value["frame"] for line in lines if "files" in (value := json.loads(line))]
+
+
+def is_whole(folder: Path, before: dict[str, int]) -> None:
+    assert pictures(folder) == ALL
+    after = written(folder)
+    assert {name: after[name] for name in before} == before, "what was there stayed"
+    assert sorted(accepted(folder)) == list(range(1, 13)), "no frame was accepted twice"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_killed_and_the_next_try_goes_on(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path, way: str
+) -> None:
+    run = new_run(flows, tmp_path, way)
+    first = flows.engine(run)
+    before = wait_until_it_renders(renting, tmp_path)
+    first.kill()
+    left = renting.running()
+    assert left
+    flows.again(run)
+    second = flows.engine(run)
+    assert second.wait() == 0, second.output
+    assert server.state_of(run) == "Completed"
+    assert renting.running() == []
+    is_whole(tmp_path, before)
+    machines = json.loads((tmp_path / "out" / "manifest.json").read_text())["machines"]
+    assert {one["uuid"] for one in machines} == {session["uuid"] for session in renting.sessions}
+    if way != "renders_in_a_flow_of_its_own":
+        # Those of a flow in a flow have another run's key, and are stopped.
+        assert len(renting.sessions) <= 3, "what ran was gone on with"
+
+
+def test_killed_while_it_rents(server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path) -> None:
+    """Between the request and its answer."""
+    renting.emulator.faults(
+        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 4, "after_effect": True}
+    )
+    run = new_run(flows, tmp_path, frame_s=0.2)
+    first = flows.engine(run)
+    renting.wait_until_running()
+    first.kill()
+    flows.again(run)
+    second = flows.engine(run)
+    assert second.wait() == 0, second.output
+    assert renting.running() == []
+    is_whole(tmp_path, {})
+
+
+def test_killed_and_another_run_with_the_same_output_goes_on(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path
+) -> None:
+    """What the first has left is seen to by the second, whose key the machines have from then on."""
+    first = flows.engine(new_run(flows, tmp_path))
+    before = wait_until_it_renders(renting, tmp_path)
+    first.kill()
+    assert renting.running()
+    run = new_run(flows, tmp_path)
+    second = flows.engine(run)
+    assert second.wait() == 0, second.output
+    assert renting.running() == []
+    is_whole(tmp_path, before)
+
+
+def test_the_process_alone_is_killed_and_the_hook_stops_its_machines(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path
+) -> None:
+    run = new_run(flows, tmp_path)
+    runner = flows.runner(run)
+    before = wait_until_it_renders(renting, tmp_path)
+    kill_the_flow_under(runner)
+    runner.wait()
+    server.wait_for_state(run, "Crashed")
+    assert renting.running() == []
+    flows.again(run)
+    assert flows.engine(run).wait() == 0
+    assert renting.running() == []
+    is_whole(tmp_path, before)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_cancelled_from_the_api(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path, way: str
+) -> None:
+    run = new_run(flows, tmp_path, way)
+    process = flows.runner(run)
+    before = wait_until_it_renders(renting, tmp_path)
+    server.set_state(run, "CANCELLING")
+    server.wait_for_state(run, "Cancelled")
+    process.wait()
+    assert renting.running() == []
+    assert flows.engine(new_run(flows, tmp_path)).wait() == 0
+    is_whole(tmp_path, before)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_ended_by_a_signal(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path, way: str, number: int
+) -> None:
+    run = new_run(flows, tmp_path, way)
+    process = flows.engine(run)
+    wait_until_it_renders(renting, tmp_path)
+    process.popen.send_signal(number)
+    process.wait()
+    assert renting.running() == []
+    server.wait_for_state(run, "Crashed")
+
+
+def test_a_second_run_into_the_same_folder_is_refused_by_name(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path
+) -> None:
+    run, other = new_run(flows, tmp_path), new_run(flows, tmp_path)
+    first = flows.engine(run)
+    wait_until_it_renders(renting, tmp_path)
+    second = flows.engine(other)
+    second.wait()
+    assert server.state_of(other) == "Failed"
+    assert "is being rendered into by process" in server.flow_run(other)["state"]["message"]
+    assert first.wait() == 0, first.output
+    assert all(f"/{run}/" in f"/{key}" for key in renting.rental_keys)
+    is_whole(tmp_path, {})
+
+
+def test_the_reaper_knows_whose_the_machines_are(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path
+) -> None:
+    run = new_run(flows, tmp_path, frame_s=600.0)
+    first = flows.engine(run)
+    renting.wait_until_running(3)
+    first.kill()
+    with get_client(sync_client=True) as client:
+        assert [owner_lives(client, key) for key in renting.rental_keys] == [True] * 3
+        # To Prefect it runs still.
+        assert reap_orphans_flow(older_than_s=0)["stopped"] == []
+        server.set_state(run, "CRASHED")
+        assert [owner_lives(client, key) for key in renting.rental_keys] == [False] * 3
+    assert sorted(reap_orphans_flow(older_than_s=0)["stopped"]) == sorted(one["uuid"] for one in renting.sessions)
+    assert renting.running() == []
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[PrefectServer]:
+    with start_prefect_server(tmp_path / "server") as server:
+        yield server
+
+
+@pytest.mark.parametrize("way", ["killed", "frozen"])
+def test_the_server_is_away_while_it_renders(
+    own_server: PrefectServer, renting: Renting, tmp_path: Path, way: str
+) -> None:
+    """A minute made short: the batch goes on, is whole, and its machines are stopped before the server is back."""
+    flows = FlowProcesses(own_server, renting, tmp_path)
+    try:
+        run = new_run(flows, tmp_path)
+        process = flows.engine(run)
+        before = wait_until_it_renders(renting, tmp_path)
+        own_server.go_away(way)
+        wait_for(lambda: pictures(tmp_path) == ALL, "all frames are there")
+        renting.wait_until_none_runs()
+        come_back(own_server, way)
+        assert process.wait() == 0, process.output
+        own_server.wait_for_state(run, "Completed")
+        assert len(renting.sessions) == 3
+        is_whole(tmp_path, before)
+    finally:
+        flows.close()
+
+
+def come_back(server: PrefectServer, way: str) -> None:
+    if way == "killed":
+        server.start()
+    else:
+        server.process.signal(signal.SIGCONT)
