@@ -25,7 +25,6 @@ class MachineBill:
         seconds: how long it was rented.
         charge_wei: what it cost, exact.
         usd: the same in USD, for display; None without a price.
-        ended: why it was let go, as one clause.
     """
 
     node_id: int
@@ -34,7 +33,6 @@ class MachineBill:
     seconds: float
     charge_wei: int
     usd: Decimal | None
-    ended: str = ""
 
     @property
     def name(self) -> str:
@@ -68,7 +66,6 @@ def read_bills(output: Path, gpus: Mapping[int, str]) -> list[MachineBill]:
             seconds=float(machine["duration_s"] or 0.0),
             charge_wei=int(machine["cost_wei"] or 0),
             usd=None if machine["cost_usd"] is None else Decimal(str(machine["cost_usd"])),
-            ended=machine["why"],
         )
         for machine in manifest["machines"]
     ]
@@ -80,19 +77,24 @@ def machine_name(node_id: int, gpu: str) -> str:
     return f"node {node_id} · {model}" if model else f"node {node_id}"
 
 
-def bill_table(bills: Sequence[MachineBill]) -> Table:
-    """The table that the demo ends with."""
+def bill_table(bills: Sequence[MachineBill], killed: str = "") -> Table:
+    """What each machine did and cost.
+
+    Args:
+        bills: one a machine.
+        killed: the name of the machine that was killed; empty for none.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_footer=True)
     table.add_column("machine", "total")
     table.add_column("frames", str(sum(len(bill.frames) for bill in bills)), justify="right")
     table.add_column("which")
     table.add_column("rented", shown_minutes(sum(bill.seconds for bill in bills)), justify="right")
     table.add_column("USD", usd_text(total_usd(bills)), justify="right")
-    table.add_column("let go because")
+    table.add_column("")
     for bill in bills:
         which = str(Frames(bill.frames)) if bill.frames else ""
-        row = (bill.name, str(len(bill.frames)), which, shown_minutes(bill.seconds), usd_text(bill.usd), bill.ended)
-        table.add_row(*row)
+        row = (bill.name, str(len(bill.frames)), which, shown_minutes(bill.seconds), usd_text(bill.usd))
+        table.add_row(*row, "killed" if bill.name == killed else "")
     return table
 
 

@@ -41,9 +41,9 @@ FRAMES = range(1, 25)
 MACHINES = 3
 SIZE = (320, 180)
 #: What a frame takes, in the market's seconds: as it is told, and at least.
-FRAME_S, LEAST_FRAME_S = 60.0, 40.0
+FRAME_S, LEAST_FRAME_S = 75.0, 55.0
 #: For which three machines are planned.
-WITHIN_MIN = 13.0
+WITHIN_MIN = 16.0
 MAX_COST_USD = 1.0
 #: So many frames are there when a machine is killed.
 IN_THE_MIDDLE = 8
@@ -158,7 +158,7 @@ class Demo:
     def scene_command(self) -> Sequence[str | Path]:
         script = REPOSITORY / "demo" / "make_scene.py"
         arguments: list[str | Path] = [self.scene, "--frames", str(len(FRAMES)), "--size", *map(str, SIZE)]
-        arguments += ["--least-s", str(LEAST_FRAME_S / SPEED)]
+        arguments += ["--samples", "8", "--least-s", str(LEAST_FRAME_S / SPEED)]
         if self.blender_python is not None:
             return [self.blender_python, script, *arguments]
         blender = shutil.which("blender")
@@ -267,7 +267,7 @@ class Demo:
     def summarise(self, outcome: Outcome, seconds: float) -> None:
         """The end of what the user sees."""
         self.console.print()
-        self.console.print(bill_table(outcome.bills))
+        self.console.print(bill_table(outcome.bills, outcome.killed))
         if outcome.quoted is not None:
             self.console.print()
             self.console.print(quote_table(outcome.quoted, outcome.bills))
