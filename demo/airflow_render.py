@@ -47,7 +47,7 @@ class AirflowRender:
         self.services.start(DAG_ID)
 
     def trigger(self, order: RenderOrder) -> None:
-        self.services.trigger(DAG_ID, RUN_ID, order.parameters())
+        self.services.trigger(DAG_ID, RUN_ID, parameters(order))
 
     def run_url(self) -> str:
         return self.services.run_url(DAG_ID, RUN_ID)
@@ -94,6 +94,19 @@ def connections(emulator: Emulator) -> dict[str, dict[str, object]]:
             "password": emulator.api_key,
             "extra": {"ssh_key_file": emulator.ssh_private_key},
         }
+    }
+
+
+def parameters(order: RenderOrder) -> dict[str, Any]:
+    """What the run is asked to do."""
+    return {
+        "scene": str(order.scene),
+        "frames": order.frames_text,
+        "machines": order.machines,
+        "output": str(order.output),
+        "seconds_per_frame": order.seconds_per_frame,
+        "within_min": order.within_min,
+        "max_cost_usd": order.max_cost_usd,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from demo.quoted import Quoted
 
@@ -41,18 +41,6 @@ class RenderOrder:
     def frames_text(self) -> str:
         """The frames as both orchestrators take them, such as ``1-24``."""
         return f"{self.frames[0]}-{self.frames[-1]}"
-
-    def parameters(self) -> dict[str, Any]:
-        """The parameters of either example."""
-        return {
-            "scene": str(self.scene),
-            "frames": self.frames_text,
-            "machines": self.machines,
-            "output": str(self.output),
-            "seconds_per_frame": self.seconds_per_frame,
-            "within_min": self.within_min,
-            "max_cost_usd": self.max_cost_usd,
-        }
 
 
 class Orchestrator(Protocol):

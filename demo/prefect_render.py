@@ -14,8 +14,8 @@ from demo.orchestrator import RenderOrder, State
 from demo.prefect_services import PrefectServices
 from demo.quoted import Quoted
 
-FLOW_FILE = Path(__file__).resolve().parents[1] / "dags_examples" / "prefect" / "render_animation.py"
-DEPLOYMENT = "render-animation/octa"
+FLOW_FILE = Path(__file__).resolve().parents[1] / "dags_examples" / "prefect" / "quote_approve_render.py"
+DEPLOYMENT = "quote-approve-render/octa"
 STATES: dict[str, State] = {"COMPLETED": "succeeded", "FAILED": "failed", "CRASHED": "failed", "CANCELLED": "failed"}
 
 
@@ -47,7 +47,7 @@ class PrefectRender:
         self.services.start(FLOW_FILE, self.closing, DEPLOYMENT)
 
     def trigger(self, order: RenderOrder) -> None:
-        self.flow_run_id = self.services.trigger(DEPLOYMENT, order.parameters())
+        self.flow_run_id = self.services.trigger(DEPLOYMENT, parameters(order))
 
     def run_url(self) -> str:
         return self.services.run_url(self.flow_run_id)
@@ -91,6 +91,19 @@ def account(emulator: Emulator) -> dict[str, str]:
         "OCTA_API_KEY": emulator.api_key,
         "OCTA_BASE_URL": emulator.base_url,
         "OCTA_SSH_KEY_FILE": emulator.ssh_private_key,
+    }
+
+
+def parameters(order: RenderOrder) -> dict[str, Any]:
+    """What the run is asked to do."""
+    return {
+        "scene": str(order.scene),
+        "frames": order.frames_text,
+        "output": str(order.output),
+        "seconds_per_frame": order.seconds_per_frame,
+        "max_machines": order.machines,
+        "within_hours": order.within_min / 60,
+        "more": {"max_cost_usd": order.max_cost_usd},
     }
 
 
