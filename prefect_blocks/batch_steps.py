@@ -1,4 +1,4 @@
-"""What quotes and renders a batch within Prefect: the core does it, this shows it and raises where frames are missing."""
+"""What quotes and renders a batch in Prefect: the core does it; this shows it, and raises where frames are missing."""
 
 from __future__ import annotations
 

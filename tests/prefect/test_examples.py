@@ -17,12 +17,12 @@ from examples import EXAMPLES, example
 from pool import Pool
 from prefect import Flow
 from prefect.states import State
+from prefect_blocks.render_chunk import FramesMissingError
 from prefect_server import PrefectServer, start_process
 from renting import Renting
 from waiting_for import wait_for
 
 from prefect_blocks.namespace import namespace_here
-from prefect_blocks.render_chunk import FramesMissingError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
