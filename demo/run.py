@@ -41,9 +41,9 @@ FRAMES = range(1, 25)
 MACHINES = 3
 SIZE = (320, 180)
 #: What a frame takes, in the market's seconds: as it is told, and at least.
-FRAME_S, LEAST_FRAME_S = 75.0, 55.0
+FRAME_S, LEAST_FRAME_S = 60.0, 60.0
 #: For which three machines are planned.
-WITHIN_MIN = 16.0
+WITHIN_MIN = 13.0
 MAX_COST_USD = 1.0
 #: So many frames are there when a machine is killed.
 IN_THE_MIDDLE = 8
@@ -218,9 +218,7 @@ class Demo:
         if outcome.quoted is None:
             outcome.problems.append("nobody knows what was quoted")
         elif (billed_usd := total_usd(outcome.bills)) is None or billed_usd > Decimal(str(outcome.quoted.most)):
-            outcome.problems.append(
-                f"billed were {usd_text(billed_usd)} USD, {outcome.quoted.most} at most were quoted"
-            )
+            outcome.problems.append(f"billed: {usd_text(billed_usd)} USD; quoted: {outcome.quoted.most} at most")
         if not outcome.killed:
             outcome.problems.append("no machine was killed")
         elif not any(bill.name == outcome.killed for bill in outcome.bills):
