@@ -19,6 +19,7 @@ class MachineBill:
     """What one machine did, as the batch's own results tell it.
 
     Attributes:
+        uuid: its session.
         node_id: the machine.
         gpu: its first GPU's model; empty when it is not known.
         frames: the frames of it that were accepted.
@@ -27,6 +28,7 @@ class MachineBill:
         usd: the same in USD, for display; None without a price.
     """
 
+    uuid: str
     node_id: int
     gpu: str
     frames: tuple[int, ...]
@@ -60,6 +62,7 @@ def read_bills(output: Path, gpus: Mapping[int, str]) -> list[MachineBill]:
     frames = [json.loads(line) for line in lines]
     return [
         MachineBill(
+            uuid=machine["uuid"],
             node_id=machine["node_id"],
             gpu=gpus.get(machine["node_id"], ""),
             frames=tuple(frame["frame"] for frame in frames if frame["slot"] == machine["slot"]),
@@ -82,7 +85,7 @@ def bill_table(bills: Sequence[MachineBill], killed: str = "") -> Table:
 
     Args:
         bills: one a machine.
-        killed: the name of the machine that was killed; empty for none.
+        killed: the session of the machine that was killed; empty for none.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_footer=True)
     table.add_column("machine", "total")
@@ -94,7 +97,7 @@ def bill_table(bills: Sequence[MachineBill], killed: str = "") -> Table:
     for bill in bills:
         which = str(Frames(bill.frames)) if bill.frames else ""
         row = (bill.name, str(len(bill.frames)), which, shown_minutes(bill.seconds), usd_text(bill.usd))
-        table.add_row(*row, "killed" if bill.name == killed else "")
+        table.add_row(*row, "killed" if bill.uuid == killed else "")
     return table
 
 

@@ -14,14 +14,16 @@ class MachineKiller:
         machines: so many machines run at least.
 
     Attributes:
-        node_id: the machine that was ended; None before.
+        killed: the session that was ended; empty before.
+        node_id: its machine.
     """
 
     def __init__(self, emulator: Emulator, *, at_frames: int, machines: int) -> None:
         self.emulator = emulator
         self.at_frames = at_frames
         self.machines = machines
-        self.node_id: int | None = None
+        self.killed = ""
+        self.node_id = 0
 
     def look(self, done: int) -> bool:
         """Look whether it is time, and do it; returns whether it was done now.
@@ -32,7 +34,7 @@ class MachineKiller:
         Raises:
             EmulatorError: it does not answer.
         """
-        if self.node_id is not None or done < self.at_frames:
+        if self.killed or done < self.at_frames:
             return False
         running = self.emulator.running()
         if len(running) < self.machines:
@@ -43,5 +45,5 @@ class MachineKiller:
             return False
         victim = min(at_work, key=lambda uuid: (at_work[uuid], uuid))
         self.emulator.end_session(victim, "Node is offline")
-        self.node_id = running[victim]
+        self.killed, self.node_id = victim, running[victim]
         return True

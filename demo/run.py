@@ -70,7 +70,8 @@ class Outcome:
         problems: everything that is not as it must be; empty when the demo succeeded.
         whole: how many frames are there, and whole.
         quoted: what was approved.
-        killed: the name of the machine that was killed; empty when none was.
+        killed: the session of the machine that was killed; empty when none was.
+        killed_name: how that machine is called.
         running: sessions still running, from the ledger.
     """
 
@@ -79,6 +80,7 @@ class Outcome:
     whole: int = 0
     quoted: Quoted | None = None
     killed: str = ""
+    killed_name: str = ""
     running: int | None = None
 
 
@@ -191,8 +193,9 @@ class Demo:
                     self.tell("approved", f"by the demo, through {orchestrator.name}'s API, as a click does it")
                 done = self.done()
                 if is_approved and killer.look(done):
-                    outcome.killed = machine_name(killer.node_id or 0, self.gpus.get(killer.node_id or 0, ""))
-                    self.tell("killed", f"{outcome.killed}, at {done} of {len(FRAMES)} frames")
+                    outcome.killed = killer.killed
+                    outcome.killed_name = machine_name(killer.node_id, self.gpus.get(killer.node_id, ""))
+                    self.tell("killed", f"{outcome.killed_name}, at {done} of {len(FRAMES)} frames")
                 has_ended = state in ("succeeded", "failed")
                 progress.show(done, state if has_ended else orchestrator.stage())
                 if has_ended:
@@ -221,8 +224,8 @@ class Demo:
             outcome.problems.append(f"billed: {usd_text(billed_usd)} USD; quoted: {outcome.quoted.most} at most")
         if not outcome.killed:
             outcome.problems.append("no machine was killed")
-        elif not any(bill.name == outcome.killed for bill in outcome.bills):
-            outcome.problems.append(f"{outcome.killed}, which was killed, is not on the bill")
+        elif not any(bill.uuid == outcome.killed for bill in outcome.bills):
+            outcome.problems.append(f"{outcome.killed_name}, which was killed, is not on the bill")
         if len(outcome.bills) < MACHINES:
             outcome.problems.append(f"{len(outcome.bills)} of {MACHINES} machines are on the bill")
         billed = sorted(number for bill in outcome.bills for number in bill.frames)
@@ -255,8 +258,8 @@ class Demo:
         if frames:
             machines = {number: bill.name for bill in outcome.bills for number in bill.frames}
             name = ORCHESTRATORS[self.orchestrator].name
-            heading = f"{len(frames)} frames by {len(outcome.bills)} machines in one {name} run"
-            killed = f"; {outcome.killed} was killed in the middle" if outcome.killed else ""
+            heading = f"{len(frames)} frames by {len({*machines.values()})} machines in one {name} run"
+            killed = f"; {outcome.killed_name} was killed in the middle" if outcome.killed else ""
             write_contact_sheet(self.sheet, frames, machines, heading + killed)
 
     def tell(self, what: str, text: str) -> None:
@@ -271,7 +274,7 @@ class Demo:
             self.console.print(quote_table(outcome.quoted, outcome.bills))
         self.console.print()
         self.tell("frames", f"{outcome.whole} of {len(FRAMES)} whole, in {shown(self.frames)}")
-        self.tell("killed", outcome.killed or "no machine")
+        self.tell("killed", outcome.killed_name or "no machine")
         self.tell("running", f"{outcome.running} sessions")
         self.tell("sheet", shown(self.sheet))
         self.tell("bill", shown(manifest_file(self.frames).with_name("cost.csv")))

@@ -50,7 +50,7 @@ def test_it_waits_for_the_middle_and_for_all_machines_at_work_and_kills_one(emul
     assert not killer.look(7), "too early"
     node_id = emulator.running()[first]
     assert killer.look(8), "the one that renders; the other has begun nothing"
-    assert killer.node_id == node_id
+    assert (killer.killed, killer.node_id) == (first, node_id)
     assert list(emulator.running()) == [second]
     draw(emulator, second, 5)
     assert not killer.look(20), "one is enough"

@@ -56,13 +56,20 @@ def emulator_with(**ledger: object) -> Emulator:
 
 
 def machine(charge_wei: int) -> MachineBill:
-    return MachineBill(1, "RTX 4090", (1,), 3.0, charge_wei, Decimal(0))
+    return MachineBill("a", 1, "RTX 4090", (1,), 3.0, charge_wei, Decimal(0))
 
 
 def write_results(demo: Demo, *, frames: range = FRAMES, cost_usd: float = 0.05) -> None:
     """The results of a batch on three machines, as it writes them."""
     machines = [
-        {"slot": slot, "node_id": 1000 + slot, "duration_s": 700, "cost_wei": "5", "cost_usd": cost_usd}
+        {
+            "slot": slot,
+            "uuid": f"m{slot}",
+            "node_id": 1000 + slot,
+            "duration_s": 700,
+            "cost_wei": "5",
+            "cost_usd": cost_usd,
+        }
         for slot in range(1, MACHINES + 1)
     ]
     lines = [json.dumps({"frame": number, "slot": 1 + number % MACHINES}) for number in frames]
@@ -151,7 +158,7 @@ class Told:
 
 def test_a_run_that_succeeded_with_all_machines_is_no_problem(demo: Demo) -> None:
     write_results(demo)
-    outcome = Outcome(killed="node 1002")
+    outcome = Outcome(killed="m2")
     demo.collect(Told([]), "succeeded", outcome)
     assert outcome.problems == []
     assert len(outcome.bills) == MACHINES
@@ -172,14 +179,14 @@ def test_a_run_that_failed_is_told_with_what_failed_in_it(demo: Demo) -> None:
 
 def test_a_bill_above_the_quote_s_most_is_a_problem(demo: Demo) -> None:
     write_results(demo, cost_usd=0.07)
-    outcome = Outcome(killed="node 1002")
+    outcome = Outcome(killed="m2")
     demo.collect(Told([]), "succeeded", outcome)
     assert outcome.problems == ["billed: 0.2100 USD; quoted: 0.2 at most"]
 
 
 def test_frames_that_nobody_is_paid_for_and_a_killed_machine_off_the_bill_are_problems(demo: Demo) -> None:
     write_results(demo, frames=range(1, 4))
-    outcome = Outcome(killed="node 7")
+    outcome = Outcome(killed="m7", killed_name="node 7")
     demo.collect(Told([]), "succeeded", outcome)
     assert outcome.problems == [
         "node 7, which was killed, is not on the bill",
@@ -188,7 +195,7 @@ def test_frames_that_nobody_is_paid_for_and_a_killed_machine_off_the_bill_are_pr
 
 
 def test_the_end_says_what_is_wrong(demo: Demo) -> None:
-    outcome = Outcome([machine(5)], ["frame 7 is missing"], 23, QUOTED, "node 1 · RTX 4090", 0)
+    outcome = Outcome([machine(5)], ["frame 7 is missing"], 23, QUOTED, "a", "node 1 · RTX 4090", 0)
     demo.summarise(outcome, 61.4)
     assert isinstance(demo.console.file, io.StringIO)
     told = demo.console.file.getvalue()
