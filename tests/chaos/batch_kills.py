@@ -140,7 +140,8 @@ def _finish(
         outcome.wrong.append(f"the last run did not end within {PATIENCE_S:.0f} s")
         return
     if code != 0:
-        tail = (folder / "child.err").read_text(errors="replace")[-800:]
+        said = (folder / "child.out").read_text(errors="replace")[-800:]
+        tail = said or (folder / "child.err").read_text(errors="replace")[-800:]
         outcome.wrong.append(f"the last run ended with {code}: {tail}")
         return
     _compare(outcome, before, _frames_there(output), output)
