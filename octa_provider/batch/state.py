@@ -126,8 +126,10 @@ class BatchState:
                 self.tried[frame] = nodes
 
     def ready(self, slot: int, now: float) -> None:
-        """A machine is up and has the scene."""
-        self.workers[slot].ready_at = now
+        """A machine is up and has the scene; one that was at work before has been up since then."""
+        worker = self.workers[slot]
+        if worker.ready_at is None:
+            worker.ready_at = now
 
     def goes_on(self, slot: int, frames: FrameSet, now: float, for_s: float) -> None:
         """A machine was left to itself with frames, and has shown before that it can render them.
