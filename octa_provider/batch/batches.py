@@ -21,6 +21,7 @@ from octa_provider.batch.result import BatchResult
 from octa_provider.batch.run.batch_run import BatchRun
 from octa_provider.batch.run.market import Market, scene_of
 from octa_provider.batch.run.parts import BatchParts, Pacing
+from octa_provider.batch.run.pausing import checked_pause_s
 from octa_provider.batch.run.quote import chosen_line
 from octa_provider.batch.run.stopping import stop_batch
 from octa_provider.errors import OctaConfigError
@@ -188,8 +189,9 @@ class Batches:
             OctaStopError: a session could not be stopped; says which, and how to stop it.
             OctaError: the API could not be reached, or refused the key.
         """
+        pause_s = checked_pause_s(pause_s)
         with self._parts(batch, key, private_key, pacing, quote) as parts:
-            run = BatchRun(parts, on_event=on_event, approve=approve, is_cancelled=is_cancelled)
+            run = BatchRun(parts, on_event=on_event, approve=approve, is_cancelled=is_cancelled, pause_s=pause_s)
             return run.run()
 
     def resume(self, output: str | Path, **options: Any) -> BatchResult:

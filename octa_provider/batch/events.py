@@ -20,6 +20,7 @@ EVENT_KINDS = (
     "frame given up",
     "scene warning",
     "scene error",
+    "paused",
     "progress",
     "ended",
 )

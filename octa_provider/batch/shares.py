@@ -19,6 +19,8 @@ __all__ = ["next_actions", "share_size"]
 _LEAST_LOADS = 10.0
 #: And at most so long, where a process can't be told to skip frames.
 _LONGEST_S = 1200.0
+#: But as long as this many pauses, where machines are left to themselves.
+_PAUSES = 1.5
 #: With more ranges than this that nobody has, the first is as good as the longest.
 _MOST_GAPS = 200
 #: A thief must end before this share of the time that the other one still needs.
@@ -70,7 +72,7 @@ def next_actions(state: BatchState, now: float) -> list[Action]:
     return actions
 
 
-def share_size(pool: int, part: float, frame_s: float, load_s: float, *, can_skip: bool) -> int:
+def share_size(pool: int, part: float, frame_s: float, load_s: float, *, can_skip: bool, pause_s: float = 0.0) -> int:
     """How many frames a machine gets: half of its part of what is left, within bounds.
 
     Args:
@@ -79,11 +81,12 @@ def share_size(pool: int, part: float, frame_s: float, load_s: float, *, can_ski
         frame_s: seconds that a frame takes it.
         load_s: seconds that a process needs before its first frame.
         can_skip: whether frames can be taken back from a running process; then no share is too long.
+        pause_s: machines are to be left to themselves for so many seconds.
     """
     own = pool * part
     size = max(math.ceil(own), math.floor(_LEAST_LOADS * load_s / frame_s))
     if not can_skip:
-        size = min(size, math.floor(_LONGEST_S / frame_s))
+        size = min(size, math.floor(max(_LONGEST_S, _PAUSES * pause_s) / frame_s))
     # At the end all are to end together.
     return max(1, min(size, pool if can_skip else math.ceil(own)))
 
@@ -114,6 +117,7 @@ def _gives(look: Outlook, idle: list[Worker], leaving: set[int], actions: list[A
                 look.frame_s(worker),
                 state.terms.load_s,
                 can_skip=state.terms.can_skip,
+                pause_s=state.terms.pause_s,
             )
         retried = [frame for frame in again if node_id not in state.tried[frame]][:size]
         frames = FrameSet([(frame, frame + 1) for frame in retried])

@@ -126,8 +126,33 @@ class BatchState:
                 self.tried[frame] = nodes
 
     def ready(self, slot: int, now: float) -> None:
-        """A machine is up and has the scene."""
-        self.workers[slot].ready_at = now
+        """A machine is up and has the scene; one that was at work before has been up since then."""
+        worker = self.workers[slot]
+        if worker.ready_at is None:
+            worker.ready_at = now
+
+    def goes_on(self, slot: int, frames: FrameSet, now: float, for_s: float) -> None:
+        """A machine was left to itself with frames, and has shown before that it can render them.
+
+        Args:
+            slot: whose.
+            frames: those that it renders.
+            now: on the clock of all times.
+            for_s: for how long it was at work before, in seconds.
+        """
+        worker = self.workers[slot]
+        worker.ready_at, worker.rendered = now - for_s, 1
+        self.given(slot, frames, now)
+
+    def gave_up(self, frames: FrameSet) -> None:
+        """Frames were given up before, and are not tried any more."""
+        for frame in frames:
+            if frame not in self.done and frame not in self.failed:
+                self.waiting.discard(frame)
+                self.again.discard(frame)
+                self.tried.pop(frame, None)
+                self.failed.add(frame)
+                self.pace.gone(frame, frame + 1)
 
     def given(self, slot: int, frames: FrameSet, now: float) -> None:
         """A process was started with frames that nobody had."""

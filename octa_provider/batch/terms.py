@@ -28,6 +28,8 @@ class BatchTerms:
             others whatever happens.
         first_pass: so many places at the beginning are far apart in the film: each machine gets a few of them before
             it gets others. See `in_order`.
+        pause_s: shares last at least so many seconds, where there is enough left, so that all machines can be left to
+            themselves; 0 where somebody watches them.
     """
 
     frames: int
@@ -44,3 +46,4 @@ class BatchTerms:
     can_skip: bool = True
     max_failed_frames: int | None = None
     first_pass: int = 0
+    pause_s: float = 0.0

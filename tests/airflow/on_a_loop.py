@@ -8,11 +8,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from airflow_provider.triggers.batch import OctaBatchTrigger
 from airflow_provider.triggers.job import OctaJobTrigger
 from airflow_provider.triggers.session import OctaSessionReadyTrigger
 
 T = TypeVar("T")
-Trigger = OctaJobTrigger | OctaSessionReadyTrigger
+Trigger = OctaJobTrigger | OctaSessionReadyTrigger | OctaBatchTrigger
 
 
 async def event_of(trigger: Trigger) -> dict[str, Any]:

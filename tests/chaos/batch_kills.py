@@ -33,6 +33,8 @@ FRAMES = "1-24"
 MACHINES = 3
 #: A run that takes so long has hung.
 PATIENCE_S = 300.0
+#: Of a batch that costs more than was planned with.
+_QUOTES = 3
 
 
 @dataclass
@@ -131,17 +133,21 @@ def _finish(
     output: Path,
     folder: Path,
 ) -> None:
-    child = _start(told, folder)
-    try:
-        code = child.wait(PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-        outcome.wrong.append(f"the last run did not end within {PATIENCE_S:.0f} s")
-        return
+    for _ in range(_QUOTES):
+        child = _start(told, folder)
+        try:
+            code = child.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            outcome.wrong.append(f"the last run did not end within {PATIENCE_S:.0f} s")
+            return
+        said = (folder / "child.out").read_text(errors="replace")
+        # On a busy machine frames take longer than was planned with: as it says, it is run again with a new plan.
+        if code != 3 or json.loads(said)["outcome"] != "over budget":
+            break
     if code != 0:
-        said = (folder / "child.out").read_text(errors="replace")[-800:]
-        tail = said or (folder / "child.err").read_text(errors="replace")[-800:]
+        tail = said[-800:] or (folder / "child.err").read_text(errors="replace")[-800:]
         outcome.wrong.append(f"the last run ended with {code}: {tail}")
         return
     _compare(outcome, before, _frames_there(output), output)

@@ -53,6 +53,11 @@ class Layout:
         return self.state / "mark"
 
     @property
+    def pause(self) -> Path:
+        """What a paused run has left for the one that goes on."""
+        return self.state / "pause.json"
+
+    @property
     def incoming(self) -> Path:
         """What is being fetched, a folder a machine."""
         return self.state / "incoming"

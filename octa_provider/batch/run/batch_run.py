@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.estimate import MachineEstimate
+from octa_provider.batch.folder.pause_note import PauseNote, leave_pause, take_pause
 from octa_provider.batch.folder.work import Spans
 from octa_provider.batch.plan import Plan, PlanLine
 from octa_provider.batch.rates import usd_per_wei
@@ -22,8 +24,9 @@ from octa_provider.batch.run.places import Places
 from octa_provider.batch.run.quote import Quote, chosen_line
 from octa_provider.batch.run.scene_errors import SceneErrors
 from octa_provider.batch.run.teller import Teller
+from octa_provider.batch.run.waking import kept_plan, note_of
 from octa_provider.batch.state import BatchState
-from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaPlanError, OctaSceneError
+from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaError, OctaPlanError, OctaSceneError
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
@@ -48,6 +51,7 @@ class BatchRun:
         on_event: told what happens.
         approve: told the plan once; False ends the run as cancelled.
         is_cancelled: asked again and again.
+        pause_s: end as paused where nothing is to be decided for so many seconds; None never does.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class BatchRun:
         on_event: OnEvent | None,
         approve: Callable[[Plan], bool],
         is_cancelled: Callable[[], bool],
+        pause_s: float | None = None,
     ) -> None:
         self._parts = parts
         self._batch = parts.batch
@@ -74,9 +79,14 @@ class BatchRun:
         self._agreed_wei: int | None = None
         self._quote = Quote(parts, self._crew, self._teller)
         self._adopted: list[tuple[int, Rental]] = []
+        self._pause_s = pause_s
+        #: What the run that was paused has left.
+        self._note: PauseNote | None = None
+        #: What this one leaves.
+        self._left: PauseNote | None = None
 
     def run(self) -> BatchResult:
-        """Render what is missing; no session of the batch runs when it returns or raises.
+        """Render what is missing; no session of the batch runs when it returns or raises, unless it is paused.
 
         Raises:
             OctaCancelledError: never; a run that is taken back is a result.
@@ -98,15 +108,10 @@ class BatchRun:
                 outcome, message = BatchOutcome.OVER_BUDGET, str(error)
             except OctaCancelledError as error:
                 outcome, message = BatchOutcome.CANCELLED, str(error)
-        result = end_of(
-            self._parts,
-            outcome,
-            message,
-            line=self._line,
-            done_before=self._done_before,
-            seconds=self._parts.clock.monotonic() - self._began_at,
-            machines=self._crew.rented,
-        )
+            if self._left is not None:
+                # While its machines are still ours: what goes wrong here stops them.
+                return self._paused(self._left)
+        result = self._end(outcome, message)
         self._teller.tell_ended()
         self._teller.tell("ended", reason=result.outcome.value)
         return result
@@ -131,8 +136,11 @@ class BatchRun:
     # The steps of a run.
 
     def _render(self) -> BatchOutcome:
+        self._note = take_pause(self._folder.path, self._parts.fingerprint, self._parts.clock.time())
         self._take_over()
         missing = self._quote.missing()
+        if missing and self._note is not None and self._pause_s is not None and self._quote.scene() is not None:
+            return self._go_on(self._note)
         if not missing and not self._adopted:
             return BatchOutcome.WHOLE
         market = self._market()
@@ -161,6 +169,26 @@ class BatchRun:
         assert plan is not None
         outcome = self._coordinate(market, plan, first, self._most_wei(cap_wei))
         return self._as_of_now(outcome)
+
+    def _go_on(self, note: PauseNote) -> BatchOutcome:
+        """Go on with a batch that was paused, under the plan that it was begun with."""
+        clock, scene = self._parts.clock, self._quote.scene()
+        assert scene is not None
+        self._began_at = self._teller.began_at = clock.monotonic() - max(0.0, clock.time() - note.began_at)
+        market = self._market()
+        seen = speeds_seen(self._folder)
+        on_offer = market.estimates(scene, seen)
+        ours = [estimate_of_kept(rental, on_offer, scene, seen) for _, rental in self._adopted]
+        self._teller.usd_per_wei = usd_per_wei([*on_offer, *ours])
+        if note.cap_wei is not None:
+            self._agreed_wei = max(0, int(note.cap_wei) - self._quote.before_wei)
+        with self._parts.lock:
+            for frame, why in note.failed.items():
+                self._folder.give_up(frame, why)
+        plan = kept_plan(note, self._folder.history.plan, on_offer, len(self._quote.missing()), clock.time())
+        self._line = chosen_line(plan)
+        cap_wei = self._most_wei(self._quote.cap_wei([*on_offer, *ours]))
+        return self._as_of_now(self._coordinate(market, plan, None, cap_wei))
 
     def _why_over_budget(self) -> str:
         most_usd, line = self._batch.max_cost_usd, self._line
@@ -251,7 +279,7 @@ class BatchRun:
         scene = self._quote.scene()
         assert scene is not None
         places = Places(batch.numbers, batch.order)
-        terms = self._quote.terms(line, scene, places, cap_wei)
+        terms = self._quote.terms(line, scene, places, cap_wei, self._pause_s or 0.0)
         planned = [one.estimate for one in line.machines]
         taken = {first.estimate.node_id} if first is not None else set()
         state = BatchState(
@@ -260,6 +288,8 @@ class BatchRun:
             places.places(self._folder.accepted),
         )
         state.tried_before({p: nodes for n, nodes in self._folder.tried.items() if (p := places.place(n)) is not None})
+        state.gave_up(places.places(self._folder.failed))
+        left = {} if self._note is None else {one.uuid: one for one in self._note.machines}
         is_short = scene.seconds_per_frame <= _SHORT_FRAME_S and "CPU" not in batch.renderer.devices
         coordinator = Coordinator(
             self._parts,
@@ -272,13 +302,25 @@ class BatchRun:
             processes=lambda node_id: market.gpus(node_id) if is_short else 1,
             offers=self._offers,
             is_cancelled=self._is_cancelled,
+            pause_s=self._pause_s,
         )
         if first is not None:
             speeds = {one.node_id: one for one in market.estimates(scene, speeds_seen(self._folder))}
             coordinator.take(speeds.get(first.estimate.node_id, first.estimate), first.number, is_ready=True)
         for number, rental in self._adopted:
-            coordinator.adopt(estimate_of_kept(rental, planned), number, rental)
+            estimate = estimate_of_kept(rental, planned or plan.next_machines, scene, speeds_seen(self._folder))
+            coordinator.adopt(estimate, number, rental, left.get(rental.uuid))
         outcome = coordinator.run()
+        if outcome == "paused":
+            self._left = note_of(
+                coordinator.pausing,
+                state,
+                self._parts.clock,
+                fingerprint=self._parts.fingerprint,
+                began_at=self._began_at,
+                cap_wei=None if cap_wei is None else self._quote.before_wei + cap_wei,
+                failed=self._folder.failed,
+            )
         if outcome == "incomplete":
             self._message = coordinator.why_missing
         return outcome
@@ -292,7 +334,42 @@ class BatchRun:
 
     # The end.
 
+    def _end(self, outcome: BatchOutcome, message: str) -> BatchResult:
+        left = self._left
+        return end_of(
+            self._parts,
+            outcome,
+            message,
+            line=self._line,
+            done_before=self._done_before,
+            seconds=self._parts.clock.monotonic() - self._began_at,
+            machines=self._crew.rented,
+            wake_after_s=0.0 if left is None else max(0.0, left.wake_at - self._parts.clock.time()),
+            sessions=() if left is None else tuple(one.uuid for one in left.machines),
+        )
+
+    def _paused(self, left: PauseNote) -> BatchResult:
+        with self._parts.lock:
+            # Its machines go on bringing frames meanwhile.
+            result = self._end(BatchOutcome.PAUSED, self._message)
+        spent_wei = self._quote.before_wei + self._crew.spent_wei()
+        result = replace(result, cost_wei=spent_wei, cost_usd=spent_wei * self._teller.usd_per_wei)
+        self._teller.tell("paused", reason=f"{len(left.machines)} machines render on")
+        self._teller.tell("ended", reason=result.outcome.value)
+        return result
+
+    def _leave(self, left: PauseNote) -> None:
+        try:
+            leave_pause(self._folder.path, left)
+        except OctaError as error:
+            self._crew.stop_after(error)
+            raise
+        self._crew.leave_all()
+
     def _clean_up(self, error: BaseException | None) -> None:
+        if error is None and self._left is not None:
+            self._leave(self._left)
+            return
         if error is None:
             self._crew.stop_all("the batch has ended")
         else:

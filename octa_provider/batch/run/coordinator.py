@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from octa_provider.batch.actions import Action, Finish, Give, Leave, Race, Release, Rent, Steal
 from octa_provider.batch.frame_set import FrameSet
 from octa_provider.batch.outlook import Outlook
@@ -12,9 +14,11 @@ from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.dispatch import Dispatch
 from octa_provider.batch.run.hearing import Hearing
 from octa_provider.batch.run.parts import BatchParts
+from octa_provider.batch.run.pausing import Pausing
 from octa_provider.batch.run.places import Places
 from octa_provider.batch.run.scene_errors import SceneErrors
 from octa_provider.batch.run.teller import Teller
+from octa_provider.batch.run.told import Paused
 from octa_provider.batch.shares import next_actions
 from octa_provider.batch.state import BatchState
 from octa_provider.errors import OctaCancelledError, OctaError
@@ -22,6 +26,7 @@ from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.batch.estimate import MachineEstimate
+    from octa_provider.batch.folder.pause_note import PausedMachine
     from octa_provider.rental.rental import Rental
 
 __all__ = ["Coordinator"]
@@ -50,6 +55,7 @@ class Coordinator:
         processes: how many processes a node runs, told its node_id.
         offers: looks at the market again.
         is_cancelled: asked again and again.
+        pause_s: end as paused where nothing is to be decided for so many seconds; None never does.
     """
 
     def __init__(
@@ -65,17 +71,21 @@ class Coordinator:
         processes: Callable[[int], int],
         offers: Callable[[], Iterable[MachineEstimate]],
         is_cancelled: Callable[[], bool],
+        pause_s: float | None = None,
     ) -> None:
         self._offers = offers
         self._offered_at = parts.clock.monotonic()
         self._parts = parts
         self._crew = crew
         self._state = state
+        self._places = places
         self._teller = teller
         self._max_cost_wei = max_cost_wei
         self._is_cancelled = is_cancelled
         self._dispatch = Dispatch(crew, places)
         self._hearing = Hearing(parts, crew, state, places, self._dispatch, teller, errors, processes)
+
+        self.pausing = Pausing(parts, crew, state, self._dispatch, pause_s, max_cost_wei)
 
     def take(self, estimate: MachineEstimate, number: int, *, is_ready: bool) -> None:
         """A machine that is rented already is one of the batch's.
@@ -92,19 +102,31 @@ class Coordinator:
         if is_ready:
             self._state.ready(worker.slot, now)
 
-    def adopt(self, estimate: MachineEstimate, number: int, rental: Rental) -> None:
+    def adopt(self, estimate: MachineEstimate, number: int, rental: Rental, left: PausedMachine | None = None) -> None:
         """Go on with a machine that an earlier coordinator has rented.
 
         Args:
             estimate: what is expected of it.
             number: the machine's in the batch.
             rental: its handle.
+            left: what it was left to itself with; None where that is not known.
         """
-        self._crew.start(estimate, number=number, rental=rental)
-        self.take(estimate, number, is_ready=False)
+        places = FrameSet()
+        if left is not None:
+            # Some may have come while the machine was being left.
+            frames = tuple(n for n in left.order.frames if self._is_missing(n))
+            left = replace(left, order=replace(left.order, frames=frames))
+            places = self._places.places(frames)
+        worker = self._state.rented(estimate, self._now())
+        self._dispatch.seat(worker.slot, number)
+        if left is None or not places:
+            self._crew.start(estimate, number=number, rental=rental)
+        else:
+            self._state.goes_on(worker.slot, places, self._now(), left.spans.render_s)
+            self._crew.start(estimate, number=number, rental=rental, kept=(left, self._dispatch.goes_on(worker.slot)))
 
     def run(self) -> str:
-        """Render what is missing; returns `whole`, `incomplete` or `over budget`. Machines may run at its end.
+        """Render what is missing; returns `whole`, `incomplete`, `over budget` or `paused`, and machines may run.
 
         Raises:
             OctaSceneError: the scene can't be rendered.
@@ -113,7 +135,10 @@ class Coordinator:
         """
         while True:
             for number, told in self._crew.hear(self._parts.pacing.poll_s):
-                self._hearing.hear(number, told)
+                if isinstance(told, Paused):
+                    self.pausing.heard(number, told)
+                else:
+                    self._hearing.hear(number, told)
             if self._is_cancelled():
                 raise OctaCancelledError("the batch was cancelled")
             if self._is_spent():
@@ -129,6 +154,8 @@ class Coordinator:
             if refused is not None and not self._state.workers:
                 raise refused
             self._tell_progress()
+            if not actions and self.pausing.is_ready():
+                return "paused"
 
     @property
     def why_missing(self) -> str:
@@ -152,6 +179,10 @@ class Coordinator:
         except OctaError as error:
             log.warning("the market can't be looked at now: %s", error)
         return next(self._state.candidates(), None) is not None
+
+    def _is_missing(self, frame: int) -> bool:
+        place = self._places.place(frame)
+        return place is not None and place not in self._state.done
 
     def _now(self) -> float:
         return self._parts.clock.monotonic()

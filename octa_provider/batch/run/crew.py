@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.estimate import MachineEstimate
+from octa_provider.batch.folder.pause_note import PausedMachine
 from octa_provider.batch.forecast import charge_wei
 from octa_provider.batch.run.left_machines import sessions_of_batch
 from octa_provider.batch.run.machine_thread import MachineThread
@@ -76,18 +77,26 @@ class Crew:
         """
         return number in self._threads
 
-    def start(self, estimate: MachineEstimate, *, number: int | None = None, rental: Rental | None = None) -> int:
+    def start(
+        self,
+        estimate: MachineEstimate,
+        *,
+        number: int | None = None,
+        rental: Rental | None = None,
+        kept: tuple[PausedMachine, int] | None = None,
+    ) -> int:
         """Rent a machine, or go on with one; returns its number.
 
         Args:
             estimate: which machine.
             number: of a machine that an earlier coordinator has rented.
             rental: its handle.
+            kept: what that one has left it to render, and the number that its order has now.
         """
         if number is None:
             # The folder knows of a number once its machine is about to be rented.
             number = self._next = max(self._next + 1, self._parts.folder.next_slot)
-        thread = MachineThread(self._parts, number, estimate, lambda n, told: self._told.put((n, told)), rental)
+        thread = MachineThread(self._parts, number, estimate, lambda n, told: self._told.put((n, told)), rental, kept)
         # A signal between the two would leave a thread that nobody waits for, or one to wait for that never ran.
         with signals_held():
             thread.start()
@@ -127,6 +136,14 @@ class Crew:
         """What a second costs now."""
         running = (t for n, t in self._threads.items() if n not in self._ended and t.rented_at is not None)
         return sum(_price(thread) for thread in running) / 3600
+
+    def leave_all(self) -> None:
+        """Hang up on every machine, and return when nobody of ours is at them any more: they render on, and bill."""
+        for thread in self._threads.values():
+            if thread.number not in self._ended:
+                thread.leave()
+        for thread in self._threads.values():
+            thread.join()
 
     def stop_all(self, why: str) -> None:
         """Stop every machine, and return when all were seen gone.

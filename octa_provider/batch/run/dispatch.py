@@ -6,7 +6,7 @@ from octa_provider.batch.actions import Leave, Steal
 from octa_provider.batch.frame_set import FrameSet
 from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.places import Places
-from octa_provider.batch.run.told import Begin, Drop, Skip
+from octa_provider.batch.run.told import Begin, Drop, Pause, Skip
 
 __all__ = ["Dispatch"]
 
@@ -51,6 +51,12 @@ class Dispatch:
         frames = self._places.numbers(places)
         self._crew.thread(self._number[slot]).order(Begin(frames, min(processes, len(frames)), self._orders))
 
+    def goes_on(self, slot: int) -> int:
+        """A machine is at what an earlier coordinator ordered; returns the number that this order has now."""
+        self._orders += 1
+        self._last[slot] = self._orders
+        return self._orders
+
     def is_last_order(self, slot: int, number: int) -> bool:
         """Whether it is a machine's last order to render that has a number: earlier ones were followed by another."""
         return self._last.get(slot) == number
@@ -70,6 +76,20 @@ class Dispatch:
     def answered(self, number: int) -> Steal | Leave | None:
         """A machine has answered; returns what that was for, None when it does not matter any more."""
         return self._skips.pop(number, None)
+
+    @property
+    def orders(self) -> int:
+        """How many orders there were: as long as it stays, every machine is at what it was at."""
+        return self._orders
+
+    @property
+    def waits(self) -> bool:
+        """Whether an answer of any machine is waited for."""
+        return bool(self._skips)
+
+    def pause(self, slot: int, number: int) -> None:
+        """Have a machine say what it could be left to itself with."""
+        self._crew.thread(self._number[slot]).order(Pause(number))
 
     def is_waited_for(self, *slots: int) -> bool:
         """Whether an answer is waited for that has to do with one of these."""

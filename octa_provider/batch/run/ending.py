@@ -23,6 +23,8 @@ def end_of(
     done_before: int,
     seconds: float,
     machines: int,
+    wake_after_s: float = 0.0,
+    sessions: tuple[str, ...] = (),
 ) -> BatchResult:
     """Look at every frame once more, write the results, and say how it ended.
 
@@ -34,6 +36,8 @@ def end_of(
         done_before: how many frames were accepted before this run.
         seconds: how long this run took.
         machines: how many were rented in this run.
+        wake_after_s: of a paused run, seconds until somebody is to be back.
+        sessions: those that it leaves running.
     """
     folder, batch = parts.folder, parts.batch
     missing = folder.check_whole()
@@ -62,4 +66,6 @@ def end_of(
         planned_cost_usd=None if line is None else (line.cost_usd.p50, line.cost_usd.p90),
         seconds=seconds,
         machines=machines,
+        wake_after_s=wake_after_s,
+        sessions=sessions,
     )

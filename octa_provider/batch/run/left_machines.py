@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from octa_provider.batch.estimate import MachineEstimate
+from msgspec.structs import replace
+
+from octa_provider.batch.estimate import START_S, MachineEstimate, SceneEstimate
+from octa_provider.batch.folder.machines import MachineRecord
 from octa_provider.batch.folder.work import Spans
 from octa_provider.rental.key import split_namespace
 from octa_provider.timing.asking import ask_until
@@ -78,29 +81,46 @@ def take_over(
         key = parts.machine_key(number)
         rental = parts.rentals.find(key) if len(kept) < most else None
         if rental is not None:
-            kept.append((number, rental))
+            kept.append((number, _with_price(rental, parts.folder.history.machines.get(number))))
             continue
         parts.rentals.stop(key)
         _end(parts, number, session.uuid, key)
     return kept
 
 
-def estimate_of_kept(rental: Rental, others: Sequence[MachineEstimate]) -> MachineEstimate:
+def estimate_of_kept(
+    rental: Rental,
+    others: Sequence[MachineEstimate],
+    scene: SceneEstimate,
+    seen: Mapping[int, tuple[int, float]],
+) -> MachineEstimate:
     """What is expected of a machine that is gone on with: it is not on offer any more, since it is ours.
 
     Args:
         rental: its handle.
-        others: machines of the plan, at least one.
+        others: machines on offer.
+        scene: the work.
+        seen: for nodes that have rendered of it: how many frames, in how many seconds.
     """
-    like = sorted(others, key=lambda one: one.speed)[len(others) // 2]
+    usual = MachineEstimate(-1, 0, 0.0, 1 / scene.seconds_per_frame, START_S, scene.upload_s)
+    like = sorted(others, key=lambda one: one.speed)[len(others) // 2] if others else usual
+    node_id = rental.node_id if rental.node_id is not None else -1
+    frames, seconds = seen.get(node_id, (0, 0.0))
     return MachineEstimate(
-        rental.node_id if rental.node_id is not None else -1,
+        node_id,
         rental.price_wei if rental.price_wei is not None else like.price_wei,
         rental.price_usd if rental.price_usd is not None else like.price_usd,
-        like.speed,
+        frames / seconds if frames else like.speed,
         like.start_s,
         like.upload_s,
     )
+
+
+def _with_price(rental: Rental, known: MachineRecord | None) -> Rental:
+    """A session tells no exact price: the one that it was rented for was written down."""
+    if known is None or rental.price_wei is not None or known.price_wei is None:
+        return rental
+    return replace(rental, price_wei=known.price_wei, price_usd=known.price_usd)
 
 
 def _end(parts: BatchParts, number: int, uuid: str | None, key: str) -> None:

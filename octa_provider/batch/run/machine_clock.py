@@ -15,12 +15,15 @@ class MachineClock:
 
     Args:
         clock: ours.
+
+    Attributes:
+        rate: how many of our seconds one of the machine's is; told from two readings on.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._first: tuple[float, float] | None = None
-        self._rate = 1.0
+        self.rate = 1.0
 
     def read(self, told: float | None) -> None:
         """The machine has told its time.
@@ -35,7 +38,7 @@ class MachineClock:
             # Seen first, or set back.
             self._first = (now, told)
         elif told - self._first[1] >= _TELLING_S:
-            self._rate = (now - self._first[0]) / (told - self._first[1])
+            self.rate = (now - self._first[0]) / (told - self._first[1])
 
     def seconds(self, told: float) -> float:
         """Seconds of ours for so many of the machine's.
@@ -43,4 +46,4 @@ class MachineClock:
         Args:
             told: seconds between two of its times.
         """
-        return max(0.0, told * self._rate)
+        return max(0.0, told * self.rate)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.estimate import MachineEstimate
+from octa_provider.batch.folder.pause_note import PausedMachine
 from octa_provider.batch.folder.work import Spans
 from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.machine.scripts import stay_command
@@ -19,7 +20,7 @@ from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.render_order import MachineName
 from octa_provider.batch.run.rendering import Rendering
 from octa_provider.batch.run.serving import Serving
-from octa_provider.batch.run.told import Crashed, Lost, Order, Ready, Refused, Rented, Stopped, Told
+from octa_provider.batch.run.told import Crashed, Done, Lost, Order, Ready, Refused, Rented, Stopped, Told
 from octa_provider.errors import (
     OctaCancelledError,
     OctaConfigError,
@@ -63,6 +64,7 @@ class MachineThread(threading.Thread):
         estimate: which machine, and what is expected of it.
         tell: told what happens; called in this thread, must not wait.
         rental: what an earlier coordinator has rented; None rents one.
+        kept: what that one renders, and the number that its order has now; None where that is not known.
 
     Attributes:
         number, estimate: the same.
@@ -78,6 +80,7 @@ class MachineThread(threading.Thread):
         estimate: MachineEstimate,
         tell: Callable[[int, Told], object],
         rental: Rental | None = None,
+        kept: tuple[PausedMachine, int] | None = None,
     ) -> None:
         super().__init__(name=f"octa-batch-m{number}", daemon=True)
         self._parts = parts
@@ -88,10 +91,17 @@ class MachineThread(threading.Thread):
         self.stopped_at: float | None = None
         self.bill: Bill | None = None
         self._tell_all = tell
+        self._kept = kept
+        self._is_left = False
+        #: Whether the machine is still at what it was left with.
+        self._is_at_kept = True
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._asked_to_end = threading.Event()
         self._why = "it was not needed any more"
-        self._start_s = self._transfer_s = self._render_s = 0.0
+        self._start_s = self._transfer_s = 0.0
+        #: What it rendered while it was left to itself.
+        self._rendered_s = 0.0
+        self._serving: Serving | None = None
         self._ready_at: float | None = None
         #: Whether a start has failed that may have left a session.
         self._is_unclear = False
@@ -109,6 +119,11 @@ class MachineThread(threading.Thread):
         if not self._asked_to_end.is_set():
             self._why = why
             self._asked_to_end.set()
+
+    def leave(self) -> None:
+        """Hang up, and let the machine render on and bill."""
+        self._is_left = True
+        self._asked_to_end.set()
 
     @property
     def why(self) -> str:
@@ -213,12 +228,9 @@ class MachineThread(threading.Thread):
             name = MachineName(self.number, self.estimate.node_id, rental.uuid)
             rendering = Rendering(parts, name, link, self._tell, first)
             if rental.adopted:
-                rendering.fetch_left([n for n in self._left_names if n not in parts.folder.accepted])
-            serving = Serving(parts, rental, link, rendering, self._orders, self._asked_to_end, self._tell)
-            try:
-                lost = serving.run()
-            finally:
-                self._render_s = serving.render_s
+                self._go_on(rendering)
+            self._serving = Serving(parts, rental, link, rendering, self._orders, self._asked_to_end, self._tell)
+            lost = self._serving.run()
             if lost is not None:
                 self._why = lost
                 self._tell(Lost(lost))
@@ -232,9 +244,19 @@ class MachineThread(threading.Thread):
         self._left_names: list[int] = []
         if rental.adopted:
             processes, names = link.made()
+            self._left_names = self._frames_of(names)
+            if self._kept is not None and max(self._kept[0].order.processes) == max(processes, default=0):
+                # It has the scene, and has rendered from it since.
+                self._ready_at = clock.monotonic()
+                spans = self._kept[0].spans
+                self._start_s, self._transfer_s = spans.start_s, spans.transfer_s
+                lived_s = self._ready_at - (self.rented_at or 0.0)
+                self._rendered_s = max(0.0, lived_s - spans.start_s - spans.transfer_s - spans.idle_s)
+                self._tell(Ready(None))
+                return max(processes) + 1
             # What they are at is not known any more; what they have made is.
             link.kill(processes)
-            self._left_names = self._frames_of(names)
+            self._is_at_kept = False
         self._start_s = clock.monotonic() - (self.rented_at or 0.0)
         while not parts.sending.acquire(timeout=_SLICE_S):
             if self._asked_to_end.is_set():
@@ -254,6 +276,18 @@ class MachineThread(threading.Thread):
         self._tell(Ready(speed))
         return max(processes, default=0) + 1
 
+    def _go_on(self, rendering: Rendering) -> None:
+        """Take what is there, and go on with what the machine renders by itself."""
+        accepted = self._parts.folder.accepted
+        kept = self._kept[0].order if self._kept is not None and self._is_at_kept else None
+        rendered = set(kept.frames) if kept is not None else set()
+        rendering.fetch_left([n for n in self._left_names if n not in accepted and n not in rendered])
+        if self._kept is not None and kept is not None:
+            rendering.go_on(kept, self._kept[1])
+        elif self._kept is not None:
+            # It was at something else: what it should have been at is begun again.
+            self._tell(Done(self._kept[1]))
+
     def _frames_of(self, names: list[str]) -> list[int]:
         """The frames that are asked for and not accepted, and have a file of such a name."""
         there = set(names)
@@ -263,6 +297,9 @@ class MachineThread(threading.Thread):
 
     def _end(self) -> None:
         """Stop the session; nothing keeps this from happening."""
+        if self._is_left:
+            self._tell(Stopped(None))
+            return
         self._asked_to_end.set()
         problem: Exception | None = None
         parts = self._parts
@@ -278,13 +315,22 @@ class MachineThread(threading.Thread):
             self._write_down()
         self._tell(Stopped(self.bill, problem))
 
+    def spans(self, now: float) -> Spans:
+        """How its time went until now.
+
+        Args:
+            now: on the clock of the parts.
+        """
+        lived_s = 0.0 if self.rented_at is None else now - self.rented_at
+        start_s = min(lived_s, self._start_s) if self._ready_at is not None else lived_s
+        rendered_s = self._rendered_s + (0.0 if self._serving is None else self._serving.render_s)
+        render_s = min(rendered_s, lived_s - start_s)
+        transfer_s = min(self._transfer_s, lived_s - start_s - render_s)
+        return Spans(start_s, transfer_s, render_s, max(0.0, lived_s - start_s - transfer_s - render_s))
+
     def _write_down(self) -> None:
         assert self.stopped_at is not None
-        lived_s = 0.0 if self.rented_at is None else self.stopped_at - self.rented_at
-        start_s = min(lived_s, self._start_s) if self._ready_at is not None else lived_s
-        render_s = min(self._render_s, lived_s - start_s)
-        transfer_s = min(self._transfer_s, lived_s - start_s - render_s)
-        spans = Spans(start_s, transfer_s, render_s, max(0.0, lived_s - start_s - transfer_s - render_s))
+        spans = self.spans(self.stopped_at)
         try:
             with self._parts.lock:
                 self._parts.folder.ended(self.number, self.bill, spans, self._why)

@@ -142,7 +142,9 @@ class Quote:
             measured=speeds_seen(self._parts.folder),
         )
 
-    def terms(self, line: PlanLine, scene: SceneEstimate, places: Places, max_cost_wei: int | None) -> BatchTerms:
+    def terms(
+        self, line: PlanLine, scene: SceneEstimate, places: Places, max_cost_wei: int | None, pause_s: float = 0.0
+    ) -> BatchTerms:
         """What the scheduler is told of the batch.
 
         Args:
@@ -150,6 +152,7 @@ class Quote:
             scene: the work.
             places: the order of the frames.
             max_cost_wei: what the run may cost, in wei; None for no cap.
+            pause_s: machines are to be left to themselves for so many seconds.
         """
         batch, now, left_s = self._parts.batch, self._parts.clock.monotonic(), self.left_s()
         return BatchTerms(
@@ -167,4 +170,5 @@ class Quote:
             can_skip=bool(batch.renderer.can_skip),
             max_failed_frames=batch.max_failed_frames,
             first_pass=places.first_pass,
+            pause_s=pause_s,
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from octa_provider.batch.folder.pause_note import KeptOrder
 from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.machine.look import Look
 from octa_provider.batch.run.arrivals import Arrivals, is_full
@@ -139,6 +140,50 @@ class Rendering:
         elif self.skip([frame]) == ():
             # It is at it.
             self.begin(rest, turns, order.number)
+
+    def kept(self) -> KeptOrder | None:
+        """Fetch all that is there, and say what is being rendered, so that somebody else can go on with it.
+
+        Returns:
+            That; None where nothing is, or where it is not certain what the machine was told.
+        """
+        order = self._order
+        left = -1
+        while order is not None and order is self._order and len(order.frames) != left:
+            left = len(order.frames)
+            self.look()
+        if order is None or order is not self._order or not order.is_begun or order.unsure:
+            return None
+        laid = tuple(frame for frame in order.frames if frame in order.laid)
+        return KeptOrder(
+            tuple(order.frames),
+            tuple(order.processes),
+            laid,
+            order.began_at,
+            order.last_at,
+            order.made,
+            self._clock.rate,
+        )
+
+    def go_on(self, kept: KeptOrder, number: int) -> None:
+        """Go on with what the machine renders, begun by an earlier coordinator.
+
+        Args:
+            kept: as its `kept` said.
+            number: names the order in what is told of its end.
+        """
+        self._clock.rate = kept.rate
+        self._order = RenderOrder(
+            list(kept.frames),
+            list(kept.processes),
+            number,
+            began_at=kept.began_at,
+            last_at=kept.last_at,
+            made=kept.made,
+            is_cleaned=True,
+            is_begun=True,
+            laid=set(kept.laid),
+        )
 
     def look(self) -> None:
         """See how far it is; fetch, check and accept what has come."""

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.rendering import Rendering
-from octa_provider.batch.run.told import Begin, Drop, Order, Preflighted, PreflightWanted, Skip, Skipped, Told
+from octa_provider.batch.run.told import (
+    Begin,
+    Drop,
+    Order,
+    Pause,
+    Paused,
+    Preflighted,
+    PreflightWanted,
+    Skip,
+    Skipped,
+    Told,
+)
 from octa_provider.errors import OctaError, OctaLocalFileError, OctaSshError
 from octa_provider.models import SessionPhase
 from octa_provider.rental.wait import look
@@ -113,6 +124,8 @@ class Serving:
             self._tell(Skipped(self._rendering.skip(order.frames), order.number))
         elif isinstance(order, Drop):
             self._rendering.drop(order.frame)
+        elif isinstance(order, Pause):
+            self._tell(Paused(self._rendering.kept(), order.number))
         self._order = None
         return True
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from octa_provider.batch.folder.pause_note import KeptOrder
     from octa_provider.batch.renderers.log_rule import Failure
     from octa_provider.batch.renderers.preflight import Preflight
     from octa_provider.rental.rental import Rental
@@ -22,6 +23,8 @@ __all__ = [
     "Drop",
     "Lost",
     "Order",
+    "Pause",
+    "Paused",
     "PreflightWanted",
     "Preflighted",
     "Ready",
@@ -78,7 +81,18 @@ class Drop:
     frame: int
 
 
-Order: TypeAlias = PreflightWanted | Begin | Skip | Drop
+@dataclass(frozen=True)
+class Pause:
+    """Order: fetch what there is, then `Paused`. It goes on as before.
+
+    Attributes:
+        number: names the order in the answer.
+    """
+
+    number: int
+
+
+Order: TypeAlias = PreflightWanted | Begin | Skip | Drop | Pause
 
 
 @dataclass(frozen=True)
@@ -224,6 +238,19 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """All that it had rendered is here, and it could be left to itself.
+
+    Attributes:
+        order: what it renders; None where it is at nothing, or at something that can't be gone on with later.
+        number: of the `Pause`.
+    """
+
+    order: KeptOrder | None
+    number: int
+
+
+@dataclass(frozen=True)
 class Lost:
     """The machine can't be used any more; it is being stopped.
 
@@ -259,5 +286,18 @@ class Stopped:
 
 
 Told: TypeAlias = (
-    Rented | Refused | Ready | Preflighted | Began | Came | Bad | Done | Broke | Skipped | Lost | Crashed | Stopped
+    Rented
+    | Refused
+    | Ready
+    | Preflighted
+    | Began
+    | Came
+    | Bad
+    | Done
+    | Broke
+    | Skipped
+    | Paused
+    | Lost
+    | Crashed
+    | Stopped
 )

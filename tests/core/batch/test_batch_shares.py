@@ -166,6 +166,13 @@ def test_shares_are_large_first_and_one_frame_at_the_end() -> None:
     assert share_size(1000, 0.001, 60.0, 60.0, can_skip=True) == 10
 
 
+def test_shares_last_longer_than_a_pause_that_is_asked_for() -> None:
+    assert share_size(1000, 0.1, 60.0, 0.0, can_skip=False, pause_s=120.0) == 20
+    assert share_size(1000, 0.1, 60.0, 0.0, can_skip=False, pause_s=3600.0) == 90
+    # At the end all are to end together, whatever is asked for.
+    assert share_size(10, 0.1, 60.0, 0.0, can_skip=False, pause_s=3600.0) == 1
+
+
 def test_an_idle_machine_steals_from_the_share_that_ends_last() -> None:
     state = BatchState(terms(finish_at=1000.0), [])
     early, late, thief = (running(state, one(node)) for node in (1, 2, 3))

@@ -1,0 +1,245 @@
+"""A batch that is left to its machines: it returns while they render on, and the same call goes on with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from studio import Studio, open_studio
+
+from octa_provider.batch.batch import Batch
+from octa_provider.batch.events import BatchEvent
+from octa_provider.batch.renderers.renderer import Renderer
+from octa_provider.batch.result import BatchOutcome, BatchResult
+from octa_provider.errors import OctaConfigError
+from octa_provider.pictures import check_frames
+
+COMMAND = "octa-fake-renderer --frames {frames} --output {output} --seconds 0.5"
+#: Seconds that a frame takes on the studio's clock.
+FRAME_S = 10.0
+PAUSE_S = 30.0
+
+
+def batch_of(studio: Studio, frames: str, **options: Any) -> Batch:
+    renderer = Renderer("frames", COMMAND, can_skip=True)
+    return studio.batch(frames, **{"renderer": renderer, "seconds_per_frame": FRAME_S, "max_machines": 2, **options})
+
+
+def pause(studio: Studio, batch: Batch) -> BatchResult:
+    paused = studio.run(batch, pause_s=PAUSE_S)
+    assert paused.outcome is BatchOutcome.PAUSED, paused
+    return paused
+
+
+def run_until_over(studio: Studio, batch: Batch, most: int = 20) -> list[BatchResult]:
+    """Come back whenever it says so, until it is no longer paused."""
+    results: list[BatchResult] = []
+    while len(results) < most:
+        results.append(studio.run(batch, pause_s=PAUSE_S))
+        if results[-1].outcome is not BatchOutcome.PAUSED:
+            break
+        studio.octa.clock.sleep(results[-1].wake_after_s)
+    return results
+
+
+def processes(studio: Studio, uuid: str) -> list[str]:
+    """The numbers of the processes that a machine was told to begin."""
+    return sorted(path.name for path in (studio.emulator.state / "sessions" / uuid / "octa-batch/p").glob("[0-9]*"))
+
+
+@pytest.mark.timeout(600)
+def test_a_batch_pauses_and_goes_on_until_it_is_whole_with_each_frame_rendered_once(studio: Studio) -> None:
+    results = run_until_over(studio, batch_of(studio, "1-60"))
+    assert [result.outcome for result in results[:-1]] == [BatchOutcome.PAUSED] * (len(results) - 1)
+    assert len(results) > 1
+    assert all(PAUSE_S <= result.wake_after_s <= 3600 for result in results[:-1])
+    assert results[-1].outcome is BatchOutcome.WHOLE
+    assert check_frames(studio.output, "1-60").whole
+    assert sum(result.rendered for result in results) == 60
+    assert studio.nothing_runs()
+    assert results[-1].cost_wei == studio.charged_wei()
+    assert (results[-1].wake_after_s, results[-1].sessions) == (0.0, ())
+
+
+@pytest.mark.timeout(600)
+def test_a_paused_batch_tells_what_it_left_and_its_machines_render_on_without_it(studio: Studio) -> None:
+    paused = pause(studio, batch_of(studio, "1-60"))
+    assert set(paused.sessions) == set(studio.emulator.ledger(requests=False)["running_uuids"])
+    assert paused.cost_wei
+    assert [event.kind for event in studio.events][-2:] == ["paused", "ended"]
+    assert not studio.octa.batches.status(studio.output).running, "nobody holds the folder"
+    begun = {uuid: processes(studio, uuid) for uuid in paused.sessions}
+    studio.octa.clock.sleep(paused.wake_after_s)
+
+    more = studio.run(batch_of(studio, "1-60"))
+
+    assert more.outcome is BatchOutcome.WHOLE
+    assert more.rendered == 60 - paused.done
+    # What was at work was let work: no machine was told to begin its frames anew.
+    assert all(processes(studio, uuid)[: len(numbers)] == numbers for uuid, numbers in begun.items())
+    came = {event.node_id for event in studio.told("frame accepted")}
+    assert came
+    lines = [json.loads(line) for line in (studio.output / "frames.jsonl").read_text().splitlines()]
+    assert all(0 < line["seconds"] < 10 * FRAME_S for line in lines if line["seconds"] is not None)
+    assert studio.nothing_runs()
+
+
+@pytest.mark.timeout(600)
+def test_a_machine_that_ends_while_nobody_watches_costs_no_frame(studio: Studio) -> None:
+    batch = batch_of(studio, "1-60")
+    paused = pause(studio, batch)
+    studio.emulator.end_session(paused.sessions[0], "Node is offline")
+    results = run_until_over(studio, batch)
+    assert results[-1].outcome is BatchOutcome.WHOLE
+    assert check_frames(studio.output, "1-60").whole
+    assert studio.nothing_runs()
+    assert results[-1].cost_wei == studio.charged_wei()
+
+
+@pytest.mark.timeout(600)
+def test_machines_that_nobody_comes_back_for_are_stopped_by_their_folder(studio: Studio) -> None:
+    batch = batch_of(studio, "1-60")
+    paused = pause(studio, batch)
+    studio.octa.clock.sleep(paused.wake_after_s)
+    bills = studio.octa.batches.stop(studio.output)
+    assert bills.keys() == set(paused.sessions)
+    assert studio.nothing_runs()
+    again = run_until_over(studio, batch)[-1]
+    assert again.outcome is BatchOutcome.WHOLE
+    assert again.cost_wei == studio.charged_wei()
+
+
+@pytest.mark.timeout(600)
+def test_whoever_is_interrupted_at_the_pause_leaves_nothing_running(studio: Studio) -> None:
+    def interrupt(event: BatchEvent) -> None:
+        if event.kind == "paused":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        studio.run(batch_of(studio, "1-60"), pause_s=PAUSE_S, on_event=interrupt)
+    assert studio.nothing_runs()
+
+
+@pytest.mark.parametrize("left", ["", "{", '{"fingerprint": 3}'], ids=["no note", "a torn note", "a strange note"])
+@pytest.mark.timeout(600)
+def test_whoever_finds_no_note_of_the_pause_goes_on_all_the_same(studio: Studio, left: str) -> None:
+    batch = batch_of(studio, "1-60")
+    paused = pause(studio, batch)
+    note = studio.output / ".octa" / "pause.json"
+    if left:
+        note.write_text(left)
+    else:
+        note.unlink()
+    results = run_until_over(studio, batch)
+    assert results[-1].outcome is BatchOutcome.WHOLE
+    assert {event.uuid for event in studio.told("machine ended")} >= set(paused.sessions) & {
+        uuid for result in results for uuid in result.sessions
+    }
+    assert studio.nothing_runs()
+
+
+WAKE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from studio import PACING
+from fast_clock import FastClock
+from octa_provider import OctaClient
+clock = FastClock(20.0)
+with OctaClient(sys.argv[2], base_url=sys.argv[3], clock=clock) as octa:
+    while True:
+        result = octa.batches.resume(sys.argv[4], private_key=sys.argv[5], pacing=PACING, pause_s=30.0)
+        if result.outcome.value != "paused":
+            break
+        clock.sleep(result.wake_after_s)
+print(result.outcome.value, result.done)
+"""
+
+
+@pytest.mark.timeout(600)
+def test_another_process_goes_on_with_it(studio: Studio) -> None:
+    pause(studio, batch_of(studio, "1-60"))
+    emulator = studio.emulator
+    words = [str(Path(__file__).parent), emulator.api_key, emulator.base_url, str(studio.output)]
+    command = [sys.executable, "-c", WAKE, *words, str(emulator.ssh_private_key)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    assert done.stdout.split() == ["whole", "60"], done.stderr
+    assert studio.nothing_runs()
+    assert check_frames(studio.output, "1-60").whole
+
+
+@pytest.mark.timeout(600)
+def test_the_deadline_counts_through_a_pause(studio: Studio) -> None:
+    batch = batch_of(studio, "1-60", finish_within_s=900.0)
+    paused = pause(studio, batch)
+    assert paused.wake_after_s < 900.0 / 4
+    studio.octa.clock.sleep(900.0)
+    results = run_until_over(studio, batch)
+    assert results[-1].outcome is BatchOutcome.LATE
+    assert results[-1].seconds > 900.0
+    assert studio.nothing_runs()
+
+
+def test_a_batch_that_is_soon_done_is_not_paused(studio: Studio) -> None:
+    result = studio.run(batch_of(studio, "1-12", max_machines=3), pause_s=600.0)
+    assert result.outcome is BatchOutcome.WHOLE
+    assert studio.nothing_runs()
+
+
+def test_a_pause_that_can_not_be_is_refused_before_anything_is_rented(studio: Studio) -> None:
+    for seconds in (0.0, 9.0, 4000.0, float("nan")):
+        with pytest.raises(OctaConfigError, match="pause_s"):
+            studio.run(batch_of(studio, "1-12"), pause_s=seconds)
+    assert studio.posts() == 0
+
+
+@pytest.mark.timeout(600)
+def test_a_batch_with_pauses_never_costs_more_than_its_cap(tmp_path: Path) -> None:
+    with open_studio(tmp_path) as studio:
+        batch = batch_of(studio, "1-400", max_cost_usd=0.06, confidence=0.5, seconds_per_frame=1.0)
+        results = run_until_over(studio, batch)
+        assert BatchOutcome.PAUSED in {result.outcome for result in results}
+        assert results[-1].outcome is BatchOutcome.OVER_BUDGET, results
+        assert results[-1].cost_usd is not None
+        assert results[-1].cost_usd <= 0.06
+        assert studio.nothing_runs()
+        assert results[-1].cost_wei == studio.charged_wei()
+
+
+@pytest.mark.timeout(600)
+def test_a_frame_that_was_given_up_before_a_pause_is_not_tried_again_after_it(studio: Studio) -> None:
+    studio.emulator.faults({"kind": "render", "form": "cut", "frame": 2, "times": None})
+    batch = batch_of(studio, "1-80", max_failed_frames=5, tries_per_frame=1)
+    results = run_until_over(studio, batch)
+    assert len(results) > 1
+    assert results[-1].outcome is BatchOutcome.INCOMPLETE
+    assert list(results[-1].failed or {}) == [2]
+    journal = (studio.output / ".octa" / "journal.jsonl").read_text().splitlines()
+    refused = [line for line in map(json.loads, journal) if line.get("t") == "refused"]
+    assert [line["frame"] for line in refused] == [2]
+    assert studio.nothing_runs()
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [{"kind": "render", "form": "node_dies", "after": 12, "times": 1}],
+        [{"kind": "render", "form": "cut", "after": 9, "times": 2}],
+        [{"kind": "status", "status": 503, "after": 60, "times": 8}],
+        [{"kind": "render", "form": "slow", "factor": 2, "after": 10, "times": None}],
+    ],
+    ids=["node dies", "frames cut", "API down", "slow"],
+)
+@pytest.mark.timeout(600)
+def test_whatever_happens_while_it_is_paused_it_becomes_whole(studio: Studio, faults: list[dict[str, Any]]) -> None:
+    studio.emulator.faults(*faults)
+    results = run_until_over(studio, batch_of(studio, "1-60"))
+    assert results[-1].outcome is BatchOutcome.WHOLE, results
+    assert check_frames(studio.output, "1-60").whole
+    assert sum(result.rendered for result in results) == 60
+    assert studio.nothing_runs()
+    assert results[-1].cost_wei == studio.charged_wei()
