@@ -48,7 +48,7 @@ def quote_batch(
         poll_s: seconds between two looks at that machine.
 
     Returns:
-        The core's `BatchQuote` as a JSON value, with `text`, `output` and `mark`.
+        The core's `BatchQuote` as a JSON value, with `text` and `markdown`, `output` and `mark`.
     """
     mark = mark_output(batch.output)
     with credentials.get_client() as octa:
@@ -66,8 +66,8 @@ def quote_batch(
             quote = octa.batches.quote(batch)
         report.say(quote.text)
         report.quote(quote.markdown())
-    output = str(batch.output_path.absolute())
-    return carried_dict({**quote.to_dict(), "text": quote.text, "output": output, "mark": mark})
+    told = {"text": quote.text, "markdown": quote.markdown(), "output": str(batch.output_path.absolute())}
+    return carried_dict({**quote.to_dict(), **told, "mark": mark})
 
 
 def render_batch(

@@ -89,8 +89,8 @@ class OctaRenderBatch(RequirementFields, BatchFields, Block):
             asked: `scene`, `frames`, `output`, `main`, `max_cost_usd` instead of the saved ones.
 
         Returns:
-            The core's `BatchQuote` as a JSON value, with `text` (one sentence), `output` and `mark` (which folder it
-            is). Hand it to `render` as it is.
+            The core's `BatchQuote` as a JSON value, with `text` (one sentence), `markdown` (a table), `output` and
+            `mark` (which folder it is). Hand it to `render` as it is.
 
         Raises:
             OctaPlanError, OctaNoMachineError: what is asked for can't be met; says why.

@@ -60,8 +60,8 @@ def plan_render_flow(
             ready_timeout_s, poll_s, credentials: as of `render_animation_flow`; give both the same.
 
     Returns:
-        The core's `BatchQuote` as a JSON value, with `text` (one sentence), `output` and `mark` (which folder it is).
-        Hand it to `render_animation_flow` as it is.
+        The core's `BatchQuote` as a JSON value, with `text` (one sentence), `markdown` (a table), `output` and
+        `mark` (which folder it is). Hand it to `render_animation_flow` as it is.
 
     Raises:
         OctaPlanError, OctaNoMachineError: what is asked for can't be met; says why.

@@ -1,7 +1,8 @@
 """Quote, approve, render: a person sees what an animation would cost before the first machine is rented for it.
 
 The run waits as *Paused*. Its page in Prefect's UI shows the quote as an artifact; *Resume* asks with the number, and
-the render never costs more than the quote's "at most". Who approves may lower that, or say no.
+the render never costs more than the quote's "at most". A run that died is asked about again, with a new quote for what
+is missing then.
 
     export OCTA_API_KEY=... OCTA_SSH_KEY_FILE=~/.ssh/id_ed25519
     python quote_approve_render.py &
@@ -14,6 +15,7 @@ from typing import Any
 
 from prefect import flow, get_run_logger, pause_flow_run
 from prefect.input import RunInput
+from prefect.runtime import flow_run
 
 from prefect_blocks import stop_left_sessions
 from prefect_blocks.flows import plan_render_flow, render_animation_flow
@@ -62,13 +64,14 @@ def quote_approve_render(
     answer = pause_flow_run(
         wait_for_input=Approval.with_initial_data(description=question),
         timeout=int(3600 * answer_within_hours),
-        # A try of this run that comes after the answer is not asked again.
-        key="approve",
+        # Prefect refuses to ask twice under one key, and a try that died has asked.
+        key=f"try-{flow_run.run_count}",
     )
     if not answer.approved:
         get_run_logger().info("It was not approved; nothing is rented for it")
         return {"outcome": "not approved", "quote": quote["text"]}
-    return render_animation_flow(**batch, quote=quote)
+    # Its own retries, since a retry of the whole run would ask again.
+    return render_animation_flow.with_options(retries=2, retry_delay_seconds=10)(**batch, quote=quote)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Render an animation on several rented machines at once.
+"""Render an animation on many rented machines: what is there stays, and every further try renders the rest.
 
-The frames are cut into as many chunks as there are machines. Each chunk rents one, renders there with its log and a
-progress bar in Prefect, brings its frames home and stops the machine, whatever happens in between. What it cost is an
-artifact of the flow run, and in `bill.json`.
+One flow run looks after all machines. Its artifacts are how far it is, the bill beside what was planned, and the
+contact sheet; beside the frames lie manifest.json, cost.csv and sheet.png.
 
     export OCTA_API_KEY=... OCTA_SSH_KEY_FILE=~/.ssh/id_ed25519
     python render_animation.py &
@@ -11,38 +10,45 @@ artifact of the flow run, and in `bill.json`.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
+from prefect_blocks import stop_left_sessions
 from prefect_blocks.flows import render_animation_flow
 
 
-@flow
+@flow(retries=2, retry_delay_seconds=10, on_crashed=[stop_left_sessions], on_cancellation=[stop_left_sessions])
 def render_animation(
-    scene: str, output: str, frames: str = "1-24", machines: int = 3, max_price_usd: float = 2.0
+    scene: str,
+    output: str,
+    frames: str = "1-24",
+    max_machines: int = 3,
+    max_cost_usd: float = 5.0,
+    within_hours: float | None = None,
+    samples: int | None = None,
 ) -> dict[str, Any]:
     """Render frames of a scene.
 
     Args:
-        scene: a .blend file here.
-        output: folder here for frames and bill.
+        scene: a .blend file here, or the folder with it and all that it needs.
+        output: folder here for the frames.
         frames: such as 1-240, 1-240x2 or 1,5,10-20.
-        machines: how many share the frames.
-        max_price_usd: for each machine, per hour.
+        max_machines: at most so many share the frames.
+        max_cost_usd: for all of it, the retries included.
+        within_hours: the deadline; left out, the cheapest way.
+        samples: a pixel; the scene's own when left out.
     """
-    bill = render_animation_flow(
+    return render_animation_flow(
         scene,
         frames,
         output,
-        machines=machines,
-        requirements={"gpu_count": 1, "max_price_usd": max_price_usd, "order_by": "score_per_usd"},
-        # concurrency_limit= takes the name of a global limit of yours, shared by all flow runs.
+        renderer={"image": "blender:4.5", "samples": samples},
+        requirements={"gpu_count": 1},
+        max_machines=max_machines,
+        max_cost_usd=max_cost_usd,
+        finish_within_s=None if within_hours is None else 3600 * within_hours,
     )
-    (Path(output).expanduser() / "bill.json").write_text(json.dumps(bill, indent=2) + "\n")
-    return bill
 
 
 if __name__ == "__main__":

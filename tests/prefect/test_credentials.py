@@ -13,13 +13,13 @@ from prefect_server import PrefectServer
 from pydantic import SecretStr
 from renting import Renting
 
-from prefect_blocks import OctaCredentials, OctaJob
+from prefect_blocks import OctaCredentials, OctaJob, OctaRenderBatch
 from prefect_blocks.credentials import credentials_named
 
 KEY = "a-key-that-never-shows"
 
 
-@pytest.mark.parametrize("block", [OctaCredentials, OctaJob])
+@pytest.mark.parametrize("block", [OctaCredentials, OctaJob, OctaRenderBatch])
 class TestStandards(BlockStandardTestSuite):
     @pytest.fixture
     def block(self, request: pytest.FixtureRequest) -> type[Block]:

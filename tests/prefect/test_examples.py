@@ -1,4 +1,7 @@
-"""The examples, end to end: each does on emulated machines, against a real server, what it says."""
+"""The examples, end to end: each does on emulated machines, against a real server, what it says.
+
+Those that render batches have a file of their own.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ from examples import EXAMPLES, example
 from pool import Pool
 from prefect import Flow
 from prefect.states import State
-from prefect_blocks.render_chunk import FramesMissingError
 from prefect_server import PrefectServer, start_process
 from renting import Renting
 from waiting_for import wait_for
@@ -65,13 +67,6 @@ def run(flow: Flow[..., Any], *args: Any, **kwargs: Any) -> tuple[str, State[Any
     return str(state.state_details.flow_run_id), state
 
 
-def child_run(server: PrefectServer, flow_run_id: str) -> str:
-    """The flow run that a flow run's own flow call has made."""
-    runs = server.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [flow_run_id]}})
-    assert len(runs) == 1
-    return str(runs[0]["id"])
-
-
 def logged(server: PrefectServer, flow_run_id: str, text: str) -> None:
     wait_for(lambda: any(text in line for line in server.logs_of(flow_run_id)), f"{text!r} is in the log", 30)
 
@@ -97,58 +92,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = ROOT / "demo" / "make_scene.py"
     subprocess.run([BLENDER_PYTHON, script, path, *size], check=True, capture_output=True)
     return path
-
-
-def test_render_animation(server: PrefectServer, renting: Renting, scene: Path, tmp_path: Path) -> None:
-    flow = example("render_animation").render_animation
-    run_id, state = run(flow, str(scene), str(tmp_path), frames="1-5", machines=3, max_price_usd=50)
-    bill = state.result()
-    assert sorted(path.name for path in tmp_path.glob("*.png")) == [f"frame_{n:04d}.png" for n in range(1, 6)]
-    assert len({path.read_bytes() for path in tmp_path.glob("*.png")}) == 5
-    assert json.loads((tmp_path / "bill.json").read_text()) == bill
-    assert {machine["uuid"] for machine in bill["machines"]} == {session["uuid"] for session in renting.sessions}
-    assert len(renting.sessions) == 3
-    billed = sum(int(session["charge_wei"]) for session in renting.sessions)
-    assert int(bill["charge_wei"]) == billed > 0
-    inner = child_run(server, run_id)
-    artifacts = {one["key"]: one for one in server.artifacts_of(inner)}
-    assert {"octa-render-cost", "octa-blender-cost", "octa-blender-links"} <= set(artifacts)
-    costs = [one["description"] for one in server.artifacts_of(inner) if one["key"] == "octa-blender-cost"]
-    assert sorted(costs) == sorted(f"What render {machine['frames']} came to" for machine in bill["machines"])
-    table = json.loads(artifacts["octa-render-cost"]["data"])
-    assert sum(int(row["wei"]) for row in table) == billed
-    assert [row["frames"] for row in table] == [machine["frames"] for machine in bill["machines"]]
-    logged(server, inner, "Saved:")
-
-
-def test_render_animation_tells_which_frames_are_missing(
-    server: PrefectServer, renting: Renting, scene: Path, tmp_path: Path
-) -> None:
-    """A scene that no Blender can read: each machine says so and is stopped."""
-    flow = example("render_animation").render_animation
-    broken = tmp_path / "broken.blend"
-    broken.write_bytes(b"no scene")
-    _, state = run(flow, str(broken), str(tmp_path / "out"), frames="1-2", machines=2, max_price_usd=50)
-    with pytest.raises(FramesMissingError, match="2 of 2 frames are missing"):
-        state.result()
-    assert renting.running() == []
-
-
-@pytest.mark.usefixtures("server")
-def test_render_animation_again_does_not_take_yesterdays_frames_for_its_own(
-    renting: Renting, scene: Path, tmp_path: Path
-) -> None:
-    flow = example("render_animation").render_animation
-    _, state = run(flow, str(scene), str(tmp_path), frames="1-2", machines=1, max_price_usd=50)
-    assert state.is_completed()
-    broken = tmp_path / "broken.blend"
-    broken.write_bytes(b"no scene")
-    (tmp_path / "bill.json").unlink()
-    _, state = run(flow, str(broken), str(tmp_path), frames="1-2", machines=1, max_price_usd=50)
-    with pytest.raises(FramesMissingError, match="2 of 2 frames are missing or broken: 1-2"):
-        state.result()
-    assert not (tmp_path / "bill.json").exists()
-    assert renting.running() == []
 
 
 def test_gpu_training(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:
@@ -265,6 +208,7 @@ def test_the_readmes_flow_renders(renting: Renting, scene: Path, tmp_path: Path,
 
 def test_every_example_is_tested_and_runs_as_a_script() -> None:
     names = {path.stem for path in EXAMPLES.glob("*.py")}
-    tests = Path(__file__).read_text() + (Path(__file__).parent / "test_automation.py").read_text()
+    files = ("test_examples.py", "test_batch_examples.py", "test_automation.py")
+    tests = "".join((Path(__file__).parent / name).read_text() for name in files)
     assert {name for name in names if f'"{name}' not in tests} == set()
     assert {path.stem for path in EXAMPLES.glob("*.py") if "__main__" not in path.read_text()} == set()

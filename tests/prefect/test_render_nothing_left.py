@@ -28,7 +28,7 @@ WAYS = ["flow", "renders_async", "renders_submitted", "renders_in_a_flow_of_its_
 
 
 def new_run(flows: FlowProcesses, folder: Path, way: str = "flow", **options: Any) -> str:
-    given = shot(folder, **{"frame_s": 1.0, **options})
+    given = shot(folder, **{"frame_s": 0.5, **options})
     if way == "flow":
         entrypoint = "prefect_blocks.render_flows.render_animation_flow"
         return flows.new_run_of("octa_render_animation", entrypoint, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,9 @@ def stop_batch(api: RentalApi, rentals: Rentals, output: Path, *, deadline_s: fl
                 problems.append(error)
     if problems:
         raise problems[0]
+    with suppress(OSError):
+        # Nothing is paused any more: what is run next begins anew, its deadline too.
+        Layout.of(output).pause.unlink()
     return bills
 
 

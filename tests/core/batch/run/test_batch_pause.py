@@ -108,6 +108,7 @@ def test_machines_that_nobody_comes_back_for_are_stopped_by_their_folder(studio:
     bills = studio.octa.batches.stop(studio.output)
     assert bills.keys() == set(paused.sessions)
     assert studio.nothing_runs()
+    assert not (studio.output / ".octa" / "pause.json").exists(), "what is run next has a deadline of its own"
     again = run_until_over(studio, batch)[-1]
     assert again.outcome is BatchOutcome.WHOLE
     assert again.cost_wei == studio.charged_wei()
