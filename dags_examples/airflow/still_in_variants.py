@@ -25,12 +25,15 @@ from airflow_provider.operators.render_animation import OctaRenderAnimationOpera
 
 VARIANTS = [
     {"name": "as_it_is", "python": ""},
-    {
-        "name": "night",
-        "python": "bpy.data.worlds[0].node_tree.nodes['Background'].inputs['Strength'].default_value = 0.05",
-    },
     {"name": "close", "python": "scene.camera.data.lens = 85"},
+    {"name": "other_camera", "python": "scene.camera = bpy.data.objects['Camera.001']"},
 ]
+VARIANT = {
+    "type": "object",
+    "required": ["name", "python"],
+    # It becomes the name of a file.
+    "properties": {"name": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,60}$"}, "python": {"type": "string"}},
+}
 
 # Runs in Blender, on the machines. An error within a handler stops no render by itself.
 SCRIPT = """
@@ -58,11 +61,9 @@ bpy.app.handlers.frame_change_pre.append(change)
     params={
         "scene": Param("/data/product.blend", type="string", title="Scene", description="A .blend on the worker."),
         "output": Param("/data/variants", type="string", title="Output", description="Where every worker sees it."),
-        "variants": Param(VARIANTS, type="array", title="Variants", description="Each with a name, and its Python."),
+        "variants": Param(VARIANTS, type="array", title="Variants", minItems=1, items=VARIANT),
         "samples": Param(256, type="integer", minimum=1, title="Samples", description="A pixel, of all variants."),
-        "seconds_per_still": Param(
-            60, type="number", title="Seconds a still", description="About; on a usual machine."
-        ),
+        "seconds_per_still": Param(60, type="number", title="Seconds a still", description="On a usual machine."),
         "machines": Param(2, type="integer", minimum=1, title="Machines", description="At most so many at once."),
         "max_cost_usd": Param(1.0, type="number", title="Budget", description="USD for all of it."),
     },
