@@ -11,7 +11,7 @@ class MachineKiller:
     Args:
         emulator: the marketplace.
         at_frames: so many frames are there at least.
-        machines: so many machines run at least.
+        machines: so many machines run at least; two, once twice as many frames are there.
 
     Attributes:
         killed: the session that was ended; empty before.
@@ -37,7 +37,7 @@ class MachineKiller:
         if self.killed or done < self.at_frames:
             return False
         running = self.emulator.running()
-        if len(running) < self.machines:
+        if len(running) < (self.machines if done < 2 * self.at_frames else 2):
             return False
         # Not one that is still starting: it has frames, and is at another.
         at_work = {uuid: count for uuid in running if (count := self.emulator.frames_of(uuid)) > 1}

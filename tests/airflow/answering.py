@@ -28,10 +28,8 @@ def answering(option: str) -> Iterator[list[tuple[str, str]]]:
 
     thread = threading.Thread(target=answer, daemon=True)
     if CAN_ASK:
-        # Not by the thread: two that import Airflow's models at once find them half made.
-        import airflow.models.dagbag
-        import airflow.models.hitl  # noqa: F401
-
+        # Once here: two threads that import Airflow's models for the first time wait for each other.
+        _answer_all(option)
         thread.start()
     try:
         yield asked
@@ -42,6 +40,9 @@ def answering(option: str) -> Iterator[list[tuple[str, str]]]:
 
 
 def _answer_all(option: str) -> list[tuple[str, str]]:
+    from airflow.models import import_all_models
+
+    import_all_models()
     from airflow.models.hitl import HITLDetail
     from airflow.utils.session import create_session
 
