@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from typing import Any
 
 import airflow
 
@@ -40,15 +40,22 @@ def answering(option: str) -> Iterator[list[tuple[str, str]]]:
 
 
 def _answer_all(option: str) -> list[tuple[str, str]]:
+    """As the API does it that the button calls."""
+    from types import SimpleNamespace
+
+    from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
+    from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail
     from airflow.models import import_all_models
+    from airflow.utils.session import create_session
 
     import_all_models()
     from airflow.models.hitl import HITLDetail
-    from airflow.utils.session import create_session
 
+    user: Any = SimpleNamespace(get_id=lambda: "anna", get_name=lambda: "Anna")
+    asked = []
     with create_session() as session:
-        open_ones = session.query(HITLDetail).filter(HITLDetail.responded_at.is_(None)).all()
-        for one in open_ones:
-            one.chosen_options, one.params_input = [option], {}
-            one.responded_at, one.responded_by = datetime.now(timezone.utc), {"id": "anna", "name": "Anna"}
-        return [(str(one.subject), str(one.body)) for one in open_ones]
+        for one in [one for one in session.query(HITLDetail) if not one.response_received]:
+            ti, payload = one.task_instance, UpdateHITLDetailPayload(chosen_options=[option])
+            asked.append((str(one.subject), str(one.body)))
+            update_hitl_detail(ti.dag_id, ti.run_id, ti.task_id, payload, user, session)
+    return asked
