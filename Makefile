@@ -117,6 +117,11 @@ bench-batch: $(CORE)/.made
 bench-plan: $(CORE)/.made
 	@$(CORE)/bin/python benchmarks/batch_planning.py $(BENCH)
 
+# How many requests a minute batches make that render at once: make bench-batch-requests BENCH="--batches 1 10 50"
+.PHONY: bench-batch-requests
+bench-batch-requests: $(CORE)/.made
+	@PYTHONPATH=. $(CORE)/bin/python benchmarks/batch_requests.py $(BENCH)
+
 # The fuzzers of make test with as many inputs as one likes: make fuzz FUZZ=20000
 FUZZ ?= 3000
 .PHONY: fuzz

@@ -137,7 +137,7 @@ class DescribesBatch(BaseOperator):
         # What is not known yet is left at what always works.
         known = {name: value for name, value in self._given().items() if is_known(value)}
         known |= {"renderer": known_renderer(self.renderer), "requirements": None, "check": None}
-        self._build({"scene": "known/later", "frames": "1", "output": "known/later"} | known)
+        self._build({"scene": "known/later", "frames": (1,), "output": "known/later"} | known)
 
     def batch(self) -> Batch:
         """The core's description, from rendered arguments.

@@ -6,9 +6,10 @@ Imported by a task that runs, not by a DAG file: what is needed to follow a batc
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from octa_provider import BatchQuote
     from octa_provider.batch.batch import Batch
+    from octa_provider.batch.events import BatchEvent
     from octa_provider.batch.result import BatchResult
 
 __all__ = ["BatchTask", "only_our_lines", "quote_of", "same_folder"]
@@ -40,8 +42,6 @@ __all__ = ["BatchTask", "only_our_lines", "quote_of", "same_folder"]
 MOST_RANGE_CHARS = 2000
 #: More reasons for frames that were given up are counted.
 MOST_REASONS = 5
-#: Adds up over the times that a worker comes back to a batch of one try.
-_SUMS = ("rendered", "seconds", "machines")
 _IN_EVENTS = ("output", "frames", "done", "cost_wei", "cost_usd", "manifest", "sheet")
 
 
@@ -91,6 +91,7 @@ class BatchTask:
         batch: what is rendered.
         quote: what was approved; None where nobody was asked.
         earlier: what this try has done before it deferred, as `so_far` gave it.
+        rented: the sessions of the machines that this try has rented or found.
     """
 
     operator: BaseOperator
@@ -98,6 +99,17 @@ class BatchTask:
     batch: Batch
     quote: BatchQuote | None
     earlier: Mapping[str, Any]
+    rented: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Go on where this try was when it deferred."""
+        self.rented |= set(self.earlier.get("rented") or ())
+        self._began_at = self.earlier.get("began_at") or time.time()
+
+    def event(self, event: BatchEvent) -> None:
+        """One thing that has happened."""
+        if event.uuid is not None:
+            self.rented.add(event.uuid)
 
     @property
     def layout(self) -> Layout:
@@ -114,7 +126,8 @@ class BatchTask:
         Args:
             result: of the run that has ended now.
         """
-        return {name: (self.earlier.get(name) or 0) + getattr(result, name) for name in _SUMS}
+        rendered = (self.earlier.get("rendered") or 0) + result.rendered
+        return {"rendered": rendered, "rented": sorted(self.rented), "began_at": self._began_at}
 
     def conclude(self, result: BatchResult, *, is_killed: bool) -> dict[str, Any]:
         """Tell what the batch came to, and end the task as it ended. Nothing runs any more.
@@ -162,7 +175,7 @@ class BatchTask:
             "output": result.output,
             "frames": result.frames,
             "done": result.done,
-            **self.so_far(result),
+            "rendered": self.so_far(result)["rendered"],
             "missing": _short(result.missing),
             "message": result.message,
             "cost_wei": None if result.cost_wei is None else str(result.cost_wei),
@@ -171,6 +184,8 @@ class BatchTask:
             "quoted_cost_p50_usd": None if quoted is None else quoted.cost_p50_usd,
             "quoted_cost_p90_usd": None if quoted is None else quoted.cost_p90_usd,
             "quoted_cost_most_usd": None if quoted is None else quoted.cost_most_usd,
+            "seconds": round(time.time() - self._began_at, 3),
+            "machines": len(self.rented),
             "manifest": str(self.layout.manifest),
             "sheet": None if sheet is None else str(sheet),
         }

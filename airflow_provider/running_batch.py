@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,7 +16,9 @@ from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.rental_key import rental_key
 from airflow_provider.stop_on_failure import stop_batch_after
 from airflow_provider.templated import check_known, checked_deadline
-from octa_provider.errors import OctaError
+from octa_provider.errors import OctaError, OctaNoMachineError, OctaPlanError
+from octa_provider.text.plain_text import plain_words
+from octa_provider.text.quantities import counted
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from octa_provider.batch.batch import Batch
 
 __all__ = ["RunsBatch"]
+
+#: So many reasons why machines are not taken are told, the most frequent first.
+MOST_REASONS = 5
 
 
 class RunsBatch(DescribesBatch):
@@ -114,6 +120,9 @@ class RunsBatch(DescribesBatch):
         if holder:
             # Airflow takes a worker for dead that it does not hear of; what it renders is not to be stopped.
             raise OctaBatchBusyError(f"{error} ({holder})" if holder not in str(error) else str(error)) from error
+        if batch is not None and isinstance(error, OctaNoMachineError | OctaPlanError):
+            for reason, count in _refusals(client, batch, error).most_common(MOST_REASONS):
+                self.log.warning("Not planned with: %s, %s", counted(count, "machine"), plain_words(reason))
         fail_task(error)
 
     def leave_nothing(self, error: BaseException, client: OctaClient, context: Context) -> None:
@@ -135,3 +144,12 @@ def _holder(client: OctaClient, batch: Batch) -> str:
         return client.batches.status(batch.output_path).running
     except OctaError:
         return ""
+
+
+def _refusals(client: OctaClient, batch: Batch, error: OctaError | ValueError) -> Counter[str]:
+    """Why machines are not taken, and how many each time."""
+    try:
+        refusals = getattr(error, "refusals", ()) or client.batches.plan(batch).refusals
+    except OctaError:
+        return Counter()
+    return Counter(refusal.reason for refusal in refusals if refusal.node_id is not None)

@@ -18,13 +18,14 @@ from airflow_provider.stop_on_failure import tell_which_batch_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.templated import check_known, checked_deadline
 from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.text.quantities import shown_duration
+from octa_provider.text.quantities import counted, shown_duration
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from octa_provider import OctaClient
     from octa_provider.batch.batch import Batch
+    from octa_provider.batch.events import BatchEvent
     from octa_provider.batch.result import BatchResult
 
 __all__ = ["OctaRenderAnimationOperator"]
@@ -33,6 +34,7 @@ __all__ = ["OctaRenderAnimationOperator"]
 #: look after the batch, or than the end of `execution_timeout`.
 _LATER_S = 1800.0
 _LATER_THAN_TIMEOUT_S = 600.0
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 10.0, 3600.0
 
 
 class OctaRenderAnimationOperator(RunsBatch):
@@ -69,7 +71,7 @@ class OctaRenderAnimationOperator(RunsBatch):
             output folder. None asks nobody.
         poll_interval: seconds between two looks at a machine.
         deferrable: whether to wait in the triggerer; Airflow's `[operators] default_deferrable` when left out.
-        min_pause_s: a worker lets go of its slot only for at least so many seconds.
+        min_pause_s: a worker lets go of its slot only for at least so many seconds, 10 to 3600.
         octa_conn_id: the connection.
         kwargs: as of every operator.
 
@@ -114,7 +116,7 @@ class OctaRenderAnimationOperator(RunsBatch):
     def check_known_arguments(self) -> None:
         """As of every operator that describes a batch; and for how long it may be let alone."""
         super().check_known_arguments()
-        check_known(self, min_pause_s=lambda value: checked_deadline(value, "min_pause_s", 120))
+        check_known(self, min_pause_s=_checked_pause)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Render, or go on with what an earlier try has left; then wait here, or defer."""
@@ -169,7 +171,7 @@ class OctaRenderAnimationOperator(RunsBatch):
         batch: Batch | None = None
         try:
             batch, quote = self.batch(), quote_of(self.quote)
-            pause_s = checked_deadline(self.min_pause_s, "min_pause_s", 120)
+            pause_s = _checked_pause(self.min_pause_s)
             told: Mapping[str, Any] = self.quote if isinstance(self.quote, Mapping) else {}
             task = BatchTask(self, context, batch, quote, earlier)
             if told.get("output") not in {None, str(task.layout.output)}:
@@ -180,7 +182,13 @@ class OctaRenderAnimationOperator(RunsBatch):
             mark = same_folder(context, batch, told.get("mark"), earlier.get("mark"))
             task.link()
             planned_usd = None if quote is None else quote.chosen.cost_p50_usd
-            options = self.run_options(BatchLog(self.log, planned_usd).event, deadline_at)
+            lines = BatchLog(self.log, planned_usd)
+
+            def on_event(event: BatchEvent) -> None:
+                task.event(event)
+                lines.event(event)
+
+            options = self.run_options(on_event, deadline_at)
             finish_at = earlier.get("finish_at")
             if finish_at is None and batch.finish_within_s is not None:
                 finish_at = time.time() + batch.finish_within_s
@@ -211,10 +219,10 @@ class OctaRenderAnimationOperator(RunsBatch):
         # For a trigger that is ended: whether another try has begun meanwhile.
         context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
         self.log.info(
-            "%d of %d frames done; %d machines render on while this task waits without a slot, for up to %s",
+            "%d of %s done; %s on while this task waits without a slot, for up to %s",
             result.done,
-            result.frames,
-            len(result.sessions),
+            counted(result.frames, "frame"),
+            counted(len(result.sessions), "machine renders", "machines render"),
             shown_duration(result.wake_after_s),
         )
         wake_at = time.time() + result.wake_after_s
@@ -235,3 +243,11 @@ class OctaRenderAnimationOperator(RunsBatch):
             timeout=timedelta(seconds=max(1.0, given_up_at - time.time())),
         )
         raise AssertionError("unreachable: defer raises")
+
+
+def _checked_pause(value: float | str) -> float:
+    """A rendered `min_pause_s`, of the lengths that the core's pauses have."""
+    known = checked_deadline(value, "min_pause_s", 120)
+    if not _SHORTEST_PAUSE_S <= known <= _LONGEST_PAUSE_S:
+        raise OctaConfigError(f"min_pause_s={value!r}: give 10 to 3600 seconds; nobody is let alone for longer.")
+    return known

@@ -10,6 +10,7 @@ from typing import Any
 import airflow
 import pytest
 from airflow_runs import Renting, run
+from quick_batch import quick_batch, whole_frames
 
 from airflow_provider.get_provider_info import get_provider_info
 
@@ -54,6 +55,39 @@ def test_the_survey_maps_over_machines(renting: Renting, tmp_path: Path) -> None
     offered = [machine["node_id"] for machine in ended.result("machines")]
     assert [ended.result(f"look[{index}]")["node_id"] for index in range(2)] == offered
     assert len({session["node_id"] for session in renting.sessions}) == 2
+    assert renting.running() == []
+
+
+def test_the_batch_is_quoted_and_rendered(renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dag = shown_dag("shot", tmp_path)
+    given = quick_batch(tmp_path, "1-4")
+    for task_id in ("plan", "render"):
+        task = dag.get_task(task_id)
+        for name in ("scene", "main", "frames", "renderer", "seconds_per_frame", "requirements"):
+            setattr(task, name, given.get(name))
+        task.output_folder, task.poll_interval = given["output"], 0.5
+    dag.get_task("plan").measure = False
+    ended = run(dag)
+    assert ended.state == "success"
+    assert whole_frames(tmp_path) == [1, 2, 3, 4]
+    assert ended.result("render")["quoted_cost_most_usd"] == ended.result("plan")["chosen"]["cost_most_usd"]
+    assert renting.running() == []
+
+
+def test_a_machine_can_be_a_task(renting: Renting, tmp_path: Path) -> None:
+    from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
+
+    dag = shown_dag("machine_a_task", tmp_path)
+    given = quick_batch(tmp_path, "1-9")
+    mapped = dag.get_task("render")
+    mapped.partial_kwargs.update({name: given[name] for name in ("main", "renderer", "seconds_per_frame")})
+    mapped.partial_kwargs["poll_interval"] = 0.5
+    params = {name: given[name] for name in ("scene", "frames", "output")}
+    ended = run(dag, params)
+    assert issubclass(mapped.operator_class, OctaRenderAnimationOperator)
+    assert ended.state == "success"
+    assert len(list((tmp_path / "out").glob("*/frame_*.png"))) == 9
+    assert len({session["rental_key"] for session in renting.sessions}) == len(renting.sessions) == 3
     assert renting.running() == []
 
 

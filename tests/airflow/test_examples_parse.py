@@ -44,8 +44,9 @@ LIGHT = {
         "wire.session_envs",
     ),
 }
-#: Rooms without anything that takes long.
-LIGHT_ROOMS = ("errors.", "files.", "render.", "text.")
+#: Rooms without anything that takes long: of a batch, what is asked for, and what makes a plan of it.
+LIGHT_ROOMS = ("batch", "errors.", "files.", "render.", "text.")
+HEAVY_ROOMS = ("batch.batches", "batch.film", "batch.folder", "batch.machine", "batch.run")
 
 
 def test_parsing_the_examples_asks_nobody_and_loads_only_plain_values() -> None:
@@ -57,5 +58,6 @@ def test_parsing_the_examples_asks_nobody_and_loads_only_plain_values() -> None:
     told = json.loads(ended.stdout.splitlines()[-1])
     loaded = {name.removeprefix("octa_provider.") for name in told["modules"]}
     assert {name for name in loaded - LIGHT if not name.startswith(LIGHT_ROOMS)} == set()
-    assert len(told["globals"]) == len(examples) == 7
+    assert {name for name in loaded if name.startswith(HEAVY_ROOMS)} == set()
+    assert len(told["globals"]) == len(examples) == 9
     assert [name for name, found in told["globals"].items() if found] == []

@@ -211,12 +211,13 @@ def test_a_batch_that_is_not_whole_ends_its_task_by_why(
 ) -> None:
     operator = OctaRenderAnimationOperator(task_id="render", **quick_batch(tmp_path, "1-9"))
     context: Any = {"ti": TaskInstance()}
-    task = BatchTask(operator, context, operator.batch(), None, {"rendered": 4, "seconds": 1.5, "machines": 2})
+    task = BatchTask(operator, context, operator.batch(), None, {"rendered": 4, "began_at": 1.0, "rented": ["a", "b"]})
     result = BatchResult(outcome, str(tmp_path / "out"), 9, 6, rendered=1, missing="4-6", machines=1, cost_wei=10**22)
     with pytest.raises(error):
         task.conclude(result, is_killed=is_killed)
     told = context["ti"].pushed["batch"]
-    assert (told["outcome"], told["missing"], told["rendered"], told["machines"]) == (outcome.value, "4-6", 5, 3)
+    assert (told["outcome"], told["missing"], told["rendered"], told["machines"]) == (outcome.value, "4-6", 5, 2)
+    assert told["seconds"] > 1e9
     assert told["cost_wei"] == "10000000000000000000000"
 
 

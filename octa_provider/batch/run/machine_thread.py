@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.estimate import MachineEstimate
-from octa_provider.batch.folder.pause_note import PausedMachine
+from octa_provider.batch.folder.pause_note import KeptOrder, PausedMachine
 from octa_provider.batch.folder.work import Spans
 from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.machine.scripts import stay_command
@@ -222,11 +222,15 @@ class MachineThread(threading.Thread):
         target = SshTarget.of(session, private_key=ssh_key(parts.private_key))
         with RemoteMachine(target, connect_within_s=parts.pacing.login_s) as remote:
             link = MachineLink(remote, self._asked_to_end.is_set)
-            first = self._bring(rental, link)
+            first, ready = self._bring(rental, link)
             # From now on one that does not answer may be gone, which the API knows at once.
             remote.connect_within_s = 0.0
             name = MachineName(self.number, self.estimate.node_id, rental.uuid)
             rendering = Rendering(parts, name, link, self._tell, first)
+            if rental.adopted:
+                # Before it is told to be ready: nobody is to give it frames that it has made already.
+                self._fetch_left(rendering)
+            self._tell(ready)
             if rental.adopted:
                 self._go_on(rendering)
             self._serving = Serving(parts, rental, link, rendering, self._orders, self._asked_to_end, self._tell)
@@ -235,8 +239,8 @@ class MachineThread(threading.Thread):
                 self._why = lost
                 self._tell(Lost(lost))
 
-    def _bring(self, rental: Rental, link: MachineLink) -> int:
-        """Bring the scene; returns the number of the first process that is free."""
+    def _bring(self, rental: Rental, link: MachineLink) -> tuple[int, Ready]:
+        """Bring the scene; returns the number of the first process that is free, and what is to be told then."""
         parts, clock = self._parts, self._parts.clock
         link.prepare()
         parts.logins.worked()
@@ -252,8 +256,7 @@ class MachineThread(threading.Thread):
                 self._start_s, self._transfer_s = spans.start_s, spans.transfer_s
                 lived_s = self._ready_at - (self.rented_at or 0.0)
                 self._rendered_s = max(0.0, lived_s - spans.start_s - spans.transfer_s - spans.idle_s)
-                self._tell(Ready(None))
-                return max(processes) + 1
+                return max(processes) + 1, Ready(None)
             # What they are at is not known any more; what they have made is.
             link.kill(processes)
             self._is_at_kept = False
@@ -273,15 +276,20 @@ class MachineThread(threading.Thread):
         self._ready_at = clock.monotonic()
         size = parts.tree.size
         speed = size * 8 / 1e6 / self._transfer_s if size >= _TELLING_BYTES and self._transfer_s > 0 else None
-        self._tell(Ready(speed))
-        return max(processes, default=0) + 1
+        return max(processes, default=0) + 1, Ready(speed)
 
-    def _go_on(self, rendering: Rendering) -> None:
-        """Take what is there, and go on with what the machine renders by itself."""
-        accepted = self._parts.folder.accepted
-        kept = self._kept[0].order if self._kept is not None and self._is_at_kept else None
+    def _fetch_left(self, rendering: Rendering) -> None:
+        """Take what is there, but for what the machine is at by itself."""
+        accepted, kept = self._parts.folder.accepted, self._kept_order()
         rendered = set(kept.frames) if kept is not None else set()
         rendering.fetch_left([n for n in self._left_names if n not in accepted and n not in rendered])
+
+    def _kept_order(self) -> KeptOrder | None:
+        return self._kept[0].order if self._kept is not None and self._is_at_kept else None
+
+    def _go_on(self, rendering: Rendering) -> None:
+        """Go on with what the machine renders by itself."""
+        kept = self._kept_order()
         if self._kept is not None and kept is not None:
             rendering.go_on(kept, self._kept[1])
         elif self._kept is not None:

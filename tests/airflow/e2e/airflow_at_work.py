@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from demo.airflow_services import AIRFLOW, AirflowServices
 from demo.child_processes import Child, ChildProcesses, send, session_members
 from octa_provider.emulator.testing import EmulatorHandle
+from tests.core.batch.run.quick_renderer import write_scene
 
 T = TypeVar("T")
 
@@ -192,6 +193,12 @@ class Work:
         self.services.ask("DELETE", self.path, also_fine=404)
 
 
+def noted_scene(folder: Path) -> None:
+    """A scene whose frames are noted when they have been rendered, each as often as it was."""
+    script = write_scene(folder / "scene") / "shot.py"
+    script.write_text(script.read_text() + f"open({str(folder / 'drawn')!r}, 'a').write(sys.argv[1] + '\\n')\n")
+
+
 class Airflow:
     """What a test starts its work with."""
 
@@ -207,6 +214,8 @@ class Airflow:
         run_id = f"run_{self._count}"
         folder = self.folder / run_id
         folder.mkdir()
+        if dag_id.startswith("batch"):
+            noted_scene(folder)
         conf = {"folder": str(folder)} | ({} if command is None else {"command": command})
         self.services.trigger(dag_id, run_id, {} if dag_id == "reap" else conf)
         return Work(self.services, self.emulator, dag_id, run_id, folder)

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.reap import OctaReapOperator
+from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
 
 PARAMS = {
     "command": Param("sleep 4; echo whole > $F/output", type="string"),
@@ -75,3 +76,30 @@ one_job(
 
 with DAG("reap", schedule=None):
     OctaReapOperator(task_id="reap", older_than_s=0)
+
+
+def one_batch(name: str, frames: str, **arguments: Any) -> None:
+    """A batch of one machine, each of whose frames takes a second."""
+    with DAG(name, schedule=None, params=PARAMS, max_active_runs=50):
+        OctaRenderAnimationOperator(
+            task_id="job",
+            scene="{{ params.folder }}/scene",
+            main="shot.py",
+            frames=frames,
+            output="{{ params.folder }}/out",
+            renderer={
+                "image": "python:3.12",
+                "command": "python3 {scene} {frame} {output}/frame_{frame:04d}.png 1.0",
+            },
+            seconds_per_frame=1,
+            max_machines=1,
+            poll_interval=1,
+            retries=1,
+            retry_delay=timedelta(seconds=1),
+            pre_execute=note_process,
+            **arguments,
+        )
+
+
+one_batch("batch_on_worker", "1-30", deferrable=False)
+one_batch("batch_deferred", "1-60", deferrable=True, min_pause_s=10)

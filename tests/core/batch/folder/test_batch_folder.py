@@ -40,7 +40,7 @@ def test_a_second_run_has_what_the_first_accepted_and_renders_the_rest(tmp_path:
         take(folder, 1, 2, 5)
     with opened(batch, key="another/key") as folder:
         assert list(folder.accepted) == [1, 2, 5]
-        assert folder.key == "tests/batch"
+        assert folder.key == "another/key"
         assert folder.check_whole() == [3, 4, 6, 7, 8, 9, 10]
         take(folder, 3, 4, 6, 7, 8, 9, 10)
         assert folder.check_whole() == []

@@ -17,7 +17,7 @@ COMMAND = "octa-fake-renderer --frames {frames} --output {output} --seconds 0.1"
 
 def test_a_frame_that_is_bad_everywhere_is_tried_on_three_nodes_and_given_up_by_name(studio: Studio) -> None:
     studio.emulator.faults({"kind": "render", "form": "cut", "frame": 4, "times": None})
-    batch = studio.batch("1-8", renderer=Renderer("frames", COMMAND, can_skip=True), seconds_per_frame=2.0)
+    batch = studio.batch("1-8", renderer=Renderer("frames", COMMAND, can_skip=True), seconds_per_frame=30.0)
     result = studio.run(batch)
     assert result.outcome is BatchOutcome.INCOMPLETE, result
     assert result.missing == "4"
@@ -35,7 +35,7 @@ def test_as_many_frames_as_allowed_may_be_given_up_and_the_others_are_rendered(s
     studio.emulator.faults({"kind": "render", "form": "cut", "frame": 2, "times": None})
     renderer = Renderer("frames", COMMAND, can_skip=True)
     result = studio.run(
-        studio.batch("1-12", renderer=renderer, seconds_per_frame=2.0, max_failed_frames=1, tries_per_frame=2)
+        studio.batch("1-12", renderer=renderer, seconds_per_frame=30.0, max_failed_frames=1, tries_per_frame=2)
     )
     assert (result.outcome, result.missing, result.done) == (BatchOutcome.INCOMPLETE, "2", 11)
 

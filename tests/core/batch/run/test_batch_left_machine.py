@@ -17,7 +17,7 @@ from octa_provider.market.request import MachineRequest
 def test_a_session_that_a_list_has_missed_is_stopped_and_its_charge_counts(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = studio.batch("1-3", seconds_per_frame=1.0, max_machines=1)
+    batch = studio.batch("1-3", seconds_per_frame=30.0, max_machines=1)
     assert studio.run(batch).outcome is BatchOutcome.WHOLE
     fingerprint = fingerprint_of(batch.scene_path, batch.main_file, batch.renderer)
     with BatchFolder.open(batch, fingerprint, "test/batch") as folder:

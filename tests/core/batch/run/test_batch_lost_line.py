@@ -47,7 +47,7 @@ def test_a_line_lost_while_a_process_is_asked_why_it_ended_loses_no_order(
     script = studio.scene / "shot.py"
     script.write_text("import sys\nif sys.argv[1] == '2':\n    sys.exit('no such frame')\n" + script.read_text())
     lost = lose_line(monkeypatch, "tail -c 16000")
-    batch = studio.batch("1-6", seconds_per_frame=1.0, max_machines=2, tries_per_frame=2)
+    batch = studio.batch("1-6", seconds_per_frame=30.0, max_machines=2, tries_per_frame=2)
 
     result = studio.run(batch, is_cancelled=ends())
 
@@ -63,7 +63,7 @@ def test_a_line_lost_while_way_is_made_for_frames_loses_no_order(
 ) -> None:
     lost = lose_line(monkeypatch, 'rm -f "$f"')
 
-    result = studio.run(studio.batch("1-6", seconds_per_frame=1.0, max_machines=2), is_cancelled=ends())
+    result = studio.run(studio.batch("1-6", seconds_per_frame=30.0, max_machines=2), is_cancelled=ends())
 
     assert lost
     assert result.outcome is BatchOutcome.WHOLE

@@ -34,7 +34,7 @@ def test_what_a_failed_start_has_left_is_stopped_before_another_machine_renders(
 
     monkeypatch.setattr(Rentals, "start", start_and_lose)
 
-    result = studio.run(studio.batch("1-8", seconds_per_frame=1.0, max_machines=1), on_event=count)
+    result = studio.run(studio.batch("1-8", seconds_per_frame=30.0, max_machines=1), on_event=count)
 
     assert result.outcome is BatchOutcome.WHOLE
     assert lost

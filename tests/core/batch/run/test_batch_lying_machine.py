@@ -50,7 +50,7 @@ def test_a_machine_that_answers_a_skip_without_end_fills_no_memory() -> None:
 def test_no_frame_counts_as_longer_than_its_order_whatever_its_files_times_say(studio: Studio) -> None:
     with (studio.scene / "shot.py").open("a") as script:
         script.write("os.utime(target, (0, 4e9 + 1e6 * frame))\n")
-    result = studio.run(studio.batch("1-6", seconds_per_frame=1.0, max_machines=1))
+    result = studio.run(studio.batch("1-6", seconds_per_frame=30.0, max_machines=1))
     assert result.outcome is BatchOutcome.WHOLE
     told = [json.loads(line) for line in (studio.output / "frames.jsonl").read_text().splitlines()]
     assert len(told) == 6

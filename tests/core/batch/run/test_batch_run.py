@@ -123,7 +123,7 @@ def test_a_machine_that_has_the_scene_ends_the_batch_although_it_is_saved_meanwh
         if event.kind == "machine ready":
             script.write_text(script.read_text() + "# saved")
 
-    result = studio.run(studio.batch("1-6", frame_s=0.1, seconds_per_frame=2.0, max_machines=1), on_event=save)
+    result = studio.run(studio.batch("1-6", frame_s=0.1, seconds_per_frame=30.0, max_machines=1), on_event=save)
     assert result.outcome is BatchOutcome.WHOLE
 
 
@@ -161,7 +161,7 @@ def test_frames_that_the_disk_here_cant_take_are_not_paid_for(studio: Studio, mo
 
 def test_a_batch_that_nothing_pays_for_says_so_in_one_line(tmp_path: Path) -> None:
     with open_studio(tmp_path, machines=1, balance_octa=0.0001) as poor:
-        result = poor.run(poor.batch("1-6", seconds_per_frame=1.0))
+        result = poor.run(poor.batch("1-6", seconds_per_frame=30.0))
         assert result.outcome is BatchOutcome.INCOMPLETE
         assert "the balance is empty; session ended: insufficient_funds" in result.message
         assert "\n" not in result.message

@@ -35,7 +35,7 @@ def left_by_an_earlier_run(studio: Studio, number: int) -> str:
 def test_a_machine_that_an_earlier_run_has_left_renders_on_and_no_other_is_rented(studio: Studio) -> None:
     uuid = left_by_an_earlier_run(studio, 1)
     renderer = Renderer("frames", COMMAND, can_skip=True)
-    result = studio.run(studio.batch("1-6", renderer=renderer, seconds_per_frame=6.0, max_machines=1))
+    result = studio.run(studio.batch("1-6", renderer=renderer, seconds_per_frame=60.0, max_machines=1))
     assert result.outcome is BatchOutcome.WHOLE, result
     assert studio.starts() == 1
     assert {event.uuid for event in studio.told("machine ended")} == {uuid}
@@ -46,7 +46,7 @@ def test_a_machine_that_an_earlier_run_has_left_renders_on_and_no_other_is_rente
 def test_machines_beyond_the_most_that_are_allowed_are_stopped(studio: Studio) -> None:
     left = {left_by_an_earlier_run(studio, number) for number in (1, 2)}
     renderer = Renderer("frames", COMMAND, can_skip=True)
-    result = studio.run(studio.batch("1-6", renderer=renderer, seconds_per_frame=6.0, max_machines=1))
+    result = studio.run(studio.batch("1-6", renderer=renderer, seconds_per_frame=60.0, max_machines=1))
     assert result.outcome is BatchOutcome.WHOLE, result
     assert studio.starts() == len(left)
     assert studio.nothing_runs()
@@ -55,7 +55,7 @@ def test_machines_beyond_the_most_that_are_allowed_are_stopped(studio: Studio) -
 
 def test_what_is_left_of_a_finished_batch_is_stopped(studio: Studio) -> None:
     renderer = Renderer("frames", COMMAND, can_skip=True)
-    batch = studio.batch("1-6", renderer=renderer, seconds_per_frame=6.0)
+    batch = studio.batch("1-6", renderer=renderer, seconds_per_frame=60.0)
     assert studio.run(batch).outcome is BatchOutcome.WHOLE
     left_by_an_earlier_run(studio, 50)
     assert studio.run(batch).outcome is BatchOutcome.WHOLE

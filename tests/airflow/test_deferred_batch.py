@@ -1,0 +1,111 @@
+"""A batch that waits without a worker slot, while its machines have work."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow_runs import Renting, run
+from dag_to_kill import AT, batch_to_kill
+from quick_batch import quick_batch, whole_frames
+from test_kill_batch import noted_frames
+from test_killed_in_dag_test import first_try, until
+
+from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def deferred(folder: Path, frames: str = "1-40", **changes: Any) -> dict[str, Any]:
+    """A batch that is worth a pause: of one machine, since two change their shares more often."""
+    options = {"frame_s": 1.0, "max_machines": 1, "deferrable": True, "min_pause_s": 10}
+    return quick_batch(folder, frames, **options | changes)
+
+
+def said(capfd: pytest.CaptureFixture[str]) -> str:
+    log = capfd.readouterr()
+    return log.out + log.err
+
+
+def test_a_batch_renders_on_while_its_task_holds_no_slot(
+    renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = deferred(tmp_path)
+    drawn = noted_frames(tmp_path)
+    ended = run(batch_to_kill("deferred_batch", **arguments))
+    assert ended.state == "success"
+    log = said(capfd)
+    assert "1 machine renders on while this task waits without a slot" in log
+    assert whole_frames(tmp_path) == list(range(1, 41))
+    assert sorted(drawn()) == list(range(1, 41))
+    told = ended.result("render")
+    # As one try, however often a worker came back.
+    assert (told["done"], told["rendered"], told["machines"]) == (40, 40, 1)
+    assert told["seconds"] > 30
+    (session,) = renting.sessions
+    assert int(told["cost_wei"]) == int(session["charge_wei"])
+    assert json.loads(Path(told["manifest"]).read_text())["whole"] is True
+    assert renting.running() == []
+
+
+def test_a_process_that_dies_while_the_batch_is_deferred_loses_nothing(renting: Renting, tmp_path: Path) -> None:
+    name, log = "deferred_batch_killed", tmp_path / "log"
+    arguments = deferred(tmp_path)
+    drawn = noted_frames(tmp_path)
+    with first_try(log, name, kind="batch", **arguments) as process:
+        until(process, log, lambda: "render on while" in log.read_text() or "renders on while" in log.read_text())
+    (session,) = renting.running()
+    ended = run(batch_to_kill(name, **arguments), at=AT)
+    assert ended.state == "success"
+    assert whole_frames(tmp_path) == list(range(1, 41))
+    assert len(drawn()) <= 41
+    assert [one["uuid"] for one in renting.sessions] == [session]
+    assert renting.running() == []
+
+
+def test_a_timeout_while_it_is_deferred_stops_every_machine(
+    renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ended = run(
+        batch_to_kill("deferred_batch_late", **deferred(tmp_path, "1-90"), execution_timeout=timedelta(seconds=18))
+    )
+    assert ended.tasks == {"render": "failed"}
+    assert "waits without a slot" in said(capfd)
+    assert whole_frames(tmp_path)
+    assert renting.running() == []
+
+
+def test_a_wait_that_airflow_ends_itself_stops_every_machine(renting: Renting, tmp_path: Path) -> None:
+    """It resumes with `__fail__`, and calls nothing else."""
+    operator = OctaRenderAnimationOperator(task_id="render", **deferred(tmp_path))
+    ti = TaskInstance()
+    with renting.client() as client:
+        from airflow_provider.hooks.octa import OctaHook
+        from octa_provider import MachineRequest
+
+        with OctaHook().get_conn() as ours:
+            ours.rentals.start(
+                MachineRequest(image="alpine:3", start_command="sleep 600"),
+                key="airflow/deferred_batch_failed/manual__1/render/-1/batch/0a1b2c3d/m1",
+            )
+        assert len(client.sessions.list()) >= 1
+    with pytest.raises(AirflowException):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, {"ti": ti})  # type: ignore[arg-type]
+    assert renting.running() == []
+
+
+class TaskInstance:
+    """As much of one as a task needs whose wait was ended."""
+
+    dag_id, run_id, task_id, map_index, try_number = "deferred_batch_failed", "manual__1", "render", -1, 1
+    start_date = None
+
+
+@pytest.mark.parametrize("pause", [0, 5, 4000, "soon"])
+def test_a_pause_that_can_not_be_is_refused_when_the_file_is_parsed(tmp_path: Path, pause: Any) -> None:
+    with pytest.raises(ValueError, match="min_pause_s"):
+        OctaRenderAnimationOperator(task_id="render", **deferred(tmp_path, min_pause_s=pause))
