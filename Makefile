@@ -16,7 +16,7 @@ POVRAY := $(VENVS)/povray
 
 .PHONY: help demo test core airflow airflow-2.11 prefect blender povray clean
 help:
-	@echo "make demo   render an animation on the emulator, from an Airflow DAG (ORCHESTRATOR=prefect: a Prefect flow)"
+	@echo "make demo   quote, approve, render on the emulator, from an Airflow DAG (ORCHESTRATOR=prefect: a Prefect flow)"
 	@echo "make test   every test, lint and types"
 	@echo "make fuzz   what strangers write, at length: FUZZ=3000 inputs for each fuzzer"
 	@echo "make clean  remove the environments"

@@ -1,19 +1,18 @@
-"""The demo's run as an Airflow DAG: its file, its parameters, its connection, the bill that it writes."""
+"""The demo's run as an Airflow DAG: its file, its connection, its quote, its approval."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import shutil
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from demo.airflow_services import AirflowServices
-from demo.bill import MachineBill, bill_entries
 from demo.child_processes import ChildProcesses
 from demo.emulator_process import Emulator
 from demo.orchestrator import RenderOrder, State
+from demo.quoted import Quoted
 
 DAG_FILE = Path(__file__).resolve().parents[1] / "dags_examples" / "airflow" / "render_animation.py"
 DAG_ID = "render_animation"
@@ -29,15 +28,16 @@ class AirflowRender:
         emulator: the marketplace.
         folder: for its database; ``airflow`` is made in it.
         logs: where logs go.
+        closing: lines at the end of the DAG's file.
     """
 
     name = "Airflow"
     noun = "DAG"
     run_by = "an Airflow DAG"
-    pipeline = f"{DAG_ID}, mapped over the machines"
+    pipeline = f"{DAG_ID}: plan, approve, render"
 
-    def __init__(self, children: ChildProcesses, emulator: Emulator, folder: Path, logs: Path) -> None:
-        self.services = AirflowServices(children, folder / "airflow", DAG_FILE, connections(emulator), logs)
+    def __init__(self, children: ChildProcesses, emulator: Emulator, folder: Path, logs: Path, closing: str) -> None:
+        self.services = AirflowServices(children, folder / "airflow", DAG_FILE, closing, connections(emulator), logs)
 
     def version(self) -> str:
         return importlib.metadata.version("apache-airflow")
@@ -57,18 +57,27 @@ class AirflowRender:
         return STATES[self.services.run_state(DAG_ID, RUN_ID)]
 
     def stage(self) -> str:
-        running = [
-            str(task["task_id"]).rpartition(".")[2]
-            for task in self.services.tasks(DAG_ID, RUN_ID)
-            if task["state"] == "running"
-        ]
-        return ", ".join(f"{running.count(name)} {name}" for name in dict.fromkeys(running)) or "scheduling"
+        running = [task["task_id"] for task in self.services.tasks(DAG_ID, RUN_ID) if task["state"] == "running"]
+        return f"task {', '.join(running)}" if running else "scheduling"
+
+    def asked(self) -> str | None:
+        if not any(asks_for_approval(task) for task in self.services.tasks(DAG_ID, RUN_ID)):
+            return None
+        return str(self.plan()["text"])
+
+    def plan(self) -> dict[str, Any]:
+        """What the task `plan` returned; nothing where it has not."""
+        return next((dict(one) for one in self.services.results(DAG_ID, RUN_ID, "plan")), {})
+
+    def approve(self) -> None:
+        self.services.approve(DAG_ID, RUN_ID, "approve")
+
+    def quoted(self) -> Quoted | None:
+        line = self.plan().get("chosen")
+        return line and Quoted(line["cost_p50_usd"], line["cost_p90_usd"], line["cost_most_usd"])
 
     def problems(self) -> list[str]:
         return task_problems(self.services.tasks(DAG_ID, RUN_ID))
-
-    def bills(self, output: Path, gpus: Mapping[int, str]) -> list[MachineBill]:
-        return [machine_bill(entry, gpus) for entry in bill_entries(output)]
 
     def keep_logs(self) -> None:
         made = self.services.home / "logs"
@@ -95,27 +104,17 @@ def parameters(order: RenderOrder) -> dict[str, Any]:
         "frames": order.frames_text,
         "machines": order.machines,
         "output": str(order.output),
+        "seconds_per_frame": order.seconds_per_frame,
+        "within_min": order.within_min,
+        "max_cost_usd": order.max_cost_usd,
     }
+
+
+def asks_for_approval(task: Mapping[str, Any]) -> bool:
+    """Whether a task instance is the one that waits for a person."""
+    return task["task_id"] == "approve" and task["state"] in ("deferred", "awaiting_input")
 
 
 def task_problems(tasks: list[dict[str, Any]]) -> list[str]:
     """The tasks that did not succeed, each as a sentence."""
-    found = []
-    for task in tasks:
-        if task["state"] not in ("success", "skipped"):
-            where = f" of machine {task['map_index']}" if task["map_index"] >= 0 else ""
-            found.append(f"task {task['task_id']}{where} ended as {task['state']}")
-    return found
-
-
-def machine_bill(entry: Mapping[str, Any], gpus: Mapping[int, str]) -> MachineBill:
-    """One machine's part; what a failed machine could not tell is empty."""
-    node_id, usd = entry.get("node_id"), entry["charge_usd"]
-    return MachineBill(
-        node_id=node_id,
-        gpu=gpus.get(node_id, "") if node_id is not None else "",
-        frames=tuple(int(number) for number in entry.get("frames", ())),
-        seconds=float(entry["duration_s"] or 0.0),
-        charge_wei=int(entry["charge_wei"] or 0),
-        usd=None if usd is None else Decimal(str(usd)),
-    )
+    return [f"task {task['task_id']} ended as {task['state']}" for task in tasks if task["state"] != "success"]

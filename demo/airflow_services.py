@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from demo.orchestrator import OrchestratorError
 from octa_provider.emulator.container.free_port import free_port
 
 START_DEADLINE_S = 120.0
+REPOSITORY = Path(__file__).resolve().parents[1]
 AIRFLOW = Path(sys.executable).parent / "airflow"
 
 
@@ -34,6 +34,7 @@ class AirflowServices:
         children: what ends the processes.
         home: AIRFLOW_HOME, made when missing.
         dag_file: the DAG's file; a copy of it is all that Airflow sees.
+        closing: lines at the end of the copy.
         connections: by connection id, the fields of the connection.
         logs: where the processes' logs go; the tasks' logs go to ``home``.
     """
@@ -43,6 +44,7 @@ class AirflowServices:
         children: ChildProcesses,
         home: Path,
         dag_file: Path,
+        closing: str,
         connections: Mapping[str, Mapping[str, object]],
         logs: Path,
     ) -> None:
@@ -54,13 +56,15 @@ class AirflowServices:
         self.http.trust_env = False
         self.env = self.environment(connections)
         (home / "dags").mkdir(parents=True)
-        shutil.copy(dag_file, home / "dags")
+        (home / "dags" / dag_file.name).write_text(dag_file.read_text() + closing)
 
     def environment(self, connections: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
         """The environment of all of it; nothing of another Airflow on this machine gets in."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_"))}
         settings = {
             "AIRFLOW_HOME": str(self.home),
+            # The closing lines import from the demo.
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), own.get("PYTHONPATH")))),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -189,6 +193,20 @@ class AirflowServices:
         if answer.status_code == also_fine and pause_s != 0.5:
             return
         self.checked(answer)
+
+    def approve(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Answer a task that asks a person, as the button of that name does.
+
+        Args:
+            dag_id, run_id, task_id: which.
+
+        Raises:
+            AirflowError: it refuses.
+        """
+        body = {"chosen_options": ["Approve"], "params_input": {}}
+        where = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        # A second request finds that the first has answered.
+        self.ask("PATCH", where, body, also_fine=409)
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """``queued``, ``running``, ``success`` or ``failed``."""

@@ -13,9 +13,12 @@ from typing import Any
 import requests
 
 from demo.child_processes import Child, ChildProcesses
+from demo.market_clock import SPEED
 from octa_provider import OctaClient
 
 START_DEADLINE_S = 30.0
+#: What a machine takes to come up, in the market's time.
+START_S = 60.0
 
 
 class EmulatorError(Exception):
@@ -57,13 +60,39 @@ class Emulator:
             raise EmulatorError(f"the emulator's ledger cannot be read: {error}") from error
         return ledger
 
-    def frames_by_machine(self) -> dict[int, int]:
-        """For each node in use, how many frames lie in the folders of its sessions."""
-        frames: dict[int, int] = {}
-        for session in self.ledger()["sessions"]:
-            rendered = sum(1 for _ in (self.state / "sessions" / session["uuid"]).glob("**/*.png"))
-            frames[session["node_id"]] = frames.get(session["node_id"], 0) + rendered
-        return frames
+    def running(self) -> dict[str, int]:
+        """The sessions that run, with the node of each.
+
+        Raises:
+            EmulatorError: it does not answer.
+        """
+        ledger = self.ledger()
+        running = set(ledger["running_uuids"])
+        return {one["uuid"]: one["node_id"] for one in ledger["sessions"] if one["uuid"] in running}
+
+    def frames_of(self, uuid: str) -> int:
+        """How many frames a session has begun."""
+        return sum(1 for _ in (self.state / "sessions" / uuid).glob("**/*.png"))
+
+    def end_session(self, uuid: str, reason: str) -> None:
+        """Have the platform end a session.
+
+        Args:
+            uuid: which.
+            reason: what the API tells of it.
+
+        Raises:
+            EmulatorError: it does not.
+        """
+        try:
+            requests.post(
+                f"{self.base_url}/_emulator/sessions/{uuid}/end",
+                json={"reason": reason},
+                headers={"Authorization": self.api_key},
+                timeout=10,
+            ).raise_for_status()
+        except requests.RequestException as error:
+            raise EmulatorError(f"the emulator did not end a machine: {error}") from error
 
     def gpus(self) -> dict[int, str]:
         """The GPU model of each node, as its catalogue tells it."""
@@ -84,8 +113,10 @@ def start_emulator(children: ChildProcesses, folder: Path, blender_python: Path 
         EmulatorError: it does not start.
     """
     command: list[str | Path] = [sys.executable, "-m", "octa_provider.emulator", "--port", "0", "--state", folder]
-    # One session a node: every chunk gets a machine of its own. Should the demo be killed, the machines still end.
-    command += ["--room", "1", "--parent", str(os.getpid())]
+    # Its machines are alike, but for price and speed: one GPU, one session. They come up after a minute of the market's
+    # time. Should the demo be killed, they still end.
+    command += ["--room", "1", "--gpus", "1", "--speed", str(SPEED), "--start-delay", str(START_S / SPEED)]
+    command += ["--parent", str(os.getpid())]
     if blender_python is not None:
         command += ["--blender-python", blender_python]
     child = children.start("the emulator", command, log, os.environ, pipe=True)

@@ -4,7 +4,8 @@ Run by a Python that has bpy, ``python make_scene.py scene.blend``, or by Blende
 ``blender -b --python make_scene.py -- scene.blend``. Around the octopus stand as many studs as there are frames, and
 one more is lit in each frame: a frame in the wrong place shows.
 
-Everything moves by driver expressions of the frame number, so that any machine can render any frame by itself.
+Everything moves by driver expressions of the frame number, so that any machine can render any frame by itself. With
+``--least-s`` each frame takes at least so many seconds, most of them asleep: many machines fit on one computer then.
 """
 
 from __future__ import annotations
@@ -24,6 +25,25 @@ RING = 3.3
 TURN = 2 * math.pi
 
 Colour = tuple[float, float, float]
+
+SLEEP = """
+import time
+import bpy
+
+begun = 0.0
+
+@bpy.app.handlers.persistent
+def begin(scene, *_):
+    global begun
+    begun = time.monotonic()
+
+@bpy.app.handlers.persistent
+def take_a_while(scene, *_):
+    time.sleep(max(0.0, {least_s} - (time.monotonic() - begun)))
+
+bpy.app.handlers.render_pre.append(begin)
+bpy.app.handlers.render_post.append(take_a_while)
+"""
 
 
 def hue(turn: float, saturation: float = 0.75, value: float = 1.0) -> Colour:
@@ -233,7 +253,14 @@ def set_rendering(frames: int, width: int, height: int, samples: int) -> None:
     scene.render.filepath = "//frames/####"
 
 
-def make_scene(path: str, frames: int, width: int, height: int, samples: int) -> None:
+def add_sleep(least_s: float) -> None:
+    """A script in the file, which Blender runs when it loads the file."""
+    script = bpy.data.texts.new("take_a_while.py")
+    script.from_string(SLEEP.format(least_s=least_s))
+    script.use_module = True
+
+
+def make_scene(path: str, frames: int, width: int, height: int, samples: int, least_s: float) -> None:
     """Write the ``.blend``.
 
     Args:
@@ -242,6 +269,7 @@ def make_scene(path: str, frames: int, width: int, height: int, samples: int) ->
         width: pixels across.
         height: pixels down.
         samples: light paths a pixel.
+        least_s: what a frame takes at least, in seconds; 0 for what it takes.
     """
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
     add_octopus(frames)
@@ -249,6 +277,8 @@ def make_scene(path: str, frames: int, width: int, height: int, samples: int) ->
     add_lights(frames)
     add_camera(frames)
     set_rendering(frames, width, height, samples)
+    if least_s > 0:
+        add_sleep(least_s)
     bpy.ops.wm.save_as_mainfile(filepath=path, compress=True)
 
 
@@ -259,9 +289,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--size", type=int, nargs=2, default=(320, 180), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--samples", type=int, default=12)
+    parser.add_argument("--least-s", type=float, default=0.0, metavar="SECONDS")
     options = parser.parse_args(arguments)
     width, height = options.size
-    make_scene(options.path, options.frames, width, height, options.samples)
+    make_scene(options.path, options.frames, width, height, options.samples, options.least_s)
     return 0
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from demo.bill import MachineBill
+from demo.quoted import Quoted
 
 State = Literal["waiting", "running", "succeeded", "failed"]
 
@@ -23,14 +22,20 @@ class RenderOrder:
     Attributes:
         scene: the .blend file.
         frames: which of its frames.
-        machines: how many share them.
-        output: folder for frames and the bill.
+        machines: at most so many share them.
+        output: folder for frames and what they cost.
+        seconds_per_frame: what a frame takes on a usual machine.
+        within_min: minutes from the start of the render to its end.
+        max_cost_usd: the budget.
     """
 
     scene: Path
     frames: range
     machines: int
     output: Path
+    seconds_per_frame: float
+    within_min: float
+    max_cost_usd: float
 
     @property
     def frames_text(self) -> str:
@@ -68,16 +73,17 @@ class Orchestrator(Protocol):
     def stage(self) -> str:
         """What runs now, in a few words."""
 
+    def asked(self) -> str | None:
+        """The quote that a person is asked to approve now, as one sentence; None as long as nobody is asked."""
+
+    def approve(self) -> None:
+        """Approve it, as a click does."""
+
+    def quoted(self) -> Quoted | None:
+        """What was approved, as the run that has ended tells it; None when it did not get so far."""
+
     def problems(self) -> list[str]:
         """What of the run did not end as it must."""
-
-    def bills(self, output: Path, gpus: Mapping[int, str]) -> list[MachineBill]:
-        """What each machine did and cost, as the run has told it; nothing when it did not get so far.
-
-        Args:
-            output: the folder of the order.
-            gpus: the GPU model of each node; the bill names only the node.
-        """
 
     def keep_logs(self) -> None:
         """Put the logs of the run next to the processes' own."""

@@ -1,22 +1,21 @@
-"""The demo's run as a Prefect flow: its file, its parameters, its account, the bill that it writes."""
+"""The demo's run as a Prefect flow: its file, its account, its quote, its approval."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from demo.bill import MachineBill, bill_entries
 from demo.child_processes import ChildProcesses
 from demo.emulator_process import Emulator
 from demo.orchestrator import RenderOrder, State
 from demo.prefect_services import PrefectServices
-from octa_provider import frames
+from demo.quoted import Quoted
 
-FLOW_FILE = Path(__file__).resolve().parents[1] / "dags_examples" / "prefect" / "render_animation.py"
-DEPLOYMENT = "render-animation/octa"
+FLOW_FILE = Path(__file__).resolve().parents[1] / "dags_examples" / "prefect" / "quote_approve_render.py"
+DEPLOYMENT = "quote-approve-render/octa"
 STATES: dict[str, State] = {"COMPLETED": "succeeded", "FAILED": "failed", "CRASHED": "failed", "CANCELLED": "failed"}
 
 
@@ -28,22 +27,24 @@ class PrefectRender:
         emulator: the marketplace.
         folder: for its database; ``prefect`` is made in it.
         logs: where logs go.
+        closing: lines at the end of the flow's file.
     """
 
     name = "Prefect"
     noun = "flow"
     run_by = "a Prefect flow"
-    pipeline = f"deployment {DEPLOYMENT}, a task for each machine"
+    pipeline = f"deployment {DEPLOYMENT}: plan, pause, render"
 
-    def __init__(self, children: ChildProcesses, emulator: Emulator, folder: Path, logs: Path) -> None:
+    def __init__(self, children: ChildProcesses, emulator: Emulator, folder: Path, logs: Path, closing: str) -> None:
         self.services = PrefectServices(children, folder / "prefect", account(emulator), logs)
+        self.closing = closing
         self.flow_run_id = ""
 
     def version(self) -> str:
         return importlib.metadata.version("prefect")
 
     def start(self) -> None:
-        self.services.start(FLOW_FILE, DEPLOYMENT)
+        self.services.start(FLOW_FILE, self.closing, DEPLOYMENT)
 
     def trigger(self, order: RenderOrder) -> None:
         self.flow_run_id = self.services.trigger(DEPLOYMENT, parameters(order))
@@ -57,15 +58,26 @@ class PrefectRender:
         return STATES.get(kind, "waiting" if kind in ("SCHEDULED", "PENDING") else "running")
 
     def stage(self) -> str:
-        return stage_of(self.services.task_runs())
+        return stage_of(self.services.flow_runs())
+
+    def asked(self) -> str | None:
+        run = self.services.flow_run(self.flow_run_id)
+        if run["state_type"] != "PAUSED":
+            return None
+        question = self.services.run_input(self.flow_run_id, run["state"]["state_details"]["run_input_keyset"])
+        return question.partition("\n")[0]
+
+    def approve(self) -> None:
+        self.services.resume(self.flow_run_id, {"approved": True})
+
+    def quoted(self) -> Quoted | None:
+        found = self.services.artifact("octa-render-cost")
+        return None if found is None else quoted_of(found)
 
     def problems(self) -> list[str]:
         run = self.services.flow_run(self.flow_run_id)
         told = [] if run["state_type"] == "COMPLETED" else [f"the flow says: {(run['state'] or {}).get('message')}"]
-        return told + task_problems(self.services.task_runs())
-
-    def bills(self, output: Path, gpus: Mapping[int, str]) -> list[MachineBill]:
-        return [machine_bill(entry, gpus) for entry in bill_entries(output)]
+        return told + run_problems(self.services.flow_runs())
 
     def keep_logs(self) -> None:
         if self.flow_run_id:
@@ -87,39 +99,30 @@ def parameters(order: RenderOrder) -> dict[str, Any]:
     return {
         "scene": str(order.scene),
         "frames": order.frames_text,
-        "machines": order.machines,
         "output": str(order.output),
+        "seconds_per_frame": order.seconds_per_frame,
+        "max_machines": order.machines,
+        "within_hours": order.within_min / 60,
+        "more": {"max_cost_usd": order.max_cost_usd},
     }
 
 
-def stage_of(tasks: Iterable[Mapping[str, Any]]) -> str:
-    """What runs now, in a few words: ``3 rendering``."""
-    rendering = sum(is_chunk(task) and task["state_type"] == "RUNNING" for task in tasks)
-    return f"{rendering} rendering" if rendering else "scheduling"
+def stage_of(runs: Iterable[Mapping[str, Any]]) -> str:
+    """What runs now, in a few words."""
+    running = sum(run["state_type"] == "RUNNING" for run in runs)
+    return f"flow runs: {running}" if running else "scheduling"
 
 
-def task_problems(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The chunks that were not rendered, each as a sentence."""
+def run_problems(runs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The flow runs that did not end well, each as a sentence."""
     return [
-        f"task {task['name']} ended as {task['state_type']}"
-        for task in tasks
-        if is_chunk(task) and task["state_type"] in ("FAILED", "CRASHED", "CANCELLED")
+        f"flow run {run['name']} ended as {run['state_type']}"
+        for run in runs
+        if run["state_type"] in ("FAILED", "CRASHED", "CANCELLED")
     ]
 
 
-def is_chunk(task: Mapping[str, Any]) -> bool:
-    """Whether a task run renders; the others stand for inner flows."""
-    return str(task["name"]).startswith("render-")
-
-
-def machine_bill(entry: Mapping[str, Any], gpus: Mapping[int, str]) -> MachineBill:
-    """One machine's part; what a failed machine could not tell is empty."""
-    node_id, usd = entry.get("node_id"), entry["cost_usd"]
-    return MachineBill(
-        node_id=node_id,
-        gpu=gpus.get(node_id, "") if node_id is not None else "",
-        frames=tuple(frames.parse(entry["frames"])) if entry.get("frames") else (),
-        seconds=float(entry["duration_s"] or 0.0),
-        charge_wei=int(entry["cost_wei"] or 0),
-        usd=None if usd is None else Decimal(str(usd)),
-    )
+def quoted_of(table: str) -> Quoted:
+    """What was approved, from the table of quote and bill."""
+    whole = json.loads(table)[0]
+    return Quoted(float(whole["quoted"]), float(whole["9 in 10 under"]), float(whole["at most"]))

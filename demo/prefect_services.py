@@ -17,6 +17,7 @@ from octa_provider.emulator.container.free_port import free_port
 
 START_DEADLINE_S = 120.0
 PAGE = 200
+REPOSITORY = Path(__file__).resolve().parents[1]
 PREFECT = Path(sys.executable).parent / "prefect"
 
 
@@ -49,6 +50,8 @@ class PrefectServices:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "OCTA_"))}
         settings = {
             "PREFECT_HOME": str(self.home),
+            # The closing lines import from the demo.
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), own.get("PYTHONPATH")))),
             "PREFECT_API_URL": f"{self.url}/api",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
@@ -63,11 +66,12 @@ class PrefectServices:
         }
         return {**own, **settings, **account}
 
-    def start(self, flow_file: Path, deployment: str) -> None:
+    def start(self, flow_file: Path, closing: str, deployment: str) -> None:
         """Start the processes and wait until the flow can be run.
 
         Args:
-            flow_file: a script that serves its flow.
+            flow_file: a script that serves its flow; a copy of it is run.
+            closing: lines at the end of the copy.
             deployment: its name, ``flow/deployment``.
 
         Raises:
@@ -77,7 +81,9 @@ class PrefectServices:
         command = [PREFECT, "server", "start", *address]
         self.children.start("Prefect's server", command, self.logs / "prefect-server.log", self.env)
         self.wait("Prefect's server", lambda: self.answers("health"))
-        self.children.start("the flow", [sys.executable, flow_file], self.logs / "prefect-flow.log", self.env)
+        served = self.home / flow_file.name
+        served.write_text(flow_file.read_text() + closing)
+        self.children.start("the flow", [sys.executable, served], self.logs / "prefect-flow.log", self.env)
         self.wait(f"the deployment {deployment}", lambda: self.answers(f"deployments/name/{deployment}"))
 
     def wait(self, what: str, is_there: Callable[[], bool]) -> None:
@@ -139,9 +145,37 @@ class PrefectServices:
         found: dict[str, Any] = self.ask("GET", f"flow_runs/{flow_run_id}")
         return found
 
-    def task_runs(self) -> list[dict[str, Any]]:
-        """All task runs of this server: those of the flow's inner flows, too."""
-        return list(self.pages("task_runs/filter", {"sort": "EXPECTED_START_TIME_ASC"}))
+    def flow_runs(self) -> list[dict[str, Any]]:
+        """All flow runs of this server: the flow's inner ones, too."""
+        return list(self.pages("flow_runs/filter", {"sort": "EXPECTED_START_TIME_ASC"}))
+
+    def run_input(self, flow_run_id: str, keyset: Mapping[str, str]) -> str:
+        """What a person is told who is asked for input.
+
+        Args:
+            flow_run_id: of the run that is paused.
+            keyset: of its state.
+        """
+        return str(self.ask("GET", f"flow_runs/{flow_run_id}/input/{keyset['description']}"))
+
+    def resume(self, flow_run_id: str, given: Mapping[str, object]) -> None:
+        """Go on with a run that is paused, as the form in the UI does it.
+
+        Args:
+            flow_run_id: which.
+            given: the input that it asks for.
+
+        Raises:
+            PrefectError: it does not.
+        """
+        answer = self.ask("POST", f"flow_runs/{flow_run_id}/resume", {"run_input": dict(given)})
+        if answer["status"] != "ACCEPT":
+            raise PrefectError(f"Prefect did not go on with the run: {answer['details']}")
+
+    def artifact(self, key: str) -> str | None:
+        """What the newest artifact of a key holds; None where there is none."""
+        found = self.ask("POST", "artifacts/filter", {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC"})
+        return str(found[0]["data"]) if found else None
 
     def log_lines(self) -> Iterator[str]:
         """All that the runs have logged, in order."""

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 #: Seconds between lines where there is no terminal to draw bars on.
 LINE_INTERVAL_S = 5.0
 
 
 class RenderProgress:
-    """Bars on a terminal, one a machine and one for all; a line now and then anywhere else.
+    """A bar on a terminal; a line now and then anywhere else.
 
     Args:
         console: where to.
         total: frames of the animation.
-        machines: how many machines share them.
     """
 
-    def __init__(self, console: Console, total: int, machines: int) -> None:
+    def __init__(self, console: Console, total: int) -> None:
         self.console = console
         self.total = total
-        self.share = -(-total // machines)
         self.bars = Progress(
             TextColumn("  {task.description:<34}"),
             BarColumn(bar_width=32),
@@ -35,7 +32,6 @@ class RenderProgress:
             disable=not console.is_terminal,
         )
         self.all = self.bars.add_task("frames rendered", total=total)
-        self.rows: dict[str, TaskID] = {}
         self.last_line = ""
         self.last_line_at = -LINE_INTERVAL_S
 
@@ -48,18 +44,13 @@ class RenderProgress:
     ) -> None:
         self.bars.stop()
 
-    def show(self, frames: Mapping[str, int], stage: str) -> None:
+    def show(self, done: int, stage: str) -> None:
         """Show how far it is.
 
         Args:
-            frames: frames rendered so far, by machine.
-            stage: what the orchestrator is doing, in a few words.
+            done: frames that are there, and whole.
+            stage: what happens, in a few words.
         """
-        done = min(sum(frames.values()), self.total)
-        for machine, count in frames.items():
-            if machine not in self.rows:
-                self.rows[machine] = self.bars.add_task(machine, total=self.share)
-            self.bars.update(self.rows[machine], completed=count)
         self.bars.update(self.all, completed=done, description=stage)
         line = f"  {done}/{self.total} frames, {stage}"
         now = time.monotonic()

@@ -1,7 +1,8 @@
-"""Render an animation on emulated machines, from an Airflow DAG or a Prefect flow: `make demo`.
+"""Quote, approve and render an animation on emulated machines, from an Airflow DAG or a Prefect flow: `make demo`.
 
 Nothing is imitated but the marketplace: Airflow is Airflow (scheduler, API server, SQLite) and Prefect is Prefect, the
-machines are processes on this computer that are reached over real SSH, and the frames come out of Blender.
+machines are processes on this computer that are reached over real SSH, and the frames come out of Blender. The market's
+time runs ten times faster, so that start-ups of minutes are shown in seconds. In the middle one machine is killed.
 """
 
 from __future__ import annotations
@@ -17,22 +18,35 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 from rich.console import Console
 
 from demo.airflow_render import AirflowRender
-from demo.bill import MachineBill, bill_file, bill_table, machine_name
+from demo.bill import MachineBill, bill_table, machine_name, manifest_file, quote_table, read_bills, total_usd, usd_text
 from demo.child_processes import Child, ChildProcesses, ProcessEndedError
 from demo.contact_sheet import check_frames, write_contact_sheet
 from demo.emulator_process import Emulator, EmulatorError, start_emulator
+from demo.machine_killer import MachineKiller
+from demo.market_clock import SPEED, closing_lines
 from demo.orchestrator import Orchestrator, OrchestratorError, RenderOrder, State
 from demo.prefect_render import PrefectRender
+from demo.quoted import Quoted
 from demo.render_progress import RenderProgress
+from octa_provider.batch.folder.status import status
+from octa_provider.errors import OctaConfigError
 
 FRAMES = range(1, 25)
 MACHINES = 3
 SIZE = (320, 180)
+#: What a frame takes, in the market's seconds: as it is told, and at least. So the batch is behind, and keeps three.
+FRAME_S, LEAST_FRAME_S = 60.0, 75.0
+#: For which three machines are planned.
+WITHIN_MIN = 13.0
+MAX_COST_USD = 1.0
+#: So many frames are there when a machine is killed.
+IN_THE_MIDDLE = 8
 RUN_DEADLINE_S = 900.0
 SCENE_DEADLINE_S = 120.0
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -54,11 +68,19 @@ class Outcome:
     Attributes:
         bills: one a machine.
         problems: everything that is not as it must be; empty when the demo succeeded.
+        whole: how many frames are there, and whole.
+        quoted: what was approved.
+        killed: the session of the machine that was killed; empty when none was.
+        killed_name: how that machine is called.
         running: sessions still running, from the ledger.
     """
 
     bills: list[MachineBill] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    whole: int = 0
+    quoted: Quoted | None = None
+    killed: str = ""
+    killed_name: str = ""
     running: int | None = None
 
 
@@ -104,14 +126,16 @@ class Demo:
                 machines, self.folder / "emulator", self.blender_python, self.logs / "emulator.log"
             )
             self.gpus = emulator.gpus()
-            self.tell("emulator", f"{emulator.base_url}, {len(self.gpus)} machines on offer")
+            offer = f"{len(self.gpus)} machines on offer; its time runs {SPEED:.0f} times faster"
+            self.tell("emulator", f"{emulator.base_url}, {offer}")
             with ChildProcesses() as services:
                 orchestrator: Orchestrator = ORCHESTRATORS[self.orchestrator](
-                    services, emulator, self.folder, self.logs
+                    services, emulator, self.folder, self.logs, closing_lines(time.time())
                 )
                 self.start(orchestrator, scene_command)
                 try:
-                    state = self.follow(orchestrator, emulator)
+                    killer = MachineKiller(emulator, at_frames=IN_THE_MIDDLE, machines=MACHINES)
+                    state = self.follow(orchestrator, killer, outcome)
                     self.collect(orchestrator, state, outcome)
                     if keep:
                         self.keep_up(orchestrator, services)
@@ -136,6 +160,7 @@ class Demo:
     def scene_command(self) -> Sequence[str | Path]:
         script = REPOSITORY / "demo" / "make_scene.py"
         arguments: list[str | Path] = [self.scene, "--frames", str(len(FRAMES)), "--size", *map(str, SIZE)]
+        arguments += ["--samples", "8", "--least-s", str(LEAST_FRAME_S / SPEED)]
         if self.blender_python is not None:
             return [self.blender_python, script, *arguments]
         blender = shutil.which("blender")
@@ -151,37 +176,61 @@ class Demo:
         if exit_code or not self.scene.is_file():
             raise DemoError(f"Making the scene failed:\n{maker.log_tail()}")
 
-    def follow(self, orchestrator: Orchestrator, emulator: Emulator) -> State:
-        """Start the run and show how far it is; returns its last state."""
-        orchestrator.trigger(RenderOrder(self.scene, FRAMES, MACHINES, self.frames))
+    def follow(self, orchestrator: Orchestrator, killer: MachineKiller, outcome: Outcome) -> State:
+        """Start the run, approve its quote, kill a machine, and show how far it is; returns the run's last state."""
+        order = RenderOrder(self.scene, FRAMES, MACHINES, self.frames, FRAME_S, WITHIN_MIN, MAX_COST_USD)
+        orchestrator.trigger(order)
         self.tell(orchestrator.noun, f"{orchestrator.pipeline}; {orchestrator.run_url()}")
-        self.console.print()
         deadline = time.monotonic() + RUN_DEADLINE_S
-        with RenderProgress(self.console, len(FRAMES), MACHINES) as progress:
+        is_approved = False
+        with RenderProgress(self.console, len(FRAMES)) as progress:
             while True:
                 state = orchestrator.state()
+                if not is_approved and (question := orchestrator.asked()) is not None:
+                    self.tell("quote", question)
+                    orchestrator.approve()
+                    is_approved = True
+                    self.tell("approved", f"by the demo, through {orchestrator.name}'s API, as a click does it")
+                done = self.done()
+                if is_approved and killer.look(done):
+                    outcome.killed = killer.killed
+                    outcome.killed_name = machine_name(killer.node_id, self.gpus.get(killer.node_id, ""))
+                    self.tell("killed", f"{outcome.killed_name}, at {done} of {len(FRAMES)} frames")
                 has_ended = state in ("succeeded", "failed")
-                stage = f"all machines: {state}" if has_ended else orchestrator.stage()
-                progress.show(self.frames_by_machine(emulator), stage)
+                progress.show(done, state if has_ended else orchestrator.stage())
                 if has_ended:
                     return state
                 if time.monotonic() > deadline:
                     raise DemoError(f"The run did not end within {RUN_DEADLINE_S:.0f} s: see {shown(self.logs)}")
                 time.sleep(0.5)
 
-    def frames_by_machine(self, emulator: Emulator) -> dict[str, int]:
-        """Frames rendered so far, by the name of the machine."""
-        counts = emulator.frames_by_machine()
-        return {machine_name(node_id, self.gpus.get(node_id, "")): count for node_id, count in counts.items()}
+    def done(self) -> int:
+        """How many frames the batch has accepted by now."""
+        try:
+            return status(self.frames).done
+        except OctaConfigError:
+            return 0  # it has not begun
 
     def collect(self, orchestrator: Orchestrator, state: State, outcome: Outcome) -> None:
-        """Read what the run came to, and say what of it failed."""
+        """Read what the run came to, and say what of it is not as it must be."""
         if state != "succeeded":
             outcome.problems.append(f"the {orchestrator.noun}'s run has {state}")
         outcome.problems += orchestrator.problems()
-        outcome.bills = orchestrator.bills(self.frames, self.gpus)
-        if len(outcome.bills) != MACHINES:
+        outcome.bills = read_bills(self.frames, self.gpus)
+        outcome.quoted = orchestrator.quoted()
+        if outcome.quoted is None:
+            outcome.problems.append("nobody knows what was quoted")
+        elif (billed_usd := total_usd(outcome.bills)) is None or billed_usd > Decimal(str(outcome.quoted.most)):
+            outcome.problems.append(f"billed: {usd_text(billed_usd)} USD; quoted: {outcome.quoted.most} at most")
+        if not outcome.killed:
+            outcome.problems.append("no machine was killed")
+        elif not any(bill.uuid == outcome.killed for bill in outcome.bills):
+            outcome.problems.append(f"{outcome.killed_name}, which was killed, is not on the bill")
+        if len(outcome.bills) < MACHINES:
             outcome.problems.append(f"{len(outcome.bills)} of {MACHINES} machines are on the bill")
+        billed = sorted(number for bill in outcome.bills for number in bill.frames)
+        if billed != list(FRAMES):
+            outcome.problems.append(f"the frames on the bill are {billed}")
 
     def compare_with_ledger(self, outcome: Outcome, emulator: Emulator) -> None:
         """What runs and what was billed is for the ledger to say, not for those who were to stop it."""
@@ -205,11 +254,13 @@ class Demo:
         """Check every frame, and write the contact sheet."""
         frames, problems = check_frames(self.frames, FRAMES, SIZE)
         outcome.problems += problems
+        outcome.whole = len(frames)
         if frames:
             machines = {number: bill.name for bill in outcome.bills for number in bill.frames}
             name = ORCHESTRATORS[self.orchestrator].name
-            heading = f"{len(frames)} frames rendered by {len(outcome.bills)} machines in one {name} run"
-            write_contact_sheet(self.sheet, frames, machines, heading)
+            heading = f"{len(frames)} frames by {len({*machines.values()})} machines in one {name} run"
+            killed = f"; {outcome.killed_name} was killed in the middle" if outcome.killed else ""
+            write_contact_sheet(self.sheet, frames, machines, heading + killed)
 
     def tell(self, what: str, text: str) -> None:
         self.console.print(f"  {what:<10} {text}", highlight=False, soft_wrap=True)
@@ -217,14 +268,17 @@ class Demo:
     def summarise(self, outcome: Outcome, seconds: float) -> None:
         """The end of what the user sees."""
         self.console.print()
-        self.console.print(bill_table(outcome.bills))
+        self.console.print(bill_table(outcome.bills, outcome.killed))
+        if outcome.quoted is not None:
+            self.console.print()
+            self.console.print(quote_table(outcome.quoted, outcome.bills))
         self.console.print()
-        self.tell("frames", shown(self.frames))
+        self.tell("frames", f"{outcome.whole} of {len(FRAMES)} whole, in {shown(self.frames)}")
+        self.tell("killed", outcome.killed_name or "no machine")
+        self.tell("running", f"{outcome.running} sessions")
+        self.tell("sheet", shown(self.sheet))
+        self.tell("bill", shown(manifest_file(self.frames).with_name("cost.csv")))
         self.tell("logs", shown(self.logs))
-        self.tell("picture", shown(self.sheet))
-        self.tell("bill", shown(bill_file(self.frames)))
-        self.console.print()
-        self.console.print(f"  sessions still running: {outcome.running}", highlight=False)
         for problem in outcome.problems:
             self.console.print(f"  [red]wrong:[/red] {problem}", highlight=False, soft_wrap=True)
         self.console.print(f"  {'failed' if outcome.problems else 'done'} in {seconds:.0f} s", highlight=False)
@@ -249,7 +303,7 @@ def stop_like_ctrl_c(_number: int, _frame: object) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Command line; the exit status is 0 when nothing is missing."""
-    parser = argparse.ArgumentParser(prog="make demo", description="Render an animation on emulated machines.")
+    parser = argparse.ArgumentParser(prog="make demo", description="Quote, approve and render on emulated machines.")
     parser.add_argument("--orchestrator", choices=sorted(ORCHESTRATORS), default="airflow")
     parser.add_argument("--blender-python", type=Path, help="interpreter that has bpy")
     parser.add_argument("--output", type=Path, default=Path("demo-output"))
@@ -262,7 +316,7 @@ def main(arguments: Sequence[str]) -> int:
     has_python = python is not None and python.exists()
     demo = Demo(console, options.output.absolute(), python.absolute() if has_python else None, options.orchestrator)
     chosen = ORCHESTRATORS[options.orchestrator]
-    console.print(f"\nA Blender animation, rendered on rented machines by {chosen.run_by}\n", style="bold")
+    console.print(f"\nA Blender animation on rented machines, by {chosen.run_by}\n", style="bold")
     started = time.monotonic()
     try:
         outcome = demo.run(keep=options.keep)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 
@@ -42,8 +42,8 @@ def plan_render_flow(
     max_failed_frames: int = 0,
     tries_per_frame: int = 3,
     seconds_per_frame: float | None = None,
-    on_changed: Literal["refuse", "replace"] = "refuse",
-    order: Literal["forward", "backward", "spread"] = "forward",
+    on_changed: str = "refuse",
+    order: str = "forward",
     disk_gb: int = 20,
     ready_timeout_s: float = 900.0,
     measure: bool = False,
@@ -87,8 +87,8 @@ def render_animation_flow(
     max_failed_frames: int = 0,
     tries_per_frame: int = 3,
     seconds_per_frame: float | None = None,
-    on_changed: Literal["refuse", "replace"] = "refuse",
-    order: Literal["forward", "backward", "spread"] = "forward",
+    on_changed: str = "refuse",
+    order: str = "forward",
     disk_gb: int = 20,
     ready_timeout_s: float = 900.0,
     quote: dict[str, Any] | None = None,

@@ -1,4 +1,4 @@
-"""The example DAG, end to end: real Blender on emulated machines."""
+"""The example DAG, end to end: a quote, an answer to it, real Blender on emulated machines."""
 
 from __future__ import annotations
 
@@ -8,53 +8,71 @@ from typing import Any
 
 import pytest
 from airflow_runs import Renting, example, run
+from answering import CAN_ASK, answering
 from small_scene import make_scene
 
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_scene(tmp_path_factory.mktemp("scene") / "scene.blend")
 
 
-@pytest.mark.e2e
-def test_the_example_renders_every_frame(renting: Renting, scene: Path, tmp_path: Path) -> None:
-    ended = run(example("render_animation"), conf(scene, tmp_path, frames="1-5", machines=3))
-    assert ended.state == "success"
-    assert sorted(path.name for path in tmp_path.glob("*.png")) == [f"frame_{n:04d}.png" for n in range(1, 6)]
-    assert len({path.read_bytes() for path in tmp_path.glob("*.png")}) == 5
-    assert len(renting.sessions) == 3
+def conf(scene: Path, output: Path, **params: Any) -> dict[str, Any]:
+    usual = {"seconds_per_frame": 2, "max_price_usd": 10, "approved_usd": 5.0}
+    return {"scene": str(scene), "output": str(output), **usual, **params}
+
+
+def frames_in(folder: Path) -> list[int]:
+    return sorted(int(path.stem.removeprefix("frame_")) for path in folder.glob("frame_*.png"))
+
+
+def test_what_was_approved_is_rendered_and_costs_no_more(renting: Renting, scene: Path, tmp_path: Path) -> None:
+    with answering("Approve") as asked:
+        ended = run(example("render_animation"), conf(scene, tmp_path, frames="1-6x2,6"))
+    assert ended.tasks == dict.fromkeys(("plan", "approve", "render"), "success")
+    assert frames_in(tmp_path) == [1, 3, 5, 6]
+    quote, rendered = ended.result("plan"), ended.result("render")
+    assert (rendered["done"], rendered["missing"]) == (4, "")
+    assert json.loads(Path(rendered["manifest"]).read_text())["cost_wei"] == rendered["cost_wei"]
+    assert sum(int(one["charge_wei"]) for one in renting.sessions) == int(rendered["cost_wei"])
+    assert 0 < int(rendered["cost_wei"]) <= int(quote["chosen"]["cost_most_wei"])
+    if CAN_ASK:
+        ((subject, body),) = asked
+        assert subject == f"Render {scene}?"
+        assert body == quote["markdown"]
     assert renting.running() == []
-    bill = json.loads((tmp_path / "bill.json").read_text())
-    assert bill == ended.result("bill")
-    assert sorted(number for machine in bill["machines"] for number in machine["frames"]) == [1, 2, 3, 4, 5]
-    assert int(bill["charge_wei"]) == sum(int(machine["charge_wei"]) for machine in bill["machines"]) > 0
-    for index in range(3):
-        assert "Saved:" in (tmp_path / "logs" / f"chunk_{index}.log").read_text()
 
 
-@pytest.mark.e2e
-def test_the_example_keeps_to_a_step(renting: Renting, scene: Path, tmp_path: Path) -> None:
-    ended = run(example("render_animation"), conf(scene, tmp_path, frames="1-6x2,6", machines=1))
-    assert ended.state == "success"
-    assert sorted(path.name for path in tmp_path.glob("*.png")) == [f"frame_{n:04d}.png" for n in (1, 3, 5, 6)]
+def test_what_was_not_approved_rents_nothing(renting: Renting, scene: Path, tmp_path: Path) -> None:
+    with answering("Reject"):
+        ended = run(example("render_animation"), conf(scene, tmp_path, frames="1-4", approved_usd=0.0))
+    assert ended.tasks["plan"] == "success"
+    assert ended.tasks["render"] == "skipped"
+    assert renting.sessions == []
+    assert frames_in(tmp_path) == []
 
 
-@pytest.mark.e2e
-def test_the_example_tells_which_frames_failed_and_what_it_cost(
-    renting: Renting, scene: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_a_broken_scene_costs_a_start_up_or_two_and_is_not_tried_again(
+    renting: Renting, scene: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.blend"
     broken.write_bytes(scene.read_bytes()[:2000])
-    ended = run(example("render_animation"), conf(broken, tmp_path / "out", frames="1-4", machines=2))
-    assert ended.state == "failed"
-    assert ended.tasks["render_chunk.run[0]"] == "failed"
-    assert ended.tasks["render_chunk.logs[0]"] == "success"
-    assert ended.tasks["render_chunk.stop[1]"] == "success"
+    with answering("Approve"):
+        ended = run(example("render_animation"), conf(broken, tmp_path / "out", frames="1-4"))
+    assert ended.tasks["render"] == "failed"
+    assert 1 <= len(renting.sessions) <= 2
     assert renting.running() == []
-    assert "4 frames were not rendered: 1-4." in capfd.readouterr().out
-    bill = json.loads((tmp_path / "out" / "bill.json").read_text())
-    assert len(bill["machines"]) == 2
 
 
-def conf(scene: Path, output: Path, **params: Any) -> dict[str, Any]:
-    return {"scene": str(scene), "output": str(output), "max_price_usd": 10} | params
+def test_frames_of_an_earlier_render_are_not_taken_for_this_one_s(
+    renting: Renting, scene: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "frame_0002.png").write_bytes(b"of yesterday")
+    with answering("Approve"):
+        ended = run(example("render_animation"), conf(scene, tmp_path, frames="1-4"))
+    assert ended.state == "failed"
+    log = capfd.readouterr()
+    assert "frame_0002.png, which this batch did not render: move them away" in log.out + log.err
+    assert renting.sessions == []

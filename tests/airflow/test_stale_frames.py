@@ -40,18 +40,6 @@ def told(capfd: pytest.CaptureFixture[str]) -> str:
     return "".join(capfd.readouterr())
 
 
-def test_an_animation_with_frames_of_an_earlier_render_has_failed(
-    renting: Renting, scene: Path, tmp_path: Path, missing: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    earlier_render(tmp_path, "frame_{:04d}.png")
-    conf = {"scene": str(scene), "output": str(tmp_path), "max_price_usd": 10, "frames": "1-4", "machines": 1}
-    ended = run(example("render_animation"), conf)
-    assert ended.state == "failed"
-    assert ended.tasks["render_chunk.run[0]"] == "failed"
-    assert f"Of frames 1-4, missing or broken: {missing}." in told(capfd)
-    assert renting.running() == []
-
-
 def test_a_night_with_frames_of_an_earlier_one_has_failed(
     renting: Renting, scene: Path, tmp_path: Path, missing: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -73,3 +74,29 @@ def test_every_fault_and_every_outcome_is_documented() -> None:
     jobs = (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8")
     assert [kind for kind in KINDS if f"`{kind}`" not in emulator] == []
     assert [outcome.value for outcome in JobOutcome if f"`{outcome.value}`" not in jobs] == []
+
+
+def said_by(path: Path) -> list[str]:
+    """The texts of a Python file, with nothing at the places that are filled in."""
+    texts = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value for part in node.values if isinstance(part, ast.Constant)]
+            texts.append("\0".join(str(part) for part in parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.append(node.value)
+    return texts
+
+
+def test_every_message_that_is_explained_is_one_of_ours() -> None:
+    rendering = (ROOT / "docs" / "rendering.md").read_text(encoding="utf-8")
+    section = rendering.partition("## What it says, and what to do")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| [^`|]*`([^`]+)`[^|]*\|", section, re.MULTILINE)
+    assert len(told) > 40
+    ours = [text for path in (ROOT / "octa_provider").rglob("*.py") for text in said_by(path)]
+    unknown = [
+        message
+        for message in told
+        if not any(all(part.strip() in text for part in message.split("...")) for text in ours)
+    ]
+    assert unknown == []

@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,14 @@ import pytest
 from demo.child_processes import ChildProcesses
 from demo.emulator_process import Emulator
 from demo.orchestrator import RenderOrder
-from demo.prefect_render import PrefectRender, account, machine_bill, parameters, stage_of, task_problems
+from demo.prefect_render import PrefectRender, account, parameters, quoted_of, run_problems, stage_of
 from demo.prefect_services import PAGE, PrefectError
+from demo.quoted import Quoted
 
 EMULATOR = Emulator("http://127.0.0.1:1", "the-key", "/keys/id", Path())
 
 
-def task_run(name: str, state: str) -> dict[str, Any]:
+def flow_run(name: str, state: str) -> dict[str, Any]:
     return {"name": name, "state_type": state}
 
 
@@ -55,20 +55,28 @@ def answering(render: PrefectRender, answers: list[tuple[int, object]]) -> Itera
 
 @pytest.fixture
 def render(tmp_path: Path) -> PrefectRender:
-    made = PrefectRender(ChildProcesses(), EMULATOR, tmp_path, tmp_path)
+    made = PrefectRender(ChildProcesses(), EMULATOR, tmp_path, tmp_path, "")
     made.flow_run_id = "the-run"
     return made
 
 
-def test_the_flow_is_told_the_frames_as_it_takes_them() -> None:
-    told = parameters(RenderOrder(Path("/s.blend"), range(1, 25), 3, Path("/out")))
-    assert told == {"scene": "/s.blend", "frames": "1-24", "machines": 3, "output": "/out"}
+def test_the_flow_is_told_what_it_takes() -> None:
+    told = parameters(RenderOrder(Path("/s.blend"), range(1, 25), 3, Path("/out"), 60.0, 12.0, 1.0))
+    assert told == {
+        "scene": "/s.blend",
+        "frames": "1-24",
+        "output": "/out",
+        "seconds_per_frame": 60.0,
+        "max_machines": 3,
+        "within_hours": 0.2,
+        "more": {"max_cost_usd": 1.0},
+    }
 
 
 def test_the_key_reaches_the_flow_by_its_environment_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCTA_API_KEY", "the user's own")
     monkeypatch.setenv("PREFECT_API_URL", "the user's own")
-    env = PrefectRender(ChildProcesses(), EMULATOR, tmp_path, tmp_path).services.env
+    env = PrefectRender(ChildProcesses(), EMULATOR, tmp_path, tmp_path, "").services.env
     assert {name: env[name] for name in account(EMULATOR)} == account(EMULATOR)
     assert env["OCTA_API_KEY"] == "the-key"
     assert "the user's own" not in env.values()
@@ -92,15 +100,29 @@ def test_every_state_of_prefect_is_one_of_the_demo(render: PrefectRender, kind: 
         assert render.state() == state
 
 
-def test_a_flow_that_failed_says_why_and_which_chunk(render: PrefectRender) -> None:
+def test_a_flow_that_failed_says_why_and_which_run(render: PrefectRender) -> None:
     run = {"state_type": "FAILED", "state": {"message": "2 of 24 frames are missing"}}
-    with answering(
-        render, [(200, run), (200, [task_run("render-1-8", "FAILED"), task_run("render-9-16", "COMPLETED")])]
-    ):
+    with answering(render, [(200, run), (200, [flow_run("brave-fox", "FAILED"), flow_run("calm-cat", "COMPLETED")])]):
         assert render.problems() == [
             "the flow says: 2 of 24 frames are missing",
-            "task render-1-8 ended as FAILED",
+            "flow run brave-fox ended as FAILED",
         ]
+
+
+def test_a_run_that_is_paused_asks_with_the_quote_s_sentence(render: PrefectRender) -> None:
+    paused = {"state_type": "PAUSED", "state": {"state_details": {"run_input_keyset": {"description": "d"}}}}
+    with answering(render, [(200, {"state_type": "RUNNING"}), (200, paused), (200, "24 frames: 0.14 USD\n\n| a |")]):
+        assert render.asked() is None
+        assert render.asked() == "24 frames: 0.14 USD"
+
+
+def test_a_run_that_prefect_does_not_go_on_with_is_told(render: PrefectRender) -> None:
+    answer = {"status": "REJECT", "details": {"reason": "it was not paused"}}
+    with answering(render, [(200, {"status": "ACCEPT"}), (200, answer)]) as asked:
+        render.approve()
+        with pytest.raises(PrefectError, match="it was not paused"):
+            render.approve()
+    assert asked[0] == {"run_input": {"approved": True}}
 
 
 def test_a_busy_server_is_asked_again(render: PrefectRender) -> None:
@@ -121,22 +143,13 @@ def test_all_pages_of_the_log_are_kept(render: PrefectRender, tmp_path: Path) ->
     assert len((tmp_path / "prefect-runs.log").read_text().splitlines()) == PAGE + 1
 
 
-def test_only_chunks_count_as_rendering() -> None:
-    tasks = [task_run("octa-render-animation-0", "RUNNING"), task_run("render-1-8", "COMPLETED")]
-    assert stage_of(tasks) == "scheduling"
-    assert stage_of([*tasks, task_run("render-9-16", "RUNNING"), task_run("render-17-24", "RUNNING")]) == "2 rendering"
-    assert task_problems(tasks) == []
+def test_flow_runs_that_run_are_the_stage() -> None:
+    runs = [flow_run("a", "RUNNING"), flow_run("b", "COMPLETED")]
+    assert stage_of(runs) == "flow runs: 1"
+    assert stage_of(runs[1:]) == "scheduling"
+    assert run_problems(runs) == []
 
 
-def test_a_machine_s_bill_is_read_to_the_wei() -> None:
-    entry = {"node_id": 7, "frames": "1-3x2", "duration_s": 3.5, "cost_wei": "9007199254740993", "cost_usd": 0.25}
-    bill = machine_bill(entry, {7: "NVIDIA RTX 4090"})
-    assert (bill.name, bill.frames, bill.seconds) == ("node 7 · RTX 4090", (1, 3), 3.5)
-    assert (bill.charge_wei, bill.usd) == (9007199254740993, Decimal("0.25"))
-
-
-def test_a_machine_that_failed_is_on_the_bill_without_frames() -> None:
-    entry = {"node_id": None, "duration_s": None, "cost_wei": None, "cost_usd": None}
-    bill = machine_bill(entry, {})
-    assert bill.name == "a machine that did not report"
-    assert (bill.frames, bill.seconds, bill.charge_wei, bill.usd) == ((), 0.0, 0, None)
+def test_what_was_quoted_is_read_from_the_table_of_quote_and_bill() -> None:
+    table = [{"machine": "all 4", "quoted": "0.1", "9 in 10 under": "0.15", "at most": "0.2"}, {"machine": "m1"}]
+    assert quoted_of(json.dumps(table)) == Quoted(0.1, 0.15, 0.2)

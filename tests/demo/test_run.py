@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -19,9 +19,11 @@ from demo.bill import MachineBill
 from demo.contact_sheet import frame_path
 from demo.emulator_process import Emulator
 from demo.orchestrator import RenderOrder, State
+from demo.quoted import Quoted
 from demo.run import FRAMES, MACHINES, ORCHESTRATORS, SIZE, Demo, Outcome, main
 
 ROOT = Path(__file__).parents[2]
+QUOTED = Quoted(0.1, 0.15, 0.2)
 
 
 @pytest.fixture(params=sorted(ORCHESTRATORS))
@@ -54,7 +56,26 @@ def emulator_with(**ledger: object) -> Emulator:
 
 
 def machine(charge_wei: int) -> MachineBill:
-    return MachineBill(1, "RTX 4090", (1,), 3.0, charge_wei, Decimal(0))
+    return MachineBill("a", 1, "RTX 4090", (1,), 3.0, charge_wei, Decimal(0))
+
+
+def write_results(demo: Demo, *, frames: range = FRAMES, cost_usd: float = 0.05) -> None:
+    """The results of a batch on three machines, as it writes them."""
+    machines = [
+        {
+            "slot": slot,
+            "uuid": f"m{slot}",
+            "node_id": 1000 + slot,
+            "duration_s": 700,
+            "cost_wei": "5",
+            "cost_usd": cost_usd,
+        }
+        for slot in range(1, MACHINES + 1)
+    ]
+    lines = [json.dumps({"frame": number, "slot": 1 + number % MACHINES}) for number in frames]
+    (demo.frames / "frames.jsonl").write_text("\n".join(lines))
+    told = {"results": {"frames": "frames.jsonl"}, "machines": machines}
+    (demo.frames / "manifest.json").write_text(json.dumps(told))
 
 
 def test_all_frames_there_is_a_success_with_a_picture(demo: Demo) -> None:
@@ -103,7 +124,7 @@ class Told:
     run_by = "a test"
     pipeline = "none"
     told_problems: list[str]
-    told_bills: list[MachineBill]
+    told_quote: Quoted | None = QUOTED
 
     def version(self) -> str:
         return "1"
@@ -121,39 +142,70 @@ class Told:
     def stage(self) -> str:
         return ""
 
+    def asked(self) -> str | None:
+        return None
+
+    def approve(self) -> None: ...
+
+    def quoted(self) -> Quoted | None:
+        return self.told_quote
+
     def problems(self) -> list[str]:
         return self.told_problems
-
-    def bills(self, output: Path, gpus: Mapping[int, str]) -> list[MachineBill]:
-        return self.told_bills
 
     def keep_logs(self) -> None: ...
 
 
 def test_a_run_that_succeeded_with_all_machines_is_no_problem(demo: Demo) -> None:
-    outcome = Outcome()
-    demo.collect(Told([], [machine(1)] * MACHINES), "succeeded", outcome)
+    write_results(demo)
+    outcome = Outcome(killed="m2")
+    demo.collect(Told([]), "succeeded", outcome)
     assert outcome.problems == []
     assert len(outcome.bills) == MACHINES
 
 
 def test_a_run_that_failed_is_told_with_what_failed_in_it(demo: Demo) -> None:
     outcome = Outcome()
-    demo.collect(Told(["task render-1-8 ended as FAILED"], [machine(1)]), "failed", outcome)
+    demo.collect(Told(["task render ended as failed"], None), "failed", outcome)
     assert outcome.problems == [
         "the flow's run has failed",
-        "task render-1-8 ended as FAILED",
-        f"1 of {MACHINES} machines are on the bill",
+        "task render ended as failed",
+        "nobody knows what was quoted",
+        "no machine was killed",
+        f"0 of {MACHINES} machines are on the bill",
+        "the frames on the bill are []",
+    ]
+
+
+def test_a_bill_above_the_quote_s_most_is_a_problem(demo: Demo) -> None:
+    write_results(demo, cost_usd=0.07)
+    outcome = Outcome(killed="m2")
+    demo.collect(Told([]), "succeeded", outcome)
+    assert outcome.problems == ["billed: 0.2100 USD; quoted: 0.2 at most"]
+
+
+def test_frames_that_nobody_is_paid_for_and_a_killed_machine_off_the_bill_are_problems(demo: Demo) -> None:
+    write_results(demo, frames=range(1, 4))
+    outcome = Outcome(killed="m7", killed_name="node 7")
+    demo.collect(Told([]), "succeeded", outcome)
+    assert outcome.problems == [
+        "node 7, which was killed, is not on the bill",
+        "the frames on the bill are [1, 2, 3]",
     ]
 
 
 def test_the_end_says_what_is_wrong(demo: Demo) -> None:
-    demo.summarise(Outcome(problems=["frame 7 is missing"], running=0), 61.4)
+    outcome = Outcome([machine(5)], ["frame 7 is missing"], 23, QUOTED, "a", "node 1 · RTX 4090", 0)
+    demo.summarise(outcome, 61.4)
     assert isinstance(demo.console.file, io.StringIO)
     told = demo.console.file.getvalue()
-    assert "sessions still running: 0" in told
+    assert "running    0 sessions" in told
+    assert "frames     23 of 24 whole" in told
     assert "wrong: frame 7 is missing" in told
     assert "failed in 61 s" in told
+    (killed,) = [line for line in told.splitlines() if line.startswith("node 1 ")]
+    assert killed.split()[-1] == "killed"
+    assert ["USD", "0.1000", "0.1500", "0.2000", "0.0000"] in [line.split() for line in told.splitlines()]
 
 
 @pytest.mark.parametrize("orchestrator", sorted(ORCHESTRATORS))

@@ -45,8 +45,9 @@ def local_preflight(
     try:
         done = subprocess.run(
             ["/bin/sh", "-s"],
-            # On a rented machine it is the image's command of that name.
-            input=f'blender() {{ {shlex.quote(blender)} "$@"; }}\n{script}'.encode(errors="surrogateescape"),
+            # On a rented machine it is the image's command of that name; here it may have that name too, and is not
+            # the function then.
+            input=f'blender() {{ command {shlex.quote(blender)} "$@"; }}\n{script}'.encode(errors="surrogateescape"),
             cwd=scene if scene.is_dir() else scene.parent,
             env=environment,
             capture_output=True,
