@@ -30,7 +30,6 @@ os.environ.update(
 subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
 
 from airflow_runs import BLENDER_PYTHON, Renting  # noqa: E402
-from borrowed_pictures import pictures_extra  # noqa: E402, F401
 
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator  # noqa: E402
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 import time
@@ -198,10 +197,7 @@ def test_a_quote_that_is_not_approved_rents_nothing_more(renting: Renting, tmp_p
     assert renting.running() == []
 
 
-def test_frames_are_rendered_checked_and_made_a_video(
-    renting: Renting, tmp_path: Path, pictures_extra: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", f"{borrowed_ffmpeg(tmp_path)}{os.pathsep}{os.environ['PATH']}")
+def test_frames_are_rendered_checked_and_made_a_video(renting: Renting, tmp_path: Path) -> None:
     conf = {"scene": str(make_scene(tmp_path / "scene.blend")), "output": str(tmp_path / "out"), "frames": "1-4"}
     ended = run(example("render_check_video"), conf | {"device": "CPU", "max_cost_usd": 50})
     assert ended.state == "success"
@@ -294,12 +290,3 @@ def answer_when_asked(option: str) -> Callable[[], dict[str, Any]]:
         return asked
 
     return wait
-
-
-def borrowed_ffmpeg(folder: Path) -> Path:
-    """A folder with an `ffmpeg`, that of the core's environment."""
-    packages = next((ROOT / ".venvs" / "core" / "lib").glob("python*")) / "site-packages"
-    (found,) = (packages / "imageio_ffmpeg" / "binaries").glob("ffmpeg-*")
-    (folder / "bin").mkdir()
-    (folder / "bin" / "ffmpeg").symlink_to(found)
-    return folder / "bin"

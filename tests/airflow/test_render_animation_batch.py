@@ -109,7 +109,7 @@ def test_a_batch_renders_every_frame_and_tells_what_it_came_to(
     assert renting.running() == []
 
 
-def test_a_contact_sheet_is_made_where_it_can_be(renting: Renting, tmp_path: Path, pictures_extra: None) -> None:
+def test_a_contact_sheet_is_made_where_it_can_be(renting: Renting, tmp_path: Path) -> None:
     ended = run(render("batch_sheet", **quick_batch(tmp_path, "1-4")))
     sheet = tmp_path / "out" / "sheet.png"
     assert ended.result("render")["sheet"] == str(sheet)
