@@ -59,5 +59,5 @@ def test_parsing_the_examples_asks_nobody_and_loads_only_plain_values() -> None:
     loaded = {name.removeprefix("octa_provider.") for name in told["modules"]}
     assert {name for name in loaded - LIGHT if not name.startswith(LIGHT_ROOMS)} == set()
     assert {name for name in loaded if name.startswith(HEAVY_ROOMS)} == set()
-    assert len(told["globals"]) == len(examples) == 9
+    assert len(told["globals"]) == len(examples) == 10
     assert [name for name, found in told["globals"].items() if found] == []
