@@ -23,18 +23,6 @@ from airflow.providers.common.compat.sdk import Param, dag, task
 from airflow_provider.operators.plan_render import OctaPlanRenderOperator
 from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
 
-VARIANTS = [
-    {"name": "as_it_is", "python": ""},
-    {"name": "close", "python": "scene.camera.data.lens = 85"},
-    {"name": "other_camera", "python": "scene.camera = bpy.data.objects['Camera.001']"},
-]
-VARIANT = {
-    "type": "object",
-    "required": ["name", "python"],
-    # It becomes the name of a file.
-    "properties": {"name": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,60}$"}, "python": {"type": "string"}},
-}
-
 # Runs in Blender, on the machines. An error within a handler stops no render by itself.
 SCRIPT = """
 import bpy, json, os
@@ -54,6 +42,19 @@ bpy.app.handlers.frame_change_pre.append(change)
 """
 
 
+def variants() -> Param:
+    """The form's field, with three to begin with."""
+    usual = [
+        {"name": "as_it_is", "python": ""},
+        {"name": "close", "python": "scene.camera.data.lens = 85"},
+        {"name": "other_camera", "python": "scene.camera = bpy.data.objects['Camera.001']"},
+    ]
+    # The name becomes that of a file.
+    fields = {"name": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,60}$"}, "python": {"type": "string"}}
+    each = {"type": "object", "required": ["name", "python"], "properties": fields}
+    return Param(usual, type="array", title="Variants", minItems=1, items=each)
+
+
 @dag(
     schedule=None,
     catchup=False,
@@ -61,7 +62,7 @@ bpy.app.handlers.frame_change_pre.append(change)
     params={
         "scene": Param("/data/product.blend", type="string", title="Scene", description="A .blend on the worker."),
         "output": Param("/data/variants", type="string", title="Output", description="Where every worker sees it."),
-        "variants": Param(VARIANTS, type="array", title="Variants", minItems=1, items=VARIANT),
+        "variants": variants(),
         "samples": Param(256, type="integer", minimum=1, title="Samples", description="A pixel, of all variants."),
         "seconds_per_still": Param(60, type="number", title="Seconds a still", description="On a usual machine."),
         "machines": Param(2, type="integer", minimum=1, title="Machines", description="At most so many at once."),
