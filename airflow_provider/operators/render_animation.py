@@ -234,6 +234,7 @@ class OctaRenderAnimationOperator(RunsBatch):
                 octa_conn_id=self.octa_conn_id,
                 sessions=result.sessions,
                 wake_at=wake_at,
+                paid_until=None if result.paid_for_s is None else time.time() + result.paid_for_s,
                 deadline_at=deadline_at,
                 poll_interval=checked_deadline(self.poll_interval, "poll_interval", 5),
                 namespace=self._settings.namespace,

@@ -30,6 +30,8 @@ log = plain_logger(__name__)
 #: Airflow gives `on_kill` of a trigger 30 s.
 _KILL_S = 25.0
 _STOP_S = 120.0
+#: What a stop takes, for the money that it costs.
+_STOPPING_S = 30.0
 
 
 class OctaBatchTrigger(BaseTrigger):
@@ -39,6 +41,7 @@ class OctaBatchTrigger(BaseTrigger):
         octa_conn_id: the connection.
         sessions: the machines that render, by their sessions' uuids.
         wake_at: Unix time at which a worker has to look after the batch, at the latest.
+        paid_until: Unix time at which the machines will have cost all that they may; None without a cap.
         deadline_at: Unix time at which the task's `execution_timeout` is over; None without one.
         poll_interval: seconds between two looks, at least.
         namespace: the one of the rental key's client.
@@ -55,6 +58,7 @@ class OctaBatchTrigger(BaseTrigger):
         octa_conn_id: str,
         sessions: Sequence[str],
         wake_at: float,
+        paid_until: float | None = None,
         deadline_at: float | None = None,
         poll_interval: float = 5.0,
         namespace: str | None = None,
@@ -64,6 +68,7 @@ class OctaBatchTrigger(BaseTrigger):
         self.octa_conn_id = octa_conn_id
         self.sessions = list(sessions)
         self.wake_at = wake_at
+        self.paid_until = paid_until
         self.deadline_at = deadline_at
         self.poll_interval = poll_interval
         self.namespace = namespace
@@ -78,6 +83,7 @@ class OctaBatchTrigger(BaseTrigger):
                 "octa_conn_id": self.octa_conn_id,
                 "sessions": self.sessions,
                 "wake_at": self.wake_at,
+                "paid_until": self.paid_until,
                 "deadline_at": self.deadline_at,
                 "poll_interval": self.poll_interval,
                 "namespace": self.namespace,
@@ -101,12 +107,14 @@ class OctaBatchTrigger(BaseTrigger):
             raise
         if event["what"] != "deadline" and self._settings is not None:
             # Until a worker runs the task: it may wait for its slot for days, and these machines bill.
-            latest = time.time() + TAKE_OVER_S
+            ends = [time.time() + TAKE_OVER_S]
+            ends += [] if self.deadline_at is None else [self.deadline_at]
+            ends += [] if self.paid_until is None else [self.paid_until - _STOPPING_S]
             watch_batch_until_taken_over(
                 self.task_instance,
                 self._settings,
                 self.sessions,
-                stop_at=latest if self.deadline_at is None else min(latest, self.deadline_at),
+                stop_at=min(ends),
             )
         yield TriggerEvent(carried({"carried_on": self.carried_on} | event))  # type: ignore[no-untyped-call]
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.errors import Refusal
 
-__all__ = ["Plan", "PlanLine", "PlannedMachine", "Spread"]
+__all__ = ["NOTHING_TO_PLAN", "Plan", "PlanLine", "PlannedMachine", "Spread"]
+
+#: Why no line can be met where nothing that fits is on offer.
+NOTHING_TO_PLAN = "no machine can be planned with"
 
 
 @dataclass(frozen=True)

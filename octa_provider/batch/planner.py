@@ -15,7 +15,7 @@ from octa_provider.batch.estimate import (
     estimate_machines,
 )
 from octa_provider.batch.forecast import MOST_SIGMAS, Forecast, charge_wei, deviate
-from octa_provider.batch.plan import Plan, PlanLine, PlannedMachine, Spread
+from octa_provider.batch.plan import NOTHING_TO_PLAN, Plan, PlanLine, PlannedMachine, Spread
 from octa_provider.batch.rates import usd_per_wei, wei_of_usd
 from octa_provider.errors import OctaConfigError, Refusal
 from octa_provider.text.quantities import shown_duration, shown_usd
@@ -161,7 +161,7 @@ class _Planner:
         """Why no choice ends in time, as one clause."""
         fleet, scene = self._fleet, self._scene
         if not fleet.machines:
-            return "no machine can be planned with"
+            return NOTHING_TO_PLAN
         if scene.download_s >= within_s:
             needs = shown_duration(scene.download_s)
             return f"our line needs {needs} to fetch the frames, more than {shown_duration(within_s)}"

@@ -51,6 +51,8 @@ class BatchResult:
         seconds: how long this run took.
         machines: how many were rented in this run.
         wake_after_s: of a paused batch, seconds after which it is to be run again, at the latest; 0 for all others.
+        paid_for_s: of a paused batch, seconds after which its machines have cost all that they may, and must be stopped
+            if nobody has run it again; None where there is no cap, and for all others.
         sessions: the sessions that a paused batch has left running; empty for all others.
     """
 
@@ -68,6 +70,7 @@ class BatchResult:
     seconds: float = 0.0
     machines: int = 0
     wake_after_s: float = 0.0
+    paid_for_s: float | None = None
     sessions: tuple[str, ...] = ()
 
     @property

@@ -137,6 +137,15 @@ def test_while_no_worker_comes_the_machines_are_looked_after_and_then_stopped(
     assert handed_over(trigger, lambda: renting.running() == [])["what"] == "due"
 
 
+def test_machines_are_stopped_before_they_cost_more_than_they_may_while_no_worker_comes(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits(monkeypatch, WAITS)
+    now = time.time()
+    trigger = batch_trigger(machines(renting, "no-money"), wake_at=now + 0.5, paid_until=now + 33.0)
+    assert handed_over(trigger, lambda: renting.running() == [])["what"] == "due"
+
+
 def test_a_user_who_ends_the_task_while_it_waits_for_a_worker_ends_its_machines(
     renting: Renting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ class PauseNote(msgspec.Struct, frozen=True):
         cap_wei: what all of it may cost, in wei, as digits; None for no cap.
         failed: frames that were given up, and why: a pause is no reason to try them again.
         machines: those that were left running.
+        paid_until: when they will have cost all of the cap; None for no cap.
     """
 
     fingerprint: str
@@ -80,6 +81,7 @@ class PauseNote(msgspec.Struct, frozen=True):
     cap_wei: str | None
     failed: dict[int, str]
     machines: tuple[PausedMachine, ...]
+    paid_until: float | None = None
 
 
 def leave_pause(output: Path, note: PauseNote) -> None:

@@ -345,6 +345,9 @@ class BatchRun:
             seconds=self._parts.clock.monotonic() - self._began_at,
             machines=self._crew.rented,
             wake_after_s=0.0 if left is None else max(0.0, left.wake_at - self._parts.clock.time()),
+            paid_for_s=None
+            if left is None or left.paid_until is None
+            else max(0.0, left.paid_until - self._parts.clock.time()),
             sessions=() if left is None else tuple(one.uuid for one in left.machines),
         )
 

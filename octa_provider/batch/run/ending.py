@@ -24,6 +24,7 @@ def end_of(
     seconds: float,
     machines: int,
     wake_after_s: float = 0.0,
+    paid_for_s: float | None = None,
     sessions: tuple[str, ...] = (),
 ) -> BatchResult:
     """Look at every frame once more, write the results, and say how it ended.
@@ -37,6 +38,7 @@ def end_of(
         seconds: how long this run took.
         machines: how many were rented in this run.
         wake_after_s: of a paused run, seconds until somebody is to be back.
+        paid_for_s: seconds until these have cost all that they may; None for no cap.
         sessions: those that it leaves running.
     """
     folder, batch = parts.folder, parts.batch
@@ -67,5 +69,6 @@ def end_of(
         seconds=seconds,
         machines=machines,
         wake_after_s=wake_after_s,
+        paid_for_s=paid_for_s,
         sessions=sessions,
     )

@@ -89,6 +89,7 @@ class Pausing:
 
     Attributes:
         wake_after_s: seconds after which somebody is to be back.
+        paid_for_s: seconds after which the machines will have cost all that they may; None for no cap.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Pausing:
         #: By number, what each machine that was asked has said.
         self._kept: dict[int, KeptOrder | None] = {}
         self.wake_after_s = 0.0
+        self.paid_for_s: float | None = None
 
     def is_ready(self) -> bool:
         """Whether all machines can be left now, each having handed over what it had; asks them when they seem so.
@@ -132,6 +134,8 @@ class Pausing:
         if len(self._kept) < len(self._state.workers):
             return False
         self.wake_after_s = wake_after_s
+        left_wei, wei_per_s = self._left_wei(), self._crew.wei_per_s()
+        self.paid_for_s = None if left_wei is None or wei_per_s <= 0 else max(0.0, left_wei / wei_per_s)
         return True
 
     def heard(self, number: int, told: Paused) -> None:
@@ -157,13 +161,15 @@ class Pausing:
     def _quiet_s(self, now: float) -> float:
         if self._dispatch.waits or self._crew.alive != len(self._state.workers):
             return 0.0
-        most, spent = self._max_cost_wei, self._crew.spent_wei()
         return quiet_s(
             self._state,
             now,
             has_deadline=self._parts.batch.finish_within_s is not None,
-            left_wei=None if most is None else most - spent,
+            left_wei=self._left_wei(),
         )
+
+    def _left_wei(self) -> int | None:
+        return None if self._max_cost_wei is None else self._max_cost_wei - self._crew.spent_wei()
 
     def _ask(self, now: float) -> None:
         self._round += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from octa_provider.batch.estimate import MachineEstimate, SceneEstimate
 from octa_provider.batch.forecast import deviate
-from octa_provider.batch.plan import Plan, PlanLine
+from octa_provider.batch.plan import NOTHING_TO_PLAN, Plan, PlanLine
 from octa_provider.batch.rates import wei_of_usd
 from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.market import Market, scene_of, speeds_seen
@@ -32,8 +32,9 @@ def chosen_line(plan: Plan) -> PlanLine:
     if plan.chosen is not None:
         return plan.chosen
     why = "; ".join(refusal.reason for refusal in plan.refusals if refusal.node_id is None)
-    if not plan.cheapest and not why:
-        raise OctaNoMachineError("no machine fits", refusals=plan.refusals)
+    if plan.cheapest is None and (not why or NOTHING_TO_PLAN in why):
+        # Of an empty market: that can be another one in a minute.
+        raise OctaNoMachineError(why or "no machine fits", refusals=plan.refusals)
     raise OctaPlanError(f"no plan meets what is asked for: {why}")
 
 

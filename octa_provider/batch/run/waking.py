@@ -45,6 +45,7 @@ def note_of(
         cap_wei=None if cap_wei is None else str(cap_wei),
         failed=dict(failed),
         machines=pausing.machines(),
+        paid_until=None if pausing.paid_for_s is None else clock.time() + pausing.paid_for_s,
     )
 
 

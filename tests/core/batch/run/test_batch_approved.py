@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from studio import Studio
 
-from octa_provider import BatchOutcome, BatchQuote, OctaPlanError
+from octa_provider import BatchOutcome, BatchQuote, OctaNoMachineError, OctaPlanError, Requirements
 from octa_provider.batch.folder.batch_record import recorded
 
 
@@ -77,3 +77,10 @@ def test_a_run_under_another_key_takes_the_folder_over(studio: Studio) -> None:
     assert recorded(studio.output).key == "night/2"
     keys = [session["rental_key"] for session in studio.emulator.ledger()["sessions"]]
     assert [key.partition("/batch/")[0] for key in keys] == ["night/1", "night/2"]
+
+
+def test_a_market_with_nothing_to_plan_with_is_no_plan_that_fails_for_good(studio: Studio) -> None:
+    """Whoever tries again may find machines there."""
+    nothing = Requirements(gpu_model="no such card")
+    with pytest.raises(OctaNoMachineError):
+        studio.octa.batches.quote(studio.batch("1-4", seconds_per_frame=60.0, requirements=nothing))

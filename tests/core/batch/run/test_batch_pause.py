@@ -203,7 +203,10 @@ def test_a_batch_with_pauses_never_costs_more_than_its_cap(tmp_path: Path) -> No
     with open_studio(tmp_path) as studio:
         batch = batch_of(studio, "1-400", max_cost_usd=0.06, confidence=0.5, seconds_per_frame=1.0)
         results = run_until_over(studio, batch)
-        assert BatchOutcome.PAUSED in {result.outcome for result in results}
+        paused = [result for result in results if result.outcome is BatchOutcome.PAUSED]
+        assert paused
+        # Whoever comes back in time can still stop them.
+        assert all(one.paid_for_s is not None and one.paid_for_s > one.wake_after_s for one in paused)
         assert results[-1].outcome is BatchOutcome.OVER_BUDGET, results
         assert results[-1].cost_usd is not None
         assert results[-1].cost_usd <= 0.06
