@@ -6,7 +6,6 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from octa_provider.batch.batch_quote import QuoteOption
 from octa_provider.batch.result import BatchOutcome, BatchResult
 from octa_provider.cli.options.batch_parts import add_batch_options, batch_of, changes_of
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
@@ -151,6 +150,8 @@ class _Approval:
 
     def __call__(self, plan: Plan) -> bool:
         """Whether the plan may be carried out."""
+        from octa_provider.batch.batch_quote import QuoteOption
+
         line, display = plan.chosen, self.display
         if line is None or display is None:
             return False
