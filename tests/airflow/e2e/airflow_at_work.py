@@ -69,7 +69,8 @@ class Services(AirflowServices):
     def begin(self, name: str) -> None:
         """Start one of the processes again."""
         log = self.logs / f"airflow-{name}-{time.monotonic_ns()}.log"
-        self.children.start(f"Airflow's {name}", [AIRFLOW, name, "--skip-serve-logs"], log, self.env)
+        arguments = [] if name == "api-server" else ["--skip-serve-logs"]
+        self.children.start(f"Airflow's {name}", [AIRFLOW, name, *arguments], log, self.env)
 
 
 @dataclass(frozen=True)
@@ -222,8 +223,17 @@ class Airflow:
 
 
 @contextmanager
-def airflow_at_work(emulator: EmulatorHandle, folder: Path) -> Iterator[Airflow]:
-    """A real Airflow for a `with` block: API server, scheduler, DAG processor, triggerer."""
+def airflow_at_work(
+    emulator: EmulatorHandle, folder: Path, dag_file: str = "left_behind.py", first_dag: str = "reap"
+) -> Iterator[Airflow]:
+    """A real Airflow for a `with` block: API server, scheduler, DAG processor, triggerer.
+
+    Args:
+        emulator: the marketplace.
+        folder: for all of it.
+        dag_file: which of `dags` it has.
+        first_dag: one of that file's DAGs.
+    """
     connection = {
         "conn_type": "octa",
         "host": emulator.base_url,
@@ -232,9 +242,8 @@ def airflow_at_work(emulator: EmulatorHandle, folder: Path) -> Iterator[Airflow]
     }
     (folder / "work").mkdir()
     with ChildProcesses() as children:
-        services = Services(
-            children, folder / "home", DAGS / "left_behind.py", {"octa_default": connection}, folder / "logs"
-        )
+        connections = {"octa_default": connection}
+        services = Services(children, folder / "home", DAGS / dag_file, "", connections, folder / "logs")
         services.prepare()
-        services.start("reap")
+        services.start(first_dag)
         yield Airflow(services, emulator, folder / "work")
