@@ -138,6 +138,11 @@ bench-journal: $(CORE)/.made
 chaos-batch: $(CORE)/.made
 	@$(CORE)/bin/python -m tests.chaos.batch_kills --runs $(RUNS) --seed $(SEED)
 
+# What dies under a batch of a real Airflow, and when: make chaos-airflow-batch KILLS="--only worker octa"
+.PHONY: chaos-airflow-batch
+chaos-airflow-batch: $(AIRFLOW)/.made
+	@$(AIRFLOW)/bin/python -m tests.chaos.airflow_batch_kills $(KILLS)
+
 # What must always hold of a batch, with faults that are drawn: make batch-invariants EXAMPLES=60
 EXAMPLES ?= 60
 .PHONY: batch-invariants
