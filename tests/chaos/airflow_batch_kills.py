@@ -118,6 +118,8 @@ class KilledBatch:
     def is_there(self) -> bool:
         """Whether the run is where the fault is to meet it; approves it where it has to go on first."""
         states = self.states
+        if self.state in _ENDED:
+            raise RuntimeError(f"{self.run_id} has ended before the fault came: {states}")
         if self.moment.name == "plan measures":
             return states["plan"] == "running" and self.running == 1 and sum(self.drawn.values()) >= 1
         if states["approve"] == "awaiting_input":
@@ -175,8 +177,8 @@ class Faults:
     def worker(self) -> None:
         """What runs the tasks, and what watches it; of the deferred one, the worker that comes back for it.
 
-        While an approval is waited for no worker runs. Idle ones are let alone: Airflow's LocalExecutor hands out
-        nothing more once one of these was killed, and the scheduler must be started again.
+        While an approval is waited for no worker runs. Idle ones are let alone: when they were killed too, Airflow's
+        LocalExecutor began nothing more.
         """
         for run in self.runs:
             if run.moment.name == "render on a worker":
