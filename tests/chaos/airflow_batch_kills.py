@@ -34,6 +34,8 @@ AWAY_S = 60.0
 #: A run that takes so long has hung.
 PATIENCE_S = 300.0
 _ENDED = ("success", "failed")
+#: Airflow fails an approval that is given before its scheduler has heard that the asking process ended.
+_THINKS_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,9 @@ class KilledBatch:
         return states["render"] == "running" and self.running == 1 and sum(self.drawn.values()) >= 6
 
     def approve(self) -> None:
-        """As the button does."""
+        """As the button does, pressed by a person: not at once."""
         if not self._is_approved:
+            time.sleep(_THINKS_S)
             self.services.approve(self.moment.dag_id, self.run_id, "approve")
             self._is_approved = True
 

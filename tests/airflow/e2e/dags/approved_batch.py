@@ -49,9 +49,6 @@ def approved_batch(name: str, *, deferrable: bool) -> None:
             task_id="approve",
             subject="{{ ti.xcom_pull(task_ids='plan')['text'] }}",
             body="{{ ti.xcom_pull(task_ids='plan')['markdown'] }}",
-            # Airflow was seen to fail two of three that began at once, before their processes did.
-            retries=5,
-            retry_delay=timedelta(seconds=1),
         )
         render = OctaRenderAnimationOperator(
             task_id="render", quote=plan.output, deferrable=deferrable, min_pause_s=10, **batch
