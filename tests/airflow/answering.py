@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import airflow
 
+#: An answer that comes before Airflow waits for it is lost in Airflow itself.
+_WAITS = ("awaiting_input", "deferred")
 CAN_ASK = not airflow.__version__.startswith("2.")
 
 
@@ -24,7 +26,9 @@ def answering(option: str) -> Iterator[list[tuple[str, str]]]:
 
     def answer() -> None:
         while not is_over.wait(0.2):
-            asked.extend(_answer_all(option))
+            # A database that is busy is asked again: a question that nobody answers would be waited for without end.
+            with suppress(Exception):
+                asked.extend(_answer_all(option))
 
     thread = threading.Thread(target=answer, daemon=True)
     if CAN_ASK:
@@ -55,6 +59,8 @@ def _answer_all(option: str) -> list[tuple[str, str]]:
     asked = []
     with create_session() as session:
         for one in [one for one in session.query(HITLDetail) if not one.response_received]:
+            if str(one.task_instance.state) not in _WAITS:
+                continue
             ti, payload = one.task_instance, UpdateHITLDetailPayload(chosen_options=[option])
             asked.append((str(one.subject), str(one.body)))
             update_hitl_detail(ti.dag_id, ti.run_id, ti.task_id, payload, user, session)
