@@ -86,6 +86,9 @@ async def how_it_waits(ti: Any) -> Watched:
         return Watched.UNKNOWN
     if now.is_another_try:
         return Watched.ELSEWHERE
+    if now.state == "up_for_retry":
+        # The worker that came back has died: the next try goes on with what runs.
+        return Watched.HERE
     if now.state is None or now.state in _OVER:
         return Watched.BY_NOBODY
     return Watched.HERE if now.state in _WAITING else Watched.ELSEWHERE

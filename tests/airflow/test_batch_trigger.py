@@ -154,6 +154,18 @@ def test_a_user_who_ends_the_task_while_it_waits_for_a_worker_ends_its_machines(
     assert handed_over(trigger, lambda: renting.running() == [])["what"] == "due"
 
 
+def test_a_worker_that_came_back_and_died_leaves_its_machines_to_the_next_try(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits(monkeypatch, WAITS, TaskNow("up_for_retry"), TaskNow("up_for_retry"), TaskNow("running"))
+    monkeypatch.setattr(batch_module, "TAKE_OVER_S", 600.0)
+    uuids = machines(renting, "worker-dies")
+    trigger = batch_trigger(uuids, wake_at=time.time() + 0.5)
+    handed_over(trigger, lambda: batch_hand_over.watched_batches() == 0)
+    assert renting.running() == uuids
+    stopped(renting, *uuids)
+
+
 def test_a_worker_that_comes_finds_every_machine(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
     waits(monkeypatch, WAITS, RuntimeError("no answer"), TaskNow("running"))
     monkeypatch.setattr(batch_module, "TAKE_OVER_S", 600.0)
