@@ -19,7 +19,7 @@ __all__ = ["emit", "emit_of"]
 log = plain_logger("prefect_blocks.events")
 
 
-def emit(happened: str, rental: Rental, *, flow_run_id: UUID | None = None, **payload: Any) -> None:
+def emit(happened: str, rental: Rental, /, *, flow_run_id: UUID | None = None, **payload: Any) -> None:
     """Emit `octa.session.<happened>`; Prefect adds the run that it happened in as a related resource.
 
     Args:
@@ -32,7 +32,7 @@ def emit(happened: str, rental: Rental, *, flow_run_id: UUID | None = None, **pa
 
 
 def emit_of(
-    happened: str, uuid: str, node_id: int | None, key: str, *, flow_run_id: UUID | None = None, **payload: Any
+    happened: str, uuid: str, node_id: int | None, key: str, /, *, flow_run_id: UUID | None = None, **payload: Any
 ) -> None:
     """The same for a session of which no more is known.
 
@@ -42,7 +42,7 @@ def emit_of(
         node_id: its machine.
         key: its rental key, or what that begins with.
         flow_run_id: as `emit`.
-        payload: JSON values to go with it.
+        payload: JSON values to go with it, which may have the names of the arguments above: a bill has its own uuid.
     """
     related = None
     if flow_run_id is not None:
