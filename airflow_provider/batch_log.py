@@ -49,7 +49,7 @@ class BatchLog:
         """One thing that has happened."""
         words = _WORDS.get(event.kind)
         if words is not None:
-            text = words.format(machine=_machine(event), frame=event.frame)
+            text = words.format(machine=event.machine, frame=event.frame)
             reason = f": {plain_words(event.reason)}" if event.reason else ""
             tell = self._log.warning if event.kind in _WARNINGS else self._log.info
             tell("%s%s", text[:1].upper() + text[1:], reason)
@@ -76,9 +76,3 @@ class BatchLog:
         if progress.left_s is not None and progress.done < progress.frames:
             parts.append(f"about {shown_duration(progress.left_s)} left")
         return ", ".join(parts)
-
-
-def _machine(event: BatchEvent) -> str:
-    """`node 118 (m3)`: what the marketplace calls it, and its number in this batch."""
-    node = "a machine" if event.node_id is None else f"node {event.node_id}"
-    return node if event.slot is None else f"{node} (m{event.slot})"

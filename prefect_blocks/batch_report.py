@@ -12,7 +12,7 @@ from prefect import artifacts
 from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.text.plain_text import plain_words
-from octa_provider.text.quantities import counted, shown_duration, shown_usd
+from octa_provider.text.quantities import shown_usd
 from prefect_blocks.batch_sheet import BatchSheet
 from prefect_blocks.batch_totals import cost_table
 from prefect_blocks.events import emit_of
@@ -80,7 +80,7 @@ class BatchReport:
         """
         words = _WORDS.get(event.kind)
         if words is not None:
-            text = words.format(machine=_machine(event), frame=event.frame)
+            text = words.format(machine=event.machine, frame=event.frame)
             say = self._logger.warning if event.kind in _WARNINGS else self._logger.info
             say("%s", plain_words(f"{text}: {event.reason}" if event.reason else text))
         if event.uuid is not None and event.slot is not None:
@@ -159,15 +159,7 @@ class BatchReport:
             self._reports.put("progress", partial(self._draw, *drawn))
 
     def _words(self, progress: BatchProgress) -> str:
-        parts = [f"{progress.done} of {counted(progress.frames, 'frame')}"]
-        if progress.failed:
-            parts.append(f"{progress.failed} given up")
-        parts.append(counted(progress.machines, "machine"))
-        expected = "" if self.expected_usd is None else f" of some {shown_usd(self.expected_usd)}"
-        parts.append(f"{shown_usd(progress.spent_usd)}{expected} USD")
-        if progress.left_s is not None and progress.done < progress.frames:
-            parts.append(f"{shown_duration(progress.left_s)} left")
-        return ", ".join(parts)
+        return progress.words("" if self.expected_usd is None else f" of some {shown_usd(self.expected_usd)}")
 
     def _draw(self, percent: float, text: str) -> None:
         """In the thread of the reports: draw the bar, or move it."""
@@ -181,9 +173,3 @@ class BatchReport:
         if self._in_run:
             # A coroutine is never wanted here.
             self._reports.put(kind, partial(make, **values, _sync=True))
-
-
-def _machine(event: BatchEvent) -> str:
-    """`node 118 (m3)`: what the marketplace calls it, and its number in the batch."""
-    node = "a machine" if event.node_id is None else f"node {event.node_id}"
-    return node if event.slot is None else f"{node} (m{event.slot})"

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+from octa_provider.text.quantities import counted, shown_duration, shown_usd
+
 __all__ = ["EVENT_KINDS", "BatchEvent", "BatchProgress", "OnEvent"]
 
 EVENT_KINDS = (
@@ -52,6 +54,21 @@ class BatchProgress:
     elapsed_s: float
     left_s: float | None = None
 
+    def words(self, expected: str = "") -> str:
+        """How far it is, on one line.
+
+        Args:
+            expected: what follows the amount that is spent, such as ` of 0.50`.
+        """
+        parts = [f"{self.done} of {counted(self.frames, 'frame')}"]
+        if self.failed:
+            parts.append(f"{self.failed} given up")
+        parts.append(counted(self.machines, "machine"))
+        parts.append(f"{shown_usd(self.spent_usd)}{expected} USD")
+        if self.left_s is not None and self.done < self.frames:
+            parts.append(f"{shown_duration(self.left_s)} left")
+        return ", ".join(parts)
+
 
 @dataclass(frozen=True)
 class BatchEvent:
@@ -74,6 +91,12 @@ class BatchEvent:
     slot: int | None = None
     uuid: str | None = None
     reason: str = ""
+
+    @property
+    def machine(self) -> str:
+        """`node 118 (m3)`: what the marketplace calls the machine, and its number in the batch."""
+        node = "a machine" if self.node_id is None else f"node {self.node_id}"
+        return node if self.slot is None else f"{node} (m{self.slot})"
 
     def to_dict(self) -> dict[str, Any]:
         """A small JSON value of it, without secrets."""

@@ -12,7 +12,7 @@ from octa_provider.cli.output.progress_bar import WithBar
 from octa_provider.cli.output.shell_words import in_shell_words
 from octa_provider.cli.output.streams import drop
 from octa_provider.cli.output.wording import shown_text
-from octa_provider.text.quantities import counted, shown_duration, shown_usd
+from octa_provider.text.quantities import shown_usd
 
 if TYPE_CHECKING:
     from octa_provider.batch.events import BatchEvent, BatchProgress
@@ -102,15 +102,7 @@ class BatchDisplay(WithBar):
             self.line(text)
 
     def _said(self, progress: BatchProgress) -> str:
-        parts = [f"{progress.done} of {counted(progress.frames, 'frame')}"]
-        if progress.failed:
-            parts.append(f"{progress.failed} given up")
-        parts.append(counted(progress.machines, "machine"))
-        planned = "" if self.planned_usd is None else f" of {shown_usd(self.planned_usd)}"
-        parts.append(f"{shown_usd(progress.spent_usd)}{planned} USD")
-        if progress.left_s is not None and progress.done < progress.frames:
-            parts.append(f"{shown_duration(progress.left_s)} left")
-        return ", ".join(parts)
+        return progress.words("" if self.planned_usd is None else f" of {shown_usd(self.planned_usd)}")
 
     def line(self, text: str) -> None:
         """One line, above the bar where there is one."""
