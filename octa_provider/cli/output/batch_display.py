@@ -65,7 +65,7 @@ class BatchDisplay(WithBar):
         self.machines = event.progress.machines
         words = _WORDS.get(event.kind)
         if words is not None:
-            text = words.format(machine=_machine(event), frame=event.frame)
+            text = words.format(machine=event.machine, frame=event.frame)
             self.line(f"{text}: {shown_text(in_shell_words(event.reason))}" if event.reason else text)
         self._move(event.progress)
 
@@ -118,9 +118,3 @@ class BatchDisplay(WithBar):
         except (OSError, ValueError):
             # A disk that is full, or a terminal that was closed, which sends a signal of its own.
             drop(self._out)
-
-
-def _machine(event: BatchEvent) -> str:
-    """`node 118 (m3)`: what the marketplace calls it, and its number in this batch."""
-    node = "a machine" if event.node_id is None else f"node {event.node_id}"
-    return node if event.slot is None else f"{node} (m{event.slot})"
