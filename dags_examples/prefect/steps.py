@@ -1,6 +1,7 @@
 """The single steps, for what neither a job nor a `with` block fits: a server that is up while others use it.
 
-The steps are one transaction: when one of them fails, what was started is stopped.
+The steps are one transaction: when one of them fails, what was started is stopped. Prefect rolls back at the first try
+that fails, also where another would follow, so what may fail at first tries again by itself, without `retries=`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 import requests
 from prefect import flow, task
 from prefect.transactions import transaction
+from urllib3 import Retry
 
 from prefect_blocks.tasks import fetch_logs, start_machine, stop_session, wait_until_ready
 
@@ -17,13 +19,18 @@ PORT = 8080
 #: $PORT where the machine says what to listen on, as on the emulator; else the port itself.
 SERVE = f"echo hello > index.html; exec python3 -m http.server ${{PORT:-{PORT}}}"
 
+#: For some two minutes, every few seconds.
+UNTIL_IT_IS_UP = Retry(40, backoff_factor=0.5, backoff_max=3, status_forcelist=[502, 503, 504])
 
-@task(retries=10, retry_delay_seconds=2)
+
+@task
 def ask(url: str) -> str:
     """Ask the server; again while it comes up."""
-    answer = requests.get(url, timeout=10)
-    answer.raise_for_status()
-    return answer.text
+    with requests.Session() as session:
+        session.mount(url, requests.adapters.HTTPAdapter(max_retries=UNTIL_IT_IS_UP))
+        answer = session.get(url, timeout=10)
+        answer.raise_for_status()
+        return answer.text
 
 
 @flow

@@ -149,7 +149,7 @@ def test_steps(renting: Renting) -> None:
 @pytest.mark.usefixtures("server")
 def test_steps_that_fail_stop_what_was_started(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
     module = example("steps")
-    monkeypatch.setattr(module, "ask", module.ask.with_options(retries=0))
+    monkeypatch.setattr(module, "UNTIL_IT_IS_UP", False)
     monkeypatch.setattr(module, "SERVE", "sleep 600")
     _, state = run(module.server_for_a_while)
     assert state.is_failed()

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from prefect import flow
+from prefect import flow, task
 from prefect.cache_policies import INPUTS
 from prefect.transactions import transaction
 from renting import Renting
@@ -171,6 +171,25 @@ def test_a_later_failure_in_the_transaction_stops_the_machine(renting: Renting) 
         steps()
     assert len(renting.sessions) == 1
     assert renting.running() == []
+
+
+def test_a_first_try_that_fails_in_the_transaction_stops_the_machine_too(renting: Renting) -> None:
+    tries: list[int] = []
+
+    @task(retries=1, retry_delay_seconds=0)
+    def fails_at_first() -> None:
+        tries.append(len(renting.running()))
+        if len(tries) == 1:
+            raise RuntimeError("not up yet")
+
+    @flow
+    def steps() -> None:
+        with transaction():
+            tasks.start_machine("alpine:3")
+            fails_at_first()
+
+    steps()
+    assert tries == [1, 0]
 
 
 def test_what_is_not_ready_in_time_is_stopped(renting: Renting) -> None:
