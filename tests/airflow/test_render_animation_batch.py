@@ -319,7 +319,7 @@ def test_each_index_of_a_mapped_batch_has_machines_of_its_own(renting: Renting, 
         )
     ended = run(dag)
     assert ended.state == "success"
-    assert sorted(path.name for path in (tmp_path / "out").glob("*/*.png")) == [
+    assert sorted(path.name for path in (tmp_path / "out").glob("*/frame_*.png")) == [
         f"frame_000{n}.png" for n in range(1, 7)
     ]
     assert len({session["rental_key"] for session in renting.sessions}) == len(renting.sessions) == 2
