@@ -189,7 +189,7 @@ class Arrivals:
         if order.last_at is None:
             began_at = order.begun.get(frame, order.began_at)
             return None, None if began_at is None else self._ours(order, done_at - began_at)
-        # From file to file: what a scene or an add-on does after it was saved, and before the next begins, is paid for too.
+        # From file to file: what a scene or an add-on does after one was saved is paid for too.
         return self._ours(order, done_at - order.last_at), None
 
     def _ours(self, order: RenderOrder, told: float) -> float:

@@ -1,4 +1,4 @@
-"""What a renderer does between two frames, after one was saved and before the next begins, is part of what they take."""
+"""What a renderer does after one frame was saved and before the next begins is part of what they take."""
 
 from __future__ import annotations
 
