@@ -60,7 +60,9 @@ def _submit(url: str, count: int, command: str, poll_s: float) -> str:
     with httpx.Client(base_url=url + "/", timeout=60) as server:
 
         def post(path: str, **body: Any) -> Any:
-            answer = server.post(path, json=body)
+            # SQLite is busy, now and then.
+            while (answer := server.post(path, json=body)).status_code == 503:
+                time.sleep(0.5)
             answer.raise_for_status()
             return answer.json()
 
