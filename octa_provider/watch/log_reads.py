@@ -8,7 +8,6 @@ that speaks is due more often than one that is quiet: see `look_pause_s`.
 from __future__ import annotations
 
 import heapq
-import math
 import threading
 from collections.abc import Hashable
 
@@ -19,7 +18,9 @@ READS_A_LOOK = 3.0
 #: Where looks are rarer than that.
 READS_A_MINUTE = 36.0
 #: What was not used is kept for when several are due at once.
-MOST_LOOKS_KEPT = 4.0
+MOST_LOOKS_KEPT = 4
+#: A turn is kept for so many looks, for who comes to a job less often than the list is asked.
+TURN_LOOKS = 15
 
 
 class LogReads:
@@ -27,10 +28,12 @@ class LogReads:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._look = 0
         self._left = READS_A_LOOK * MOST_LOOKS_KEPT
         #: Who has asked since the last look in vain, and since when they are due.
         self._waiting: dict[Hashable, float] = {}
-        self._last_first = math.inf
+        #: Whose turn it is, and since which look.
+        self._turns: dict[Hashable, int] = {}
 
     def next_look(self, poll_s: float) -> None:
         """The list has been asked: so many more may be read, and those who wait for longest are first.
@@ -39,25 +42,27 @@ class LogReads:
             poll_s: seconds between two looks.
         """
         with self._lock:
+            self._look += 1
+            kept = {who: since for who, since in self._turns.items() if self._look - since < TURN_LOOKS}
             more = max(READS_A_LOOK, READS_A_MINUTE * poll_s / 60)
-            self._left = min(more * MOST_LOOKS_KEPT, self._left + more)
-            turns = int(self._left)
-            # Where there is a turn for everybody who waits, there may be one for who comes now.
-            is_short = len(self._waiting) > turns
-            self._last_first = heapq.nsmallest(turns, self._waiting.values())[-1] if is_short else math.inf
+            self._left = min(more * MOST_LOOKS_KEPT, self._left + len(self._turns) - len(kept) + more)
+            first = heapq.nsmallest(int(self._left), self._waiting, key=self._waiting.__getitem__)
+            self._left -= len(first)
+            self._turns = kept | dict.fromkeys(first, self._look)
             self._waiting = {}
 
     def ask(self, who: Hashable, due_since: float) -> bool:
-        """Ask for a turn to read a log; who gets none asks again at the next look.
+        """Ask for a turn to read a log; who gets none asks again at a later look.
 
         Args:
             who: tells jobs apart.
             due_since: since when it is due, on any clock that all who share this use.
         """
         with self._lock:
-            if self._left >= 1 and due_since <= self._last_first:
+            if self._turns.pop(who, None) is not None:
+                return True
+            if self._left >= 1:
                 self._left -= 1
-                self._waiting.pop(who, None)
                 return True
             self._waiting[who] = due_since
             return False
