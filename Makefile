@@ -135,6 +135,14 @@ bench-plan: $(CORE)/.made
 bench-batch-requests: $(CORE)/.made
 	@PYTHONPATH=. $(CORE)/bin/python benchmarks/batch_requests.py $(BENCH)
 
+# How many requests a minute running jobs make, and how many threads follow them, by each orchestrator:
+# make bench-requests BENCH="--jobs 50 --kinds quiet"
+.PHONY: bench-requests
+bench-requests: $(CORE)/.made $(AIRFLOW)/.made $(PREFECT)/.made
+	@PYTHONPATH=. $(CORE)/bin/python benchmarks/job_requests.py --by core $(BENCH)
+	@PYTHONPATH=. $(AIRFLOW)/bin/python benchmarks/job_requests.py --by airflow $(BENCH)
+	@PYTHONPATH=. $(PREFECT)/bin/python benchmarks/job_requests.py --by prefect $(BENCH)
+
 # The fuzzers of make test with as many inputs as one likes: make fuzz FUZZ=20000
 FUZZ ?= 3000
 .PHONY: fuzz
