@@ -33,6 +33,7 @@ def run_job(
     ready_timeout_s: float = 900.0,
     via: Literal["auto", "container", "ssh"] = "auto",
     max_cost_usd: float | None = None,
+    http_ports: Sequence[int] = (),
     log_path: str | None = None,
     progress: str | None = None,
     progress_total: int | None = None,
@@ -57,6 +58,7 @@ def run_job(
         via: how the command is run: `container` (it is the container's own), `ssh`, or `auto`, which takes SSH when
             there are files to move or secrets.
         max_cost_usd: the job is stopped when it has cost so much, in USD.
+        http_ports: ports to publish as URLs while it runs; the run's log and an artifact tell the URLs.
         log_path: a local file that gets the command's output.
         progress: how to read progress from the output: `blender`, a regular expression, or None for `NN%` and `i/n`.
         progress_total: how many steps there are; for Blender the frames.
@@ -88,12 +90,11 @@ def run_job(
         ready_timeout_s=ready_timeout_s,
         via=via,
         max_cost_usd=max_cost_usd,
+        http_ports=list(http_ports),
         log_path=log_path,
         progress=progress,
         progress_total=progress_total,
         poll_s=poll_s,
         **fields_of(requirements_of(requirements)),
     )
-    run = job.trigger(key)
-    run.wait_for_completion()
-    return carried_dict(run.fetch_result().to_dict())
+    return carried_dict(job.run(key).to_dict())
