@@ -39,9 +39,9 @@ class JobFailedError(OctaError):
         super().__init__(f"{result.outcome.value}: {result.message}")
         self.result = result
 
-    def __reduce__(self) -> tuple[type[JobFailedError], tuple[JobResult]]:
+    def __reduce__(self) -> tuple[type[JobFailedError], tuple[JobResult], dict[str, Any]]:
         # Process pools, Dask and Ray send errors between processes.
-        return type(self), (self.result,)
+        return type(self), (self.result,), vars(self)
 
 
 class OctaJobRun(JobRun[JobResult]):
