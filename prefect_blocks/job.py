@@ -22,6 +22,7 @@ from prefect_blocks.job_command import JobCommand
 from prefect_blocks.job_follower import JobFollower, follower_of
 from prefect_blocks.job_report import JobReport
 from prefect_blocks.job_run import JobFailedError, OctaJobRun
+from prefect_blocks.known_names import KnownFields
 from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.rental_key import rental_key
@@ -35,7 +36,7 @@ __all__ = ["JobFailedError", "OctaJob", "OctaJobRun"]
 ENDING_S = 330.0
 
 
-class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
+class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
     """A command on a rented machine: started once, followed with its log, and the machine stopped for certain.
 
     Tries of the same flow run or task run carry on with the same machine and the same running command.

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from octa_provider.market.requirements import Requirements
 from octa_provider.text.carried import carried_dict
 from octa_provider.timing.limits import checked_cap
-from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.job import OctaJob
 from prefect_blocks.requirement_fields import fields_of, requirements_of
 from prefect_blocks.secret_values import hidden_values
@@ -39,7 +39,7 @@ def run_job(
     progress_total: int | None = None,
     poll_s: float = 5.0,
     key: str | None = None,
-    credentials: OctaCredentials | None = None,
+    credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
     """Rent a machine, run a command there to completion, fetch what it made, and stop the machine on every way out.
 
@@ -64,7 +64,7 @@ def run_job(
         progress_total: how many steps there are; for Blender the frames.
         poll_s: seconds between two looks.
         key: names the job within the flow run, where two that look the same are not.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
         The core's `JobResult` as a JSON value; amounts of wei are text.
@@ -78,7 +78,7 @@ def run_job(
     """
     checked_cap("max_cost_usd", max_cost_usd)
     job = OctaJob(
-        credentials=credentials or OctaCredentials(),
+        credentials=account_of(credentials),
         image=image,
         command=command if isinstance(command, str) else shlex.join(command),
         envs=dict(envs or {}),
