@@ -63,12 +63,14 @@ class ConnectionSettings:
         retries = as_int("retries", extra.get("retries"))
         return cls(
             base_url=_base_url(connection),
-            api_key=as_text((connection.password or "").strip()),
+            api_key=as_text("password", (connection.password or "").strip()),
             timeout=cls.timeout if timeout is None else timeout,
             retries=cls.retries if retries is None else retries,
-            ssh_private_key=as_text(extra.get("ssh_private_key")) or as_text(extra.get("ssh_key_file")),
+            ssh_private_key=as_text("ssh_private_key", str(extra.get("ssh_private_key") or ""))
+            or as_text("ssh_key_file", str(extra.get("ssh_key_file") or "")),
             allow_http=str(extra.get("allow_http", "")).strip().lower() in {"true", "1", "yes", "on"},
-            namespace=as_text(str(extra.get("namespace") or "").strip()) or as_text(os.environ.get("OCTA_NAMESPACE")),
+            namespace=as_text("namespace", str(extra.get("namespace") or "").strip())
+            or as_text("OCTA_NAMESPACE", os.environ.get("OCTA_NAMESPACE")),
             organization_id=_id(extra.get("organization_id")),
             project_id=_id(extra.get("project_id")),
         )

@@ -108,10 +108,10 @@ def job_triggers(uuids: Sequence[str], poll_s: float = POLL_S) -> list[Any]:
     ]
 
 
-def running_jobs(emulator: EmulatorHandle, count: int) -> list[Any]:
+def running_jobs(emulator: EmulatorHandle, count: int, command: str = "sleep 600") -> list[Any]:
     """A wait for each of so many jobs that run for real."""
     with OctaClient(emulator.api_key, base_url=emulator.base_url) as client:
-        spec = JobSpec(image="alpine:3", command="sleep 600")
+        spec = JobSpec(image="alpine:3", command=command)
         return [_job_trigger(client.jobs.start(spec, f"benchmark/running/{number}")) for number in range(count)]
 
 

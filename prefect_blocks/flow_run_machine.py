@@ -16,11 +16,13 @@ import msgspec
 
 from octa_provider.errors import OctaCancelledError, OctaConfigError
 from octa_provider.job.found import find_job
+from octa_provider.job.look_pace import LookPace
 from octa_provider.job.next_step import Begin, Step, Wait, next_step
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental.session_text import session_text
+from octa_provider.watch.watcher import watcher_for
 from octa_provider.wire.money import usd_text
 from prefect_blocks.cancel_grace import CancelGrace
 from prefect_blocks.events import emit
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
     from octa_provider import OctaClient
+    from octa_provider.models import Session
     from prefect_blocks.worker_configuration import OctaJobConfiguration
 
 __all__ = ["FlowRunMachine", "InThread"]
@@ -146,27 +149,52 @@ class FlowRunMachine:
         grace = CancelGrace(self._configuration.cancel_grace_s)
         step: Step = Wait(clock.steady_time())
         async with watch_state(self._prefect, self._flow_run.id, poll_s) as seen:
-            while isinstance(step, Begin | Wait):
-                if isinstance(step, Begin):
-                    state = await self._in_thread(partial(self._begin, state))
-                else:
-                    await anyio.sleep(max(0.0, step.until - clock.steady_time()))
-                    if _has_to_go(state, seen, grace):
-                        await self._stop(state)
-                        return None
-                    state = await self._in_thread(partial(self._look, state))
-                step = next_step(
-                    state,
-                    now=clock.steady_time(),
-                    poll_s=poll_s,
-                    # What the flow run has made is not the worker's to fetch.
-                    collects=False,
-                    is_begin_tried=isinstance(step, Begin),
-                )
+            # All machines of the account that this worker follows share one list call, and a pace to read their logs.
+            with watcher_for(self._octa, poll_s) as watcher:
+                pace = LookPace(watcher, clock, poll_s)
+                while isinstance(step, Begin | Wait):
+                    if isinstance(step, Begin):
+                        state = await self._in_thread(partial(self._begin, state))
+                    else:
+                        session = await self._until_due(pace, step, state, seen, grace)
+                        if _has_to_go(state, seen, grace):
+                            break
+                        state = await self._in_thread(partial(self._look, state, session, pace.reads_log))
+                    step = next_step(
+                        state,
+                        now=clock.steady_time(),
+                        poll_s=poll_s,
+                        # What the flow run has made is not the worker's to fetch.
+                        collects=False,
+                        is_begin_tried=isinstance(step, Begin),
+                    )
+            if isinstance(step, Wait):
+                await self._stop(state)
+                return None
         result = await self._in_thread(partial(self._octa.jobs.finish, state))
         self._emit("ended", state, outcome=result.outcome.value, cost_usd=result.cost_usd)
         self._tell_stopped(state, result.duration_s, result.cost_usd)
         return result
+
+    async def _until_due(
+        self, pace: LookPace, step: Wait, state: JobState, seen: SeenState, grace: CancelGrace
+    ) -> Session | None:
+        """Wait until the machine is worth a look, or has to go; returns it as the shared list has shown it."""
+        poll_s = self._configuration.poll_s
+        if state.phase is JobPhase.READY:
+            # It is up and could not be begun yet: that is tried again at the usual interval.
+            await anyio.sleep(max(0.0, step.until - self._octa.clock.steady_time()))
+            return None
+        waiting = asyncio.ensure_future(pace.until_due(state))
+        try:
+            while not (waiting.done() or _has_to_go(state, seen, grace)):
+                if seen.is_over:
+                    # Its process has told Prefect its end, and is about to end itself.
+                    pace.hurry()
+                await asyncio.wait([waiting], timeout=poll_s)
+            return waiting.result() if waiting.done() else None
+        finally:
+            waiting.cancel()
 
     async def _stop(self, state: JobState) -> None:
         rental = self._octa.rentals.restore(state.rental)
@@ -189,9 +217,14 @@ class FlowRunMachine:
 
     # -- in a thread ---------------------------------------------------------------------------------------------
 
-    def _look(self, state: JobState) -> JobState:
+    def _look(self, state: JobState, session: Session | None, reads_log: bool) -> JobState:
         return self._octa.jobs.poll(
-            state, private_key=self._private_key, on_line=self._show, is_cancelled=_is_worker_leaving
+            state,
+            private_key=self._private_key,
+            on_line=self._show,
+            session=session,
+            is_cancelled=_is_worker_leaving,
+            reads_log=reads_log,
         )
 
     def _begin(self, state: JobState) -> JobState:

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from octa_provider.timing.limits import checked_cap
 from prefect_blocks.at_exit import hearing_signals
-from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, run_in_thread, run_in_thread_or_leave, run_in_thread_or_undo
 from prefect_blocks.lifetime import Lifetime
@@ -137,7 +137,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         max_cost_usd: refuse what can't be paid, and stop what has cost so much, in USD, also while the block works.
         max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
         key: names the machine within the flow run, where two that look the same are not.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
         poll_s: seconds between two looks while it comes up.
 
     Raises:
@@ -160,7 +160,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         max_cost_usd: float | None = None,
         max_duration_s: float | None = None,
         key: str | None = None,
-        credentials: OctaCredentials | None = None,
+        credentials: OctaCredentials | str | None = None,
         poll_s: float = 5.0,
     ) -> None:
         self._request = request
@@ -169,7 +169,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         self._max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)
         self._max_duration_s = checked_cap("max_duration_s", max_duration_s)
         self._key = key
-        self._credentials = credentials or OctaCredentials()
+        self._credentials = account_of(credentials)
         self._poll_s = poll_s
         self._open: ExitStack | None = None
         self._rental: Rental | None = None

@@ -146,8 +146,8 @@ class OctaJobTrigger(BaseTrigger):
         await self._stop_if_killed()
 
     async def _watch(self, state: JobState) -> dict[str, Any]:
+        from octa_provider.job.look_pace import LookPace
         from octa_provider.job.next_step import Begin, Collect, Finish, next_step
-        from octa_provider.job.pacing import until_look_is_due
 
         try:
             settings = self._settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
@@ -156,6 +156,7 @@ class OctaJobTrigger(BaseTrigger):
         # Whoever handed the job over has begun it, or found it not ready to begin.
         is_begin_tried = True
         with account(settings, self.poll_interval) as here:
+            pace = LookPace(here.watcher, here.client.clock, self.poll_interval)
             while True:
                 step = next_step(
                     state,
@@ -174,20 +175,19 @@ class OctaJobTrigger(BaseTrigger):
                         return await self._finish(here, state)
                 if self._left_s() == 0.0:
                     return await self._give_up(here, state)
-                waiting = until_look_is_due(here.watcher, here.client.clock, state, self.poll_interval)
                 try:
-                    session = await asyncio.wait_for(waiting, self._left_s())
+                    session = await asyncio.wait_for(pace.until_due(state), self._left_s())
                 except asyncio.TimeoutError:
                     continue
                 try:
-                    state = await self._look(here, settings, state, session)
+                    state = await self._look(here, settings, state, session, pace.reads_log)
                 except OctaConfigError as error:
                     # The SSH key lies on the workers alone, or this triggerer lacks asyncssh: a worker can go on.
                     return {"what": "unwatched", "message": str(error), "job": job_to_json(state)}
                 is_begin_tried = False
 
     async def _look(
-        self, here: Account, settings: ConnectionSettings, state: JobState, session: Session | None
+        self, here: Account, settings: ConnectionSettings, state: JobState, session: Session | None, reads_log: bool
     ) -> JobState:
         from octa_provider.job.state import JobPhase
 
@@ -198,6 +198,7 @@ class OctaJobTrigger(BaseTrigger):
             private_key=settings.ssh_private_key,
             on_line=self._on_line(),
             is_cancelled=lambda: self._cancelled,
+            reads_log=reads_log,
         )
         if state.end_by is not None and state.end_by > self.latest_end:
             state = state.having(end_by=self.latest_end)

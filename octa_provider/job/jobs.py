@@ -204,22 +204,23 @@ class Jobs:
         on_unfinished: OnLine | None = None,
         session: Session | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
+        reads_log: bool = True,
     ) -> JobState:
         """Look once, and return how far the job has come. Outages change nothing.
 
         Args:
             state: from `start`, `begin` or the last `poll`.
-            private_key, on_unfinished: as in `run`.
-            on_line: called with each new line of the command's output.
+            private_key, on_line, on_unfinished: as in `run`.
             session: the job's session as it was seen a moment ago, in a list for one; it is not asked for again.
             is_cancelled: asked while something arrives from the API; when it says yes, the look is cut short.
+            reads_log: False leaves the log of a command over SSH to another look, but for what it has printed last.
 
         Raises:
             OctaError: the API refused the key, or a session over its budget could not be stopped.
         """
         if state.ended:
             return state
-        return JobPoll(self._api, state, private_key, on_line, is_cancelled, on_unfinished).look(session)
+        return JobPoll(self._api, state, private_key, on_line, is_cancelled, on_unfinished, reads_log).look(session)
 
     def begin(
         self,

@@ -55,6 +55,7 @@ class JobPoll:
         on_line: called with each new line of the command's output.
         is_cancelled: asked while something arrives from the API; when it says yes, the look is cut short.
         on_unfinished: called with the states of a line that has not ended.
+        reads_log: as in `Jobs.poll`.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class JobPoll:
         on_line: OnLine | None,
         is_cancelled: Callable[[], bool] = lambda: False,
         on_unfinished: OnLine | None = None,
+        reads_log: bool = True,
     ) -> None:
         self._api = api
+        self._reads_log = reads_log
         self._is_cancelled = is_cancelled
         self._state = state
         self._private_key = private_key
@@ -126,7 +129,7 @@ class JobPoll:
 
     def _look_over_ssh(self, session: Session) -> str:
         """The same for a command over SSH."""
-        if self._is_heard:
+        if self._is_heard and self._reads_log:
             self._read_log()
             self._state = end_exited(self._state, "the command was killed")
             if self._state.ended:

@@ -24,6 +24,7 @@ from octa_provider.timing.backoff import pause_s
 from octa_provider.timing.clock import Clock
 from octa_provider.timing.limits import checked_pause, checked_seconds
 from octa_provider.timing.outage import outages
+from octa_provider.watch.log_reads import LogReads
 from octa_provider.watch.seen import SeenSessions
 from octa_provider.watch.shared import SharedByUsers
 from octa_provider.watch.twin_stopping import TwinStopping
@@ -50,6 +51,10 @@ class Watcher:
         clock: where the time comes from; the client's when left out. Where its `sleep` is replaced it is used as it
             is, otherwise the poller's sleep ends when nobody waits any more.
 
+    Attributes:
+        poll_s: seconds between two list calls, at least.
+        log_reads: gives those who follow jobs their turns to read a log.
+
     Example:
         >>> with watcher_for(client) as watcher:
         ...     session = watcher.wait(rental.uuid, lambda s: s.phase is SessionPhase.READY, deadline_s=900)
@@ -61,6 +66,7 @@ class Watcher:
         self._sleeps_for_real = type(self._clock).sleep is Clock.sleep
         self._nobody_yet()
         self._api = api
+        self.log_reads = LogReads()
         self._seen = SeenSessions(api, self._clock)
         self._twins = TwinStopping(api)
         self._failures = 0
@@ -230,7 +236,9 @@ class Watcher:
 
     def _ask(self, waiters: list[Waiter]) -> None:
         uuids = dict.fromkeys(waiter.uuid for waiter in waiters)
-        for seen in self._seen.ask(uuids.keys()):
+        for number, seen in enumerate(self._seen.ask(uuids.keys())):
+            if number == 0:
+                self.log_reads.next_look(self.poll_s)
             for waiter in waiters:
                 if waiter.uuid in seen and (outcome := waiter.outcome_of(seen[waiter.uuid])) is not None:
                     self._end(waiter, outcome)

@@ -326,15 +326,3 @@ def test_native_rendering_changes_no_text_that_has_no_template(
         )
     assert run(dag).state == "success"
     assert "[job] 0,1|1e-4|0x10|1,5,10" in capfd.readouterr().out
-
-
-def test_native_rendering_that_makes_a_collection_of_a_text_is_told(
-    renting: Renting, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with DAG("native_template", schedule=None, render_template_as_native_obj=True) as dag:
-        OctaRunJobOperator(
-            task_id="job", image="alpine:3", command="true", envs={"GPUS": "{{ '0,1' }}"}, poll_interval=0.2
-        )
-    assert run(dag).tasks == {"job": "failed"}
-    assert "envs['GPUS']=(0, 1) is a tuple" in capfd.readouterr().out
-    assert renting.sessions == []

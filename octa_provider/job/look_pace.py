@@ -1,0 +1,130 @@
+"""When one job is worth a look, told by the watcher that all of an account share.
+
+A look is made when the shared list says that the session has come on, or that a cap is reached; otherwise when the
+job's own pause is over and there is a turn to read its log. What somebody else tells of its end is worth one at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from octa_provider.errors import OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.job.pacing import look_pause_s
+from octa_provider.job.state import JobPhase, JobState
+from octa_provider.models import SessionPhase
+from octa_provider.rental.caps import over_budget
+
+if TYPE_CHECKING:
+    from octa_provider.models import Session
+    from octa_provider.timing.clock import Clock
+    from octa_provider.watch.watcher import Watcher
+
+__all__ = ["LookPace"]
+
+#: The list is asked once in an interval; a look is due this much after it should have told, when it tells nothing.
+OUTAGE_S = 30.0
+
+
+class LookPace:
+    """The pace of looks at one job, for as long as somebody follows it.
+
+    Args:
+        watcher: the account's.
+        clock: the client's.
+        poll_s: seconds between two looks, at least.
+
+    Attributes:
+        reads_log: whether the look that is due may read the log; see `Jobs.poll`.
+    """
+
+    def __init__(self, watcher: Watcher, clock: Clock, poll_s: float) -> None:
+        self.reads_log = True
+        self._watcher = watcher
+        self._clock = clock
+        self._poll_s = poll_s
+        self._seen: int | None = None
+        self._heard_at: float | None = None
+        self._is_hurried = False
+        self._told_at = self._due_at = clock.monotonic()
+        #: Since when its log is due to be read, where there was no turn for it.
+        self._log_due_at: float | None = None
+
+    def hurry(self) -> None:
+        """Something else tells that the command has ended, or is about to: it is looked at without waiting for a turn.
+
+        Looks come as close then as those at a command that speaks, and grow rarer if it runs on all the same.
+        """
+        if not self._is_hurried:
+            self._is_hurried = True
+            self._heard_at = self._due_at = self._clock.monotonic()
+
+    async def until_due(self, state: JobState) -> Session | None:
+        """Wait until the job is worth a look.
+
+        Args:
+            state: the job, as it was at the last look.
+
+        Returns:
+            The session as the list has just shown it, for `Jobs.poll`; None when the list told nothing of it for a
+            while, so that the look has to ask itself.
+
+        Raises:
+            OctaAuthenticationError, OctaForbiddenError: the key was refused.
+        """
+        self._told_at = self._clock.monotonic()
+        self._listen(state)
+        self._due_at = self._told_at + self._pause_s(state)
+
+        def is_due(session: Session) -> bool:
+            self._told_at = self._clock.monotonic()
+            return self._is_due(state, session)
+
+        outage_s = OUTAGE_S + self._poll_s
+        while True:
+            # Its turn may come long after it is due; that the list tells nothing of it is another thing.
+            silent_at = max(self._due_at, self._told_at) + outage_s
+            left_s = max(0.0, silent_at - self._clock.monotonic())
+            try:
+                return await self._watcher.wait_async(state.rental.uuid, is_due, left_s)
+            except OctaSessionFailedError:
+                break
+            except OctaWaitTimeoutError:
+                if self._clock.monotonic() - self._told_at >= outage_s:
+                    break
+        self.reads_log = True
+        return None
+
+    def _listen(self, state: JobState) -> None:
+        """Note whether the last look has brought anything of what the command prints."""
+        seen = None if state.log is None else state.log.seen
+        if self._seen is not None and seen != self._seen:
+            self._heard_at = self._clock.monotonic()
+        self._seen = seen
+
+    def _pause_s(self, state: JobState) -> float:
+        quiet_s = None if self._heard_at is None else max(0.0, self._clock.monotonic() - self._heard_at)
+        return look_pause_s(state, self._clock.steady_time(), self._poll_s, quiet_s)
+
+    def _is_due(self, state: JobState, session: Session) -> bool:
+        """In the watcher's thread: whether a look is due now, and may read the log."""
+        self.reads_log = True
+        # A cap that is reached is seen in the list, so that it need not wait for the next look.
+        if over_budget(state.rental, session) is not None:
+            return True
+        if state.phase is JobPhase.STARTING and session.phase is not SessionPhase.STARTING:
+            return True
+        if self._clock.monotonic() < self._due_at:
+            return False
+        if state.phase is not JobPhase.RUNNING or self._is_hurried or self._is_late(state):
+            return True
+        log_due_at = self._due_at if self._log_due_at is None else self._log_due_at
+        may_read = self._watcher.log_reads.ask(state.rental.uuid, log_due_at)
+        self._log_due_at = None if may_read else log_due_at
+        if state.over_ssh:
+            # Its end is told over SSH, which asks the API nothing.
+            self.reads_log = may_read
+            return True
+        return may_read
+
+    def _is_late(self, state: JobState) -> bool:
+        return state.end_by is not None and self._clock.steady_time() >= state.end_by

@@ -1,0 +1,163 @@
+"""The pace at which jobs are looked at, on the emulator: by the requests that they make, and not by the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from octa_provider import JobSpec, OctaClient
+from octa_provider.emulator.testing import EmulatorHandle, start_emulator
+from octa_provider.job.look_pace import LookPace
+from octa_provider.job.pacing import LONGEST_PAUSE_S, look_pause_s
+from octa_provider.job.state import GRACE_S, JobPhase, JobState
+from octa_provider.models import Session
+from octa_provider.rental.terms import Terms
+from octa_provider.watch.log_reads import MOST_LOOKS_KEPT, READS_A_LOOK
+from octa_provider.watch.watcher import Watcher, watcher_for
+
+POLL_S = 0.1
+PATIENCE_S = 60.0
+QUIET = "sleep 600"
+LISTS, LOGS = "GET /sessions", "GET /services/{uuid}/logs"
+
+
+@pytest.fixture
+def emulator() -> Iterator[EmulatorHandle]:
+    with start_emulator(machines=12, room=8, start_delay_s=0.05, quirks=False) as emulator:
+        yield emulator
+        for uuid in emulator.ledger(requests=False)["running_uuids"]:
+            emulator.end_session(uuid)
+
+
+@pytest.fixture
+def client(emulator: EmulatorHandle) -> Iterator[OctaClient]:
+    with OctaClient(emulator.api_key, base_url=emulator.base_url) as client:
+        yield client
+
+
+def started(client: OctaClient, count: int, command: str = QUIET) -> list[JobState]:
+    spec = JobSpec(image="alpine:3", command=command)
+    return [client.jobs.start(spec, f"pace/{len(command)}/{number}") for number in range(count)]
+
+
+class Followed:
+    """A job that a coroutine follows, as a trigger does."""
+
+    def __init__(self, client: OctaClient, watcher: Watcher, state: JobState) -> None:
+        self.state = state
+        self.looks = 0
+        self.lines: list[str] = []
+        self.pace = LookPace(watcher, client.clock, POLL_S)
+        self._client = client
+
+    async def follow(self) -> None:
+        while not self.state.ended and self.state.phase is not JobPhase.EXITED:
+            session = await self.pace.until_due(self.state)
+            self.state = await asyncio.to_thread(
+                self._client.jobs.poll, self.state, session=session, on_line=self.lines.append
+            )
+            self.looks += 1
+
+
+def requests_of(emulator: EmulatorHandle) -> Counter[str]:
+    return Counter(emulator.ledger(requests=False)["request_counts"])
+
+
+async def reached(condition: Callable[[], bool]) -> None:
+    async def wait() -> None:
+        while not condition():
+            await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(wait(), PATIENCE_S)
+
+
+@pytest.mark.timeout(180)
+def test_forty_quiet_jobs_make_as_many_requests_as_few(emulator: EmulatorHandle, client: OctaClient) -> None:
+    async def main() -> Counter[str]:
+        with watcher_for(client, POLL_S) as watcher:
+            jobs = [Followed(client, watcher, state) for state in states]
+            tasks = [asyncio.create_task(job.follow()) for job in jobs]
+            # All run, and each has been looked at once more since.
+            await reached(lambda: all(job.looks >= 2 for job in jobs))
+            before = requests_of(emulator)
+            await reached(lambda: (requests_of(emulator) - before)[LISTS] >= 20)
+            made = requests_of(emulator) - before
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            return made
+
+    states = started(client, 40)
+    made = asyncio.run(main())
+    # One look may have begun before it was counted, and what was not used for a while is kept.
+    assert made[LOGS] <= READS_A_LOOK * (made[LISTS] + 1 + MOST_LOOKS_KEPT)
+    assert {route for route in made if "/_emulator" not in route} == {LISTS, LOGS}
+
+
+@pytest.mark.timeout(180)
+def test_one_that_speaks_is_heard_beside_many_that_are_quiet(emulator: EmulatorHandle, client: OctaClient) -> None:
+    async def main() -> None:
+        with watcher_for(client, POLL_S) as watcher:
+            jobs = [Followed(client, watcher, state) for state in quiet]
+            speaker = Followed(client, watcher, speaking)
+            tasks = [asyncio.create_task(job.follow()) for job in [*jobs, speaker]]
+            await reached(lambda: len(speaker.lines) >= 3)
+            # And its end, with the last line whole.
+            await reached(lambda: speaker.state.phase is JobPhase.EXITED)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert speaker.lines == ["1", "2", "3", "4", "5", "last"]
+
+    quiet = started(client, 20)
+    (speaking,) = started(client, 1, "for n in 1 2 3 4 5; do echo $n; sleep 0.5; done; printf last")
+    asyncio.run(main())
+
+
+@pytest.mark.timeout(180)
+def test_what_somebody_else_tells_of_its_end_is_looked_at_without_a_turn(
+    emulator: EmulatorHandle, client: OctaClient, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        with watcher_for(client, POLL_S) as watcher:
+            uuid = state.rental.uuid
+
+            def take_all_turns(session: Session) -> bool:
+                turns = [watcher.log_reads.ask(("first", number), 0.0) for number in range(100)]
+                return not turns
+
+            greedy = asyncio.create_task(watcher.wait_async(uuid, take_all_turns, 600))
+            await asyncio.sleep(0)
+            job = Followed(client, watcher, state)
+            task = asyncio.create_task(job.follow())
+            await reached(lambda: job.state.phase is JobPhase.RUNNING)
+            end.touch()
+            looks, lists = job.looks, requests_of(emulator)[LISTS]
+            await reached(lambda: requests_of(emulator)[LISTS] >= lists + 10)
+            assert job.looks == looks
+            job.pace.hurry()
+            await asyncio.wait_for(task, PATIENCE_S)
+            assert job.state.exit_code == 0
+            greedy.cancel()
+
+    end = tmp_path / "end"
+    (state,) = started(client, 1, f"while [ ! -e {end} ]; do sleep 0.1; done")
+    asyncio.run(main())
+
+
+def running(ran_s: float, timeout_s: float = 1e6) -> JobState:
+    end_by = 1000.0 + timeout_s + GRACE_S - ran_s
+    return JobState("k", Terms("u"), "n", False, timeout_s, 0.0, 0.0, phase=JobPhase.RUNNING, end_by=end_by)
+
+
+def test_a_quiet_job_is_looked_at_ever_more_seldom_and_one_that_speaks_closely() -> None:
+    pauses = [look_pause_s(running(ran_s), 1000.0, 5.0) for ran_s in (0, 250, 500, 1000, 3000, 100_000)]
+    assert pauses == pytest.approx([5, 5, 10, 20, LONGEST_PAUSE_S, LONGEST_PAUSE_S])
+    assert look_pause_s(running(100_000), 1000.0, 5.0, quiet_s=3.0) == 5.0
+    assert look_pause_s(running(100_000), 1000.0, 5.0, quiet_s=1000.0) == pytest.approx(20.0)
+    # What was heard before it ran, as at an adopted one, is nothing heard.
+    assert look_pause_s(running(500), 1000.0, 5.0, quiet_s=9999.0) == pytest.approx(10.0)
