@@ -35,6 +35,8 @@ class OctaCredentials(KnownFields, CredentialsBlock):
         allow_http: permit plain http to other machines than this one.
         namespace: tells this installation of Prefect from others that rent on the same account; else the environment
             variable `OCTA_NAMESPACE`, else it is made of the address of Prefect's API.
+        organization_id: the organisation that pays for machines; else `OCTA_ORGANIZATION_ID`, else the account itself.
+        project_id: what for, in that organisation.
 
     Example:
         ```python
@@ -81,10 +83,25 @@ class OctaCredentials(KnownFields, CredentialsBlock):
         "OCTA_NAMESPACE where the flow runs, else it is made of the address of Prefect's API.",
     )
 
+    organization_id: str = Field(
+        default="",
+        title="Organization",
+        description="Id of the organization that pays for machines; when empty, OCTA_ORGANIZATION_ID where the flow "
+        "runs, else the account itself pays.",
+    )
+    project_id: str = Field(
+        default="", title="Project", description="Id of the organization's project that they are for."
+    )
+
     @field_validator("api_key", "base_url", "ssh_private_key", "namespace", mode="before")
     @classmethod
     def _nothing_is_empty(cls, value: object) -> object:
         return "" if value is None else value
+
+    @field_validator("organization_id", "project_id", mode="before")
+    @classmethod
+    def _a_number_is_text(cls, value: object) -> object:
+        return "" if value is None else str(value) if type(value) is int else value
 
     def get_client(self) -> OctaClient:
         """A new client of the API; close it, or use it in a `with` block.
@@ -103,6 +120,8 @@ class OctaCredentials(KnownFields, CredentialsBlock):
             retries=self.retries,
             allow_http=self.allow_http,
             namespace=namespace_here(self.namespace),
+            organization_id=self.organization_id or None,
+            project_id=self.project_id or None,
         )
         with make() as plain:
             # Of this computer, which the store on Prefect's server falls back on.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
+from pydantic import SecretStr
 
 from octa_provider.timing.limits import checked_cap
 from prefect_blocks.at_exit import hearing_signals
@@ -21,6 +22,7 @@ from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.rental_guard import GuardedRental, guard, let_go
 from prefect_blocks.rental_key import rental_key
 from prefect_blocks.requirement_fields import requirements_of
+from prefect_blocks.secret_values import shown_values
 
 if TYPE_CHECKING:
     from prefect.blocks.abstract import LoggerOrAdapter
@@ -58,7 +60,7 @@ class RentedMachine:
         self,
         command: str,
         *,
-        envs: Mapping[str, str] | None = None,
+        envs: Mapping[str, str | SecretStr] | None = None,
         timeout_s: float | None = None,
         on_line: Callable[[str], object] | None = None,
     ) -> CommandResult:
@@ -66,7 +68,8 @@ class RentedMachine:
 
         Args:
             command: as the machine's shell reads it; quote arguments with `shlex.join`.
-            envs: environment variables for it.
+            envs: environment variables for it, secrets too: they go to this command alone, over SSH, in no command
+                line, and never to the API.
             timeout_s: seconds after which it is ended; None waits for ever.
             on_line: called with each line as it comes, both streams.
 
@@ -74,17 +77,17 @@ class RentedMachine:
             Its exit status, and the end of its output.
 
         Raises:
-            OctaConfigError: a name in `envs` is none.
+            OctaConfigError: a name in `envs` is none, or a value is no text.
             OctaSshError: no connection, or it was lost: the command may go on.
         """
         with self.ssh() as shell:
-            return shell.run(command, envs=envs, timeout_s=timeout_s, on_line=on_line)
+            return shell.run(command, envs=shown_values(envs or {}), timeout_s=timeout_s, on_line=on_line)
 
     async def arun(
         self,
         command: str,
         *,
-        envs: Mapping[str, str] | None = None,
+        envs: Mapping[str, str | SecretStr] | None = None,
         timeout_s: float | None = None,
         on_line: Callable[[str], object] | None = None,
     ) -> CommandResult:
@@ -92,7 +95,8 @@ class RentedMachine:
 
         Args:
             command: as the machine's shell reads it; quote arguments with `shlex.join`.
-            envs: environment variables for it.
+            envs: environment variables for it, secrets too: they go to this command alone, over SSH, in no command
+                line, and never to the API.
             timeout_s: seconds after which it is ended; None waits for ever.
             on_line: called with each line as it comes, both streams; in another thread.
 
@@ -100,7 +104,7 @@ class RentedMachine:
             Its exit status, and the end of its output.
 
         Raises:
-            OctaConfigError: a name in `envs` is none.
+            OctaConfigError: a name in `envs` is none, or a value is no text.
             OctaSshError: no connection, or it was lost: the command may go on.
         """
         return await run_in_thread_or_leave(self.run, command, envs=envs, timeout_s=timeout_s, on_line=on_line)

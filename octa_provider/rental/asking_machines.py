@@ -19,7 +19,7 @@ from octa_provider.errors import (
 )
 from octa_provider.market.asking_order import MachineOrder
 from octa_provider.market.ranking import rank, rank_vpn
-from octa_provider.market.request import Request, VpnRequest
+from octa_provider.market.request import MachineRequest, Request, VpnRequest
 from octa_provider.rental.balance import paid_by_balance, read_balance, within_cap
 from octa_provider.rental.clean_up import signals_held
 from octa_provider.rental.refusal import deserves_a_look, may_have_started
@@ -107,6 +107,9 @@ class AskingMachines:
         return paid_by_balance(held, start.max_duration_s, self._balance_wei())
 
     def _balance_wei(self) -> int | None:
+        if isinstance(self._request, MachineRequest) and self._request.organization_id is not None:
+            # What the account has says nothing of what its organisation has.
+            return None
         return read_balance(self._start.api.within(self._start.deadline.earlier(BALANCE_S)))
 
     def _offered_since(self, refusals: dict[int, Refusal]) -> MachineOrder:

@@ -63,6 +63,13 @@ def test_a_command_runs_to_its_end(renting: Renting, deferrable: bool, capfd: py
     assert "[job] world" in log.out + log.err
 
 
+def test_the_connections_organization_pays(renting: Renting, deferrable: bool) -> None:
+    renting.connection("octa_studio", extra={"organization_id": "77", "project_id": "art"})
+    assert run_job("paid", octa_conn_id="octa_studio", deferrable=deferrable).state == "success"
+    (session,) = renting.sessions
+    assert (session["organization_id"], session["project_id"]) == (77, "art")
+
+
 def test_files_go_and_come(renting: Renting, deferrable: bool, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("forty-two")
     ended = run_job(

@@ -39,6 +39,20 @@ def test_several_words_are_a_command_and_its_arguments(cli: Cli) -> None:
     assert cli(*QUICK, "--", "printf", "%s\\n", "a b; exit 7").out.splitlines()[0] == "a b; exit 7"
 
 
+def test_an_organization_pays_that_the_line_or_the_shell_names(
+    cli: Cli, emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli(*QUICK, "--organization-id", "77", "--project-id", "art", "--", "true").status == 0
+    session = emulator.ledger()["sessions"][-1]
+    assert (session["organization_id"], session["project_id"]) == (77, "art")
+    monkeypatch.setenv("OCTA_ORGANIZATION_ID", "78")
+    assert cli(*QUICK, "--", "true").status == 0
+    assert emulator.ledger()["sessions"][-1]["organization_id"] == 78
+    refused = cli(*QUICK, "--organization-id", "my org", "--", "true")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "--organization-id is no id: copy it again, without spaces" in refused.err
+
+
 def test_environment_variables_come_from_the_line_or_from_the_shell(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FROM_SHELL", "two")
     shown = cli(*QUICK, "--env", "ONE=one=1", "--env", "FROM_SHELL", "--", "echo $ONE $FROM_SHELL")

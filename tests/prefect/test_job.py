@@ -44,6 +44,18 @@ def test_trigger_wait_fetch(server: PrefectServer, renting: Renting) -> None:
     assert renting.rental_keys[0] in started[0]
 
 
+def test_the_blocks_organization_pays(server: PrefectServer, renting: Renting) -> None:
+    account = OctaCredentials(organization_id=77, project_id="art")
+
+    @flow
+    def steps() -> None:
+        OctaJob(command="true", credentials=account, **QUICK).trigger().wait_for_completion()
+
+    steps()
+    (session,) = renting.sessions
+    assert (session["organization_id"], session["project_id"]) == (77, "art")
+
+
 def test_the_same_for_coroutines(server: PrefectServer, renting: Renting) -> None:
     @flow
     async def steps() -> tuple[str, Any]:

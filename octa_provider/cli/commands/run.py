@@ -14,6 +14,7 @@ from octa_provider.cli.options.job_parts import env, input_pair, once, output_pa
 from octa_provider.cli.options.new_key import new_key
 from octa_provider.cli.options.numbers import number, whole_number
 from octa_provider.cli.options.parser import add_renamed
+from octa_provider.cli.options.payer import add_payer_options
 from octa_provider.cli.options.requirements import add_requirement_options, requirements_of
 from octa_provider.cli.output.listing import print_json
 from octa_provider.cli.output.shell_words import worded
@@ -135,6 +136,7 @@ def add_parser(commands: Any) -> None:
     )
     add("--json", action="store_true", help="print the result as JSON; the command's output goes to standard error")
     add_requirement_options(parser, disk=False)
+    add_payer_options(parser)
     add_connection_options(parser)
     parser.set_defaults(run=run, takes_command=True)
 
