@@ -9,11 +9,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Protocol
 
-from octa_provider.errors import OctaBudgetError, OctaError, OctaNoMachineError
-from octa_provider.market.ranking import rank, rank_vpn
-from octa_provider.market.request import VpnRequest
-from octa_provider.rental.balance import within_cap
-from octa_provider.rental.market_look import machines_on_offer, sessions_seen, vpns_on_offer
+from octa_provider.errors import OctaError, OctaNoMachineError
+from octa_provider.rental.market_look import machines_that_fit, sessions_seen
 from octa_provider.rental.start import start_once
 from octa_provider.rental.under_key import UnderKey
 from octa_provider.text.loggers import plain_logger
@@ -24,13 +21,10 @@ from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.outage import outages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from octa_provider.models import Machine, VpnMachine
     from octa_provider.rental.start_try import StartTry
     from octa_provider.rental.started import Started
 
-__all__ = ["MACHINE_POLL_S", "start_waiting"]
+__all__ = ["MACHINE_POLL_S", "machine_poll_s", "start_waiting", "too_late"]
 
 log = plain_logger("octa_provider.rental.machine_wait")
 
@@ -41,6 +35,16 @@ SLICE_S = 0.5
 #: The first pause is a part of the interval, another one for each wait: of fifty that began together not all ask the
 #: one machine that comes up in the same moment.
 FIRST_PAUSE = (0.3, 1.0)
+
+
+def machine_poll_s(wait_s: float, poll_s: float = MACHINE_POLL_S) -> float:
+    """Seconds between two looks of a wait, at least.
+
+    Args:
+        wait_s: seconds that the wait may take.
+        poll_s: what is asked for.
+    """
+    return min(poll_s, wait_s / 2)
 
 
 class NewTry(Protocol):
@@ -67,7 +71,7 @@ def start_waiting(new_try: NewTry, *, wait_s: float, poll_s: float) -> Started:
         OctaError: as `Rentals.start` says.
     """
     # Of a short wait too more than the first look sees what is on offer then.
-    poll_s = min(poll_s, wait_s / 2)
+    poll_s = machine_poll_s(wait_s, poll_s)
     first = new_try(catalogue_age_s=poll_s)
     clock = first.api.clock
     until = Deadline(clock, wait_s)
@@ -100,7 +104,7 @@ def start_waiting(new_try: NewTry, *, wait_s: float, poll_s: float) -> Started:
             away, failures = error, failures + 1
             pause = pause_s(poll_s, failures, asked_pause(error), random.random())
         if until.passed:
-            raise _too_late(last, away, wait_s - until.left_s)
+            raise too_late(last, wait_s - until.left_s, away)
 
 
 def _pause(start: StartTry, pause: Deadline) -> None:
@@ -118,28 +122,31 @@ def _why_no_try(start: StartTry) -> OctaNoMachineError | None:
     if UnderKey(start).mine(sessions):
         # Another try of the key was quicker: its session is adopted.
         return None
-    fitting: Sequence[Machine | VpnMachine]
-    if isinstance(start.request, VpnRequest):
-        try:
-            fitting = rank_vpn(vpns_on_offer(octa, max_age_s=age_s, is_cancelled=cancelled), start.requirements)
-        except OctaNoMachineError as error:
-            return error
-    else:
-        machines = machines_on_offer(octa, start.request.service, max_age_s=age_s, is_cancelled=cancelled)
-        ranking = rank(machines, start.requirements)
-        if not ranking.machines:
-            return ranking.error()
-        try:
-            fitting = within_cap(ranking.machines, start.max_cost_usd)
-        except OctaBudgetError as error:
-            return OctaNoMachineError(error.message)
+    try:
+        fitting = machines_that_fit(
+            octa,
+            start.request.service,
+            start.requirements,
+            max_cost_usd=start.max_cost_usd,
+            max_age_s=age_s,
+            is_cancelled=cancelled,
+        )
+    except OctaNoMachineError as error:
+        return error
     now = start.api.clock.monotonic()
     if any(start.nodes.is_worth_asking(machine.node_id, now) for machine in fitting):
         return None
     return OctaNoMachineError(f"no machine has room: {len(fitting)} that fit have just refused")
 
 
-def _too_late(last: OctaNoMachineError, away: OctaError | None, waited_s: float) -> OctaNoMachineError:
+def too_late(last: OctaNoMachineError, waited_s: float, away: OctaError | None = None) -> OctaNoMachineError:
+    """The error for a wait that is over.
+
+    Args:
+        last: why nothing was rented when it was last tried; it is this error that is given back.
+        waited_s: seconds that were waited.
+        away: what kept the API from answering when it was last asked, if that is so.
+    """
     told = f"Waited {shown_duration(waited_s)} for one (wait_for_machine_s)"
     if away is not None:
         told += f"; the API did not answer when it was last asked: {away}"

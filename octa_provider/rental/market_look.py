@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from octa_provider.errors import OctaBudgetError, OctaNoMachineError
+from octa_provider.market.ranking import rank, rank_vpn
+from octa_provider.rental.balance import within_cap
 from octa_provider.timing.shared_answers import answers_of
 
 if TYPE_CHECKING:
     from octa_provider.api.api import Api
+    from octa_provider.market.requirements import Requirements
     from octa_provider.models import Machine, Records, Session, VpnMachine
 
-__all__ = ["machines_on_offer", "sessions_seen", "vpns_on_offer"]
+__all__ = ["machines_on_offer", "machines_that_fit", "sessions_seen", "vpns_on_offer"]
 
 
 def machines_on_offer(
@@ -59,3 +63,37 @@ def sessions_seen(api: Api, *, max_age_s: float, is_cancelled: Callable[[], bool
     """
     shared = answers_of(api.account, api.clock)
     return shared.ask("sessions", api.sessions.list, max_age_s=max_age_s, is_cancelled=is_cancelled)
+
+
+def machines_that_fit(
+    api: Api,
+    service: str,
+    requirements: Requirements,
+    *,
+    max_cost_usd: float | None = None,
+    max_age_s: float = 0.0,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> Sequence[Machine | VpnMachine]:
+    """What could be rented, best first, by what is on offer.
+
+    Args:
+        api: the API.
+        service: `mr`, `render` or `vpn`.
+        requirements: which machine.
+        max_cost_usd: leaves out what this cap can't hold.
+        max_age_s, is_cancelled: as of `machines_on_offer`.
+
+    Raises:
+        OctaNoMachineError: none; says why.
+        OctaError: the API can't be reached, or refused the key.
+    """
+    if service == "vpn":
+        return rank_vpn(vpns_on_offer(api, max_age_s=max_age_s, is_cancelled=is_cancelled), requirements)
+    offered = machines_on_offer(api, service, max_age_s=max_age_s, is_cancelled=is_cancelled)
+    ranking = rank(offered, requirements)
+    if not ranking.machines:
+        raise ranking.error()
+    try:
+        return within_cap(ranking.machines, max_cost_usd)
+    except OctaBudgetError as error:
+        raise OctaNoMachineError(error.message) from error
