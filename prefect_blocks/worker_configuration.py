@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from prefect.utilities.dockerutils import get_prefect_image_name
 from prefect.utilities.templating import find_placeholders
-from prefect.workers.base import BaseVariables
+from prefect.workers.base import BaseJobConfiguration, BaseVariables
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from octa_provider.errors import OctaConfigError
@@ -22,12 +23,12 @@ from prefect_blocks.infrastructure_pid import VIA_ENV
 from prefect_blocks.known_names import refuse_unknown
 from prefect_blocks.namespace import namespace_here
 from prefect_blocks.requirement_fields import RequirementFields
-from prefect_blocks.secret_values import shown_values
-from prefect_blocks.secrets_of_blocks import HidesSecretsOfBlocks
+from prefect_blocks.secret_values import env_names_from_blocks, shown_values
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun
+    from typing_extensions import Self
 
 __all__ = ["OctaJobConfiguration", "OctaJobVariables"]
 
@@ -143,14 +144,16 @@ class OctaJobVariables(OctaMachine, BaseVariables):
         return schema | {"additionalProperties": False, "patternProperties": dotted}
 
 
-class OctaJobConfiguration(OctaMachine, HidesSecretsOfBlocks):
+class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
     """What a flow run is given: the form's values, and Prefect's command and environment."""
 
     @classmethod
     async def from_template_and_values(
         cls, base_job_template: dict[str, Any], values: dict[str, Any], client: PrefectClient | None = None
-    ) -> OctaJobConfiguration:
+    ) -> Self:
         """As Prefect's, but refusing variables that are none, and loading the account that is named.
+
+        What a saved block gives to a plain environment variable is a secret from here on.
 
         Args:
             base_job_template: the work pool's.
@@ -163,9 +166,10 @@ class OctaJobConfiguration(OctaMachine, HidesSecretsOfBlocks):
         known = set(base_job_template["variables"].get("properties", {}))
         known |= {one.name.partition(".")[0] for one in find_placeholders(base_job_template["job_configuration"])}
         refuse_unknown("the work pool", [name for name in values if name.partition(".")[0] not in known], known)
-        made: OctaJobConfiguration = await super().from_template_and_values(base_job_template, values, client=client)
+        made: Self = await super().from_template_and_values(base_job_template, values, client=client)
         if isinstance(made.credentials, str):
             made.credentials = await acredentials_named(made.credentials, client)
+        made._hide(env_names_from_blocks(base_job_template, values))
         return made
 
     def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **kwargs: Any) -> None:
@@ -228,11 +232,12 @@ class OctaJobConfiguration(OctaMachine, HidesSecretsOfBlocks):
 
     def _hide_secrets(self) -> None:
         """A key among the plain variables is a secret all the same: it must not reach OctaSpace's API."""
-        for name, value in list(self.env.items()):
-            if _is_secret(name, value):
-                del self.env[name]
-                if value:
-                    self.secret_envs.setdefault(name, SecretStr(value))
+        self._hide({name for name, value in self.env.items() if _is_secret(name, value)})
+
+    def _hide(self, names: Iterable[str]) -> None:
+        for name in names:
+            if value := self.env.pop(name, None):
+                self.secret_envs.setdefault(name, SecretStr(value))
 
     def _hand_over_keys_to_api(self, own: dict[str, str]) -> None:
         """The worker's own key goes along over SSH, unless the flow run has been given one."""

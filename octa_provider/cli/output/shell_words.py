@@ -41,6 +41,7 @@ OPTIONS = {
     "seconds_per_frame": "--seconds-per-frame",
     "timeout_s": "--timeout",
     "tries_per_frame": "--tries-per-frame",
+    "wait_for_machine_s": "--wait-for-machine",
 }
 _CONNECTION_KEY = re.compile(r", the connection's password, or api_key=")
 _PASS_THE_KEY = re.compile(r"\bpass the key as api_key=")
