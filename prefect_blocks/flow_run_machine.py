@@ -86,6 +86,11 @@ class FlowRunMachine:
         self._in_thread = in_thread
         self._private_key = ssh_key(configuration.account().private_key)
 
+    @property
+    def lacking(self) -> str:
+        """What the flow run was not given, in a sentence for whoever tells of its failure; empty for nothing."""
+        return self._configuration.lacking
+
     async def rent(self) -> JobState | None:
         """Rent a machine, or adopt the one that the flow run has; does not wait for it.
 

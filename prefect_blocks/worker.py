@@ -186,6 +186,8 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             self._killed.discard(pid.uuid)
             return OctaWorkerResult(identifier=str(pid), status_code=0)
         why = f"The machine's process is {result.outcome.value}: {result.message}"
+        if machine.lacking:
+            why += f"; {machine.lacking}"
         self._why[flow_run.id] = why
         # A flow that runs tells its log itself; what came before or instead of it is only here.
         last_lines = "\n".join(machine.last_lines) or "(none)"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from prefect.utilities.dockerutils import get_prefect_image_name
 from prefect.utilities.templating import find_placeholders
 from prefect.workers.base import BaseJobConfiguration, BaseVariables
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job.spec import JobSpec
@@ -147,6 +147,8 @@ class OctaJobVariables(OctaMachine, BaseVariables):
 class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
     """What a flow run is given: the form's values, and Prefect's command and environment."""
 
+    _lacking: str = PrivateAttr(default="")
+
     @classmethod
     async def from_template_and_values(
         cls, base_job_template: dict[str, Any], values: dict[str, Any], client: PrefectClient | None = None
@@ -226,6 +228,11 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
         """Whether the flow run is begun over SSH."""
         return self.via == "ssh" or (self.via == "auto" and bool(self.secret_envs))
 
+    @property
+    def lacking(self) -> str:
+        """What the prepared flow run is not given, in a sentence for whoever asks why it failed; empty for nothing."""
+        return self._lacking
+
     def account(self) -> OctaCredentials:
         """The account that pays."""
         return account_of(self.credentials)
@@ -246,12 +253,12 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
         if self.over_ssh:
             self.secret_envs |= {name: SecretStr(value) for name, value in own.items()}
             return
-        log.warning(
+        self._lacking = (
             "the worker's key to Prefect's API stays here, since the machine is a stranger's and this flow run is not "
             "begun over SSH: where it needs one, set the job variable via to ssh, which hands it over, or better "
-            "secret_envs.%s to one made for such flow runs",
-            min(own),
+            f"secret_envs.{min(own)} to one made for such flow runs"
         )
+        log.warning("%s", self._lacking)
 
     def _refuse_unreachable_api(self) -> None:
         secret = self.secret_envs.get("PREFECT_API_URL")

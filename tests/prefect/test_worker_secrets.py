@@ -90,6 +90,10 @@ def test_without_ssh_the_workers_key_stays_and_secrets_are_refused(
     server.wait_for_state(run, "Completed")
     assert told(tmp_path) == {}
     assert "set the job variable via to ssh" in worker.output
+    # As one does that Prefect's API refuses: the page of the flow run says what to do.
+    refused = pool.submit("tells", {"folder": str(tmp_path)}, command="echo 401 Unauthorized; exit 1")
+    server.wait_for_state(refused, "Crashed")
+    assert "set the job variable via to ssh" in server.flow_run(refused)["state"]["message"]
     renting.wait_until_none_runs()
     sessions = len(renting.sessions)
     run = pool.submit("tells", {"folder": str(tmp_path)}, via="container", secret_envs={"HF_TOKEN": "typed"})
