@@ -53,6 +53,21 @@ def test_an_organization_pays_that_the_line_or_the_shell_names(
     assert "--organization-id is no id: copy it again, without spaces" in refused.err
 
 
+def test_ports_are_published_and_told_while_the_command_runs(cli: Cli, emulator: EmulatorHandle) -> None:
+    shown = cli(*QUICK, "--http-port", "8188", "--port", "5000", "--port", "5001", "--", "sleep 1")
+    assert shown.status == 0
+    told = [line for line in shown.err.splitlines() if line.startswith("port ")]
+    assert [line.partition(":")[0] for line in told] == ["port 8188", "port 5000", "port 5001"]
+    assert told[0].startswith("port 8188: http")
+    assert not any(line.startswith("port ") for line in cli(*QUICK, "--", "true").err.splitlines())
+    sessions = len(emulator.ledger()["sessions"])
+    for option in ("--http-port", "--port"):
+        refused = cli(*QUICK, option, "99999", "--", "true")
+        assert (refused.status, refused.err.count("\n")) == (2, 1)
+        assert f" {option} must be port numbers from 1 to 65535, not 99999" in refused.err
+    assert len(emulator.ledger()["sessions"]) == sessions
+
+
 def test_environment_variables_come_from_the_line_or_from_the_shell(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FROM_SHELL", "two")
     shown = cli(*QUICK, "--env", "ONE=one=1", "--env", "FROM_SHELL", "--", "echo $ONE $FROM_SHELL")

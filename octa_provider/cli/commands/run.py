@@ -29,6 +29,7 @@ from octa_provider.rental.key import checked_key
 from octa_provider.text.quantities import shown_duration
 
 if TYPE_CHECKING:
+    from octa_provider.job.state import JobState
     from octa_provider.render.progress import ProgressTracker
 
 EXAMPLES = """examples:
@@ -86,6 +87,22 @@ def add_parser(commands: Any) -> None:
         default=[],
         metavar="REMOTE:LOCAL",
         help="file or folder to fetch when the command has ended (SSH); LOCAL is read as scp would",
+    )
+    add(
+        "--http-port",
+        type=whole_number,
+        action="append",
+        default=[],
+        metavar="PORT",
+        help="port to publish as a URL while the command runs; anybody who has the URL can use it",
+    )
+    add(
+        "--port",
+        type=whole_number,
+        action="append",
+        default=[],
+        metavar="PORT",
+        help="TCP port to expose while the command runs",
     )
     add_renamed(
         *(parser, "--disk-gb", "--disk"),
@@ -178,6 +195,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_job(
     arguments: argparse.Namespace, spec: JobSpec, tracker: ProgressTracker, key: str, notice: StopNotice
 ) -> JobResult:
+    from octa_provider.cli.output.published_ports import PublishedPorts
     from octa_provider.cli.output.run_display import RunDisplay
 
     with open_client(arguments) as octa:
@@ -185,6 +203,12 @@ def _run_job(
         tell(f"rental key: {octa.rentals.full_key(key)}")
         with RunDisplay(tracker, sys.stderr if arguments.json else sys.stdout) as display:
             notice.show = display.notice
+            ports = PublishedPorts(octa, spec, display.told)
+
+            def on_state(state: JobState) -> None:
+                display.state(state)
+                ports.state(state)
+
             try:
                 return octa.jobs.run(
                     spec,
@@ -193,7 +217,7 @@ def _run_job(
                     log_path=arguments.log,
                     on_line=display.line,
                     on_unfinished=display.unfinished,
-                    on_state=display.state,
+                    on_state=on_state,
                     poll_s=arguments.poll,
                     on_transfer=display.transfer,
                     is_cancelled=lambda: not display.has_reader,
@@ -231,6 +255,8 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
         timeout_s=arguments.timeout,
         ready_timeout_s=arguments.ready_timeout,
         via=arguments.via,
+        ports=tuple(arguments.port),
+        http_ports=tuple(arguments.http_port),
         max_cost_usd=arguments.max_cost_usd,
     )
 

@@ -100,6 +100,14 @@ class RunDisplay(WithBar):
         else:
             tell(text)
 
+    def told(self, text: str) -> None:
+        """A sentence that stays, above the bar where there is one."""
+        if self.bar is not None:
+            with suppress(OSError, ValueError):
+                self.bar.console.out(text, highlight=False)
+        else:
+            tell(text)
+
     def state(self, state: JobState) -> None:
         """How far the job has come."""
         if state.phase is self._phase:

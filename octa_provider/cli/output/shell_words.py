@@ -20,6 +20,7 @@ OPTIONS = {
     "gpu_count": "--gpu-count",
     "gpu_memory_gb": "--gpu-memory-gb",
     "gpu_model": "--gpu-model",
+    "http_ports": "--http-port",
     "log_path": "--log",
     "max_age_s": "--max-age",
     "max_cost_usd": "--max-cost-usd",
@@ -52,6 +53,7 @@ _ENVS = re.compile(r"^envs\b:?")
 _IN_ENVS = re.compile(r"\bis in envs and in secret_envs\b")
 _SECRET_ENVS = re.compile(r"\bsecret_envs\b:?")
 _VIA_MUST = re.compile(r"^via must")
+_PORTS_MUST = re.compile(r"^ports must")
 _LONGEST = re.compile(r"\bmax_duration_s(?:=\S+)?")
 _ALLOW_HTTP = re.compile(r", or allow_http=True")
 _NAMED_TWICE = re.compile(r"\(\w+, (--[\w-]+)\)")
@@ -70,6 +72,7 @@ _PHRASES = (
     (_IN_ENVS, "is given with --env and with --secret-env"),
     (_SECRET_ENVS, "--secret-env"),
     (_VIA_MUST, "--via must"),
+    (_PORTS_MUST, "--port must"),
     (_LONGEST, "the cap on its duration"),
     (_ALLOW_HTTP, ""),
     (_LET_MISSING, "--allow-missing"),

@@ -44,6 +44,14 @@ def test_every_frame_is_there_and_whole_and_the_bill_is_the_ledgers_to_the_wei(s
     assert sorted(map(str, rented)) == sorted(str(event.uuid) for event in studio.told("machine ended"))
 
 
+def test_an_organization_pays_for_every_machine_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCTA_ORGANIZATION_ID", "77")
+    with open_studio(tmp_path) as studio:
+        assert studio.run(studio.batch("1-3")).outcome is BatchOutcome.WHOLE
+        sessions = studio.emulator.ledger()["sessions"]
+    assert {session["organization_id"] for session in sessions} == {77}
+
+
 def test_a_finished_batch_makes_no_post(studio: Studio) -> None:
     studio.run(studio.batch("1-3"))
     posts = studio.posts()
