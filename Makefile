@@ -14,10 +14,13 @@ BLENDER := $(VENVS)/blender
 SDK := $(VENVS)/sdk
 POVRAY := $(VENVS)/povray
 
-.PHONY: help demo test core airflow airflow-2.11 prefect blender povray clean
+DOCS := $(VENVS)/docs
+
+.PHONY: help demo test docs core airflow airflow-2.11 prefect blender povray clean
 help:
 	@echo "make demo   quote, approve, render on the emulator, from an Airflow DAG (ORCHESTRATOR=prefect: a Prefect flow)"
 	@echo "make test   every test, lint and types"
+	@echo "make docs   the documents with a page for every operator, task and block, as a site: build/site/index.html"
 	@echo "make fuzz   what strangers write, at length: FUZZ=3000 inputs for each fuzzer"
 	@echo "make clean  remove the environments"
 
@@ -54,6 +57,11 @@ $(POVRAY)/.made: tests/povray_environment.py
 	@$(PYTHON) tests/povray_environment.py $(POVRAY)
 	@touch $@
 
+$(DOCS)/.made: constraints/docs.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(DOCS)
+	$(UV) pip install --quiet --python $(DOCS)/bin/python -r constraints/docs.txt
+	@touch $@
+
 # make demo ORCHESTRATOR=prefect; KEEP=1 leaves the orchestrator up at the end
 ORCHESTRATOR ?= airflow
 ifeq ($(filter $(ORCHESTRATOR),airflow prefect),)
@@ -64,8 +72,13 @@ demo: $(VENVS)/$(ORCHESTRATOR)/.made $(BLENDER)/.made
 		--blender-python $(BLENDER)/bin/python $(if $(KEEP),--keep)
 
 # CHECKS="core airflow" runs only those of tests/all_checks.py
-test: $(POVRAY)/.made $(CORE)/.made $(AIRFLOW)/.made $(AIRFLOW_2)/.made $(PREFECT)/.made $(BLENDER)/.made $(SDK)/.made
+test: $(POVRAY)/.made $(CORE)/.made $(AIRFLOW)/.made $(AIRFLOW_2)/.made $(PREFECT)/.made $(BLENDER)/.made $(SDK)/.made \
+		$(DOCS)/.made
 	@$(CORE)/bin/python tests/all_checks.py $(CHECKS)
+
+docs: $(DOCS)/.made
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 core: $(CORE)/.made
 airflow: $(AIRFLOW)/.made

@@ -6,11 +6,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider.batch_values import check_check, known_renderer, to_check, to_renderer
 from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.machine_requirements import check_requirements, to_requirements
+from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.templated import as_float, as_int, as_ints, as_text, checked_cap, is_known
 from octa_provider.errors import OctaConfigError
 
@@ -39,7 +38,7 @@ def _attribute(name: str) -> str:
     return "output_folder" if name == "output" else name
 
 
-class DescribesBatch(BaseOperator):
+class DescribesBatch(RendersWhatIsWritten):
     """What an operator is told about a batch. Every argument is templated.
 
     Args:
@@ -68,6 +67,7 @@ class DescribesBatch(BaseOperator):
     """
 
     template_fields: Sequence[str] = (*map(_attribute, _FIELDS), "octa_conn_id")
+    mapping_fields: ClassVar[frozenset[str]] = frozenset({"renderer", "requirements", "check"})
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "renderer": "json",
         "requirements": "json",
@@ -120,12 +120,6 @@ class DescribesBatch(BaseOperator):
         self.ready_timeout_s = ready_timeout_s
         self.octa_conn_id = octa_conn_id
 
-    def render_template(self, content: Any, *arguments: Any, **options: Any) -> Any:
-        """As of every operator; but text without a template stays what it is, which native rendering would change."""
-        if isinstance(content, str) and is_known(content):
-            return content
-        return super().render_template(content, *arguments, **options)
-
     def check_known_arguments(self) -> None:
         """Refuse what can never work, as far as it is known when the DAG file is parsed. The end of each `__init__`.
 
@@ -164,7 +158,7 @@ class DescribesBatch(BaseOperator):
         values.update((name, _path(name, given.get(name))) for name in _TEXTS)
         values.update((name, as_int(name, given.get(name))) for name in _WHOLE)
         values.update((name, as_float(name, given.get(name))) for name in _NUMBERS)
-        values.update((name, as_text(given.get(name))) for name in _WORDS)
+        values.update((name, as_text(name, given.get(name))) for name in _WORDS)
         return Batch(**{name: value for name, value in values.items() if value is not None})
 
 
@@ -173,7 +167,7 @@ def _frames(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return (value,)
     if isinstance(value, str):
-        if as_text(value) is None:
+        if as_text("frames", value) is None:
             raise OctaConfigError('frames is empty: say which, such as frames="1-240".')
         return value
     if isinstance(value, list | tuple) and any(isinstance(one, str) for one in value):
@@ -188,7 +182,7 @@ def _path(name: str, value: Any) -> str | os.PathLike[str] | None:
             f"{name}={str(value)!r}: give a path that every worker sees. A batch renames and locks files, and is sent "
             "from files, which object storage has not: fetch the scene first, and copy the frames when they are whole."
         )
-    given = value if isinstance(value, os.PathLike) else as_text(value)
+    given = value if isinstance(value, os.PathLike) else as_text(name, value)
     if given is None and name in _NEEDED:
         raise OctaConfigError(f"{name} is empty: give {_NEEDED[name]}.")
     return given

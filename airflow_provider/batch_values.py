@@ -66,7 +66,7 @@ def to_renderer(value: object) -> Renderer:
 
     if isinstance(value, Renderer):
         return value
-    if value is None or (isinstance(value, str) and as_text(value) is None):
+    if value is None or (isinstance(value, str) and as_text("renderer", value) is None):
         return blender()
     if not isinstance(value, Mapping):
         raise OctaConfigError(
@@ -110,7 +110,7 @@ def to_check(value: object) -> Check:
 
     if isinstance(value, Check):
         return value
-    if value is None or (isinstance(value, str) and as_text(value) is None):
+    if value is None or (isinstance(value, str) and as_text("check", value) is None):
         return Check()
     if not isinstance(value, Mapping):
         raise OctaConfigError(f"check={value!r}: give Check(...), or a mapping of its arguments.")
@@ -143,12 +143,12 @@ def _converted(of: str, name: str, value: object) -> object:
         return convert(called, value)
     if name in _LISTS or name == "command":
         if isinstance(value, str):
-            text = as_text(value)
+            text = as_text(called, value)
             return text if text is None or name == "command" else (text,)
         if value is not None and not isinstance(value, list | tuple):
             raise OctaConfigError(f"{called}={value!r}: give a list.")
         return value
-    return as_text(value)
+    return as_text(called, value)
 
 
 def _refuse_unknown(of: str, value: Mapping[Any, Any], known: frozenset[str]) -> None:

@@ -36,6 +36,16 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "the same account. Default: one of this Airflow's own, kept in its Variable octa_namespace.",
         "schema": {"type": ["string", "null"], "maxLength": 200},
     },
+    "organization_id": {
+        "label": "Organization",
+        "description": "Id of the organization that pays for machines. Default: the account itself.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "project_id": {
+        "label": "Project",
+        "description": "Id of the organization's project that they are for.",
+        "schema": {"type": ["string", "null"]},
+    },
     "allow_http": {
         "label": "Allow plain http",
         "description": "Also to hosts other than this one. The API key then crosses the network unencrypted.",

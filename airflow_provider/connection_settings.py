@@ -32,6 +32,8 @@ class ConnectionSettings:
         ssh_private_key: a path, or the PEM text itself; never part of the repr.
         allow_http: whether plain http is accepted beyond loopback.
         namespace: what every rental key begins with; None where the connection names none. See `named`.
+        organization_id: the organisation that pays for machines; None where the connection names none.
+        project_id: what for, in that organisation.
     """
 
     base_url: str | None = None
@@ -41,6 +43,8 @@ class ConnectionSettings:
     ssh_private_key: str | None = field(default=None, repr=False)
     allow_http: bool = False
     namespace: str | None = None
+    organization_id: str | None = None
+    project_id: str | None = None
 
     @classmethod
     def from_connection(cls, connection: Any, extra: Mapping[str, Any] | None = None) -> ConnectionSettings:
@@ -48,7 +52,7 @@ class ConnectionSettings:
 
         Args:
             connection: host = base URL(s), password = API key, extra = `timeout`, `retries`, `ssh_key_file` or
-                `ssh_private_key`, `allow_http`, `namespace`.
+                `ssh_private_key`, `allow_http`, `namespace`, `organization_id`, `project_id`.
             extra: its extra, where it has been read already: on an event loop that must not block.
 
         Raises:
@@ -59,12 +63,16 @@ class ConnectionSettings:
         retries = as_int("retries", extra.get("retries"))
         return cls(
             base_url=_base_url(connection),
-            api_key=as_text((connection.password or "").strip()),
+            api_key=as_text("password", (connection.password or "").strip()),
             timeout=cls.timeout if timeout is None else timeout,
             retries=cls.retries if retries is None else retries,
-            ssh_private_key=as_text(extra.get("ssh_private_key")) or as_text(extra.get("ssh_key_file")),
+            ssh_private_key=as_text("ssh_private_key", str(extra.get("ssh_private_key") or ""))
+            or as_text("ssh_key_file", str(extra.get("ssh_key_file") or "")),
             allow_http=str(extra.get("allow_http", "")).strip().lower() in {"true", "1", "yes", "on"},
-            namespace=as_text(str(extra.get("namespace") or "").strip()) or as_text(os.environ.get("OCTA_NAMESPACE")),
+            namespace=as_text("namespace", str(extra.get("namespace") or "").strip())
+            or as_text("OCTA_NAMESPACE", os.environ.get("OCTA_NAMESPACE")),
+            organization_id=_id(extra.get("organization_id")),
+            project_id=_id(extra.get("project_id")),
         )
 
     def named(self, namespace: str | None = None) -> ConnectionSettings:
@@ -103,8 +111,14 @@ class ConnectionSettings:
             retries=self.retries if retries is None else retries,
             allow_http=self.allow_http,
             namespace=self.namespace,
+            organization_id=self.organization_id,
+            project_id=self.project_id,
             intents=intents,
         )
+
+
+def _id(value: object) -> str | None:
+    return None if value is None else str(value).strip() or None
 
 
 def _base_url(connection: Any) -> str | None:

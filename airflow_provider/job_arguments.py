@@ -60,6 +60,7 @@ class DescribesJob(ChoosesMachine):
     """
 
     template_fields: Sequence[str] = (*ChoosesMachine.template_fields, *_FIELDS, "octa_conn_id")
+    mapping_fields: ClassVar[frozenset[str]] = ChoosesMachine.mapping_fields | {"envs", "inputs", "outputs"}
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "command": "bash",
         "envs": "json",
@@ -130,24 +131,23 @@ class DescribesJob(ChoosesMachine):
         seen_oids: set[int] | None = None,
     ) -> Any:
         """As of every operator that rents; what is secret stays hidden, and the keys of files are templates too."""
-        # What another task returned is data, in which nothing is rendered.
-        seen = seen_oids or set()
+        seen = self.known_data(context, seen_oids)
         if isinstance(content, SecretTexts):
             if id(content.given) in seen:
                 return content
-            return SecretTexts(
-                {name: self.render_template(text, context, jinja_env, seen_oids) for name, text in content.items()}
-            )
-        if (
-            isinstance(content, dict)
-            and (content is self.inputs or content is self.outputs)
-            and id(content) not in seen
-        ):
+            # What is no text any more is refused, since its text might not be what it was.
+            with self.giving_objects():
+                return SecretTexts(
+                    {name: self.render_template(text, context, jinja_env, seen) for name, text in content.items()}
+                )
+        if isinstance(content, dict) and (content is self.inputs or content is self.outputs):
+            if id(content) in seen:
+                return content
             content = {
-                self.render_template(os.fspath(path), context, jinja_env, seen_oids): where
+                self.render_template(os.fspath(path), context, jinja_env, seen): where
                 for path, where in content.items()
             }
-        return super().render_template(content, context, jinja_env, seen_oids)
+        return super().render_template(content, context, jinja_env, seen)
 
     def job_spec(self, context: Context) -> JobSpec:
         """The core's description, from rendered arguments.
@@ -174,7 +174,7 @@ class DescribesJob(ChoosesMachine):
             values[name] = as_float(name, values.get(name))
         values["max_cost_usd"] = checked_cap("max_cost_usd", values.get("max_cost_usd"))
         values["disk_gb"] = as_int("disk_gb", values.get("disk_gb"))
-        values["image"] = as_text(values["image"]) or ""
+        values["image"] = as_text("image", values["image"]) or ""
         if not isinstance(values["command"], str):
             values["command"] = [as_word("command", word) for word in values["command"] or ()]
         return JobSpec(**{name: value for name, value in values.items() if value is not None})

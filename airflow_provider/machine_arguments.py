@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-from airflow.providers.common.compat.sdk import BaseOperator
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.machine_requirements import REQUIREMENT_FIELDS, check_requirements, to_requirements
-from airflow_provider.templated import is_known
+from airflow_provider.rendering import RendersWhatIsWritten
 
 if TYPE_CHECKING:
     from octa_provider.market.requirements import Requirements
@@ -19,7 +17,7 @@ _ARGUMENTS = tuple(name for name in REQUIREMENT_FIELDS if name != "disk_gb")
 _ATTRIBUTES = tuple("machine_node_id" if name == "node_id" else name for name in _ARGUMENTS)
 
 
-class ChoosesMachine(BaseOperator):
+class ChoosesMachine(RendersWhatIsWritten):
     """What every operator that rents has in common: which machine it takes.
 
     Args:
@@ -40,6 +38,7 @@ class ChoosesMachine(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("requirements", *_ATTRIBUTES)
+    mapping_fields: ClassVar[frozenset[str]] = frozenset({"requirements"})
 
     def __init__(
         self,
@@ -74,12 +73,6 @@ class ChoosesMachine(BaseOperator):
         self.exclude_nodes = exclude_nodes
         self.order_by = order_by
         self.requirements = requirements
-
-    def render_template(self, content: Any, *arguments: Any, **options: Any) -> Any:
-        """As of every operator; but text without a template stays what it is, which native rendering would change."""
-        if isinstance(content, str) and is_known(content):
-            return content
-        return super().render_template(content, *arguments, **options)
 
     def _requirement_arguments(self) -> dict[str, Any]:
         return {name: getattr(self, field) for name, field in zip(_ARGUMENTS, _ATTRIBUTES, strict=True)}

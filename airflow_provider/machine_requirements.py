@@ -81,5 +81,5 @@ def _converted(name: str, value: Any) -> Any:
     if name == "exclude_nodes":
         return as_ints(name, value)
     if name in _TEXT:
-        return as_text(value)
+        return as_text(name, value)
     return as_int(name, value) if name in _WHOLE else as_float(name, value)

@@ -225,7 +225,7 @@ class RunsJob(DescribesJob):
             latest_end=latest_end,
             deadline_at=deadline_at,
             given_up_at=given_up_at,
-            collects=spec.over_ssh and (bool(spec.outputs) or as_text(self.log_path) is not None),
+            collects=spec.over_ssh and (bool(spec.outputs) or as_text("log_path", self.log_path) is not None),
             stops=self.on_finish_action == "stop",
             stops_on_kill=self.on_kill_action == "stop",
         )

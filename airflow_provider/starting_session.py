@@ -59,6 +59,7 @@ class StartsSession(ChoosesMachine):
         "deadline_s",
         *ChoosesMachine.template_fields,
     )
+    mapping_fields: ClassVar[frozenset[str]] = ChoosesMachine.mapping_fields | {"envs"}
     template_fields_renderers: ClassVar[dict[str, str]] = {"envs": "json", "requirements": "json"}
     operator_extra_links = LINKS
     ui_color = "#d5f2e3"

@@ -58,13 +58,20 @@ def check_known(operator: object, **checks: Callable[[Any], object]) -> None:
             check(value)
 
 
-def as_text(value: Any) -> str | None:
+def as_text(name: str, value: Any) -> str | None:
     """A rendered argument as text; None for one that rendered to nothing.
 
     Args:
+        name: the argument's name, for the error.
         value: the rendered value.
+
+    Raises:
+        ValueError: it is a collection, which no text is.
     """
-    return None if value is None or str(value).strip() in _NOTHING else str(value)
+    if value is None:
+        return None
+    _refuse_collection(name, value)
+    return None if str(value).strip() in _NOTHING else str(value)
 
 
 def as_int(name: str, value: Any) -> int | None:
@@ -81,7 +88,7 @@ def as_int(name: str, value: Any) -> int | None:
         raise ValueError(f"{name}={value!r} is not a whole number; give one, such as {name}=1.")
     if value is None or isinstance(value, int):
         return value
-    text = as_text(value)
+    text = as_text(name, value)
     try:
         return None if text is None else int(text)
     except ValueError:
@@ -100,7 +107,7 @@ def as_float(name: str, value: Any) -> float | None:
     """
     if isinstance(value, bool):
         raise ValueError(f"{name}={value!r} is not a number; give one, such as {name}=0.5.")
-    text = value if isinstance(value, int | float) else as_text(value)
+    text = value if isinstance(value, int | float) else as_text(name, value)
     try:
         known = None if text is None else text if isinstance(text, int) else float(text)
     except ValueError:
@@ -120,7 +127,7 @@ def as_flag(name: str, value: Any) -> bool | None:
     Raises:
         ValueError: it is something else.
     """
-    text = as_text(value)
+    text = as_text(name, value)
     if text is None:
         return None
     if text.lower() not in {"true", "false"}:
@@ -156,14 +163,15 @@ def as_word(name: str, value: Any) -> str:
         value: the rendered value.
 
     Raises:
-        ValueError: it is a collection: native rendering makes one of a text such as `0,1`.
+        ValueError: it is a collection.
     """
-    if isinstance(value, Mapping | list | tuple | set | frozenset):
-        raise ValueError(
-            f"{name}={value!r} is a {type(value).__name__}, and text was wanted: with render_template_as_native_obj a "
-            "template's text may become something else; quote it there, as in {{ value | tojson }}."
-        )
+    _refuse_collection(name, value)
     return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+
+
+def _refuse_collection(name: str, value: object) -> None:
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        raise ValueError(f"{name}={value!r} is a {type(value).__name__}, and text was wanted: give text.")
 
 
 def as_codes(name: str, codes: int | Collection[int] | None) -> frozenset[int]:

@@ -108,7 +108,7 @@ def local_file(path: FileArgument | None) -> Iterator[LocalFile]:
     Args:
         path: where the text belongs; None or empty for nowhere.
     """
-    told = as_text(path)
+    told = as_text("the path", path)
     if told is None or path is None or _is_local(path):
         yield LocalFile(told)
         return

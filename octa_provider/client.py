@@ -14,6 +14,7 @@ from octa_provider.http.options import DEFAULT_RETRIES, TransportOptions
 from octa_provider.http.transport import Transport
 from octa_provider.http.urls import DEFAULT_BASE_URL, checked_base_url
 from octa_provider.job.jobs import Jobs
+from octa_provider.market.payer import payer_of
 from octa_provider.rental.intents import Intents
 from octa_provider.rental.key import NAMESPACE_ENV, checked_namespace
 from octa_provider.rental.rental_api import RentalApi
@@ -47,6 +48,10 @@ class OctaClient(RentalApi):
             Else the environment variable `OCTA_NAMESPACE`, else none.
         intents: where it is written down what is about to be rented, for a next try elsewhere. A folder of this user on
             this machine when left out: `OCTA_STATE_DIR`, else below `~/.local/state/octa-provider`.
+        organization_id: the organisation that pays for machines, where a request does not say; else the environment
+            variable `OCTA_ORGANIZATION_ID`, else the account itself. Render and VPN sessions, for which the API
+            takes none, are refused then.
+        project_id: what for, in that organisation; else `OCTA_PROJECT_ID`.
         clock: where the time comes from; tests replace it.
 
     Raises:
@@ -73,6 +78,8 @@ class OctaClient(RentalApi):
         max_retry_after: float = 60.0,
         namespace: str | None = None,
         intents: Intents | None = None,
+        organization_id: int | str | None = None,
+        project_id: int | str | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         options = TransportOptions(
@@ -90,6 +97,7 @@ class OctaClient(RentalApi):
             Transport(_api_key(api_key), options, session),
             namespace=checked_namespace(os.environ.get(NAMESPACE_ENV, "") if namespace is None else namespace),
             intents=intents,
+            payer=payer_of(organization_id, project_id),
         )
         self._whole: OctaClient | None = None
 

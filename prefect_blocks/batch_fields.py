@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from prefect_blocks.cap_fields import CapOrNone
-from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.credentials import Account, OctaCredentials
 
 __all__ = ["BatchFields"]
 
@@ -18,7 +18,7 @@ class BatchFields(BaseModel):
     # A value that is refused may be a secret.
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    credentials: OctaCredentials = Field(
+    credentials: Account = Field(
         default_factory=OctaCredentials,
         description="The account that pays, with an SSH key; the environment's when left out.",
     )

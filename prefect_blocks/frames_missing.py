@@ -29,6 +29,6 @@ class FramesMissingError(OctaError):
         """The frames that are not there, as a range such as `17,90-95`."""
         return str(self.totals.get("missing", ""))
 
-    def __reduce__(self) -> tuple[type[FramesMissingError], tuple[str, dict[str, Any]]]:
+    def __reduce__(self) -> tuple[type[FramesMissingError], tuple[str, dict[str, Any]], dict[str, Any]]:
         # Process pools, Dask and Ray send errors between processes.
-        return type(self), (str(self), self.totals)
+        return type(self), (str(self), self.totals), vars(self)

@@ -22,6 +22,7 @@ from prefect_blocks.job_command import JobCommand
 from prefect_blocks.job_follower import JobFollower, follower_of
 from prefect_blocks.job_report import JobReport
 from prefect_blocks.job_run import JobFailedError, OctaJobRun
+from prefect_blocks.known_names import KnownFields
 from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.rental_key import rental_key
@@ -35,7 +36,7 @@ __all__ = ["JobFailedError", "OctaJob", "OctaJobRun"]
 ENDING_S = 330.0
 
 
-class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
+class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
     """A command on a rented machine: started once, followed with its log, and the machine stopped for certain.
 
     Tries of the same flow run or task run carry on with the same machine and the same running command.
@@ -45,9 +46,7 @@ class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
         from prefect_blocks import OctaJob
 
         job = OctaJob.load("BLOCK_NAME")
-        run = job.trigger()
-        run.wait_for_completion()
-        print(run.fetch_result().cost_usd)
+        print(job.run().cost_usd)
         ```
     """
 
@@ -178,6 +177,46 @@ class OctaJob(RequirementFields, JobCommand, JobBlock[JobResult]):
         """
         trigger = partial(self.trigger, key, outlives_flow=outlives_flow)
         return await run_in_thread_or_undo(trigger, lambda run: run.stop())
+
+    def run(self, key: str | None = None) -> JobResult:
+        """Trigger the job, wait for its end, and return what it came to. Its machine is stopped on every way out.
+
+        Args:
+            key: names the job within the flow run, where two that look the same are not.
+
+        Returns:
+            The core's result, always of a success.
+
+        Raises:
+            JobFailedError: it was no success; the error has the result.
+            OctaNoMachineError, OctaBudgetError: nothing could be rented.
+            OctaConfigError: a value that can't work, or, where it is needed, an SSH key that can't be read, or none.
+            OctaCancelledError: the run is being ended; the machine was stopped.
+            OctaStopError: the machine could not be stopped in time, and may still bill.
+        """
+        triggered = self.trigger(key)
+        triggered.wait_for_completion()
+        return triggered.fetch_result()
+
+    async def arun(self, key: str | None = None) -> JobResult:
+        """As `run`, for coroutines; when the coroutine is cancelled, the machine is stopped.
+
+        Args:
+            key: names the job within the flow run, where two that look the same are not.
+
+        Returns:
+            The core's result, always of a success.
+
+        Raises:
+            JobFailedError: it was no success; the error has the result.
+            OctaNoMachineError, OctaBudgetError: nothing could be rented.
+            OctaConfigError: a value that can't work, or, where it is needed, an SSH key that can't be read, or none.
+            OctaCancelledError: the run is being ended; the machine was stopped.
+            OctaStopError: the machine could not be stopped in time, and may still bill.
+        """
+        triggered = await self.atrigger(key)
+        await triggered.await_for_completion()
+        return await triggered.afetch_result()
 
     def _followed(self, name: Hashable, spec: JobSpec, lifetime: Lifetime) -> JobFollower | None:
         """Who follows the job in this process, since an earlier try of this run triggered it."""

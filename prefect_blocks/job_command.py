@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.credentials import Account, OctaCredentials
 
 __all__ = ["JobCommand"]
 
@@ -15,7 +15,7 @@ class JobCommand(BaseModel):
     # A value that is refused may be a secret.
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    credentials: OctaCredentials = Field(
+    credentials: Account = Field(
         default_factory=OctaCredentials, description="The account that pays; the environment's when left out."
     )
     image: str = Field(description="Container image, such as blender:4.5.")

@@ -39,9 +39,9 @@ class JobFailedError(OctaError):
         super().__init__(f"{result.outcome.value}: {result.message}")
         self.result = result
 
-    def __reduce__(self) -> tuple[type[JobFailedError], tuple[JobResult]]:
+    def __reduce__(self) -> tuple[type[JobFailedError], tuple[JobResult], dict[str, Any]]:
         # Process pools, Dask and Ray send errors between processes.
-        return type(self), (self.result,)
+        return type(self), (self.result,), vars(self)
 
 
 class OctaJobRun(JobRun[JobResult]):
@@ -74,12 +74,14 @@ class OctaJobRun(JobRun[JobResult]):
         """The session."""
         return str(self.state.rental.uuid)
 
-    def wait_for_completion(self) -> None:  # type: ignore[override]
+    def wait_for_completion(self, *, raise_on_failure: bool = True) -> None:  # type: ignore[override]
         """Wait for the job's end; its machine is stopped then, and on every other way out of this.
 
-        How it ended is for `fetch_result` to say.
+        Args:
+            raise_on_failure: False leaves it to `fetch_result` to say how the job ended.
 
         Raises:
+            JobFailedError: it was no success; the error has the result. Not with `raise_on_failure=False`.
             OctaCancelledError: the run is being ended, or the job was stopped; so was the machine.
             OctaStopError: the machine could not be stopped in time, and may still bill.
         """
@@ -95,16 +97,22 @@ class OctaJobRun(JobRun[JobResult]):
                 if is_cancelled():
                     self._follower.end("the run that waits for it is being ended")
         restore_signals()
-        self._refuse_without_result()
+        result = self._refuse_without_result()
+        if raise_on_failure:
+            _refuse_failure(result)
 
-    async def await_for_completion(self) -> None:
+    async def await_for_completion(self, *, raise_on_failure: bool = True) -> None:
         """As `wait_for_completion`, for coroutines; when the coroutine is cancelled, the machine is stopped.
 
+        Args:
+            raise_on_failure: False leaves it to `fetch_result` to say how the job ended.
+
         Raises:
+            JobFailedError: it was no success; the error has the result. Not with `raise_on_failure=False`.
             OctaCancelledError: the run is being ended, or the job was stopped; so was the machine.
             OctaStopError: the machine could not be stopped in time, and may still bill.
         """
-        await run_in_thread(self.wait_for_completion)
+        await run_in_thread(self.wait_for_completion, raise_on_failure=raise_on_failure)
 
     def fetch_result(self) -> JobResult:  # type: ignore[override]
         """What the job came to.
@@ -120,8 +128,7 @@ class OctaJobRun(JobRun[JobResult]):
         if not self._follower.wait(0):
             raise OctaConfigError("the job has not ended yet: call wait_for_completion() first")
         result = self._refuse_without_result()
-        if not result.succeeded:
-            raise JobFailedError(result)
+        _refuse_failure(result)
         return result
 
     async def afetch_result(self) -> JobResult:
@@ -159,3 +166,8 @@ class OctaJobRun(JobRun[JobResult]):
         error = self._follower.error
         # A copy: what several threads raise at once gathers all their tracebacks.
         raise OctaError("the job has no result") if error is None else copy.copy(error)
+
+
+def _refuse_failure(result: JobResult) -> None:
+    if not result.succeeded:
+        raise JobFailedError(result)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from octa_provider.market.requirements import Requirements
 from octa_provider.text.carried import carried_dict
 from octa_provider.timing.limits import checked_cap
-from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.job import OctaJob
 from prefect_blocks.requirement_fields import fields_of, requirements_of
 from prefect_blocks.secret_values import hidden_values
@@ -33,12 +33,13 @@ def run_job(
     ready_timeout_s: float = 900.0,
     via: Literal["auto", "container", "ssh"] = "auto",
     max_cost_usd: float | None = None,
+    http_ports: Sequence[int] = (),
     log_path: str | None = None,
     progress: str | None = None,
     progress_total: int | None = None,
     poll_s: float = 5.0,
     key: str | None = None,
-    credentials: OctaCredentials | None = None,
+    credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
     """Rent a machine, run a command there to completion, fetch what it made, and stop the machine on every way out.
 
@@ -57,12 +58,13 @@ def run_job(
         via: how the command is run: `container` (it is the container's own), `ssh`, or `auto`, which takes SSH when
             there are files to move or secrets.
         max_cost_usd: the job is stopped when it has cost so much, in USD.
+        http_ports: ports to publish as URLs while it runs; the run's log and an artifact tell the URLs.
         log_path: a local file that gets the command's output.
         progress: how to read progress from the output: `blender`, a regular expression, or None for `NN%` and `i/n`.
         progress_total: how many steps there are; for Blender the frames.
         poll_s: seconds between two looks.
         key: names the job within the flow run, where two that look the same are not.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
         The core's `JobResult` as a JSON value; amounts of wei are text.
@@ -76,7 +78,7 @@ def run_job(
     """
     checked_cap("max_cost_usd", max_cost_usd)
     job = OctaJob(
-        credentials=credentials or OctaCredentials(),
+        credentials=account_of(credentials),
         image=image,
         command=command if isinstance(command, str) else shlex.join(command),
         envs=dict(envs or {}),
@@ -88,12 +90,11 @@ def run_job(
         ready_timeout_s=ready_timeout_s,
         via=via,
         max_cost_usd=max_cost_usd,
+        http_ports=list(http_ports),
         log_path=log_path,
         progress=progress,
         progress_total=progress_total,
         poll_s=poll_s,
         **fields_of(requirements_of(requirements)),
     )
-    run = job.trigger(key)
-    run.wait_for_completion()
-    return carried_dict(run.fetch_result().to_dict())
+    return carried_dict(job.run(key).to_dict())

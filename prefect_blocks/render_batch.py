@@ -16,6 +16,7 @@ from octa_provider.errors import OctaConfigError
 from prefect_blocks.batch_fields import BatchFields
 from prefect_blocks.batch_steps import quote_batch, render_batch
 from prefect_blocks.in_thread import run_in_thread
+from prefect_blocks.known_names import KnownFields
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.renderer_of import check_of, renderer_of
 from prefect_blocks.requirement_fields import RequirementFields
@@ -32,7 +33,7 @@ _TERMS = (
 )
 
 
-class OctaRenderBatch(RequirementFields, BatchFields, Block):
+class OctaRenderBatch(KnownFields, RequirementFields, BatchFields, Block):
     """An animation over many rented machines: what renders it, on which machines, by when and for how much.
 
     Save the terms of a house once, and say scene, frames and output at each render. Of a batch that was begun only what

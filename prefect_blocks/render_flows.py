@@ -52,12 +52,32 @@ def plan_render_flow(
 ) -> dict[str, Any]:
     """What rendering an animation would cost, as a value to approve. Spends nothing, unless it measures.
 
+    Each argument that `render_animation_flow` has too must have the same value there.
+
     Args:
+        scene: the scene's file, or the folder with it and all that it needs.
+        frames: such as `1-240`, `1-240x2` or `1,5,10-20`.
+        output: the folder for the frames, on storage that every worker sees; made when missing.
+        main: the scene's file within a folder, where it holds several.
+        renderer: arguments of the core's `blender` (`image`, `format`, `samples`, `engine`, `device`, ...), or, with
+            `command`, fields of its `Renderer`; Blender 4.5 when left out.
+        requirements: fields of the core's `Requirements`, for each machine.
+        check: fields of the core's `Check`: when a frame is whole.
+        max_machines: at most so many at once.
+        finish_within_s: the deadline, in seconds from the start of the run; left out, the cheapest way.
+        max_cost_usd: the batch, with all its retries, never costs more than this, in USD.
+        confidence: how sure deadline and budget are to hold when the plan is made, from 0.5 to 0.99.
+        max_failed_frames: go on although so many frames were given up; one more ends the batch as incomplete.
+        tries_per_frame: tries for each frame, each on another machine.
+        seconds_per_frame: on average, on a machine of the median score; measured, or as `measure` says, when left out.
+        on_changed: `refuse` frames in the folder that are of another scene, or `replace` them.
+        order: `forward`, `backward`, or `spread`: first those that are far apart.
+        disk_gb: disk of each machine, in GB.
+        ready_timeout_s: seconds that a machine may take to come up.
         measure: where nothing tells what a frame takes, rent one machine and render the first, the middle and the last
             frame; they are kept in the output folder. Without it say `seconds_per_frame`.
-        scene, frames, output, main, renderer, requirements, check, max_machines, finish_within_s, max_cost_usd,
-            confidence, max_failed_frames, tries_per_frame, seconds_per_frame, on_changed, order, disk_gb,
-            ready_timeout_s, poll_s, credentials: as of `render_animation_flow`; give both the same.
+        poll_s: seconds between two looks at a machine.
+        credentials: name of a saved `OctaCredentials` block, with an SSH key; empty for the environment's account.
 
     Returns:
         The core's `BatchQuote` as a JSON value, with `text` (one sentence), `markdown` (a table), `output` and

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
+from pydantic import SecretStr
 
 from octa_provider.timing.limits import checked_cap
 from prefect_blocks.at_exit import hearing_signals
-from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, run_in_thread, run_in_thread_or_leave, run_in_thread_or_undo
 from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.rental_guard import GuardedRental, guard, let_go
 from prefect_blocks.rental_key import rental_key
 from prefect_blocks.requirement_fields import requirements_of
+from prefect_blocks.secret_values import shown_values
 
 if TYPE_CHECKING:
     from prefect.blocks.abstract import LoggerOrAdapter
@@ -58,7 +60,7 @@ class RentedMachine:
         self,
         command: str,
         *,
-        envs: Mapping[str, str] | None = None,
+        envs: Mapping[str, str | SecretStr] | None = None,
         timeout_s: float | None = None,
         on_line: Callable[[str], object] | None = None,
     ) -> CommandResult:
@@ -66,7 +68,8 @@ class RentedMachine:
 
         Args:
             command: as the machine's shell reads it; quote arguments with `shlex.join`.
-            envs: environment variables for it.
+            envs: environment variables for it, secrets too: they go to this command alone, over SSH, in no command
+                line, and never to the API.
             timeout_s: seconds after which it is ended; None waits for ever.
             on_line: called with each line as it comes, both streams.
 
@@ -74,17 +77,17 @@ class RentedMachine:
             Its exit status, and the end of its output.
 
         Raises:
-            OctaConfigError: a name in `envs` is none.
+            OctaConfigError: a name in `envs` is none, or a value is no text.
             OctaSshError: no connection, or it was lost: the command may go on.
         """
         with self.ssh() as shell:
-            return shell.run(command, envs=envs, timeout_s=timeout_s, on_line=on_line)
+            return shell.run(command, envs=shown_values(envs or {}), timeout_s=timeout_s, on_line=on_line)
 
     async def arun(
         self,
         command: str,
         *,
-        envs: Mapping[str, str] | None = None,
+        envs: Mapping[str, str | SecretStr] | None = None,
         timeout_s: float | None = None,
         on_line: Callable[[str], object] | None = None,
     ) -> CommandResult:
@@ -92,7 +95,8 @@ class RentedMachine:
 
         Args:
             command: as the machine's shell reads it; quote arguments with `shlex.join`.
-            envs: environment variables for it.
+            envs: environment variables for it, secrets too: they go to this command alone, over SSH, in no command
+                line, and never to the API.
             timeout_s: seconds after which it is ended; None waits for ever.
             on_line: called with each line as it comes, both streams; in another thread.
 
@@ -100,7 +104,7 @@ class RentedMachine:
             Its exit status, and the end of its output.
 
         Raises:
-            OctaConfigError: a name in `envs` is none.
+            OctaConfigError: a name in `envs` is none, or a value is no text.
             OctaSshError: no connection, or it was lost: the command may go on.
         """
         return await run_in_thread_or_leave(self.run, command, envs=envs, timeout_s=timeout_s, on_line=on_line)
@@ -133,7 +137,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         max_cost_usd: refuse what can't be paid, and stop what has cost so much, in USD, also while the block works.
         max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
         key: names the machine within the flow run, where two that look the same are not.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
         poll_s: seconds between two looks while it comes up.
 
     Raises:
@@ -156,7 +160,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         max_cost_usd: float | None = None,
         max_duration_s: float | None = None,
         key: str | None = None,
-        credentials: OctaCredentials | None = None,
+        credentials: OctaCredentials | str | None = None,
         poll_s: float = 5.0,
     ) -> None:
         self._request = request
@@ -165,7 +169,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         self._max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)
         self._max_duration_s = checked_cap("max_duration_s", max_duration_s)
         self._key = key
-        self._credentials = credentials or OctaCredentials()
+        self._credentials = account_of(credentials)
         self._poll_s = poll_s
         self._open: ExitStack | None = None
         self._rental: Rental | None = None

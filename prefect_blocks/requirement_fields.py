@@ -27,6 +27,9 @@ class RequirementFields(BaseModel):
     memory_gb: float | None = Field(
         default=None, title="Memory (GB)", description="At least so much main memory, in GB."
     )
+    free_disk_gb: float | None = Field(
+        default=None, title="Free Disk (GB)", description="At least so much free disk on the machine, in GB."
+    )
     max_price_usd: float | None = Field(
         default=None, title="Price Cap (USD/h)", description="At most so much, in USD per hour."
     )
@@ -52,7 +55,7 @@ class RequirementFields(BaseModel):
         Raises:
             OctaConfigError: a value that no machine could meet.
         """
-        values: dict[str, Any] = {name: getattr(self, name) for name in RequirementFields.model_fields}
+        values: dict[str, Any] = {_of_core(name): getattr(self, name) for name in RequirementFields.model_fields}
         return Requirements(**values | {"exclude_nodes": tuple(self.exclude_nodes)})
 
 
@@ -71,10 +74,15 @@ def requirements_of(given: Mapping[str, Any] | Requirements | None) -> Requireme
 
 
 def fields_of(requirements: Requirements) -> dict[str, Any]:
-    """The values of `RequirementFields` for the core's requirements; `disk_gb` is a field of its own elsewhere.
+    """The values of `RequirementFields` for the core's requirements.
 
     Args:
         requirements: the core's.
     """
-    values = {name: getattr(requirements, name) for name in RequirementFields.model_fields}
+    values = {name: getattr(requirements, _of_core(name)) for name in RequirementFields.model_fields}
     return values | {"exclude_nodes": list(requirements.exclude_nodes)}
+
+
+def _of_core(name: str) -> str:
+    # Beside a job's disk_gb, the disk that it rents, the core's name would be that of two fields.
+    return "disk_gb" if name == "free_disk_gb" else name

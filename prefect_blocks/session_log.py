@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from octa_provider.text.plain_text import plain
-from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.session_argument import SessionArgument, rental_of
 
 __all__ = ["fetch_logs"]
@@ -18,7 +18,7 @@ def fetch_logs(
     *,
     path: str | None = None,
     tail_lines: int = 100,
-    credentials: OctaCredentials | None = None,
+    credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
     """Read a session's log: of one that runs as of one that has ended.
 
@@ -26,14 +26,14 @@ def fetch_logs(
         session: what a start task returned, or a uuid.
         path: a local file that gets all of it.
         tail_lines: how many of its last lines to return.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
         `uuid`, `lines` (how many there are), `tail` (the last of them), `system` (the platform's last entries), `path`.
     """
     from octa_provider.logs.session_log import SessionLog
 
-    with (credentials or OctaCredentials()).get_client() as client, ExitStack() as stack:
+    with account_of(credentials).get_client() as client, ExitStack() as stack:
         session_log = SessionLog(client, rental_of(client, session).uuid)
         file = stack.enter_context(open(path, "w", encoding="utf-8")) if path is not None else None
         tail: deque[str] = deque(maxlen=tail_lines)

@@ -16,7 +16,7 @@ from octa_provider.market.requirements import Requirements
 from octa_provider.rental.json_values import machine_json, rental_json
 from octa_provider.rental.session_text import started_text
 from prefect_blocks.at_exit import hearing_signals
-from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation
 from prefect_blocks.lifetime import Lifetime
@@ -36,7 +36,7 @@ def find_machines(
     *,
     service: str = "mr",
     limit: int = 10,
-    credentials: OctaCredentials | None = None,
+    credentials: OctaCredentials | str | None = None,
 ) -> list[dict[str, Any]]:
     """The machines on offer that fit, best first; nothing is rented.
 
@@ -44,7 +44,7 @@ def find_machines(
         requirements: fields of the core's `Requirements`.
         service: `mr` or `render`.
         limit: how many to return.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
         For each `node_id`, `gpu_model`, `gpu_count`, `gpu_memory_gb` (of each card), `price_usd` (per hour),
@@ -56,7 +56,7 @@ def find_machines(
     """
     if service not in ("mr", "render"):
         raise OctaConfigError(f"service={service!r} has no machines to choose from: give mr or render")
-    with (credentials or OctaCredentials()).get_client() as client:
+    with account_of(credentials).get_client() as client:
         catalogue = client.services.mr if service == "mr" else client.services.render
         ranking = rank(catalogue.available(), requirements_of(requirements))
     if not ranking.machines:
@@ -80,7 +80,7 @@ def start_machine(
     outlives_flow: bool = False,
     deadline_s: float = 300.0,
     key: str | None = None,
-    credentials: OctaCredentials | None = None,
+    credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
     """Rent a machine with an image on it, or adopt the one that an earlier try rented. Stop it with `stop_session`.
 
@@ -103,7 +103,7 @@ def start_machine(
             flow runs, as `reap_orphans_flow` does, still stops it.
         deadline_s: seconds to try to start for.
         key: names the machine within the flow run, where two calls that look the same are not.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
         The session as a small JSON value: `uuid`, `key`, `node_id`, `price_usd`, ...; amounts of wei are text.
@@ -137,7 +137,7 @@ def start_render(
     outlives_flow: bool = False,
     deadline_s: float = 300.0,
     key: str | None = None,
-    credentials: OctaCredentials | None = None,
+    credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
     """Rent a worker of the render service, or adopt the one that an earlier try rented; as `start_machine`.
 
@@ -152,7 +152,7 @@ def start_render(
             flow runs, as `reap_orphans_flow` does, still stops it.
         deadline_s: seconds to try to start for.
         key: names the worker within the flow run, where two calls that look the same are not.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
         The session as a small JSON value: `uuid`, `key`, `node_id`, `price_usd`, ...; amounts of wei are text.
@@ -175,7 +175,7 @@ def start_vpn(
     max_duration_s: float | None = None,
     outlives_flow: bool = False,
     deadline_s: float = 300.0,
-    credentials: OctaCredentials | None = None,
+    credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
     """Start a VPN session. It carries no rental key: no later try can adopt it, and no reaper sees it.
 
@@ -188,7 +188,7 @@ def start_vpn(
         outlives_flow: let it run on when its flow run has ended; its caps hold until the process ends. What goes by
             flow runs, as `reap_orphans_flow` does, still stops it.
         deadline_s: seconds to try to start for.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
         The session as a small JSON value: `uuid`, `key`, `node_id`, `price_usd`, ...; amounts of wei are text.
@@ -215,11 +215,11 @@ def _start(
     caps: tuple[float | None, float | None],
     deadline_s: float,
     key: str | None,
-    credentials: OctaCredentials | None,
+    credentials: OctaCredentials | str | None,
     outlives_flow: bool,
 ) -> dict[str, Any]:
     wanted = requirements_of(requirements)
-    credentials = credentials or OctaCredentials()
+    credentials = account_of(credentials)
     with hearing_signals(), credentials.get_client() as client, stop_on_error() as on_started:
         rental = client.rentals.start(
             request,
@@ -257,17 +257,17 @@ def stop_started(transaction: Transaction) -> None:
         stop_unwanted(*started)
 
 
-def stop_unwanted(result: dict[str, Any], credentials: OctaCredentials | None) -> None:
+def stop_unwanted(result: dict[str, Any], credentials: OctaCredentials | str | None) -> None:
     """Stop what a start task returned, when nobody is going to.
 
     Args:
         result: the session, as the task returned it.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Raises:
         OctaStopError: it could not be stopped in time, and may still bill.
     """
-    with (credentials or OctaCredentials()).get_client() as client:
+    with account_of(credentials).get_client() as client:
         rental = rental_of(client, result)
         emit("stopped", rental, **rental.stop().to_dict())
         let_go(rental.uuid)

@@ -6,7 +6,7 @@ from typing import Any
 
 from octa_provider.text.carried import carried_dict
 from prefect_blocks.at_exit import restore_signals
-from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.events import emit
 from prefect_blocks.rental_guard import let_go
 from prefect_blocks.session_argument import SessionArgument, rental_of
@@ -19,7 +19,7 @@ def stop_session(
     *,
     score: int | None = None,
     deadline_s: float = 300.0,
-    credentials: OctaCredentials | None = None,
+    credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any] | None:
     """Stop a session and every other one of its key, and return when they have been seen gone. Safe to repeat.
 
@@ -27,7 +27,7 @@ def stop_session(
         session: what a start task returned, or a uuid; None, when nothing was started, does nothing.
         score: what the machine was worth, 1 to 5.
         deadline_s: seconds to try for.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
         The bill: `uuid`, `charge_wei` (as text), `charge_usd`, `duration_s`, `termination_reason`.
@@ -37,7 +37,7 @@ def stop_session(
     """
     if session is None:
         return None
-    with (credentials or OctaCredentials()).get_client() as client:
+    with account_of(credentials).get_client() as client:
         rental = rental_of(client, session, to_stop=True)
         bill = rental.stop(score=score, deadline_s=deadline_s)
         let_go(rental.uuid)

@@ -10,7 +10,7 @@ from octa_provider.errors import OctaCancelledError, OctaWaitTimeoutError
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.json_values import rental_json
 from octa_provider.rental.wait import cancelled_error
-from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, run_in_thread
 from prefect_blocks.session_argument import SessionArgument, rental_of
@@ -28,7 +28,7 @@ def wait_until_ready(
     *,
     deadline_s: float = 900.0,
     poll_s: float = 5.0,
-    credentials: OctaCredentials | None = None,
+    credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
     """Wait until a session can be used. All that wait in a process share one list call per interval.
 
@@ -36,7 +36,7 @@ def wait_until_ready(
         session: what a start task returned, or a uuid.
         deadline_s: seconds after which it is too late; then the session is stopped.
         poll_s: seconds between two looks.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
         The session, now also with `urls`, `ssh`, `ssh_web` when known.
@@ -49,7 +49,7 @@ def wait_until_ready(
     """
     from octa_provider.watch.watcher import watcher_for
 
-    with (credentials or OctaCredentials()).get_client() as client, watcher_for(client, poll_s) as watcher:
+    with account_of(credentials).get_client() as client, watcher_for(client, poll_s) as watcher:
         rental = rental_of(client, session)
         ready = _until_ready(watcher, rental, deadline_s, cancellation())
         emit("ready", rental)
@@ -61,7 +61,7 @@ async def await_until_ready(
     *,
     deadline_s: float = 900.0,
     poll_s: float = 5.0,
-    credentials: OctaCredentials | None = None,
+    credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
     """Wait until a session can be used, for coroutines: the wait is theirs and takes no thread.
 
@@ -69,7 +69,7 @@ async def await_until_ready(
         session: what a start task returned, or a uuid.
         deadline_s: seconds after which it is too late; then the session is stopped.
         poll_s: seconds between two looks.
-        credentials: the account; the environment's when left out.
+        credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
         The session, now also with `urls`, `ssh`, `ssh_web` when known.
@@ -82,7 +82,7 @@ async def await_until_ready(
     """
     from octa_provider.watch.watcher import watcher_for
 
-    client = await run_in_thread((credentials or OctaCredentials()).get_client)
+    client = await run_in_thread(account_of(credentials).get_client)
     with client, watcher_for(client, poll_s) as watcher:
         rental = rental_of(client, session)
         ready = await _until_ready_async(watcher, rental, deadline_s)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from prefect.utilities.dockerutils import get_prefect_image_name
+from prefect.utilities.templating import find_placeholders
 from prefect.workers.base import BaseJobConfiguration, BaseVariables
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -15,14 +18,17 @@ from octa_provider.market.request import is_env_name
 from octa_provider.rental.key import NAMESPACE_ENV
 from octa_provider.text.loggers import plain_logger
 from prefect_blocks.cap_fields import Cap, CapOrNone
-from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.credentials import OctaCredentials, account_of, acredentials_named
 from prefect_blocks.infrastructure_pid import VIA_ENV
+from prefect_blocks.known_names import refuse_unknown
 from prefect_blocks.namespace import namespace_here
 from prefect_blocks.requirement_fields import RequirementFields
-from prefect_blocks.secret_values import shown_values
+from prefect_blocks.secret_values import env_names_from_blocks, shown_values
 
 if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun
+    from typing_extensions import Self
 
 __all__ = ["OctaJobConfiguration", "OctaJobVariables"]
 
@@ -61,14 +67,16 @@ _SECRETS = _KEYS_TO_API | {"PREFECT_SERVER_API_AUTH_STRING", "OCTA_API_KEY"}
 class OctaAccountAndImage(BaseModel):
     """A base of its own because forms show the fields of the last base first."""
 
-    credentials: OctaCredentials | None = Field(
+    credentials: OctaCredentials | str | None = Field(
         default=None,
         title="Account",
-        description="The account that pays; left out, the worker's environment (OCTA_API_KEY).",
+        description="The account that pays: the name of a saved block, or the block; left out, the worker's "
+        "environment (OCTA_API_KEY).",
     )
     image: str = Field(
-        default="prefecthq/prefect:3-latest",
-        description="Container image with Prefect 3 and what the flow needs; it needs /bin/sh.",
+        default_factory=get_prefect_image_name,
+        description="Container image with Prefect 3 and what the flow needs; it needs /bin/sh. Left out, Prefect's "
+        "own, of the versions of Prefect and Python that the worker has.",
     )
 
 
@@ -106,7 +114,8 @@ class OctaMachine(RequirementFields, OctaAccountAndImage):
         default_factory=dict,
         title="Secret Environment Variables",
         description="Environment variables that go to the machine over SSH alone, never to OctaSpace's API. Prefect "
-        "stores what is typed here: name a saved block instead, as {{ prefect.blocks.secret.NAME }}.",
+        "stores what is typed here: name a saved block instead, as {{ prefect.blocks.secret.NAME }}. What env takes "
+        "from a saved block goes the same way.",
     )
     poll_s: float = Field(default=5.0, gt=0, title="Poll Interval", description="Seconds between two looks.")
     stream_output: bool = Field(
@@ -119,18 +128,49 @@ class OctaJobVariables(OctaMachine, BaseVariables):
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As Prefect's, but saying that a block has no other fields than its own.
+        """As Prefect's, but for what its server is to refuse instead of storing it: unknown variables, keys in clear.
 
-        Prefect's server takes a saved block, `{"$ref": {"block_document_id": ...}}`, only if that is no block itself,
-        and without a required field it would be one.
+        It takes a saved block, `{"$ref": {"block_document_id": ...}}`, only if that is no block itself. Keys in clear
+        are what `prefect deploy` writes where `{{ prefect.blocks... }}` stands; the condition is apart, since the words
+        of any other refusal would have them.
         """
         schema = super().model_json_schema(*args, **kwargs)
         schema["definitions"][OctaCredentials.__name__]["additionalProperties"] = False
-        return schema
+        # Not as "required", which the server leaves out of account for deployments.
+        in_clear = {name: ["$ref"] for name in ("api_key", "ssh_private_key")}
+        schema["properties"]["credentials"]["dependentRequired"] = in_clear
+        # Names with dots, such as env.NAME, are Prefect's own way to say one of many.
+        dotted: dict[str, Any] = {r"^(env|labels|secret_envs)\.": {}}
+        return schema | {"additionalProperties": False, "patternProperties": dotted}
 
 
 class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
     """What a flow run is given: the form's values, and Prefect's command and environment."""
+
+    @classmethod
+    async def from_template_and_values(
+        cls, base_job_template: dict[str, Any], values: dict[str, Any], client: PrefectClient | None = None
+    ) -> Self:
+        """As Prefect's, but refusing variables that are none, and loading the account that is named.
+
+        What a saved block gives to a plain environment variable is a secret from here on.
+
+        Args:
+            base_job_template: the work pool's.
+            values: the job variables of deployment and flow run.
+            client: Prefect's API.
+
+        Raises:
+            OctaConfigError: a variable that the work pool does not have, or a block that there is not.
+        """
+        known = set(base_job_template["variables"].get("properties", {}))
+        known |= {one.name.partition(".")[0] for one in find_placeholders(base_job_template["job_configuration"])}
+        refuse_unknown("the work pool", [name for name in values if name.partition(".")[0] not in known], known)
+        made: Self = await super().from_template_and_values(base_job_template, values, client=client)
+        if isinstance(made.credentials, str):
+            made.credentials = await acredentials_named(made.credentials, client)
+        made._hide(env_names_from_blocks(base_job_template, values))
+        return made
 
     def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **kwargs: Any) -> None:
         """Add what Prefect wants to travel in, of the worker's own only what a list of ours allows.
@@ -188,15 +228,16 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
 
     def account(self) -> OctaCredentials:
         """The account that pays."""
-        return self.credentials or OctaCredentials()
+        return account_of(self.credentials)
 
     def _hide_secrets(self) -> None:
         """A key among the plain variables is a secret all the same: it must not reach OctaSpace's API."""
-        for name, value in list(self.env.items()):
-            if _is_secret(name, value):
-                del self.env[name]
-                if value:
-                    self.secret_envs.setdefault(name, SecretStr(value))
+        self._hide({name for name, value in self.env.items() if _is_secret(name, value)})
+
+    def _hide(self, names: Iterable[str]) -> None:
+        for name in names:
+            if value := self.env.pop(name, None):
+                self.secret_envs.setdefault(name, SecretStr(value))
 
     def _hand_over_keys_to_api(self, own: dict[str, str]) -> None:
         """The worker's own key goes along over SSH, unless the flow run has been given one."""

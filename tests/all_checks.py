@@ -78,6 +78,8 @@ CHECKS = (
     Check("types", "core", ("mypy", "octa_provider"), tests=False),
     Check("types-airflow", "airflow", ("mypy", "airflow_provider"), tests=False),
     Check("types-prefect", "prefect", ("mypy", "prefect_blocks"), tests=False),
+    # A page for everything public, and no link that leads nowhere.
+    Check("docs", "docs", ("mkdocs", "build", "--strict", "--quiet"), tests=False, program=True),
     Check("core", "core", ("pytest", "-q", "-n", "3", *COVERAGE, *CORE_TESTS)),
     # Alone: a whole Airflow, whose scheduler fails healthy tasks when it gets no time.
     Check("airflow-e2e", "airflow", ("pytest", "-q", "tests/airflow/e2e")),

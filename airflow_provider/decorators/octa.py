@@ -26,6 +26,7 @@ from airflow_provider.rental_key import rental_key
 from octa_provider.text.carried import carried
 
 if TYPE_CHECKING:
+    import jinja2
     from airflow.providers.common.compat.sdk import Context
 
     from octa_provider import JobSpec
@@ -84,6 +85,19 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         except OSError as error:
             self.stop_after(error, self.connect(context), rental_key(context), uuid_told_by(event or {}))
             raise
+
+    def render_template(
+        self,
+        content: Any,
+        context: Context,
+        jinja_env: jinja2.Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """As of every operator that runs a job; the function's arguments as those of every function."""
+        if content is self.op_args or content is self.op_kwargs:
+            with self.giving_objects():
+                return super().render_template(content, context, jinja_env, seen_oids)
+        return super().render_template(content, context, jinja_env, seen_oids)
 
     @contextmanager
     def _private_folder(self) -> Iterator[Path]:

@@ -21,7 +21,8 @@ class OctaHook(BaseHook):
     """OctaSpace through an Airflow connection.
 
     The connection: type `octa`, host = base URL (several separated by commas, empty for the default), password = API
-    key, extra = `timeout` (seconds), `retries`, `ssh_key_file` or `ssh_private_key`, `allow_http`, `namespace`.
+    key, extra = `timeout` (seconds), `retries`, `ssh_key_file` or `ssh_private_key`, `allow_http`, `namespace`,
+    `organization_id` and `project_id` (who pays).
 
     Args:
         octa_conn_id: the connection's id.

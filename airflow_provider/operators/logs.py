@@ -7,12 +7,13 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.session_reference import SessionArgument, SessionReference
 from airflow_provider.templated import as_int, as_text, check_known
 from airflow_provider.written_file import FileArgument, write_file
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["OctaFetchLogsOperator"]
 
 
-class OctaFetchLogsOperator(BaseOperator):
+class OctaFetchLogsOperator(RendersWhatIsWritten):
     """Fetch what a session printed, and what the platform says about it. Also works for a session that has ended.
 
     To have the logs of a failed step too, give it `trigger_rule="all_done"` and the sensor's output: Airflow lets only
@@ -48,6 +49,7 @@ class OctaFetchLogsOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("octa_conn_id", "session", "path", "max_lines")
+    mapping_fields: ClassVar[frozenset[str]] = frozenset({"session"})
     ui_color = "#e4e8f7"
 
     def __init__(
@@ -122,7 +124,7 @@ class OctaFetchLogsOperator(BaseOperator):
     @property
     def _is_wanted(self) -> bool:
         # Text that a template rendered to nothing is no path.
-        return self.path is not None and as_text(self.path) is not None
+        return self.path is not None and as_text("path", self.path) is not None
 
     def _write(self, spooled: Path) -> str | None:
         if self.path is None or not self._is_wanted:

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider.exceptions import OctaNotStoppedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.owner import is_owner_alive, rental_told_by_owner
+from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.templated import as_float, check_known, checked_cap, checked_deadline
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.rental.json_values import orphan_json
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["OctaReapOperator"]
 
 
-class OctaReapOperator(BaseOperator):
+class OctaReapOperator(RendersWhatIsWritten):
     """Find sessions whose task is over, and stop them.
 
     Airflow is asked about the task of each session that was started from this Airflow, as its namespace tells: it is

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
@@ -96,6 +96,7 @@ class OctaRenderAnimationOperator(RunsBatch):
     """
 
     template_fields: Sequence[str] = (*RunsBatch.template_fields, "quote", "min_pause_s")
+    mapping_fields: ClassVar[frozenset[str]] = RunsBatch.mapping_fields | {"quote"}
     operator_extra_links = BATCH_LINKS
     ui_color = "#d9e6fb"
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from airflow_provider.starting_session import StartsSession
-from airflow_provider.templated import as_flag, as_int, as_ints, as_text, as_texts, check_known, is_known
+from airflow_provider.templated import as_flag, as_int, as_ints, as_text, as_texts, as_word, check_known, is_known
 from octa_provider.market.request import MachineRequest, RenderRequest
 
 __all__ = ["OctaStartMachineOperator", "OctaStartRenderOperator", "StartsSession"]
@@ -102,14 +102,14 @@ class OctaStartMachineOperator(StartsSession):
     def _request(self) -> MachineRequest:
         """What to rent, from rendered arguments."""
         return MachineRequest(
-            image=as_text(self.image) or "",
+            image=as_text("image", self.image) or "",
             disk_gb=as_int("disk_gb", self.disk_gb) or MachineRequest.disk_gb,
             envs=as_texts("envs", self.envs),
             ports=as_ints("ports", self.ports),
             http_ports=as_ints("http_ports", self.http_ports),
-            start_command=self.start_command or "",
-            entrypoint=self.entrypoint or "",
-            app=as_text(self.app) or "",
+            start_command=as_word("start_command", self.start_command or ""),
+            entrypoint=as_word("entrypoint", self.entrypoint or ""),
+            app=as_text("app", self.app) or "",
         )
 
     def _check_known_request(self) -> None:

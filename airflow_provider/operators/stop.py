@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
 from airflow_provider.exceptions import OctaNotStoppedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.rental_key import rental_key, rental_key_of_all_indexes
 from airflow_provider.session_reference import SessionArgument, SessionReference, started_by
 from airflow_provider.task_states import FAILED, states_of
@@ -38,7 +39,7 @@ _RETRY_DELAY = timedelta(seconds=min(60.0, conf.getfloat("core", "default_task_r
 _AT_ONCE = 16
 
 
-class OctaStopSessionOperator(BaseOperator):
+class OctaStopSessionOperator(RendersWhatIsWritten):
     """Stop a session, see it stopped, and return the bill. Made to be a teardown:
     `.as_teardown(setups=start, on_failure_fail_dagrun=True)`.
 
@@ -75,6 +76,7 @@ class OctaStopSessionOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("octa_conn_id", "session", "start_task_id", "score", "deadline_s")
+    mapping_fields: ClassVar[frozenset[str]] = frozenset({"session"})
     ui_color = "#f6d9d5"
     #: What must never keep a session from being stopped, when it can't be rendered.
     _may_be_lost = ("session", "start_task_id", "score", "deadline_s")

@@ -75,7 +75,7 @@ class OctaStartVpnOperator(StartsSession):
 
     def _request(self) -> VpnRequest:
         """What to rent, from rendered arguments."""
-        return VpnRequest(self.subkind, as_text(self.protocol))
+        return VpnRequest(self.subkind, as_text("protocol", self.protocol))
 
     def _check_known_request(self) -> None:
         if is_known(self.subkind) and is_known(self.protocol):

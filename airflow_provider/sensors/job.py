@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -24,6 +24,7 @@ from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_event import event_or_broken
 from airflow_provider.job_json import job_from_json
 from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.stop_on_failure import tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
@@ -51,7 +52,7 @@ _TAIL_LINES = 20
 JobArgument: TypeAlias = "Mapping[str, Any] | XComArg"
 
 
-class OctaJobSensor(BaseSensorOperator):
+class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator):
     """Wait for a job that `OctaRunJobOperator(wait_for_completion=False)` started, show its log, and stop its session.
 
     The session is stopped when the job has ended, when it is too late, and when the sensor fails or is killed. In mode
@@ -78,6 +79,7 @@ class OctaJobSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("octa_conn_id", "job")
+    mapping_fields: ClassVar[frozenset[str]] = frozenset({"job"})
     ui_color = "#fdf3d0"
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider.exceptions import OctaUnwatchedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.session_reference import SessionArgument, SessionReference
 from airflow_provider.task_deadline import task_deadline_at
 from octa_provider.errors import OctaError
@@ -39,7 +40,7 @@ LATER_S = 600.0
 _LONG_AGO_S = 60.0
 
 
-class OctaSessionReadySensor(BaseSensorOperator):
+class OctaSessionReadySensor(RendersWhatIsWritten, BaseSensorOperator):
     """Wait until a session is ready: in either mode (`poke`, `reschedule`), or deferred.
 
     A session that has failed or ended fails the task at once, with the end of its system log: no retry can mend that.
@@ -68,6 +69,7 @@ class OctaSessionReadySensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("octa_conn_id", "session")
+    mapping_fields: ClassVar[frozenset[str]] = frozenset({"session"})
     ui_color = "#fdf3d0"
 
     def __init__(

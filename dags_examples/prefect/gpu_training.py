@@ -35,9 +35,7 @@ def gpu_training(folder: str, epochs: int = 10, max_cost_usd: float = 5.0) -> di
         timeout_s=4 * 3600,
         log_path=str(here / "train.log"),
     )
-    run = job.trigger()
-    run.wait_for_completion()
-    result = run.fetch_result()
+    result = job.run()
     return {"model": str(here / "model"), "node_id": result.node_id, "cost_usd": result.cost_usd}
 
 

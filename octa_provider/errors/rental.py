@@ -28,11 +28,13 @@ class OctaNoMachineError(OctaError):
 
     Attributes:
         refusals: the machines that were asked, in that order, and what each answered.
+        waited_s: seconds that a machine was waited for; 0 when nobody asked for that.
     """
 
-    def __init__(self, message: str = "", *, refusals: Sequence[Refusal] = ()) -> None:
+    def __init__(self, message: str = "", *, refusals: Sequence[Refusal] = (), waited_s: float = 0.0) -> None:
         super().__init__(message)
         self.refusals = tuple(refusals)
+        self.waited_s = waited_s
 
 
 class OctaStartUnclearError(OctaError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from octa_provider.text.carried import sound
@@ -60,6 +61,11 @@ class OctaError(Exception):
     def also(self, text: str) -> None:
         """Add a sentence to the message: what came on top of it must neither hide the error nor be hidden by it."""
         self.message = plain_message(f"{self.message.rstrip().rstrip('.')}. {text}")
+        self.args = (self.message,)
+
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        # A kind that makes its message of other arguments would lose what was added to it on the way between processes.
+        super().__setstate__(state)
         self.args = (self.message,)
 
 

@@ -24,6 +24,7 @@ from octa_provider.job.spec import JobSpec
 from octa_provider.job.start import start_job
 from octa_provider.job.state import JobState
 from octa_provider.remote.target import check_key, ssh_key
+from octa_provider.rental.machine_wait import MACHINE_POLL_S
 from octa_provider.rental.rental import Rental
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Jobs:
         is_cancelled: Callable[[], bool] = lambda: False,
         poll_s: float = 5.0,
         on_transfer: OnTransfer | None = None,
+        wait_for_machine_s: float = 0.0,
+        machine_poll_s: float = MACHINE_POLL_S,
     ) -> JobResult:
         """Rent, run to completion, collect, and stop on every way out.
 
@@ -80,13 +83,15 @@ class Jobs:
             is_cancelled: asked between two looks, and while files move; when it says yes the session is stopped.
             poll_s: seconds between two looks.
             on_transfer: called now and then with how far the files are that move.
+            wait_for_machine_s: seconds to wait for a machine when none fits, or all that fit refuse; 0 fails at once.
+            machine_poll_s: seconds between two looks while a machine is waited for, at least.
 
         Returns:
             How it ended; a command that failed is a result, not an error.
 
         Raises:
             OctaNoMachineError, OctaBudgetError: nothing could be rented.
-            OctaCancelledError: `is_cancelled` said yes; the session was stopped.
+            OctaCancelledError: `is_cancelled` said yes; nothing of it runs any more.
             OctaStopError: the session could not be stopped in time, and may still bill.
         """
         if spec.over_ssh:
@@ -103,6 +108,8 @@ class Jobs:
                 is_cancelled=is_cancelled,
                 on_started=on_started,
                 private_key=ssh_key(private_key),
+                wait_for_machine_s=wait_for_machine_s,
+                machine_poll_s=machine_poll_s,
             ),
             spec,
             key,
@@ -168,6 +175,8 @@ class Jobs:
         is_cancelled: Callable[[], bool] = lambda: False,
         on_started: Callable[[Rental], object] | None = None,
         private_key: str | Path | None = None,
+        wait_for_machine_s: float = 0.0,
+        machine_poll_s: float = MACHINE_POLL_S,
     ) -> JobState:
         """Rent a machine for the job, or adopt the one that the key already has. Does not wait for it.
 
@@ -176,7 +185,7 @@ class Jobs:
             key: the rental key.
             earlier: what an earlier try of this key wrote down, if anything: when its session still runs, its place in
                 the log, its deadlines and the host key that it pinned are kept.
-            is_cancelled, on_started: as in `Rentals.start`.
+            is_cancelled, on_started, wait_for_machine_s, machine_poll_s: as in `Rentals.start`.
             private_key: as in `run`; one that can't be read is refused before anything is rented.
 
         Raises:
@@ -193,6 +202,8 @@ class Jobs:
             is_cancelled=is_cancelled,
             on_started=on_started,
             private_key=private_key,
+            wait_for_machine_s=wait_for_machine_s,
+            machine_poll_s=machine_poll_s,
         )
 
     def poll(

@@ -24,6 +24,7 @@ from octa_provider.rental.wait import look
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
+from octa_provider.timing.limits import checked_seconds
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -49,13 +50,16 @@ def start_job(
     is_cancelled: Callable[[], bool],
     on_started: Callable[[Rental], object] | None,
     private_key: str | Path | None,
+    wait_for_machine_s: float,
+    machine_poll_s: float,
 ) -> JobState:
     """Rent a machine for a job, or adopt the one that its key already has: see `Jobs.start`.
 
     Args:
         api: the API.
         rentals: what starts and stops on it.
-        spec, key, earlier, is_cancelled, on_started, private_key: as in `Jobs.start`.
+        spec, key, earlier, is_cancelled, on_started, private_key, wait_for_machine_s, machine_poll_s: as in
+            `Jobs.start`.
 
     Raises:
         OctaConfigError: as in `Jobs.start`.
@@ -72,6 +76,7 @@ def start_job(
     def is_this_job(session: Session) -> bool:
         return _run_of(session, key, fingerprint) is not None
 
+    waits_until = Deadline(api.clock, checked_seconds("wait_for_machine_s", wait_for_machine_s))
     for _ in range(2):
         rental = rentals.start(
             request,
@@ -83,6 +88,8 @@ def start_job(
             is_wanted=is_this_job,
             is_cancelled=is_cancelled,
             on_started=on_started,
+            wait_for_machine_s=max(0.0, waits_until.left_s),
+            machine_poll_s=machine_poll_s,
         )
         found = _nonce_of(api, rental, fingerprint, nonce) if rental.adopted else nonce
         if found is not None:

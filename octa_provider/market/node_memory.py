@@ -72,6 +72,18 @@ class NodeMemory:
             session.node_id for session in sessions if session.node_id is not None and session.service != "vpn"
         )
 
+    def is_worth_asking(self, node_id: int, now: float) -> bool:
+        """Whether a node has not just refused, nor answered in a way that left open whether it started something.
+
+        What the account's own sessions fill counts for nothing here: nobody may have listed them for long.
+
+        Args:
+            node_id: the node.
+            now: the clock's `monotonic`, in seconds.
+        """
+        standing, until = self._learnt.get(node_id, (Standing.FREE, 0.0))
+        return standing is Standing.FREE or now >= until
+
     def standing(self, machine: Machine | VpnMachine, now: float) -> Standing:
         """What to expect of a machine now.
 

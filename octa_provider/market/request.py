@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeAlias
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.market.payer import checked_payer_id
 
 VPN_SUBKINDS = ("wg", "openvpn", "ss", "v2ray", "http_proxy")
 V2RAY_PROTOCOLS = ("trojan", "vmess", "vless")
@@ -27,8 +28,8 @@ class MachineRequest:
         start_command: what the container runs.
         entrypoint: the container's entrypoint.
         app: uuid of an app from `client.apps`.
-        organization_id: who pays, in an organisation.
-        project_id: what for, in an organisation.
+        organization_id: the organisation that pays; the client's when neither of these two is given.
+        project_id: what for, in that organisation.
 
     Raises:
         OctaConfigError: an argument that the API could only refuse.
@@ -56,6 +57,8 @@ class MachineRequest:
         object.__setattr__(self, "envs", _envs(self.envs))
         object.__setattr__(self, "ports", _ports("ports", self.ports))
         object.__setattr__(self, "http_ports", _ports("http_ports", self.http_ports))
+        for name in ("organization_id", "project_id"):
+            object.__setattr__(self, name, checked_payer_id(name, getattr(self, name)))
 
     def payload(self, node_id: int) -> object:
         """The body of `POST /services/mr`: an array of one item (the form marked *send*)."""
@@ -80,6 +83,17 @@ class MachineRequest:
     def with_envs(self, envs: Mapping[str, str]) -> MachineRequest:
         """The same request with more environment variables."""
         return replace(self, envs={**self.envs, **envs})
+
+    def paid_by(self, organization_id: int | str | None, project_id: int | str | None) -> MachineRequest:
+        """The same request with who pays for it, unless it says that itself.
+
+        Args:
+            organization_id: who pays; None for the account itself.
+            project_id: what for.
+        """
+        if organization_id is None or (self.organization_id, self.project_id) != (None, None):
+            return self
+        return replace(self, organization_id=organization_id, project_id=project_id)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.files.local_files import shown
-from octa_provider.market.request import is_env_name
+from octa_provider.market.request import is_env_name, is_sendable_text
 from octa_provider.remote.tail import Tail
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ READ_BYTES = 64 * 1024
 #: So much may wait for whoever reads it before the machine has to.
 READS_WAITING = 8
 COMMAND_WINDOW_BYTES = 256 * 1024
+#: Of a command whose environment variables were cut off on their way; it has not begun.
+_LOST_CODE = 91
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,37 @@ class CommandResult:
     output: str = ""
 
 
-def with_envs(command: str, envs: Mapping[str, str]) -> str:
-    """The command line that sets environment variables first.
+def with_envs(command: str, envs: Mapping[str, str]) -> tuple[str, str]:
+    """The command line that sets environment variables first, and what it reads for that before its own input.
+
+    No name and no value is in the line: process lists on the machine, and logs of SSH libraries here, show that.
 
     Args:
         command: as the shell reads it.
         envs: the variables.
 
     Raises:
-        OctaConfigError: a name in `envs` is none.
+        OctaConfigError: a name in `envs` is none, or a value is no text. Neither is quoted: they may be secrets.
     """
-    for name in envs:
+    if not envs:
+        return command, ""
+    for name, value in envs.items():
         if not is_env_name(name):
-            raise OctaConfigError(f"{shown(str(name))!r} is no name of an environment variable")
-    return "".join(f"export {name}={shlex.quote(value)}; " for name, value in envs.items()) + command
+            raise OctaConfigError(
+                "one of the names in envs is no name of an environment variable: letters, digits and _, no digit first"
+            )
+        if not is_sendable_text(value):
+            raise OctaConfigError(
+                f"envs: the value of {name} must be text, without NUL characters and halves of surrogate pairs"
+            )
+    # Nobody else knows it, so no value can look like the end of what has come only in part.
+    end = f"# {secrets.token_hex(8)}"
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in envs.items()]
+    script = "\n".join(["unset octa_r", *exports, end, ""])
+    # Byte by byte, since what follows is the command's own input.
+    read = f"octa_r=$(dd bs=1 count={len(script.encode())} 2>/dev/null)"
+    lost = f"*) echo 'its environment variables did not arrive' >&2; exit {_LOST_CODE};;"
+    return f'{read}; case $octa_r in *"{end}") eval "$octa_r";; {lost} esac; {command}', script
 
 
 async def run_command(

@@ -100,7 +100,8 @@ class RemoteMachine:
         Args:
             command: as the shell reads it; quote arguments with `shlex.join`.
             timeout_s: seconds after which it is ended; None waits for ever.
-            envs: environment variables for it.
+            envs: environment variables for it. They go through its standard input: no process list, log or error shows
+                them, and the API never gets them. The machine's owner can read them.
             on_line: called with each line as it comes, both streams. A line of more than 64 kB comes in pieces.
             stdin: what it reads. A command that ends before it has read all of it has ended, no more.
             is_cancelled: asked again and again; when it says yes the command is ended.
@@ -109,11 +110,11 @@ class RemoteMachine:
             Its exit status, and the end of its output.
 
         Raises:
-            OctaConfigError: a name in `envs` is none.
+            OctaConfigError: a name in `envs` is none, or a value is no text.
             OctaSshError: no connection, or it was lost: the command may go on.
             OctaCancelledError: `is_cancelled` said yes.
         """
-        line = with_envs(command, envs or {})
+        line, read_first = with_envs(command, envs or {})
         calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         kept = Tail(KEPT_OUTPUT_CHARS)
 
@@ -122,7 +123,7 @@ class RemoteMachine:
                 calls.put(lambda: [on_line(one) for one in lines])
 
         async def work() -> CommandResult:
-            running = self._command(line, stdin, kept, tell, calls.qsize)
+            running = self._command(line, read_first + stdin, kept, tell, calls.qsize)
             exit_code = await (asyncio.wait_for(running, timeout_s) if timeout_s is not None else running)
             if exit_code is None:
                 where = self._connection.where

@@ -19,9 +19,10 @@ from octa_provider.errors import (
 )
 from octa_provider.market.asking_order import MachineOrder
 from octa_provider.market.ranking import rank, rank_vpn
-from octa_provider.market.request import Request, VpnRequest
+from octa_provider.market.request import MachineRequest, Request, VpnRequest
 from octa_provider.rental.balance import paid_by_balance, read_balance, within_cap
 from octa_provider.rental.clean_up import signals_held
+from octa_provider.rental.market_look import machines_on_offer, vpns_on_offer
 from octa_provider.rental.refusal import deserves_a_look, may_have_started
 from octa_provider.rental.the_only_one import TheOnlyOne
 from octa_provider.rental.twins import oldest
@@ -77,7 +78,11 @@ class AskingMachines:
                 looked_again = True
                 order = self._offered_since(refusals)
                 continue
-            machine = order.next(start.api.clock.monotonic())
+            now = start.api.clock.monotonic()
+            machine = order.next(now)
+            if not start.asks_again and not start.nodes.is_worth_asking(machine.node_id, now):
+                refusals[machine.node_id] = Refusal(machine.node_id, "has just refused another start")
+                continue
             found = self._try(machine, order)
             if not isinstance(found, Refusal):
                 return found
@@ -95,18 +100,26 @@ class AskingMachines:
 
     def _fitting(self) -> Sequence[Machine | VpnMachine]:
         """The machines that fit, best first, and that the caps and the balance allow."""
-        start, services = self._start, self._start.octa.services
+        start, age_s = self._start, self._start.catalogue_age_s
+        cancelled = start.is_cancelled
         if isinstance(start.request, VpnRequest):
-            vpns = rank_vpn(ask_until(start.deadline, services.vpn.available), start.requirements)
-            return paid_by_balance(vpns, start.max_duration_s, self._balance_wei())
-        catalogue = services.mr.available if start.request.service == "mr" else services.render.available
-        ranking = rank(ask_until(start.deadline, catalogue), start.requirements)
+            vpns = ask_until(start.deadline, lambda: vpns_on_offer(start.octa, max_age_s=age_s, is_cancelled=cancelled))
+            fitting = rank_vpn(vpns, start.requirements)
+            return paid_by_balance(fitting, start.max_duration_s, self._balance_wei())
+        service = start.request.service
+        machines = ask_until(
+            start.deadline, lambda: machines_on_offer(start.octa, service, max_age_s=age_s, is_cancelled=cancelled)
+        )
+        ranking = rank(machines, start.requirements)
         if not ranking.machines:
             raise ranking.error()
         held = within_cap(ranking.machines, start.max_cost_usd)
         return paid_by_balance(held, start.max_duration_s, self._balance_wei())
 
     def _balance_wei(self) -> int | None:
+        if isinstance(self._request, MachineRequest) and self._request.organization_id is not None:
+            # What the account has says nothing of what its organisation has.
+            return None
         return read_balance(self._start.api.within(self._start.deadline.earlier(BALANCE_S)))
 
     def _offered_since(self, refusals: dict[int, Refusal]) -> MachineOrder:

@@ -18,17 +18,31 @@ class RentalApi(Api):
         transport: what sends the requests.
         namespace: what stands in front of every rental key; empty for none.
         intents: where it is written down what is about to be rented; a folder of this user when left out.
+        payer: the organisation that pays, and its project; None and None for the account itself.
     """
 
-    def __init__(self, transport: Transport, *, namespace: str = "", intents: Intents | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        namespace: str = "",
+        intents: Intents | None = None,
+        payer: tuple[int | str | None, int | str | None] = (None, None),
+    ) -> None:
         super().__init__(transport)
         self._namespace = namespace
         self._intents = intents
+        self._payer = payer
 
     @property
     def namespace(self) -> str:
         """What stands in front of every rental key; empty for none."""
         return self._namespace
+
+    @property
+    def payer(self) -> tuple[int | str | None, int | str | None]:
+        """The organisation that pays, and its project; None and None for the account itself."""
+        return self._payer
 
     @cached_property
     def intents(self) -> Intents:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +19,7 @@ from octa_provider.market.request import Request
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.key import with_namespace
+from octa_provider.rental.machine_wait import MACHINE_POLL_S, start_waiting
 from octa_provider.rental.mark import RentalMark, fingerprint_of
 from octa_provider.rental.of_key import session_of_key, stop_key
 from octa_provider.rental.reap import Reaped, reap
@@ -28,7 +30,7 @@ from octa_provider.rental.stop import STOP_S
 from octa_provider.rental.terms import Bill, Terms
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.clock import Clock
-from octa_provider.timing.limits import checked_cap, checked_seconds, usable_seconds
+from octa_provider.timing.limits import checked_cap, checked_pause, checked_seconds, usable_seconds
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -69,6 +71,8 @@ class Rentals:
         is_wanted: Callable[[Session], bool] | None = None,
         on_started: Callable[[Rental], object] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
+        wait_for_machine_s: float = 0.0,
+        machine_poll_s: float = MACHINE_POLL_S,
     ) -> Rental:
         """Start a session under a key exactly once, or adopt the one that the key already has.
 
@@ -90,16 +94,22 @@ class Rentals:
                 has the same fingerprint.
             on_started: called with the rental as soon as its uuid is known, to write it down.
             is_cancelled: asked before and after every step that spends money; when it says yes, what was started is
-                stopped.
+                stopped. It ends the wait for a machine too.
+            wait_for_machine_s: seconds to wait for a machine when none fits, or all that fit refuse; each look ranks
+                what is on offer then. `deadline_s` counts for each try, not for the wait. 0 fails at once.
+            machine_poll_s: seconds between two looks while a machine is waited for, at least; all that wait in this
+                process share one request for the catalogue in that time.
 
         Raises:
-            OctaNoMachineError: nothing fits, or all that fit refused; says why for each.
+            OctaNoMachineError: nothing fits, or all that fit refused; says why for each, and how long was waited.
             OctaBudgetError: the balance or a cap does not allow it.
             OctaCancelledError: `is_cancelled` said yes; nothing runs.
             OctaStartUnclearError: an answer was lost, and what it may have left can't be told from somebody else's.
             OctaError: the API could not be reached, or refused the key. Should a machine have been left, it says so.
         """
         settle_s, deadline_s = checked_seconds("settle_s", settle_s), checked_seconds("deadline_s", deadline_s)
+        wait_for_machine_s = checked_seconds("wait_for_machine_s", wait_for_machine_s)
+        machine_poll_s = checked_pause("machine_poll_s", machine_poll_s)
         max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)
         max_duration_s = checked_cap("max_duration_s", max_duration_s)
         requirements = requirements or Requirements()
@@ -123,7 +133,8 @@ class Rentals:
             known = RentalMark.of(session)
             return known is None or known.fingerprint == mark
 
-        start = StartTry(
+        new_try = partial(
+            StartTry,
             api=self._api,
             request=request,
             key=whole,
@@ -138,7 +149,9 @@ class Rentals:
             on_started=None if on_started is None else lambda started: on_started(rental(started)),
             is_cancelled=is_cancelled,
         )
-        return rental(start_once(start))
+        if not wait_for_machine_s:
+            return rental(start_once(new_try()))
+        return rental(start_waiting(new_try, wait_s=wait_for_machine_s, poll_s=machine_poll_s))
 
     def full_key(self, key: str) -> str:
         """A key with the client's namespace in front; one that begins with it stays as it is.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.market.request import Request, VpnRequest
+from octa_provider.market.request import MachineRequest, Request, VpnRequest
 from octa_provider.rental.asking_machines import AskingMachines
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.giving_up import GivingUp
@@ -60,8 +60,16 @@ def start_once(start: StartTry) -> Started:
 
 
 def _marked(start: StartTry) -> Request:
-    """The request with what the session carries to be found by."""
+    """The request with who pays for it, and with what the session carries to be found by."""
     request = start.request
+    organization_id, project_id = start.api.payer
+    if isinstance(request, MachineRequest):
+        request = request.paid_by(organization_id, project_id)
+    elif organization_id is not None:
+        raise OctaConfigError(
+            f"organization_id={organization_id} can't pay for a {request.service} session, since the API takes it for "
+            "machines alone: start it without organization_id, on the account itself"
+        )
     if isinstance(request, VpnRequest):
         return request
     for name in (RENTAL_KEY_ENV, RENTAL_MARK_ENV):

@@ -63,6 +63,13 @@ def test_a_command_runs_to_its_end(renting: Renting, deferrable: bool, capfd: py
     assert "[job] world" in log.out + log.err
 
 
+def test_the_connections_organization_pays(renting: Renting, deferrable: bool) -> None:
+    renting.connection("octa_studio", extra={"organization_id": "77", "project_id": "art"})
+    assert run_job("paid", octa_conn_id="octa_studio", deferrable=deferrable).state == "success"
+    (session,) = renting.sessions
+    assert (session["organization_id"], session["project_id"]) == (77, "art")
+
+
 def test_files_go_and_come(renting: Renting, deferrable: bool, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("forty-two")
     ended = run_job(
@@ -319,15 +326,3 @@ def test_native_rendering_changes_no_text_that_has_no_template(
         )
     assert run(dag).state == "success"
     assert "[job] 0,1|1e-4|0x10|1,5,10" in capfd.readouterr().out
-
-
-def test_native_rendering_that_makes_a_collection_of_a_text_is_told(
-    renting: Renting, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with DAG("native_template", schedule=None, render_template_as_native_obj=True) as dag:
-        OctaRunJobOperator(
-            task_id="job", image="alpine:3", command="true", envs={"GPUS": "{{ '0,1' }}"}, poll_interval=0.2
-        )
-    assert run(dag).tasks == {"job": "failed"}
-    assert "envs['GPUS']=(0, 1) is a tuple" in capfd.readouterr().out
-    assert renting.sessions == []

@@ -39,6 +39,20 @@ def test_several_words_are_a_command_and_its_arguments(cli: Cli) -> None:
     assert cli(*QUICK, "--", "printf", "%s\\n", "a b; exit 7").out.splitlines()[0] == "a b; exit 7"
 
 
+def test_an_organization_pays_that_the_line_or_the_shell_names(
+    cli: Cli, emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli(*QUICK, "--organization-id", "77", "--project-id", "art", "--", "true").status == 0
+    session = emulator.ledger()["sessions"][-1]
+    assert (session["organization_id"], session["project_id"]) == (77, "art")
+    monkeypatch.setenv("OCTA_ORGANIZATION_ID", "78")
+    assert cli(*QUICK, "--", "true").status == 0
+    assert emulator.ledger()["sessions"][-1]["organization_id"] == 78
+    refused = cli(*QUICK, "--organization-id", "my org", "--", "true")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "--organization-id is no id: copy it again, without spaces" in refused.err
+
+
 def test_environment_variables_come_from_the_line_or_from_the_shell(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FROM_SHELL", "two")
     shown = cli(*QUICK, "--env", "ONE=one=1", "--env", "FROM_SHELL", "--", "echo $ONE $FROM_SHELL")
@@ -219,6 +233,22 @@ def test_no_machine_that_fits_is_a_failure_with_the_reasons(cli: Cli) -> None:
     shown = cli(*QUICK, "--max-price-usd", 0.0001, "--disk", 20, "--", "true")
     assert shown.status == 1
     assert "no machine fits" in shown.err
+
+
+def test_a_run_waits_for_a_machine_and_says_so_once(cli: Cli, emulator: EmulatorHandle) -> None:
+    emulator.faults({"kind": "garbage", "method": "GET", "path": "^/services/mr$", "body": "[]", "times": 1})
+    shown = cli(*QUICK, "--wait-for-machine", "4s", "--", "true")
+    assert shown.status == 0
+    told = [line for line in shown.err.splitlines() if "for a machine" in line]
+    assert len(told) == 2
+    assert "waits up to 4s for a machine: no machine fits: the catalogue is empty" in told[0]
+    assert "for a machine and has session" in told[1]
+
+
+def test_a_run_that_waited_in_vain_says_how_long(cli: Cli) -> None:
+    shown = cli(*QUICK, "--max-price-usd", 0.0001, "--wait-for-machine", "1s", "--", "true")
+    assert shown.status == 1
+    assert "Waited 1s for one (--wait-for-machine)" in shown.err
 
 
 def test_a_user_without_a_name_has_a_key_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

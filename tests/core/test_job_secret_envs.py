@@ -149,6 +149,23 @@ def test_no_request_to_the_api_holds_a_secret_or_its_name(bench: Bench) -> None:
     assert SECRET.encode() not in stored
 
 
+@pytest.mark.parametrize("via", ["container", "ssh"])
+def test_a_session_shows_what_the_readme_says_also_when_it_has_ended(bench: Bench, via: str) -> None:
+    """To whoever holds the account's key; a command over SSH is none of it."""
+    secrets = {"TOKEN": SECRET} if via == "ssh" else {}
+    state = bench.running_state(
+        spec(f"sleep 60 # by {via}", envs={"PLAIN": "seen-by-all"}, secret_envs=secrets, via=via)
+    )
+    bench.client.rentals.restore(state.rental).stop()
+    (ended,) = [one for one in bench.client.sessions.list(recent=True) if one.uuid == state.rental.uuid]
+    assert ended.user_envs is not None
+    assert set(ended.user_envs) == {"PLAIN", "OCTA_RENTAL_KEY", "OCTA_RENTAL", "OCTA_JOB"}
+    assert ended.user_envs["PLAIN"] == "seen-by-all"
+    assert bench.key in ended.user_envs["OCTA_RENTAL_KEY"]
+    stored = b"".join(path.read_bytes() for path in bench.emulator.state.glob("*") if path.is_file())
+    assert (f"sleep 60 # by {via}".encode() in stored) == (via == "container")
+
+
 def test_the_private_folder_keeps_nothing_of_what_was_sent_while_the_command_runs(bench: Bench) -> None:
     state = bench.running_state(spec("touch runs; sleep 60", secret_envs={"TOKEN": SECRET}))
     folder = bench.folder(state.rental.uuid) / "octa-job"

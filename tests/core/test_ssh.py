@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import struct
@@ -29,7 +30,7 @@ from octa_provider.errors import OctaLocalFileError, OctaUnfetchedError
 from octa_provider.files.limits import TransferLimits
 from octa_provider.files.local_files import LocalTree
 from octa_provider.models import Session, SessionPhase
-from octa_provider.remote.command import KEPT_OUTPUT_CHARS, CommandResult
+from octa_provider.remote.command import KEPT_OUTPUT_CHARS, CommandResult, with_envs
 from octa_provider.remote.machine import RemoteMachine
 from octa_provider.remote.target import SshTarget
 from octa_provider.remote.transfer import TransferProgress
@@ -163,6 +164,54 @@ def test_environment_values_and_input_arrive_as_they_are(machine: RemoteMachine)
     odd = "a b'c\"d$e;f\n`g`"
     result = machine.run('printf "%s|" "$ODD"; cat', envs={"ODD": odd}, stdin="from here")
     assert result.output == f"{odd}|from here"
+
+
+def test_environment_values_show_in_no_process_list_and_no_log(
+    machine: RemoteMachine, caplog: pytest.LogCaptureFixture
+) -> None:
+    import asyncssh
+
+    caplog.set_level(logging.DEBUG)
+    before = logging.getLogger("asyncssh").level
+    asyncssh.set_log_level(logging.DEBUG)
+    try:
+        told = machine.run(
+            'for p in /proc/[0-9]*; do tr "\\0" " " < $p/cmdline; echo; done 2>/dev/null; test ${#TOKEN} -eq 16',
+            envs={"TOKEN": "hunter2-5b1f0c9e", "octa_r": "mine"},
+        )
+    finally:
+        asyncssh.set_log_level(before)
+    assert told.exit_code == 0
+    assert "/proc/[0-9]*" in told.output
+    assert "Command: " in caplog.text
+    for text in (told.output, caplog.text, repr(told)):
+        assert "hunter2" not in text
+        assert "TOKEN=" not in text
+
+
+def test_environment_values_of_any_kind_leave_the_command_its_own_input(machine: RemoteMachine, rented: Rented) -> None:
+    envs = {
+        "EMPTY": "",
+        "WIDE": "".join(map(chr, [*range(1, 0x180), 0x20AC, 0xFFFD, 0x1F600])),
+        "LONG": "0123456789'" * 9_000,
+        "LINES": "a\n# whole\n\n",
+        "octa_r": "mine",
+        "IFS": "x",
+    }
+    result = machine.run("cat /proc/self/environ > environ; cat", envs=envs, stdin="in\nput")
+    assert result == CommandResult(0, "in\nput")
+    environ = dict(pair.split(b"=", 1) for pair in (rented.folder / "environ").read_bytes().split(b"\0") if pair)
+    assert {name: environ[name.encode()].decode() for name in envs} == envs
+
+
+def test_a_command_whose_environment_did_not_come_whole_does_not_begin(tmp_path: Path) -> None:
+    line, script = with_envs(f"touch {tmp_path}/began", {"TOKEN": "x" * 100})
+    for cut in (0, 1, len(script) // 2, len(script) - 3):
+        ended = subprocess.run(["sh", "-c", line], input=script[:cut], text=True, capture_output=True, check=False)
+        assert (ended.returncode, ended.stderr) == (91, "its environment variables did not arrive\n")
+    assert not (tmp_path / "began").exists()
+    assert subprocess.run(["sh", "-c", line], input=script, text=True, check=False).returncode == 0
+    assert (tmp_path / "began").exists()
 
 
 def test_a_command_that_a_signal_ended_gets_the_shells_number(machine: RemoteMachine) -> None:
@@ -627,8 +676,13 @@ def test_nothing_that_is_sent_or_fetched_is_compressed(rented: Rented, monkeypat
 
 def test_names_of_environment_variables_never_reach_the_shell_as_code(machine: RemoteMachine, rented: Rented) -> None:
     for name in ("A;touch pwned-by-name;B", "A B", "", "1A", "A\n"):
-        with pytest.raises(OctaConfigError, match="no name of an environment variable"):
-            machine.run("true", envs={name: "x"})
+        with pytest.raises(OctaConfigError, match="no name of an environment variable") as refused:
+            machine.run("true", envs={name: "hidden"})
+        assert not any(text and text in str(refused.value) for text in (name, "hidden"))
+    for value in ("hidden\0", "hidden\ud800", 7):
+        with pytest.raises(OctaConfigError, match="the value of TOKEN must be text") as refused:
+            machine.run("true", envs={"TOKEN": value})  # type: ignore[dict-item]
+        assert "hidden" not in str(refused.value)
     assert not (rented.folder / "pwned-by-name").exists()
 
 

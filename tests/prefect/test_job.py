@@ -44,6 +44,18 @@ def test_trigger_wait_fetch(server: PrefectServer, renting: Renting) -> None:
     assert renting.rental_keys[0] in started[0]
 
 
+def test_the_blocks_organization_pays(server: PrefectServer, renting: Renting) -> None:
+    account = OctaCredentials(organization_id=77, project_id="art")
+
+    @flow
+    def steps() -> None:
+        OctaJob(command="true", credentials=account, **QUICK).trigger().wait_for_completion()
+
+    steps()
+    (session,) = renting.sessions
+    assert (session["organization_id"], session["project_id"]) == (77, "art")
+
+
 def test_the_same_for_coroutines(server: PrefectServer, renting: Renting) -> None:
     @flow
     async def steps() -> tuple[str, Any]:
@@ -76,15 +88,69 @@ def test_a_failure_raises_with_its_result_and_is_paid_for(server: PrefectServer,
     @flow
     def steps() -> None:
         ids.append(this_run())
-        run = OctaJob(command="echo why; exit 3", **QUICK).trigger()
-        run.wait_for_completion()
-        run.fetch_result()
+        OctaJob(command="echo why; exit 3", **QUICK).run()
 
     with pytest.raises(JobFailedError, match="exit code 3") as failed:
         steps()
     assert failed.value.result.exit_code == 3
     assert failed.value.result.cost_wei == renting.sessions[0]["charge_wei"]
     assert "failed" in next(a["data"] for a in server.artifacts_of(ids[0]) if a["key"] == "octa-alpine-cost")
+
+
+@pytest.mark.parametrize("form", ["plain", "coroutine"])
+def test_a_flow_that_only_waits_fails_with_its_job(server: PrefectServer, renting: Renting, form: str) -> None:
+    job = OctaJob(command="exit 3", **QUICK)
+
+    @flow
+    def plain() -> None:
+        job.trigger().wait_for_completion()
+
+    @flow
+    async def coroutine() -> None:
+        await (await job.atrigger()).await_for_completion()
+
+    state: Any = plain(return_state=True) if form == "plain" else asyncio.run(coroutine(return_state=True))
+    assert state.is_failed()
+    with pytest.raises(JobFailedError, match="exit code 3"):
+        state.result()
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize("form", ["plain", "coroutine"])
+def test_a_failure_is_not_raised_where_it_is_not_wanted(server: PrefectServer, renting: Renting, form: str) -> None:
+    job = OctaJob(command="exit 3", **QUICK)
+
+    @flow
+    def plain() -> None:
+        run = job.trigger()
+        run.wait_for_completion(raise_on_failure=False)
+        with pytest.raises(JobFailedError, match="exit code 3"):
+            run.fetch_result()
+
+    @flow
+    async def coroutine() -> None:
+        run = await job.atrigger()
+        await run.await_for_completion(raise_on_failure=False)
+        with pytest.raises(JobFailedError, match="exit code 3"):
+            await run.afetch_result()
+
+    plain() if form == "plain" else asyncio.run(coroutine())  # type: ignore[func-returns-value, arg-type]
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize("form", ["plain", "coroutine"])
+def test_a_job_is_run_by_one_verb(server: PrefectServer, renting: Renting, form: str) -> None:
+    job = OctaJob(command="true", **QUICK)
+    plain = flow(lambda: job.run().exit_code, name="one-verb")
+
+    @flow
+    async def coroutine() -> int | None:
+        return (await job.arun()).exit_code
+
+    assert (plain() if form == "plain" else asyncio.run(coroutine())) == 0  # type: ignore[arg-type]
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
 
 
 def test_missing_outputs_are_no_success(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:

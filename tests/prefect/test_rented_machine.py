@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from prefect import flow, task
 from prefect.exceptions import TerminationSignal
+from pydantic import SecretStr
 from renting import Renting
 
 from octa_provider import MachineRequest, RenderRequest
@@ -144,7 +145,7 @@ def test_commands_on_it(renting: Renting, tmp_path: Path) -> None:
     private_key = renting.emulator.ssh_private_key.read_text()
 
     def inside(machine: RentedMachine) -> list[int]:
-        ended = machine.run("echo from the machine; exit $CODE", envs={"CODE": "4"}, on_line=lines.append)
+        ended = machine.run("echo from the machine; exit $CODE", envs={"CODE": SecretStr("4")}, on_line=lines.append)
         with machine.ssh() as shell:
             shell.put(tmp_path / "here", "there")
             return [ended.exit_code, shell.run("cat there", on_line=lines.append).exit_code]

@@ -196,9 +196,8 @@ def test_caps_hold_when_nobody_waits(renting: Renting) -> None:
         run = sleeps(max_cost_usd=0.05)
         renting.emulator.advance_clock(5 * 3600)
         renting.wait_until_none_runs()
-        run.wait_for_completion()
         with pytest.raises(JobFailedError) as failed:
-            run.fetch_result()
+            run.wait_for_completion()
         return failed.value.result.outcome.value
 
     assert never_waits() == "over budget"
@@ -209,9 +208,8 @@ def test_the_timeout_holds_when_nobody_waits(renting: Renting) -> None:
     def never_waits() -> str:
         run = sleeps(timeout_s=1.0)
         renting.wait_until_none_runs()
-        run.wait_for_completion()
         with pytest.raises(JobFailedError) as failed:
-            run.fetch_result()
+            run.wait_for_completion()
         return failed.value.result.outcome.value
 
     assert never_waits() == "timed out"

@@ -219,3 +219,15 @@ def test_an_account_that_can_not_be_asked_costs_only_its_own_machines(
     assert InfrastructurePid(rental.uuid, rental.key or "") in active
     assert unasked == {bad}
     renting.client().rentals.stop(key)
+
+
+def test_the_default_image_is_that_of_the_workers_own_versions() -> None:
+    """As those of Kubernetes, Docker and ECS: another Prefect in the machine than in the worker fails in odd ways."""
+    import platform
+
+    import prefect
+
+    template = OctaWorker.get_default_base_job_template()
+    made = asyncio.run(OctaJobConfiguration.from_template_and_values(template, {}))
+    python = ".".join(platform.python_version_tuple()[:2])
+    assert made.image == f"prefecthq/prefect:{prefect.__version__}-python{python}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -22,6 +23,8 @@ from renting import Renting
 from waiting_for import wait_for
 
 from octa_provider.errors import OctaConfigError
+from prefect_blocks import OctaWorker
+from prefect_blocks.secret_values import shown_values
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
 pytestmark = [pytest.mark.timeout(400)]
@@ -61,6 +64,11 @@ def test_secrets_reach_the_flow_run_and_not_octaspace(
     runs.append(pool.submit("tells", {"folder": str(tmp_path)}, via="ssh"))
     server.wait_for_state(runs[1], "Completed")
     assert told(tmp_path) == {"PREFECT_API_KEY": sha(KEY)}
+    (tmp_path / "told").unlink()
+    in_the_plain = {f"env.{name}": text for name, text in by_name.items()}
+    runs.append(pool.submit("tells", {"folder": str(tmp_path)}, **in_the_plain))
+    server.wait_for_state(runs[2], "Completed")
+    assert told(tmp_path) == {"PREFECT_API_KEY": sha(KEY), "HF_TOKEN": sha(TOKEN)}
     renting.wait_until_none_runs()
     wait_for(lambda: "was stopped after" in worker.output, "it says what it did")
     for run in runs:
@@ -226,6 +234,37 @@ def test_keys_are_secrets_wherever_they_come_from(
     shows: list[Callable[[object], str]] = [repr, str, lambda one: json.dumps(one.model_dump(mode="json"))]  # type: ignore[attr-defined]
     assert not any("sentinel" in show(configuration) for show in shows)
     assert "PREFECT_API_URL" in (spec.envs | spec.secret_envs)
+
+
+BY_NAME = "{{ prefect.blocks.secret.hf-token }}"
+
+
+@pytest.mark.parametrize(
+    ("of_pool", "values", "plain", "secrets"),
+    [
+        ({}, {"env": {"A": BY_NAME, "B": "typed"}}, {"B": "typed"}, {"A": TOKEN}),
+        ({}, {"env.A": BY_NAME, "env": {"B": "typed"}}, {"B": "typed"}, {"A": TOKEN}),
+        ({"A": BY_NAME}, {"env": {"B": "typed"}}, {"B": "typed"}, {"A": TOKEN}),
+        ({"A": BY_NAME}, {"env": {"A": "typed"}}, {"A": "typed"}, {}),
+        ({}, {"env": {"A": f"Bearer {BY_NAME}"}}, {}, {"A": f"Bearer {TOKEN}"}),
+        ({}, {"env": {"A": BY_NAME}, "secret_envs": {"A": MADE}}, {}, {"A": MADE}),
+        ({}, {"env": {"A": None, "B": "{{ prefect.variables.nothing }}"}}, {"A": None, "B": ""}, {}),
+    ],
+)
+def test_what_a_block_gives_to_a_plain_variable_is_a_secret(
+    server: PrefectServer,
+    of_pool: dict[str, str],
+    values: dict[str, Any],
+    plain: dict[str, Any],
+    secrets: Secrets,
+) -> None:
+    Secret(value=TOKEN).save("hf-token", overwrite=True)
+    template = OctaWorker.get_default_base_job_template()
+    template["variables"]["properties"]["env"]["default"] = of_pool
+    configuration = asyncio.run(OctaJobConfiguration.from_template_and_values(template, values))
+    assert configuration.env == plain
+    assert shown_values(configuration.secret_envs) == secrets
+    assert "sentinel" not in repr(configuration)
 
 
 @pytest.mark.parametrize("via", ["auto", "container"])

@@ -189,10 +189,8 @@ class Arrivals:
         if order.last_at is None:
             began_at = order.begun.get(frame, order.began_at)
             return None, None if began_at is None else self._ours(order, done_at - began_at)
-        since = order.last_at
-        if len(order.processes) == 1:
-            since = max(since, order.begun.get(frame, since))
-        return self._ours(order, done_at - since), None
+        # From file to file: what a scene or an add-on does after one was saved is paid for too.
+        return self._ours(order, done_at - order.last_at), None
 
     def _ours(self, order: RenderOrder, told: float) -> float:
         """Seconds of ours: no frame took longer than its order has, whatever a machine says of its times."""

@@ -11,6 +11,7 @@ from octa_provider.cli.options.batch_parts import add_batch_options, batch_of, c
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
 from octa_provider.cli.options.durations import positive_seconds
 from octa_provider.cli.options.new_key import new_key
+from octa_provider.cli.options.payer import add_payer_options
 from octa_provider.cli.options.ssh_login import add_ssh_key_option, check_ssh_login
 from octa_provider.cli.output.batch_display import BatchDisplay
 from octa_provider.cli.output.listing import print_json
@@ -83,6 +84,7 @@ def add_parser(commands: Any) -> None:
     add("--json", action="store_true", help="print the result as JSON; everything else goes to standard error")
     add_batch_options(parser)
     add_ssh_key_option(parser)
+    add_payer_options(parser)
     add_connection_options(parser)
     parser.set_defaults(run=run)
 

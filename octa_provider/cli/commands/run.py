@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
-from octa_provider.cli.options.durations import positive_seconds
+from octa_provider.cli.options.durations import positive_seconds, seconds
 from octa_provider.cli.options.job_parts import env, input_pair, once, output_pair, secret_env
 from octa_provider.cli.options.new_key import new_key
 from octa_provider.cli.options.numbers import number, whole_number
 from octa_provider.cli.options.parser import add_renamed
+from octa_provider.cli.options.payer import add_payer_options
 from octa_provider.cli.options.requirements import add_requirement_options, requirements_of
 from octa_provider.cli.output.listing import print_json
 from octa_provider.cli.output.shell_words import worded
@@ -100,6 +101,13 @@ def add_parser(commands: Any) -> None:
         metavar="DURATION",
         help="for the machine to come up (default: 15m)",
     )
+    add(
+        "--wait-for-machine",
+        type=seconds,
+        default=0.0,
+        metavar="DURATION",
+        help="wait so long for a machine when none fits or all are taken (default: fail at once)",
+    )
     add_renamed(
         *(parser, "--max-cost-usd", "--max-cost"),
         type=number,
@@ -135,6 +143,7 @@ def add_parser(commands: Any) -> None:
     )
     add("--json", action="store_true", help="print the result as JSON; the command's output goes to standard error")
     add_requirement_options(parser, disk=False)
+    add_payer_options(parser)
     add_connection_options(parser)
     parser.set_defaults(run=run, takes_command=True)
 
@@ -188,6 +197,7 @@ def _run_job(
                     poll_s=arguments.poll,
                     on_transfer=display.transfer,
                     is_cancelled=lambda: not display.has_reader,
+                    wait_for_machine_s=arguments.wait_for_machine,
                 )
             except OctaCancelledError:
                 tell(f"nobody reads the output any more; nothing of {key} runs any more")

@@ -100,6 +100,8 @@ def open_client(arguments: argparse.Namespace, **options: Any) -> OctaClient:
         key,
         base_url=getattr(arguments, "base_url", None),
         namespace=getattr(arguments, "namespace", None),
+        organization_id=getattr(arguments, "organization_id", None),
+        project_id=getattr(arguments, "project_id", None),
         **options,
     )
 

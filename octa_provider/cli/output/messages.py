@@ -49,9 +49,13 @@ class LogMessages(AbstractContextManager[None]):
         self._level = self._root.level
         self._root.setLevel(logging.INFO if self._verbose else logging.WARNING)
         # Commands say themselves how many records could not be read. What asyncio finds left over after an interrupt
-        # means nothing to anybody.
-        hidden = {} if self._verbose else {"octa_provider.models": logging.ERROR, "asyncio": logging.CRITICAL}
-        for name, level in hidden.items():
+        # means nothing to anybody. Why nothing happens for an hour does.
+        levels = {
+            "octa_provider.models": logging.ERROR,
+            "asyncio": logging.CRITICAL,
+            "octa_provider.rental.machine_wait": logging.INFO,
+        }
+        for name, level in ({} if self._verbose else levels).items():
             self._quiet[name] = logging.getLogger(name).level
             logging.getLogger(name).setLevel(level)
         self._root.addHandler(self._handler)

@@ -33,12 +33,15 @@ OPTIONS = {
     "older_than_s": "--older-than",
     "on_changed": "--on-changed",
     "order_by": "--order-by",
+    "organization_id": "--organization-id",
     "poll_s": "--poll",
     "private_key": "--ssh-key",
+    "project_id": "--project-id",
     "ready_timeout_s": "--ready-timeout",
     "seconds_per_frame": "--seconds-per-frame",
     "timeout_s": "--timeout",
     "tries_per_frame": "--tries-per-frame",
+    "wait_for_machine_s": "--wait-for-machine",
 }
 _CONNECTION_KEY = re.compile(r", the connection's password, or api_key=")
 _PASS_THE_KEY = re.compile(r"\bpass the key as api_key=")

@@ -33,6 +33,8 @@ def session_entry(platform: Platform, session: Session) -> dict[str, Any]:
         "service": session.order.service,
         "node_id": session.order.node_id,
         "image": session.order.image,
+        "organization_id": session.order.organization_id,
+        "project_id": session.order.project_id,
         "user_envs": session.order.envs,
         "rental_key": session.rental_key,
         "started_ms": session.started_ns // 1_000_000,

@@ -64,6 +64,8 @@ def _parse_machine(body: dict[str, Any], order: dict[str, Any], apps: list[dict[
         http_ports=_ports(body, "http_ports"),
         start_command=start_command,
         entrypoint=_text(body, "entrypoint"),
+        organization_id=_id(body, "organization_id"),
+        project_id=_id(body, "project_id"),
     )
     try:
         argv = parsed.argv
@@ -138,6 +140,13 @@ def _text(body: dict[str, Any], name: str) -> str:
         raise BadRequestError(f"{name} must be a string")
     if "\0" in value:
         raise BadRequestError(f"{name} must not contain a zero byte")
+    return value
+
+
+def _id(body: dict[str, Any], name: str) -> int | str | None:
+    value = body.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | str)):
+        raise BadRequestError(f"{name} must be an id")
     return value
 
 

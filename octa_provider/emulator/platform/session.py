@@ -33,6 +33,8 @@ class Order:
         entrypoint: the program that gets the start command as arguments; empty for a shell.
         subkind: the kind of a VPN.
         protocol: the protocol of a v2ray VPN.
+        organization_id: who pays, as it came; None for the account itself. The emulator has one purse.
+        project_id: what for, as it came.
     """
 
     service: str
@@ -47,6 +49,8 @@ class Order:
     entrypoint: str = ""
     subkind: str = ""
     protocol: str = ""
+    organization_id: int | str | None = None
+    project_id: int | str | None = None
 
     @property
     def argv(self) -> tuple[str, ...] | None:

@@ -1,0 +1,153 @@
+"""The pages of the site that are no document of their own: the README, the examples, and the reference.
+
+The reference is read out of the source and imports nothing, so that one environment shows all three packages. What is
+public there has a page: nothing is listed by hand, so nothing can be forgotten.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[1]
+#: Documents of the repository's own folder, and their pages.
+BESIDE = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+#: What an Airflow user writes into a DAG, by its kind.
+AIRFLOW = {
+    "Operators": "operators/*.py",
+    "Sensors": "sensors/*.py",
+    "Decorator and task group": "decorators/*.py task_group.py stop_on_failure.py",
+    "Hook": "hooks/*.py",
+    "Triggers": "triggers/*.py",
+    "Links and errors": "links.py exceptions.py",
+}
+#: What a Prefect user writes into a flow.
+PREFECT = {
+    "Blocks": "credentials.py job.py job_run.py render_batch.py rented_machine.py",
+    "Tasks": "tasks.py",
+    "Flows": "flows.py render_flows.py left_sessions.py",
+    "Worker": "worker.py worker_configuration.py",
+    "Events and errors": "events.py frames_missing.py",
+}
+
+_LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)((?:#[^)\s]*)?)\)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Give the generated pages their places in the navigation."""
+    nav = config.nav
+    assert nav is not None
+    examples: dict[str, list[Any]] = {"Airflow": [], "Prefect": []}
+    for path in _examples():
+        examples[path.parent.name.title()].append({path.stem: _page_of_example(path)})
+    nav.insert(2, {"Examples": [{kind: pages} for kind, pages in examples.items()]})
+    nav.append({"Reference": [{package: list(_listed(kinds))} for package, kinds in _reference().items()]})
+    nav.append({"Project": [{"Changelog": "changelog.md"}, {"Contributing": "contributing.md"}]})
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages."""
+    for source, page in BESIDE.items():
+        text = (ROOT / source).read_text()
+        files.append(File.generated(config, page, content=_LINK.sub(_from_the_root, text)))
+    for path in _examples():
+        files.append(File.generated(config, _page_of_example(path), content=_example(path)))
+    for kinds in _reference().values():
+        for pages in kinds.values():
+            for page, name in pages.items():
+                module, _, short = name.rpartition(".")
+                text = f"# {short}\n\n```python\nfrom {_shown(module)} import {short}\n```\n\n::: {name}\n"
+                files.append(File.generated(config, page, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turn links to files of the repository into links to their pages."""
+    if page.file.generated_by is not None:
+        return markdown
+    return _LINK.sub(_from_docs, markdown)
+
+
+def _shown(module: str) -> str:
+    """Where a name is imported from: the core gives all of its own from the package."""
+    return "octa_provider" if module.startswith("octa_provider.") else module
+
+
+def _examples() -> list[Path]:
+    return sorted(ROOT.glob("dags_examples/*/*.py"))
+
+
+def _page_of_example(path: Path) -> str:
+    return f"examples/{path.parent.name}/{path.stem}.md"
+
+
+def _example(path: Path) -> str:
+    source = path.read_text()
+    said = ast.get_docstring(ast.parse(source)) or ""
+    return f"# {path.stem}\n\n{said}\n\n```python\n{source}```\n"
+
+
+def _from_the_root(match: re.Match[str]) -> str:
+    path = match[1]
+    return f"]({BESIDE.get(path) or _to_page(path) or path.removeprefix('docs/')}{match[2]})"
+
+
+def _from_docs(match: re.Match[str]) -> str:
+    path = match[1].removeprefix("../")
+    return f"]({BESIDE.get(path) or _to_page(path) or match[1]}{match[2]})"
+
+
+def _to_page(path: str) -> str | None:
+    """The page of an example, or of a folder of them: its first."""
+    if not path.startswith("dags_examples/"):
+        return None
+    whole = ROOT / path
+    return _page_of_example(whole if whole.is_file() else sorted(whole.rglob("*.py"))[0])
+
+
+def _reference() -> dict[str, dict[str, dict[str, str]]]:
+    """By package and kind: for each page the name that it shows."""
+    core: dict[str, dict[str, str]] = {"Client, jobs, batches": {}, "Errors": {}}
+    init = ast.parse((ROOT / "octa_provider" / "__init__.py").read_text())
+    home = next(
+        ast.literal_eval(node.value)
+        for node in init.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_HOME"
+    )
+    for module, names in sorted(home.items()):
+        kind = "Errors" if module == "octa_provider.errors" else "Client, jobs, batches"
+        core[kind] |= {f"reference/octa_provider/{name}.md": f"{module}.{name}" for name in names}
+    return {
+        "octa_provider": core,
+        "airflow_provider": {kind: _pages("airflow_provider", found) for kind, found in AIRFLOW.items()},
+        "prefect_blocks": {kind: _pages("prefect_blocks", found) for kind, found in PREFECT.items()},
+    }
+
+
+def _pages(package: str, patterns: str) -> dict[str, str]:
+    return {
+        f"reference/{package}/{name}.md": f"{package}.{'.'.join(path.with_suffix('').parts)}.{name}"
+        for pattern in patterns.split()
+        for path in sorted(one.relative_to(ROOT / package) for one in (ROOT / package).glob(pattern))
+        if path.stem != "__init__"
+        for name in _public(ROOT / package / path)
+    }
+
+
+def _public(path: Path) -> Iterator[str]:
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            yield from ast.literal_eval(node.value)
+
+
+def _listed(kinds: dict[str, dict[str, str]]) -> Iterator[dict[str, Any]]:
+    for kind, pages in kinds.items():
+        yield {kind: [{name.rpartition(".")[2]: page} for page, name in pages.items()]}
