@@ -17,6 +17,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,7 +113,9 @@ def running_jobs(emulator: EmulatorHandle, count: int, command: str = "sleep 600
     """A wait for each of so many jobs that run for real."""
     with OctaClient(emulator.api_key, base_url=emulator.base_url) as client:
         spec = JobSpec(image="alpine:3", command=command)
-        return [_job_trigger(client.jobs.start(spec, f"benchmark/running/{number}")) for number in range(count)]
+        with ThreadPoolExecutor(8) as pool:
+            started = pool.map(lambda number: client.jobs.start(spec, f"benchmark/running/{number}"), range(count))
+            return [_job_trigger(state) for state in started]
 
 
 def _job_trigger(state: Any, poll_s: float = POLL_S) -> Any:

@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def by_core(emulator: EmulatorHandle, count: int, command: str) -> Iterator[int]
     enough = threading.Event()
     spec = JobSpec(image="alpine:3", command=command)
     with OctaClient(emulator.api_key, base_url=emulator.base_url) as octa:
-        started = [octa.jobs.start(spec, f"benchmark/{number}") for number in range(count)]
+        with ThreadPoolExecutor(8) as pool:
+            started = list(pool.map(lambda number: octa.jobs.start(spec, f"benchmark/{number}"), range(count)))
 
         def follow(number: int) -> None:
             try:

@@ -6,6 +6,8 @@ job's own pause is over and there is a turn to read its log. What somebody else 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaSessionFailedError, OctaWaitTimeoutError
@@ -23,6 +25,8 @@ __all__ = ["LookPace"]
 
 #: The list is asked once in an interval; a look is due this much after it should have told, when it tells nothing.
 OUTAGE_S = 30.0
+#: A wait in a thread asks so often whether the job was cancelled: orchestrators kill what does not end in 30 s.
+SLICE_S = 1.0
 
 
 class LookPace:
@@ -71,6 +75,31 @@ class LookPace:
         Raises:
             OctaAuthenticationError, OctaForbiddenError: the key was refused.
         """
+        is_due = self._begin(state)
+        with suppress(OctaSessionFailedError):
+            while self._silent_in_s > 0:
+                with suppress(OctaWaitTimeoutError):
+                    return await self._watcher.wait_async(state.rental.uuid, is_due, self._silent_in_s)
+        self.reads_log = True
+        return None
+
+    def wait_until_due(self, state: JobState, is_cancelled: Callable[[], bool]) -> Session | None:
+        """As `until_due`, for a thread.
+
+        Args:
+            state: the job, as it was at the last look.
+            is_cancelled: asked about every second; when it says yes the wait ends.
+        """
+        is_due = self._begin(state)
+        with suppress(OctaSessionFailedError):
+            while self._silent_in_s > 0 and not is_cancelled():
+                with suppress(OctaWaitTimeoutError):
+                    return self._watcher.wait(state.rental.uuid, is_due, min(SLICE_S, self._silent_in_s))
+        self.reads_log = True
+        return None
+
+    def _begin(self, state: JobState) -> Callable[[Session], bool]:
+        """What is asked at each look at the list, from now on until the job is worth a look."""
         self._told_at = self._clock.monotonic()
         self._listen(state)
         self._due_at = self._told_at + self._pause_s(state)
@@ -79,20 +108,13 @@ class LookPace:
             self._told_at = self._clock.monotonic()
             return self._is_due(state, session)
 
-        outage_s = OUTAGE_S + self._poll_s
-        while True:
-            # Its turn may come long after it is due; that the list tells nothing of it is another thing.
-            silent_at = max(self._due_at, self._told_at) + outage_s
-            left_s = max(0.0, silent_at - self._clock.monotonic())
-            try:
-                return await self._watcher.wait_async(state.rental.uuid, is_due, left_s)
-            except OctaSessionFailedError:
-                break
-            except OctaWaitTimeoutError:
-                if self._clock.monotonic() - self._told_at >= outage_s:
-                    break
-        self.reads_log = True
-        return None
+        return is_due
+
+    @property
+    def _silent_in_s(self) -> float:
+        """Seconds until the list has told nothing of it for too long; a turn may be long in coming all the same."""
+        silent_at = max(self._due_at, self._told_at) + OUTAGE_S + self._poll_s
+        return max(0.0, silent_at - self._clock.monotonic())
 
     def _listen(self, state: JobState) -> None:
         """Note whether the last look has brought anything of what the command prints."""

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job.line_listener import LineListener, OnLine
+from octa_provider.job.look_pace import LookPace
 from octa_provider.job.next_step import Begin, Collect, Finish, Step, Wait, next_step
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
-from octa_provider.job.state import JobState
+from octa_provider.job.state import JobPhase, JobState
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.timing.limits import checked_pause
+from octa_provider.watch.watcher import watcher_for
 
 if TYPE_CHECKING:
+    from octa_provider.models import Session
     from octa_provider.remote.transfer import OnTransfer
     from octa_provider.rental.rental import Rental
     from octa_provider.rental.rentals import Rentals
     from octa_provider.timing.clock import Clock
 
-__all__ = ["see_to_the_end"]
+__all__ = ["Pace", "see_to_the_end"]
 
 #: A pause asks so often whether the job was cancelled: orchestrators kill what does not end within half a minute.
 SLICE_S = 1.0
@@ -39,12 +43,14 @@ class JobSteps(Protocol):
         private_key: str | Path | None,
         on_line: OnLine | None,
         on_unfinished: OnLine | None,
+        session: Session | None,
         is_cancelled: Callable[[], bool],
+        reads_log: bool,
     ) -> JobState:
         """Look once.
 
         Args:
-            state, private_key, on_line, on_unfinished, is_cancelled: as in `Jobs.poll`.
+            state, private_key, on_line, on_unfinished, session, is_cancelled, reads_log: as in `Jobs.poll`.
         """
 
     def begin(
@@ -85,6 +91,19 @@ class JobSteps(Protocol):
         """
 
 
+class Pace(Protocol):
+    """Tells when a job is worth a look, as `LookPace` does."""
+
+    reads_log: bool
+
+    def wait_until_due(self, state: JobState, is_cancelled: Callable[[], bool]) -> Session | None:
+        """Wait until then.
+
+        Args:
+            state, is_cancelled: as in `LookPace.wait_until_due`.
+        """
+
+
 def see_to_the_end(
     jobs: JobSteps,
     rentals: Rentals,
@@ -100,6 +119,7 @@ def see_to_the_end(
     is_cancelled: Callable[[], bool],
     poll_s: float,
     on_transfer: OnTransfer | None = None,
+    pace: Pace | None = None,
 ) -> JobResult:
     """Start a job, or take one that was started, follow it, collect, and stop on every way out.
 
@@ -109,6 +129,7 @@ def see_to_the_end(
         start: what starts it, or returns how far it is; it is handed what to tell the rental to, once there is one.
         spec, key, private_key, log_path, on_line, on_unfinished, on_state, is_cancelled, poll_s, on_transfer: as in
             `Jobs.run`.
+        pace: tells when the job is worth a look; all jobs of an account in this process share it when left out.
     """
     poll_s = checked_pause("poll_s", poll_s)
     # One for all looks, so that it tells once.
@@ -134,7 +155,9 @@ def see_to_the_end(
         else:
             rentals.restore(state.rental).stop_after(error)
 
-    with cleaned_up_by(clean_up):
+    with cleaned_up_by(clean_up), _pace_of(rentals, poll_s) if pace is None else nullcontext(pace) as paced:
+        session: Session | None = None
+        is_first = True
         state = start(rented.append)
         tell(state)
         # Much may have happened since it was written down: it is looked at first, and at once.
@@ -142,7 +165,13 @@ def see_to_the_end(
         step: Step = next_step(state, now=now) if state.ended else Wait(now)
         while not isinstance(step, Finish):
             if isinstance(step, Wait):
-                _pause_until(step.until, rentals.clock, is_cancelled)
+                if is_first or state.phase is JobPhase.READY:
+                    # One that could not be begun yet is asked for itself, and tried again soon.
+                    _pause_until(step.until, rentals.clock, is_cancelled)
+                    session = None
+                else:
+                    session = paced.wait_until_due(state, is_cancelled)
+                is_first = False
                 if is_cancelled():
                     raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
                 state = tell(
@@ -151,7 +180,9 @@ def see_to_the_end(
                         private_key=private_key,
                         on_line=on_line,
                         on_unfinished=on_unfinished,
+                        session=session,
                         is_cancelled=is_cancelled,
+                        reads_log=paced.reads_log,
                     ),
                     state,
                 )
@@ -182,6 +213,13 @@ def see_to_the_end(
                 is_begin_tried=isinstance(step, Begin),
             )
     return results[0]
+
+
+@contextmanager
+def _pace_of(rentals: Rentals, poll_s: float) -> Iterator[Pace]:
+    """The pace of one more job of an account: one list call for all of them, and turns to read their logs."""
+    with watcher_for(rentals.api, poll_s) as watcher:
+        yield LookPace(watcher, rentals.clock, poll_s)
 
 
 def _pause_until(until: float, clock: Clock, is_cancelled: Callable[[], bool]) -> None:

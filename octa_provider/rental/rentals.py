@@ -47,6 +47,11 @@ class Rentals:
         self._api = api
 
     @property
+    def api(self) -> RentalApi:
+        """The API that they are rented by."""
+        return self._api
+
+    @property
     def clock(self) -> Clock:
         """Where the time comes from."""
         return self._api.clock

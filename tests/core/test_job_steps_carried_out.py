@@ -58,6 +58,21 @@ class ScriptedJobs:
         self.done.append(("stop", self.clock.at_s))
 
 
+class Slices:
+    """A pace that tells by the clock alone."""
+
+    reads_log = True
+
+    def __init__(self, clock: HeldClock, pause_s: float) -> None:
+        self._clock = clock
+        self._pause_s = pause_s
+
+    def wait_until_due(self, state: JobState, is_cancelled: Callable[[], bool]) -> None:
+        until = self._clock.at_s + self._pause_s
+        while self._clock.at_s < until and not is_cancelled():
+            self._clock.sleep(1.0)
+
+
 def follow(
     jobs: ScriptedJobs,
     state: JobState = STATE,
@@ -77,6 +92,7 @@ def follow(
         on_state=on_state,
         is_cancelled=is_cancelled,
         poll_s=10.0,
+        pace=Slices(jobs.clock, 10.0),
     )
 
 
