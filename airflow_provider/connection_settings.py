@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -104,6 +105,10 @@ class ConnectionSettings:
         """
         from octa_provider import OctaClient
 
+        # Each task is a process, which would say again of the same odd record that it is left out.
+        odd_records = logging.getLogger("octa_provider.wire.records")
+        if odd_records.level == logging.NOTSET:
+            odd_records.setLevel(logging.ERROR)
         return OctaClient(
             self.api_key,
             base_url=self.base_url,

@@ -112,6 +112,9 @@ class DescribesJob(ChoosesMachine):
         if isinstance(self.secret_envs, Mapping):
             # Their names are known, and settle much.
             known["secret_envs"] = dict.fromkeys(self.secret_envs, "known later")
+        if isinstance(self.outputs, Mapping):
+            # Those that are templates too, as far as they are: a path is told by how it begins.
+            known["outputs"] = {path: "known/later" for path in self.outputs if is_known(path) or str(path)[:1] == "/"}
         self._build(known)
 
     @property

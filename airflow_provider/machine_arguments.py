@@ -22,13 +22,13 @@ class ChoosesMachine(RendersWhatIsWritten):
 
     Args:
         node_id: this machine and no other.
-        gpu_model: part of the card's name, in any case, such as `4090`.
+        gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
         gpu_memory_gb: at least so much memory on each card, in GB.
         memory_gb: at least so much main memory, in GB.
         cpu_cores: at least so many cores.
         max_price_usd: at most so much, in USD per hour.
-        country: ISO code or name.
+        country: ISO code or name; or a list, of which one will do.
         min_blender_score: at least this Blender benchmark score.
         min_reliability: at least this share of its sessions ended as they should, in percent.
         exclude_nodes: machines not to take.
@@ -44,13 +44,13 @@ class ChoosesMachine(RendersWhatIsWritten):
         self,
         *,
         node_id: int | str | None = None,
-        gpu_model: str | None = None,
+        gpu_model: str | Sequence[str] | None = None,
         gpu_count: int | str | None = None,
         gpu_memory_gb: float | str | None = None,
         memory_gb: float | str | None = None,
         cpu_cores: int | str | None = None,
         max_price_usd: float | str | None = None,
-        country: str | None = None,
+        country: str | Sequence[str] | None = None,
         min_blender_score: float | str | None = None,
         min_reliability: float | str | None = None,
         exclude_nodes: Sequence[int] | str | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from airflow_provider.templated import as_float, as_int, as_ints, as_text, is_known
+from airflow_provider.templated import as_float, as_int, as_ints, as_names, as_text, is_known
 from octa_provider.market.requirements import Requirements
 
 __all__ = ["REQUIREMENT_FIELDS", "check_requirements", "to_requirements"]
@@ -17,7 +17,7 @@ REQUIREMENT_FIELDS = tuple(part.name for part in fields(Requirements))
 #: What may stand beside `node_id`: caps that the one node must keep. Everything else would choose a second time.
 _BESIDE_NODE_ID = frozenset({"node_id", "max_price_usd", "disk_gb"})
 _WHOLE = frozenset({"node_id", "gpu_count", "cpu_cores"})
-_TEXT = frozenset({"gpu_model", "country", "order_by"})
+_NAMES = frozenset({"gpu_model", "country"})
 
 
 def check_requirements(requirements: object, arguments: Mapping[str, Any]) -> None:
@@ -80,6 +80,8 @@ def _refuse_second_choice(given: Mapping[str, Any]) -> None:
 def _converted(name: str, value: Any) -> Any:
     if name == "exclude_nodes":
         return as_ints(name, value)
-    if name in _TEXT:
+    if name in _NAMES:
+        return as_names(name, value)
+    if name == "order_by":
         return as_text(name, value)
     return as_int(name, value) if name in _WHOLE else as_float(name, value)

@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
     from octa_provider import JobSpec, JobState, OctaClient
 
-__all__ = ["RunsJob", "checked_interval"]
+__all__ = ["STARTS_ONLY", "RunsJob", "checked_interval"]
+
+#: Why a job is refused that nobody waits for.
+STARTS_ONLY = (
+    "wait_for_completion=False only starts a command, and is for jobs without inputs, outputs and secret_envs, which a "
+    "worker has to move over SSH: leave them out, or let the task wait, with deferrable=True for no worker slot."
+)
 
 #: Airflow's own limit of a wait, which calls nobody back, comes so much later than the last end of the job, or than
 #: the end of `execution_timeout`.
@@ -188,9 +194,7 @@ class RunsJob(DescribesJob):
         try:
             poll_s, spec = checked_interval(self.poll_interval), self.job_spec(context)
             if not self.wait_for_completion and spec.over_ssh:
-                raise ValueError(
-                    "wait_for_completion=False is for jobs without files and secrets: a worker has to send them."
-                )
+                raise ValueError(STARTS_ONLY)
         except (OctaError, ValueError) as error:
             fail_task(error)
         assert self.kill_switch is not None

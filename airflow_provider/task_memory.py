@@ -33,6 +33,11 @@ class TaskMemory:
     def __init__(self, context: Context) -> None:
         self._store: Any = context.get("task_state_store")
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether this Airflow keeps it."""
+        return self._store is not None
+
     def job(self) -> JobState | None:
         """How far the job of an earlier try of this task was."""
         found = self._get(_JOB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import os
 import sys
@@ -14,6 +15,7 @@ __all__ = [
     "as_float",
     "as_int",
     "as_ints",
+    "as_names",
     "as_text",
     "as_texts",
     "as_word",
@@ -204,6 +206,26 @@ def as_ints(name: str, ports: Sequence[int | str] | int | str | None) -> tuple[i
         ports = [part for part in ports.strip("[]() ").split(",") if part.strip()]
     parts = [ports] if isinstance(ports, int) else ports or ()
     return tuple(port for port in (as_int(name, part) for part in parts) if port is not None)
+
+
+def as_names(name: str, value: Any) -> str | tuple[str, ...] | None:
+    """A rendered name, or several: a sequence, or the text that a template makes of one; None for none.
+
+    Args:
+        name: the argument's name, for the error.
+        value: the rendered value.
+
+    Raises:
+        ValueError: one of them is no text.
+    """
+    if isinstance(value, str) and value.strip().startswith(("[", "(")):
+        try:
+            value = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            raise ValueError(f"{name}={value!r} is no list: give one, or one text.") from None
+    if isinstance(value, list | tuple | set | frozenset):
+        return tuple(as_word(name, part) for part in value)
+    return as_text(name, value)
 
 
 def checked_deadline(deadline_s: Any, name: str = "deadline_s", example: float = 300) -> float:

@@ -16,8 +16,10 @@ class RequirementFields(BaseModel):
     """The core's `Requirements` as fields with descriptions. Leave out what does not matter."""
 
     node_id: int | None = Field(default=None, title="Node", description="This machine and no other.")
-    gpu_model: str | None = Field(
-        default=None, title="GPU Model", description="Part of the card's name, in any case, such as 4090."
+    gpu_model: str | list[str] | None = Field(
+        default=None,
+        title="GPU Model",
+        description="Part of the card's name, in any case, such as 4090; or several, of which one will do.",
     )
     gpu_count: int | None = Field(default=None, title="GPUs", description="At least so many cards.")
     gpu_memory_gb: float | None = Field(
@@ -33,7 +35,11 @@ class RequirementFields(BaseModel):
     max_price_usd: float | None = Field(
         default=None, title="Price Cap (USD/h)", description="At most so much, in USD per hour."
     )
-    country: str | None = Field(default=None, title="Country", description="ISO code or name of the country.")
+    country: str | list[str] | None = Field(
+        default=None,
+        title="Country",
+        description="ISO code or name of the country; or several, of which one will do.",
+    )
     min_blender_score: float | None = Field(
         default=None, title="Blender Score", description="At least this Blender benchmark score."
     )
@@ -80,7 +86,7 @@ def fields_of(requirements: Requirements) -> dict[str, Any]:
         requirements: the core's.
     """
     values = {name: getattr(requirements, _of_core(name)) for name in RequirementFields.model_fields}
-    return values | {"exclude_nodes": list(requirements.exclude_nodes)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _of_core(name: str) -> str:

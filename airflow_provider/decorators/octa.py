@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, DecoratedOperator, task_decorator_factory
 
 from airflow_provider.function_call import call_arguments, refuse_coroutine
+from airflow_provider.function_source import refuse_unknown_names, script_that_calls
 from airflow_provider.job_event import uuid_told_by
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.rental_key import rental_key
@@ -37,18 +38,6 @@ __all__ = ["octa_task"]
 MOST_RESULT_BYTES = 64 * 1024 * 1024
 _RESULT_FOLDER = "result"
 _RESULT = re.compile(r"octa-task-[0-9a-f]{16}/result\.json")
-
-_SCRIPT = """from __future__ import annotations
-{source}
-if __name__ == "__main__":
-    import json
-    import pathlib
-
-    _folder = pathlib.Path(__file__).parent
-    _given = json.loads((_folder / "arguments.json").read_text(encoding="utf-8"))
-    _value = {name}(*_given["args"], **_given["kwargs"])
-    (_folder / "result.json").write_text(json.dumps(_value), encoding="utf-8")
-"""
 
 
 class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
@@ -112,7 +101,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
     def job_spec(self, context: Context) -> JobSpec:
         """The job that runs the function; its source and its arguments are written to files for it."""
         source = self.get_python_source()  # type: ignore[no-untyped-call]
-        script = _SCRIPT.format(source=source, name=self.python_callable.__name__)
+        script = script_that_calls(source, self.python_callable.__name__)
         arguments = call_arguments(self.python_callable, list(self.op_args), dict(self.op_kwargs), context)
         # What is not the same function with the same arguments must not carry on with what that left.
         remote = f"octa-task-{hashlib.sha256((script + arguments).encode()).hexdigest()[:16]}"
@@ -174,13 +163,15 @@ def octa_task(
     Returns (XCom): what the function returned. What it cost is under the key `cost`.
 
     Raises:
-        ValueError: when the DAG file is parsed: a coroutine function, which nobody would await there.
+        ValueError: when the DAG file is parsed: a coroutine function, which nobody would await there; or one that uses
+            a name from around it, or one that nobody defines.
         AirflowFailException: when the task runs, before anything is rented: an argument is no JSON value, or the
             function needs of the context what a rented machine can't have, such as `ti`.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
         refuse_coroutine(function)
+        refuse_unknown_names(function)
         return task_decorator_factory(
             python_callable=function,
             multiple_outputs=multiple_outputs,

@@ -92,6 +92,10 @@ class OctaHook(BaseHook):
             where = settings.base_url or "OctaSpace"
             with settings.client(retries=0) as client:
                 account = client.accounts.get()
+            if settings.ssh_private_key is not None:
+                from octa_provider.remote.target import check_key
+
+                check_key(settings.ssh_private_key)
         except OctaAuthenticationError:
             return (
                 False,

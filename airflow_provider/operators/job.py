@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider.running_job import RunsJob, checked_interval
+from airflow_provider.running_job import STARTS_ONLY, RunsJob, checked_interval
 from airflow_provider.templated import as_codes, check_known
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ class OctaRunJobOperator(RunsJob):
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
         node_id: this machine and no other.
-        gpu_model: part of the card's name, in any case, such as `4090`.
+        gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
         gpu_memory_gb: at least so much memory on each card, in GB.
         memory_gb: at least so much main memory, in GB.
         cpu_cores: at least so many cores.
         max_price_usd: at most so much, in USD per hour.
-        country: ISO code or name.
+        country: ISO code or name; or a list, of which one will do.
         min_blender_score: at least this Blender benchmark score.
         min_reliability: at least this share of its sessions ended as they should, in percent.
         exclude_nodes: machines not to take.
@@ -118,3 +118,11 @@ class OctaRunJobOperator(RunsJob):
         """As of every operator that describes a job; and the pace of its looks."""
         super().check_known_arguments()
         check_known(self, poll_interval=checked_interval)
+        # What another task returns may turn out to be empty.
+        if not self.wait_for_completion and (
+            self.via == "ssh" or any(isinstance(given, Mapping) and given for given in self._over_ssh())
+        ):
+            raise ValueError(STARTS_ONLY)
+
+    def _over_ssh(self) -> tuple[object, ...]:
+        return self.inputs, self.outputs, self.secret_envs

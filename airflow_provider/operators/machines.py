@@ -30,13 +30,13 @@ class OctaMachinesOperator(ChoosesMachine):
 
     Args:
         node_id: this machine and no other.
-        gpu_model: part of the card's name, in any case, such as `4090`.
+        gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
         gpu_memory_gb: at least so much memory on each card, in GB.
         memory_gb: at least so much main memory, in GB.
         cpu_cores: at least so many cores.
         max_price_usd: at most so much, in USD per hour.
-        country: ISO code or name.
+        country: ISO code or name; or a list, of which one will do.
         min_blender_score: at least this Blender benchmark score.
         min_reliability: at least this share of its sessions ended as they should, in percent.
         exclude_nodes: machines not to take.
@@ -44,6 +44,7 @@ class OctaMachinesOperator(ChoosesMachine):
         requirements: the same as a mapping or `Requirements`; single arguments win over it.
         service: the catalogue: `mr` (machines; default) or `render` (render workers).
         limit: at most so many.
+        skip_if_none: True skips the task when no machine fits, and what comes after it; else it fails.
         octa_conn_id: the connection.
         kwargs: as of every operator.
 
@@ -51,7 +52,8 @@ class OctaMachinesOperator(ChoosesMachine):
         `price_wei` (as text), `country`, `blender_score`, `memory_gb`, `cpu_cores`, `free_disk_gb`.
 
     Raises:
-        AirflowSkipException: no machine fits; the log says why the others do not.
+        OctaTaskError: no machine fits; the message says why the others do not.
+        AirflowSkipException: the same, with `skip_if_none`.
 
     Example:
         >>> machines = OctaMachinesOperator(task_id="machines", gpu_model="4090", limit=3)
@@ -67,12 +69,14 @@ class OctaMachinesOperator(ChoosesMachine):
         *,
         service: str = "mr",
         limit: int | str | None = None,
+        skip_if_none: bool = False,
         octa_conn_id: str = OctaHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.service = service
         self.limit = limit
+        self.skip_if_none = skip_if_none
         self.octa_conn_id = octa_conn_id
         self.check_known_arguments()
 
@@ -93,6 +97,8 @@ class OctaMachinesOperator(ChoosesMachine):
         except (OctaError, ValueError) as error:
             fail_task(error)
         if not ranking.machines:
+            if not self.skip_if_none:
+                fail_task(ranking.error())
             raise AirflowSkipException(str(ranking.error()))
         chosen = ranking.machines[:limit]
         self.log.info("%d machines fit, %d are returned", len(ranking.machines), len(chosen))

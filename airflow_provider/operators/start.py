@@ -30,13 +30,13 @@ class OctaStartMachineOperator(StartsSession):
         envs: environment variables. The account's sessions show them: no secrets. Those go with a command, over SSH: as
             `envs` of `RemoteMachine.run`, or as `secret_envs` of `OctaRunJobOperator`.
         node_id: this machine and no other.
-        gpu_model: part of the card's name, in any case, such as `4090`.
+        gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
         gpu_memory_gb: at least so much memory on each card, in GB.
         memory_gb: at least so much main memory, in GB.
         cpu_cores: at least so many cores.
         max_price_usd: at most so much, in USD per hour.
-        country: ISO code or name.
+        country: ISO code or name; or a list, of which one will do.
         min_blender_score: at least this Blender benchmark score.
         min_reliability: at least this share of its sessions ended as they should, in percent.
         exclude_nodes: machines not to take.
@@ -131,13 +131,13 @@ class OctaStartRenderOperator(StartsSession):
         disk_gb: disk in GB.
         envs: environment variables. The account's sessions show them: no secrets.
         node_id: this machine and no other.
-        gpu_model: part of the card's name, in any case, such as `4090`.
+        gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
         gpu_memory_gb: at least so much memory on each card, in GB.
         memory_gb: at least so much main memory, in GB.
         cpu_cores: at least so many cores.
         max_price_usd: at most so much, in USD per hour.
-        country: ISO code or name.
+        country: ISO code or name; or a list, of which one will do.
         min_blender_score: at least this Blender benchmark score.
         min_reliability: at least this share of its sessions ended as they should, in percent.
         exclude_nodes: machines not to take.

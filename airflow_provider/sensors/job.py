@@ -48,6 +48,8 @@ __all__ = ["OctaJobSensor"]
 #: Airflow's own limit of a wait, which calls nobody back, comes so much later than ours.
 _LATER_S = 600.0
 _TAIL_LINES = 20
+#: So many of the last lines are shown at the end where they can't be shown as they come.
+_HELD_LINES = 10_000
 
 JobArgument: TypeAlias = "Mapping[str, Any] | XComArg"
 
@@ -56,7 +58,8 @@ class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator):
     """Wait for a job that `OctaRunJobOperator(wait_for_completion=False)` started, show its log, and stop its session.
 
     The session is stopped when the job has ended, when it is too late, and when the sensor fails or is killed. In mode
-    `reschedule` nobody is there to be killed between two looks: then the reaper stops it once the DAG run is over.
+    `reschedule` nobody is there to be killed between two looks: then the reaper stops it once the DAG run is over. In
+    that mode its log appears as it comes on Airflow 3.3 and newer, and before at its end, the last 10,000 lines.
 
     Args:
         job: the output of the operator that started it.
@@ -150,18 +153,23 @@ class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator):
 
         client, state = self._client(), self._state()
         memory = TaskMemory(context)
+        # Where nothing tells the next look how far this one read, each reads all: what was shown would be repeated.
+        held = deque[str](maxlen=_HELD_LINES) if self.mode == "reschedule" and not memory.is_kept else None
+        on_line = self._on_line if held is None else held.append
         # In mode `reschedule` each look is another process.
         earlier = self._seen or memory.job()
         if earlier is not None and earlier.nonce == state.nonce:
             state = earlier
         try:
-            self._seen = state = client.jobs.poll(state, on_line=self._on_line, is_cancelled=self._is_killed)
+            self._seen = state = client.jobs.poll(state, on_line=on_line, is_cancelled=self._is_killed)
             memory.keep_job(state)
             step = next_step(state, now=client.clock.steady_time(), poll_s=self.poke_interval, collects=False)
             if not isinstance(step, Finish):
                 return False
             result = client.jobs.finish(state)
             self._concluded = True
+            for line in held or ():
+                self._on_line(line)
         except OctaError as error:
             fail_task(error)
         raise_for_outcome(state, self._tail, self.skip_on_exit_code)

@@ -37,8 +37,8 @@ class JobSpec:
         inputs: files and folders to send: local path to remote path. Needs SSH. A remote path that ends in `/`, or is
             `.`, is the folder that gets it under its own name, as with `scp`.
         outputs: files and folders to fetch when the command has ended: remote path to local path. Needs SSH. Remote
-            paths are relative to the command's folder. A local path that ends in `/`, or is `.`, is the folder that
-            gets it under its own name; so is a folder that exists, for a file.
+            paths are relative to the command's folder, never absolute. A local path that ends in `/`, or is `.`, is
+            the folder that gets it under its own name; so is a folder that exists, for a file.
         disk_gb: disk in GB.
         requirements: which machine.
         timeout_s: seconds that the command may run; it is ended in the machine even when nobody watches.
@@ -89,6 +89,12 @@ class JobSpec:
             raise OctaConfigError(f"envs must not set {JOB_ENV}: it carries the job's nonce")
         for remote in (*self.inputs.values(), *self.outputs):
             _check_remote(remote)
+        for remote in self.outputs:
+            if remote.startswith("/"):
+                raise OctaConfigError(
+                    f"outputs: {remote!r} is absolute, and outputs are what lies in the command's folder there: give "
+                    "{'path there, relative': 'path here'}, and have the command write into its own folder"
+                )
         for local in (*self.inputs, *self.outputs.values()):
             _check_local(local)
         secret_envs = checked_secret_envs(self.secret_envs, self.envs, (JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV))

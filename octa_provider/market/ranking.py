@@ -110,7 +110,7 @@ def rank_vpn(machines: Iterable[VpnMachine], requirements: Requirements) -> tupl
         for m in machines
         if requirements.node_id in {None, m.node_id}
         and m.node_id not in requirements.exclude_nodes
-        and (requirements.country is None or _in_country(m, requirements.country))
+        and (not requirements.countries or _in_country(m, requirements.countries))
     ]
     if not fitting:
         raise OctaNoMachineError("no VPN machine fits: ask for another node or country")
@@ -126,13 +126,13 @@ def _checks(want: Requirements) -> list[Check]:
             checks.append((reason, met))
 
     add(want.exclude_nodes, "excluded", lambda m: m.node_id not in want.exclude_nodes)
-    add(want.gpu_model, f"without a {want.gpu_model} GPU", lambda m: _gpus_of(m, want) > 0)
+    add(want.gpu_model, f"without a {_either(want.gpu_models)} GPU", lambda m: _gpus_of(m, want) > 0)
     add(want.gpu_count, "too few GPUs", lambda m: _gpus_of(m, want) >= (want.gpu_count or 0))
     add(want.gpu_memory_gb, "too little GPU memory", lambda m: _at_least(m.gpu_memory_mb, want.gpu_memory_gb, GB / MIB))
     add(want.cpu_cores, "too few cores", lambda m: _at_least(m.cpu_cores, want.cpu_cores))
     add(want.memory_gb, "too little memory", lambda m: _at_least(m.memory_bytes, want.memory_gb, GB))
     add(want.disk_gb, "too little disk", lambda m: _at_least(m.free_disk_bytes, want.disk_gb, GB))
-    add(want.country, f"not in {want.country}", lambda m: _in_country(m, want.country or ""))
+    add(want.country, f"not in {_either(want.countries)}", lambda m: _in_country(m, want.countries))
     add(want.min_blender_score, "too slow in Blender", lambda m: _at_least(m.blender_score, want.min_blender_score))
     add(want.min_reliability, "not reliable enough", lambda m: _reliability(m) >= (want.min_reliability or 0))
     add(want.max_price_usd, TOO_EXPENSIVE, lambda m: _price(m) <= (want.max_price_usd or 0))
@@ -140,17 +140,24 @@ def _checks(want: Requirements) -> list[Check]:
 
 
 def _gpus_of(machine: Machine, want: Requirements) -> int:
-    model = (want.gpu_model or "").strip().lower()
-    return sum(1 for gpu in machine.gpus if model in (gpu.model or "").lower())
+    """How many cards a job can have: of one model, and the most of those that are asked for."""
+    models = [model.strip().lower() for model in want.gpu_models] or [""]
+    return max(sum(1 for gpu in machine.gpus if model in (gpu.model or "").lower()) for model in models)
 
 
 def _at_least(value: float | None, wanted: float | None, unit: float = 1) -> bool:
     return value is not None and value >= (wanted or 0) * unit
 
 
-def _in_country(machine: Machine | VpnMachine, country: str) -> bool:
-    wanted = country.strip().lower()
-    return wanted in {(machine.country_iso or "").lower(), (machine.country or "").lower()}
+def _in_country(machine: Machine | VpnMachine, countries: tuple[str, ...]) -> bool:
+    told = {(machine.country_iso or "").lower(), (machine.country or "").lower()}
+    return any(country.strip().lower() in told for country in countries)
+
+
+def _either(texts: tuple[str, ...]) -> str:
+    """Several as a person says them: `4090, 3090 or 3080`."""
+    *all_but_last, last = texts or ("",)
+    return f"{', '.join(all_but_last)} or {last}" if all_but_last else last
 
 
 def _reliability(machine: Machine) -> float:

@@ -63,23 +63,28 @@ def machine_json(machine: Machine) -> dict[str, Any]:
     Returns:
         `node_id`, `gpu_model`, `gpu_count`, `gpu_memory_gb` (of each card), `price_usd` and `price_wei` (per hour),
         `country` (its ISO code where known), `blender_score`, `memory_gb`, `cpu_cores`, `free_disk_gb`; None for what
-        the machine does not tell.
+        the machine does not tell. GB are those of `Requirements`: 10^9 bytes, with one digit, rounded down, so that
+        the machine meets what it tells.
     """
     return carried_dict(
         {
             "node_id": machine.node_id,
             "gpu_model": machine.gpu_model,
             "gpu_count": machine.gpu_count,
-            "gpu_memory_gb": None if machine.gpu_memory_mb is None else machine.gpu_memory_mb / 1024,
+            "gpu_memory_gb": None if machine.gpu_memory_mb is None else _gb(machine.gpu_memory_mb * 1024**2),
             "price_usd": machine.price_usd,
             "price_wei": machine.price_wei,
             "country": machine.country_iso or machine.country,
             "blender_score": machine.blender_score,
-            "memory_gb": None if machine.memory_bytes is None else machine.memory_bytes / 1024**3,
+            "memory_gb": None if machine.memory_bytes is None else _gb(machine.memory_bytes),
             "cpu_cores": machine.cpu_cores,
-            "free_disk_gb": None if machine.free_disk_bytes is None else machine.free_disk_bytes / 1024**3,
+            "free_disk_gb": None if machine.free_disk_bytes is None else _gb(machine.free_disk_bytes),
         }
     )
+
+
+def _gb(size: float) -> float:
+    return size // 10**8 / 10
 
 
 def orphan_json(orphan: Orphan) -> dict[str, Any]:

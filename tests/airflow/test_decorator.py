@@ -281,3 +281,75 @@ def test_params_that_are_no_json_are_refused_where_they_are_needed(
     assert run(dag).state == "failed"
     assert renting.sessions == []
     assert "needs params, which a rented machine can't have" in "".join(capfd.readouterr())
+
+
+OF_THE_MODULE = 7
+
+
+def uses_the_module() -> int:
+    return OF_THE_MODULE
+
+
+def uses_what_nobody_defines() -> int:
+    return missing + 1  # type: ignore[name-defined]  # noqa: F821
+
+
+def has_a_default_of_the_module(number: int = OF_THE_MODULE) -> int:
+    return number
+
+
+def imports_nothing() -> bytes:
+    class Inner:
+        field: Path = tempfile.gettempdir()  # type: ignore[assignment]
+
+    return bytes(Inner.field)
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (uses_the_module, "OF_THE_MODULE"),
+        (uses_what_nobody_defines, "missing"),
+        (has_a_default_of_the_module, "OF_THE_MODULE"),
+        (imports_nothing, "tempfile"),
+    ],
+)
+def test_a_function_that_uses_what_it_leaves_behind_is_refused_when_parsed(function: Any, names: str) -> None:
+    for decorate in (octa_task(image="python:3.12"), lambda given: octa_task(given, image="python:3.12")):
+        with pytest.raises(ValueError, match=f"where {names} would be unknown: import or define it inside") as told:
+            decorate(function)
+        assert "\n" not in str(told.value)
+
+
+def test_a_free_variable_is_refused_when_parsed() -> None:
+    frames = [1, 2]
+    with DAG("free_variable", schedule=None), pytest.raises(ValueError, match="where frames would be unknown"):
+
+        @task.octa(image="python:3.12")
+        def count() -> int:
+            return len(frames)
+
+
+def test_names_that_a_function_makes_itself_are_its_own() -> None:
+    def whole(numbers: Any, *more: Path, factor: int = max(1, 2)) -> OnlyAName:  # type: ignore[name-defined]  # noqa: F821
+        import math as maths
+        from os import path
+
+        global made_there
+        made_there = 3
+
+        class Inner:
+            first = 1
+            second = first
+
+        def again(left: int) -> Any:
+            nonlocal numbers
+            numbers = [one for one in numbers if (twice := one * 2)]
+            return again(left - 1) if left else (whole, Inner, __file__, made_there, twice)
+
+        try:
+            return again(factor), maths.pi, path.sep
+        except OSError as error:
+            return error, (lambda given: given)(more)
+
+    octa_task(image="python:3.12")(whole)

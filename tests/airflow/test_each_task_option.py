@@ -144,6 +144,16 @@ def last_event_of(uri: str) -> Any:
     return found[-1] if found else None
 
 
+@pytest.mark.parametrize(("arguments", "state"), [({}, "failed"), ({"skip_if_none": True}, "skipped")])
+def test_a_survey_that_finds_nothing_is_not_silently_green(
+    renting: Renting, capfd: pytest.CaptureFixture[str], arguments: dict[str, Any], state: str
+) -> None:
+    with DAG("finds_nothing", schedule=None) as dag:
+        OctaMachinesOperator(task_id="machines", max_price_usd=0.0001, **arguments)
+    assert run(dag).tasks == {"machines": state}
+    assert "too expensive (cheapest" in "".join(capfd.readouterr())
+
+
 def each_operator(**arguments: Any) -> list[Any]:
     return [
         OctaRunJobOperator(task_id="job", image="alpine:3", command="true", **arguments),

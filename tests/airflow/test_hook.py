@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from airflow_runs import Renting
 
@@ -97,6 +100,8 @@ def test_test_connection_tells_who_is_connected(renting: Renting) -> None:
         ({"password": ""}, "key"),
         ({"host": "http://octa.example"}, "plain http"),
         ({"extra": {"timeout": "soon"}}, "timeout='soon' is not a number"),
+        ({"extra": {"ssh_key_file": "/no/such/id_ed25519"}}, "/no/such/id_ed25519"),
+        ({"extra": {"ssh_private_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nbroken"}}, "key"),
     ],
 )
 def test_test_connection_says_what_to_do(renting: Renting, fields: dict[str, object], told: str) -> None:
@@ -130,3 +135,15 @@ def test_test_connection_says_when_the_key_may_not(renting: Renting) -> None:
     works, message = OctaHook().test_connection()
     assert not works
     assert "may not read its account" in message
+
+
+def test_a_record_that_can_not_be_read_is_not_told_by_every_task(renting: Renting) -> None:
+    """Each task is a process of its own."""
+    code = (
+        "import logging; logging.basicConfig(level=logging.INFO)\n"
+        "from airflow_provider.hooks.octa import OctaHook\n"
+        "print(len(OctaHook().get_conn().services.mr.available().odd))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "1"
+    assert "could not be read" not in done.stdout + done.stderr

@@ -48,6 +48,15 @@ def test_the_sensor_returns_what_the_operator_would_have(
     assert renting.running() == []
 
 
+def test_no_line_is_shown_twice(renting: Renting, mode: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
+    """In mode `reschedule` each look is a task of its own, which would read the log from its start."""
+    command = "for i in 1 2 3; do echo line-$i-of-it; sleep 1; done"
+    assert begun_and_waited_for("shown_once", command, mode).state == "success"
+    shown = [line for line in capfd.readouterr().out.splitlines() if "[job] line-" in line]
+    for number in (1, 2, 3):
+        assert sum(f"[job] line-{number}-of-it" in line for line in shown) == 1
+
+
 def test_a_job_that_fails_fails_the_sensor_with_its_last_lines(
     renting: Renting, mode: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:

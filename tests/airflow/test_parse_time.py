@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.logs import OctaFetchLogsOperator
 from airflow_provider.operators.start import OctaStartMachineOperator, OctaStartRenderOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
@@ -65,10 +67,12 @@ def machine(**arguments: Any) -> OctaStartMachineOperator:
         ({"ports": [0]}, "ports must be port numbers"),
         ({"http_ports": ["web"]}, "http_ports='web' is not a whole number"),
         ({"deadline_s": 0}, "deadline_s=0 leaves no time"),
+        ({"gpu_model": [["4090"], "3090"]}, "gpu_model=['4090'] is a list, and text was wanted"),
+        ({"country": []}, "country must be text"),
     ],
 )
 def test_an_impossible_start_is_refused(arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told.replace("(", r"\(")) as raised:
+    with pytest.raises(ValueError, match=re.escape(told)) as raised:
         machine(**arguments)
     assert "\n" not in str(raised.value)
 
@@ -89,6 +93,7 @@ def test_an_impossible_start_is_refused(arguments: dict[str, Any], told: str) ->
         {"disk_gb": "{{ params.disk }}", "deadline_s": "{{ params.patience }}"},
         {"envs": {"A": "{{ run_id }}", "{{ params.name }}": "x"}},
         {"exclude_nodes": [1, 2], "ports": [22, "8080"]},
+        {"gpu_model": ["4090", "3090"], "country": ["DE", "{{ params.country }}"]},
     ],
 )
 def test_what_may_work_is_let_through(arguments: dict[str, Any]) -> None:
@@ -158,3 +163,28 @@ def test_a_stop_is_not_given_what_a_sensor_returns() -> None:
         ready = OctaSessionReadySensor(task_id="ready", session=started.output)
         with pytest.raises(ValueError, match="output of the sensor ready"):
             OctaStopSessionOperator(task_id="stop", session=ready.output)
+
+
+@pytest.mark.parametrize("given", [("4090", "3090"), ["4090", "3090"], "['4090', '3090']", '["4090", "3090"]'])
+def test_models_and_countries_come_in_every_form_that_a_template_gives(given: object) -> None:
+    from airflow_provider.machine_requirements import to_requirements
+
+    assert to_requirements(None, {"gpu_model": given}).gpu_models == ("4090", "3090")
+    assert to_requirements({"country": given}, {}).countries == ("4090", "3090")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"outputs": {"/data/frames": "frames"}}, "outputs: '/data/frames' is absolute"),
+        ({"outputs": {"/data/{{ run_id }}": "frames"}}, "outputs: '/data/{{ run_id }}' is absolute"),
+        ({"wait_for_completion": False, "inputs": {"a": "b"}}, "wait_for_completion=False only starts a command"),
+        ({"wait_for_completion": False, "outputs": {"a": "{{ run_id }}"}}, "wait_for_completion=False only starts"),
+        ({"wait_for_completion": False, "via": "ssh"}, "wait_for_completion=False only starts a command"),
+        ({"requirements": {"gpu_modell": "4090"}}, "requirements has no gpu_modell"),
+    ],
+)
+def test_a_job_that_can_never_work_is_refused(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)) as raised:
+        OctaRunJobOperator(task_id="job", **{"image": "alpine:3", "command": "true"} | arguments)
+    assert "\n" not in str(raised.value)

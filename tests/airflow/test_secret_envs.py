@@ -231,8 +231,15 @@ def test_secrets_that_cannot_be_handed_over_are_refused_when_parsed(arguments: d
 
 
 def test_a_job_with_secrets_is_waited_for(renting: Renting, capfd: pytest.CaptureFixture[str]) -> None:
-    with DAG("secret_unwaited", schedule=None) as dag:
+    with pytest.raises(ValueError, match="is for jobs without inputs, outputs and secret_envs"):
         job(secret_envs={"TOKEN": "{{ run_id }}"}, wait_for_completion=False)
-    assert run(dag).tasks == {"job": "failed"}
-    assert "is for jobs without files and secrets" in told(capfd)
+    with DAG("secret_unwaited", schedule=None) as dag:
+
+        @task
+        def secrets_of_another() -> dict[str, str]:
+            return {"TOKEN": "x"}
+
+        job(secret_envs=secrets_of_another(), wait_for_completion=False)
+    assert run(dag).tasks == {"secrets_of_another": "success", "job": "failed"}
+    assert "is for jobs without inputs, outputs and secret_envs" in told(capfd)
     assert renting.sessions == []

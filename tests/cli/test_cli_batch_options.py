@@ -52,6 +52,11 @@ def test_what_is_left_out_is_what_a_batch_takes_by_itself(scene: Path) -> None:
         (("--order", "spread"), "order", "spread"),
         (("--ready-timeout", "5m"), "ready_timeout_s", 300.0),
         (("--gpu-model", "4090"), "requirements", Requirements(gpu_model="4090")),
+        (
+            ("--gpu-model", "4090", "--gpu-model", "3090", "--country", "DE"),
+            "requirements",
+            Requirements(gpu_model=("4090", "3090"), country="DE"),
+        ),
         (("--disk-gb", "50"), "disk_gb", 50),
         (("--disk-gb", "50"), "requirements", Requirements(disk_gb=50)),
         (("--size", "1920x1080"), "check", Check(size=(1920, 1080))),

@@ -61,6 +61,7 @@ def state(**changes: Any) -> JobState:
             ({"outputs": {odd: "here"}}, f"{odd!r} is not a path to send to or fetch from: leave out '..'")
             for odd in ("", "..", "a/../b", "../x", "a\0")
         ],
+        ({"outputs": {"/data/frames": "here"}}, "outputs: '/data/frames' is absolute"),
         ({"inputs": {"here": "../x"}}, "'../x' is not a path to send to or fetch from: leave out '..'"),
         ({"inputs": {"here": Path("x")}}, "is not a path to send to or fetch from: leave out '..'"),
         ({"image": "a b"}, "image must name a container image without spaces, such as 'blender:4.5'"),

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from octa_provider.client import OctaClient
+from octa_provider.market.ranking import rank
+from octa_provider.market.requirements import Requirements
 from octa_provider.models import Machine, Session
 from octa_provider.rental.json_values import addresses_json, machine_json, orphan_json, rental_json
 from octa_provider.rental.reap import Orphan
@@ -97,7 +99,24 @@ def test_a_machine_is_told_by_what_it_is_chosen_by() -> None:
     check_carried(told)
     assert (told["node_id"], told["country"], told["gpu_count"]) == (7, "DE", 1)
     assert (told["price_usd"], told["price_wei"]) == (0.42, str(2**70))
-    assert told["gpu_memory_gb"] == 24
+    assert told["gpu_memory_gb"] == 25.7
+
+
+def test_a_machine_meets_what_it_tells_in_the_same_units() -> None:
+    payload = {
+        "node_id": 7,
+        "total_price_usd": 0.42,
+        "total_memory": 67_416_670_208,
+        "free_disk": 123_456_789_012,
+        "gpus": [{"model": "NVIDIA GeForce RTX 4090", "mem_total_mb": 24564}],
+    }
+    machine = Machine.from_payload(payload)
+    told = machine_json(machine)
+    assert (told["gpu_memory_gb"], told["memory_gb"], told["free_disk_gb"]) == (25.7, 67.4, 123.4)
+    wanted = Requirements(
+        gpu_memory_gb=told["gpu_memory_gb"], memory_gb=told["memory_gb"], disk_gb=told["free_disk_gb"]
+    )
+    assert rank([machine], wanted).machines == (machine,)
 
 
 def test_what_a_machine_does_not_tell_is_none_and_never_missing() -> None:

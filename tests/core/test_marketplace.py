@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -217,3 +219,40 @@ def test_vpn_machines_are_chosen_by_place_and_ordered_by_traffic_price() -> None
         rank_vpn(offers, Requirements(country="FR"))
     with pytest.raises(OctaConfigError, match="gpu_model, max_price_usd"):
         rank_vpn(offers, Requirements(gpu_model="4090", max_price_usd=1))
+
+
+@pytest.mark.parametrize("texts", [["A100", "rtx 4090"], ("rtx 4090", "A100"), {"A100", "rtx 4090"}])
+def test_one_of_several_models_or_countries_will_do(texts: Any) -> None:
+    offers = [
+        machine(1),
+        machine(2, gpus=[{"model": "NVIDIA A100"}, {"model": "NVIDIA GeForce RTX 4090"}]),
+        machine(3, gpus=[{"model": "NVIDIA A100"}] * 2, country="Austria", country_iso="AT"),
+        machine(4, gpus=[{"model": "NVIDIA GeForce RTX 3060"}] * 2),
+        machine(5, country="France", country_iso="FR"),
+    ]
+    wanted = Requirements(gpu_model=texts, gpu_count=2, country=["Germany", "at"])
+    ranking = rank(offers, wanted)
+    # A job can't share its work between cards of two models.
+    assert sorted(ids(ranking.machines)) == [1, 3]
+    reasons = {refusal.node_id: refusal.reason for refusal in ranking.refusals}
+    assert reasons[2] == "too few GPUs"
+    assert reasons[4] in {"without a A100 or rtx 4090 GPU", "without a rtx 4090 or A100 GPU"}
+    assert reasons[5] == "not in Germany or at"
+    assert Requirements.from_mapping(json.loads(json.dumps(asdict(wanted)))) == wanted
+    assert hash(wanted) == hash(Requirements.from_mapping(asdict(wanted)))
+
+
+def test_a_list_of_one_is_that_one() -> None:
+    assert Requirements(gpu_model=["4090"], country=("DE",)) == Requirements(gpu_model="4090", country="DE")
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["4090", None], ["4090", 3090], {"4090": 1}, 4090])
+def test_a_list_that_names_nothing_is_refused(texts: Any) -> None:
+    for name in ("gpu_model", "country"):
+        with pytest.raises(OctaConfigError, match=f"{name} must be text, such as '4090' or 'DE', a list of these"):
+            Requirements(**{name: texts})
+
+
+def test_a_vpn_exit_may_be_in_one_of_several_countries() -> None:
+    offers = [vpn(1, country="Germany", country_iso="DE"), vpn(2, country="France", country_iso="FR"), vpn(3)]
+    assert {one.node_id for one in rank_vpn(offers, Requirements(country=["DE", "france"]))} == {1, 2}

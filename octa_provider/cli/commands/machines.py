@@ -15,7 +15,7 @@ from octa_provider.text.quantities import counted
 if TYPE_CHECKING:
     from octa_provider.models import Machine, Records, VpnMachine
 
-GIB = 1024**3
+_MIB_OF_GB = 10**9 / 1024**2
 
 EXAMPLES = """examples:
   octa-provider machines
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-_COLUMNS = (">node", "GPUs", ">each GiB", ">cores", ">RAM GiB", ">disk GB", "in", ">Blender", ">rating", ">USD/h")
+_COLUMNS = (">node", "GPUs", ">each GB", ">cores", ">RAM GB", ">disk GB", "in", ">Blender", ">rating", ">USD/h")
 _VPN_COLUMNS = (">node", "in", "city", "residential", ">down Mbit/s", ">up Mbit/s", ">USD/GB")
 
 
@@ -74,9 +74,9 @@ def _row(machine: Machine) -> Sequence[object]:
     return (
         machine.node_id,
         f"{machine.gpu_count} x {_short(machine.gpu_model)}" if machine.gpus else None,
-        _divided(machine.gpu_memory_mb, 1024),
+        _divided(machine.gpu_memory_mb, _MIB_OF_GB),
         machine.cpu_cores,
-        _divided(machine.memory_bytes, GIB),
+        _divided(machine.memory_bytes, 10**9),
         _divided(machine.free_disk_bytes, 10**9),
         machine.country_iso or machine.country,
         _divided(machine.blender_score, 1),

@@ -20,7 +20,12 @@ def add_requirement_options(parser: argparse.ArgumentParser, *, disk: bool = Tru
     group = parser.add_argument_group("which machine")
     add = group.add_argument
     add("--node-id", type=whole_number, metavar="ID", help="this machine and no other")
-    add("--gpu-model", metavar="TEXT", help="part of the GPU's name, in any case: 4090")
+    add(
+        "--gpu-model",
+        action="append",
+        metavar="TEXT",
+        help="part of the GPU's name, in any case: 4090; given several times, one of them will do",
+    )
     add("--gpu-count", type=whole_number, metavar="N", help="at least so many GPUs (of that model)")
     add("--gpu-memory-gb", type=number, metavar="GB", help="at least so much memory on each GPU")
     add("--cpu-cores", type=whole_number, metavar="N", help="at least so many cores")
@@ -28,7 +33,7 @@ def add_requirement_options(parser: argparse.ArgumentParser, *, disk: bool = Tru
     if disk:
         add_renamed(group, "--disk-gb", "--disk", type=number, metavar="GB", help="at least so much free disk")
     add("--max-price-usd", type=number, metavar="USD", help="at most so much per hour")
-    add("--country", metavar="NAME", help="ISO code or name")
+    add("--country", action="append", metavar="NAME", help="ISO code or name; given several times, one of them will do")
     add("--min-blender-score", type=number, metavar="SCORE", help="at least so fast in Blender's benchmark")
     add("--min-reliability", type=number, metavar="PERCENT", help="at least so many sessions ended as they should")
     add(
