@@ -149,7 +149,15 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                 # It may end by itself later, and that is a crash.
                 self._killed.discard(pid.uuid)
                 raise
-            emit("stopped", rental, flow_run_id=pid.flow_run_id, **bill.to_dict())
+            emit(
+                "stopped",
+                rental,
+                bill=bill,
+                reason="its infrastructure was killed through Prefect",
+                flow_run_id=pid.flow_run_id,
+                name=configuration.name,
+                labels=configuration.labels,
+            )
 
     async def _initiate_run(self, flow_run: FlowRun, configuration: OctaJobConfiguration) -> None:
         """Rent the machine and return, for `submit`; the machine is followed behind the caller's back."""
