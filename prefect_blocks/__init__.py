@@ -1,6 +1,7 @@
 """Blocks, tasks, flows and a worker for Prefect: rented GPU machines of OctaSpace. Needs the extra `prefect`."""
 
 from prefect_blocks.credentials import OctaCredentials
+from prefect_blocks.decorators import octa
 from prefect_blocks.frames_missing import FramesMissingError
 from prefect_blocks.job import OctaJob
 from prefect_blocks.job_run import JobFailedError, OctaJobRun
@@ -18,6 +19,7 @@ __all__ = [
     "OctaRenderBatch",
     "OctaWorker",
     "RentedMachine",
+    "octa",
     "rented_machine",
     "stop_left_sessions",
 ]

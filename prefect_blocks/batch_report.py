@@ -15,7 +15,7 @@ from octa_provider.text.plain_text import plain_words
 from octa_provider.text.quantities import shown_usd
 from prefect_blocks.batch_sheet import BatchSheet
 from prefect_blocks.batch_totals import cost_table
-from prefect_blocks.events import emit_of
+from prefect_blocks.events import emit_of, payload_of
 from prefect_blocks.reports import Reports
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ class BatchReport:
             self._uuids[event.slot] = event.uuid
         uuid = event.uuid or self._uuids.get(-1 if event.slot is None else event.slot)
         if event.kind in _EVENTS and uuid is not None:
-            emit_of(_EVENTS[event.kind], uuid, event.node_id, self._key, slot=event.slot, reason=event.reason)
+            payload = payload_of(reason=event.reason)
+            emit_of(_EVENTS[event.kind], uuid, event.node_id, self._key, payload, name=self._about)
         self._move(event.progress, at_once=event.kind == "ended")
 
     def say(self, text: str) -> None:

@@ -1,7 +1,12 @@
-"""What is emitted as Prefect events, for automations and the event feed."""
+"""What is emitted as Prefect events, for automations and the event feed: one set of names, with one set of fields.
+
+`octa.session.started`, `adopted`, `ready`, `ended` (a job's command) and `stopped` (the machine was seen gone) all have
+the payload of `payload_of`: what is not known yet, or never, is None.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from prefect.events import emit_event
@@ -12,27 +17,91 @@ from octa_provider.text.loggers import plain_logger
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from octa_provider import Rental
+    from octa_provider import JobResult, Rental
+    from octa_provider.rental.terms import Bill
 
-__all__ = ["emit", "emit_of"]
+__all__ = ["emit", "emit_of", "payload_of"]
 
 log = plain_logger("prefect_blocks.events")
 
 
-def emit(happened: str, rental: Rental, /, *, flow_run_id: UUID | None = None, **payload: Any) -> None:
+def payload_of(
+    *,
+    price_usd: float | None = None,
+    bill: Bill | None = None,
+    result: JobResult | None = None,
+    reason: str | None = None,
+) -> dict[str, Any]:
+    """The payload of an event, whatever has happened.
+
+    Args:
+        price_usd: USD per hour.
+        bill: what the session came to, once it is stopped.
+        result: what the job on it came to, once it has ended.
+        reason: why, in one sentence, where there is more to say than the bill and the result do.
+
+    Returns:
+        `price_usd` (per hour), `outcome` (of a job), `reason`, `cost_usd`, `cost_wei`, `duration_s`.
+    """
+    told = None if bill is None else bill.termination_reason
+    return {
+        "price_usd": price_usd,
+        "outcome": None if result is None else result.outcome.value,
+        "reason": reason or (result.message if result is not None else None) or told,
+        "cost_usd": bill.charge_usd if bill is not None else None if result is None else result.cost_usd,
+        "cost_wei": bill.charge_wei if bill is not None else None if result is None else result.cost_wei,
+        "duration_s": bill.duration_s if bill is not None else None if result is None else result.duration_s,
+    }
+
+
+def emit(
+    happened: str,
+    rental: Rental,
+    /,
+    *,
+    bill: Bill | None = None,
+    result: JobResult | None = None,
+    reason: str | None = None,
+    flow_run_id: UUID | None = None,
+    name: str | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> None:
     """Emit `octa.session.<happened>`; Prefect adds the run that it happened in as a related resource.
 
     Args:
         happened: `started`, `adopted`, `ready`, `ended`, `stopped`.
         rental: the session.
+        bill: what it came to.
+        result: what the job on it came to.
+        reason: why, in one sentence.
         flow_run_id: the flow run that it belongs to, where this is not said by one.
-        payload: JSON values to go with it.
+        name: what the work is called; the session's uuid when left out.
+        labels: of the work, to filter by.
     """
-    emit_of(happened, rental.uuid, rental.node_id, rental.key or "", flow_run_id=flow_run_id, **payload)
+    payload = payload_of(price_usd=rental.price_usd, bill=bill, result=result, reason=reason)
+    emit_of(
+        happened,
+        rental.uuid,
+        rental.node_id,
+        rental.key or "",
+        payload,
+        flow_run_id=flow_run_id,
+        name=name,
+        labels=labels,
+    )
 
 
 def emit_of(
-    happened: str, uuid: str, node_id: int | None, key: str, /, *, flow_run_id: UUID | None = None, **payload: Any
+    happened: str,
+    uuid: str,
+    node_id: int | None,
+    key: str,
+    payload: Mapping[str, Any],
+    /,
+    *,
+    flow_run_id: UUID | None = None,
+    name: str | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> None:
     """The same for a session of which no more is known.
 
@@ -41,8 +110,10 @@ def emit_of(
         uuid: the session.
         node_id: its machine.
         key: its rental key, or what that begins with.
+        payload: from `payload_of`; JSON values.
         flow_run_id: as `emit`.
-        payload: JSON values to go with it, which may have the names of the arguments above: a bill has its own uuid.
+        name: as `emit`.
+        labels: as `emit`.
     """
     related = None
     if flow_run_id is not None:
@@ -53,12 +124,15 @@ def emit_of(
             event=f"octa.session.{happened}",
             resource={
                 "prefect.resource.id": sound(f"octa.session.{uuid}"),
-                "prefect.resource.name": sound(f"OctaSpace session {uuid}"),
+                "prefect.resource.name": sound(name or f"OctaSpace session {uuid}"),
                 "octa.node-id": str(node_id or ""),
                 "octa.rental-key": sound(key),
+                # Automations match what a resource says, and no payload.
+                "octa.outcome": str(payload.get("outcome") or ""),
+                **{sound(f"octa.label.{label}"): sound(str(value)) for label, value in (labels or {}).items()},
             },
             related=related,
-            payload=carried_dict(payload),
+            payload=carried_dict(dict(payload)),
         )
     except Exception as error:  # noqa: BLE001 - an event never keeps a machine from being watched or stopped
         log.warning("the event octa.session.%s of session %s is lost: %s", happened, uuid, error)

@@ -112,7 +112,7 @@ class FlowRunMachine:
             await self._mark_as_cancelled("Cancelled while its machine was being rented.")
             return None
         rental = self._octa.rentals.restore(state.rental)
-        self._emit("adopted" if rental.adopted else "started", state, price_usd=rental.price_usd)
+        self._emit("adopted" if rental.adopted else "started", state)
         self._logger.info("Session %s, rental key %s", session_text(rental), rental.key)
         return state
 
@@ -177,7 +177,8 @@ class FlowRunMachine:
                 await self._stop(state)
                 return None
         result = await self._in_thread(partial(self._octa.jobs.finish, state))
-        self._emit("ended", state, outcome=result.outcome.value, cost_usd=result.cost_usd)
+        self._emit("ended", state, result=result)
+        self._emit("stopped", state, result=result)
         self._tell_stopped(state, result.duration_s, result.cost_usd)
         return result
 
@@ -205,7 +206,7 @@ class FlowRunMachine:
         rental = self._octa.rentals.restore(state.rental)
         self._logger.warning("The flow run is over and its process is not: session %s is stopped", rental.uuid)
         bill = await self._in_thread(rental.stop)
-        self._emit("stopped", state, **bill.to_dict())
+        self._emit("stopped", state, bill=bill, reason="its flow run is over")
         self._tell_stopped(state, bill.duration_s, bill.charge_usd)
         await self._mark_as_cancelled("Cancelled; its process did not end in time, so the worker stopped its machine.")
 
@@ -214,7 +215,14 @@ class FlowRunMachine:
 
     def _emit(self, happened: str, state: JobState, **payload: Any) -> None:
         rental = self._octa.rentals.restore(state.rental)
-        emit(happened, rental, flow_run_id=self._flow_run.id, **payload)
+        emit(
+            happened,
+            rental,
+            flow_run_id=self._flow_run.id,
+            name=self._configuration.name,
+            labels=self._configuration.labels,
+            **payload,
+        )
 
     def _tell_stopped(self, state: JobState, duration_s: float | None, cost_usd: float | None) -> None:
         cost = "" if cost_usd is None else f", {usd_text(cost_usd)}"

@@ -16,6 +16,7 @@ from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.progress import ProgressTracker
 from prefect_blocks.at_exit import hearing_signals
 from prefect_blocks.cap_fields import CapOrNone
+from prefect_blocks.cost_artifact import flow_name_here
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, run_in_thread_or_undo
 from prefect_blocks.job_command import JobCommand
@@ -131,7 +132,7 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
         if spec.over_ssh:
             check_key(private_key)
         tracker = ProgressTracker(self.progress, self.progress_total)
-        report = JobReport(self._name(), self.logger, tracker, about=key)
+        report = JobReport(self._name(key), self.logger, tracker)
         lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_run()
         with (
             hearing_signals(),
@@ -146,7 +147,7 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
                 spec, work, is_cancelled=cancellation(), on_started=on_started, private_key=private_key
             )
             rental = client.rentals.restore(state.rental)
-            emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
+            emit("adopted" if rental.adopted else "started", rental, name=report.about)
             verb = "Carrying on with" if rental.adopted else "Started"
             self.logger.info("%s session %s on node %s, rental key %s", verb, rental.uuid, rental.node_id, rental.key)
             follower = JobFollower(
@@ -231,8 +232,12 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
         self.logger.info("Carrying on with session %s, rental key %s", state.rental.uuid, state.key)
         return follower
 
-    def _name(self) -> str:
-        return self._block_document_name or Path(self.image.partition(":")[0]).name
+    def _name(self, key: str | None) -> str:
+        """What the job is called: by the work, since many jobs have the same image."""
+        named = self.name or self._block_document_name
+        if named and key:
+            return f"{named} {key}"
+        return named or key or flow_name_here() or Path(self.image.partition(":")[0]).name
 
 
 def _local(path: str) -> str:

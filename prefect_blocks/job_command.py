@@ -30,6 +30,10 @@ class JobCommand(BaseModel):
         title="Secret Environment Variables",
         description="Environment variables that go to the machine over SSH alone, never to the API. Needs SSH.",
     )
+    name: str = Field(
+        default="",
+        description="What the work is called in events and artifacts; else as the block, the key or the flow.",
+    )
     inputs: dict[str, str] = Field(
         default_factory=dict, description="Files and folders to send: local path to remote path. Needs SSH."
     )

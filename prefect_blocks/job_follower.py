@@ -151,7 +151,7 @@ class JobFollower:
         def remember(state: JobState) -> None:
             before, self.state = self.state, state
             if before.phase is JobPhase.STARTING and state.phase is not JobPhase.STARTING and not state.ended:
-                emit("ready", rental)
+                emit("ready", rental, name=self._report.about)
                 self._remember_urls(rental)
 
         self.result = client.jobs.watch(
@@ -165,7 +165,8 @@ class JobFollower:
             is_cancelled=self._must_end,
             poll_s=self._poll_s,
         )
-        emit("ended", rental, outcome=self.result.outcome.value, cost_usd=self.result.cost_usd)
+        emit("ended", rental, result=self.result, name=self._report.about)
+        emit("stopped", rental, result=self.result, name=self._report.about)
         self._report.ended(self.result, self._urls)
 
     def _tell_of(self, error: BaseException) -> None:
@@ -180,7 +181,7 @@ class JobFollower:
             return
         self._report.warn(said)
         if isinstance(error, OctaCancelledError):
-            emit("stopped", Rental.of(self.state.rental, None))
+            emit("stopped", Rental.of(self.state.rental, None), reason=self._why, name=self._report.about)
 
     def _remember_urls(self, rental: Rental) -> None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from prefect import artifacts
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.render.progress import ProgressTracker
 from octa_provider.wire.money import usd_text
+from prefect_blocks.cost_artifact import artifact_name, flow_run_id_here, put_cost, row
 from prefect_blocks.markdown import code, link
 from prefect_blocks.reports import Reports
 
@@ -27,7 +28,6 @@ __all__ = ["JobReport"]
 UPDATE_S = 2.0
 #: Seconds to wait at the end, when the machine is stopped, for what is still to be told.
 FLUSH_S = 5.0
-_NO_NAME = re.compile("[^a-z0-9]+")
 
 
 class JobReport:
@@ -37,8 +37,10 @@ class JobReport:
         name: names the artifacts.
         logger: gets the job's lines.
         tracker: tells from the lines how far the job is.
-        about: what the job does, in words for the artifacts' descriptions; the name when left out.
         artifacts: whether to make artifacts; outside any run none are made.
+
+    Attributes:
+        about: what the job is called, in words.
     """
 
     def __init__(
@@ -47,12 +49,12 @@ class JobReport:
         logger: LoggerOrAdapter,
         tracker: ProgressTracker,
         *,
-        about: str | None = None,
         artifacts: bool = True,
     ) -> None:
         # In words alone: where the UI shows artifacts as cards, it leaves out what is marked as code.
-        self._about = about or name
-        self._name = _NO_NAME.sub("-", name.lower()).strip("-") or "job"
+        self.about = name
+        self._name = artifact_name(name)
+        self._flow_run_id = flow_run_id_here()
         self._logger = logger
         self._tracker = tracker
         self._in_run = artifacts and (FlowRunContext.get() is not None or TaskRunContext.get() is not None)
@@ -113,24 +115,20 @@ class JobReport:
             self.warn("There was no progress bar: Blender's frames need progress_total, the number of frames")
         elif result.succeeded and self._tracker.fraction is None and self._tracker.total is not None:
             self.warn("progress_total had no effect: no line of the output told how far the job was; see progress")
-        self._make(
-            "cost",
-            artifacts.create_table_artifact,
-            key=f"octa-{self._name}-cost",
-            description=f"What {self._about} came to",
-            table=[
-                {
-                    "outcome": result.outcome.value,
-                    "exit code": "" if result.exit_code is None else str(result.exit_code),
-                    "node": str(result.node_id),
-                    "session": result.uuid,
-                    "seconds": "" if result.duration_s is None else f"{result.duration_s:g}",
-                    "USD": "" if result.cost_usd is None else f"{result.cost_usd:.6f}",
-                    "wei": "" if result.cost_wei is None else str(result.cost_wei),
-                    "tries": str(result.attempts),
-                }
-            ],
+        if not result.succeeded and self._in_run:
+            # A ring that stays where it was looks like a job that still runs; how far it was is in the bill.
+            self._reports.put("progress", self._undraw)
+        new = row(
+            result.outcome.value,
+            uuid=result.uuid,
+            node_id=result.node_id,
+            duration_s=result.duration_s,
+            cost_usd=result.cost_usd,
+            exit_code=result.exit_code,
+            done=1.0 if result.succeeded else self._tracker.fraction,
         )
+        if self._in_run:
+            self._reports.put("cost", partial(put_cost, self._name, self.about, new, self._flow_run_id))
         links = [
             f"- port {port if isinstance(port, int) else code(port)}: {link(url)}"
             for port, url in sorted(urls.items(), key=str)
@@ -142,7 +140,7 @@ class JobReport:
                 "links",
                 artifacts.create_markdown_artifact,
                 key=f"octa-{self._name}-links",
-                description=f"Where {self._about} answered while it ran, and what it left",
+                description=f"Where {self.about} answered while it ran, and what it left",
                 markdown="\n".join(links),
             )
         self._reports.flush(FLUSH_S)
@@ -161,10 +159,17 @@ class JobReport:
         made: object = artifacts.create_progress_artifact(
             progress=percent,
             key=f"octa-{self._name}-progress",
-            description=f"How far {self._about} is",
+            description=f"How far {self.about} is",
             _sync=True,  # type: ignore[call-arg]
         )
         self._bar = made if isinstance(made, UUID) else None
+
+    def _undraw(self) -> None:
+        """In the thread of the reports: take the bar away."""
+        if self._bar is not None:
+            with get_client(sync_client=True) as prefect:
+                prefect.delete_artifact(self._bar)
+            self._bar = None
 
     def _make(self, kind: str, make: Callable[..., Any], **values: Any) -> None:
         if self._in_run:

@@ -39,6 +39,7 @@ def run_job(
     progress_total: int | None = None,
     poll_s: float = 5.0,
     key: str | None = None,
+    name: str = "",
     credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
     """Rent a machine, run a command there to completion, fetch what it made, and stop the machine on every way out.
@@ -64,6 +65,7 @@ def run_job(
         progress_total: how many steps there are; for Blender the frames.
         poll_s: seconds between two looks.
         key: names the job within the flow run, where two that look the same are not.
+        name: what the work is called in events and artifacts; when empty, as the key or the flow is.
         credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
@@ -79,6 +81,7 @@ def run_job(
     checked_cap("max_cost_usd", max_cost_usd)
     job = OctaJob(
         credentials=account_of(credentials),
+        name=name,
         image=image,
         command=command if isinstance(command, str) else shlex.join(command),
         envs=dict(envs or {}),

@@ -132,7 +132,7 @@ class GuardedRental:
                 log.warning("Session %s was stopped: %s", rental.uuid, self._why)
             else:
                 self._logger.warning("Session %s was stopped: %s", rental.uuid, self._why)
-                emit("stopped", rental, **bill.to_dict())
+                emit("stopped", rental, bill=bill, reason=self._why)
         except OctaError as error:
             log.error("session %s can't be stopped, and bills on: %s", rental.uuid, error)
         finally:

@@ -15,10 +15,11 @@ from pydantic import SecretStr
 
 from octa_provider.timing.limits import checked_cap
 from prefect_blocks.at_exit import hearing_signals
+from prefect_blocks.cost_artifact import flow_name_here
 from prefect_blocks.credentials import OctaCredentials, account_of
-from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, run_in_thread, run_in_thread_or_leave, run_in_thread_or_undo
 from prefect_blocks.lifetime import Lifetime
+from prefect_blocks.machine_report import MachineReport
 from prefect_blocks.rental_guard import GuardedRental, guard, let_go
 from prefect_blocks.rental_key import rental_key
 from prefect_blocks.requirement_fields import requirements_of
@@ -45,15 +46,19 @@ class RentedMachine:
         session: its addresses, as they were when it became ready.
         private_key: the text of an SSH private key; None leaves it to `OCTA_SSH_KEY_FILE`, the agent and the default
             files.
+        on_line: gets each line of commands that say nothing else; such as the run's log.
 
     Attributes:
         rental: the core's handle on it.
         session: its addresses, as they were when it became ready.
     """
 
-    def __init__(self, rental: Rental, session: Session, private_key: str | None) -> None:
+    def __init__(
+        self, rental: Rental, session: Session, private_key: str | None, on_line: Callable[[str], object] | None = None
+    ) -> None:
         self.rental = rental
         self.session = session
+        self._on_line = on_line
         self._private_key = private_key
 
     def run(
@@ -71,7 +76,7 @@ class RentedMachine:
             envs: environment variables for it, secrets too: they go to this command alone, over SSH, in no command
                 line, and never to the API.
             timeout_s: seconds after which it is ended; None waits for ever.
-            on_line: called with each line as it comes, both streams.
+            on_line: called with each line as it comes, both streams; else they go to the run's log.
 
         Returns:
             Its exit status, and the end of its output.
@@ -81,7 +86,8 @@ class RentedMachine:
             OctaSshError: no connection, or it was lost: the command may go on.
         """
         with self.ssh() as shell:
-            return shell.run(command, envs=shown_values(envs or {}), timeout_s=timeout_s, on_line=on_line)
+            shown = shown_values(envs or {})
+            return shell.run(command, envs=shown, timeout_s=timeout_s, on_line=on_line or self._on_line)
 
     async def arun(
         self,
@@ -98,7 +104,7 @@ class RentedMachine:
             envs: environment variables for it, secrets too: they go to this command alone, over SSH, in no command
                 line, and never to the API.
             timeout_s: seconds after which it is ended; None waits for ever.
-            on_line: called with each line as it comes, both streams; in another thread.
+            on_line: called with each line as it comes, both streams, in another thread; else they go to the run's log.
 
         Returns:
             Its exit status, and the end of its output.
@@ -137,6 +143,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         max_cost_usd: refuse what can't be paid, and stop what has cost so much, in USD, also while the block works.
         max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
         key: names the machine within the flow run, where two that look the same are not.
+        name: what the work is called in events and artifacts; when left out, as the key or the flow is.
         credentials: the account, a block or the name of a saved one; the environment's when left out.
         poll_s: seconds between two looks while it comes up.
 
@@ -160,6 +167,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         max_cost_usd: float | None = None,
         max_duration_s: float | None = None,
         key: str | None = None,
+        name: str = "",
         credentials: OctaCredentials | str | None = None,
         poll_s: float = 5.0,
     ) -> None:
@@ -169,15 +177,18 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         self._max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)
         self._max_duration_s = checked_cap("max_duration_s", max_duration_s)
         self._key = key
+        self._name = name
         self._credentials = account_of(credentials)
         self._poll_s = poll_s
         self._open: ExitStack | None = None
         self._rental: Rental | None = None
         self._guarded: GuardedRental | None = None
+        self._report: MachineReport | None = None
 
     def __enter__(self) -> RentedMachine:
         what = [self._request.service, asdict(self._request), asdict(self._requirements)]
         is_cancelled = cancellation()
+        self._report = report = MachineReport(self._name or self._key or flow_name_here() or "machine", _logger())
         with ExitStack() as stack:
             client = stack.enter_context(self._credentials.get_client())
             rental = stack.enter_context(
@@ -188,17 +199,18 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
                     max_cost_usd=self._max_cost_usd,
                     max_duration_s=self._max_duration_s,
                     is_cancelled=is_cancelled,
+                    on_stopped=report.stopped,
                 )
             )
-            self._rental = rental
-            emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
+            self._rental = report.rental = rental
+            report.started()
             session = rental.wait_until_ready(self._ready_deadline_s, self._poll_s, is_cancelled)
-            emit("ready", rental)
+            report.ready()
             if rental.is_capped:
                 # The block ends it; until then its caps are looked after.
                 self._guarded = guard(rental, self._credentials, Lifetime(None), _logger())
             self._open = stack.pop_all()
-        return RentedMachine(rental, session, self._credentials.private_key)
+        return RentedMachine(rental, session, self._credentials.private_key, on_line=report.line)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -206,10 +218,11 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         if self._open is None or self._rental is None:
             return
         stack, self._open = self._open, None
+        if self._guarded is not None and self._report is not None:
+            self._report.is_stop_told = self._guarded.error is not None
         # Only closed: the error goes on its way by itself, and must not be taken for one of the stop's own.
         stack.close()
         let_go(self._rental.uuid)
-        emit("stopped", self._rental)
         if self._guarded is not None and self._guarded.error is not None and isinstance(error, Exception | None):
             # What the block met, such as a lost connection, comes of this.
             raise self._guarded.error from error

@@ -236,7 +236,7 @@ def _start(
             transaction.set(_STARTED, (result, credentials))
         logger = get_run_logger()
         logger.info("%s", started_text(rental))
-        emit("adopted" if rental.adopted else "started", rental, price_usd=rental.price_usd)
+        emit("adopted" if rental.adopted else "started", rental)
         lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_flow_run()
         if lifetime.has_end or rental.is_capped:
             guard(rental, credentials, lifetime, logger)
@@ -269,5 +269,5 @@ def stop_unwanted(result: dict[str, Any], credentials: OctaCredentials | str | N
     """
     with account_of(credentials).get_client() as client:
         rental = rental_of(client, result)
-        emit("stopped", rental, **rental.stop().to_dict())
+        emit("stopped", rental, bill=rental.stop())
         let_go(rental.uuid)

@@ -42,5 +42,5 @@ def stop_session(
         bill = rental.stop(score=score, deadline_s=deadline_s)
         let_go(rental.uuid)
         restore_signals()
-        emit("stopped", rental, **bill.to_dict())
+        emit("stopped", rental, bill=bill)
         return carried_dict(bill.to_dict())

@@ -23,17 +23,20 @@ from prefect.workers.base import BaseWorker, BaseWorkerResult
 
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job.state import JobState
+from prefect_blocks.behind_the_call import go_on_behind
 from prefect_blocks.events import emit
 from prefect_blocks.flow_run_machine import FlowRunMachine
 from prefect_blocks.flow_run_state import read_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.unfollowed_machines import WORKER_LABEL, UnfollowedMachine, find_unfollowed_machines
-from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables
+from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables, check_variables
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
+    from prefect import Flow
     from prefect.client.schemas.objects import FlowRun
+    from prefect.futures import PrefectFlowRunFuture
 
     from octa_provider import OctaClient
 
@@ -62,6 +65,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._is_to_stay = False
         self._followed: set[UUID] = set()
         self._killed: set[str] = set()
         self._missed: set[UUID] = set()
@@ -69,10 +73,24 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         self._threads = anyio.CapacityLimiter(THREADS)
 
     async def setup(self) -> None:
-        """Connect; then look, now and at every heartbeat, for machines of this pool that no worker follows."""
+        """Connect; then look, now and at every heartbeat, for machines of this pool that no worker follows.
+
+        A worker that only submits a flow, and is closed then, does not look: it would wait for machines of others.
+        """
         await super().setup()
         assert self._runs_task_group is not None
-        self._runs_task_group.start_soon(self._follow_unfollowed)
+        if self._is_to_stay:
+            self._runs_task_group.start_soon(self._follow_unfollowed)
+
+    async def start(self, *args: Any, **kwargs: Any) -> None:
+        """Serve the work pool until it is told to stop, as `prefect worker start` does.
+
+        Args:
+            args: Prefect's.
+            kwargs: the same by name.
+        """
+        self._is_to_stay = True
+        await super().start(*args, **kwargs)
 
     async def teardown(self, *exc_info: Any) -> None:
         """Disconnect. Machines are left to the next worker, unless this one ends by an error.
@@ -149,18 +167,56 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
                 # It may end by itself later, and that is a crash.
                 self._killed.discard(pid.uuid)
                 raise
-            emit("stopped", rental, flow_run_id=pid.flow_run_id, **bill.to_dict())
+            emit(
+                "stopped",
+                rental,
+                bill=bill,
+                reason="its infrastructure was killed through Prefect",
+                flow_run_id=pid.flow_run_id,
+                name=configuration.name,
+                labels=configuration.labels,
+            )
 
     async def _initiate_run(self, flow_run: FlowRun, configuration: OctaJobConfiguration) -> None:
-        """Rent the machine and return, for `submit`; the machine is followed behind the caller's back."""
+        """Rent the machine and return, for `submit`, whose worker is closed then: another one follows the machine."""
         with configuration.account().get_client() as client:
             state = await self._machine_of(client, flow_run, configuration).rent()
         if state is None:
             return
         pid = InfrastructurePid.of(state)
         # First of all: whatever becomes of the rest, the machine is followed.
-        self._follow_soon(UnfollowedMachine(flow_run, configuration, pid))
+        go_on_behind(partial(self._follow_alone, self._work_pool_name, UnfollowedMachine(flow_run, configuration, pid)))
         await self.client.update_flow_run(flow_run.id, infrastructure_pid=str(pid))
+
+    @classmethod
+    async def _follow_alone(cls, pool_name: str, machine: UnfollowedMachine) -> None:
+        # What is begun in a worker is waited for when it is closed.
+        async with cls(work_pool_name=pool_name) as worker:
+            worker._follow_soon(machine)
+
+    async def submit(
+        self,
+        flow: Flow[..., Any],
+        parameters: dict[str, Any] | None = None,
+        job_variables: dict[str, Any] | None = None,
+        flow_run: FlowRun | None = None,
+    ) -> PrefectFlowRunFuture[Any]:
+        """As Prefect's; a job variable that is none is refused before there is a flow run.
+
+        Args:
+            flow: what to run.
+            parameters: for it.
+            job_variables: what it needs of its machine.
+            flow_run: one to try again.
+
+        Returns:
+            The flow run, to wait for.
+
+        Raises:
+            OctaConfigError: a job variable that the work pool does not have.
+        """
+        check_variables(self.work_pool.base_job_template, job_variables or {})
+        return await super().submit(flow, parameters, job_variables, flow_run)
 
     async def _propose_crashed_state(
         self, flow_run: FlowRun, message: str, client: PrefectClient | None = None

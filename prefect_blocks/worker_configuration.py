@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
     from typing_extensions import Self
 
-__all__ = ["OctaJobConfiguration", "OctaJobVariables"]
+__all__ = ["OctaJobConfiguration", "OctaJobVariables", "check_variables"]
 
 log = plain_logger("prefect_blocks.worker_configuration")
 
@@ -165,9 +165,7 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
         Raises:
             OctaConfigError: a variable that the work pool does not have, or a block that there is not.
         """
-        known = set(base_job_template["variables"].get("properties", {}))
-        known |= {one.name.partition(".")[0] for one in find_placeholders(base_job_template["job_configuration"])}
-        refuse_unknown("the work pool", [name for name in values if name.partition(".")[0] not in known], known)
+        check_variables(base_job_template, values)
         made: Self = await super().from_template_and_values(base_job_template, values, client=client)
         if isinstance(made.credentials, str):
             made.credentials = await acredentials_named(made.credentials, client)
@@ -271,6 +269,21 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
             f"a rented machine can't reach the Prefect API at {api}: set the job variable env.PREFECT_API_URL to an "
             "address that it can reach"
         )
+
+
+def check_variables(base_job_template: dict[str, Any], values: Iterable[str]) -> None:
+    """Refuse job variables that are none: they would vanish.
+
+    Args:
+        base_job_template: the work pool's.
+        values: names of job variables; of one with dots the first part counts.
+
+    Raises:
+        OctaConfigError: the work pool does not have one of them.
+    """
+    known = set(base_job_template["variables"].get("properties", {}))
+    known |= {one.name.partition(".")[0] for one in find_placeholders(base_job_template["job_configuration"])}
+    refuse_unknown("the work pool", [name for name in values if name.partition(".")[0] not in known], known)
 
 
 def _goes_along(name: str) -> bool:

@@ -120,18 +120,22 @@ class Rental(Terms, frozen=True, eq=False):
         """
         return stop(self.api, self, score=score, deadline_s=deadline_s)
 
-    def stop_after(self, error: BaseException, deadline_s: float = 300.0) -> None:
+    def stop_after(self, error: BaseException, deadline_s: float = 300.0) -> Bill | None:
         """Stop after something has gone wrong: that it can't be stopped is told, and does not hide what went wrong.
 
         Args:
             error: what went wrong; it says so too when the session may bill on.
             deadline_s: seconds to try for.
+
+        Returns:
+            The bill; None when it could not be stopped.
         """
         try:
-            self.stop(deadline_s=deadline_s)
+            return self.stop(deadline_s=deadline_s)
         except OctaError as problem:
             log.error("%s", problem)
             tell_also(error, problem.message)
+            return None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Terms) and self.to_dict() == other.to_dict()

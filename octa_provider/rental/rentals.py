@@ -228,6 +228,7 @@ class Rentals:
         key: str,
         requirements: Requirements | None = None,
         stop_deadline_s: float = 300.0,
+        on_stopped: Callable[[Bill], object] | None = None,
         **options: Any,
     ) -> Iterator[Rental]:
         """A rental for the length of a `with` block: it is stopped on every way out, signals included.
@@ -240,6 +241,7 @@ class Rentals:
             key: the rental key; the client's namespace is put in front.
             requirements: which machine; the cheapest one when left out.
             stop_deadline_s: seconds to try to stop for.
+            on_stopped: called with the bill once the session has been seen gone, on whichever way out.
             options: further arguments of `start`.
         """
         checked_seconds("stop_deadline_s", stop_deadline_s)
@@ -257,11 +259,14 @@ class Rentals:
         def clean_up(error: BaseException | None) -> None:
             if rental is None:
                 return
+            bill: Bill | None = None
             if error is None:
-                rental.stop(deadline_s=stop_deadline_s)
+                bill = rental.stop(deadline_s=stop_deadline_s)
             elif returned or not isinstance(error, OctaError):
                 # A start that failed has cleaned up after itself; a signal may have come after that.
-                rental.stop_after(error, deadline_s=stop_deadline_s)
+                bill = rental.stop_after(error, deadline_s=stop_deadline_s)
+            if bill is not None and on_stopped is not None:
+                on_stopped(bill)
 
         with cleaned_up_by(clean_up):
             rental = self.start(request, key=key, requirements=requirements, on_started=started, **options)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from examples import EXAMPLES, example
@@ -17,6 +18,9 @@ from prefect_server import PrefectServer, Process, start_process
 from renting import Renting
 from waiting_for import wait_for
 
+from octa_provider import JobResult
+from octa_provider.job.result import JobOutcome
+from prefect_blocks.events import emit_of, payload_of
 from prefect_blocks.rental_key import flow_run_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -104,6 +108,24 @@ def test_a_flow_run_whose_whole_machine_is_gone_is_ended_and_reaped(
     finally:
         automation.delete()
     assert "heartbeats" in server.flow_run(run)["state"]["message"]
+
+
+def test_the_automation_of_the_document_works_as_pasted(server: PrefectServer) -> None:
+    document = (EXAMPLES.parents[1] / "docs" / "prefect.md").read_text()
+    pasted = next(block for block in document.split("```python\n") if "CancelFlowRun" in block).split("```")[0]
+    before = {one["id"] for one in server.post("/automations/filter")}
+    exec(compile(pasted, "docs/prefect.md", "exec"), {"__name__": "__main__"})
+    (made,) = [one for one in server.post("/automations/filter") if one["id"] not in before]
+    flow_id = server.post("/flows/", name="dear")["id"]
+    runs = [server.post("/flow_runs/", flow_id=flow_id, state={"type": "RUNNING"})["id"] for _ in range(2)]
+    try:
+        for run, outcome in zip(runs, (JobOutcome.SUCCEEDED, JobOutcome.OVER_BUDGET), strict=True):
+            result = JobResult(None, outcome, "", None, (), 1, 0.1, 1.0, 5, run, "key", 1)
+            emit_of("ended", run, 5, "key", payload_of(result=result), flow_run_id=UUID(run))
+        server.wait_for_state(runs[1], "Cancelling", "Cancelled")
+        assert server.state_of(runs[0]) == "Running"
+    finally:
+        server.delete(f"/automations/{made['id']}")
 
 
 def still_running(renting: Renting) -> list[str]:

@@ -14,10 +14,13 @@ from renting import Renting
 from waiting_for import wait_for
 
 from octa_provider import MachineRequest
+from octa_provider.rental.terms import Bill
 from prefect_blocks import rented_machine, tasks
 from prefect_blocks.events import emit
+from prefect_blocks.flows import reap_orphans_flow
 
 QUICK = {"poll_s": 0.2}
+FIELDS = {"price_usd", "outcome", "reason", "cost_usd", "cost_wei", "duration_s"}
 
 
 def events_of(server: PrefectServer, uuid: str, *names: str) -> list[dict[str, Any]]:
@@ -48,13 +51,15 @@ def test_a_job_from_start_to_end(server: PrefectServer, renting: Renting) -> Non
         return str(tasks.run_job("alpine:3", "sleep 5", **QUICK)["uuid"])
 
     uuid = steps()
-    events = events_of(server, uuid, "started", "ready", "ended")
-    assert [event["event"] for event in events] == [f"octa.session.{name}" for name in ("started", "ready", "ended")]
+    events = events_of(server, uuid, "started", "ready", "ended", "stopped")
+    names = ("started", "ready", "ended", "stopped")
+    assert [event["event"] for event in events] == [f"octa.session.{name}" for name in names]
     for event in events:
         assert f"prefect.flow-run.{ids[0]}" in related_to(event)
         assert event["resource"]["octa.rental-key"] == renting.sessions[0]["rental_key"]
         assert event["resource"]["octa.node-id"] == str(renting.sessions[0]["node_id"])
-    assert events[0]["payload"]["price_usd"] > 0
+        assert set(event["payload"]) == FIELDS
+        assert event["payload"]["price_usd"] > 0
     assert events[-1]["payload"]["outcome"] == "succeeded"
 
 
@@ -76,6 +81,30 @@ def test_tasks_and_blocks(server: PrefectServer, renting: Renting) -> None:
     ]
 
 
+def test_what_a_block_of_code_has_cost_is_told(server: PrefectServer, renting: Renting) -> None:
+    @flow
+    def steps() -> str:
+        with rented_machine(MachineRequest("alpine:3"), name="a look", **QUICK) as machine:
+            return machine.rental.uuid
+
+    event = events_of(server, steps(), "stopped")[-1]
+    assert set(event["payload"]) == FIELDS
+    assert event["payload"]["cost_wei"] == str(renting.sessions[0]["charge_wei"])
+    assert event["payload"]["duration_s"] is not None
+    assert event["resource"]["prefect.resource.name"] == "a look"
+
+
+def test_the_reaper_tells_what_it_has_stopped(server: PrefectServer, renting: Renting) -> None:
+    run = server.post("/flow_runs/", flow_id=server.post("/flows/", name="gone")["id"], state={"type": "CRASHED"})
+    key = f"prefect/{run['id']}/machine/0"
+    rental = renting.client().rentals.start(MachineRequest("alpine:3"), key=key)
+    reap_orphans_flow(older_than_s=0)
+    event = events_of(server, rental.uuid, "stopped")[-1]
+    assert set(event["payload"]) == FIELDS
+    assert event["payload"]["reason"] == "the reaper stopped it: its flow run is over"
+    assert f"prefect.flow-run.{run['id']}" in related_to(event)
+
+
 def test_a_bill_is_told_to_the_last_wei(server: PrefectServer, renting: Renting) -> None:
     @flow
     def steps() -> dict[str, Any]:
@@ -83,14 +112,14 @@ def test_a_bill_is_told_to_the_last_wei(server: PrefectServer, renting: Renting)
 
     bill = steps()
     event = events_of(server, bill["uuid"], "stopped")[-1]
-    assert event["payload"]["charge_wei"] == bill["charge_wei"] == str(renting.sessions[0]["charge_wei"])
+    assert event["payload"]["cost_wei"] == bill["charge_wei"] == str(renting.sessions[0]["charge_wei"])
     assert json.dumps(event["payload"])
 
 
 def test_one_that_is_told_for_a_flow_run_is_related_to_it(server: PrefectServer, renting: Renting) -> None:
     """As the worker does, which is in no run itself."""
     uuid, run = "00000000-0000-4000-8000-000000000001", UUID(int=7)
-    emit("ended", renting.client().rentals.open(uuid), flow_run_id=run, cost_wei=2**70)
+    emit("ended", renting.client().rentals.open(uuid), flow_run_id=run, bill=Bill(uuid, 2**70, None, None, None))
     event = events_of(server, uuid, "ended")[0]
     assert f"prefect.flow-run.{run}" in related_to(event)
     assert event["payload"]["cost_wei"] == str(2**70)

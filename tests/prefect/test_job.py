@@ -94,7 +94,7 @@ def test_a_failure_raises_with_its_result_and_is_paid_for(server: PrefectServer,
         steps()
     assert failed.value.result.exit_code == 3
     assert failed.value.result.cost_wei == renting.sessions[0]["charge_wei"]
-    assert "failed" in next(a["data"] for a in server.artifacts_of(ids[0]) if a["key"] == "octa-alpine-cost")
+    assert "failed" in next(a["data"] for a in server.artifacts_of(ids[0]) if a["key"] == "octa-steps-cost")
 
 
 @pytest.mark.parametrize("form", ["plain", "coroutine"])

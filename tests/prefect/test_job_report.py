@@ -36,7 +36,7 @@ def test_progress_cost_and_links_are_artifacts(
         return run.fetch_result()
 
     def bar() -> float | None:
-        bars = [one for one in server.artifacts_of(ids[0]) if one["key"] == "octa-alpine-progress"] if ids else []
+        bars = [one for one in server.artifacts_of(ids[0]) if one["key"] == "octa-steps-progress"] if ids else []
         return bars[0]["data"] if bars else None
 
     seen: list[float | None] = []
@@ -55,10 +55,10 @@ def test_progress_cost_and_links_are_artifacts(
     assert seen == [10.0]
     assert bar() == 100.0
     artifacts = {one["key"]: one for one in server.artifacts_of(ids[0])}
-    assert set(artifacts) == {"octa-alpine-progress", "octa-alpine-cost", "octa-alpine-links"}
-    assert str(result.cost_wei) in artifacts["octa-alpine-cost"]["data"]
-    assert result.uuid in artifacts["octa-alpine-cost"]["data"]
-    links = artifacts["octa-alpine-links"]["data"]
+    assert set(artifacts) == {"octa-steps-progress", "octa-steps-cost", "octa-steps-links"}
+    assert f"{result.cost_usd:.6f}" in artifacts["octa-steps-cost"]["data"]
+    assert result.uuid in artifacts["octa-steps-cost"]["data"]
+    links = artifacts["octa-steps-links"]["data"]
     assert "port 8000" in links
     assert str(tmp_path / "home") in links
     assert str(tmp_path / "job.log") in links
@@ -81,7 +81,7 @@ def test_a_bar_that_the_job_draws_moves_the_artifact_and_is_logged_once(
         return run.fetch_result()
 
     def bar() -> float | None:
-        bars = [one for one in server.artifacts_of(ids[0]) if one["key"] == "octa-alpine-progress"] if ids else []
+        bars = [one for one in server.artifacts_of(ids[0]) if one["key"] == "octa-steps-progress"] if ids else []
         return bars[0]["data"] if bars else None
 
     seen: list[float | None] = []

@@ -135,7 +135,7 @@ def test_initiating_a_run_returns_at_once_and_the_machine_is_followed_to_its_end
         _, run, running = asyncio.run(initiates())
     assert len(running) == 1, "it returned while the machine ran"
     assert run.infrastructure_pid == f"{running[0]}/{namespace_here()}/{worker_key(run.id, 0)}"
-    assert renting.running() == []
+    renting.wait_until_none_runs()
 
 
 def test_an_api_that_no_machine_can_reach_is_told_before_anything_is_paid(
