@@ -223,11 +223,11 @@ def test_no_machine_that_fits_is_a_failure_with_the_reasons(cli: Cli) -> None:
 
 def test_a_run_waits_for_a_machine_and_says_so_once(cli: Cli, emulator: EmulatorHandle) -> None:
     emulator.faults({"kind": "garbage", "method": "GET", "path": "^/services/mr$", "body": "[]", "times": 1})
-    shown = cli(*QUICK, "--wait-for-machine", "4s", "--", "true")
+    shown = cli(*QUICK, "--wait-for-machine", "10s", "--", "true")
     assert shown.status == 0
     told = [line for line in shown.err.splitlines() if "for a machine" in line]
     assert len(told) == 2
-    assert "waits up to 4s for a machine: no machine fits: the catalogue is empty" in told[0]
+    assert "waits up to 10s for a machine: no machine fits: the catalogue is empty" in told[0]
     assert "for a machine and has session" in told[1]
 
 
