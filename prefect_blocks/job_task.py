@@ -33,6 +33,7 @@ def run_job(
     ready_timeout_s: float = 900.0,
     via: Literal["auto", "container", "ssh"] = "auto",
     max_cost_usd: float | None = None,
+    wait_for_machine_s: float = 0.0,
     log_path: str | None = None,
     progress: str | None = None,
     progress_total: int | None = None,
@@ -57,6 +58,8 @@ def run_job(
         via: how the command is run: `container` (it is the container's own), `ssh`, or `auto`, which takes SSH when
             there are files to move or secrets.
         max_cost_usd: the job is stopped when it has cost so much, in USD.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once. What waits
+            is running, not failed; the end of the run ends the wait.
         log_path: a local file that gets the command's output.
         progress: how to read progress from the output: `blender`, a regular expression, or None for `NN%` and `i/n`.
         progress_total: how many steps there are; for Blender the frames.
@@ -88,6 +91,7 @@ def run_job(
         ready_timeout_s=ready_timeout_s,
         via=via,
         max_cost_usd=max_cost_usd,
+        wait_for_machine_s=wait_for_machine_s,
         log_path=log_path,
         progress=progress,
         progress_total=progress_total,
