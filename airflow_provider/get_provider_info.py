@@ -40,7 +40,11 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [
             {
                 "integration-name": _INTEGRATION,
-                "python-modules": ["airflow_provider.sensors.job", "airflow_provider.sensors.session"],
+                "python-modules": [
+                    "airflow_provider.sensors.job",
+                    "airflow_provider.sensors.machine",
+                    "airflow_provider.sensors.session",
+                ],
             }
         ],
         "triggers": [
@@ -49,6 +53,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "airflow_provider.triggers.batch",
                     "airflow_provider.triggers.job",
+                    "airflow_provider.triggers.machine",
                     "airflow_provider.triggers.session",
                 ],
             }

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.machine_arguments import ChoosesMachine
+from airflow_provider.machine_wait import checked_wait
 from airflow_provider.secret_texts import SecretTexts, as_secrets, kept_secret, mask_in_logs
-from airflow_provider.templated import as_float, as_int, as_ints, as_text, as_texts, as_word, checked_cap, is_known
+from airflow_provider.templated import (
+    as_float,
+    as_int,
+    as_ints,
+    as_text,
+    as_texts,
+    as_word,
+    check_known,
+    checked_cap,
+    is_known,
+)
 from octa_provider.job.spec import JobSpec
 
 if TYPE_CHECKING:
@@ -53,13 +64,14 @@ class DescribesJob(ChoosesMachine):
         ready_timeout_s: seconds that the session may take to come up.
         via: `container`, `ssh`, or `auto` (default): `ssh` when there are files to move or secrets to hand over.
         max_cost_usd: the job is stopped when it has cost so much.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
         octa_conn_id: the connection.
         kwargs: which machine, as of `ChoosesMachine`; and as of every operator.
     """
 
-    template_fields: Sequence[str] = (*ChoosesMachine.template_fields, *_FIELDS, "octa_conn_id")
+    template_fields: Sequence[str] = (*ChoosesMachine.template_fields, *_FIELDS, "wait_for_machine_s", "octa_conn_id")
     mapping_fields: ClassVar[frozenset[str]] = ChoosesMachine.mapping_fields | {"envs", "inputs", "outputs"}
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "command": "bash",
@@ -83,6 +95,7 @@ class DescribesJob(ChoosesMachine):
         ready_timeout_s: float | str = 900.0,
         via: str = "auto",
         max_cost_usd: float | str | None = None,
+        wait_for_machine_s: float | str = 0.0,
         http_ports: Sequence[int | str] | str = (),
         ports: Sequence[int | str] | str = (),
         octa_conn_id: str = DEFAULT_CONN_ID,
@@ -100,6 +113,7 @@ class DescribesJob(ChoosesMachine):
         self.ready_timeout_s = ready_timeout_s
         self.via = via
         self.max_cost_usd = max_cost_usd
+        self.wait_for_machine_s = wait_for_machine_s
         self.http_ports = http_ports
         self.ports = ports
         self.octa_conn_id = octa_conn_id
@@ -107,6 +121,7 @@ class DescribesJob(ChoosesMachine):
     def check_known_arguments(self) -> None:
         """As of every operator that rents; and of the job what is known of it."""
         super().check_known_arguments()
+        check_known(self, wait_for_machine_s=checked_wait)
         # What is not known yet is left at what always works.
         known = {name: getattr(self, name) for name in _FIELDS if is_known(getattr(self, name))}
         if isinstance(self.secret_envs, Mapping):

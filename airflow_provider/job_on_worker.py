@@ -17,7 +17,7 @@ from airflow_provider.job_xcom import JobXCom
 from airflow_provider.rental_key import rental_key
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.written_file import local_file
-from octa_provider.errors import OctaError
+from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, Wait, next_step
 from octa_provider.job.state import JobPhase
 from octa_provider.remote.target import check_key, ssh_key
@@ -56,6 +56,8 @@ class JobOnWorker:
         keeps_session: whether the session runs on when the job has ended.
         stops_on_kill: whether a kill ends a start that is under way.
         defer: hands the job on to the triggerer, and raises; None waits for it here.
+        wait_for_machine_s: seconds that a start waits here for a machine.
+        no_machine: told why nothing could be rented; raises, to wait elsewhere or to fail.
         tail: the last lines that the command printed.
     """
 
@@ -71,6 +73,8 @@ class JobOnWorker:
     keeps_session: bool
     stops_on_kill: bool
     defer: Callable[[JobState], NoReturn] | None
+    wait_for_machine_s: float
+    no_machine: Callable[[OctaNoMachineError], NoReturn]
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
 
     def __post_init__(self) -> None:
@@ -85,6 +89,7 @@ class JobOnWorker:
             earlier: how far an earlier try has told it to be, if it did.
 
         Raises:
+            TaskDeferred: the triggerer waits for a machine.
             OctaTaskError, AirflowFailException: it could not be started; see `fail_task`.
         """
 
@@ -103,7 +108,11 @@ class JobOnWorker:
                 is_cancelled=lambda: self.kill_switch.pulled and self.stops_on_kill,
                 on_started=remember,
                 private_key=self.private_key,
+                wait_for_machine_s=self.wait_for_machine_s,
+                on_waiting=self.operator.log.info,
             )
+        except OctaNoMachineError as error:
+            self.no_machine(error)
         except OctaError as error:
             fail_task(error)
         rental = self.client.rentals.restore(state.rental)

@@ -16,6 +16,7 @@ from airflow_provider.job_json import job_from_json, job_to_json
 from airflow_provider.job_xcom import JobXCom
 from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.links import LINKS
+from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
 from airflow_provider.rental_key import rental_key
 from airflow_provider.stop_on_failure import stop_after, tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
@@ -78,11 +79,7 @@ class RunsJob(DescribesJob):
             work = self._prepare(context, client)
             if not self.durable:
                 work.discard(key)
-            state = work.start(TaskMemory(context).job())
-            work.kill_switch.refuse()
-            if not self.wait_for_completion:
-                return {"uuid": state.rental.uuid, "key": state.key, "job": job_to_json(state)}
-            return work.see_to_the_end(state)
+            return self._start(context, work)
         except BaseException as error:
             self.stop_after(error, client, key, context=context)
             raise
@@ -98,6 +95,8 @@ class RunsJob(DescribesJob):
             raise
         try:
             self._know_uuid(uuid_told_by(event) or JobXCom(context).uuid())
+            if (wait := MachineWait.told_by(event)) is not None:
+                return self._start(context, self._prepare(context, client, wait))
             if event["what"] == "deadline":
                 raise AirflowTaskTimeout(
                     f"The task did not end within {self.execution_timeout}; its session was stopped."
@@ -187,12 +186,20 @@ class RunsJob(DescribesJob):
         # The key alone does not find a session whose environment is not echoed, or that a list misses.
         stop_after(error, client, key, uuid or self._known_uuid(), context=context)
 
-    def _prepare(self, context: Context, client: OctaClient) -> JobOnWorker:
+    def _start(self, context: Context, work: JobOnWorker) -> Any:
+        state = work.start(TaskMemory(context).job())
+        work.kill_switch.refuse()
+        if not self.wait_for_completion:
+            return {"uuid": state.rental.uuid, "key": state.key, "job": job_to_json(state)}
+        return work.see_to_the_end(state)
+
+    def _prepare(self, context: Context, client: OctaClient, wait: MachineWait | None = None) -> JobOnWorker:
         """Check the rendered arguments, and make of them what does the job's work."""
         from airflow_provider.job_on_worker import JobOnWorker
 
         try:
             poll_s, spec = checked_interval(self.poll_interval), self.job_spec(context)
+            wait = wait or MachineWait.new(checked_wait(self.wait_for_machine_s), on_worker=not self.deferrable)
             if not self.wait_for_completion and spec.over_ssh:
                 raise ValueError(STARTS_ONLY)
         except (OctaError, ValueError) as error:
@@ -211,6 +218,19 @@ class RunsJob(DescribesJob):
             keeps_session=self.on_finish_action == "keep",
             stops_on_kill=self.on_kill_action == "stop",
             defer=partial(self._defer, context, spec, poll_s) if self.deferrable else None,
+            wait_for_machine_s=wait.core_wait_s,
+            no_machine=partial(
+                defer_for_machine,
+                self,
+                context,
+                wait,
+                client=client,
+                octa_conn_id=self.octa_conn_id,
+                service="mr",
+                requirements=spec.requirements,
+                max_cost_usd=spec.max_cost_usd,
+                namespace=self._settings.namespace,
+            ),
         )
 
     def _defer(self, context: Context, spec: JobSpec, poll_s: float, state: JobState) -> NoReturn:

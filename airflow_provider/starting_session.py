@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.providers.common.compat.sdk import conf
+
 from airflow_provider.exceptions import OctaTaskKilledError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.links import LINKS, push
 from airflow_provider.machine_arguments import ChoosesMachine
+from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
 from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import rental_xcom
 from airflow_provider.stop_on_failure import stop_after
 from airflow_provider.templated import check_known, checked_cap, checked_deadline
-from octa_provider.errors import OctaError
+from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.rental.json_values import addresses_json
 from octa_provider.rental.session_text import started_text
 
@@ -46,6 +49,9 @@ class StartsSession(ChoosesMachine):
         max_duration_s: refuse what the balance can't pay for so many seconds, and while the ready sensor waits also
             stop what has run longer.
         deadline_s: seconds to try to start for, through outages of the API and from machine to machine.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once.
+        deferrable: whether to wait for a machine in the triggerer; Airflow's `[operators] default_deferrable` when left
+            out.
         octa_conn_id: the connection.
         kwargs: which machine, as of `ChoosesMachine`; and as of every operator.
     """
@@ -57,6 +63,7 @@ class StartsSession(ChoosesMachine):
         "max_cost_usd",
         "max_duration_s",
         "deadline_s",
+        "wait_for_machine_s",
         *ChoosesMachine.template_fields,
     )
     mapping_fields: ClassVar[frozenset[str]] = ChoosesMachine.mapping_fields | {"envs"}
@@ -72,6 +79,8 @@ class StartsSession(ChoosesMachine):
         max_cost_usd: float | str | None = None,
         max_duration_s: float | str | None = None,
         deadline_s: float | str = 300.0,
+        wait_for_machine_s: float | str = 0.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         octa_conn_id: str = OctaHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -81,9 +90,12 @@ class StartsSession(ChoosesMachine):
         self.max_cost_usd = max_cost_usd
         self.max_duration_s = max_duration_s
         self.deadline_s = deadline_s
+        self.wait_for_machine_s = wait_for_machine_s
+        self.deferrable = deferrable
         self.octa_conn_id = octa_conn_id
         #: Made when the task runs; a kill pulls it.
         self.kill_switch: KillSwitch | None = None
+        self._machine_wait: MachineWait | None = None
 
     @abstractmethod
     def _request(self) -> Request:
@@ -114,6 +126,9 @@ class StartsSession(ChoosesMachine):
             max_cost_usd = checked_cap("max_cost_usd", self.max_cost_usd)
             max_duration_s = checked_cap("max_duration_s", self.max_duration_s)
             deadline_s = checked_deadline(self.deadline_s)
+            wait = self._machine_wait or MachineWait.new(
+                checked_wait(self.wait_for_machine_s), on_worker=not self.deferrable
+            )
         except ValueError as error:
             # What was right when an earlier try started, whose worker then vanished, may be wrong now.
             stop_after(error, client, key)
@@ -137,8 +152,24 @@ class StartsSession(ChoosesMachine):
                 deadline_s=deadline_s,
                 on_started=remember,
                 is_cancelled=lambda: switch.pulled,
+                wait_for_machine_s=wait.core_wait_s,
+                on_waiting=self.log.info,
             )
             remember(rental)
+        except OctaNoMachineError as error:
+            # The core leaves nothing behind.
+            defer_for_machine(
+                self,
+                context,
+                wait,
+                error,
+                client=client,
+                octa_conn_id=self.octa_conn_id,
+                service=request.service,
+                requirements=requirements,
+                max_cost_usd=max_cost_usd,
+                namespace=hook.settings.namespace,
+            )
         except OctaError as error:
             if is_transient(error):
                 # The core leaves nothing of its own behind; but what an earlier try left it has perhaps not even seen.
@@ -157,6 +188,11 @@ class StartsSession(ChoosesMachine):
             raise
         return details
 
+    def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Start on the machine that the trigger saw, or wait on for one."""
+        self._machine_wait = MachineWait.told_by(event)
+        return self.execute(context)
+
     def on_kill(self) -> None:
         """Stop what is being started; see `airflow_provider.kill_switch`."""
         if self.kill_switch is not None:
@@ -165,7 +201,8 @@ class StartsSession(ChoosesMachine):
     def check_known_arguments(self) -> None:
         """As of every operator that rents; and the deadline, the caps, and of the request what is known of it."""
         super().check_known_arguments()
-        check_known(self, deadline_s=checked_deadline, **{name: partial(checked_cap, name) for name in _CAPS})
+        check_known(self, deadline_s=checked_deadline, wait_for_machine_s=checked_wait)
+        check_known(self, **{name: partial(checked_cap, name) for name in _CAPS})
         self._check_known_request()
 
     def _announce(self, rental: Rental) -> None:

@@ -40,7 +40,8 @@ def octa_session(
         octa_conn_id: the connection.
         ready_timeout_s: seconds that the session may take to come up.
         poll_interval: seconds between two looks meanwhile.
-        deferrable: whether to wait for it in the triggerer; Airflow's `[operators] default_deferrable` when left out.
+        deferrable: whether to wait for it, and for a machine, in the triggerer; Airflow's
+            `[operators] default_deferrable` when left out.
         retries: of `start` and `stop`; when left out, the DAG's default, and for `stop` three if it has none.
         start: what to rent: the arguments of `OctaStartMachineOperator`.
 
@@ -53,7 +54,9 @@ def octa_session(
     """
     tries: dict[str, Any] = {} if retries is None else {"retries": retries}
     with TaskGroup(group_id=group_id) as group:
-        started = OctaStartMachineOperator(task_id="start", octa_conn_id=octa_conn_id, **tries, **start)
+        started = OctaStartMachineOperator(
+            task_id="start", octa_conn_id=octa_conn_id, deferrable=deferrable, **tries, **start
+        )
         started.as_setup()  # type: ignore[no-untyped-call]
         ready = OctaSessionReadySensor(
             task_id="ready",

@@ -70,6 +70,12 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
         default=None, title="Cost Cap (USD)", description="The job is stopped when it has cost so much."
     )
     http_ports: list[int] = Field(default_factory=list, description="Ports to publish as URLs while it runs.")
+    wait_for_machine_s: float = Field(
+        default=0.0,
+        ge=0,
+        title="Wait for a Machine",
+        description="Seconds to wait for a machine when none fits or all are taken; 0 fails at once.",
+    )
     log_path: str | None = Field(default=None, description="A local file that gets the command's output.")
     progress: str | None = Field(
         default=None,
@@ -144,7 +150,13 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             if (earlier := self._followed(name, spec, lifetime)) is not None:
                 return OctaJobRun(self.credentials, earlier)
             state = client.jobs.start(
-                spec, work, is_cancelled=cancellation(), on_started=on_started, private_key=private_key
+                spec,
+                work,
+                is_cancelled=cancellation(),
+                on_started=on_started,
+                private_key=private_key,
+                wait_for_machine_s=self.wait_for_machine_s,
+                on_waiting=self.logger.info,
             )
             rental = client.rentals.restore(state.rental)
             emit("adopted" if rental.adopted else "started", rental, name=report.about)

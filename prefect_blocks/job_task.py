@@ -34,6 +34,7 @@ def run_job(
     via: Literal["auto", "container", "ssh"] = "auto",
     max_cost_usd: float | None = None,
     http_ports: Sequence[int] = (),
+    wait_for_machine_s: float = 0.0,
     log_path: str | None = None,
     progress: str | None = None,
     progress_total: int | None = None,
@@ -60,6 +61,8 @@ def run_job(
             there are files to move or secrets.
         max_cost_usd: the job is stopped when it has cost so much, in USD.
         http_ports: ports to publish as URLs while it runs; the run's log and an artifact tell the URLs.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once. What waits
+            is running, not failed; the end of the run ends the wait.
         log_path: a local file that gets the command's output.
         progress: how to read progress from the output: `blender`, a regular expression, or None for `NN%` and `i/n`.
         progress_total: how many steps there are; for Blender the frames.
@@ -94,6 +97,7 @@ def run_job(
         via=via,
         max_cost_usd=max_cost_usd,
         http_ports=list(http_ports),
+        wait_for_machine_s=wait_for_machine_s,
         log_path=log_path,
         progress=progress,
         progress_total=progress_total,

@@ -13,7 +13,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 from pydantic import SecretStr
 
-from octa_provider.timing.limits import checked_cap
+from octa_provider.timing.limits import checked_cap, checked_seconds
 from prefect_blocks.at_exit import hearing_signals
 from prefect_blocks.cost_artifact import flow_name_here
 from prefect_blocks.credentials import OctaCredentials, account_of
@@ -140,6 +140,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         request: what to rent: the core's `MachineRequest` or `RenderRequest`.
         requirements: which machine: fields of the core's `Requirements`; the cheapest when left out.
         ready_deadline_s: seconds that it may take to come up.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once.
         max_cost_usd: refuse what can't be paid, and stop what has cost so much, in USD, also while the block works.
         max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
         key: names the machine within the flow run, where two that look the same are not.
@@ -164,6 +165,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         *,
         requirements: Mapping[str, Any] | Requirements | None = None,
         ready_deadline_s: float = 900.0,
+        wait_for_machine_s: float = 0.0,
         max_cost_usd: float | None = None,
         max_duration_s: float | None = None,
         key: str | None = None,
@@ -174,6 +176,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         self._request = request
         self._requirements = requirements_of(requirements)
         self._ready_deadline_s = ready_deadline_s
+        self._wait_for_machine_s = checked_seconds("wait_for_machine_s", wait_for_machine_s)
         self._max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)
         self._max_duration_s = checked_cap("max_duration_s", max_duration_s)
         self._key = key
@@ -200,6 +203,8 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
                     max_duration_s=self._max_duration_s,
                     is_cancelled=is_cancelled,
                     on_stopped=report.stopped,
+                    wait_for_machine_s=self._wait_for_machine_s,
+                    on_waiting=_logger().info,
                 )
             )
             self._rental = report.rental = rental

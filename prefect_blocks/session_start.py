@@ -79,6 +79,7 @@ def start_machine(
     max_duration_s: float | None = None,
     outlives_flow: bool = False,
     deadline_s: float = 300.0,
+    wait_for_machine_s: float = 0.0,
     key: str | None = None,
     credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
@@ -102,6 +103,7 @@ def start_machine(
         outlives_flow: let it run on when its flow run has ended; its caps hold until the process ends. What goes by
             flow runs, as `reap_orphans_flow` does, still stops it.
         deadline_s: seconds to try to start for.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once.
         key: names the machine within the flow run, where two calls that look the same are not.
         credentials: the account, a block or the name of a saved one; the environment's when left out.
 
@@ -123,7 +125,15 @@ def start_machine(
         entrypoint=entrypoint,
         app=app,
     )
-    return _start(request, requirements, (max_cost_usd, max_duration_s), deadline_s, key, credentials, outlives_flow)
+    return _start(
+        request,
+        requirements,
+        (max_cost_usd, max_duration_s),
+        (deadline_s, wait_for_machine_s),
+        key,
+        credentials,
+        outlives_flow,
+    )
 
 
 def start_render(
@@ -136,6 +146,7 @@ def start_render(
     max_duration_s: float | None = None,
     outlives_flow: bool = False,
     deadline_s: float = 300.0,
+    wait_for_machine_s: float = 0.0,
     key: str | None = None,
     credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
@@ -151,6 +162,7 @@ def start_render(
         outlives_flow: let it run on when its flow run has ended; its caps hold until the process ends. What goes by
             flow runs, as `reap_orphans_flow` does, still stops it.
         deadline_s: seconds to try to start for.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once.
         key: names the worker within the flow run, where two calls that look the same are not.
         credentials: the account, a block or the name of a saved one; the environment's when left out.
 
@@ -163,7 +175,15 @@ def start_render(
         OctaCancelledError: the run is being ended; what was started was stopped.
     """
     request = RenderRequest(disk_gb=disk_gb, envs=dict(envs or {}), multi_gpu_worker=multi_gpu_worker)
-    return _start(request, requirements, (max_cost_usd, max_duration_s), deadline_s, key, credentials, outlives_flow)
+    return _start(
+        request,
+        requirements,
+        (max_cost_usd, max_duration_s),
+        (deadline_s, wait_for_machine_s),
+        key,
+        credentials,
+        outlives_flow,
+    )
 
 
 def start_vpn(
@@ -175,6 +195,7 @@ def start_vpn(
     max_duration_s: float | None = None,
     outlives_flow: bool = False,
     deadline_s: float = 300.0,
+    wait_for_machine_s: float = 0.0,
     credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
     """Start a VPN session. It carries no rental key: no later try can adopt it, and no reaper sees it.
@@ -188,6 +209,7 @@ def start_vpn(
         outlives_flow: let it run on when its flow run has ended; its caps hold until the process ends. What goes by
             flow runs, as `reap_orphans_flow` does, still stops it.
         deadline_s: seconds to try to start for.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once.
         credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
@@ -202,7 +224,7 @@ def start_vpn(
         VpnRequest(subkind, protocol),
         requirements,
         (max_cost_usd, max_duration_s),
-        deadline_s,
+        (deadline_s, wait_for_machine_s),
         None,
         credentials,
         outlives_flow,
@@ -213,7 +235,7 @@ def _start(
     request: Request,
     requirements: Mapping[str, Any] | Requirements | None,
     caps: tuple[float | None, float | None],
-    deadline_s: float,
+    times_s: tuple[float, float],
     key: str | None,
     credentials: OctaCredentials | str | None,
     outlives_flow: bool,
@@ -225,7 +247,9 @@ def _start(
             request,
             key=rental_key([request.service, asdict(request), asdict(wanted)], key),
             requirements=wanted,
-            deadline_s=deadline_s,
+            deadline_s=times_s[0],
+            wait_for_machine_s=times_s[1],
+            on_waiting=get_run_logger().info,
             max_cost_usd=caps[0],
             max_duration_s=caps[1],
             on_started=on_started,

@@ -55,6 +55,8 @@ class OctaRunJobOperator(RunsJob):
         order_by: `price` (default), `blender_score` or `score_per_usd`.
         requirements: the same as a mapping or `Requirements`; single arguments win over it.
         max_cost_usd: the job is stopped when it has cost so much.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken, with `deferrable` without a
+            worker slot; 0 (default) fails at once.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
         on_finish_action: `stop` (default), or `keep`: the session runs and bills when the job has ended, for a look
             into it. Then stop it yourself; a retry does so, too.

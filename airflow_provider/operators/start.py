@@ -45,6 +45,9 @@ class OctaStartMachineOperator(StartsSession):
         max_duration_s: refuse what the balance can't pay for so many seconds, and while the ready sensor waits also
             stop what has run longer.
         deadline_s: seconds to try to start for, through outages of the API and from machine to machine.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 (default) fails at once.
+        deferrable: whether to wait for a machine in the triggerer, without a worker slot; Airflow's
+            `[operators] default_deferrable` when left out.
         requirements: the same as a mapping or `Requirements`; single arguments win over it.
         octa_conn_id: the connection.
         kwargs: as of every operator.
@@ -146,6 +149,9 @@ class OctaStartRenderOperator(StartsSession):
         max_duration_s: refuse what the balance can't pay for so many seconds, and while the ready sensor waits also
             stop what has run longer.
         deadline_s: seconds to try to start for, through outages of the API and from machine to machine.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 (default) fails at once.
+        deferrable: whether to wait for a machine in the triggerer, without a worker slot; Airflow's
+            `[operators] default_deferrable` when left out.
         requirements: the same as a mapping or `Requirements`; single arguments win over it.
         octa_conn_id: the connection.
         kwargs: as of every operator.

@@ -39,6 +39,9 @@ class OctaStartVpnOperator(StartsSession):
         max_duration_s: refuse what the balance can't pay for so many seconds, and while the ready sensor waits also
             stop what has run longer.
         deadline_s: seconds to try to start for, through outages of the API and from exit to exit.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 (default) fails at once.
+        deferrable: whether to wait for a machine in the triggerer, without a worker slot; Airflow's
+            `[operators] default_deferrable` when left out.
         octa_conn_id: the connection.
         kwargs: as of every operator. What chooses a machine otherwise is refused.
 

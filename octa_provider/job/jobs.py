@@ -177,6 +177,7 @@ class Jobs:
         private_key: str | Path | None = None,
         wait_for_machine_s: float = 0.0,
         machine_poll_s: float = MACHINE_POLL_S,
+        on_waiting: Callable[[str], object] | None = None,
     ) -> JobState:
         """Rent a machine for the job, or adopt the one that the key already has. Does not wait for it.
 
@@ -185,7 +186,7 @@ class Jobs:
             key: the rental key.
             earlier: what an earlier try of this key wrote down, if anything: when its session still runs, its place in
                 the log, its deadlines and the host key that it pinned are kept.
-            is_cancelled, on_started, wait_for_machine_s, machine_poll_s: as in `Rentals.start`.
+            is_cancelled, on_started, wait_for_machine_s, machine_poll_s, on_waiting: as in `Rentals.start`.
             private_key: as in `run`; one that can't be read is refused before anything is rented.
 
         Raises:
@@ -204,6 +205,7 @@ class Jobs:
             private_key=private_key,
             wait_for_machine_s=wait_for_machine_s,
             machine_poll_s=machine_poll_s,
+            on_waiting=on_waiting,
         )
 
     def poll(

@@ -52,14 +52,15 @@ def start_job(
     private_key: str | Path | None,
     wait_for_machine_s: float,
     machine_poll_s: float,
+    on_waiting: Callable[[str], object] | None,
 ) -> JobState:
     """Rent a machine for a job, or adopt the one that its key already has: see `Jobs.start`.
 
     Args:
         api: the API.
         rentals: what starts and stops on it.
-        spec, key, earlier, is_cancelled, on_started, private_key, wait_for_machine_s, machine_poll_s: as in
-            `Jobs.start`.
+        spec, key, earlier, is_cancelled, on_started, private_key, wait_for_machine_s, machine_poll_s, on_waiting: as
+            in `Jobs.start`.
 
     Raises:
         OctaConfigError: as in `Jobs.start`.
@@ -90,6 +91,7 @@ def start_job(
             on_started=on_started,
             wait_for_machine_s=max(0.0, waits_until.left_s),
             machine_poll_s=machine_poll_s,
+            on_waiting=on_waiting,
         )
         found = _nonce_of(api, rental, fingerprint, nonce) if rental.adopted else nonce
         if found is not None:

@@ -7,6 +7,7 @@ wait rents no more often than a caller who asks again himself. Between two tries
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from octa_provider.errors import OctaError, OctaNoMachineError
@@ -32,9 +33,9 @@ log = plain_logger("octa_provider.rental.machine_wait")
 MACHINE_POLL_S = 15.0
 #: A pause asks so often whether the wait was cancelled.
 SLICE_S = 0.5
-#: The first pause is a part of the interval, another one for each wait: of fifty that began together not all ask the
-#: one machine that comes up in the same moment.
-FIRST_PAUSE = (0.3, 1.0)
+#: The first pause is longer than the interval, by another part of it for each wait: of fifty that began together not
+#: all ask the one machine that comes up in the same moment.
+FIRST_PAUSE = (1.0, 1.5)
 
 
 def machine_poll_s(wait_s: float, poll_s: float = MACHINE_POLL_S) -> float:
@@ -58,13 +59,16 @@ class NewTry(Protocol):
         """
 
 
-def start_waiting(new_try: NewTry, *, wait_s: float, poll_s: float) -> Started:
+def start_waiting(
+    new_try: NewTry, *, wait_s: float, poll_s: float, on_waiting: Callable[[str], object] | None = None
+) -> Started:
     """Start a session under a key exactly once, and wait for a machine while there is none.
 
     Args:
         new_try: makes each try.
         wait_s: seconds to wait, from the first look.
         poll_s: seconds between two looks, at least; half the wait where that is less.
+        on_waiting: told that it waits and why, and that it goes on; the log when left out.
 
     Raises:
         OctaNoMachineError: the wait is over; it says how long it was.
@@ -79,7 +83,7 @@ def start_waiting(new_try: NewTry, *, wait_s: float, poll_s: float) -> Started:
         return start_once(first)
     except OctaNoMachineError as error:
         last = error
-    log.info("%s waits up to %s for a machine: %s", first.key, shown_duration(wait_s), last)
+    _tell(on_waiting, f"{first.key} waits up to {shown_duration(wait_s)} for a machine: {last}")
     pause, failures = poll_s * random.uniform(*FIRST_PAUSE), 0
     away: OctaError | None = None
     while True:
@@ -91,7 +95,7 @@ def start_waiting(new_try: NewTry, *, wait_s: float, poll_s: float) -> Started:
             if why_not is None:
                 started = start_once(start)
                 waited = shown_duration(wait_s - until.left_s)
-                log.info("%s waited %s for a machine and has session %s", first.key, waited, started.uuid)
+                _tell(on_waiting, f"{first.key} waited {waited} for a machine and has session {started.uuid}")
                 return started
             last, away, failures = why_not, None, 0
         except OctaNoMachineError as error:
@@ -105,6 +109,17 @@ def start_waiting(new_try: NewTry, *, wait_s: float, poll_s: float) -> Started:
             pause = pause_s(poll_s, failures, asked_pause(error), random.random())
         if until.passed:
             raise too_late(last, wait_s - until.left_s, away)
+
+
+def _tell(on_waiting: Callable[[str], object] | None, text: str) -> None:
+    if on_waiting is None:
+        log.info("%s", text)
+        return
+    try:
+        on_waiting(text)
+    except Exception:
+        # A machine may be rented: it must not be lost for want of a line.
+        log.exception("on_waiting failed")
 
 
 def _pause(start: StartTry, pause: Deadline) -> None:

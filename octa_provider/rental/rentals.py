@@ -73,6 +73,7 @@ class Rentals:
         is_cancelled: Callable[[], bool] = lambda: False,
         wait_for_machine_s: float = 0.0,
         machine_poll_s: float = MACHINE_POLL_S,
+        on_waiting: Callable[[str], object] | None = None,
     ) -> Rental:
         """Start a session under a key exactly once, or adopt the one that the key already has.
 
@@ -99,6 +100,8 @@ class Rentals:
                 what is on offer then. `deadline_s` counts for each try, not for the wait. 0 fails at once.
             machine_poll_s: seconds between two looks while a machine is waited for, at least; all that wait in this
                 process share one request for the catalogue in that time.
+            on_waiting: called with a sentence when it begins to wait, which says why, and with one when it goes on;
+                left out, they are logged. What it raises is logged.
 
         Raises:
             OctaNoMachineError: nothing fits, or all that fit refused; says why for each, and how long was waited.
@@ -151,7 +154,7 @@ class Rentals:
         )
         if not wait_for_machine_s:
             return rental(start_once(new_try()))
-        return rental(start_waiting(new_try, wait_s=wait_for_machine_s, poll_s=machine_poll_s))
+        return rental(start_waiting(new_try, wait_s=wait_for_machine_s, poll_s=machine_poll_s, on_waiting=on_waiting))
 
     def full_key(self, key: str) -> str:
         """A key with the client's namespace in front; one that begins with it stays as it is.

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 from airflow_provider.triggers.batch import OctaBatchTrigger
 from airflow_provider.triggers.job import OctaJobTrigger
+from airflow_provider.triggers.machine import OctaMachineTrigger
 from airflow_provider.triggers.session import OctaSessionReadyTrigger
 
 T = TypeVar("T")
-Trigger = OctaJobTrigger | OctaSessionReadyTrigger | OctaBatchTrigger
+Trigger = OctaJobTrigger | OctaSessionReadyTrigger | OctaBatchTrigger | OctaMachineTrigger
 
 
 async def event_of(trigger: Trigger) -> dict[str, Any]:

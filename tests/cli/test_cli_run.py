@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -252,18 +253,18 @@ def test_no_machine_that_fits_is_a_failure_with_the_reasons(cli: Cli) -> None:
 
 def test_a_run_waits_for_a_machine_and_says_so_once(cli: Cli, emulator: EmulatorHandle) -> None:
     emulator.faults({"kind": "garbage", "method": "GET", "path": "^/services/mr$", "body": "[]", "times": 1})
-    shown = cli(*QUICK, "--wait-for-machine", "4s", "--", "true")
+    shown = cli(*QUICK, "--wait-for-machine", "10s", "--", "true")
     assert shown.status == 0
     told = [line for line in shown.err.splitlines() if "for a machine" in line]
     assert len(told) == 2
-    assert "waits up to 4s for a machine: no machine fits: the catalogue is empty" in told[0]
+    assert "waits up to 10s for a machine: no machine fits: the catalogue is empty" in told[0]
     assert "for a machine and has session" in told[1]
 
 
 def test_a_run_that_waited_in_vain_says_how_long(cli: Cli) -> None:
     shown = cli(*QUICK, "--max-price-usd", 0.0001, "--wait-for-machine", "1s", "--", "true")
     assert shown.status == 1
-    assert "Waited 1s for one (--wait-for-machine)" in shown.err
+    assert re.search(r"Waited \d+s for one \(--wait-for-machine\)", shown.err)
 
 
 def test_a_user_without_a_name_has_a_key_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
