@@ -24,6 +24,7 @@ from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental.session_text import session_text
 from octa_provider.text.carried import carried_dict
 from octa_provider.text.plain_text import plain_words
+from octa_provider.text.quantities import counted, shown_duration
 from octa_provider.wire.money import cost_text
 
 if TYPE_CHECKING:
@@ -206,10 +207,16 @@ class JobOnWorker:
 
     def _begin(self, state: JobState) -> JobState:
         self._link(state)
+        before = self.client.clock.monotonic()
         try:
-            return self.client.jobs.begin(state, self.spec, private_key=self.private_key, is_cancelled=self._is_killed)
+            begun = self.client.jobs.begin(state, self.spec, private_key=self.private_key, is_cancelled=self._is_killed)
         except OctaError as error:
             fail_task(error)
+        if begun.phase is JobPhase.RUNNING:
+            took = shown_duration(self.client.clock.monotonic() - before)
+            sent = counted(len(self.spec.inputs), "input") if self.spec.inputs else "no inputs"
+            self.operator.log.info("Ready: sent %s and began the command within %s", sent, took)
+        return begun
 
     def _look(self, state: JobState) -> JobState:
         try:
@@ -224,12 +231,17 @@ class JobOnWorker:
         return state
 
     def _collect(self, state: JobState, log_path: str | None) -> JobState:
+        before = self.client.clock.monotonic()
         try:
-            return self.client.jobs.collect(
+            collected = self.client.jobs.collect(
                 state, private_key=self.private_key, log_path=log_path, is_cancelled=self._is_killed
             )
         except OctaError as error:
             fail_task(error)
+        if collected.collected:
+            took = shown_duration(self.client.clock.monotonic() - before)
+            self.operator.log.info("Fetched %s within %s", counted(len(collected.collected), "file"), took)
+        return collected
 
     def _finish(self, state: JobState) -> dict[str, Any]:
         try:
@@ -240,7 +252,9 @@ class JobOnWorker:
     def _conclude(self, state: JobState, result: dict[str, Any]) -> dict[str, Any]:
         """Nothing is left to do but to tell: the task ends as the job ended."""
         log = self.operator.log
-        if self.keeps_session:
+        if not self.keeps_session:
+            log.info("Stopped session %s after %s", result["uuid"], shown_duration(result["duration_s"]))
+        else:
             log.warning("Session %s runs on and bills: stop it when you have seen enough.", result["uuid"])
         self.kill_switch.concluded = True
         cost = cost_text(result["cost_wei"], result["cost_usd"], octa_digits=6, unknown="unknown")

@@ -101,7 +101,7 @@ def tell_what_may_run(key: str, uuid: str | None = None, why: object = "") -> No
 
     # Each on a line of its own: the command is to be copied.
     log.error(
-        "A session may still run and bill: clear this task, or stop rental key %s: %s",
+        "A session of %s may still run and bill. Clear this task, or run: %s",
         key,
         stop_command([] if uuid is None else [uuid], key),
     )

@@ -135,7 +135,11 @@ class OctaReapOperator(RendersWhatIsWritten):
         except (OctaError, ValueError) as error:
             fail_task(error)
         if failed:
-            raise OctaNotStoppedError(f"Not seen stopped in time, so perhaps still billing: {', '.join(failed)}.")
+            from octa_provider.rental.stop import stop_command
+
+            raise OctaNotStoppedError(
+                f"Not seen stopped in time, so perhaps still billing. Run: {stop_command(failed)}"
+            )
         self.log.info("Stopped %d of %d sessions left behind", len(found["stopped"]), len(found["orphans"]))
         return found
 

@@ -220,7 +220,10 @@ class OctaStopSessionOperator(RendersWhatIsWritten):
             # They are gone; this tells what they came to.
             bills = [client.rentals.open(uuid).stop(score=score, deadline_s=deadline_s) for uuid in reaped.stopped]
             if reaped.failed:
-                raise OctaError(f"Not seen stopped in time, so perhaps still billing: {', '.join(reaped.failed)}.")
+                from octa_provider.rental.stop import stop_command
+
+                command = stop_command(reaped.failed)
+                raise OctaError(f"Not seen stopped in time, so perhaps still billing. Run: {command}")
             return (*own, *bills)
 
         return stop

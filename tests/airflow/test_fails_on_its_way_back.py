@@ -172,7 +172,7 @@ def test_a_resume_without_its_connection_names_what_may_run(
             context, {"what": "unwatched", "message": "", "job": job_to_json(state)}
         )
     told = "".join(capfd.readouterr()) + caplog.text
-    assert f"stop rental key {state.key}" in told
+    assert f"A session of {state.key} may still run and bill. Clear this task, or run: octa-provider stop " in told
     with renting.client() as client:
         client.rentals.open(state.rental.uuid).stop()
 

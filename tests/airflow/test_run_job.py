@@ -70,7 +70,9 @@ def test_the_connections_organization_pays(renting: Renting, deferrable: bool) -
     assert (session["organization_id"], session["project_id"]) == (77, "art")
 
 
-def test_files_go_and_come(renting: Renting, deferrable: bool, tmp_path: Path) -> None:
+def test_files_go_and_come(
+    renting: Renting, deferrable: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "in.txt").write_text("forty-two")
     ended = run_job(
         "files",
@@ -85,6 +87,10 @@ def test_files_go_and_come(renting: Renting, deferrable: bool, tmp_path: Path) -
     assert (tmp_path / "job.log").read_text() == "done\n"
     assert ended.result("job")["outputs"] == [str(tmp_path / "result" / "out.txt")]
     assert len(renting.sessions) == 1
+    log = capfd.readouterr().out
+    steps = ["Started session", "Ready: sent 1 input and began the command", "Fetched 1 file within", "Stopped session"]
+    places = [log.index(step) for step in [*steps, "succeeded; cost"]]
+    assert places == sorted(places)
     assert renting.running() == []
 
 
