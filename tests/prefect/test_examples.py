@@ -108,10 +108,10 @@ def test_gpu_training(server: PrefectServer, renting: Renting, tmp_path: Path) -
     assert "epoch 5/5" in (tmp_path / "train.log").read_text()
     logged(server, run_id, "epoch 5/5")
     artifacts = {one["key"]: one for one in server.artifacts_of(run_id)}
-    assert float(artifacts["octa-pytorch-progress"]["data"]) == 100
-    (row,) = json.loads(artifacts["octa-pytorch-cost"]["data"])
-    assert (row["outcome"], row["session"], row["wei"]) == ("succeeded", session["uuid"], str(session["charge_wei"]))
-    assert "weights.json" in artifacts["octa-pytorch-links"]["data"]
+    assert float(artifacts["octa-gpu-training-progress"]["data"]) == 100
+    (row,) = json.loads(artifacts["octa-gpu-training-cost"]["data"])
+    assert (row["outcome"], row["session"], row["USD"]) == ("succeeded", session["uuid"], f"{result['cost_usd']:.6f}")
+    assert "weights.json" in artifacts["octa-gpu-training-links"]["data"]
 
 
 def test_machine_for_a_block(server: PrefectServer, renting: Renting, scene: Path, tmp_path: Path) -> None:
