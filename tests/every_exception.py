@@ -24,6 +24,7 @@ SAMPLES: dict[str, Any] = {
     "str | None": "some text",
     "int": 418,
     "int | None": 7,
+    "float": 3.5,
     "float | None": 2.5,
     "bool": True,
     "object": "anything",
