@@ -32,7 +32,16 @@ print(json.dumps({"globals": dags, "modules": heavy}))
 #: What an example may load of the core while it is parsed: plain values.
 LIGHT = {
     *("errors", "files", "frames", "http", "http.web_address", "job", "job.secret_envs", "job.spec", "market"),
-    *("market.request", "market.requirements", "pictures", "render", "rental", "rental.json_values", "rental.key"),
+    *(
+        "market.payer",
+        "market.request",
+        "market.requirements",
+        "pictures",
+        "render",
+        "rental",
+        "rental.json_values",
+        "rental.key",
+    ),
     *(
         "rental.mark",
         "rental.session_text",
