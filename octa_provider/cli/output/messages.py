@@ -51,7 +51,7 @@ class LogMessages(AbstractContextManager[None]):
         # Commands say themselves how many records could not be read. What asyncio finds left over after an interrupt
         # means nothing to anybody. Why nothing happens for an hour does.
         levels = {
-            "octa_provider.models": logging.ERROR,
+            "octa_provider.wire.records": logging.ERROR,
             "asyncio": logging.CRITICAL,
             "octa_provider.rental.machine_wait": logging.INFO,
         }
