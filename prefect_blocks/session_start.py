@@ -249,7 +249,7 @@ def _start(
             requirements=wanted,
             deadline_s=times_s[0],
             wait_for_machine_s=times_s[1],
-            on_waiting=get_run_logger().info,
+            on_waiting=lambda why: get_run_logger().info(why),
             max_cost_usd=caps[0],
             max_duration_s=caps[1],
             on_started=on_started,
