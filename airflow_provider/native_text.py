@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -62,10 +61,15 @@ def _only_expression(template: str, environment: jinja2.Environment) -> str | No
     """The expression of a template that is nothing else."""
     from jinja2 import nodes
 
-    begin, end = re.escape(environment.variable_start_string), re.escape(environment.variable_end_string)
-    found = re.fullmatch(rf"{begin}[-+]?(.*?)[-+]?{end}", template, re.DOTALL)
-    if found is None:
+    begin, end = environment.variable_start_string, environment.variable_end_string
+    if not template.startswith(begin) or not template.endswith(end) or len(template) < len(begin) + len(end):
         return None
     body = environment.parse(template).body
     is_one = len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1
-    return found[1] if is_one else None
+    return _without_trimming(template[len(begin) : -len(end)]) if is_one else None
+
+
+def _without_trimming(expression: str) -> str:
+    """An expression without the signs at its ends that trim or keep the blanks around it."""
+    first, last = expression[:1] in ("-", "+"), expression[-1:] in ("-", "+")
+    return expression[first : len(expression) - last]
