@@ -18,16 +18,18 @@ from functools import cache
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError
 
+from octa_provider.http.repeated_read import BareResponse, RepeatedRead
 from octa_provider.http.time_limit import TimeLimit, current_limit
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from urllib3 import PoolManager
-    from urllib3.connectionpool import HTTPConnectionPool
+    from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool
 
 BUFFER_BYTES = 64 * 1024
 #: What is handed to the network at once: a TLS connection waits anew for each record.
@@ -35,7 +37,7 @@ SENT_AT_ONCE = 16 * 1024
 
 
 class BoundedAdapter(HTTPAdapter):
-    """The adapter of requests, on bounded connections; proxies included."""
+    """The adapter of requests, on bounded connections; proxies included. A `RepeatedRead` keeps its connections."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
@@ -45,6 +47,21 @@ class BoundedAdapter(HTTPAdapter):
         manager: PoolManager = super().proxy_manager_for(proxy, **options)
         _bind(manager)
         return manager
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *args: Any, **options: Any
+    ) -> ConnectionPool:
+        if not isinstance(request, RepeatedRead):
+            return super().get_connection_with_tls_context(request, *args, **options)
+        if request.pool is None:
+            request.pool = super().get_connection_with_tls_context(request, *args, **options)
+        return request.pool
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        return request.path_url if isinstance(request, RepeatedRead) else super().request_url(request, proxies)
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        return BareResponse(req, resp) if isinstance(req, RepeatedRead) else super().build_response(req, resp)
 
 
 class _BoundedReader(io.RawIOBase):

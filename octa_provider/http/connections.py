@@ -17,6 +17,7 @@ from octa_provider.http.hosts import ApiHosts
 from octa_provider.http.network_fault import fault_of
 from octa_provider.http.redaction import without_key
 from octa_provider.http.redirects import MAX_REDIRECTS, hold_redirect, redirect_target, same_origin
+from octa_provider.http.repeated_read import RepeatedReads
 from octa_provider.http.session import KeyAuth, NoAuth, innermost, maybe_sent, new_session, proxies_for
 from octa_provider.http.time_limit import TimeLimit
 
@@ -71,13 +72,13 @@ class Connections:
         self._user_agent = user_agent
         self._allow_http = allow_http
         self._given = given
-        self._own: dict[int, requests.Session] = {}
+        self._own: dict[int, RepeatedReads] = {}
 
     def close(self) -> None:
         """Close the connections that are this process's own."""
-        session = self._own.pop(os.getpid(), None)
-        if session is not None:
-            session.close()
+        reads = self._own.pop(os.getpid(), None)
+        if reads is not None:
+            reads.close()
 
     def send(self, call: Call, url: str, limit: TimeLimit) -> requests.Response:
         """The answer to one request, its body not read yet, redirects and all within the limit.
@@ -113,28 +114,10 @@ class Connections:
     def _send_once(
         self, call: Call, url: str, auth: AuthBase, limit: TimeLimit, *, redirected: bool = False
     ) -> requests.Response:
-        headers = {"User-Agent": self._user_agent, "Accept": "application/json, */*;q=0.5"}
-        body = None
-        if call.json is not None:
-            body = msgspec.json.encode(call.json)
-            headers["Content-Type"] = "application/json"
-        session = self._session()
         limit.request_left = False
         try:
             with limit.imposed():
-                response = session.request(
-                    call.method,
-                    url,
-                    params=dict(call.params) if call.params and not redirected else None,
-                    data=body,
-                    headers=headers,
-                    auth=auth,
-                    timeout=limit.wait_s(),
-                    stream=True,
-                    allow_redirects=False,
-                    hooks={"response": [*session.hooks["response"], hold_redirect]},
-                    proxies=proxies_for(url) if redirected and self._given is None else None,
-                )
+                response = self._answer(call, url, auth, limit, redirected=redirected)
         except (requests.RequestException, HTTPError, TimeoutError) as error:
             raise self._network_error(error, call.method, url.partition("?")[0], limit) from error
         except OSError as error:
@@ -142,6 +125,35 @@ class Connections:
             raise OctaConfigError(f"{call.method} {url.partition('?')[0]} can't be sent: {error}") from error
         self._hosts.has_answered(url)
         return response
+
+    def _answer(self, call: Call, url: str, auth: AuthBase, limit: TimeLimit, *, redirected: bool) -> requests.Response:
+        headers = {"User-Agent": self._user_agent, "Accept": "application/json, */*;q=0.5"}
+        params = dict(call.params) if call.params and not redirected else {}
+        if call.method == "GET" and call.json is None and not redirected and self._given is None:
+            reads = self._reads()
+            if reads.is_usual:
+                read = reads.prepared(url, params, headers, auth, public=call.public)
+                response = reads.send(read, limit.wait_s())
+                hold_redirect(response)
+                return response
+        body = None
+        if call.json is not None:
+            body = msgspec.json.encode(call.json)
+            headers["Content-Type"] = "application/json"
+        session = self._reads().session if self._given is None else self._given
+        return session.request(
+            call.method,
+            url,
+            params=params or None,
+            data=body,
+            headers=headers,
+            auth=auth,
+            timeout=limit.wait_s(),
+            stream=True,
+            allow_redirects=False,
+            hooks={"response": [*session.hooks["response"], hold_redirect]},
+            proxies=proxies_for(url) if redirected and self._given is None else None,
+        )
 
     def _network_error(
         self, error: requests.RequestException | HTTPError | TimeoutError, method: str, url: str, limit: TimeLimit
@@ -165,10 +177,8 @@ class Connections:
             unreached_s=self._hosts.unreached_s(url, fault),
         )
 
-    def _session(self) -> requests.Session:
-        """This process's session: a forked child must not write into its parent's sockets."""
-        if self._given is not None:
-            return self._given
-        session = self._own.get(os.getpid())
+    def _reads(self) -> RepeatedReads:
+        """Those of this process's session: a forked child must not write into its parent's sockets."""
+        reads = self._own.get(os.getpid())
         # No lock, which a fork could copy while it is held: of two threads that make one, setdefault takes the first.
-        return session or self._own.setdefault(os.getpid(), new_session(self._base_urls))
+        return reads or self._own.setdefault(os.getpid(), RepeatedReads(new_session(self._base_urls)))

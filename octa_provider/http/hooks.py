@@ -51,15 +51,13 @@ class ResponseContext:
     error: str | None = None
 
 
-def tell_hook(hook: Callable[[Any], object] | None, context: object) -> None:
+def tell_hook(hook: Callable[[Any], object], context: object) -> None:
     """Call a hook; what it raises is logged, and ends nothing.
 
     Args:
-        hook: the user's, if there is one.
+        hook: the user's.
         context: what it is told.
     """
-    if hook is None:
-        return
     try:
         hook(context)
     except Exception:

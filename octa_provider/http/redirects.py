@@ -65,6 +65,8 @@ def told_of_redirect(response: requests.Response, url: str, path: str | None = N
         path: the end of `url` that is the API's: what stands before it at the other host may be the base URL to use.
     """
     location = response.headers.get(_HELD)
+    if location is None and response.url.partition("?")[0] == url:
+        return None
     try:
         target = response.url if location is None else urljoin(response.url, location)
         if same_origin(url, target):

@@ -196,17 +196,18 @@ class Transport:
 
     def _request(self, call: Call, consume: Callable[[Arrived], T], retries: int | None = None) -> T:
         """Attempts until one succeeds or the policy gives up; `consume` turns a 2xx response into the result."""
-        options = self._options
-        tries = options.retries if retries is None else checked_retries(retries)
-        # Whoever set bounds asks again himself: two layers would multiply their tries.
-        policy = FullJitterRetry.for_reads(0 if self._bounds else tries, options.max_retry_after_s)
+        tries = self._options.retries if retries is None else checked_retries(retries)
+        policy: FullJitterRetry | None = None
         while True:
-            outcome = self._attempt(call, consume, attempt=len(policy.history) + 1)
+            outcome = self._attempt(call, consume, attempt=1 if policy is None else len(policy.history) + 1)
             if not isinstance(outcome, Failure):
                 return outcome
             error = outcome.error
             if not call.repeatable or not may_pass(error):
                 raise error
+            if policy is None:
+                # Whoever set bounds asks again himself: two layers would multiply their tries.
+                policy = FullJitterRetry.for_reads(0 if self._bounds else tries, self._options.max_retry_after_s)
             try:
                 policy = policy.increment(call.method, call.path, error=HTTPError())
             except MaxRetryError:
@@ -234,7 +235,9 @@ class Transport:
 
     def _exchange(self, call: Call, url: str, consume: Callable[[Arrived], T], attempt: int) -> T | Failure:
         """One request to one URL: what `consume` made of the answer, or the failure that it is."""
-        tell_hook(self._options.on_request, RequestContext(call.method, url, attempt))
+        options = self._options
+        if options.on_request is not None:
+            tell_hook(options.on_request, RequestContext(call.method, url, attempt))
         if log.isEnabledFor(logging.DEBUG):
             body = "" if call.json is None else self.masked(repr(loggable(call.json)))
             log.debug("%s %s attempt %d %s", call.method, url, attempt, body)
@@ -271,10 +274,9 @@ class Transport:
             is_answer = not call.streamed and not (isinstance(outcome, Failure) and may_pass(outcome.error))
             outages.answered(url, call.method if is_answer else None, self.clock)
         log.debug("%s %s attempt %d: %s in %.3f s", call.method, url, attempt, problem or status, duration)
-        tell_hook(
-            self._options.on_response,
-            ResponseContext(call.method, url, attempt, status, duration, request_id, problem),
-        )
+        if options.on_response is not None:
+            context = ResponseContext(call.method, url, attempt, status, duration, request_id, problem)
+            tell_hook(options.on_response, context)
         return outcome
 
     # -- answers -------------------------------------------------------------------------------------------------

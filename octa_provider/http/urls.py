@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import quote, urlsplit
 
 from octa_provider.errors import OctaConfigError
 
 DEFAULT_BASE_URL = "https://api.octa.computer"
+#: What needs no quoting, and is neither `.` nor `..`: uuids, numbers, the API's own names.
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def path_of(*segments: object) -> str:
@@ -16,6 +19,8 @@ def path_of(*segments: object) -> str:
 
 
 def _quoted(segment: str) -> str:
+    if _PLAIN.fullmatch(segment):
+        return segment
     odd = any(c in "/\\" or ord(c) < 33 or ord(c) == 127 or 0xD800 <= ord(c) <= 0xDFFF for c in segment)
     if odd or segment in {"", ".", ".."}:
         raise OctaConfigError(f"{segment[:80]!r} can't be part of a request path: pass a plain id or uuid")
