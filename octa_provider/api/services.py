@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.http.answers import Answer
 from octa_provider.http.transport import Transport
 from octa_provider.http.urls import path_of
 from octa_provider.market.request import MachineRequest, RenderRequest, Request, VpnRequest
 from octa_provider.models import Logs, Machine, Records, Session, StartedSession, VpnMachine, decode_list
+from octa_provider.models.machine_bytes import read_machines
 
 
 class MachineEndpoints:
@@ -29,7 +31,7 @@ class MachineEndpoints:
             timeout: seconds, for this call, by the name that `requests` has for it.
         """
         answer = self._transport.get(path_of("services", "mr"), retries=retries, timeout=timeout)
-        return decode_list(Machine, answer.json(), "GET /services/mr")
+        return _machines(answer, "GET /services/mr")
 
     def start(
         self,
@@ -99,7 +101,7 @@ class RenderEndpoints:
             timeout: seconds, for this call, by the name that `requests` has for it.
         """
         answer = self._transport.get(path_of("services", "render"), retries=retries, timeout=timeout)
-        return decode_list(Machine, answer.json(), "GET /services/render")
+        return _machines(answer, "GET /services/render")
 
     def start(
         self,
@@ -250,6 +252,11 @@ class Services:
             OctaNetworkError: with `maybe_sent`, whether something may have been started.
         """
         return _start(self._transport, request, node_id, timeout)
+
+
+def _machines(answer: Answer, what: str) -> Records[Machine]:
+    found = read_machines(answer.body, what)
+    return decode_list(Machine, answer.json(), what) if found is None else found
 
 
 def _start(transport: Transport, request: Request, node_id: int, timeout: float | None) -> StartedSession:

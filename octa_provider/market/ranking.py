@@ -12,7 +12,7 @@ from octa_provider.market.requirements import Requirements
 from octa_provider.wire.money import price_text
 
 if TYPE_CHECKING:
-    from octa_provider.models import Machine, VpnMachine
+    from octa_provider.models import Gpu, Machine, VpnMachine
 
 
 GB = 1000**3
@@ -77,7 +77,7 @@ def rank(machines: Iterable[Machine], requirements: Requirements) -> Ranking:
         else:
             fitting.append(machine)
     fitting.sort(key=_ORDER_KEYS[requirements.order_by])
-    cheapest = min((_price(m) for *_, reason, m in misses if reason == TOO_EXPENSIVE), default=math.inf)
+    cheapest = min((price for _, price, _, reason, _ in misses if reason == TOO_EXPENSIVE), default=math.inf)
     shown = {
         TOO_EXPENSIVE: f"{TOO_EXPENSIVE} (cheapest {price_text(cheapest, 2)})" if cheapest < math.inf else TOO_EXPENSIVE
     }
@@ -125,9 +125,10 @@ def _checks(want: Requirements) -> list[Check]:
         if wanted is not None and wanted != ():
             checks.append((reason, met))
 
-    add(want.exclude_nodes, "excluded", lambda m: m.node_id not in want.exclude_nodes)
-    add(want.gpu_model, f"without a {_either(want.gpu_models)} GPU", lambda m: _gpus_of(m, want) > 0)
-    add(want.gpu_count, "too few GPUs", lambda m: _gpus_of(m, want) >= (want.gpu_count or 0))
+    excluded, gpus_of, gpu_count = frozenset(want.exclude_nodes), _gpu_counter(want), want.gpu_count or 0
+    add(want.exclude_nodes, "excluded", lambda m: m.node_id not in excluded)
+    add(want.gpu_model, f"without a {_either(want.gpu_models)} GPU", lambda m: gpus_of(m) > 0)
+    add(want.gpu_count, "too few GPUs", lambda m: gpus_of(m) >= gpu_count)
     add(want.gpu_memory_gb, "too little GPU memory", lambda m: _at_least(m.gpu_memory_mb, want.gpu_memory_gb, GB / MIB))
     add(want.cpu_cores, "too few cores", lambda m: _at_least(m.cpu_cores, want.cpu_cores))
     add(want.memory_gb, "too little memory", lambda m: _at_least(m.memory_bytes, want.memory_gb, GB))
@@ -139,10 +140,21 @@ def _checks(want: Requirements) -> list[Check]:
     return checks
 
 
-def _gpus_of(machine: Machine, want: Requirements) -> int:
+def _gpu_counter(want: Requirements) -> Callable[[Machine], int]:
     """How many cards a job can have: of one model, and the most of those that are asked for."""
     models = [model.strip().lower() for model in want.gpu_models] or [""]
-    return max(sum(1 for gpu in machine.gpus if model in (gpu.model or "").lower()) for model in models)
+    # Machines of one catalogue share their cards, and every tuple in here is kept: its id stays its own.
+    known: dict[int, tuple[tuple[Gpu, ...], int]] = {}
+
+    def count(machine: Machine) -> int:
+        gpus = machine.gpus
+        found = known.get(id(gpus))
+        if found is None:
+            names = [(gpu.model or "").lower() for gpu in gpus]
+            found = known[id(gpus)] = gpus, max(sum(1 for name in names if model in name) for model in models)
+        return found[1]
+
+    return count
 
 
 def _at_least(value: float | None, wanted: float | None, unit: float = 1) -> bool:

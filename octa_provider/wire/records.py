@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, overload
 
 from octa_provider.errors import OctaDecodeError
@@ -12,7 +12,7 @@ from octa_provider.wire.exact_json import shown
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Records", "decode_list"]
+__all__ = ["Records", "decode_list", "read_list"]
 
 _log = plain_logger(__name__)
 
@@ -29,6 +29,8 @@ class _Decodable(Protocol):
 
 
 D = TypeVar("D", bound=_Decodable)
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Records(Sequence[T_co], Generic[T_co]):
@@ -91,15 +93,28 @@ def decode_list(model: type[D], payload: object, what: str) -> Records[D]:
             what=what,
             body=shown(payload),
         )
-    good: list[D] = []
+    return read_list(payload, model.from_payload, what)
+
+
+def read_list(
+    records: Sequence[R], read: Callable[[R], T], what: str, received: Callable[[R], object] = lambda record: record
+) -> Records[T]:
+    """Read records one by one; an odd one is kept in `.odd` and logged once per `what`.
+
+    Args:
+        records: in the order of the answer.
+        read: makes one of a record; raises OctaDecodeError for an odd one.
+        what: what is read, for the log.
+        received: an odd record as the API sent it.
+    """
+    good: list[T] = []
     odd: list[object] = []
     first: OctaDecodeError | None = None
-    decode = model.from_payload
-    for record in payload:
+    for record in records:
         try:
-            good.append(decode(record))
+            good.append(read(record))
         except OctaDecodeError as error:
-            odd.append(record)
+            odd.append(received(record))
             first = first or error
     if first is not None and what not in _warned and len(_warned) < _MAX_WARNED:
         _warned.add(what)
@@ -107,7 +122,7 @@ def decode_list(model: type[D], payload: object, what: str) -> Records[D]:
             "%s: %d of %d records could not be read and are kept as received in .odd (said once). The first: %s",
             what,
             len(odd),
-            len(payload),
+            len(records),
             first,
         )
     return Records(good, odd)
