@@ -21,6 +21,7 @@ help:
 	@echo "make demo   quote, approve, render on the emulator, from an Airflow DAG (ORCHESTRATOR=prefect: a Prefect flow)"
 	@echo "make test   every test, lint and types"
 	@echo "make docs   the documents with a page for every operator, task and block, as a site: build/site/index.html"
+	@echo "make bench  us and the peers on the same work: ratios of CPU time, and whether each goal is reached"
 	@echo "make fuzz   what strangers write, at length: FUZZ=3000 inputs for each fuzzer"
 	@echo "make clean  remove the environments"
 
@@ -110,8 +111,21 @@ PEERS := $(VENVS)/peers
 $(PEERS)/.made: pyproject.toml constraints/airflow.txt constraints/airflow-peers.txt $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(PEERS)
 	$(UV) pip install --quiet --python $(PEERS)/bin/python -c constraints/airflow.txt -c constraints/airflow-peers.txt \
-		-e '.[airflow]' apache-airflow-providers-cncf-kubernetes apache-airflow-providers-dbt-cloud apache-airflow-providers-ssh
+		-e '.[airflow]' apache-airflow-providers-cncf-kubernetes apache-airflow-providers-dbt-cloud apache-airflow-providers-ssh \
+		httpx orjson
 	@touch $@
+
+# Us and the peers on the same work in one run, as ratios: make bench BENCH="--only get catalogue --json out.json"
+PREFECT_PEERS := $(VENVS)/prefect-peers
+$(PREFECT_PEERS)/.made: pyproject.toml constraints/prefect.txt constraints/prefect-peers.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(PREFECT_PEERS)
+	$(UV) pip install --quiet --python $(PREFECT_PEERS)/bin/python -c constraints/prefect.txt \
+		-c constraints/prefect-peers.txt -e '.[prefect]' prefect-docker prefect-kubernetes
+	@touch $@
+
+.PHONY: bench
+bench: $(PEERS)/.made $(PREFECT_PEERS)/.made
+	@PYTHONPATH=.:tests/core $(PEERS)/bin/python -m benchmarks.bench --prefect-python $(PREFECT_PEERS)/bin/python $(BENCH)
 
 .PHONY: bench-import
 bench-import: $(PEERS)/.made
