@@ -56,4 +56,5 @@ def finish_job(
         uuid=rental.uuid,
         key=state.key,
         attempts=state.attempts,
+        value=state.value,
     )

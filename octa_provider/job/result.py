@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -41,6 +41,8 @@ class JobResult:
         key: the rental key.
         attempts: how many tries are known to have worked on it: 1 for the one that started the session, and 1 for each
             that adopted it. A try that neither handed its state on (`earlier`) nor started it is not counted.
+        value: what the command has returned, a JSON value: that of its `result_file`. None without one. Of a command
+            that failed it is what the file holds, if it can be read. It is a stranger's: check it where it matters.
     """
 
     exit_code: int | None
@@ -55,6 +57,7 @@ class JobResult:
     uuid: str
     key: str
     attempts: int
+    value: Any = field(default=None, hash=False)
 
     @property
     def succeeded(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.files.placed import Placed, check_output_places, check_room_there, contents_of, placed_inputs
+from octa_provider.job.return_value import checked_result_file
 from octa_provider.job.secret_envs import checked_secret_envs
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
@@ -44,10 +45,13 @@ class JobSpec:
         timeout_s: seconds that the command may run; it is ended in the machine even when nobody watches.
         ready_timeout_s: seconds that the session may take to come up.
         via: `container` (the command is the container's own), `ssh` (over SSH, with files), or `auto`: `ssh` when there
-            are files to move or secrets to hand over, `container` otherwise.
+            are files to move, secrets to hand over or a `result_file` to read, `container` otherwise.
         max_cost_usd: the job is stopped when it has cost so much.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
+        result_file: a JSON file that the command writes, relative to its folder: its value is that of the job, in
+            `JobResult.value`. A success that leaves none, or another text than JSON, is a failure. Needs SSH. At most
+            256 kB.
 
     Raises:
         OctaConfigError: a value that can't work, before any money is spent.
@@ -67,6 +71,7 @@ class JobSpec:
     http_ports: tuple[int, ...] = ()
     ports: tuple[int, ...] = ()
     secret_envs: Mapping[str, str] = field(default_factory=dict, repr=False)
+    result_file: str | None = None
 
     def __post_init__(self) -> None:
         self._refuse_other_types()
@@ -82,6 +87,8 @@ class JobSpec:
             raise OctaConfigError("inputs and outputs move over SSH: use via='ssh' or 'auto'")
         if self.via == "container" and self.secret_envs:
             raise OctaConfigError("secret_envs needs SSH, which keeps it from the API: use via='ssh' or 'auto'")
+        if self.via == "container" and self.result_file is not None:
+            raise OctaConfigError("result_file is read over SSH: use via='ssh' or 'auto'")
         for name in ("timeout_s", "ready_timeout_s"):
             checked_seconds(name, getattr(self, name), least_s=MIN_RUN_S)
         checked_cap("max_cost_usd", self.max_cost_usd)
@@ -99,6 +106,7 @@ class JobSpec:
             _check_local(local)
         secret_envs = checked_secret_envs(self.secret_envs, self.envs, (JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV))
         object.__setattr__(self, "secret_envs", secret_envs)
+        checked_result_file(self.result_file, self.inputs.values())
         self.request("")
 
     def _refuse_other_types(self) -> None:
@@ -128,7 +136,8 @@ class JobSpec:
     @property
     def over_ssh(self) -> bool:
         """True when the command is run over SSH."""
-        return self.via == "ssh" or (self.via == "auto" and bool(self.inputs or self.outputs or self.secret_envs))
+        needs = (self.inputs, self.outputs, self.secret_envs, self.result_file)
+        return self.via == "ssh" or (self.via == "auto" and any(needs))
 
     @property
     def fingerprint(self) -> str:

@@ -117,6 +117,7 @@ def _begin_state(clock: Clock, rental: Rental, spec: JobSpec, nonce: str, attemp
         clock=clock.identity,
         outputs=_local_names(spec),
         attempts=attempts,
+        result_file=spec.result_file,
     )
 
 
@@ -135,6 +136,8 @@ def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
         outputs=_local_names(spec),
         phase=JobPhase.EXITED if earlier.ended else earlier.phase,
         collected=(),
+        result_file=spec.result_file,
+        value=None,
     )
 
 

@@ -49,6 +49,7 @@ class JobState(msgspec.Struct, frozen=True):
         over_ssh: whether the command is run over SSH.
         timeout_s: seconds that the command may run.
         outputs: what to fetch: remote path to local path.
+        result_file: the JSON file whose value is the job's, relative to the command's folder; None for none.
         phase: how far it has come.
         appear_by: Unix time by which the session must be known to the API.
         ready_by: Unix time by which the session must be up.
@@ -64,6 +65,7 @@ class JobState(msgspec.Struct, frozen=True):
         host_key: the machine's SSH host key, once seen.
         collected: the local files that were fetched.
         attempts: how many tries are known to have worked on this run; see `JobResult`.
+        value: what the command has returned, once collected; see `JobResult`.
     """
 
     key: str
@@ -87,6 +89,8 @@ class JobState(msgspec.Struct, frozen=True):
     host_key: str | None = None
     collected: tuple[str, ...] = ()
     attempts: Annotated[int, msgspec.Meta(ge=1)] = 1
+    result_file: str | None = None
+    value: Any = None
 
     @property
     def ended(self) -> bool:
