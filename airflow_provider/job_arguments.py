@@ -43,6 +43,7 @@ _FIELDS = (
     "max_cost_usd",
     "http_ports",
     "ports",
+    "result_file",
 )
 
 
@@ -67,6 +68,8 @@ class DescribesJob(ChoosesMachine):
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
+        result_file: a JSON file that the command writes, relative to its folder: its value is what the job returns.
+            Needs SSH. At most 256 kB.
         octa_conn_id: the connection.
         kwargs: which machine, as of `ChoosesMachine`; and as of every operator.
     """
@@ -98,6 +101,7 @@ class DescribesJob(ChoosesMachine):
         wait_for_machine_s: float | str = 0.0,
         http_ports: Sequence[int | str] | str = (),
         ports: Sequence[int | str] | str = (),
+        result_file: str | None = None,
         octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -116,6 +120,7 @@ class DescribesJob(ChoosesMachine):
         self.wait_for_machine_s = wait_for_machine_s
         self.http_ports = http_ports
         self.ports = ports
+        self.result_file = result_file
         self.octa_conn_id = octa_conn_id
 
     def check_known_arguments(self) -> None:
@@ -192,6 +197,7 @@ class DescribesJob(ChoosesMachine):
             values[name] = as_float(name, values.get(name))
         values["max_cost_usd"] = checked_cap("max_cost_usd", values.get("max_cost_usd"))
         values["disk_gb"] = as_int("disk_gb", values.get("disk_gb"))
+        values["result_file"] = as_text("result_file", values.get("result_file"))
         values["image"] = as_text("image", values["image"]) or ""
         if not isinstance(values["command"], str):
             values["command"] = [as_word("command", word) for word in values["command"] or ()]

@@ -138,9 +138,7 @@ class JobOnWorker:
         except OctaError as error:
             fail_task(error)
 
-    def see_to_the_end(
-        self, state: JobState, *, result: dict[str, Any] | None = None, stays: bool = False
-    ) -> dict[str, Any]:
+    def see_to_the_end(self, state: JobState, *, result: dict[str, Any] | None = None, stays: bool = False) -> Any:
         """Carry out what comes next, and what comes next then, until the job has ended.
 
         Args:
@@ -149,7 +147,7 @@ class JobOnWorker:
             stays: whether this job is waited for here although the task could defer.
 
         Returns:
-            `JobResult` as a dict, of a job that succeeded.
+            `JobResult` as a dict, of a job that succeeded; with a `result_file` the value that it holds.
 
         Raises:
             TaskDeferred: the triggerer waits for it.
@@ -249,7 +247,7 @@ class JobOnWorker:
         except OctaError as error:
             fail_task(error)
 
-    def _conclude(self, state: JobState, result: dict[str, Any]) -> dict[str, Any]:
+    def _conclude(self, state: JobState, result: dict[str, Any]) -> Any:
         """Nothing is left to do but to tell: the task ends as the job ended."""
         log = self.operator.log
         if not self.keeps_session:
@@ -260,8 +258,10 @@ class JobOnWorker:
         cost = cost_text(result["cost_wei"], result["cost_usd"], octa_digits=6, unknown="unknown")
         log.info("Job %s: %s; cost %s", result["key"], result["outcome"], cost)
         self._xcom.tell_result(self.operator, result)
+        if self.spec.result_file is not None:
+            self._xcom.tell_job(result)
         raise_for_outcome(state, self.tail, self.skip_on_exit_code)
-        return result
+        return result if self.spec.result_file is None else result["value"]
 
     def _link(self, state: JobState) -> None:
         try:

@@ -35,8 +35,9 @@ __all__ = ["STARTS_ONLY", "RunsJob", "checked_interval"]
 
 #: Why a job is refused that nobody waits for.
 STARTS_ONLY = (
-    "wait_for_completion=False only starts a command, and is for jobs without inputs, outputs and secret_envs, which a "
-    "worker has to move over SSH: leave them out, or let the task wait, with deferrable=True for no worker slot."
+    "wait_for_completion=False only starts a command, and is for jobs without inputs, outputs, secret_envs and "
+    "result_file, which a worker has to move over SSH: leave them out, or let the task wait, with deferrable=True for "
+    "no worker slot."
 )
 
 #: Airflow's own limit of a wait, which calls nobody back, comes so much later than the last end of the job, or than
@@ -249,10 +250,13 @@ class RunsJob(DescribesJob):
             latest_end=latest_end,
             deadline_at=deadline_at,
             given_up_at=given_up_at,
-            collects=spec.over_ssh and (bool(spec.outputs) or as_text("log_path", self.log_path) is not None),
+            collects=spec.over_ssh and self._collects(spec),
             stops=self.on_finish_action == "stop",
             stops_on_kill=self.on_kill_action == "stop",
         )
+
+    def _collects(self, spec: JobSpec) -> bool:
+        return bool(spec.outputs) or spec.result_file is not None or as_text("log_path", self.log_path) is not None
 
     def _know_uuid(self, uuid: str | None) -> None:
         assert self.kill_switch is not None

@@ -111,6 +111,7 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             via=self.via,
             max_cost_usd=self.max_cost_usd,
             http_ports=tuple(self.http_ports),
+            result_file=self.result_file,
         )
 
     def trigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:  # type: ignore[override]
@@ -145,7 +146,8 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             self.credentials.get_client() as client,
             stop_on_error() as on_started,
         ):
-            work = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
+            made: list[object] = [self.outputs] if self.result_file is None else [self.outputs, self.result_file]
+            work = rental_key([spec.fingerprint, self.requirements().__dict__, *made], key)
             name = (client.transport.account, client.rentals.full_key(work))
             if (earlier := self._followed(name, spec, lifetime)) is not None:
                 return OctaJobRun(self.credentials, earlier)

@@ -40,3 +40,8 @@ class JobCommand(BaseModel):
     outputs: dict[str, str] = Field(
         default_factory=dict, description="Files and folders to fetch: remote path to local path. Needs SSH."
     )
+    result_file: str | None = Field(
+        default=None,
+        title="Result File",
+        description="A JSON file that the command writes: its value is in the result, as value. Needs SSH.",
+    )

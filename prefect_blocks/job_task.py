@@ -27,6 +27,7 @@ def run_job(
     secret_envs: Mapping[str, str | SecretStr] | None = None,
     inputs: Mapping[str, str] | None = None,
     outputs: Mapping[str, str] | None = None,
+    result_file: str | None = None,
     requirements: Mapping[str, Any] | Requirements | None = None,
     disk_gb: int = 10,
     timeout_s: float = 3600.0,
@@ -53,6 +54,8 @@ def run_job(
             what a Secret block holds, is as good as text. Part of no cache key. Needs SSH.
         inputs: files and folders to send: local path to remote path. Needs SSH.
         outputs: files and folders to fetch when it has ended: remote path to local path. Needs SSH.
+        result_file: a JSON file that the command writes, relative to its folder: its value is in the result, under
+            `value`. A success that leaves none is a failure. Needs SSH. At most 256 kB.
         requirements: fields of the core's `Requirements`; the cheapest machine when left out.
         disk_gb: disk in GB.
         timeout_s: seconds that the command may run; the machine ends it itself.
@@ -72,7 +75,7 @@ def run_job(
         credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
-        The core's `JobResult` as a JSON value; amounts of wei are text.
+        The core's `JobResult` as a JSON value; amounts of wei are text. `value` is what the command has returned.
 
     Raises:
         JobFailedError: the command did not end with exit code 0, or its outputs are missing.
@@ -91,6 +94,7 @@ def run_job(
         secret_envs=hidden_values(secret_envs),
         inputs=dict(inputs or {}),
         outputs=dict(outputs or {}),
+        result_file=result_file,
         disk_gb=disk_gb,
         timeout_s=timeout_s,
         ready_timeout_s=ready_timeout_s,

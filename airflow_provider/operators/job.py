@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider.running_job import STARTS_ONLY, RunsJob, checked_interval
-from airflow_provider.templated import as_codes, check_known
+from airflow_provider.templated import as_codes, check_known, is_known
 
 if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
@@ -41,6 +41,8 @@ class OctaRunJobOperator(RunsJob):
         via: `container`, `ssh`, or `auto` (default): `ssh` when there are files to move or secrets to hand over.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
+        result_file: a JSON file that the command writes, relative to its folder, such as `result.json`: its value is
+            what the task returns. A success that leaves none is a failure. Needs SSH. At most 256 kB.
         node_id: this machine and no other.
         gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
@@ -71,7 +73,9 @@ class OctaRunJobOperator(RunsJob):
 
     Returns (XCom): `JobResult` as a dict: `exit_code`, `outcome`, `outputs`, `cost_wei` (as text), `cost_usd`,
         `duration_s`, `node_id`, `uuid`, `key`, `attempts`. As soon as they are known also, under `uuid` and `session`,
-        the session; at the end under `cost` what it came to, of a failed job too.
+        the session; at the end under `cost` what it came to, of a failed job too. With `result_file` the value that the
+        command wrote, any JSON value, and `JobResult` under `result`, of a failed job too; `multiple_outputs=True`
+        makes of a value that is a dict one XCom for each key.
 
     Raises:
         ValueError: when the DAG file is parsed: an argument that can never work.
@@ -122,7 +126,9 @@ class OctaRunJobOperator(RunsJob):
         check_known(self, poll_interval=checked_interval)
         # What another task returns may turn out to be empty.
         if not self.wait_for_completion and (
-            self.via == "ssh" or any(isinstance(given, Mapping) and given for given in self._over_ssh())
+            self.via == "ssh"
+            or any(isinstance(given, Mapping) and given for given in self._over_ssh())
+            or (self.result_file and is_known(self.result_file))
         ):
             raise ValueError(STARTS_ONLY)
 

@@ -69,6 +69,22 @@ def test_ports_are_published_and_told_while_the_command_runs(cli: Cli, emulator:
     assert len(emulator.ledger()["sessions"]) == sessions
 
 
+def test_what_the_command_returns_is_told_and_in_the_json(cli: Cli, emulator: EmulatorHandle) -> None:
+    options = (*QUICK, "--ssh-key", emulator.ssh_private_key, "--result-file", "r.json")
+    shown = cli(*options, "--", """printf '{"loss": "\\\\u001b[31m"}' > r.json""")
+    assert shown.status == 0
+    assert 'returned {"loss": "\\u001b[31m"}' in shown.err
+    long = cli(*options, "--json", "--", "(printf '[1'; for i in $(seq 999); do printf ,1; done; printf ']') > r.json")
+    assert json.loads(long.out)["value"] == [1] * 1000
+    assert "... (3000 characters: see --json)" in long.err
+    none = cli(*options, "--", "true")
+    assert (none.status, "returned" in none.err) == (1, False)
+    assert "the command succeeded, but left no result file r.json" in none.err
+    refused = cli(*options, "--via", "container", "--", "true")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "--result-file is read over SSH: use --via ssh or --via auto" in refused.err
+
+
 def test_environment_variables_come_from_the_line_or_from_the_shell(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FROM_SHELL", "two")
     shown = cli(*QUICK, "--env", "ONE=one=1", "--env", "FROM_SHELL", "--", "echo $ONE $FROM_SHELL")

@@ -18,6 +18,7 @@ from waiting_for import wait_for
 
 from octa_provider.errors import OctaConfigError, OctaNoMachineError
 from prefect_blocks import JobFailedError, OctaCredentials, OctaJob
+from prefect_blocks.tasks import run_job
 
 pytestmark = pytest.mark.usefixtures("run_logs")
 QUICK: dict[str, Any] = {"image": "alpine:3", "poll_s": 0.2}
@@ -162,6 +163,24 @@ def test_missing_outputs_are_no_success(server: PrefectServer, renting: Renting,
 
     with pytest.raises(JobFailedError, match="nothing"):
         steps()
+
+
+def test_what_the_command_writes_is_the_results_value(server: PrefectServer, renting: Renting) -> None:
+    writes: dict[str, Any] = {"command": """echo '{"loss": 0.25}' > m.json""", "result_file": "m.json"}
+
+    @flow
+    def steps() -> tuple[Any, Any]:
+        return OctaJob(**writes, **QUICK).run().value, run_job(QUICK["image"], poll_s=0.2, **writes)["value"]
+
+    assert steps() == ({"loss": 0.25}, {"loss": 0.25})
+    assert renting.running() == []
+
+    @flow
+    def leaves_none() -> None:
+        OctaJob(command="true", result_file="m.json", **QUICK).run()
+
+    with pytest.raises(JobFailedError, match=r"the command succeeded, but left no result file m\.json"):
+        leaves_none()
 
 
 def test_inputs_travel_and_outputs_come_home(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,9 @@ from octa_provider.text.quantities import shown_duration
 if TYPE_CHECKING:
     from octa_provider.job.state import JobState
     from octa_provider.render.progress import ProgressTracker
+
+#: Of what the command returns; `--json` tells all of it.
+SHOWN_VALUE_CHARS = 1000
 
 EXAMPLES = """examples:
   octa-provider run ubuntu:24.04 -- nvidia-smi
@@ -87,6 +91,11 @@ def add_parser(commands: Any) -> None:
         default=[],
         metavar="REMOTE:LOCAL",
         help="file or folder to fetch when the command has ended (SSH); LOCAL is read as scp would",
+    )
+    add(
+        "--result-file",
+        metavar="REMOTE",
+        help="JSON file that the command writes into its folder (SSH): its value is told at the end, and by --json",
     )
     add(
         "--http-port",
@@ -258,6 +267,7 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
         ports=tuple(arguments.port),
         http_ports=tuple(arguments.http_port),
         max_cost_usd=arguments.max_cost_usd,
+        result_file=arguments.result_file,
     )
 
 
@@ -305,5 +315,9 @@ def _tell_result(arguments: argparse.Namespace, result: JobResult) -> None:
         tell(f"octa-provider: {worded(arguments, result.message)}")
     for path in result.outputs:
         tell(f"fetched {shown_text(path)}")
+    if arguments.result_file is not None and result.succeeded:
+        text = json.dumps(result.value, ensure_ascii=False)
+        cut = "" if len(text) <= SHOWN_VALUE_CHARS else f"... ({len(text)} characters: see --json)"
+        tell(f"returned {shown_text(text[:SHOWN_VALUE_CHARS])}{cut}")
     cost = shown_cost(result.cost_wei, result.cost_usd)
     tell(f"{result.outcome.value} on node {result.node_id}: {shown_duration(result.duration_s)}, {cost}")

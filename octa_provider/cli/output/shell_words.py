@@ -21,6 +21,7 @@ OPTIONS = {
     "gpu_memory_gb": "--gpu-memory-gb",
     "gpu_model": "--gpu-model",
     "http_ports": "--http-port",
+    "result_file": "--result-file",
     "log_path": "--log",
     "max_age_s": "--max-age",
     "max_cost_usd": "--max-cost-usd",
