@@ -44,6 +44,9 @@ _FIELDS = (
     "http_ports",
     "ports",
     "result_file",
+    "max_duration_s",
+    "entrypoint",
+    "app",
 )
 
 
@@ -51,7 +54,7 @@ class DescribesJob(ChoosesMachine):
     """What an operator that runs a job is told about it. Every argument is templated.
 
     Args:
-        image: container image, such as `blender:4.5`.
+        image: container image, such as `blender:4.5`; may be empty when `app` is given.
         command: a shell command line, or a sequence of arguments.
         envs: environment variables. The account's sessions show them: no secrets.
         secret_envs: environment variables that reach the command over SSH alone: OctaSpace never gets them, and neither
@@ -70,6 +73,10 @@ class DescribesJob(ChoosesMachine):
         ports: TCP ports to expose while it runs.
         result_file: a JSON file that the command writes, relative to its folder: its value is what the job returns.
             Needs SSH. At most 256 kB.
+        max_duration_s: the job is stopped when its session has run so long, whatever it does; machines that the balance
+            can't pay for that long are refused.
+        entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
+        app: uuid of an app of the catalogue.
         octa_conn_id: the connection.
         kwargs: which machine, as of `ChoosesMachine`; and as of every operator.
     """
@@ -102,6 +109,9 @@ class DescribesJob(ChoosesMachine):
         http_ports: Sequence[int | str] | str = (),
         ports: Sequence[int | str] | str = (),
         result_file: str | None = None,
+        max_duration_s: float | str | None = None,
+        entrypoint: str = "",
+        app: str = "",
         octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -121,6 +131,9 @@ class DescribesJob(ChoosesMachine):
         self.http_ports = http_ports
         self.ports = ports
         self.result_file = result_file
+        self.max_duration_s = max_duration_s
+        self.entrypoint = entrypoint
+        self.app = app
         self.octa_conn_id = octa_conn_id
 
     def check_known_arguments(self) -> None:
@@ -129,6 +142,9 @@ class DescribesJob(ChoosesMachine):
         check_known(self, wait_for_machine_s=checked_wait)
         # What is not known yet is left at what always works.
         known = {name: getattr(self, name) for name in _FIELDS if is_known(getattr(self, name))}
+        if "app" not in known:
+            # Which may make up for an image that is left empty.
+            known.pop("image", None)
         if isinstance(self.secret_envs, Mapping):
             # Their names are known, and settle much.
             known["secret_envs"] = dict.fromkeys(self.secret_envs, "known later")
@@ -195,7 +211,10 @@ class DescribesJob(ChoosesMachine):
             values[name] = as_ints(name, values.get(name))
         for name in ("timeout_s", "ready_timeout_s"):
             values[name] = as_float(name, values.get(name))
-        values["max_cost_usd"] = checked_cap("max_cost_usd", values.get("max_cost_usd"))
+        for name in ("max_cost_usd", "max_duration_s"):
+            values[name] = checked_cap(name, values.get(name))
+        for name in ("entrypoint", "app"):
+            values[name] = as_text(name, values.get(name)) or ""
         values["disk_gb"] = as_int("disk_gb", values.get("disk_gb"))
         values["result_file"] = as_text("result_file", values.get("result_file"))
         values["image"] = as_text("image", values["image"]) or ""

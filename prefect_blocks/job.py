@@ -69,7 +69,20 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
     max_cost_usd: CapOrNone = Field(
         default=None, title="Cost Cap (USD)", description="The job is stopped when it has cost so much."
     )
+    max_duration_s: CapOrNone = Field(
+        default=None,
+        title="Time Cap",
+        description="Seconds that its machine may run, whatever it does; the job is stopped then. Machines that the "
+        "balance can't pay for that long are refused.",
+    )
     http_ports: list[int] = Field(default_factory=list, description="Ports to publish as URLs while it runs.")
+    ports: list[int] = Field(default_factory=list, description="TCP ports to expose while it runs.")
+    entrypoint: str = Field(
+        default="",
+        description="The container's entrypoint: a program that runs what it is given. A command over SSH does not go "
+        "through it.",
+    )
+    app: str = Field(default="", description="Uuid of an app of OctaSpace's.")
     wait_for_machine_s: float = Field(
         default=0.0,
         ge=0,
@@ -110,7 +123,11 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             ready_timeout_s=self.ready_timeout_s,
             via=self.via,
             max_cost_usd=self.max_cost_usd,
+            max_duration_s=self.max_duration_s,
             http_ports=tuple(self.http_ports),
+            ports=tuple(self.ports),
+            entrypoint=self.entrypoint,
+            app=self.app,
             result_file=self.result_file,
         )
 
@@ -251,7 +268,7 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
         named = self.name or self._block_document_name
         if named and key:
             return f"{named} {key}"
-        return named or key or flow_name_here() or Path(self.image.partition(":")[0]).name
+        return named or key or flow_name_here() or Path(self.image.partition(":")[0]).name or self.app
 
 
 def _local(path: str) -> str:

@@ -185,12 +185,17 @@ class JobFollower:
 
     def _remember_urls(self, rental: Rental) -> None:
         try:
-            self._urls = dict(rental.info().urls)
+            session = rental.info()
         except OctaError as error:
             # Only what is nice to have.
             self._report.say(f"Where session {rental.uuid} answers can't be read: {error}")
+            return
+        self._urls = dict(session.urls)
         for port, url in self._urls.items():
             self._report.say(f"Port {port} answers at {url}")
+        for port in self.spec.ports:
+            if (outside := session.ports.get(port)) is not None:
+                self._report.say(f"Port {port} answers at {session.public_ip or 'the machine'}:{outside}")
 
 
 def follower_of(name: Hashable) -> JobFollower | None:

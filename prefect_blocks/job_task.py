@@ -34,7 +34,11 @@ def run_job(
     ready_timeout_s: float = 900.0,
     via: Literal["auto", "container", "ssh"] = "auto",
     max_cost_usd: float | None = None,
+    max_duration_s: float | None = None,
     http_ports: Sequence[int] = (),
+    ports: Sequence[int] = (),
+    entrypoint: str = "",
+    app: str = "",
     wait_for_machine_s: float = 0.0,
     log_path: str | None = None,
     progress: str | None = None,
@@ -47,7 +51,7 @@ def run_job(
     """Rent a machine, run a command there to completion, fetch what it made, and stop the machine on every way out.
 
     Args:
-        image: container image.
+        image: container image; may be empty when `app` is given.
         command: a shell command line, or a sequence of arguments.
         envs: environment variables; the account's sessions show them, so no secrets.
         secret_envs: environment variables that go to the machine over SSH alone, never to the API; `SecretStr`, and so
@@ -63,7 +67,12 @@ def run_job(
         via: how the command is run: `container` (it is the container's own), `ssh`, or `auto`, which takes SSH when
             there are files to move or secrets.
         max_cost_usd: the job is stopped when it has cost so much, in USD.
+        max_duration_s: the job is stopped when its machine has run so many seconds, whatever it does; machines that the
+            balance can't pay for that long are refused.
         http_ports: ports to publish as URLs while it runs; the run's log and an artifact tell the URLs.
+        ports: TCP ports to expose while it runs.
+        entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
+        app: uuid of an app of OctaSpace's.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once. What waits
             is running, not failed; the end of the run ends the wait.
         log_path: a local file that gets the command's output.
@@ -85,6 +94,7 @@ def run_job(
         OctaStopError: the machine could not be stopped in time, and may still bill.
     """
     checked_cap("max_cost_usd", max_cost_usd)
+    checked_cap("max_duration_s", max_duration_s)
     job = OctaJob(
         credentials=account_of(credentials),
         name=name,
@@ -100,7 +110,11 @@ def run_job(
         ready_timeout_s=ready_timeout_s,
         via=via,
         max_cost_usd=max_cost_usd,
+        max_duration_s=max_duration_s,
         http_ports=list(http_ports),
+        ports=list(ports),
+        entrypoint=entrypoint,
+        app=app,
         wait_for_machine_s=wait_for_machine_s,
         log_path=log_path,
         progress=progress,

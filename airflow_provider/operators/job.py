@@ -28,7 +28,7 @@ class OctaRunJobOperator(RunsJob):
     its slot.
 
     Args:
-        image: container image, such as `blender:4.5`.
+        image: container image, such as `blender:4.5`; may be empty when `app` is given.
         command: a shell command line, or a sequence of arguments.
         envs: environment variables. The account's sessions show them: no secrets.
         secret_envs: environment variables that reach the command over SSH alone; see `DescribesJob`.
@@ -57,6 +57,10 @@ class OctaRunJobOperator(RunsJob):
         order_by: `price` (default), `blender_score` or `score_per_usd`.
         requirements: the same as a mapping or `Requirements`; single arguments win over it.
         max_cost_usd: the job is stopped when it has cost so much.
+        max_duration_s: the job is stopped when its session has run so long, whatever it does; machines that the balance
+            can't pay for that long are refused.
+        entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
+        app: uuid of an app of the catalogue.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken, with `deferrable` without a
             worker slot; 0 (default) fails at once.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.

@@ -17,7 +17,7 @@ class JobOutcome(str, Enum):
     TIMED_OUT = "timed out"
     #: The session went away, or the command left no exit code: outcome unknown.
     LOST = "lost"
-    #: A cap on cost was reached.
+    #: A cap on cost or on time was reached.
     OVER_BUDGET = "over budget"
     #: The session did not come up in time.
     NOT_READY = "not ready"

@@ -29,7 +29,7 @@ class JobSpec:
     """A command to run to completion on a rented machine.
 
     Args:
-        image: container image, such as `blender:4.5`.
+        image: container image, such as `blender:4.5`; may be empty when `app` is given.
         command: a shell command line, or a sequence of arguments.
         envs: environment variables; the API stores them, and echoes them to whoever holds the account's key.
         secret_envs: environment variables that reach the command over SSH alone: the API never gets them, and nothing
@@ -49,6 +49,11 @@ class JobSpec:
         max_cost_usd: the job is stopped when it has cost so much.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
+        max_duration_s: the job is stopped when its session has run so long, whatever it does; machines that the balance
+            can't pay for that long are refused.
+        entrypoint: the container's, such as `/opt/nvidia/nvidia_entrypoint.sh`: a program that runs what it is given.
+            A command over SSH does not go through it.
+        app: uuid of an app from `client.apps`.
         result_file: a JSON file that the command writes, relative to its folder: its value is that of the job, in
             `JobResult.value`. A success that leaves none, or another text than JSON, is a failure. Needs SSH. At most
             256 kB.
@@ -72,6 +77,9 @@ class JobSpec:
     ports: tuple[int, ...] = ()
     secret_envs: Mapping[str, str] = field(default_factory=dict, repr=False)
     result_file: str | None = None
+    max_duration_s: float | None = None
+    entrypoint: str = ""
+    app: str = ""
 
     def __post_init__(self) -> None:
         self._refuse_other_types()
@@ -91,7 +99,8 @@ class JobSpec:
             raise OctaConfigError("result_file is read over SSH: use via='ssh' or 'auto'")
         for name in ("timeout_s", "ready_timeout_s"):
             checked_seconds(name, getattr(self, name), least_s=MIN_RUN_S)
-        checked_cap("max_cost_usd", self.max_cost_usd)
+        for name in ("max_cost_usd", "max_duration_s"):
+            checked_cap(name, getattr(self, name))
         if JOB_ENV in self.envs:
             raise OctaConfigError(f"envs must not set {JOB_ENV}: it carries the job's nonce")
         for remote in (*self.inputs.values(), *self.outputs):
@@ -148,6 +157,8 @@ class JobSpec:
         if self.secret_envs:
             # Not their values, nor a hash of them: one can be guessed from the other.
             what.append(sorted(self.secret_envs))
+        if self.entrypoint or self.app:
+            what.append([self.entrypoint, self.app])
         text = json.dumps(what)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -194,6 +205,8 @@ class JobSpec:
             ports=tuple(self.ports),
             http_ports=tuple(self.http_ports),
             start_command=start_command,
+            entrypoint=self.entrypoint,
+            app=self.app,
         )
 
 

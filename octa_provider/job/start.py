@@ -84,6 +84,7 @@ def start_job(
             key=key,
             requirements=spec.requirements,
             max_cost_usd=spec.max_cost_usd,
+            max_duration_s=spec.max_duration_s,
             fingerprint=fingerprint,
             attempt=nonce,
             is_wanted=is_this_job,
@@ -128,6 +129,7 @@ def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
         rental=msgspec.structs.replace(
             earlier.rental,
             max_cost_usd=rental.max_cost_usd,
+            max_duration_s=rental.max_duration_s,
             max_price_usd=rental.max_price_usd,
             key=rental.key,
             claim=rental.claim,

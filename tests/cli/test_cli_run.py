@@ -22,6 +22,8 @@ from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.result import JobOutcome, JobResult
 
 Cli = Callable[..., Any]
+#: An app of the emulator's.
+UBUNTU = "406c0b3f-6726-4169-a3b4-6322995cd755"
 QUICK = ("run", "ubuntu:24.04", "--poll", "0.1s")
 
 
@@ -66,6 +68,16 @@ def test_ports_are_published_and_told_while_the_command_runs(cli: Cli, emulator:
         refused = cli(*QUICK, option, "99999", "--", "true")
         assert (refused.status, refused.err.count("\n")) == (2, 1)
         assert f" {option} must be port numbers from 1 to 65535, not 99999" in refused.err
+    assert len(emulator.ledger()["sessions"]) == sessions
+
+
+def test_an_app_an_entrypoint_and_a_cap_on_time_are_those_of_the_job(cli: Cli, emulator: EmulatorHandle) -> None:
+    options = ("--app", UBUNTU, "--entrypoint", "env MARK=here", "--max-duration", "1h")
+    shown = cli("run", "", "--poll", "0.1s", *options, "--", "echo $MARK")
+    assert (shown.status, shown.out.splitlines()[0]) == (0, "here")
+    sessions = len(emulator.ledger()["sessions"])
+    refused = cli(*QUICK, "--max-duration", "300d", "--", "true")
+    assert (refused.status, refused.err.count("does not pay for")) == (1, 1)
     assert len(emulator.ledger()["sessions"]) == sessions
 
 

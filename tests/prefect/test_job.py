@@ -21,6 +21,8 @@ from prefect_blocks import JobFailedError, OctaCredentials, OctaJob
 from prefect_blocks.tasks import run_job
 
 pytestmark = pytest.mark.usefixtures("run_logs")
+#: An app of the emulator's.
+UBUNTU = "406c0b3f-6726-4169-a3b4-6322995cd755"
 QUICK: dict[str, Any] = {"image": "alpine:3", "poll_s": 0.2}
 
 
@@ -181,6 +183,25 @@ def test_what_the_command_writes_is_the_results_value(server: PrefectServer, ren
 
     with pytest.raises(JobFailedError, match=r"the command succeeded, but left no result file m\.json"):
         leaves_none()
+
+
+def test_a_job_has_the_ports_the_entrypoint_and_the_app_that_it_asks_for(
+    server: PrefectServer, renting: Renting
+) -> None:
+    @flow
+    def steps() -> str:
+        OctaJob(image="", app=UBUNTU, entrypoint="env MARK=here", command="echo $MARK", poll_s=0.2).run()
+        run_job("", "sleep 1", app=UBUNTU, entrypoint="env", ports=[5000], poll_s=0.2)
+        return this_run()
+
+    flow_run_id = steps()
+    wait_for(lambda: "here" in server.logs_of(flow_run_id), "what the entrypoint has set")
+    wait_for(
+        lambda: any(line.startswith("Port 5000 answers at ") for line in server.logs_of(flow_run_id)),
+        "the port's address",
+    )
+    with pytest.raises(OctaConfigError, match="image must name a container image"):
+        OctaJob(image="", command="true").spec()
 
 
 def test_inputs_travel_and_outputs_come_home(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:

@@ -141,6 +141,19 @@ def add_parser(commands: Any) -> None:
         help="stop the job when it has cost so much",
     )
     add(
+        "--max-duration",
+        type=positive_seconds,
+        metavar="DURATION",
+        help="stop the job when its machine has run so long; refuse machines that the balance can't pay for that long",
+    )
+    add(
+        "--entrypoint",
+        default="",
+        metavar="PROGRAM",
+        help="the container's entrypoint: a program that runs what it is given",
+    )
+    add("--app", default="", metavar="UUID", help="an app of OctaSpace's; IMAGE may then be ''")
+    add(
         "--via",
         choices=VIAS,
         default="auto",
@@ -180,7 +193,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise OctaConfigError(
             "there is no command: put it after --, as in: octa-provider run ubuntu:24.04 -- nvidia-smi"
         )
-    if not arguments.image.strip():
+    if not (arguments.image.strip() or arguments.app):
         raise OctaConfigError("IMAGE is empty: name a container image, as in: octa-provider run ubuntu:24.04 -- true")
     spec = _spec(arguments)
     _check(arguments, spec)
@@ -267,6 +280,9 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
         ports=tuple(arguments.port),
         http_ports=tuple(arguments.http_port),
         max_cost_usd=arguments.max_cost_usd,
+        max_duration_s=arguments.max_duration,
+        entrypoint=arguments.entrypoint,
+        app=arguments.app,
         result_file=arguments.result_file,
     )
 

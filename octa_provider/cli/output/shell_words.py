@@ -23,6 +23,7 @@ OPTIONS = {
     "http_ports": "--http-port",
     "result_file": "--result-file",
     "log_path": "--log",
+    "entrypoint": "--entrypoint",
     "max_age_s": "--max-age",
     "max_cost_usd": "--max-cost-usd",
     "max_failed_frames": "--max-failed-frames",
