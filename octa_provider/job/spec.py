@@ -22,6 +22,8 @@ from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 #: Carries `<nonce>:<fingerprint>` in the session's environment, so that the next try knows what it adopts.
 JOB_ENV = "OCTA_JOB"
 VIAS = ("auto", "container", "ssh")
+#: Whoever needs more has another problem than a machine, and each of them bills while it is waited for.
+MOST_START_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class JobSpec:
         entrypoint: the container's, such as `/opt/nvidia/nvidia_entrypoint.sh`: a program that runs what it is given.
             A command over SSH does not go through it.
         app: uuid of an app from `client.apps`.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`, or ends while it comes up. 1 tries no other. What each has cost counts towards
+            `max_cost_usd`.
         result_file: a JSON file that the command writes, relative to its folder: its value is that of the job, in
             `JobResult.value`. A success that leaves none, or another text than JSON, is a failure. Needs SSH. At most
             256 kB.
@@ -80,6 +85,7 @@ class JobSpec:
     max_duration_s: float | None = None
     entrypoint: str = ""
     app: str = ""
+    start_attempts: int = 1
 
     def __post_init__(self) -> None:
         self._refuse_other_types()
@@ -101,6 +107,16 @@ class JobSpec:
             checked_seconds(name, getattr(self, name), least_s=MIN_RUN_S)
         for name in ("max_cost_usd", "max_duration_s"):
             checked_cap(name, getattr(self, name))
+        attempts = self.start_attempts
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= MOST_START_ATTEMPTS:
+            raise OctaConfigError(
+                f"start_attempts must be a whole number from 1 to {MOST_START_ATTEMPTS}, not {attempts!r}"
+            )
+        if attempts > 1 and self.requirements.node_id is not None:
+            raise OctaConfigError(
+                f"start_attempts={attempts} tries other machines, and node_id={self.requirements.node_id} allows none: "
+                "leave one of them out"
+            )
         if JOB_ENV in self.envs:
             raise OctaConfigError(f"envs must not set {JOB_ENV}: it carries the job's nonce")
         for remote in (*self.inputs.values(), *self.outputs):

@@ -16,6 +16,7 @@ from octa_provider.job.mark import JobMark
 from octa_provider.job.script import container_command, log_keeper_command
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobPhase, JobState
+from octa_provider.job.tried_machine import cap_left
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import SshTarget, client_keys, ssh_key
 from octa_provider.rental.rental import Rental
@@ -119,6 +120,7 @@ def _begin_state(clock: Clock, rental: Rental, spec: JobSpec, nonce: str, attemp
         outputs=_local_names(spec),
         attempts=attempts,
         result_file=spec.result_file,
+        start_attempts=spec.start_attempts,
     )
 
 
@@ -128,7 +130,7 @@ def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
         # With the caps of now; when it was first rented, its price was known better.
         rental=msgspec.structs.replace(
             earlier.rental,
-            max_cost_usd=rental.max_cost_usd,
+            max_cost_usd=cap_left(rental.max_cost_usd, earlier.tried),
             max_duration_s=rental.max_duration_s,
             max_price_usd=rental.max_price_usd,
             key=rental.key,
@@ -140,6 +142,7 @@ def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
         collected=(),
         result_file=spec.result_file,
         value=None,
+        start_attempts=spec.start_attempts,
     )
 
 
