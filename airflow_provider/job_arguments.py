@@ -22,6 +22,7 @@ from airflow_provider.templated import (
     is_known,
 )
 from octa_provider.job.spec import JobSpec
+from octa_provider.market.requirements import Requirements
 
 if TYPE_CHECKING:
     import jinja2
@@ -47,6 +48,7 @@ _FIELDS = (
     "max_duration_s",
     "entrypoint",
     "app",
+    "start_attempts",
 )
 
 
@@ -77,6 +79,8 @@ class DescribesJob(ChoosesMachine):
             can't pay for that long are refused.
         entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
         app: uuid of an app of the catalogue.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`. What each has cost is on the bill, and counts towards `max_cost_usd`.
         octa_conn_id: the connection.
         kwargs: which machine, as of `ChoosesMachine`; and as of every operator.
     """
@@ -112,6 +116,7 @@ class DescribesJob(ChoosesMachine):
         max_duration_s: float | str | None = None,
         entrypoint: str = "",
         app: str = "",
+        start_attempts: int | str = 1,
         octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -134,6 +139,7 @@ class DescribesJob(ChoosesMachine):
         self.max_duration_s = max_duration_s
         self.entrypoint = entrypoint
         self.app = app
+        self.start_attempts = start_attempts
         self.octa_conn_id = octa_conn_id
 
     def check_known_arguments(self) -> None:
@@ -145,6 +151,9 @@ class DescribesJob(ChoosesMachine):
         if "app" not in known:
             # Which may make up for an image that is left empty.
             known.pop("image", None)
+        if is_known(self.machine_node_id) and (node_id := as_int("node_id", self.machine_node_id)) is not None:
+            # The one thing about the machine that the job itself has a say in.
+            known["requirements"] = Requirements(node_id=node_id)
         if isinstance(self.secret_envs, Mapping):
             # Their names are known, and settle much.
             known["secret_envs"] = dict.fromkeys(self.secret_envs, "known later")
@@ -215,7 +224,8 @@ class DescribesJob(ChoosesMachine):
             values[name] = checked_cap(name, values.get(name))
         for name in ("entrypoint", "app"):
             values[name] = as_text(name, values.get(name)) or ""
-        values["disk_gb"] = as_int("disk_gb", values.get("disk_gb"))
+        for name in ("disk_gb", "start_attempts"):
+            values[name] = as_int(name, values.get(name))
         values["result_file"] = as_text("result_file", values.get("result_file"))
         values["image"] = as_text("image", values["image"]) or ""
         if not isinstance(values["command"], str):

@@ -11,7 +11,7 @@ from prefect.blocks.abstract import JobBlock
 from pydantic import Field, HttpUrl
 
 from octa_provider.job.result import JobResult
-from octa_provider.job.spec import JobSpec
+from octa_provider.job.spec import MOST_START_ATTEMPTS, JobSpec
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.progress import ProgressTracker
 from prefect_blocks.at_exit import hearing_signals
@@ -89,6 +89,14 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
         title="Wait for a Machine",
         description="Seconds to wait for a machine when none fits or all are taken; 0 fails at once.",
     )
+    start_attempts: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_START_ATTEMPTS,
+        title="Machines to Try",
+        description="How many machines are tried, one after the other, when one does not come up within the ready "
+        "timeout. What each has cost is on the bill, and counts towards the cost cap.",
+    )
     log_path: str | None = Field(default=None, description="A local file that gets the command's output.")
     progress: str | None = Field(
         default=None,
@@ -128,6 +136,7 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             ports=tuple(self.ports),
             entrypoint=self.entrypoint,
             app=self.app,
+            start_attempts=self.start_attempts,
             result_file=self.result_file,
         )
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from octa_provider.market.requirements import Requirements
-from octa_provider.text.carried import carried_dict
 from octa_provider.timing.limits import checked_cap
 from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.job import OctaJob
@@ -39,6 +38,7 @@ def run_job(
     ports: Sequence[int] = (),
     entrypoint: str = "",
     app: str = "",
+    start_attempts: int = 1,
     wait_for_machine_s: float = 0.0,
     log_path: str | None = None,
     progress: str | None = None,
@@ -73,6 +73,8 @@ def run_job(
         ports: TCP ports to expose while it runs.
         entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
         app: uuid of an app of OctaSpace's.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`. What each has cost is on the bill, and counts towards `max_cost_usd`.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once. What waits
             is running, not failed; the end of the run ends the wait.
         log_path: a local file that gets the command's output.
@@ -115,6 +117,7 @@ def run_job(
         ports=list(ports),
         entrypoint=entrypoint,
         app=app,
+        start_attempts=start_attempts,
         wait_for_machine_s=wait_for_machine_s,
         log_path=log_path,
         progress=progress,
@@ -122,4 +125,4 @@ def run_job(
         poll_s=poll_s,
         **fields_of(requirements_of(requirements)),
     )
-    return carried_dict(job.run(key).to_dict())
+    return job.run(key).to_json()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider.running_job import STARTS_ONLY, RunsJob, checked_interval
-from airflow_provider.templated import as_codes, check_known, is_known
+from airflow_provider.running_job import STARTS_ONLY, TRIES_ELSEWHERE, RunsJob, checked_interval
+from airflow_provider.templated import as_codes, as_int, check_known, is_known
 
 if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
@@ -61,6 +61,9 @@ class OctaRunJobOperator(RunsJob):
             can't pay for that long are refused.
         entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
         app: uuid of an app of the catalogue.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`; 1 (default) fails then. What each has cost is on the bill, and counts towards
+            `max_cost_usd`. The next one is not waited for: `retries` do.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken, with `deferrable` without a
             worker slot; 0 (default) fails at once.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
@@ -76,10 +79,10 @@ class OctaRunJobOperator(RunsJob):
         kwargs: as of every operator.
 
     Returns (XCom): `JobResult` as a dict: `exit_code`, `outcome`, `outputs`, `cost_wei` (as text), `cost_usd`,
-        `duration_s`, `node_id`, `uuid`, `key`, `attempts`. As soon as they are known also, under `uuid` and `session`,
-        the session; at the end under `cost` what it came to, of a failed job too. With `result_file` the value that the
-        command wrote, any JSON value, and `JobResult` under `result`, of a failed job too; `multiple_outputs=True`
-        makes of a value that is a dict one XCom for each key.
+        `duration_s`, `node_id`, `uuid`, `key`, `attempts`, `value`, `tried`. As soon as they are known also, under
+        `uuid` and `session`, the session; at the end under `cost` what it came to, of a failed job too. With
+        `result_file` the value that the command wrote, any JSON value, and `JobResult` under `result`, of a failed job
+        too; `multiple_outputs=True` makes of a value that is a dict one XCom for each key.
 
     Raises:
         ValueError: when the DAG file is parsed: an argument that can never work.
@@ -135,6 +138,12 @@ class OctaRunJobOperator(RunsJob):
             or (self.result_file and is_known(self.result_file))
         ):
             raise ValueError(STARTS_ONLY)
+        if (
+            not self.wait_for_completion
+            and is_known(self.start_attempts)
+            and (as_int("start_attempts", self.start_attempts) or 1) > 1
+        ):
+            raise ValueError(TRIES_ELSEWHERE)
 
     def _over_ssh(self) -> tuple[object, ...]:
         return self.inputs, self.outputs, self.secret_envs

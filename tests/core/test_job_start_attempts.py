@@ -109,6 +109,19 @@ def test_a_machine_that_says_that_it_failed_while_it_came_up_is_left_for_another
     assert len(tried_one_by_one(bench)) == 2
 
 
+@pytest.mark.parametrize(("via", "tried"), [("ssh", 1), ("container", 0)])
+def test_a_machine_that_goes_before_it_is_up_is_left_for_another_where_no_command_can_have_run(
+    bench: Bench, via: str, tried: int
+) -> None:
+    bench.emulator.faults(NEVER_READY)
+    state = bench.client.jobs.start(spec(via=via), bench.key, private_key=bench.ssh_key)
+    bench.emulator.end_session(state.rental.uuid)
+    bench.clock.shift_s += 60
+    result = bench.client.jobs.watch(state, spec(via=via), private_key=bench.ssh_key, poll_s=0.5)
+    assert (result.succeeded, len(result.tried)) == (bool(tried), tried)
+    assert len(tried_one_by_one(bench)) == 1 + tried
+
+
 def test_a_machine_that_cannot_be_stopped_keeps_another_from_being_started(bench: Bench) -> None:
     state = bench.client.jobs.start(spec(), bench.key)
     bench.clock.shift_s += 60

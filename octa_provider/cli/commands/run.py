@@ -128,6 +128,13 @@ def add_parser(commands: Any) -> None:
         help="for the machine to come up (default: 15m)",
     )
     add(
+        "--start-attempts",
+        type=whole_number,
+        default=1,
+        metavar="N",
+        help="machines to try, one after the other, when one does not come up in time (default: 1)",
+    )
+    add(
         "--wait-for-machine",
         type=seconds,
         default=0.0,
@@ -283,6 +290,7 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
         max_duration_s=arguments.max_duration,
         entrypoint=arguments.entrypoint,
         app=arguments.app,
+        start_attempts=arguments.start_attempts,
         result_file=arguments.result_file,
     )
 

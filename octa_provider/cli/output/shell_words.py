@@ -42,6 +42,7 @@ OPTIONS = {
     "project_id": "--project-id",
     "ready_timeout_s": "--ready-timeout",
     "seconds_per_frame": "--seconds-per-frame",
+    "start_attempts": "--start-attempts",
     "timeout_s": "--timeout",
     "tries_per_frame": "--tries-per-frame",
     "wait_for_machine_s": "--wait-for-machine",
