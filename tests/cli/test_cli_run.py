@@ -81,6 +81,19 @@ def test_an_app_an_entrypoint_and_a_cap_on_time_are_those_of_the_job(cli: Cli, e
     assert len(emulator.ledger()["sessions"]) == sessions
 
 
+def test_another_machine_is_tried_when_one_never_comes_up(cli: Cli, emulator: EmulatorHandle) -> None:
+    emulator.faults({"kind": "never_ready", "times": 1})
+    shown = cli(*QUICK, "--start-attempts", "2", "--ready-timeout", "1s", "--json", "--", "true")
+    result = json.loads(shown.out)
+    assert (shown.status, result["outcome"], len(result["tried"])) == (0, "succeeded", 1)
+    first, second = emulator.ledger()["sessions"][-2:]
+    assert result["tried"][0]["node_id"] == first["node_id"] != second["node_id"] == result["node_id"]
+    assert int(result["cost_wei"]) == first["charge_wei"] + second["charge_wei"]
+    refused = cli(*QUICK, "--start-attempts", "11", "--", "true")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "--start-attempts must be a whole number from 1 to 10" in refused.err
+
+
 def test_what_the_command_returns_is_told_and_in_the_json(cli: Cli, emulator: EmulatorHandle) -> None:
     options = (*QUICK, "--ssh-key", emulator.ssh_private_key, "--result-file", "r.json")
     shown = cli(*options, "--", """printf '{"loss": "\\\\u001b[31m"}' > r.json""")

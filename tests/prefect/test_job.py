@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,29 @@ def test_a_job_has_the_ports_the_entrypoint_and_the_app_that_it_asks_for(
     )
     with pytest.raises(OctaConfigError, match="image must name a container image"):
         OctaJob(image="", command="true").spec()
+
+
+def test_another_machine_is_tried_when_one_never_comes_up(server: PrefectServer, renting: Renting) -> None:
+    renting.emulator.faults({"kind": "never_ready", "times": 1})
+
+    @flow
+    def steps() -> tuple[str, Any]:
+        return this_run(), run_job(QUICK["image"], "true", ready_timeout_s=1, start_attempts=2, poll_s=0.2, name="two")
+
+    flow_run_id, result = steps()
+    first, second = sorted(renting.sessions, key=lambda session: session["started_ms"])
+    assert (result["uuid"], [one["uuid"] for one in result["tried"]]) == (second["uuid"], [first["uuid"]])
+    assert first["node_id"] != second["node_id"]
+    assert int(result["cost_wei"]) == first["charge_wei"] + second["charge_wei"]
+    assert renting.running() == []
+    told = f"Session {first['uuid']} never came up, and was stopped"
+    wait_for(lambda: any(line.startswith(told) for line in server.logs_of(flow_run_id)), "what became of the first")
+    made = [one for one in server.artifacts_of(flow_run_id) if one["key"] == "octa-two-cost"]
+    rows = max((json.loads(one["data"]) for one in made), key=len)
+    assert [(row["outcome"], row["session"]) for row in rows] == [
+        ("never up", first["uuid"]),
+        ("succeeded", second["uuid"]),
+    ]
 
 
 def test_inputs_travel_and_outputs_come_home(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:
