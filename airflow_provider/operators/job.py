@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.running_job import STARTS_ONLY, RunsJob, checked_interval
 from airflow_provider.templated import as_codes, check_known
 
 if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
+    from octa_provider.market.requirements import Requirements
 
 __all__ = ["OctaRunJobOperator"]
 
@@ -92,7 +95,34 @@ class OctaRunJobOperator(RunsJob):
     def __init__(
         self,
         *,
+        image: str,
+        command: str | Sequence[str],
+        envs: Mapping[str, str] | None = None,
+        secret_envs: Mapping[str, str] | None = None,
+        inputs: Mapping[str | os.PathLike[str], str] | None = None,
+        outputs: Mapping[str, str | os.PathLike[str]] | None = None,
         log_path: FileArgument | None = None,
+        disk_gb: int | str = 10,
+        timeout_s: float | str = 3600.0,
+        ready_timeout_s: float | str = 900.0,
+        via: str = "auto",
+        http_ports: Sequence[int | str] | str = (),
+        ports: Sequence[int | str] | str = (),
+        node_id: int | str | None = None,
+        gpu_model: str | Sequence[str] | None = None,
+        gpu_count: int | str | None = None,
+        gpu_memory_gb: float | str | None = None,
+        memory_gb: float | str | None = None,
+        cpu_cores: int | str | None = None,
+        max_price_usd: float | str | None = None,
+        country: str | Sequence[str] | None = None,
+        min_blender_score: float | str | None = None,
+        min_reliability: float | str | None = None,
+        exclude_nodes: Sequence[int] | str | None = None,
+        order_by: str | None = None,
+        requirements: Requirements | Mapping[str, Any] | None = None,
+        max_cost_usd: float | str | None = None,
+        wait_for_machine_s: float | str = 0.0,
         skip_on_exit_code: int | Collection[int] | None = None,
         on_finish_action: str = "stop",
         on_kill_action: str = "stop",
@@ -100,9 +130,40 @@ class OctaRunJobOperator(RunsJob):
         wait_for_completion: bool = True,
         poll_interval: float | str = 5.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            image=image,
+            command=command,
+            envs=envs,
+            secret_envs=secret_envs,
+            inputs=inputs,
+            outputs=outputs,
+            disk_gb=disk_gb,
+            timeout_s=timeout_s,
+            ready_timeout_s=ready_timeout_s,
+            via=via,
+            http_ports=http_ports,
+            ports=ports,
+            node_id=node_id,
+            gpu_model=gpu_model,
+            gpu_count=gpu_count,
+            gpu_memory_gb=gpu_memory_gb,
+            memory_gb=memory_gb,
+            cpu_cores=cpu_cores,
+            max_price_usd=max_price_usd,
+            country=country,
+            min_blender_score=min_blender_score,
+            min_reliability=min_reliability,
+            exclude_nodes=exclude_nodes,
+            order_by=order_by,
+            requirements=requirements,
+            max_cost_usd=max_cost_usd,
+            wait_for_machine_s=wait_for_machine_s,
+            octa_conn_id=octa_conn_id,
+            **kwargs,
+        )
         self.log_path = log_path
         self.skip_on_exit_code = as_codes("skip_on_exit_code", skip_on_exit_code)
         self.on_finish_action = on_finish_action
