@@ -32,7 +32,8 @@ class OctaRunJobOperator(RunsJob):
 
     Args:
         image: container image, such as `blender:4.5`.
-        command: a shell command line, or a sequence of arguments.
+        command: a shell command line, a sequence of arguments, or the name of a file beside the DAG with the command,
+            such as `render.sh`, which ends in `.sh`, `.bash` or `.py`; a blank behind it makes it a program there.
         envs: environment variables. The account's sessions show them: no secrets.
         secret_envs: environment variables that reach the command over SSH alone; see `DescribesJob`.
         inputs: files and folders of the worker to send: local path to remote path. Needs SSH.
