@@ -16,6 +16,7 @@ from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_xcom import JobXCom
 from airflow_provider.rental_key import rental_key
 from airflow_provider.task_memory import TaskMemory
+from airflow_provider.told_outputs import told_outputs
 from airflow_provider.written_file import local_file
 from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, Wait, next_step
@@ -185,7 +186,8 @@ class JobOnWorker:
                         before = state = self._collect(state, log_file.path)
                     case Finish():
                         result = result or self._finish(state)
-                        return self._conclude(state, result | {"logs_path": log_file.saved()})
+                        result = result | {"logs_path": log_file.saved()}
+                        return self._conclude(state, told_outputs(result, self.operator.log.info))
                 if state != before:
                     self._memory.keep_job(state)
 

@@ -63,13 +63,15 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         """Run the function; returns what it returned."""
         with ExitStack() as stack:
             self._enter_folder(stack, context, None)
-            return self._value(super().execute(context))
+            super().execute(context)
+            return self._value()
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Do what the trigger came back for; at the end returns what the function returned."""
         with ExitStack() as stack:
             folder = self._enter_folder(stack, context, event)
-            return self._value(super().execute_resumed(context, _fetched_to(folder, event)))
+            super().execute_resumed(context, _fetched_to(folder, event))
+            return self._value()
 
     def _enter_folder(self, stack: ExitStack, context: Context, event: dict[str, Any] | None) -> Path:
         """The private folder for as long as the stack is open; a disk that has no room for it ends the session too."""
@@ -124,8 +126,10 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             outputs={**spec.outputs, f"{remote}/result.json": fetched},
         )
 
-    def _value(self, result: dict[str, Any]) -> Any:
-        path = next(Path(file) for file in result["outputs"] if Path(file).name == self._result_name)
+    def _value(self) -> Any:
+        # It is there: a job that succeeded has all its outputs, wherever else the user's are.
+        assert self._folder is not None
+        path = self._folder / _RESULT_FOLDER / self._result_name
         if path.stat().st_size > MOST_RESULT_BYTES:
             raise AirflowFailException(f"The function's result is longer than {MOST_RESULT_BYTES} bytes: fetch a file.")
         try:

@@ -73,9 +73,10 @@ class OctaRunJobOperator(RunsJob):
         octa_conn_id: the connection.
         kwargs: as of every operator.
 
-    Returns (XCom): `JobResult` as a dict: `exit_code`, `outcome`, `outputs`, `cost_wei` (as text), `cost_usd`,
-        `duration_s`, `node_id`, `uuid`, `key`, `attempts`. As soon as they are known also, under `uuid` and `session`,
-        the session; at the end under `cost` what it came to, of a failed job too.
+    Returns (XCom): `JobResult` as a dict: `exit_code`, `outcome`, `outputs` (the first 50 of them, of at most 8,000
+        characters), `outputs_count`, `cost_wei` (as text), `cost_usd`, `duration_s`, `node_id`, `uuid`, `key`,
+        `attempts`. As soon as they are known also, under `uuid` and `session`, the session; at the end under `cost`
+        what it came to, of a failed job too.
 
     Raises:
         ValueError: when the DAG file is parsed: an argument that can never work.
