@@ -17,6 +17,7 @@ from airflow_provider.job_xcom import JobXCom
 from airflow_provider.rental_key import rental_key
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.told_outputs import told_outputs
+from airflow_provider.try_note import forget_try
 from airflow_provider.written_file import local_file
 from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, Wait, next_step
@@ -61,6 +62,7 @@ class JobOnWorker:
         wait_for_machine_s: seconds that a start waits here for a machine.
         no_machine: told why nothing could be rented; raises, to wait elsewhere or to fail.
         tail: the last lines that the command printed.
+        was_deferred: whether this try has come back from the triggerer.
     """
 
     operator: BaseOperator
@@ -78,6 +80,7 @@ class JobOnWorker:
     wait_for_machine_s: float
     no_machine: Callable[[OctaNoMachineError], NoReturn]
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    was_deferred: bool = False
 
     def __post_init__(self) -> None:
         """Find what the task tells others, and what its tries tell each other."""
@@ -262,6 +265,9 @@ class JobOnWorker:
         cost = cost_text(result["cost_wei"], result["cost_usd"], octa_digits=6, unknown="unknown")
         log.info("Job %s: %s; cost %s", result["key"], result["outcome"], cost)
         self._xcom.tell_result(self.operator, result)
+        if self.was_deferred and not self.keeps_session:
+            # A trigger that is ended late would take a session that is kept for one that nobody needs.
+            forget_try(self.context["ti"])
         raise_for_outcome(state, self.tail, self.skip_on_exit_code)
         return result
 

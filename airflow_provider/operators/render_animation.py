@@ -19,6 +19,7 @@ from airflow_provider.running_batch import RunsBatch
 from airflow_provider.stop_on_failure import tell_which_batch_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.templated import check_known, checked_deadline
+from airflow_provider.try_note import note_try
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.text.quantities import counted, shown_duration
 
@@ -263,10 +264,9 @@ class OctaRenderAnimationOperator(RunsBatch):
         self, context: Context, result: BatchResult, deadline_at: float | None, carried_on: Mapping[str, Any]
     ) -> NoReturn:
         from airflow_provider.triggers.batch import OctaBatchTrigger
-        from airflow_provider.triggers.killed_by_user import TRY_KEY
 
         # For a trigger that is ended: whether another try has begun meanwhile.
-        context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
+        note_try(context["ti"])
         self.log.info(
             "%d of %s done; %s on while this task waits without a slot, for up to %s",
             result.done,
