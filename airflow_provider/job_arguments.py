@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider.command_file import CommandFile, as_command, as_file
 from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.machine_wait import checked_wait
@@ -57,7 +58,8 @@ class DescribesJob(ChoosesMachine):
 
     Args:
         image: container image, such as `blender:4.5`; may be empty when `app` is given.
-        command: a shell command line, or a sequence of arguments.
+        command: a shell command line, a sequence of arguments, or the name of a file with it beside the DAG that ends
+            in `.sh`, `.bash` or `.py`.
         envs: environment variables. The account's sessions show them: no secrets.
         secret_envs: environment variables that reach the command over SSH alone: OctaSpace never gets them, and neither
             Airflow's UI nor a log shows them. Give templates, such as
@@ -163,6 +165,15 @@ class DescribesJob(ChoosesMachine):
         self._build(known)
 
     @property
+    def command(self) -> str | Sequence[str]:
+        """The command, or the name of the file that holds it."""
+        return self._command
+
+    @command.setter
+    def command(self, value: str | Sequence[str]) -> None:
+        self._command: str | Sequence[str] = as_file(value)
+
+    @property
     def secret_envs(self) -> Mapping[str, str] | None:
         """The secrets, or their templates; as text only their names."""
         return self._secret_envs
@@ -178,8 +189,16 @@ class DescribesJob(ChoosesMachine):
         jinja_env: jinja2.Environment | None = None,
         seen_oids: set[int] | None = None,
     ) -> Any:
-        """As of every operator that rents; what is secret stays hidden, and the keys of files are templates too."""
+        """As of every operator that rents; what is secret stays hidden, the keys of files are templates too, and the
+        command may be written in a file."""
         seen = self.known_data(context, seen_oids)
+        if isinstance(content, CommandFile):
+            # Another task's text must not choose a file here.
+            if id(content.given) in seen:
+                return content.given
+            environment = jinja_env or self.get_template_env()
+            text = self.render_template(content.source(environment), context, environment, seen)
+            return as_command(content, text) if isinstance(text, str) else text
         if isinstance(content, SecretTexts):
             if id(content.given) in seen:
                 return content
@@ -196,6 +215,16 @@ class DescribesJob(ChoosesMachine):
                 for path, where in content.items()
             }
         return super().render_template(content, context, jinja_env, seen)
+
+    def resolve_template_files(self) -> None:
+        """Refuse a file with the command that is not there, when the DAG file is parsed; it is read by the task.
+
+        Raises:
+            OctaConfigError: naming the file and what to do.
+        """
+        if isinstance(self.command, CommandFile):
+            self.command.source(self.get_template_env())
+        super().resolve_template_files()
 
     def job_spec(self, context: Context) -> JobSpec:
         """The core's description, from rendered arguments.

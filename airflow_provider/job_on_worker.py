@@ -16,6 +16,8 @@ from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_xcom import JobXCom
 from airflow_provider.rental_key import rental_key
 from airflow_provider.task_memory import TaskMemory
+from airflow_provider.told_outputs import told_outputs
+from airflow_provider.try_note import forget_try
 from airflow_provider.written_file import local_file
 from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, StartElsewhere, Step, Wait, next_step
@@ -59,6 +61,7 @@ class JobOnWorker:
         wait_for_machine_s: seconds that a start waits here for a machine.
         no_machine: told why nothing could be rented; raises, to wait elsewhere or to fail.
         tail: the last lines that the command printed.
+        was_deferred: whether this try has come back from the triggerer.
     """
 
     operator: BaseOperator
@@ -76,6 +79,7 @@ class JobOnWorker:
     wait_for_machine_s: float
     no_machine: Callable[[OctaNoMachineError], NoReturn]
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    was_deferred: bool = False
 
     def __post_init__(self) -> None:
         """Find what the task tells others, and what its tries tell each other."""
@@ -209,7 +213,8 @@ class JobOnWorker:
                         before = state = self._collect(state, log_file.path)
                     case Finish():
                         result = result or self._finish(state)
-                        return self._conclude(state, result | {"logs_path": log_file.saved()})
+                        result = result | {"logs_path": log_file.saved()}
+                        return self._conclude(state, told_outputs(result, self.operator.log.info))
                 if state != before:
                     self._memory.keep_job(state)
 
@@ -285,6 +290,9 @@ class JobOnWorker:
         self._xcom.tell_result(self.operator, result)
         if self.spec.result_file is not None:
             self._xcom.tell_job(result)
+        if self.was_deferred and not self.keeps_session:
+            # A trigger that is ended late would take a session that is kept for one that nobody needs.
+            forget_try(self.context["ti"])
         raise_for_outcome(state, self.tail, self.skip_on_exit_code)
         return result if self.spec.result_file is None else result["value"]
 

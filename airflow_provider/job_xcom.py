@@ -18,7 +18,7 @@ __all__ = ["JobXCom"]
 
 _UUID, _SESSION, _COST, _RESULT = "uuid", "session", "cost", "result"
 #: What each outlet's event carries of the result.
-_IN_EVENTS = ("uuid", "node_id", "cost_wei", "cost_usd", "outputs")
+_IN_EVENTS = ("uuid", "node_id", "cost_wei", "cost_usd", "outputs", "outputs_count")
 
 
 class JobXCom:

@@ -115,6 +115,7 @@ class RunsJob(DescribesJob):
                 from octa_provider.job.take_over import take_over
 
                 state = take_over(client, state)
+            work.was_deferred = True
             work.tail.extend(event.get("tail", ()))
             if event["what"] == "unwatched":
                 self.log.warning("The triggerer can't watch the job, so this worker does: %s", event["message"])

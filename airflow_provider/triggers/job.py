@@ -15,6 +15,7 @@ from airflow_provider.triggers.account import Account, account, settings_in_trig
 from airflow_provider.triggers.hand_over import TAKE_OVER_S, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
+from airflow_provider.triggers.shown_event import ShownEvent
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.text.carried import carried
@@ -122,7 +123,7 @@ class OctaJobTrigger(BaseTrigger):
                 await self._stop_if_killed()
             raise
         self._hand_over(event["what"])
-        yield TriggerEvent(carried({"job": self.job, "tail": list(self._tail)} | event))  # type: ignore[no-untyped-call]
+        yield ShownEvent(payload=carried({"job": self.job, "tail": list(self._tail)} | event))
 
     def _hand_over(self, what: str) -> None:
         """Until a worker runs the task, its session is watched from here: it may wait for its slot for days."""
@@ -172,7 +173,8 @@ class OctaJobTrigger(BaseTrigger):
                     case Begin():
                         return {"what": "ready", "job": job_to_json(state)}
                     case Collect():
-                        return {"what": "exited", "job": job_to_json(state)}
+                        # The log has been read: how far is of no use any more, and is most of the state.
+                        return {"what": "exited", "job": job_to_json(state.having(log=None))}
                     case StartElsewhere():
                         # It bills while the task waits for a worker to start another one.
                         await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=STOP_S)
@@ -217,7 +219,7 @@ class OctaJobTrigger(BaseTrigger):
         if not self.stops:
             return {"what": "ended", "job": job_to_json(state), "result": None}
         result = await in_thread(here.client.jobs.finish, state)
-        return {"what": "ended", "job": job_to_json(state), "result": result.to_json()}
+        return {"what": "ended", "job": job_to_json(state.having(log=None)), "result": result.to_json()}
 
     def _left_s(self) -> float | None:
         return None if self.deadline_at is None else max(0.0, self.deadline_at - time.time())
