@@ -22,6 +22,7 @@ from airflow_provider.templated import (
     is_known,
 )
 from octa_provider.job.spec import JobSpec
+from octa_provider.market.requirements import Requirements
 
 if TYPE_CHECKING:
     import jinja2
@@ -43,6 +44,11 @@ _FIELDS = (
     "max_cost_usd",
     "http_ports",
     "ports",
+    "result_file",
+    "max_duration_s",
+    "entrypoint",
+    "app",
+    "start_attempts",
 )
 
 
@@ -50,7 +56,7 @@ class DescribesJob(ChoosesMachine):
     """What an operator that runs a job is told about it. Every argument is templated.
 
     Args:
-        image: container image, such as `blender:4.5`.
+        image: container image, such as `blender:4.5`; may be empty when `app` is given.
         command: a shell command line, or a sequence of arguments.
         envs: environment variables. The account's sessions show them: no secrets.
         secret_envs: environment variables that reach the command over SSH alone: OctaSpace never gets them, and neither
@@ -67,6 +73,14 @@ class DescribesJob(ChoosesMachine):
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
+        result_file: a JSON file that the command writes, relative to its folder: its value is what the job returns.
+            Needs SSH. At most 256 kB.
+        max_duration_s: the job is stopped when its session has run so long, whatever it does; machines that the balance
+            can't pay for that long are refused.
+        entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
+        app: uuid of an app of the catalogue.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`. What each has cost is on the bill, and counts towards `max_cost_usd`.
         octa_conn_id: the connection.
         kwargs: which machine, as of `ChoosesMachine`; and as of every operator.
     """
@@ -98,6 +112,11 @@ class DescribesJob(ChoosesMachine):
         wait_for_machine_s: float | str = 0.0,
         http_ports: Sequence[int | str] | str = (),
         ports: Sequence[int | str] | str = (),
+        result_file: str | None = None,
+        max_duration_s: float | str | None = None,
+        entrypoint: str = "",
+        app: str = "",
+        start_attempts: int | str = 1,
         octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -116,6 +135,11 @@ class DescribesJob(ChoosesMachine):
         self.wait_for_machine_s = wait_for_machine_s
         self.http_ports = http_ports
         self.ports = ports
+        self.result_file = result_file
+        self.max_duration_s = max_duration_s
+        self.entrypoint = entrypoint
+        self.app = app
+        self.start_attempts = start_attempts
         self.octa_conn_id = octa_conn_id
 
     def check_known_arguments(self) -> None:
@@ -124,6 +148,12 @@ class DescribesJob(ChoosesMachine):
         check_known(self, wait_for_machine_s=checked_wait)
         # What is not known yet is left at what always works.
         known = {name: getattr(self, name) for name in _FIELDS if is_known(getattr(self, name))}
+        if "app" not in known:
+            # Which may make up for an image that is left empty.
+            known.pop("image", None)
+        if is_known(self.machine_node_id) and (node_id := as_int("node_id", self.machine_node_id)) is not None:
+            # The one thing about the machine that the job itself has a say in.
+            known["requirements"] = Requirements(node_id=node_id)
         if isinstance(self.secret_envs, Mapping):
             # Their names are known, and settle much.
             known["secret_envs"] = dict.fromkeys(self.secret_envs, "known later")
@@ -190,8 +220,13 @@ class DescribesJob(ChoosesMachine):
             values[name] = as_ints(name, values.get(name))
         for name in ("timeout_s", "ready_timeout_s"):
             values[name] = as_float(name, values.get(name))
-        values["max_cost_usd"] = checked_cap("max_cost_usd", values.get("max_cost_usd"))
-        values["disk_gb"] = as_int("disk_gb", values.get("disk_gb"))
+        for name in ("max_cost_usd", "max_duration_s"):
+            values[name] = checked_cap(name, values.get(name))
+        for name in ("entrypoint", "app"):
+            values[name] = as_text(name, values.get(name)) or ""
+        for name in ("disk_gb", "start_attempts"):
+            values[name] = as_int(name, values.get(name))
+        values["result_file"] = as_text("result_file", values.get("result_file"))
         values["image"] = as_text("image", values["image"]) or ""
         if not isinstance(values["command"], str):
             values["command"] = [as_word("command", word) for word in values["command"] or ()]

@@ -47,7 +47,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
     template_fields: Sequence[str] = (*OctaRunJobOperator.template_fields, "op_args", "op_kwargs")
 
     def __init__(self, *, python: str = "python3", **kwargs: Any) -> None:
-        for name in ("command", "via", "wait_for_completion"):
+        for name in ("command", "via", "wait_for_completion", "result_file"):
             if name in kwargs:
                 raise ValueError(f"{name} is not for @task.octa: leave it out.")
         self.python = python
@@ -157,8 +157,9 @@ def octa_task(
     Args:
         python_callable: the function.
         multiple_outputs: whether a dict that it returns becomes one XCom for each key.
-        kwargs: as of `OctaRunJobOperator`, without `command` and `via`; `inputs` and `outputs` are relative to the
-            folder that the function runs in; `python` is the interpreter, default `python3`.
+        kwargs: as of `OctaRunJobOperator`, without `command`, `via` and `result_file`; `inputs` and
+            `outputs` are relative to the folder that the function runs in; `python` is the interpreter, default
+            `python3`.
 
     Returns (XCom): what the function returned. What it cost is under the key `cost`.
 

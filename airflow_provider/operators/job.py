@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider.running_job import STARTS_ONLY, RunsJob, checked_interval
-from airflow_provider.templated import as_codes, check_known
+from airflow_provider.running_job import STARTS_ONLY, TRIES_ELSEWHERE, RunsJob, checked_interval
+from airflow_provider.templated import as_codes, as_int, check_known, is_known
 
 if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
@@ -28,7 +28,7 @@ class OctaRunJobOperator(RunsJob):
     its slot.
 
     Args:
-        image: container image, such as `blender:4.5`.
+        image: container image, such as `blender:4.5`; may be empty when `app` is given.
         command: a shell command line, or a sequence of arguments.
         envs: environment variables. The account's sessions show them: no secrets.
         secret_envs: environment variables that reach the command over SSH alone; see `DescribesJob`.
@@ -41,6 +41,8 @@ class OctaRunJobOperator(RunsJob):
         via: `container`, `ssh`, or `auto` (default): `ssh` when there are files to move or secrets to hand over.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
+        result_file: a JSON file that the command writes, relative to its folder, such as `result.json`: its value is
+            what the task returns. A success that leaves none is a failure. Needs SSH. At most 256 kB.
         node_id: this machine and no other.
         gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
@@ -55,6 +57,13 @@ class OctaRunJobOperator(RunsJob):
         order_by: `price` (default), `blender_score` or `score_per_usd`.
         requirements: the same as a mapping or `Requirements`; single arguments win over it.
         max_cost_usd: the job is stopped when it has cost so much.
+        max_duration_s: the job is stopped when its session has run so long, whatever it does; machines that the balance
+            can't pay for that long are refused.
+        entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
+        app: uuid of an app of the catalogue.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`; 1 (default) fails then. What each has cost is on the bill, and counts towards
+            `max_cost_usd`. The next one is not waited for: `retries` do.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken, with `deferrable` without a
             worker slot; 0 (default) fails at once.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
@@ -70,8 +79,10 @@ class OctaRunJobOperator(RunsJob):
         kwargs: as of every operator.
 
     Returns (XCom): `JobResult` as a dict: `exit_code`, `outcome`, `outputs`, `cost_wei` (as text), `cost_usd`,
-        `duration_s`, `node_id`, `uuid`, `key`, `attempts`. As soon as they are known also, under `uuid` and `session`,
-        the session; at the end under `cost` what it came to, of a failed job too.
+        `duration_s`, `node_id`, `uuid`, `key`, `attempts`, `value`, `tried`. As soon as they are known also, under
+        `uuid` and `session`, the session; at the end under `cost` what it came to, of a failed job too. With
+        `result_file` the value that the command wrote, any JSON value, and `JobResult` under `result`, of a failed job
+        too; `multiple_outputs=True` makes of a value that is a dict one XCom for each key.
 
     Raises:
         ValueError: when the DAG file is parsed: an argument that can never work.
@@ -122,9 +133,17 @@ class OctaRunJobOperator(RunsJob):
         check_known(self, poll_interval=checked_interval)
         # What another task returns may turn out to be empty.
         if not self.wait_for_completion and (
-            self.via == "ssh" or any(isinstance(given, Mapping) and given for given in self._over_ssh())
+            self.via == "ssh"
+            or any(isinstance(given, Mapping) and given for given in self._over_ssh())
+            or (self.result_file and is_known(self.result_file))
         ):
             raise ValueError(STARTS_ONLY)
+        if (
+            not self.wait_for_completion
+            and is_known(self.start_attempts)
+            and (as_int("start_attempts", self.start_attempts) or 1) > 1
+        ):
+            raise ValueError(TRIES_ELSEWHERE)
 
     def _over_ssh(self) -> tuple[object, ...]:
         return self.inputs, self.outputs, self.secret_envs
