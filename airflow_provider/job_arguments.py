@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider.command_file import CommandFile, as_command, as_file
 from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.machine_wait import checked_wait
@@ -22,6 +23,7 @@ from airflow_provider.templated import (
     is_known,
 )
 from octa_provider.job.spec import JobSpec
+from octa_provider.market.requirements import Requirements
 
 if TYPE_CHECKING:
     import jinja2
@@ -43,6 +45,11 @@ _FIELDS = (
     "max_cost_usd",
     "http_ports",
     "ports",
+    "result_file",
+    "max_duration_s",
+    "entrypoint",
+    "app",
+    "start_attempts",
 )
 
 
@@ -50,8 +57,9 @@ class DescribesJob(ChoosesMachine):
     """What an operator that runs a job is told about it. Every argument is templated.
 
     Args:
-        image: container image, such as `blender:4.5`.
-        command: a shell command line, or a sequence of arguments.
+        image: container image, such as `blender:4.5`; may be empty when `app` is given.
+        command: a shell command line, a sequence of arguments, or the name of a file with it beside the DAG that ends
+            in `.sh`, `.bash` or `.py`.
         envs: environment variables. The account's sessions show them: no secrets.
         secret_envs: environment variables that reach the command over SSH alone: OctaSpace never gets them, and neither
             Airflow's UI nor a log shows them. Give templates, such as
@@ -67,6 +75,14 @@ class DescribesJob(ChoosesMachine):
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
+        result_file: a JSON file that the command writes, relative to its folder: its value is what the job returns.
+            Needs SSH. At most 256 kB.
+        max_duration_s: the job is stopped when its session has run so long, whatever it does; machines that the balance
+            can't pay for that long are refused.
+        entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
+        app: uuid of an app of the catalogue.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`. What each has cost is on the bill, and counts towards `max_cost_usd`.
         octa_conn_id: the connection.
         kwargs: which machine, as of `ChoosesMachine`; and as of every operator.
     """
@@ -98,6 +114,11 @@ class DescribesJob(ChoosesMachine):
         wait_for_machine_s: float | str = 0.0,
         http_ports: Sequence[int | str] | str = (),
         ports: Sequence[int | str] | str = (),
+        result_file: str | None = None,
+        max_duration_s: float | str | None = None,
+        entrypoint: str = "",
+        app: str = "",
+        start_attempts: int | str = 1,
         octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -116,6 +137,11 @@ class DescribesJob(ChoosesMachine):
         self.wait_for_machine_s = wait_for_machine_s
         self.http_ports = http_ports
         self.ports = ports
+        self.result_file = result_file
+        self.max_duration_s = max_duration_s
+        self.entrypoint = entrypoint
+        self.app = app
+        self.start_attempts = start_attempts
         self.octa_conn_id = octa_conn_id
 
     def check_known_arguments(self) -> None:
@@ -124,6 +150,12 @@ class DescribesJob(ChoosesMachine):
         check_known(self, wait_for_machine_s=checked_wait)
         # What is not known yet is left at what always works.
         known = {name: getattr(self, name) for name in _FIELDS if is_known(getattr(self, name))}
+        if "app" not in known:
+            # Which may make up for an image that is left empty.
+            known.pop("image", None)
+        if is_known(self.machine_node_id) and (node_id := as_int("node_id", self.machine_node_id)) is not None:
+            # The one thing about the machine that the job itself has a say in.
+            known["requirements"] = Requirements(node_id=node_id)
         if isinstance(self.secret_envs, Mapping):
             # Their names are known, and settle much.
             known["secret_envs"] = dict.fromkeys(self.secret_envs, "known later")
@@ -131,6 +163,15 @@ class DescribesJob(ChoosesMachine):
             # Those that are templates too, as far as they are: a path is told by how it begins.
             known["outputs"] = {path: "known/later" for path in self.outputs if is_known(path) or str(path)[:1] == "/"}
         self._build(known)
+
+    @property
+    def command(self) -> str | Sequence[str]:
+        """The command, or the name of the file that holds it."""
+        return self._command
+
+    @command.setter
+    def command(self, value: str | Sequence[str]) -> None:
+        self._command: str | Sequence[str] = as_file(value)
 
     @property
     def secret_envs(self) -> Mapping[str, str] | None:
@@ -148,8 +189,16 @@ class DescribesJob(ChoosesMachine):
         jinja_env: jinja2.Environment | None = None,
         seen_oids: set[int] | None = None,
     ) -> Any:
-        """As of every operator that rents; what is secret stays hidden, and the keys of files are templates too."""
+        """As of every operator that rents; what is secret stays hidden, the keys of files are templates too, and the
+        command may be written in a file."""
         seen = self.known_data(context, seen_oids)
+        if isinstance(content, CommandFile):
+            # Another task's text must not choose a file here.
+            if id(content.given) in seen:
+                return content.given
+            environment = jinja_env or self.get_template_env()
+            text = self.render_template(content.source(environment), context, environment, seen)
+            return as_command(content, text) if isinstance(text, str) else text
         if isinstance(content, SecretTexts):
             if id(content.given) in seen:
                 return content
@@ -166,6 +215,16 @@ class DescribesJob(ChoosesMachine):
                 for path, where in content.items()
             }
         return super().render_template(content, context, jinja_env, seen)
+
+    def resolve_template_files(self) -> None:
+        """Refuse a file with the command that is not there, when the DAG file is parsed; it is read by the task.
+
+        Raises:
+            OctaConfigError: naming the file and what to do.
+        """
+        if isinstance(self.command, CommandFile):
+            self.command.source(self.get_template_env())
+        super().resolve_template_files()
 
     def job_spec(self, context: Context) -> JobSpec:
         """The core's description, from rendered arguments.
@@ -190,8 +249,13 @@ class DescribesJob(ChoosesMachine):
             values[name] = as_ints(name, values.get(name))
         for name in ("timeout_s", "ready_timeout_s"):
             values[name] = as_float(name, values.get(name))
-        values["max_cost_usd"] = checked_cap("max_cost_usd", values.get("max_cost_usd"))
-        values["disk_gb"] = as_int("disk_gb", values.get("disk_gb"))
+        for name in ("max_cost_usd", "max_duration_s"):
+            values[name] = checked_cap(name, values.get(name))
+        for name in ("entrypoint", "app"):
+            values[name] = as_text(name, values.get(name)) or ""
+        for name in ("disk_gb", "start_attempts"):
+            values[name] = as_int(name, values.get(name))
+        values["result_file"] = as_text("result_file", values.get("result_file"))
         values["image"] = as_text("image", values["image"]) or ""
         if not isinstance(values["command"], str):
             values["command"] = [as_word("command", word) for word in values["command"] or ()]

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider.job_json import job_to_json
+from airflow_provider.try_note import note_try
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context
@@ -58,10 +59,9 @@ def defer_job(
         TaskDeferred: always; it is how a task defers.
     """
     from airflow_provider.triggers.job import OctaJobTrigger
-    from airflow_provider.triggers.killed_by_user import TRY_KEY
 
     # For a trigger that is ended: whether another try has begun meanwhile.
-    context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
+    note_try(context["ti"])
     operator.defer(
         trigger=OctaJobTrigger(
             octa_conn_id=octa_conn_id,

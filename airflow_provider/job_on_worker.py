@@ -16,13 +16,14 @@ from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_xcom import JobXCom
 from airflow_provider.rental_key import rental_key
 from airflow_provider.task_memory import TaskMemory
+from airflow_provider.told_outputs import told_outputs
+from airflow_provider.try_note import forget_try
 from airflow_provider.written_file import local_file
 from octa_provider.errors import OctaError, OctaNoMachineError
-from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, Wait, next_step
+from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, StartElsewhere, Step, Wait, next_step
 from octa_provider.job.state import JobPhase
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental.session_text import session_text
-from octa_provider.text.carried import carried_dict
 from octa_provider.text.plain_text import plain_words
 from octa_provider.text.quantities import counted, shown_duration
 from octa_provider.wire.money import cost_text
@@ -60,6 +61,7 @@ class JobOnWorker:
         wait_for_machine_s: seconds that a start waits here for a machine.
         no_machine: told why nothing could be rented; raises, to wait elsewhere or to fail.
         tail: the last lines that the command printed.
+        was_deferred: whether this try has come back from the triggerer.
     """
 
     operator: BaseOperator
@@ -77,6 +79,7 @@ class JobOnWorker:
     wait_for_machine_s: float
     no_machine: Callable[[OctaNoMachineError], NoReturn]
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    was_deferred: bool = False
 
     def __post_init__(self) -> None:
         """Find what the task tells others, and what its tries tell each other."""
@@ -93,11 +96,6 @@ class JobOnWorker:
             TaskDeferred: the triggerer waits for a machine.
             OctaTaskError, AirflowFailException: it could not be started; see `fail_task`.
         """
-
-        def remember(rental: Rental) -> None:
-            self.kill_switch.uuid = rental.uuid
-            self._xcom.tell_uuid(rental.uuid)
-
         try:
             if self.spec.over_ssh:
                 # A key that can't be read, or none at all, would be found out when the machine bills.
@@ -106,8 +104,8 @@ class JobOnWorker:
                 self.spec,
                 rental_key(self.context),
                 earlier=earlier,
-                is_cancelled=lambda: self.kill_switch.pulled and self.stops_on_kill,
-                on_started=remember,
+                is_cancelled=self._is_start_cancelled,
+                on_started=self._remember,
                 private_key=self.private_key,
                 wait_for_machine_s=self.wait_for_machine_s,
                 on_waiting=self.operator.log.info,
@@ -116,12 +114,39 @@ class JobOnWorker:
             self.no_machine(error)
         except OctaError as error:
             fail_task(error)
+        self._tell_started(state)
+        return state
+
+    def _start_elsewhere(self, state: JobState) -> JobState:
+        """Stop the machine, which never came up, and start on another; the same state where there is none."""
+        try:
+            started = self.client.jobs.start_elsewhere(
+                state,
+                self.spec,
+                private_key=self.private_key,
+                is_cancelled=self._is_start_cancelled,
+                on_started=self._remember,
+            )
+        except OctaError as error:
+            fail_task(error)
+        if started.rental.uuid != state.rental.uuid:
+            self._is_linked = False
+            self._tell_started(started)
+        return started
+
+    def _is_start_cancelled(self) -> bool:
+        return self.kill_switch.pulled and self.stops_on_kill
+
+    def _remember(self, rental: Rental) -> None:
+        self.kill_switch.uuid = rental.uuid
+        self._xcom.tell_uuid(rental.uuid)
+
+    def _tell_started(self, state: JobState) -> None:
         rental = self.client.rentals.restore(state.rental)
         verb = "Carrying on with" if state.attempts > 1 else "Started"
         self.operator.log.info("%s session %s, rental key %s", verb, session_text(rental), state.key)
         self._xcom.tell_session(rental)
         self._memory.keep_job(state)
-        return state
 
     def discard(self, key: str) -> None:
         """Stop what an earlier try has left.
@@ -138,9 +163,7 @@ class JobOnWorker:
         except OctaError as error:
             fail_task(error)
 
-    def see_to_the_end(
-        self, state: JobState, *, result: dict[str, Any] | None = None, stays: bool = False
-    ) -> dict[str, Any]:
+    def see_to_the_end(self, state: JobState, *, result: dict[str, Any] | None = None, stays: bool = False) -> Any:
         """Carry out what comes next, and what comes next then, until the job has ended.
 
         Args:
@@ -149,7 +172,7 @@ class JobOnWorker:
             stays: whether this job is waited for here although the task could defer.
 
         Returns:
-            `JobResult` as a dict, of a job that succeeded.
+            `JobResult` as a dict, of a job that succeeded; with a `result_file` the value that it holds.
 
         Raises:
             TaskDeferred: the triggerer waits for it.
@@ -181,17 +204,21 @@ class JobOnWorker:
                         self.discard(state.key)
                         before = state = self.start()
                         result, stays, is_looked_at, is_begin_tried = None, False, False, False
+                    case StartElsewhere(why):
+                        self.operator.log.warning("The machine never came up (%s): stopping it, trying another", why)
+                        self.tail.clear()
+                        state = self._start_elsewhere(state)
+                        stays, is_looked_at, is_begin_tried = False, False, False
                     case Collect():
                         before = state = self._collect(state, log_file.path)
                     case Finish():
                         result = result or self._finish(state)
-                        return self._conclude(state, result | {"logs_path": log_file.saved()})
+                        result = result | {"logs_path": log_file.saved()}
+                        return self._conclude(state, told_outputs(result, self.operator.log.info))
                 if state != before:
                     self._memory.keep_job(state)
 
-    def _next_step(
-        self, state: JobState, now: float, result: dict[str, Any] | None, is_begin_tried: bool
-    ) -> Begin | Wait | Collect | Finish | BeginAnew:
+    def _next_step(self, state: JobState, now: float, result: dict[str, Any] | None, is_begin_tried: bool) -> Step:
         return next_step(
             state,
             now=now,
@@ -203,6 +230,7 @@ class JobOnWorker:
             # What could not be fetched from a machine is a failure of this try.
             may_begin_anew=state.phase is not JobPhase.COLLECTED,
             is_begin_tried=is_begin_tried,
+            may_start_elsewhere=result is None,
         )
 
     def _begin(self, state: JobState) -> JobState:
@@ -245,11 +273,11 @@ class JobOnWorker:
 
     def _finish(self, state: JobState) -> dict[str, Any]:
         try:
-            return carried_dict(self.client.jobs.finish(state, stop=not self.keeps_session).to_dict())
+            return self.client.jobs.finish(state, stop=not self.keeps_session).to_json()
         except OctaError as error:
             fail_task(error)
 
-    def _conclude(self, state: JobState, result: dict[str, Any]) -> dict[str, Any]:
+    def _conclude(self, state: JobState, result: dict[str, Any]) -> Any:
         """Nothing is left to do but to tell: the task ends as the job ended."""
         log = self.operator.log
         if not self.keeps_session:
@@ -260,8 +288,13 @@ class JobOnWorker:
         cost = cost_text(result["cost_wei"], result["cost_usd"], octa_digits=6, unknown="unknown")
         log.info("Job %s: %s; cost %s", result["key"], result["outcome"], cost)
         self._xcom.tell_result(self.operator, result)
+        if self.spec.result_file is not None:
+            self._xcom.tell_job(result)
+        if self.was_deferred and not self.keeps_session:
+            # A trigger that is ended late would take a session that is kept for one that nobody needs.
+            forget_try(self.context["ti"])
         raise_for_outcome(state, self.tail, self.skip_on_exit_code)
-        return result
+        return result if self.spec.result_file is None else result["value"]
 
     def _link(self, state: JobState) -> None:
         try:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["JobXCom"]
 
-_UUID, _SESSION, _COST = "uuid", "session", "cost"
+_UUID, _SESSION, _COST, _RESULT = "uuid", "session", "cost", "result"
 #: What each outlet's event carries of the result.
-_IN_EVENTS = ("uuid", "node_id", "cost_wei", "cost_usd", "outputs")
+_IN_EVENTS = ("uuid", "node_id", "cost_wei", "cost_usd", "outputs", "outputs_count")
 
 
 class JobXCom:
@@ -62,6 +62,14 @@ class JobXCom:
             session: as the API tells it.
         """
         push(self._ti, session)
+
+    def tell_job(self, result: Mapping[str, Any]) -> None:
+        """Tell all that the job came to, where its task returns something else: what the command returned.
+
+        Args:
+            result: `JobResult` as a dict.
+        """
+        self._ti.xcom_push(key=_RESULT, value={name: told for name, told in result.items() if name != "value"})
 
     def tell_result(self, operator: BaseOperator, result: Mapping[str, Any]) -> None:
         """Tell what the job came to, of a failed one too, also to whoever waits for the task's outlets.

@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider.task_states import dag_run_state, states_of
 from octa_provider.rental.key import key_parts
 
-__all__ = ["is_owner_alive", "rental_told_by_owner"]
+__all__ = ["TaskOwner", "is_owner_alive", "owner_of", "rental_told_by_owner"]
 
 #: In these the task is over without a session that anybody could use.
 _DEAD = frozenset({"failed", "skipped", "upstream_failed", "removed"})
@@ -33,7 +33,7 @@ def is_owner_alive(key: str) -> bool | None:
     Returns:
         False when the task has failed, or when its DAG run is over; None when this Airflow has no such task or run.
     """
-    owner = _owner(key)
+    owner = owner_of(key)
     if owner is None:
         return True
     states = states_of(owner.dag_id, owner.run_id, [owner.task_id], owner.map_index)
@@ -54,7 +54,7 @@ def rental_told_by_owner(key: str) -> Mapping[str, Any] | None:
     Args:
         key: the rental key, whole.
     """
-    owner = _owner(key)
+    owner = owner_of(key)
     if owner is None:
         return None
     for name in ("session", "return_value"):
@@ -81,21 +81,38 @@ def _xcom() -> Any:
 
 
 @dataclass(frozen=True)
-class _Owner:
+class TaskOwner:
+    """The task that a rental key names.
+
+    Attributes:
+        dag_id, run_id, task_id: the task, in its run.
+        map_index: -1 for a task that is not mapped.
+        machine: of a batch's machine its name within the batch, such as `m3`; None for the session of a task.
+    """
+
     dag_id: str
     run_id: str
     task_id: str
     map_index: int
-    is_of_batch: bool
+    machine: str | None = None
+
+    @property
+    def is_of_batch(self) -> bool:
+        """Whether it is one of a batch's machines."""
+        return self.machine is not None
 
 
-def _owner(key: str) -> _Owner | None:
-    """The task that a rental key names; None for a key of something else."""
+def owner_of(key: str) -> TaskOwner | None:
+    """The task that a rental key names; None for a key of something else.
+
+    Args:
+        key: with or without the namespace in front.
+    """
     parts = key_parts(key)
-    is_of_batch = len(parts) in (8, 9) and parts[-3] == "batch" and _MACHINE.fullmatch(parts[-1]) is not None
-    if is_of_batch:
-        parts = parts[:-3]
+    machine: str | None = None
+    if len(parts) in (8, 9) and parts[-3] == "batch" and _MACHINE.fullmatch(parts[-1]) is not None:
+        machine, parts = parts[-1], parts[:-3]
     owner = parts[1:] if len(parts) == 6 else parts
     if len(owner) != 5 or owner[0] != "airflow" or not owner[4].lstrip("-").isdecimal():
         return None
-    return _Owner(owner[1], owner[2], owner[3], int(owner[4]), is_of_batch)
+    return TaskOwner(owner[1], owner[2], owner[3], int(owner[4]), machine)

@@ -31,12 +31,19 @@ if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
     from octa_provider import JobSpec, JobState, OctaClient
 
-__all__ = ["STARTS_ONLY", "RunsJob", "checked_interval"]
+__all__ = ["STARTS_ONLY", "TRIES_ELSEWHERE", "RunsJob", "checked_interval"]
 
 #: Why a job is refused that nobody waits for.
 STARTS_ONLY = (
-    "wait_for_completion=False only starts a command, and is for jobs without inputs, outputs and secret_envs, which a "
-    "worker has to move over SSH: leave them out, or let the task wait, with deferrable=True for no worker slot."
+    "wait_for_completion=False only starts a command, and is for jobs without inputs, outputs, secret_envs and "
+    "result_file, which a worker has to move over SSH: leave them out, or let the task wait, with deferrable=True for "
+    "no worker slot."
+)
+
+#: The same for one that nobody could start on another machine.
+TRIES_ELSEWHERE = (
+    "start_attempts tries another machine when one never comes up, which takes a task that waits: leave it out, or let "
+    "the task wait, with deferrable=True for no worker slot."
 )
 
 #: Airflow's own limit of a wait, which calls nobody back, comes so much later than the last end of the job, or than
@@ -108,6 +115,7 @@ class RunsJob(DescribesJob):
                 from octa_provider.job.take_over import take_over
 
                 state = take_over(client, state)
+            work.was_deferred = True
             work.tail.extend(event.get("tail", ()))
             if event["what"] == "unwatched":
                 self.log.warning("The triggerer can't watch the job, so this worker does: %s", event["message"])
@@ -202,6 +210,8 @@ class RunsJob(DescribesJob):
             wait = wait or MachineWait.new(checked_wait(self.wait_for_machine_s), on_worker=not self.deferrable)
             if not self.wait_for_completion and spec.over_ssh:
                 raise ValueError(STARTS_ONLY)
+            if not self.wait_for_completion and spec.start_attempts > 1:
+                raise ValueError(TRIES_ELSEWHERE)
         except (OctaError, ValueError) as error:
             fail_task(error)
         assert self.kill_switch is not None
@@ -249,10 +259,13 @@ class RunsJob(DescribesJob):
             latest_end=latest_end,
             deadline_at=deadline_at,
             given_up_at=given_up_at,
-            collects=spec.over_ssh and (bool(spec.outputs) or as_text("log_path", self.log_path) is not None),
+            collects=spec.over_ssh and self._collects(spec),
             stops=self.on_finish_action == "stop",
             stops_on_kill=self.on_kill_action == "stop",
         )
+
+    def _collects(self, spec: JobSpec) -> bool:
+        return bool(spec.outputs) or spec.result_file is not None or as_text("log_path", self.log_path) is not None
 
     def _know_uuid(self, uuid: str | None) -> None:
         assert self.kill_switch is not None

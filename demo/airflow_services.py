@@ -67,6 +67,8 @@ class AirflowServices:
             "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), own.get("PYTHONPATH")))),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            # Several processes write; on a busy machine one holds the file for longer than SQLite's own 5 s.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=120",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "4",

@@ -36,6 +36,8 @@ def run_job_flow(
     poll_s: float = 5.0,
     credentials: str = "",
     secret_envs: dict[str, str] | None = None,
+    max_duration_s: float | None = None,
+    result_file: str | None = None,
 ) -> dict[str, Any]:
     """Run a command to completion on a rented machine.
 
@@ -51,6 +53,8 @@ def run_job_flow(
         max_cost_usd: the job is stopped when it has cost so much, in USD.
         poll_s: seconds between two looks.
         credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
+        max_duration_s: the job is stopped when its machine has run so many seconds, whatever it does.
+        result_file: a JSON file that the command writes: its value is in the result, under `value`. Needs SSH.
         secret_envs: environment variable to the name of a saved Secret block; the value goes over SSH alone.
 
     Returns:
@@ -72,6 +76,8 @@ def run_job_flow(
         disk_gb=disk_gb,
         timeout_s=timeout_s,
         max_cost_usd=max_cost_usd,
+        max_duration_s=max_duration_s,
+        result_file=result_file,
         poll_s=poll_s,
         credentials=credentials_named(credentials),
     )

@@ -11,7 +11,7 @@ from prefect.blocks.abstract import JobBlock
 from pydantic import Field, HttpUrl
 
 from octa_provider.job.result import JobResult
-from octa_provider.job.spec import JobSpec
+from octa_provider.job.spec import MOST_START_ATTEMPTS, JobSpec
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.progress import ProgressTracker
 from prefect_blocks.at_exit import hearing_signals
@@ -69,12 +69,33 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
     max_cost_usd: CapOrNone = Field(
         default=None, title="Cost Cap (USD)", description="The job is stopped when it has cost so much."
     )
+    max_duration_s: CapOrNone = Field(
+        default=None,
+        title="Time Cap",
+        description="Seconds that its machine may run, whatever it does; the job is stopped then. Machines that the "
+        "balance can't pay for that long are refused.",
+    )
     http_ports: list[int] = Field(default_factory=list, description="Ports to publish as URLs while it runs.")
+    ports: list[int] = Field(default_factory=list, description="TCP ports to expose while it runs.")
+    entrypoint: str = Field(
+        default="",
+        description="The container's entrypoint: a program that runs what it is given. A command over SSH does not go "
+        "through it.",
+    )
+    app: str = Field(default="", description="Uuid of an app of OctaSpace's.")
     wait_for_machine_s: float = Field(
         default=0.0,
         ge=0,
         title="Wait for a Machine",
         description="Seconds to wait for a machine when none fits or all are taken; 0 fails at once.",
+    )
+    start_attempts: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_START_ATTEMPTS,
+        title="Machines to Try",
+        description="How many machines are tried, one after the other, when one does not come up within the ready "
+        "timeout. What each has cost is on the bill, and counts towards the cost cap.",
     )
     log_path: str | None = Field(default=None, description="A local file that gets the command's output.")
     progress: str | None = Field(
@@ -110,7 +131,13 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             ready_timeout_s=self.ready_timeout_s,
             via=self.via,
             max_cost_usd=self.max_cost_usd,
+            max_duration_s=self.max_duration_s,
             http_ports=tuple(self.http_ports),
+            ports=tuple(self.ports),
+            entrypoint=self.entrypoint,
+            app=self.app,
+            start_attempts=self.start_attempts,
+            result_file=self.result_file,
         )
 
     def trigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:  # type: ignore[override]
@@ -145,7 +172,8 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             self.credentials.get_client() as client,
             stop_on_error() as on_started,
         ):
-            work = rental_key([spec.fingerprint, self.requirements().__dict__, self.outputs], key)
+            made: list[object] = [self.outputs] if self.result_file is None else [self.outputs, self.result_file]
+            work = rental_key([spec.fingerprint, self.requirements().__dict__, *made], key)
             name = (client.transport.account, client.rentals.full_key(work))
             if (earlier := self._followed(name, spec, lifetime)) is not None:
                 return OctaJobRun(self.credentials, earlier)
@@ -249,7 +277,7 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
         named = self.name or self._block_document_name
         if named and key:
             return f"{named} {key}"
-        return named or key or flow_name_here() or Path(self.image.partition(":")[0]).name
+        return named or key or flow_name_here() or Path(self.image.partition(":")[0]).name or self.app
 
 
 def _local(path: str) -> str:

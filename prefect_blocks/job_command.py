@@ -18,7 +18,7 @@ class JobCommand(BaseModel):
     credentials: Account = Field(
         default_factory=OctaCredentials, description="The account that pays; the environment's when left out."
     )
-    image: str = Field(description="Container image, such as blender:4.5.")
+    image: str = Field(description="Container image, such as blender:4.5; may be empty when there is an app.")
     command: str = Field(description="The shell command line to run.")
     envs: dict[str, str] = Field(
         default_factory=dict,
@@ -39,4 +39,9 @@ class JobCommand(BaseModel):
     )
     outputs: dict[str, str] = Field(
         default_factory=dict, description="Files and folders to fetch: remote path to local path. Needs SSH."
+    )
+    result_file: str | None = Field(
+        default=None,
+        title="Result File",
+        description="A JSON file that the command writes: its value is in the result, as value. Needs SSH.",
     )

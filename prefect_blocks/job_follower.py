@@ -12,6 +12,7 @@ from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job.result import JobResult
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.rental.rental import Rental
+from octa_provider.rental.terms import Bill
 from octa_provider.text.loggers import plain_logger
 from prefect_blocks.at_exit import PROCESS_ENDS, end_with_process, note_ended
 from prefect_blocks.events import emit
@@ -149,7 +150,18 @@ class JobFollower:
         rental = client.rentals.restore(self.state.rental)
 
         def remember(state: JobState) -> None:
+            nonlocal rental
             before, self.state = self.state, state
+            if state.rental.uuid != before.rental.uuid:
+                left, gone = state.tried[-1], rental
+                rental = client.rentals.restore(state.rental)
+                bill = Bill(left.uuid, left.cost_wei, left.cost_usd, left.duration_s, None)
+                emit("stopped", gone, bill=bill, reason=left.message, name=self._report.about)
+                emit("started", rental, name=self._report.about)
+                self._report.warn(
+                    f"Session {gone.uuid} never came up, and was stopped ({left.message}): trying session "
+                    f"{rental.uuid} on node {rental.node_id}"
+                )
             if before.phase is JobPhase.STARTING and state.phase is not JobPhase.STARTING and not state.ended:
                 emit("ready", rental, name=self._report.about)
                 self._remember_urls(rental)
@@ -185,12 +197,17 @@ class JobFollower:
 
     def _remember_urls(self, rental: Rental) -> None:
         try:
-            self._urls = dict(rental.info().urls)
+            session = rental.info()
         except OctaError as error:
             # Only what is nice to have.
             self._report.say(f"Where session {rental.uuid} answers can't be read: {error}")
+            return
+        self._urls = dict(session.urls)
         for port, url in self._urls.items():
             self._report.say(f"Port {port} answers at {url}")
+        for port in self.spec.ports:
+            if (outside := session.ports.get(port)) is not None:
+                self._report.say(f"Port {port} answers at {session.public_ip or 'the machine'}:{outside}")
 
 
 def follower_of(name: Hashable) -> JobFollower | None:

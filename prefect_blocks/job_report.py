@@ -118,17 +118,22 @@ class JobReport:
         if not result.succeeded and self._in_run:
             # A ring that stays where it was looks like a job that still runs; how far it was is in the bill.
             self._reports.put("progress", self._undraw)
+        before = [
+            row("never up", uuid=one.uuid, node_id=one.node_id, duration_s=one.duration_s, cost_usd=one.cost_usd)
+            for one in result.tried
+        ]
+        spent = None if result.cost_usd is None else result.cost_usd - sum(one.cost_usd or 0.0 for one in result.tried)
         new = row(
             result.outcome.value,
             uuid=result.uuid,
             node_id=result.node_id,
             duration_s=result.duration_s,
-            cost_usd=result.cost_usd,
+            cost_usd=spent,
             exit_code=result.exit_code,
             done=1.0 if result.succeeded else self._tracker.fraction,
         )
         if self._in_run:
-            self._reports.put("cost", partial(put_cost, self._name, self.about, new, self._flow_run_id))
+            self._reports.put("cost", partial(self._put_rows, [*before, new]))
         links = [
             f"- port {port if isinstance(port, int) else code(port)}: {link(url)}"
             for port, url in sorted(urls.items(), key=str)
@@ -170,6 +175,11 @@ class JobReport:
             with get_client(sync_client=True) as prefect:
                 prefect.delete_artifact(self._bar)
             self._bar = None
+
+    def _put_rows(self, rows: list[dict[str, str]]) -> None:
+        """In the thread of the reports: a row for each session."""
+        for one in rows:
+            put_cost(self._name, self.about, one, self._flow_run_id)
 
     def _make(self, kind: str, make: Callable[..., Any], **values: Any) -> None:
         if self._in_run:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from octa_provider.market.requirements import Requirements
-from octa_provider.text.carried import carried_dict
 from octa_provider.timing.limits import checked_cap
 from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.job import OctaJob
@@ -27,13 +26,19 @@ def run_job(
     secret_envs: Mapping[str, str | SecretStr] | None = None,
     inputs: Mapping[str, str] | None = None,
     outputs: Mapping[str, str] | None = None,
+    result_file: str | None = None,
     requirements: Mapping[str, Any] | Requirements | None = None,
     disk_gb: int = 10,
     timeout_s: float = 3600.0,
     ready_timeout_s: float = 900.0,
     via: Literal["auto", "container", "ssh"] = "auto",
     max_cost_usd: float | None = None,
+    max_duration_s: float | None = None,
     http_ports: Sequence[int] = (),
+    ports: Sequence[int] = (),
+    entrypoint: str = "",
+    app: str = "",
+    start_attempts: int = 1,
     wait_for_machine_s: float = 0.0,
     log_path: str | None = None,
     progress: str | None = None,
@@ -46,13 +51,15 @@ def run_job(
     """Rent a machine, run a command there to completion, fetch what it made, and stop the machine on every way out.
 
     Args:
-        image: container image.
+        image: container image; may be empty when `app` is given.
         command: a shell command line, or a sequence of arguments.
         envs: environment variables; the account's sessions show them, so no secrets.
         secret_envs: environment variables that go to the machine over SSH alone, never to the API; `SecretStr`, and so
             what a Secret block holds, is as good as text. Part of no cache key. Needs SSH.
         inputs: files and folders to send: local path to remote path. Needs SSH.
         outputs: files and folders to fetch when it has ended: remote path to local path. Needs SSH.
+        result_file: a JSON file that the command writes, relative to its folder: its value is in the result, under
+            `value`. A success that leaves none is a failure. Needs SSH. At most 256 kB.
         requirements: fields of the core's `Requirements`; the cheapest machine when left out.
         disk_gb: disk in GB.
         timeout_s: seconds that the command may run; the machine ends it itself.
@@ -60,7 +67,14 @@ def run_job(
         via: how the command is run: `container` (it is the container's own), `ssh`, or `auto`, which takes SSH when
             there are files to move or secrets.
         max_cost_usd: the job is stopped when it has cost so much, in USD.
+        max_duration_s: the job is stopped when its machine has run so many seconds, whatever it does; machines that the
+            balance can't pay for that long are refused.
         http_ports: ports to publish as URLs while it runs; the run's log and an artifact tell the URLs.
+        ports: TCP ports to expose while it runs.
+        entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
+        app: uuid of an app of OctaSpace's.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`. What each has cost is on the bill, and counts towards `max_cost_usd`.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once. What waits
             is running, not failed; the end of the run ends the wait.
         log_path: a local file that gets the command's output.
@@ -72,7 +86,7 @@ def run_job(
         credentials: the account, a block or the name of a saved one; the environment's when left out.
 
     Returns:
-        The core's `JobResult` as a JSON value; amounts of wei are text.
+        The core's `JobResult` as a JSON value; amounts of wei are text. `value` is what the command has returned.
 
     Raises:
         JobFailedError: the command did not end with exit code 0, or its outputs are missing.
@@ -82,6 +96,7 @@ def run_job(
         OctaStopError: the machine could not be stopped in time, and may still bill.
     """
     checked_cap("max_cost_usd", max_cost_usd)
+    checked_cap("max_duration_s", max_duration_s)
     job = OctaJob(
         credentials=account_of(credentials),
         name=name,
@@ -91,12 +106,18 @@ def run_job(
         secret_envs=hidden_values(secret_envs),
         inputs=dict(inputs or {}),
         outputs=dict(outputs or {}),
+        result_file=result_file,
         disk_gb=disk_gb,
         timeout_s=timeout_s,
         ready_timeout_s=ready_timeout_s,
         via=via,
         max_cost_usd=max_cost_usd,
+        max_duration_s=max_duration_s,
         http_ports=list(http_ports),
+        ports=list(ports),
+        entrypoint=entrypoint,
+        app=app,
+        start_attempts=start_attempts,
         wait_for_machine_s=wait_for_machine_s,
         log_path=log_path,
         progress=progress,
@@ -104,4 +125,4 @@ def run_job(
         poll_s=poll_s,
         **fields_of(requirements_of(requirements)),
     )
-    return carried_dict(job.run(key).to_dict())
+    return job.run(key).to_json()

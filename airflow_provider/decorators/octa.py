@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, DecoratedO
 from airflow_provider.function_call import call_arguments, refuse_coroutine
 from airflow_provider.function_source import refuse_unknown_names, script_that_calls
 from airflow_provider.job_event import uuid_told_by
+from airflow_provider.not_given import NOT_GIVEN, given_of
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.rental_key import rental_key
 from octa_provider.text.carried import carried
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider.written_file import FileArgument
     from octa_provider import JobSpec
+    from octa_provider.market.requirements import Requirements
 
 __all__ = ["octa_task"]
 
@@ -47,7 +51,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
     template_fields: Sequence[str] = (*OctaRunJobOperator.template_fields, "op_args", "op_kwargs")
 
     def __init__(self, *, python: str = "python3", **kwargs: Any) -> None:
-        for name in ("command", "via", "wait_for_completion"):
+        for name in ("command", "via", "wait_for_completion", "result_file"):
             if name in kwargs:
                 raise ValueError(f"{name} is not for @task.octa: leave it out.")
         self.python = python
@@ -59,13 +63,15 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         """Run the function; returns what it returned."""
         with ExitStack() as stack:
             self._enter_folder(stack, context, None)
-            return self._value(super().execute(context))
+            super().execute(context)
+            return self._value()
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Do what the trigger came back for; at the end returns what the function returned."""
         with ExitStack() as stack:
             folder = self._enter_folder(stack, context, event)
-            return self._value(super().execute_resumed(context, _fetched_to(folder, event)))
+            super().execute_resumed(context, _fetched_to(folder, event))
+            return self._value()
 
     def _enter_folder(self, stack: ExitStack, context: Context, event: dict[str, Any] | None) -> Path:
         """The private folder for as long as the stack is open; a disk that has no room for it ends the session too."""
@@ -120,8 +126,10 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             outputs={**spec.outputs, f"{remote}/result.json": fetched},
         )
 
-    def _value(self, result: dict[str, Any]) -> Any:
-        path = next(Path(file) for file in result["outputs"] if Path(file).name == self._result_name)
+    def _value(self) -> Any:
+        # It is there: a job that succeeded has all its outputs, wherever else the user's are.
+        assert self._folder is not None
+        path = self._folder / _RESULT_FOLDER / self._result_name
         if path.stat().st_size > MOST_RESULT_BYTES:
             raise AirflowFailException(f"The function's result is longer than {MOST_RESULT_BYTES} bytes: fetch a file.")
         try:
@@ -145,7 +153,48 @@ def _fetched_to(folder: Path, event: dict[str, Any] | None) -> dict[str, Any] | 
 
 
 def octa_task(
-    python_callable: Callable[..., Any] | None = None, multiple_outputs: bool | None = None, **kwargs: Any
+    python_callable: Callable[..., Any] | None = None,
+    multiple_outputs: bool | None = None,
+    *,
+    python: str = NOT_GIVEN,
+    image: str = NOT_GIVEN,
+    envs: Mapping[str, str] | None = NOT_GIVEN,
+    secret_envs: Mapping[str, str] | None = NOT_GIVEN,
+    inputs: Mapping[str | os.PathLike[str], str] | None = NOT_GIVEN,
+    outputs: Mapping[str, str | os.PathLike[str]] | None = NOT_GIVEN,
+    log_path: FileArgument | None = NOT_GIVEN,
+    disk_gb: int | str = NOT_GIVEN,
+    timeout_s: float | str = NOT_GIVEN,
+    ready_timeout_s: float | str = NOT_GIVEN,
+    http_ports: Sequence[int | str] | str = NOT_GIVEN,
+    ports: Sequence[int | str] | str = NOT_GIVEN,
+    node_id: int | str | None = NOT_GIVEN,
+    gpu_model: str | Sequence[str] | None = NOT_GIVEN,
+    gpu_count: int | str | None = NOT_GIVEN,
+    gpu_memory_gb: float | str | None = NOT_GIVEN,
+    memory_gb: float | str | None = NOT_GIVEN,
+    cpu_cores: int | str | None = NOT_GIVEN,
+    max_price_usd: float | str | None = NOT_GIVEN,
+    country: str | Sequence[str] | None = NOT_GIVEN,
+    min_blender_score: float | str | None = NOT_GIVEN,
+    min_reliability: float | str | None = NOT_GIVEN,
+    exclude_nodes: Sequence[int] | str | None = NOT_GIVEN,
+    order_by: str | None = NOT_GIVEN,
+    requirements: Requirements | Mapping[str, Any] | None = NOT_GIVEN,
+    max_cost_usd: float | str | None = NOT_GIVEN,
+    max_duration_s: float | str | None = NOT_GIVEN,
+    entrypoint: str = NOT_GIVEN,
+    app: str = NOT_GIVEN,
+    start_attempts: int | str = NOT_GIVEN,
+    wait_for_machine_s: float | str = NOT_GIVEN,
+    skip_on_exit_code: int | Collection[int] | None = NOT_GIVEN,
+    on_finish_action: str = NOT_GIVEN,
+    on_kill_action: str = NOT_GIVEN,
+    durable: bool = NOT_GIVEN,
+    poll_interval: float | str = NOT_GIVEN,
+    deferrable: bool = NOT_GIVEN,
+    octa_conn_id: str = NOT_GIVEN,
+    **kwargs: Any,
 ) -> Any:
     """Run a Python function on a rented machine: `@task.octa(image="python:3.12", gpu_model="4090")`.
 
@@ -157,8 +206,55 @@ def octa_task(
     Args:
         python_callable: the function.
         multiple_outputs: whether a dict that it returns becomes one XCom for each key.
-        kwargs: as of `OctaRunJobOperator`, without `command` and `via`; `inputs` and `outputs` are relative to the
-            folder that the function runs in; `python` is the interpreter, default `python3`.
+        python: the interpreter there, default `python3`.
+        image: container image, such as `blender:4.5`.
+        envs: environment variables. The account's sessions show them: no secrets.
+        secret_envs: environment variables that reach the function over SSH alone; as of `OctaRunJobOperator`.
+        inputs: files and folders of the worker to send: local path to remote path, relative to the
+            folder that the function runs in.
+        outputs: files and folders to fetch to the worker: remote path, relative to
+            the folder that the function runs in, to local path.
+        log_path: a file that gets all that the function prints: on the worker, or a URL or `ObjectStoragePath`.
+        disk_gb: disk in GB.
+        timeout_s: seconds that the function may run; the machine ends it itself.
+        ready_timeout_s: seconds that the session may take to come up.
+        http_ports: ports to publish as URLs while it runs.
+        ports: TCP ports to expose while it runs.
+        node_id: this machine and no other.
+        gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
+        gpu_count: at least so many cards.
+        gpu_memory_gb: at least so much memory on each card, in GB.
+        memory_gb: at least so much main memory, in GB.
+        cpu_cores: at least so many cores.
+        max_price_usd: at most so much, in USD per hour.
+        country: ISO code or name; or a list, of which one will do.
+        min_blender_score: at least this Blender benchmark score.
+        min_reliability: at least this share of its sessions ended as they should, in percent.
+        exclude_nodes: machines not to take.
+        order_by: `price` (default), `blender_score` or `score_per_usd`.
+        requirements: the same as a mapping or `Requirements`; single arguments win over it.
+        max_cost_usd: the job is stopped when it has cost so much.
+        max_duration_s: the job is stopped when its session has run so long, whatever it does; machines that the balance
+            can't pay for that long are refused.
+        entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
+        app: uuid of an app of the catalogue.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`; 1 (default) fails then. What each has cost is on the bill, and counts towards
+            `max_cost_usd`.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken, with `deferrable` without a
+            worker slot; 0 (default) fails at once.
+        skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
+        on_finish_action: `stop` (default), or `keep`: the session runs and bills when the job has ended, for a look
+            into it. Then stop it yourself; a retry does so, too.
+        on_kill_action: `stop` (default), or `keep`: a task that is killed, cleared or marked leaves its session to the
+            next try.
+        durable: True (default) lets a try carry on with what an earlier one left; False stops that and begins anew.
+        poll_interval: seconds between two looks.
+        deferrable: whether to wait in the triggerer; Airflow's `[operators] default_deferrable` when left out.
+        octa_conn_id: the connection.
+        kwargs: as of every operator.
+
+    What is left out is as the DAG's `default_args` say, and else as of `OctaRunJobOperator`.
 
     Returns (XCom): what the function returned. What it cost is under the key `cost`.
 
@@ -168,6 +264,7 @@ def octa_task(
         AirflowFailException: when the task runs, before anything is rented: an argument is no JSON value, or the
             function needs of the context what a rented machine can't have, such as `ti`.
     """
+    given = given_of(locals(), but={"python_callable", "multiple_outputs", "kwargs"})
 
     def decorate(function: Callable[..., Any]) -> Any:
         refuse_coroutine(function)
@@ -176,6 +273,7 @@ def octa_task(
             python_callable=function,
             multiple_outputs=multiple_outputs,
             decorated_operator_class=_OctaDecoratedOperator,
+            **given,
             **kwargs,
         )
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider.running_job import STARTS_ONLY, RunsJob, checked_interval
-from airflow_provider.templated import as_codes, check_known
+from airflow_provider.connection_form import DEFAULT_CONN_ID
+from airflow_provider.running_job import STARTS_ONLY, TRIES_ELSEWHERE, RunsJob, checked_interval
+from airflow_provider.templated import as_codes, as_int, check_known, is_known
 
 if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
+    from octa_provider.market.requirements import Requirements
 
 __all__ = ["OctaRunJobOperator"]
 
@@ -28,8 +31,9 @@ class OctaRunJobOperator(RunsJob):
     its slot.
 
     Args:
-        image: container image, such as `blender:4.5`.
-        command: a shell command line, or a sequence of arguments.
+        image: container image, such as `blender:4.5`; may be empty when `app` is given.
+        command: a shell command line, a sequence of arguments, or the name of a file beside the DAG with the command,
+            such as `render.sh`, which ends in `.sh`, `.bash` or `.py`; a blank behind it makes it a program there.
         envs: environment variables. The account's sessions show them: no secrets.
         secret_envs: environment variables that reach the command over SSH alone; see `DescribesJob`.
         inputs: files and folders of the worker to send: local path to remote path. Needs SSH.
@@ -41,6 +45,8 @@ class OctaRunJobOperator(RunsJob):
         via: `container`, `ssh`, or `auto` (default): `ssh` when there are files to move or secrets to hand over.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
+        result_file: a JSON file that the command writes, relative to its folder, such as `result.json`: its value is
+            what the task returns. A success that leaves none is a failure. Needs SSH. At most 256 kB.
         node_id: this machine and no other.
         gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
@@ -55,6 +61,13 @@ class OctaRunJobOperator(RunsJob):
         order_by: `price` (default), `blender_score` or `score_per_usd`.
         requirements: the same as a mapping or `Requirements`; single arguments win over it.
         max_cost_usd: the job is stopped when it has cost so much.
+        max_duration_s: the job is stopped when its session has run so long, whatever it does; machines that the balance
+            can't pay for that long are refused.
+        entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
+        app: uuid of an app of the catalogue.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`; 1 (default) fails then. What each has cost is on the bill, and counts towards
+            `max_cost_usd`. The next one is not waited for: `retries` do.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken, with `deferrable` without a
             worker slot; 0 (default) fails at once.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
@@ -69,9 +82,12 @@ class OctaRunJobOperator(RunsJob):
         octa_conn_id: the connection.
         kwargs: as of every operator.
 
-    Returns (XCom): `JobResult` as a dict: `exit_code`, `outcome`, `outputs`, `cost_wei` (as text), `cost_usd`,
-        `duration_s`, `node_id`, `uuid`, `key`, `attempts`. As soon as they are known also, under `uuid` and `session`,
-        the session; at the end under `cost` what it came to, of a failed job too.
+    Returns (XCom): `JobResult` as a dict: `exit_code`, `outcome`, `outputs` (the first 50 of them, of at most 8,000
+        characters), `outputs_count`, `cost_wei` (as text), `cost_usd`, `duration_s`, `node_id`, `uuid`, `key`,
+        `attempts`, `value`, `tried`. As soon as they are known also, under `uuid` and `session`, the session; at the
+        end under `cost` what it came to, of a failed job too. With `result_file` the value that the command wrote, any
+        JSON value, and `JobResult` under `result`, of a failed job too; `multiple_outputs=True` makes of a value that
+        is a dict one XCom for each key.
 
     Raises:
         ValueError: when the DAG file is parsed: an argument that can never work.
@@ -92,7 +108,39 @@ class OctaRunJobOperator(RunsJob):
     def __init__(
         self,
         *,
+        image: str,
+        command: str | Sequence[str],
+        envs: Mapping[str, str] | None = None,
+        secret_envs: Mapping[str, str] | None = None,
+        inputs: Mapping[str | os.PathLike[str], str] | None = None,
+        outputs: Mapping[str, str | os.PathLike[str]] | None = None,
         log_path: FileArgument | None = None,
+        disk_gb: int | str = 10,
+        timeout_s: float | str = 3600.0,
+        ready_timeout_s: float | str = 900.0,
+        via: str = "auto",
+        http_ports: Sequence[int | str] | str = (),
+        ports: Sequence[int | str] | str = (),
+        result_file: str | None = None,
+        node_id: int | str | None = None,
+        gpu_model: str | Sequence[str] | None = None,
+        gpu_count: int | str | None = None,
+        gpu_memory_gb: float | str | None = None,
+        memory_gb: float | str | None = None,
+        cpu_cores: int | str | None = None,
+        max_price_usd: float | str | None = None,
+        country: str | Sequence[str] | None = None,
+        min_blender_score: float | str | None = None,
+        min_reliability: float | str | None = None,
+        exclude_nodes: Sequence[int] | str | None = None,
+        order_by: str | None = None,
+        requirements: Requirements | Mapping[str, Any] | None = None,
+        max_cost_usd: float | str | None = None,
+        max_duration_s: float | str | None = None,
+        entrypoint: str = "",
+        app: str = "",
+        start_attempts: int | str = 1,
+        wait_for_machine_s: float | str = 0.0,
         skip_on_exit_code: int | Collection[int] | None = None,
         on_finish_action: str = "stop",
         on_kill_action: str = "stop",
@@ -100,9 +148,45 @@ class OctaRunJobOperator(RunsJob):
         wait_for_completion: bool = True,
         poll_interval: float | str = 5.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            image=image,
+            command=command,
+            envs=envs,
+            secret_envs=secret_envs,
+            inputs=inputs,
+            outputs=outputs,
+            disk_gb=disk_gb,
+            timeout_s=timeout_s,
+            ready_timeout_s=ready_timeout_s,
+            via=via,
+            http_ports=http_ports,
+            ports=ports,
+            result_file=result_file,
+            node_id=node_id,
+            gpu_model=gpu_model,
+            gpu_count=gpu_count,
+            gpu_memory_gb=gpu_memory_gb,
+            memory_gb=memory_gb,
+            cpu_cores=cpu_cores,
+            max_price_usd=max_price_usd,
+            country=country,
+            min_blender_score=min_blender_score,
+            min_reliability=min_reliability,
+            exclude_nodes=exclude_nodes,
+            order_by=order_by,
+            requirements=requirements,
+            max_cost_usd=max_cost_usd,
+            max_duration_s=max_duration_s,
+            entrypoint=entrypoint,
+            app=app,
+            start_attempts=start_attempts,
+            wait_for_machine_s=wait_for_machine_s,
+            octa_conn_id=octa_conn_id,
+            **kwargs,
+        )
         self.log_path = log_path
         self.skip_on_exit_code = as_codes("skip_on_exit_code", skip_on_exit_code)
         self.on_finish_action = on_finish_action
@@ -122,9 +206,17 @@ class OctaRunJobOperator(RunsJob):
         check_known(self, poll_interval=checked_interval)
         # What another task returns may turn out to be empty.
         if not self.wait_for_completion and (
-            self.via == "ssh" or any(isinstance(given, Mapping) and given for given in self._over_ssh())
+            self.via == "ssh"
+            or any(isinstance(given, Mapping) and given for given in self._over_ssh())
+            or (self.result_file and is_known(self.result_file))
         ):
             raise ValueError(STARTS_ONLY)
+        if (
+            not self.wait_for_completion
+            and is_known(self.start_attempts)
+            and (as_int("start_attempts", self.start_attempts) or 1) > 1
+        ):
+            raise ValueError(TRIES_ELSEWHERE)
 
     def _over_ssh(self) -> tuple[object, ...]:
         return self.inputs, self.outputs, self.secret_envs

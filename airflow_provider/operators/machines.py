@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
@@ -16,6 +16,8 @@ from octa_provider.rental.json_values import machine_json
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from octa_provider.market.requirements import Requirements
 
 __all__ = ["OctaMachinesOperator"]
 
@@ -67,13 +69,41 @@ class OctaMachinesOperator(ChoosesMachine):
     def __init__(
         self,
         *,
+        node_id: int | str | None = None,
+        gpu_model: str | Sequence[str] | None = None,
+        gpu_count: int | str | None = None,
+        gpu_memory_gb: float | str | None = None,
+        memory_gb: float | str | None = None,
+        cpu_cores: int | str | None = None,
+        max_price_usd: float | str | None = None,
+        country: str | Sequence[str] | None = None,
+        min_blender_score: float | str | None = None,
+        min_reliability: float | str | None = None,
+        exclude_nodes: Sequence[int] | str | None = None,
+        order_by: str | None = None,
+        requirements: Requirements | Mapping[str, Any] | None = None,
         service: str = "mr",
         limit: int | str | None = None,
         skip_if_none: bool = False,
         octa_conn_id: str = OctaHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            node_id=node_id,
+            gpu_model=gpu_model,
+            gpu_count=gpu_count,
+            gpu_memory_gb=gpu_memory_gb,
+            memory_gb=memory_gb,
+            cpu_cores=cpu_cores,
+            max_price_usd=max_price_usd,
+            country=country,
+            min_blender_score=min_blender_score,
+            min_reliability=min_reliability,
+            exclude_nodes=exclude_nodes,
+            order_by=order_by,
+            requirements=requirements,
+            **kwargs,
+        )
         self.service = service
         self.limit = limit
         self.skip_if_none = skip_if_none

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.exceptions import OctaTaskKilledError
 from airflow_provider.links import BATCH_LINKS
 from airflow_provider.rental_key import rental_key
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from octa_provider.batch.batch import Batch
+    from octa_provider.batch.check import Check
+    from octa_provider.batch.renderers.renderer import Renderer
+    from octa_provider.market.requirements import Requirements
+    from octa_provider.render.frames import Frames
 
 __all__ = ["OctaPlanRenderOperator"]
 
@@ -74,8 +80,55 @@ class OctaPlanRenderOperator(RunsBatch):
     operator_extra_links = BATCH_LINKS
     ui_color = "#fdf1cf"
 
-    def __init__(self, *, measure: bool | str = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        scene: str | os.PathLike[str],
+        frames: str | Frames | Iterable[int],
+        output: str | os.PathLike[str],
+        main: str | None = None,
+        renderer: Renderer | Mapping[str, Any] | None = None,
+        requirements: Requirements | Mapping[str, Any] | None = None,
+        check: Check | Mapping[str, Any] | None = None,
+        max_machines: int | str = 10,
+        finish_within_s: float | str | None = None,
+        max_cost_usd: float | str | None = None,
+        confidence: float | str = 0.9,
+        max_failed_frames: int | str = 0,
+        tries_per_frame: int | str = 3,
+        seconds_per_frame: float | str | None = None,
+        on_changed: str = "refuse",
+        order: str = "forward",
+        disk_gb: int | str = 20,
+        ready_timeout_s: float | str = 900.0,
+        measure: bool | str = False,
+        poll_interval: float | str = 5.0,
+        octa_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            scene=scene,
+            frames=frames,
+            output=output,
+            main=main,
+            renderer=renderer,
+            requirements=requirements,
+            check=check,
+            max_machines=max_machines,
+            finish_within_s=finish_within_s,
+            max_cost_usd=max_cost_usd,
+            confidence=confidence,
+            max_failed_frames=max_failed_frames,
+            tries_per_frame=tries_per_frame,
+            seconds_per_frame=seconds_per_frame,
+            on_changed=on_changed,
+            order=order,
+            disk_gb=disk_gb,
+            ready_timeout_s=ready_timeout_s,
+            poll_interval=poll_interval,
+            octa_conn_id=octa_conn_id,
+            **kwargs,
+        )
         self.measure = measure
         self.check_known_arguments()
 

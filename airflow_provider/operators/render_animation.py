@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
+from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.exceptions import OctaUnwatchedError
 from airflow_provider.links import BATCH_LINKS
 from airflow_provider.rental_key import rental_key
@@ -17,6 +19,7 @@ from airflow_provider.running_batch import RunsBatch
 from airflow_provider.stop_on_failure import tell_which_batch_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.templated import check_known, checked_deadline
+from airflow_provider.try_note import note_try
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.text.quantities import counted, shown_duration
 
@@ -25,8 +28,12 @@ if TYPE_CHECKING:
 
     from octa_provider import OctaClient
     from octa_provider.batch.batch import Batch
+    from octa_provider.batch.check import Check
     from octa_provider.batch.events import BatchEvent
+    from octa_provider.batch.renderers.renderer import Renderer
     from octa_provider.batch.result import BatchResult
+    from octa_provider.market.requirements import Requirements
+    from octa_provider.render.frames import Frames
 
 __all__ = ["OctaRenderAnimationOperator"]
 
@@ -103,12 +110,54 @@ class OctaRenderAnimationOperator(RunsBatch):
     def __init__(
         self,
         *,
+        scene: str | os.PathLike[str],
+        frames: str | Frames | Iterable[int],
+        output: str | os.PathLike[str],
+        main: str | None = None,
+        renderer: Renderer | Mapping[str, Any] | None = None,
+        requirements: Requirements | Mapping[str, Any] | None = None,
+        check: Check | Mapping[str, Any] | None = None,
+        max_machines: int | str = 10,
+        finish_within_s: float | str | None = None,
+        max_cost_usd: float | str | None = None,
+        confidence: float | str = 0.9,
+        max_failed_frames: int | str = 0,
+        tries_per_frame: int | str = 3,
+        seconds_per_frame: float | str | None = None,
+        on_changed: str = "refuse",
+        order: str = "forward",
+        disk_gb: int | str = 20,
+        ready_timeout_s: float | str = 900.0,
         quote: Mapping[str, Any] | str | None = None,
+        poll_interval: float | str = 5.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         min_pause_s: float | str = 120.0,
+        octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            scene=scene,
+            frames=frames,
+            output=output,
+            main=main,
+            renderer=renderer,
+            requirements=requirements,
+            check=check,
+            max_machines=max_machines,
+            finish_within_s=finish_within_s,
+            max_cost_usd=max_cost_usd,
+            confidence=confidence,
+            max_failed_frames=max_failed_frames,
+            tries_per_frame=tries_per_frame,
+            seconds_per_frame=seconds_per_frame,
+            on_changed=on_changed,
+            order=order,
+            disk_gb=disk_gb,
+            ready_timeout_s=ready_timeout_s,
+            poll_interval=poll_interval,
+            octa_conn_id=octa_conn_id,
+            **kwargs,
+        )
         self.quote = quote
         self.deferrable = deferrable
         self.min_pause_s = min_pause_s
@@ -215,10 +264,9 @@ class OctaRenderAnimationOperator(RunsBatch):
         self, context: Context, result: BatchResult, deadline_at: float | None, carried_on: Mapping[str, Any]
     ) -> NoReturn:
         from airflow_provider.triggers.batch import OctaBatchTrigger
-        from airflow_provider.triggers.killed_by_user import TRY_KEY
 
         # For a trigger that is ended: whether another try has begun meanwhile.
-        context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
+        note_try(context["ti"])
         self.log.info(
             "%d of %s done; %s on while this task waits without a slot, for up to %s",
             result.done,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.starting_session import StartsSession
 from airflow_provider.templated import as_flag, as_int, as_ints, as_text, as_texts, as_word, check_known, is_known
 from octa_provider.market.request import MachineRequest, RenderRequest
+
+if TYPE_CHECKING:
+    from octa_provider.market.requirements import Requirements
 
 __all__ = ["OctaStartMachineOperator", "OctaStartRenderOperator", "StartsSession"]
 
@@ -91,9 +97,53 @@ class OctaStartMachineOperator(StartsSession):
         ports: Sequence[int | str] = (),
         http_ports: Sequence[int | str] = (),
         app: str = "",
+        disk_gb: int | str = 10,
+        envs: Mapping[str, str] | None = None,
+        node_id: int | str | None = None,
+        gpu_model: str | Sequence[str] | None = None,
+        gpu_count: int | str | None = None,
+        gpu_memory_gb: float | str | None = None,
+        memory_gb: float | str | None = None,
+        cpu_cores: int | str | None = None,
+        max_price_usd: float | str | None = None,
+        country: str | Sequence[str] | None = None,
+        min_blender_score: float | str | None = None,
+        min_reliability: float | str | None = None,
+        exclude_nodes: Sequence[int] | str | None = None,
+        order_by: str | None = None,
+        max_cost_usd: float | str | None = None,
+        max_duration_s: float | str | None = None,
+        deadline_s: float | str = 300.0,
+        wait_for_machine_s: float | str = 0.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        requirements: Requirements | Mapping[str, Any] | None = None,
+        octa_conn_id: str = OctaHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            disk_gb=disk_gb,
+            envs=envs,
+            node_id=node_id,
+            gpu_model=gpu_model,
+            gpu_count=gpu_count,
+            gpu_memory_gb=gpu_memory_gb,
+            memory_gb=memory_gb,
+            cpu_cores=cpu_cores,
+            max_price_usd=max_price_usd,
+            country=country,
+            min_blender_score=min_blender_score,
+            min_reliability=min_reliability,
+            exclude_nodes=exclude_nodes,
+            order_by=order_by,
+            max_cost_usd=max_cost_usd,
+            max_duration_s=max_duration_s,
+            deadline_s=deadline_s,
+            wait_for_machine_s=wait_for_machine_s,
+            deferrable=deferrable,
+            requirements=requirements,
+            octa_conn_id=octa_conn_id,
+            **kwargs,
+        )
         self.image = image
         self.start_command = start_command
         self.entrypoint = entrypoint
@@ -161,8 +211,57 @@ class OctaStartRenderOperator(StartsSession):
 
     template_fields: Sequence[str] = (*StartsSession.template_fields, "multi_gpu_worker")
 
-    def __init__(self, *, multi_gpu_worker: bool | str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        multi_gpu_worker: bool | str | None = None,
+        disk_gb: int | str = 10,
+        envs: Mapping[str, str] | None = None,
+        node_id: int | str | None = None,
+        gpu_model: str | Sequence[str] | None = None,
+        gpu_count: int | str | None = None,
+        gpu_memory_gb: float | str | None = None,
+        memory_gb: float | str | None = None,
+        cpu_cores: int | str | None = None,
+        max_price_usd: float | str | None = None,
+        country: str | Sequence[str] | None = None,
+        min_blender_score: float | str | None = None,
+        min_reliability: float | str | None = None,
+        exclude_nodes: Sequence[int] | str | None = None,
+        order_by: str | None = None,
+        max_cost_usd: float | str | None = None,
+        max_duration_s: float | str | None = None,
+        deadline_s: float | str = 300.0,
+        wait_for_machine_s: float | str = 0.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        requirements: Requirements | Mapping[str, Any] | None = None,
+        octa_conn_id: str = OctaHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            disk_gb=disk_gb,
+            envs=envs,
+            node_id=node_id,
+            gpu_model=gpu_model,
+            gpu_count=gpu_count,
+            gpu_memory_gb=gpu_memory_gb,
+            memory_gb=memory_gb,
+            cpu_cores=cpu_cores,
+            max_price_usd=max_price_usd,
+            country=country,
+            min_blender_score=min_blender_score,
+            min_reliability=min_reliability,
+            exclude_nodes=exclude_nodes,
+            order_by=order_by,
+            max_cost_usd=max_cost_usd,
+            max_duration_s=max_duration_s,
+            deadline_s=deadline_s,
+            wait_for_machine_s=wait_for_machine_s,
+            deferrable=deferrable,
+            requirements=requirements,
+            octa_conn_id=octa_conn_id,
+            **kwargs,
+        )
         self.multi_gpu_worker = multi_gpu_worker
         self.check_known_arguments()
 

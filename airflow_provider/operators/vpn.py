@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.session_reference import SessionReference, rental_xcom
 from airflow_provider.starting_session import StartsSession
 from airflow_provider.task_memory import TaskMemory
@@ -50,11 +53,37 @@ class OctaStartVpnOperator(StartsSession):
 
     template_fields: Sequence[str] = (*StartsSession.template_fields, "subkind", "protocol")
 
-    def __init__(self, *, subkind: str = "wg", protocol: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        subkind: str = "wg",
+        protocol: str | None = None,
+        node_id: int | str | None = None,
+        country: str | Sequence[str] | None = None,
+        exclude_nodes: Sequence[int] | str | None = None,
+        max_cost_usd: float | str | None = None,
+        max_duration_s: float | str | None = None,
+        deadline_s: float | str = 300.0,
+        wait_for_machine_s: float | str = 0.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        octa_conn_id: str = OctaHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
         for name in ("disk_gb", "envs"):
             if name in kwargs:
                 raise ValueError(f"{name} is not for a VPN: leave it out.")
-        super().__init__(**kwargs)
+        super().__init__(
+            node_id=node_id,
+            country=country,
+            exclude_nodes=exclude_nodes,
+            max_cost_usd=max_cost_usd,
+            max_duration_s=max_duration_s,
+            deadline_s=deadline_s,
+            wait_for_machine_s=wait_for_machine_s,
+            deferrable=deferrable,
+            octa_conn_id=octa_conn_id,
+            **kwargs,
+        )
         self.subkind = subkind
         self.protocol = protocol
         self.check_known_arguments()

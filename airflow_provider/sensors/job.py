@@ -30,7 +30,6 @@ from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.templated import as_codes
 from octa_provider.errors import OctaError
-from octa_provider.text.carried import carried_dict
 from octa_provider.text.plain_text import plain_words
 
 try:
@@ -173,7 +172,7 @@ class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator):
         except OctaError as error:
             fail_task(error)
         raise_for_outcome(state, self._tail, self.skip_on_exit_code)
-        return PokeReturnValue(is_done=True, xcom_value=carried_dict(result.to_dict()))
+        return PokeReturnValue(is_done=True, xcom_value=result.to_json())
 
     def on_kill(self) -> None:
         """Stop the job's session; see `airflow_provider.kill_switch`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,6 +20,8 @@ from octa_provider.rental.json_values import machine_json
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from octa_provider.market.requirements import Requirements
 
 __all__ = ["OctaMachineAvailableSensor"]
 
@@ -74,14 +76,44 @@ class OctaMachineAvailableSensor(ChoosesMachine, BaseSensorOperator):
     def __init__(
         self,
         *,
+        node_id: int | str | None = None,
+        gpu_model: str | Sequence[str] | None = None,
+        gpu_count: int | str | None = None,
+        gpu_memory_gb: float | str | None = None,
+        memory_gb: float | str | None = None,
+        cpu_cores: int | str | None = None,
+        max_price_usd: float | str | None = None,
+        country: str | Sequence[str] | None = None,
+        min_blender_score: float | str | None = None,
+        min_reliability: float | str | None = None,
+        exclude_nodes: Sequence[int] | str | None = None,
+        order_by: str | None = None,
+        requirements: Requirements | Mapping[str, Any] | None = None,
         service: str = "mr",
-        octa_conn_id: str = OctaHook.default_conn_name,
         poke_interval: float = 15.0,
         timeout: float = 24 * 3600.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        octa_conn_id: str = OctaHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        super().__init__(
+            node_id=node_id,
+            gpu_model=gpu_model,
+            gpu_count=gpu_count,
+            gpu_memory_gb=gpu_memory_gb,
+            memory_gb=memory_gb,
+            cpu_cores=cpu_cores,
+            max_price_usd=max_price_usd,
+            country=country,
+            min_blender_score=min_blender_score,
+            min_reliability=min_reliability,
+            exclude_nodes=exclude_nodes,
+            order_by=order_by,
+            requirements=requirements,
+            poke_interval=poke_interval,
+            timeout=timeout,
+            **kwargs,
+        )
         self.service = service
         self.octa_conn_id = octa_conn_id
         self.deferrable = deferrable

@@ -23,6 +23,7 @@ from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.session_reference import SessionArgument, SessionReference
 from airflow_provider.task_deadline import task_deadline_at
+from airflow_provider.try_note import note_try
 from octa_provider.errors import OctaError
 from octa_provider.rental.json_values import rental_json
 from octa_provider.text.plain_text import plain_words
@@ -149,14 +150,13 @@ class OctaSessionReadySensor(RendersWhatIsWritten, BaseSensorOperator):
         return PokeReturnValue(is_done=True, xcom_value=rental_json(rental, session))
 
     def _poke_or_defer(self, context: Context) -> Any:
-        from airflow_provider.triggers.killed_by_user import TRY_KEY
         from airflow_provider.triggers.session import OctaSessionReadyTrigger
 
         seen = self.poke(context)
         if isinstance(seen, PokeReturnValue):
             return seen.xcom_value
         # For who watches between the trigger's event and the worker: whether another try has begun meanwhile.
-        context["ti"].xcom_push(key=TRY_KEY, value=context["ti"].try_number)
+        note_try(context["ti"])
         deadline_at = time.time() + self.timeout
         if (task_deadline := task_deadline_at(self.execution_timeout, context)) is not None:
             deadline_at = min(deadline_at, task_deadline)

@@ -15,6 +15,7 @@ from airflow_provider.triggers.batch_hand_over import stop_sessions, watch_batch
 from airflow_provider.triggers.hand_over import TAKE_OVER_S
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
+from airflow_provider.triggers.shown_event import ShownEvent
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.text.carried import carried
@@ -116,7 +117,7 @@ class OctaBatchTrigger(BaseTrigger):
                 self.sessions,
                 stop_at=min(ends),
             )
-        yield TriggerEvent(carried({"carried_on": self.carried_on} | event))  # type: ignore[no-untyped-call]
+        yield ShownEvent(payload=carried({"carried_on": self.carried_on} | event))
 
     async def on_kill(self) -> None:
         """A user ended the task (Airflow 3.3 and newer)."""

@@ -15,9 +15,10 @@ from airflow_provider.triggers.account import Account, account, settings_in_trig
 from airflow_provider.triggers.hand_over import TAKE_OVER_S, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
+from airflow_provider.triggers.shown_event import ShownEvent
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.text.carried import carried, carried_dict
+from octa_provider.text.carried import carried
 from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain_words
 
@@ -54,9 +55,10 @@ class OctaJobTrigger(BaseTrigger):
 
     Yields one event, a dict with `what` and `job` (the state by then):
         `ready`: the session is up, the command is to be begun by a worker. `exited`: files are to be fetched, the
-        session runs. `ended`: all is over; `result` as `JobResult.to_dict`, `tail` the last lines. `deadline`: it was
-        stopped at `deadline_at`. `unwatched`: it runs, and cannot be watched from here (`message` says why).
-        `broken`: it could not be stopped from here, and may run.
+        session runs. `elsewhere`: the machine never came up and was stopped, another one is to be tried. `ended`: all
+        is over; `result` as `JobResult.to_json`, `tail` the last lines. `deadline`: it was stopped at `deadline_at`.
+        `unwatched`: it runs, and cannot be watched from here (`message` says why). `broken`: it could not be stopped
+        from here, and may run.
     """
 
     def __init__(
@@ -121,7 +123,7 @@ class OctaJobTrigger(BaseTrigger):
                 await self._stop_if_killed()
             raise
         self._hand_over(event["what"])
-        yield TriggerEvent(carried({"job": self.job, "tail": list(self._tail)} | event))  # type: ignore[no-untyped-call]
+        yield ShownEvent(payload=carried({"job": self.job, "tail": list(self._tail)} | event))
 
     def _hand_over(self, what: str) -> None:
         """Until a worker runs the task, its session is watched from here: it may wait for its slot for days."""
@@ -147,7 +149,7 @@ class OctaJobTrigger(BaseTrigger):
 
     async def _watch(self, state: JobState) -> dict[str, Any]:
         from octa_provider.job.look_pace import LookPace
-        from octa_provider.job.next_step import Begin, Collect, Finish, next_step
+        from octa_provider.job.next_step import Begin, Collect, Finish, StartElsewhere, next_step
 
         try:
             settings = self._settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
@@ -165,12 +167,18 @@ class OctaJobTrigger(BaseTrigger):
                     collects=self.collects and state.exit_code is not None,
                     is_begin_tried=is_begin_tried,
                     is_watched=True,
+                    may_start_elsewhere=True,
                 )
                 match step:
                     case Begin():
                         return {"what": "ready", "job": job_to_json(state)}
                     case Collect():
-                        return {"what": "exited", "job": job_to_json(state)}
+                        # The log has been read: how far is of no use any more, and is most of the state.
+                        return {"what": "exited", "job": job_to_json(state.having(log=None))}
+                    case StartElsewhere():
+                        # It bills while the task waits for a worker to start another one.
+                        await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=STOP_S)
+                        return {"what": "elsewhere", "job": job_to_json(state)}
                     case Finish():
                         return await self._finish(here, state)
                 if self._left_s() == 0.0:
@@ -211,7 +219,7 @@ class OctaJobTrigger(BaseTrigger):
         if not self.stops:
             return {"what": "ended", "job": job_to_json(state), "result": None}
         result = await in_thread(here.client.jobs.finish, state)
-        return {"what": "ended", "job": job_to_json(state), "result": carried_dict(result.to_dict())}
+        return {"what": "ended", "job": job_to_json(state.having(log=None)), "result": result.to_json()}
 
     def _left_s(self) -> float | None:
         return None if self.deadline_at is None else max(0.0, self.deadline_at - time.time())

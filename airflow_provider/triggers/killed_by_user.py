@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from importlib.util import find_spec
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider.task_states import states_of
 from airflow_provider.triggers.worker_threads import in_thread
+from airflow_provider.try_note import noted_try
 from octa_provider.text.loggers import plain_logger
 
-__all__ = ["TELLS_KILLS", "TRY_KEY", "TaskNow", "Watched", "how_it_waits", "is_task_over", "task_now"]
+__all__ = ["TELLS_KILLS", "TaskNow", "Watched", "how_it_waits", "is_task_over", "task_now"]
 
 log = plain_logger(__name__)
 
 #: From Airflow 3.3 on a user's act calls `on_kill`. Before, it is a cancel like any other.
 TELLS_KILLS = hasattr(BaseTrigger, "on_kill")
 
-#: The XCom in which a try that defers notes its number.
-TRY_KEY = "octa_try"
+_IS_THREE = find_spec("airflow.sdk") is not None
 _OVER = frozenset(
     {"failed", "success", "skipped", "removed", "upstream_failed", "up_for_retry", "up_for_reschedule", "restarting"}
 )
@@ -116,17 +117,13 @@ def task_now(ti: Any) -> TaskNow:
     Raises:
         Exception: Airflow can't be asked; each has its own.
     """
-    try:
-        from airflow.sdk.execution_time.xcom import XCom
-    except ImportError:
+    if not _IS_THREE:
         return _task_now_in_database(ti)
     states = states_of(ti.dag_id, ti.run_id, [ti.task_id], ti.map_index)
     state = states.get(ti.task_id, states.get(f"{ti.task_id}_{ti.map_index}", "None"))
     if state == "None":
         return TaskNow(None)
-    # Which try it is is not told; but each try begins by wiping the task's XCom, and writes its number there.
-    noted = XCom.get_one(key=TRY_KEY, task_id=ti.task_id, dag_id=ti.dag_id, run_id=ti.run_id, map_index=ti.map_index)
-    return TaskNow(state, noted != ti.try_number)
+    return TaskNow(state, noted_try(ti) != ti.try_number)
 
 
 def _task_now_in_database(ti: Any) -> TaskNow:

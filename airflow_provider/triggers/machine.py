@@ -12,6 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.triggers.account import account, settings_in_trigger
 from airflow_provider.triggers.resume_pace import until_task_may_resume
+from airflow_provider.triggers.shown_event import ShownEvent
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.market.requirements import Requirements
@@ -99,7 +100,7 @@ class OctaMachineTrigger(BaseTrigger):
         except Exception as error:  # noqa: BLE001 - a worker may reach what can't be reached from here
             event = {"what": "unseen", "message": f"{type(error).__name__}: {error}"}
         await until_task_may_resume(self, begun)
-        yield TriggerEvent(carried({"began_at": self.began_at, "until": self.until} | event))  # type: ignore[no-untyped-call]
+        yield ShownEvent(payload=carried({"began_at": self.began_at, "until": self.until} | event))
 
     async def _wait(self) -> dict[str, Any]:
         from octa_provider.timing.asking import asked_pause, is_transient

@@ -12,6 +12,7 @@ from airflow_provider.session_reference import SessionReference
 from airflow_provider.triggers.account import account, settings_in_trigger
 from airflow_provider.triggers.hand_over import TAKE_OVER_S, watch_until_taken_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
+from airflow_provider.triggers.shown_event import ShownEvent
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaBudgetError, OctaError, OctaSessionFailedError
 from octa_provider.rental.json_values import rental_json
@@ -91,7 +92,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
                 stops_on_kill=False,
                 poll_s=self.poll_interval,
             )
-        yield TriggerEvent(carried(event))  # type: ignore[no-untyped-call]
+        yield ShownEvent(payload=carried(event))
 
     async def _wait(self) -> dict[str, Any]:
         from octa_provider.watch.ready import wait_until_ready_async

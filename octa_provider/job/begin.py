@@ -62,6 +62,6 @@ def begin_job(
         if state.message != str(error):
             log.warning("the job %s can't begin yet, and is tried again: %s", state.key, error)
         if isinstance(error, OctaSshError):
-            state = state.having(message=str(error))
+            state = state.having(message=str(error), is_key_refused=error.refused)
         return end_overdue(state, rentals.clock, session=session)
     return state.running(rentals.clock, session, host_key)

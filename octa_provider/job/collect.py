@@ -106,10 +106,10 @@ def collect_job(
     errors = [*fetch.errors, *errors]
     files = fetch.files
     if not errors:
-        return state.having(phase=JobPhase.COLLECTED, collected=files)
+        return state.having(phase=JobPhase.COLLECTED, collected=files, value=fetch.value)
     outcome = JobOutcome.FAILED if state.outcome is JobOutcome.SUCCEEDED else state.outcome
     message = " ".join(text for text in (state.message, "; ".join(errors)) if text)
-    return state.having(phase=JobPhase.COLLECTED, outcome=outcome, message=message, collected=files)
+    return state.having(phase=JobPhase.COLLECTED, outcome=outcome, message=message, collected=files, value=fetch.value)
 
 
 def _save_log(api: Api, state: JobState, log_path: str | os.PathLike[str], is_cancelled: Callable[[], bool]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.state import JobState
+from octa_provider.job.tried_machine import total
 from octa_provider.rental.wait import look
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
@@ -49,11 +50,13 @@ def finish_job(
         message=state.message,
         logs_path=None if log_path is None or not Path(log_path).is_file() else os.fspath(log_path),
         outputs=state.collected,
-        cost_wei=bill.charge_wei,
-        cost_usd=bill.charge_usd,
+        cost_wei=total([*(one.cost_wei for one in state.tried), bill.charge_wei]),
+        cost_usd=total([*(one.cost_usd for one in state.tried), bill.charge_usd]),
         duration_s=bill.duration_s,
         node_id=rental.node_id,
         uuid=rental.uuid,
         key=state.key,
         attempts=state.attempts,
+        value=state.value,
+        tried=state.tried,
     )

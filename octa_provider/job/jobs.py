@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.job.begin import begin_job
 from octa_provider.job.collect import collect_job
+from octa_provider.job.elsewhere import start_elsewhere
 from octa_provider.job.finish import finish_job
 from octa_provider.job.line_listener import OnLine
 from octa_provider.job.poll import JobPoll
@@ -137,7 +138,7 @@ class Jobs:
         poll_s: float = 5.0,
         on_transfer: OnTransfer | None = None,
     ) -> JobResult:
-        """The rest of `run` for a job that has been started: nothing is ever started anew.
+        """The rest of `run` for a job that has been started: nothing is started anew, but for its `start_attempts`.
 
         Args:
             state: from `start`, or how far the job was when somebody last looked.
@@ -262,6 +263,46 @@ class Jobs:
         """
         return begin_job(
             self._rentals, state, spec, private_key=private_key, on_transfer=on_transfer, is_cancelled=is_cancelled
+        )
+
+    def start_elsewhere(
+        self,
+        state: JobState,
+        spec: JobSpec,
+        *,
+        private_key: str | Path | None = None,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        on_started: Callable[[Rental], object] | None = None,
+    ) -> JobState:
+        """Stop a session that never came up, and start its job on another machine, when `state.may_start_elsewhere`.
+
+        The one has been seen gone before the other is started: two never bill at once. Machines that were tried are
+        not taken again, and what they have cost is taken off the cap. Nothing is waited for.
+
+        Args:
+            state: from `poll` or `begin`.
+            spec: the job.
+            private_key: as in `run`.
+            is_cancelled, on_started: as in `Rentals.start`.
+
+        Returns:
+            The job on the other machine; as it was, and not to be started elsewhere any more, when there is none: its
+            message says so.
+
+        Raises:
+            OctaStopError: it could not be stopped in time, and may still bill; nothing was started.
+            OctaError: as `Rentals.start`.
+        """
+        if not state.may_start_elsewhere:
+            return state
+        return start_elsewhere(
+            self._api,
+            self._rentals,
+            state,
+            spec,
+            private_key=private_key,
+            is_cancelled=is_cancelled,
+            on_started=on_started,
         )
 
     def collect(

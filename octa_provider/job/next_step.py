@@ -9,7 +9,7 @@ from octa_provider.job.pacing import look_pause_s
 from octa_provider.job.result import JobOutcome
 from octa_provider.job.state import JobPhase, JobState
 
-__all__ = ["Begin", "BeginAnew", "Collect", "Finish", "Step", "Wait", "begins_anew", "next_step"]
+__all__ = ["Begin", "BeginAnew", "Collect", "Finish", "StartElsewhere", "Step", "Wait", "begins_anew", "next_step"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,18 @@ class BeginAnew:
     why: str
 
 
-Step = Begin | Wait | Collect | Finish | BeginAnew
+@dataclass(frozen=True)
+class StartElsewhere:
+    """Stop the machine, which never came up, and start on another one: `Jobs.start_elsewhere`.
+
+    Attributes:
+        why: what became of it.
+    """
+
+    why: str
+
+
+Step = Begin | Wait | Collect | Finish | BeginAnew | StartElsewhere
 
 
 def next_step(
@@ -64,6 +75,7 @@ def next_step(
     may_begin_anew: bool = False,
     is_begin_tried: bool = False,
     is_watched: bool = False,
+    may_start_elsewhere: bool = False,
 ) -> Step:
     """Tell what comes next for a job.
 
@@ -79,6 +91,8 @@ def next_step(
             command yet is looked at before that is tried again.
         is_watched: whether the session is watched in a list meanwhile; then a look is due less often the longer the
             command runs: see `look_pause_s`.
+        may_start_elsewhere: whether whoever asks can have the job started on another machine, where the job's
+            `start_attempts` allow it.
 
     Returns:
         The step. `Collect` comes once: what can't be fetched is a failure of the job, and the job collected.
@@ -87,6 +101,8 @@ def next_step(
         if state.phase is JobPhase.READY and not is_begin_tried:
             return Begin()
         return Wait(now + (look_pause_s(state, now, poll_s) if is_watched else max(0.0, poll_s)))
+    if may_start_elsewhere and state.may_start_elsewhere:
+        return StartElsewhere(state.message)
     if may_begin_anew and begins_anew(state, keeps_session=keeps_session, accepted_codes=accepted_codes):
         return BeginAnew(state.message)
     if collects and state.phase is JobPhase.EXITED:

@@ -1,4 +1,4 @@
-"""What a job over SSH has made: its outputs and its log, fetched from the machine."""
+"""What a job over SSH has made: its outputs, its log and its return value, fetched from the machine."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import posixpath
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from octa_provider.errors import OctaLocalFileError, OctaSshError, OctaUnfetchedError
 from octa_provider.files.limits import TransferLimits
 from octa_provider.files.local_files import shown
 from octa_provider.job.log import save_fetched_log
 from octa_provider.job.over_ssh import job_machine
+from octa_provider.job.return_value import MOST_VALUE_BYTES, read_value
 from octa_provider.job.script import LOG_FILE, SENT_FILE, WORK_FOLDER
 from octa_provider.remote.machine import RemoteMachine
 from octa_provider.remote.remote_files import RemoteFile
@@ -46,6 +47,7 @@ class OutputFetch:
 
     Attributes:
         errors: what can't be had, each as a sentence.
+        value: what the command has returned, once that is read.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class OutputFetch:
         self._is_cancelled = is_cancelled
         self._fetched: dict[str, tuple[str, ...]] = {}
         self._instead: Path | None = None
+        self._has_value = state.result_file is None
+        self.value: Any = None
         self.errors: list[str] = []
 
     @property
@@ -93,6 +97,10 @@ class OutputFetch:
             for remote, local in self._state.outputs.items():
                 if remote not in self._fetched:
                     self._fetched[remote] = self._fetch(machine, remote, local, sent)
+            if not self._has_value:
+                assert self._state.result_file is not None
+                self.value = self._read_value(machine, self._state.result_file)
+                self._has_value = True
 
     def _fetch(
         self, machine: RemoteMachine, remote: str, local: str, sent: Mapping[str, tuple[int, int]]
@@ -141,6 +149,28 @@ class OutputFetch:
             only = " but what was sent" if inputs else ""
             self._fail(succeeded, f"the command succeeded but left nothing in {shown(remote)}{only}")
         return found
+
+    def _read_value(self, machine: RemoteMachine, name: str) -> Any:
+        """The value of the result file. Of a command that failed, one that can't be read is none."""
+        limits = TransferLimits(max_bytes=MOST_VALUE_BYTES)
+        try:
+            with tempfile.TemporaryDirectory(prefix="octa-result-") as folder:
+                path = Path(folder) / "result"
+                machine.get(_in_work_folder(name), path, limits=limits, is_cancelled=self._is_cancelled)
+                if not path.is_file():
+                    raise ValueError("is a folder")
+                return read_value(path.read_bytes())
+        except OctaSshError as error:
+            if error.lost or isinstance(error, OctaLocalFileError):
+                raise
+            why = f"left no result file {shown(name)}" if "No such file" in str(error) else f"its result file: {error}"
+        except ValueError as error:
+            why = f"its result file {shown(name)} {error}"
+        except OSError as error:
+            raise OctaLocalFileError(f"can't write to a temporary folder: {error.strerror}") from error
+        if self._state.exit_code == 0:
+            self.errors.append(f"the command succeeded, but {why}")
+        return None
 
     def _fail(self, succeeded: bool, why: str) -> None:
         if succeeded:

@@ -108,7 +108,7 @@ class JobPoll:
         except OctaBudgetError as error:
             return state.ending(JobOutcome.OVER_BUDGET, str(error))
         except OctaSessionFailedError as error:
-            return state.ending(JobOutcome.LOST, str(error))
+            return state.ending(JobOutcome.LOST, str(error)).having(never_up=state.phase is JobPhase.STARTING)
         if state.phase is JobPhase.STARTING and session.phase is SessionPhase.READY:
             if seen is None:
                 # Whoever has seen it in a list has looked for twins there.
@@ -190,9 +190,11 @@ class JobPoll:
             if state.ended:
                 return state
             self._state = state
-        return self._state.ending(
+        lost = self._state.ending(
             JobOutcome.LOST, f"{gone_error(self._api, self._state.rental)}. It left no exit code: outcome unknown"
         )
+        # One that is the container's own may have begun without anybody having seen it.
+        return lost.having(never_up=lost.over_ssh and self._state.phase in {JobPhase.STARTING, JobPhase.READY})
 
 
 def _up(state: JobState, clock: Clock, session: Session) -> JobState:

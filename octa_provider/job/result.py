@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
+
+from octa_provider.job.tried_machine import TriedMachine
+from octa_provider.text.carried import carried_dict
 
 
 class JobOutcome(str, Enum):
@@ -17,7 +20,7 @@ class JobOutcome(str, Enum):
     TIMED_OUT = "timed out"
     #: The session went away, or the command left no exit code: outcome unknown.
     LOST = "lost"
-    #: A cap on cost was reached.
+    #: A cap on cost or on time was reached.
     OVER_BUDGET = "over budget"
     #: The session did not come up in time.
     NOT_READY = "not ready"
@@ -33,14 +36,18 @@ class JobResult:
         message: why, in one sentence; empty for a success.
         logs_path: the file that its output was written to; None when nobody asked for one.
         outputs: the local files that were fetched.
-        cost_wei: what it cost, in wei, exact; None when the API does not tell.
+        cost_wei: what it cost, in wei, exact, those before that never came up (`tried`) among it; None when the API
+            does not tell.
         cost_usd: the same in USD, for display.
-        duration_s: seconds that the session ran.
+        duration_s: seconds that the session ran, the last one.
         node_id: the machine.
         uuid: the session.
         key: the rental key.
         attempts: how many tries are known to have worked on it: 1 for the one that started the session, and 1 for each
             that adopted it. A try that neither handed its state on (`earlier`) nor started it is not counted.
+        value: what the command has returned, a JSON value: that of its `result_file`. None without one. Of a command
+            that failed it is what the file holds, if it can be read. It is a stranger's: check it where it matters.
+        tried: the machines before, which never came up, each with its cost; see `JobSpec.start_attempts`.
     """
 
     exit_code: int | None
@@ -55,6 +62,8 @@ class JobResult:
     uuid: str
     key: str
     attempts: int
+    value: Any = field(default=None, hash=False)
+    tried: tuple[TriedMachine, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -63,4 +72,9 @@ class JobResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as a JSON value."""
-        return {**asdict(self), "outcome": self.outcome.value, "outputs": list(self.outputs)}
+        lists = {"outputs": list(self.outputs), "tried": [asdict(one) for one in self.tried]}
+        return {**asdict(self), "outcome": self.outcome.value, **lists}
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as an orchestrator can carry it: amounts of wei are text, which outgrow 64 bits."""
+        return carried_dict(self.to_dict()) | {"tried": [carried_dict(asdict(one)) for one in self.tried]}

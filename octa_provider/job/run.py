@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job.line_listener import LineListener, OnLine
 from octa_provider.job.look_pace import LookPace
-from octa_provider.job.next_step import Begin, Collect, Finish, Step, Wait, next_step
+from octa_provider.job.next_step import Begin, Collect, Finish, StartElsewhere, Step, Wait, next_step
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobPhase, JobState
@@ -81,6 +81,21 @@ class JobSteps(Protocol):
 
         Args:
             state, private_key, log_path, on_transfer, is_cancelled: as in `Jobs.collect`.
+        """
+
+    def start_elsewhere(
+        self,
+        state: JobState,
+        spec: JobSpec,
+        *,
+        private_key: str | Path | None,
+        is_cancelled: Callable[[], bool],
+        on_started: Callable[[Rental], object],
+    ) -> JobState:
+        """Stop the machine, which never came up, and start on another one.
+
+        Args:
+            state, spec, private_key, is_cancelled, on_started: as in `Jobs.start_elsewhere`.
         """
 
     def finish(self, state: JobState, *, log_path: str | os.PathLike[str] | None) -> JobResult:
@@ -153,7 +168,8 @@ def see_to_the_end(
         elif error is None:
             results.append(jobs.finish(state, log_path=log_path))
         else:
-            rentals.restore(state.rental).stop_after(error)
+            # The last that was started, which the state may not tell yet.
+            (rented[-1] if rented else rentals.restore(state.rental)).stop_after(error)
 
     with cleaned_up_by(clean_up), _pace_of(rentals, poll_s) if pace is None else nullcontext(pace) as paced:
         session: Session | None = None
@@ -162,7 +178,7 @@ def see_to_the_end(
         tell(state)
         # Much may have happened since it was written down: it is looked at first, and at once.
         now = rentals.clock.steady_time()
-        step: Step = next_step(state, now=now) if state.ended else Wait(now)
+        step: Step = next_step(state, now=now, may_start_elsewhere=True) if state.ended else Wait(now)
         while not isinstance(step, Finish):
             if isinstance(step, Wait):
                 if is_first or state.phase is JobPhase.READY:
@@ -194,6 +210,13 @@ def see_to_the_end(
                     ),
                     state,
                 )
+            elif isinstance(step, StartElsewhere):
+                state = tell(
+                    jobs.start_elsewhere(
+                        state, spec, private_key=private_key, is_cancelled=is_cancelled, on_started=rented.append
+                    ),
+                    state,
+                )
             else:
                 assert isinstance(step, Collect), "nothing is begun anew here"
                 state = tell(
@@ -211,6 +234,7 @@ def see_to_the_end(
                 now=rentals.clock.steady_time(),
                 poll_s=poll_s * random.uniform(0.9, 1.1),
                 is_begin_tried=isinstance(step, Begin),
+                may_start_elsewhere=True,
             )
     return results[0]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.files.placed import Placed, check_output_places, check_room_there, contents_of, placed_inputs
+from octa_provider.job.return_value import checked_result_file
 from octa_provider.job.secret_envs import checked_secret_envs
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
@@ -21,6 +22,8 @@ from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 #: Carries `<nonce>:<fingerprint>` in the session's environment, so that the next try knows what it adopts.
 JOB_ENV = "OCTA_JOB"
 VIAS = ("auto", "container", "ssh")
+#: Whoever needs more has another problem than a machine, and each of them bills while it is waited for.
+MOST_START_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class JobSpec:
     """A command to run to completion on a rented machine.
 
     Args:
-        image: container image, such as `blender:4.5`.
+        image: container image, such as `blender:4.5`; may be empty when `app` is given.
         command: a shell command line, or a sequence of arguments.
         envs: environment variables; the API stores them, and echoes them to whoever holds the account's key.
         secret_envs: environment variables that reach the command over SSH alone: the API never gets them, and nothing
@@ -44,10 +47,21 @@ class JobSpec:
         timeout_s: seconds that the command may run; it is ended in the machine even when nobody watches.
         ready_timeout_s: seconds that the session may take to come up.
         via: `container` (the command is the container's own), `ssh` (over SSH, with files), or `auto`: `ssh` when there
-            are files to move or secrets to hand over, `container` otherwise.
+            are files to move, secrets to hand over or a `result_file` to read, `container` otherwise.
         max_cost_usd: the job is stopped when it has cost so much.
         http_ports: ports to publish as URLs while it runs.
         ports: TCP ports to expose while it runs.
+        max_duration_s: the job is stopped when its session has run so long, whatever it does; machines that the balance
+            can't pay for that long are refused.
+        entrypoint: the container's, such as `/opt/nvidia/nvidia_entrypoint.sh`: a program that runs what it is given.
+            A command over SSH does not go through it.
+        app: uuid of an app from `client.apps`.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`, or ends while it comes up. 1 tries no other. What each has cost counts towards
+            `max_cost_usd`.
+        result_file: a JSON file that the command writes, relative to its folder: its value is that of the job, in
+            `JobResult.value`. A success that leaves none, or another text than JSON, is a failure. Needs SSH. At most
+            256 kB.
 
     Raises:
         OctaConfigError: a value that can't work, before any money is spent.
@@ -67,6 +81,11 @@ class JobSpec:
     http_ports: tuple[int, ...] = ()
     ports: tuple[int, ...] = ()
     secret_envs: Mapping[str, str] = field(default_factory=dict, repr=False)
+    result_file: str | None = None
+    max_duration_s: float | None = None
+    entrypoint: str = ""
+    app: str = ""
+    start_attempts: int = 1
 
     def __post_init__(self) -> None:
         self._refuse_other_types()
@@ -82,9 +101,22 @@ class JobSpec:
             raise OctaConfigError("inputs and outputs move over SSH: use via='ssh' or 'auto'")
         if self.via == "container" and self.secret_envs:
             raise OctaConfigError("secret_envs needs SSH, which keeps it from the API: use via='ssh' or 'auto'")
+        if self.via == "container" and self.result_file is not None:
+            raise OctaConfigError("result_file is read over SSH: use via='ssh' or 'auto'")
         for name in ("timeout_s", "ready_timeout_s"):
             checked_seconds(name, getattr(self, name), least_s=MIN_RUN_S)
-        checked_cap("max_cost_usd", self.max_cost_usd)
+        for name in ("max_cost_usd", "max_duration_s"):
+            checked_cap(name, getattr(self, name))
+        attempts = self.start_attempts
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= MOST_START_ATTEMPTS:
+            raise OctaConfigError(
+                f"start_attempts must be a whole number from 1 to {MOST_START_ATTEMPTS}, not {attempts!r}"
+            )
+        if attempts > 1 and self.requirements.node_id is not None:
+            raise OctaConfigError(
+                f"start_attempts={attempts} tries other machines, and node_id={self.requirements.node_id} allows none: "
+                "leave one of them out"
+            )
         if JOB_ENV in self.envs:
             raise OctaConfigError(f"envs must not set {JOB_ENV}: it carries the job's nonce")
         for remote in (*self.inputs.values(), *self.outputs):
@@ -99,6 +131,7 @@ class JobSpec:
             _check_local(local)
         secret_envs = checked_secret_envs(self.secret_envs, self.envs, (JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV))
         object.__setattr__(self, "secret_envs", secret_envs)
+        checked_result_file(self.result_file, self.inputs.values())
         self.request("")
 
     def _refuse_other_types(self) -> None:
@@ -128,7 +161,8 @@ class JobSpec:
     @property
     def over_ssh(self) -> bool:
         """True when the command is run over SSH."""
-        return self.via == "ssh" or (self.via == "auto" and bool(self.inputs or self.outputs or self.secret_envs))
+        needs = (self.inputs, self.outputs, self.secret_envs, self.result_file)
+        return self.via == "ssh" or (self.via == "auto" and any(needs))
 
     @property
     def fingerprint(self) -> str:
@@ -139,6 +173,8 @@ class JobSpec:
         if self.secret_envs:
             # Not their values, nor a hash of them: one can be guessed from the other.
             what.append(sorted(self.secret_envs))
+        if self.entrypoint or self.app:
+            what.append([self.entrypoint, self.app])
         text = json.dumps(what)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -185,6 +221,8 @@ class JobSpec:
             ports=tuple(self.ports),
             http_ports=tuple(self.http_ports),
             start_command=start_command,
+            entrypoint=self.entrypoint,
+            app=self.app,
         )
 
 

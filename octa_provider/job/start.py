@@ -16,6 +16,7 @@ from octa_provider.job.mark import JobMark
 from octa_provider.job.script import container_command, log_keeper_command
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobPhase, JobState
+from octa_provider.job.tried_machine import cap_left
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import SshTarget, client_keys, ssh_key
 from octa_provider.rental.rental import Rental
@@ -84,6 +85,7 @@ def start_job(
             key=key,
             requirements=spec.requirements,
             max_cost_usd=spec.max_cost_usd,
+            max_duration_s=spec.max_duration_s,
             fingerprint=fingerprint,
             attempt=nonce,
             is_wanted=is_this_job,
@@ -117,6 +119,8 @@ def _begin_state(clock: Clock, rental: Rental, spec: JobSpec, nonce: str, attemp
         clock=clock.identity,
         outputs=_local_names(spec),
         attempts=attempts,
+        result_file=spec.result_file,
+        start_attempts=spec.start_attempts,
     )
 
 
@@ -126,7 +130,8 @@ def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
         # With the caps of now; when it was first rented, its price was known better.
         rental=msgspec.structs.replace(
             earlier.rental,
-            max_cost_usd=rental.max_cost_usd,
+            max_cost_usd=cap_left(rental.max_cost_usd, earlier.tried),
+            max_duration_s=rental.max_duration_s,
             max_price_usd=rental.max_price_usd,
             key=rental.key,
             claim=rental.claim,
@@ -135,6 +140,9 @@ def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
         outputs=_local_names(spec),
         phase=JobPhase.EXITED if earlier.ended else earlier.phase,
         collected=(),
+        result_file=spec.result_file,
+        value=None,
+        start_attempts=spec.start_attempts,
     )
 
 

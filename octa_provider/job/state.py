@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from octa_provider.job.result import JobOutcome
+from octa_provider.job.tried_machine import TriedMachine
 from octa_provider.logs.cursor import LogCursor
 from octa_provider.rental.terms import Terms
 from octa_provider.wire.state import read_state
@@ -49,6 +51,7 @@ class JobState(msgspec.Struct, frozen=True):
         over_ssh: whether the command is run over SSH.
         timeout_s: seconds that the command may run.
         outputs: what to fetch: remote path to local path.
+        result_file: the JSON file whose value is the job's, relative to the command's folder; None for none.
         phase: how far it has come.
         appear_by: Unix time by which the session must be known to the API.
         ready_by: Unix time by which the session must be up.
@@ -64,6 +67,11 @@ class JobState(msgspec.Struct, frozen=True):
         host_key: the machine's SSH host key, once seen.
         collected: the local files that were fetched.
         attempts: how many tries are known to have worked on this run; see `JobResult`.
+        value: what the command has returned, once collected; see `JobResult`.
+        start_attempts: how many machines are tried, this one and those before among them; see `JobSpec`.
+        tried: the machines before, which never came up.
+        is_key_refused: whether the machine has answered over SSH, and did not take our key.
+        never_up: whether it has ended since its machine never came up, so that another one may do.
     """
 
     key: str
@@ -87,11 +95,22 @@ class JobState(msgspec.Struct, frozen=True):
     host_key: str | None = None
     collected: tuple[str, ...] = ()
     attempts: Annotated[int, msgspec.Meta(ge=1)] = 1
+    result_file: str | None = None
+    value: Any = None
+    start_attempts: Annotated[int, msgspec.Meta(ge=1)] = 1
+    tried: tuple[TriedMachine, ...] = ()
+    is_key_refused: bool = False
+    never_up: bool = False
 
     @property
     def ended(self) -> bool:
         """True when the outcome is known; the session may still have to be stopped."""
         return self.outcome is not None
+
+    @property
+    def may_start_elsewhere(self) -> bool:
+        """True when its machine never came up, and another one is to be tried."""
+        return self.never_up and self.phase is JobPhase.EXITED and len(self.tried) + 1 < self.start_attempts
 
     @property
     def latest_end(self) -> float:
@@ -102,7 +121,8 @@ class JobState(msgspec.Struct, frozen=True):
         """The state as a JSON value; `from_dict` reads it."""
         state = {name: getattr(self, name) for name in self.__struct_fields__ if name != "rental"}
         # A list, as it comes back from JSON.
-        return {**msgspec.to_builtins(state), "rental": self.rental.to_dict(), "collected": list(self.collected)}
+        lists = {"collected": list(self.collected), "tried": [asdict(one) for one in self.tried]}
+        return {**msgspec.to_builtins(state), "rental": self.rental.to_dict(), **lists}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> JobState:

@@ -66,7 +66,9 @@ def end_overdue(
     if state.end_by is None:
         late = "the session was not ready for the command in time"
         # What has kept the command from beginning, where `begin` has found out.
-        return state.ending(JobOutcome.NOT_READY, f"{late}: {state.message}" if state.message else late)
+        ended = state.ending(JobOutcome.NOT_READY, f"{late}: {state.message}" if state.message else late)
+        # No other machine would take that key.
+        return ended.having(never_up=not state.is_key_refused)
     return state.ending(JobOutcome.TIMED_OUT, f"the command did not end within {state.timeout_s:g} s")
 
 

@@ -37,18 +37,20 @@ def over_budget(terms: Terms, session: Session) -> str | None:
 
 
 def spends_too_much(terms: Terms, session: Session, clock: Clock) -> Callable[[], bool]:
-    """Make the question whether the cap on cost has been reached, to be asked while something arrives, however long.
+    """Make the question whether a cap on cost or time has been reached, to be asked while something arrives.
 
     Args:
-        terms: what the rental is known by, its cap among it.
-        session: as the API tells it now, with what it has cost so far.
+        terms: what the rental is known by, its caps among it.
+        session: as the API tells it now, with what it has cost so far, and how long it has run.
         clock: counts on from now.
     """
     spent, price, began = spent_usd(terms, session), price_usd(session) or terms.price_usd, clock.monotonic()
-    cap = terms.max_cost_usd
-    if cap is None or spent is None or price is None:
-        return lambda: False
-    return lambda: spent + price * (clock.monotonic() - began) / 3600 >= cap
+    ends: list[float] = []
+    if terms.max_cost_usd is not None and spent is not None and price is not None:
+        ends.append(began + (terms.max_cost_usd - spent) * 3600 / price)
+    if terms.max_duration_s is not None and session.duration_s is not None:
+        ends.append(began + terms.max_duration_s - session.duration_s)
+    return lambda: bool(ends) and clock.monotonic() >= min(ends)
 
 
 def refuse_over_budget(api: RentalApi, terms: Terms, session: Session) -> None:

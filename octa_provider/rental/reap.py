@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaConfigError, OctaStopError
 from octa_provider.rental.key import split_namespace
 from octa_provider.rental.lost_answer import reckoned
-from octa_provider.rental.mark import RentalMark
+from octa_provider.rental.running import age_s, namespace_of
 from octa_provider.rental.stop import sweep
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
@@ -91,20 +91,20 @@ def reap(
     ours = [(session, key) for session in active if (key := session.rental_key or claimed.get(session.uuid))]
 
     def is_orphan(session: Session, key: str) -> bool:
-        namespace = _namespace_of(session, key, api)
+        namespace = namespace_of(api, session, key)
         is_own = namespace == api.namespace
         work = split_namespace(key, namespace) if is_own else key
         if not (is_own or any_namespace) or not _has_prefix(work or key, prefix):
             return False
-        age_s = _age_s(session, api)
-        if older_than_s and (age_s is None or age_s < older_than_s):
+        age = age_s(api, session)
+        if older_than_s and (age is None or age < older_than_s):
             return False
-        if max_age_s is not None and is_own and age_s is not None and age_s >= max_age_s:
+        if max_age_s is not None and is_own and age is not None and age >= max_age_s:
             return True
         return _is_gone(is_alive, key, is_own=is_own)
 
     orphans = tuple(
-        Orphan(session.uuid, key, session.node_id, _age_s(session, api), session.charge_wei)
+        Orphan(session.uuid, key, session.node_id, age_s(api, session), session.charge_wei)
         for session, key in ours
         if is_orphan(session, key)
     )
@@ -122,28 +122,9 @@ def reap(
     return Reaped(orphans, stopped, failed, len(ours) - len(orphans))
 
 
-def _namespace_of(session: Session, key: str, api: RentalApi) -> str:
-    """The namespace that a session was started in; empty for none, and for what an earlier release started."""
-    if session.rental_key is not None:
-        mark = RentalMark.of(session)
-        return "" if mark is None else mark.namespace
-    # It tells nothing: it was written down, here or by another installation that shares the store.
-    known = api.intents.read(key)
-    return next((i.namespace for i in known if i.uuid == session.uuid), known[0].namespace if known else "")
-
-
 def _has_prefix(key: str, prefix: str) -> bool:
     stem = prefix.rstrip("/")
     return stem == "" or key == stem or key.startswith(f"{stem}/")
-
-
-def _age_s(session: Session, api: RentalApi) -> float | None:
-    # What the API counts comes first: this machine's clock may be hours off.
-    if session.duration_s is not None:
-        return float(max(session.duration_s, 0))
-    if session.started_at is None:
-        return None
-    return max(0.0, api.clock.time() - session.started_at.timestamp())
 
 
 def _is_gone(is_alive: Callable[[str], bool | None], key: str, *, is_own: bool) -> bool:

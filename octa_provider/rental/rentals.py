@@ -24,6 +24,7 @@ from octa_provider.rental.mark import RentalMark, fingerprint_of
 from octa_provider.rental.of_key import session_of_key, stop_key
 from octa_provider.rental.reap import Reaped, reap
 from octa_provider.rental.rental import Rental, rental_of
+from octa_provider.rental.running import OwnedSession, Running, of_uuid, running
 from octa_provider.rental.start import start_once
 from octa_provider.rental.start_try import StartTry
 from octa_provider.rental.stop import STOP_S
@@ -173,6 +174,29 @@ class Rentals:
         session, claim = found
         rental = rental_of(self._api, session.uuid, session.rental_key or whole, session)
         return msgspec.structs.replace(rental, adopted=True, claim=claim)
+
+    def running(self, *, max_age_s: float = 0.0) -> Running:
+        """What the account has running, each with whose it is and what it has cost; those of others too.
+
+        Args:
+            max_age_s: how old the list may be, in seconds; all that ask in this process share one request in that time.
+                0 asks now.
+
+        Raises:
+            OctaError: the API can't be reached, or refused the key.
+        """
+        return running(self._api, max_age_s=checked_seconds("max_age_s", max_age_s))
+
+    def look_up(self, uuid: str) -> OwnedSession | None:
+        """A session of the account that runs, or ended lately, with whose it is; None for any other.
+
+        Args:
+            uuid: the session.
+
+        Raises:
+            OctaError: the API can't be reached, or refused the key.
+        """
+        return of_uuid(self._api, uuid)
 
     def open(self, uuid: str, key: str | None = None) -> Rental:
         """A handle on a session by its uuid; no request is made.

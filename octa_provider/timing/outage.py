@@ -6,6 +6,7 @@ told to the log once for the whole process.
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -25,11 +26,13 @@ MOST_REMEMBERED = 500
 
 @dataclass(frozen=True)
 class _Outage:
-    """Something that does not answer, since when, and in which way."""
+    """Something that does not answer, since when, in which way, of which host, and whether the log tells of it."""
 
     began_at: float
     kind: str
     name: str
+    host: str
+    is_told: bool
 
 
 class Outages:
@@ -45,6 +48,8 @@ class Outages:
     def failed(self, error: OctaError, clock: Clock, waiting: str = "") -> str:
         """Tell of an error that is going to be waited out: at WARNING when it is new, else at DEBUG.
 
+        What keeps another request of the same host from its answer in the same way is not new.
+
         Args:
             error: what came instead of an answer.
             clock: where the time comes from.
@@ -57,13 +62,15 @@ class Outages:
         kind = _kind(error)
         known = self._told.get(about)
         text = f"{str(error).rstrip('.')}; asking again" + (f": {waiting}" if waiting else "")
-        if known is not None and known.kind == kind:
-            log.debug("%s", text)
-            return about
-        log.warning("%s", text)
-        if len(self._told) >= MOST_REMEMBERED:
+        began_at = clock.monotonic() if known is None else known.began_at
+        url = getattr(error, "url", None)
+        host = _host(url) if url else ""
+        was_told = known is not None and known.kind == kind and known.is_told
+        is_new = not was_told and not self._is_told(host, kind, but=about)
+        log.log(logging.WARNING if is_new else logging.DEBUG, "%s", text)
+        if known is None and len(self._told) >= MOST_REMEMBERED:
             self._told.pop(next(iter(self._told)), None)
-        self._told[about] = _Outage(clock.monotonic() if known is None else known.began_at, kind, name)
+        self._told[about] = _Outage(began_at, kind, name, host, was_told or is_new)
         return about
 
     def answered(self, url: str, method: str | None, clock: Clock) -> None:
@@ -87,9 +94,14 @@ class Outages:
             clock: where the time comes from.
         """
         outage = self._told.pop(about, None)
-        if outage is not None:
+        if outage is not None and outage.is_told:
             after_s = max(0.0, clock.monotonic() - outage.began_at)
             log.warning("%s answers again after %.0f s", outage.name, after_s)
+
+    def _is_told(self, host: str, kind: str, but: str) -> bool:
+        """Whether the log tells of the same trouble of another request of a host."""
+        others = [one for about, one in self._told.items() if about != but]
+        return bool(host) and any(one.is_told and (one.host, one.kind) == (host, kind) for one in others)
 
 
 #: Those of this process.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -40,6 +42,7 @@ def run_job(**arguments: Any) -> Any:
         (start_render, "max_cost_usd"),
         (start_render, "max_duration_s"),
         (run_job, "max_cost_usd"),
+        (run_job, "max_duration_s"),
     ],
 )
 def test_what_caps_nothing_is_refused_when_the_dag_is_parsed(operator: Any, name: str, value: object) -> None:
@@ -89,6 +92,51 @@ def test_a_cap_of_the_start_holds_while_the_session_comes_up(
     assert ended.ti("ready").try_number == 1
     assert len(renting.sessions) == 1
     assert renting.running() == []
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "deferred"])
+def test_a_cap_on_time_ends_a_job_and_no_retry_spends_it_again(renting: Renting, deferrable: bool) -> None:
+    with DAG(f"caps_job_{deferrable}", schedule=None) as dag:
+        OctaRunJobOperator(
+            task_id="job",
+            image="alpine:3",
+            command="echo begun; sleep 300",
+            max_duration_s="{{ 3600 }}",
+            poll_interval=0.3,
+            retries=2,
+            deferrable=deferrable,
+        )
+
+    def advance() -> None:
+        while not renting.running():
+            time.sleep(0.1)
+        renting.emulator.advance_clock(2 * 3600)
+
+    threading.Thread(target=advance, daemon=True).start()
+    ended = run(dag)
+    assert ended.state == "failed"
+    assert ended.ti("job").try_number == 1
+    assert ended.result("job", "cost")["duration_s"] >= 3600
+    assert (len(renting.sessions), renting.running()) == (1, [])
+
+
+def test_a_job_has_the_entrypoint_and_the_app_that_it_asks_for(
+    renting: Renting, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with DAG("of_an_app", schedule=None, params={"app": "406c0b3f-6726-4169-a3b4-6322995cd755"}) as dag:
+        OctaRunJobOperator(
+            task_id="job",
+            image="",
+            app="{{ params.app }}",
+            entrypoint="env MARK=here",
+            command="echo $MARK",
+            poll_interval=0.3,
+        )
+    assert run(dag).state == "success"
+    log = capfd.readouterr()
+    assert "[job] here" in log.out + log.err
+    with pytest.raises(ValueError, match="image must name a container image"):
+        OctaRunJobOperator(task_id="job", image="", command="true")
 
 
 def test_a_trigger_stops_at_a_cap_before_it_tells_anybody(renting: Renting) -> None:

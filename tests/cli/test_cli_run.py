@@ -22,6 +22,8 @@ from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.result import JobOutcome, JobResult
 
 Cli = Callable[..., Any]
+#: An app of the emulator's.
+UBUNTU = "406c0b3f-6726-4169-a3b4-6322995cd755"
 QUICK = ("run", "ubuntu:24.04", "--poll", "0.1s")
 
 
@@ -67,6 +69,45 @@ def test_ports_are_published_and_told_while_the_command_runs(cli: Cli, emulator:
         assert (refused.status, refused.err.count("\n")) == (2, 1)
         assert f" {option} must be port numbers from 1 to 65535, not 99999" in refused.err
     assert len(emulator.ledger()["sessions"]) == sessions
+
+
+def test_an_app_an_entrypoint_and_a_cap_on_time_are_those_of_the_job(cli: Cli, emulator: EmulatorHandle) -> None:
+    options = ("--app", UBUNTU, "--entrypoint", "env MARK=here", "--max-duration", "1h")
+    shown = cli("run", "", "--poll", "0.1s", *options, "--", "echo $MARK")
+    assert (shown.status, shown.out.splitlines()[0]) == (0, "here")
+    sessions = len(emulator.ledger()["sessions"])
+    refused = cli(*QUICK, "--max-duration", "300d", "--", "true")
+    assert (refused.status, refused.err.count("does not pay for")) == (1, 1)
+    assert len(emulator.ledger()["sessions"]) == sessions
+
+
+def test_another_machine_is_tried_when_one_never_comes_up(cli: Cli, emulator: EmulatorHandle) -> None:
+    emulator.faults({"kind": "never_ready", "times": 1})
+    shown = cli(*QUICK, "--start-attempts", "2", "--ready-timeout", "1s", "--json", "--", "true")
+    result = json.loads(shown.out)
+    assert (shown.status, result["outcome"], len(result["tried"])) == (0, "succeeded", 1)
+    first, second = emulator.ledger()["sessions"][-2:]
+    assert result["tried"][0]["node_id"] == first["node_id"] != second["node_id"] == result["node_id"]
+    assert int(result["cost_wei"]) == first["charge_wei"] + second["charge_wei"]
+    refused = cli(*QUICK, "--start-attempts", "11", "--", "true")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "--start-attempts must be a whole number from 1 to 10" in refused.err
+
+
+def test_what_the_command_returns_is_told_and_in_the_json(cli: Cli, emulator: EmulatorHandle) -> None:
+    options = (*QUICK, "--ssh-key", emulator.ssh_private_key, "--result-file", "r.json")
+    shown = cli(*options, "--", """printf '{"loss": "\\\\u001b[31m"}' > r.json""")
+    assert shown.status == 0
+    assert 'returned {"loss": "\\u001b[31m"}' in shown.err
+    long = cli(*options, "--json", "--", "(printf '[1'; for i in $(seq 999); do printf ,1; done; printf ']') > r.json")
+    assert json.loads(long.out)["value"] == [1] * 1000
+    assert "... (3000 characters: see --json)" in long.err
+    none = cli(*options, "--", "true")
+    assert (none.status, "returned" in none.err) == (1, False)
+    assert "the command succeeded, but left no result file r.json" in none.err
+    refused = cli(*options, "--via", "container", "--", "true")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "--result-file is read over SSH: use --via ssh or --via auto" in refused.err
 
 
 def test_environment_variables_come_from_the_line_or_from_the_shell(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

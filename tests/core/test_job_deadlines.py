@@ -7,7 +7,7 @@ from job_bench import Bench, LeapingClock, ShortClock, bench, emulator, eventual
 
 from octa_provider import JobOutcome, JobSpec, JobState
 from octa_provider.emulator.testing import EmulatorHandle
-from octa_provider.errors import OctaAuthenticationError
+from octa_provider.errors import OctaAuthenticationError, OctaBudgetError
 from octa_provider.job.poll import OUTAGE_S, UNSEEN_S
 from octa_provider.job.state import GRACE_S, JobPhase
 from octa_provider.models import SessionPhase
@@ -170,6 +170,28 @@ def test_a_job_that_costs_too_much_is_stopped(bench: Bench) -> None:
     assert bench.running() == 0
     result = bench.client.jobs.finish(bench.client.jobs.collect(state))
     assert result.cost_wei == bench.sessions()[0]["charge_wei"]
+
+
+def test_a_job_that_runs_too_long_is_stopped_whatever_it_does(bench: Bench) -> None:
+    state = bench.running_state(spec(max_duration_s=1800, timeout_s=86_400))
+    assert state.rental.max_duration_s == 1800
+    bench.emulator.advance_clock(3600)
+    state = bench.client.jobs.poll(state)
+    assert state.outcome is JobOutcome.OVER_BUDGET
+    assert "of at most 1800; it was stopped" in state.message
+    assert bench.running() == 0
+
+
+def test_a_try_that_carries_on_has_the_caps_of_now(bench: Bench) -> None:
+    state = bench.client.jobs.start(spec(), bench.key)
+    later = bench.client.jobs.start(spec(max_duration_s=3600), bench.key, earlier=state)
+    assert (later.rental.uuid, later.rental.max_duration_s) == (state.rental.uuid, 3600)
+
+
+def test_a_job_that_the_balance_can_not_pay_for_so_long_rents_nothing(bench: Bench) -> None:
+    with pytest.raises(OctaBudgetError, match="does not pay for"):
+        bench.client.jobs.start(spec(max_duration_s=300 * 86_400), bench.key)
+    assert bench.sessions() == []
 
 
 def test_a_node_that_dies_loses_the_job(bench: Bench) -> None:

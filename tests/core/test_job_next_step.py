@@ -7,9 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octa_provider import JobOutcome, JobState
-from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, Step, Wait, begins_anew, next_step
+from octa_provider.job.next_step import (
+    Begin,
+    BeginAnew,
+    Collect,
+    Finish,
+    StartElsewhere,
+    Step,
+    Wait,
+    begins_anew,
+    next_step,
+)
 from octa_provider.job.pacing import LONGEST_PAUSE_S
 from octa_provider.job.state import JobPhase
+from octa_provider.job.tried_machine import TriedMachine
 from octa_provider.rental.terms import Terms
 
 NOW = 1000.0
@@ -136,6 +147,26 @@ def test_which_ends_of_an_adopted_job_are_no_result_of_this_try(
 
 def test_the_table_of_ends_knows_every_outcome() -> None:
     assert {outcome for outcome, *_ in ANEW} == set(JobOutcome)
+
+
+@pytest.mark.parametrize("may", [False, True])
+@pytest.mark.parametrize("attempts", [1, 2])
+@pytest.mark.parametrize(
+    ("changes", "elsewhere"),
+    [
+        ({}, True),
+        ({"never_up": False}, False),
+        ({"start_attempts": 1}, False),
+        ({"tried": (TriedMachine("u"), TriedMachine("v"))}, False),
+        ({"phase": JobPhase.COLLECTED}, False),
+    ],
+)
+def test_a_job_whose_machine_never_came_up_is_started_elsewhere_while_it_may(
+    changes: dict[str, object], elsewhere: bool, attempts: int, may: bool
+) -> None:
+    state = job(JobPhase.EXITED, JobOutcome.NOT_READY, attempts=attempts).having(never_up=True, start_attempts=3)
+    step = next_step(state.having(**changes), now=NOW, may_start_elsewhere=may, may_begin_anew=True)
+    assert (step == StartElsewhere("why")) is (elsewhere and may)
 
 
 @given(JOBS, ASKED)

@@ -572,12 +572,13 @@ def test_a_job_is_cancelled_while_its_files_move(bench: Bench, tmp_path: Path) -
         )
 
 
-def test_the_cap_on_cost_holds_while_outputs_are_fetched(
-    emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("cap", [{"max_cost_usd": 5.0}, {"max_duration_s": 86_400.0}], ids=["usd", "s"])
+def test_a_cap_holds_while_outputs_are_fetched(
+    emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cap: dict[str, float]
 ) -> None:
     monkeypatch.setattr("octa_provider.remote.transfer.STALL_S", 0.3)
     bench = Bench(emulator, "ssh/cap-while-fetching", LeapingClock())
-    job = spec("echo > a", outputs={"a": tmp_path / "a"}, max_cost_usd=5.0)
+    job = spec("echo > a", outputs={"a": tmp_path / "a"}, **cap)
     state = bench.polled(bench.running_state(job), private_key=bench.ssh_key)
     with conditions(emulator, reads="stuck"):
         emulator.advance_clock(48 * 3600)

@@ -56,6 +56,9 @@ def state(**changes: Any) -> JobState:
         *[({"timeout_s": odd}, "timeout_s must be a number of seconds from") for odd in (0, -1, NAN, True, "1")],
         ({"ready_timeout_s": float("inf")}, "ready_timeout_s must be a number of seconds from"),
         ({"max_cost_usd": 0}, "max_cost_usd must be a number above 0, or left out"),
+        ({"max_duration_s": NAN}, "max_duration_s must be a number above 0, or left out"),
+        ({"image": ""}, "image must name a container image without spaces, such as 'blender:4.5'"),
+        ({"entrypoint": None}, "entrypoint must be text"),
         ({"envs": {"OCTA_JOB": "1"}}, "envs must not set OCTA_JOB: it carries the job's nonce"),
         *[
             ({"outputs": {odd: "here"}}, f"{odd!r} is not a path to send to or fetch from: leave out '..'")
@@ -113,6 +116,9 @@ def test_auto_takes_ssh_when_there_are_files_to_move_or_secrets_and_the_containe
         {"timeout_s": 5},
         {"ports": (5000,)},
         {"http_ports": (8080,)},
+        {"entrypoint": "env"},
+        {"app": "a"},
+        {"entrypoint": "a", "app": "a"},
     ],
 )
 def test_another_job_has_another_fingerprint(changes: dict[str, Any]) -> None:
@@ -125,7 +131,7 @@ def test_other_inputs_are_another_job_wherever_they_lie_here() -> None:
 
 
 def test_what_changes_nothing_on_the_machine_keeps_the_fingerprint() -> None:
-    same = spec(disk_gb=50, max_cost_usd=2, ready_timeout_s=5, envs={})
+    same = spec(disk_gb=50, max_cost_usd=2, max_duration_s=9000, ready_timeout_s=5, envs={})
     assert same.fingerprint == spec().fingerprint
 
 

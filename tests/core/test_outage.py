@@ -68,6 +68,31 @@ def test_a_host_that_is_away_is_one_line_for_all_that_is_asked_of_it(
     assert len(told(caplog)) == 1
 
 
+def test_an_outage_that_every_request_meets_is_two_lines(
+    serve: Serve, connect: Connect, clock: HeldClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    octa = connect(serve(*[answer(503, {})] * 6, answer(body=[]), answer(body={"balance": 1})), retries=0)
+    for _ in range(4):
+        look(octa, clock, lambda octa: octa.sessions.list())
+        look(octa, clock, lambda octa: octa.accounts.balance())
+    first, last = told(caplog)
+    assert "/sessions answered 503" in first
+    assert "/sessions answers again after 30 s" in last
+
+
+def test_what_goes_on_after_another_request_answers_is_told(
+    serve: Serve, connect: Connect, clock: HeldClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    octa = connect(serve(*[answer(503, {})] * 2, *[answer(body=[]), answer(503, {})] * 2), retries=0)
+    for _ in range(3):
+        look(octa, clock, lambda octa: octa.sessions.list())
+        look(octa, clock, lambda octa: octa.accounts.balance())
+    first, second, third = told(caplog)
+    assert "/sessions answered 503" in first
+    assert "/sessions answers again" in second
+    assert "/accounts/balance answered 503" in third
+
+
 def test_one_path_that_fails_is_not_over_when_another_answers(
     serve: Serve, connect: Connect, clock: HeldClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -19,7 +19,7 @@ from waiting_for import wait_for
 
 from octa_provider import MachineRequest
 from octa_provider.errors import OctaBudgetError, OctaConfigError
-from prefect_blocks import OctaJob, rented_machine, tasks
+from prefect_blocks import JobFailedError, OctaJob, rented_machine, tasks
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.usefixtures("server")]
@@ -83,6 +83,20 @@ def test_a_cap_holds_while_the_flow_does_something_else(renting: Renting, kind: 
     assert len(renting.sessions) == 1
 
 
+@pytest.mark.parametrize("caps", CAPS, ids=lambda caps: next(iter(caps)))
+def test_a_cap_ends_a_job(renting: Renting, caps: dict[str, Any]) -> None:
+    @flow
+    def works() -> None:
+        job = OctaJob(image="alpine:3", command="echo begun; sleep 300", poll_s=0.2, **caps).trigger()
+        wait_for(lambda: job.state.phase.value == "running", "it runs")
+        renting.emulator.advance_clock(5 * 3600)
+        job.wait_for_completion()
+
+    with pytest.raises(JobFailedError, match=r"over budget: session .* of at most"):
+        works()
+    assert (len(renting.sessions), renting.running()) == (1, [])
+
+
 def test_machines_below_their_caps_are_left_alone(renting: Renting) -> None:
     @flow
     def works() -> None:
@@ -105,16 +119,16 @@ def test_a_cap_that_can_not_hold_is_refused_in_one_sentence(renting: Renting, ca
         lambda **caps: flow(lambda: tasks.start_machine("alpine:3", **caps), name="starts")(),
         lambda **caps: flow(lambda: tasks.start_render(**caps), name="starts")(),
         lambda **caps: flow(lambda: tasks.start_vpn(**caps), name="starts")(),
+        lambda **caps: flow(lambda: tasks.run_job("alpine:3", "true", **caps), name="runs")(),
     ]
-    if cap == "max_cost_usd":
-        ways.append(lambda **caps: flow(lambda: tasks.run_job("alpine:3", "true", **caps), name="runs")())
     for way in ways:
         with pytest.raises(OctaConfigError, match=f"{cap} must be a number above 0, or left out") as refused:
             way(**{cap: value})
         assert "\n" not in str(refused.value)
-    forms: list[Callable[..., Any]] = [lambda **caps: OctaJobConfiguration(command="true", env={}, **caps)]
-    if cap == "max_cost_usd":
-        forms.append(lambda **caps: OctaJob(image="alpine:3", command="true", **caps))
+    forms: list[Callable[..., Any]] = [
+        lambda **caps: OctaJobConfiguration(command="true", env={}, **caps),
+        lambda **caps: OctaJob(image="alpine:3", command="true", **caps),
+    ]
     for form in forms:
         with pytest.raises(ValidationError, match=f"{cap} must be a number above 0"):
             form(**{cap: value})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from waiting_for import wait_for
 
 from octa_provider.errors import OctaConfigError, OctaNoMachineError
 from prefect_blocks import JobFailedError, OctaCredentials, OctaJob
+from prefect_blocks.tasks import run_job
 
 pytestmark = pytest.mark.usefixtures("run_logs")
+#: An app of the emulator's.
+UBUNTU = "406c0b3f-6726-4169-a3b4-6322995cd755"
 QUICK: dict[str, Any] = {"image": "alpine:3", "poll_s": 0.2}
 
 
@@ -162,6 +166,66 @@ def test_missing_outputs_are_no_success(server: PrefectServer, renting: Renting,
 
     with pytest.raises(JobFailedError, match="nothing"):
         steps()
+
+
+def test_what_the_command_writes_is_the_results_value(server: PrefectServer, renting: Renting) -> None:
+    writes: dict[str, Any] = {"command": """echo '{"loss": 0.25}' > m.json""", "result_file": "m.json"}
+
+    @flow
+    def steps() -> tuple[Any, Any]:
+        return OctaJob(**writes, **QUICK).run().value, run_job(QUICK["image"], poll_s=0.2, **writes)["value"]
+
+    assert steps() == ({"loss": 0.25}, {"loss": 0.25})
+    assert renting.running() == []
+
+    @flow
+    def leaves_none() -> None:
+        OctaJob(command="true", result_file="m.json", **QUICK).run()
+
+    with pytest.raises(JobFailedError, match=r"the command succeeded, but left no result file m\.json"):
+        leaves_none()
+
+
+def test_a_job_has_the_ports_the_entrypoint_and_the_app_that_it_asks_for(
+    server: PrefectServer, renting: Renting
+) -> None:
+    @flow
+    def steps() -> str:
+        OctaJob(image="", app=UBUNTU, entrypoint="env MARK=here", command="echo $MARK", poll_s=0.2).run()
+        run_job("", "sleep 1", app=UBUNTU, entrypoint="env", ports=[5000], poll_s=0.2)
+        return this_run()
+
+    flow_run_id = steps()
+    wait_for(lambda: "here" in server.logs_of(flow_run_id), "what the entrypoint has set")
+    wait_for(
+        lambda: any(line.startswith("Port 5000 answers at ") for line in server.logs_of(flow_run_id)),
+        "the port's address",
+    )
+    with pytest.raises(OctaConfigError, match="image must name a container image"):
+        OctaJob(image="", command="true").spec()
+
+
+def test_another_machine_is_tried_when_one_never_comes_up(server: PrefectServer, renting: Renting) -> None:
+    renting.emulator.faults({"kind": "never_ready", "times": 1})
+
+    @flow
+    def steps() -> tuple[str, Any]:
+        return this_run(), run_job(QUICK["image"], "true", ready_timeout_s=1, start_attempts=2, poll_s=0.2, name="two")
+
+    flow_run_id, result = steps()
+    first, second = sorted(renting.sessions, key=lambda session: session["started_ms"])
+    assert (result["uuid"], [one["uuid"] for one in result["tried"]]) == (second["uuid"], [first["uuid"]])
+    assert first["node_id"] != second["node_id"]
+    assert int(result["cost_wei"]) == first["charge_wei"] + second["charge_wei"]
+    assert renting.running() == []
+    told = f"Session {first['uuid']} never came up, and was stopped"
+    wait_for(lambda: any(line.startswith(told) for line in server.logs_of(flow_run_id)), "what became of the first")
+    made = [one for one in server.artifacts_of(flow_run_id) if one["key"] == "octa-two-cost"]
+    rows = max((json.loads(one["data"]) for one in made), key=len)
+    assert [(row["outcome"], row["session"]) for row in rows] == [
+        ("never up", first["uuid"]),
+        ("succeeded", second["uuid"]),
+    ]
 
 
 def test_inputs_travel_and_outputs_come_home(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:

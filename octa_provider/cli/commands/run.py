@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,9 @@ from octa_provider.text.quantities import shown_duration
 if TYPE_CHECKING:
     from octa_provider.job.state import JobState
     from octa_provider.render.progress import ProgressTracker
+
+#: Of what the command returns; `--json` tells all of it.
+SHOWN_VALUE_CHARS = 1000
 
 EXAMPLES = """examples:
   octa-provider run ubuntu:24.04 -- nvidia-smi
@@ -89,6 +93,11 @@ def add_parser(commands: Any) -> None:
         help="file or folder to fetch when the command has ended (SSH); LOCAL is read as scp would",
     )
     add(
+        "--result-file",
+        metavar="REMOTE",
+        help="JSON file that the command writes into its folder (SSH): its value is told at the end, and by --json",
+    )
+    add(
         "--http-port",
         type=whole_number,
         action="append",
@@ -119,6 +128,13 @@ def add_parser(commands: Any) -> None:
         help="for the machine to come up (default: 15m)",
     )
     add(
+        "--start-attempts",
+        type=whole_number,
+        default=1,
+        metavar="N",
+        help="machines to try, one after the other, when one does not come up in time (default: 1)",
+    )
+    add(
         "--wait-for-machine",
         type=seconds,
         default=0.0,
@@ -131,6 +147,19 @@ def add_parser(commands: Any) -> None:
         metavar="USD",
         help="stop the job when it has cost so much",
     )
+    add(
+        "--max-duration",
+        type=positive_seconds,
+        metavar="DURATION",
+        help="stop the job when its machine has run so long; refuse machines that the balance can't pay for that long",
+    )
+    add(
+        "--entrypoint",
+        default="",
+        metavar="PROGRAM",
+        help="the container's entrypoint: a program that runs what it is given",
+    )
+    add("--app", default="", metavar="UUID", help="an app of OctaSpace's; IMAGE may then be ''")
     add(
         "--via",
         choices=VIAS,
@@ -171,7 +200,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise OctaConfigError(
             "there is no command: put it after --, as in: octa-provider run ubuntu:24.04 -- nvidia-smi"
         )
-    if not arguments.image.strip():
+    if not (arguments.image.strip() or arguments.app):
         raise OctaConfigError("IMAGE is empty: name a container image, as in: octa-provider run ubuntu:24.04 -- true")
     spec = _spec(arguments)
     _check(arguments, spec)
@@ -258,6 +287,11 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
         ports=tuple(arguments.port),
         http_ports=tuple(arguments.http_port),
         max_cost_usd=arguments.max_cost_usd,
+        max_duration_s=arguments.max_duration,
+        entrypoint=arguments.entrypoint,
+        app=arguments.app,
+        start_attempts=arguments.start_attempts,
+        result_file=arguments.result_file,
     )
 
 
@@ -305,5 +339,9 @@ def _tell_result(arguments: argparse.Namespace, result: JobResult) -> None:
         tell(f"octa-provider: {worded(arguments, result.message)}")
     for path in result.outputs:
         tell(f"fetched {shown_text(path)}")
+    if arguments.result_file is not None and result.succeeded:
+        text = json.dumps(result.value, ensure_ascii=False)
+        cut = "" if len(text) <= SHOWN_VALUE_CHARS else f"... ({len(text)} characters: see --json)"
+        tell(f"returned {shown_text(text[:SHOWN_VALUE_CHARS])}{cut}")
     cost = shown_cost(result.cost_wei, result.cost_usd)
     tell(f"{result.outcome.value} on node {result.node_id}: {shown_duration(result.duration_s)}, {cost}")

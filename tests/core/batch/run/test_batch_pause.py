@@ -180,7 +180,7 @@ def test_another_process_goes_on_with_it(studio: Studio) -> None:
 
 @pytest.mark.timeout(600)
 def test_the_deadline_counts_through_a_pause(studio: Studio) -> None:
-    batch = batch_of(studio, "1-60", finish_within_s=900.0)
+    batch = batch_of(studio, "1-90", finish_within_s=900.0)
     paused = pause(studio, batch)
     assert paused.wake_after_s < 900.0 / 4
     studio.octa.clock.sleep(900.0)

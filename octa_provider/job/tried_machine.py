@@ -1,0 +1,72 @@
+"""Machines that a job was started on, and that never came up: what each cost, and what is left of the job's cap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from octa_provider.job.state import JobState
+    from octa_provider.rental.terms import Bill
+
+__all__ = ["TriedMachine", "cap_left", "total"]
+
+N = TypeVar("N", int, float)
+
+
+@dataclass(frozen=True)
+class TriedMachine:
+    """A machine that never came up for a job, and was stopped before another one was started.
+
+    Attributes:
+        uuid: the session.
+        node_id: the machine.
+        cost_wei: what it cost, in wei, exact; None when the API does not tell.
+        cost_usd: the same in USD, for display.
+        duration_s: seconds that the session ran.
+        message: what became of it, in one sentence.
+    """
+
+    uuid: str
+    node_id: int | None = None
+    cost_wei: int | None = None
+    cost_usd: float | None = None
+    duration_s: float | None = None
+    message: str = ""
+
+    @classmethod
+    def of(cls, state: JobState, bill: Bill) -> TriedMachine:
+        """The machine of a job that never came up.
+
+        Args:
+            state: the job.
+            bill: what its session came to.
+        """
+        cost_usd = bill.charge_usd
+        if cost_usd is None and bill.duration_s is not None and state.rental.price_usd is not None:
+            cost_usd = bill.duration_s * state.rental.price_usd / 3600
+        return cls(bill.uuid, state.rental.node_id, bill.charge_wei, cost_usd, bill.duration_s, state.message)
+
+
+def cap_left(max_cost_usd: float | None, tried: Iterable[TriedMachine]) -> float | None:
+    """What is left of a job's cap on cost for its next machine, in USD; None without a cap.
+
+    Args:
+        max_cost_usd: the cap.
+        tried: the machines before. One of which nobody tells the cost leaves nothing, since a cap could not be held.
+    """
+    if max_cost_usd is None:
+        return None
+    spent = [one.cost_usd for one in tried]
+    return 0.0 if None in spent else max(0.0, max_cost_usd - sum(cost or 0.0 for cost in spent))
+
+
+def total(amounts: Iterable[N | None]) -> N | None:
+    """The sum of what was charged; None when one of the amounts is not known.
+
+    Args:
+        amounts: of each machine.
+    """
+    known = list(amounts)
+    return None if None in known else sum(amount for amount in known if amount is not None)

@@ -1,0 +1,225 @@
+"""Another machine when one never comes up: never two at once, none twice, and each on the bill."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+from job_bench import Bench, LeapingClock, emulator
+
+from octa_provider import JobOutcome, JobResult, JobSpec, JobState, OctaConfigError, Requirements
+from octa_provider.emulator.testing import EmulatorHandle
+from octa_provider.errors import OctaCancelledError, OctaStopError
+from octa_provider.job.state import JobPhase
+from octa_provider.job.tried_machine import TriedMachine, cap_left, total
+
+__all__ = ["emulator"]
+
+NEVER_READY = {"kind": "never_ready", "times": 1}
+NEVER_AT_ALL = {"kind": "never_ready", "times": None}
+
+
+def spec(command: str = "echo hello", **changes: Any) -> JobSpec:
+    given: dict[str, Any] = {"image": "ubuntu:24.04", "command": command, "ready_timeout_s": 20, "start_attempts": 2}
+    return JobSpec(**(given | changes))
+
+
+@pytest.fixture
+def bench(emulator: EmulatorHandle, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Whoever sleeps is woken at once: no machine that never comes up is waited for."""
+    bench = Bench(emulator, f"start-attempts/{request.node.name}", LeapingClock())
+    yield bench
+    bench.stop()
+
+
+def tried_one_by_one(bench: Bench) -> list[int]:
+    """The nodes, in order: each another one, and each stopped before the next was started."""
+    sessions = sorted(bench.sessions(), key=lambda session: session["started_ms"])
+    nodes = [session["node_id"] for session in sessions]
+    assert len(set(nodes)) == len(nodes)
+    overlaps = bench.emulator.ledger(requests=False)["max_running_by_key"]
+    assert overlaps[bench.key]["max_running"] == 1
+    assert bench.running() == 0
+    return nodes
+
+
+def billed_wei(bench: Bench) -> int:
+    return sum(session["charge_wei"] for session in bench.sessions())
+
+
+@pytest.mark.parametrize("via", ["container", "ssh"])
+def test_a_job_whose_machine_never_comes_up_runs_on_another(bench: Bench, via: str) -> None:
+    bench.emulator.faults(NEVER_READY)
+    states: list[JobState] = []
+    lines: list[str] = []
+    result = bench.client.jobs.run(
+        spec(via=via), bench.key, private_key=bench.ssh_key, on_state=states.append, on_line=lines.append, poll_s=0.5
+    )
+    assert (result.outcome, lines) == (JobOutcome.SUCCEEDED, ["hello"])
+    first, second = tried_one_by_one(bench)
+    assert [one.node_id for one in result.tried] == [first]
+    assert (result.node_id, result.attempts) == (second, 1)
+    assert "not ready for the command in time" in result.tried[0].message
+    assert result.cost_wei == billed_wei(bench)
+    assert result.cost_wei > (result.tried[0].cost_wei or 0) > 0
+    told = json.loads(json.dumps(result.to_dict()))
+    assert told["tried"][0]["node_id"] == first
+    assert result.to_json()["tried"][0]["cost_wei"] == str(result.tried[0].cost_wei)
+    for state in states:
+        assert JobState.from_dict(json.loads(json.dumps(state.to_dict()))) == state
+
+
+def test_when_none_comes_up_so_many_are_tried_and_no_more(bench: Bench) -> None:
+    bench.emulator.faults(NEVER_AT_ALL)
+    result = bench.client.jobs.run(spec(start_attempts=3), bench.key, poll_s=0.5)
+    assert result.outcome is JobOutcome.NOT_READY
+    assert len(tried_one_by_one(bench)) == 3
+    assert len(result.tried) == 2
+    assert result.cost_wei == billed_wei(bench)
+
+
+def test_without_being_asked_for_no_other_machine_is_tried(bench: Bench) -> None:
+    bench.emulator.faults(NEVER_AT_ALL)
+    result = bench.client.jobs.run(spec(start_attempts=1), bench.key, poll_s=0.5)
+    assert (result.outcome, result.tried, len(bench.sessions())) == (JobOutcome.NOT_READY, (), 1)
+
+
+def test_when_no_other_machine_fits_the_job_ends_and_says_so(bench: Bench) -> None:
+    offered = [machine.node_id for machine in bench.client.services.mr.available()]
+    bench.emulator.faults(NEVER_READY)
+    only = Requirements(exclude_nodes=tuple(node for node in offered[1:] if node is not None))
+    result = bench.client.jobs.run(spec(requirements=only), bench.key, poll_s=0.5)
+    assert (result.outcome, result.tried) == (JobOutcome.NOT_READY, ())
+    assert "not ready for the command in time. No other machine: no machine fits" in result.message
+    assert result.cost_wei == billed_wei(bench)
+    assert len(tried_one_by_one(bench)) == 1
+
+
+def test_a_machine_that_says_that_it_failed_while_it_came_up_is_left_for_another(bench: Bench) -> None:
+    state = bench.client.jobs.start(spec(), bench.key)
+    info = {"uuid": state.rental.uuid, "progress": "error: no space left", "is_ready": False}
+    bench.emulator.faults({"kind": "status", "status": 200, "path": "/services/*/info", "body": info})
+    result = bench.client.jobs.watch(state, spec(), poll_s=0.5)
+    assert result.outcome is JobOutcome.SUCCEEDED
+    assert "error: no space left" in result.tried[0].message
+    assert len(tried_one_by_one(bench)) == 2
+
+
+@pytest.mark.parametrize(("via", "tried"), [("ssh", 1), ("container", 0)])
+def test_a_machine_that_goes_before_it_is_up_is_left_for_another_where_no_command_can_have_run(
+    bench: Bench, via: str, tried: int
+) -> None:
+    bench.emulator.faults(NEVER_READY)
+    state = bench.client.jobs.start(spec(via=via), bench.key, private_key=bench.ssh_key)
+    bench.emulator.end_session(state.rental.uuid)
+    bench.clock.shift_s += 60
+    result = bench.client.jobs.watch(state, spec(via=via), private_key=bench.ssh_key, poll_s=0.5)
+    assert (result.succeeded, len(result.tried)) == (bool(tried), tried)
+    assert len(tried_one_by_one(bench)) == 1 + tried
+
+
+def test_a_machine_that_cannot_be_stopped_keeps_another_from_being_started(bench: Bench) -> None:
+    state = bench.client.jobs.start(spec(), bench.key)
+    bench.clock.shift_s += 60
+    bench.emulator.faults(
+        {"kind": "status", "status": 500, "method": "POST", "path": "/services/*/stop", "times": None}
+    )
+    bench.emulator.faults({"kind": "status", "status": 500, "method": "POST", "path": "/services/mr", "times": None})
+    never_up = state.having(phase=JobPhase.EXITED, outcome=JobOutcome.NOT_READY, never_up=True)
+    with pytest.raises(OctaStopError):
+        bench.client.jobs.start_elsewhere(never_up, spec())
+    assert len(bench.sessions()) == 1
+    posts = [one for one in bench.emulator.ledger()["requests"] if one["path"] == "/services/mr"]
+    assert [post["status"] for post in posts].count(500) == 0
+
+
+def test_a_key_that_a_machine_refuses_is_not_tried_on_others(bench: Bench, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(other))
+    result = bench.client.jobs.run(spec(via="ssh"), bench.key, private_key=other, poll_s=0.5)
+    assert result.outcome is JobOutcome.NOT_READY
+    assert "refused the key" in result.message
+    assert len(bench.sessions()) == 1
+
+
+def test_a_command_that_was_begun_is_begun_nowhere_else(bench: Bench) -> None:
+    state = bench.running_state(spec("echo begun; sleep 60"))
+    bench.emulator.end_session(state.rental.uuid)
+    result = bench.client.jobs.watch(state, spec("echo begun; sleep 60"), poll_s=0.5)
+    assert (result.outcome, result.tried, len(bench.sessions())) == (JobOutcome.LOST, (), 1)
+
+
+def test_what_the_machines_before_have_cost_is_taken_off_the_cap(bench: Bench) -> None:
+    job = spec(max_cost_usd=5.0)
+    state = bench.client.jobs.start(job, bench.key)
+    bench.emulator.advance_clock(1800)
+    never_up = state.having(phase=JobPhase.EXITED, outcome=JobOutcome.NOT_READY, never_up=True, message="late")
+    other = bench.client.jobs.start_elsewhere(never_up, job)
+    spent = other.tried[0].cost_usd
+    assert spent is not None
+    assert spent > 0
+    assert other.rental.max_cost_usd == pytest.approx(5.0 - spent)
+    # A try that carries on knows it too.
+    again = bench.client.jobs.start(job, bench.key, earlier=JobState.from_dict(other.to_dict()))
+    assert (again.rental.max_cost_usd, again.tried) == (other.rental.max_cost_usd, other.tried)
+
+
+def test_when_nothing_is_left_of_the_cap_nothing_is_started(bench: Bench) -> None:
+    job = spec(max_cost_usd=0.2)
+    state = bench.client.jobs.start(job, bench.key)
+    bench.emulator.advance_clock(10 * 3600)
+    never_up = state.having(phase=JobPhase.EXITED, outcome=JobOutcome.NOT_READY, never_up=True, message="late")
+    ended = bench.client.jobs.start_elsewhere(never_up, job)
+    assert ended.message == "late. No other machine: nothing is left of max_cost_usd=0.2 for another machine"
+    assert not ended.may_start_elsewhere
+    assert bench.client.jobs.finish(ended).cost_wei == billed_wei(bench)
+    assert len(tried_one_by_one(bench)) == 1
+
+
+def test_whoever_cancels_before_the_other_machine_has_none(bench: Bench) -> None:
+    bench.emulator.faults(NEVER_AT_ALL)
+    told: list[JobState] = []
+    with pytest.raises(OctaCancelledError):
+        bench.client.jobs.run(
+            spec(), bench.key, on_state=told.append, is_cancelled=lambda: told[-1:] != [] and told[-1].ended, poll_s=0.5
+        )
+    assert len(tried_one_by_one(bench)) == 1
+
+
+def test_a_watcher_that_dies_before_the_other_machine_is_started_leaves_it_to_the_next(bench: Bench) -> None:
+    bench.emulator.faults(NEVER_READY)
+    state = bench.client.jobs.start(spec(), bench.key)
+    bench.clock.shift_s += 60
+    state = bench.client.jobs.poll(state)
+    assert state.may_start_elsewhere
+    result: JobResult = bench.client.jobs.run(
+        spec(), bench.key, earlier=JobState.from_dict(state.to_dict()), poll_s=0.5
+    )
+    assert (result.outcome, len(result.tried)) == (JobOutcome.SUCCEEDED, 1)
+    assert len(tried_one_by_one(bench)) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        *(
+            ({"start_attempts": odd}, "start_attempts must be a whole number from 1 to 10")
+            for odd in (0, 11, True, "2")
+        ),
+        ({"requirements": Requirements(node_id=5)}, "start_attempts=2 tries other machines, and node_id=5 allows none"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_when_the_job_is_described(wrong: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(OctaConfigError, match=sentence):
+        spec(**wrong)
+
+
+def test_a_cost_that_nobody_tells_leaves_no_total_and_nothing_of_a_cap() -> None:
+    known, unknown = TriedMachine("u", cost_usd=0.5), TriedMachine("v")
+    assert (cap_left(2.0, [known]), cap_left(0.2, [known]), cap_left(2.0, [known, unknown])) == (1.5, 0.0, 0.0)
+    assert cap_left(None, [unknown]) is None
+    assert (total([1, 2]), total([1, None]), total([0.5])) == (3, None, 0.5)
