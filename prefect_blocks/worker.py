@@ -250,9 +250,11 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         self.get_flow_run_logger(flow_run).error("%s. Its last lines:\n%s", why, last_lines)
         return OctaWorkerResult(identifier=str(pid), status_code=result.exit_code or 1)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T], *, waits: bool = False) -> T:
+        # However many wait for a machine, those that run are looked at.
+        limiter = anyio.CapacityLimiter(1) if waits else self._threads
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._threads)
+            return await anyio.to_thread.run_sync(work, limiter=limiter)
         except OctaCancelledError:
             # Where the worker is being shut down, that is why, and no failure of the flow run's.
             await anyio.lowlevel.checkpoint_if_cancelled()
