@@ -104,8 +104,8 @@ class OctaMachine(RequirementFields, OctaAccountAndImage):
         ge=0,
         allow_inf_nan=False,
         title="Wait for a Machine",
-        description="Seconds to wait for a machine when none fits, or all that fit are taken; 0 fails at once. A worker "
-        "that takes the flow run over waits anew.",
+        description="Seconds to wait for a machine when none fits or all are taken; 0 fails at once. A worker that "
+        "takes the flow run over waits anew.",
     )
     cancel_grace_s: float = Field(
         default=60.0,
