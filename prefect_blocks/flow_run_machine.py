@@ -49,8 +49,13 @@ TAIL_LINES = 30
 class InThread(Protocol):
     """Runs blocking work in a thread of anyio's, for a coroutine."""
 
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
-        """Run it."""
+    def __call__(self, work: Callable[[], T], /, *, waits: bool = False) -> Awaitable[T]:
+        """Run it.
+
+        Args:
+            work: what to run.
+            waits: it mostly waits, for as long as it may take: it has a thread beside those of all others.
+        """
 
 
 class FlowRunMachine:
@@ -92,7 +97,7 @@ class FlowRunMachine:
         return self._configuration.lacking
 
     async def rent(self) -> JobState | None:
-        """Rent a machine, or adopt the one that the flow run has; does not wait for it.
+        """Rent a machine, or adopt the one that the flow run has; does not wait for it to come up.
 
         Returns:
             Its job; None when the flow run was cancelled meanwhile: then nothing is rented, and it is marked.
@@ -104,10 +109,20 @@ class FlowRunMachine:
         if spec.over_ssh:
             check_key(self._private_key)
         given_up = threading.Event()
-        start = partial(self._octa.jobs.start, spec, key, private_key=self._private_key, is_cancelled=given_up.is_set)
+        wait_s = self._configuration.wait_for_machine_s
+        start = partial(
+            self._octa.jobs.start,
+            spec,
+            key,
+            private_key=self._private_key,
+            # A worker that leaves does not wait on: the next one begins the flow run.
+            is_cancelled=lambda: given_up.is_set() or (wait_s > 0 and _is_worker_leaving()),
+            wait_for_machine_s=wait_s,
+            on_waiting=partial(self._logger.info, "%s"),
+        )
         try:
             async with watch_state(self._prefect, self._flow_run.id, self._configuration.poll_s, given_up.set):
-                state = await self._in_thread(start)
+                state = await self._in_thread(start, waits=wait_s > 0)
         except OctaCancelledError:
             await self._mark_as_cancelled("Cancelled while its machine was being rented.")
             return None

@@ -12,6 +12,7 @@ from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.job.result import JobResult
 from octa_provider.job.state import JobState
 from octa_provider.rental.clean_up import cleaned_up_by
+from octa_provider.text.stays_here import stays_here
 from prefect_blocks.at_exit import restore_signals
 from prefect_blocks.in_thread import cancellation, run_in_thread
 from prefect_blocks.job_follower import JobFollower
@@ -55,6 +56,9 @@ class OctaJobRun(JobRun[JobResult]):
     def __init__(self, credentials: OctaCredentials, follower: JobFollower) -> None:
         self._credentials = credentials
         self._follower = follower
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return stays_here("a job's run stays where it was triggered, so hand its uuid over")
 
     def __await__(self) -> Generator[Any, Any, OctaJobRun]:
         """The run itself, so that `await job.trigger()` is as good as `job.trigger()`."""

@@ -13,6 +13,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 from pydantic import SecretStr
 
+from octa_provider.text.stays_here import stays_here
 from octa_provider.timing.limits import checked_cap, checked_seconds
 from prefect_blocks.at_exit import hearing_signals
 from prefect_blocks.cost_artifact import flow_name_here
@@ -60,6 +61,9 @@ class RentedMachine:
         self.session = session
         self._on_line = on_line
         self._private_key = private_key
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return stays_here("a rented machine stays with its `with` block, so hand its uuid over")
 
     def run(
         self,

@@ -1,4 +1,7 @@
-"""Machines of a work pool that no worker follows any more: Prefect hands a restarted worker nothing back."""
+"""What a work pool's workers have left: machines that nobody follows, flow runs that nobody has begun.
+
+Prefect hands a restarted worker nothing back.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun, WorkPool
 
-__all__ = ["WORKER_LABEL", "UnfollowedMachine", "active_machines", "find_unfollowed_machines"]
+__all__ = ["WORKER_LABEL", "LeftByWorkers", "UnfollowedMachine", "active_machines", "find_left_by_workers"]
 
 log = plain_logger("prefect_blocks.unfollowed_machines")
 
@@ -53,30 +56,40 @@ class UnfollowedMachine:
     listed: bool = True
 
 
-async def find_unfollowed_machines(
+@dataclass(frozen=True)
+class LeftByWorkers:
+    """What no worker sees to.
+
+    Attributes:
+        machines: of the pool's flow runs.
+        machineless: flow runs under way for which no machine is known.
+    """
+
+    machines: list[UnfollowedMachine]
+    machineless: list[FlowRun]
+
+
+async def find_left_by_workers(
     client: PrefectClient,
     pool: WorkPool,
     worker_name: str,
     configuration_type: type[OctaJobConfiguration],
     followed: frozenset[UUID],
     in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
-) -> list[UnfollowedMachine]:
-    """The machines of a pool's flow runs that neither this worker follows, nor another one that is alive.
+) -> LeftByWorkers:
+    """What of a pool's flow runs neither this worker sees to, nor another one that is alive.
 
-    They are found twice: by the flow runs that are under way and name a machine, and by the rental keys of the active
-    sessions, since a flow run may be over and its machine still bill. The accounts that are looked at are the pool's
-    and those of the flow runs that are under way.
+    Machines are found twice: by the flow runs that are under way and name a machine, and by the rental keys of the
+    active sessions, since a flow run may be over and its machine still bill. The accounts that are looked at are the
+    pool's and those of the flow runs that are under way.
 
     Args:
         client: Prefect's API.
         pool: the work pool.
         worker_name: this worker's name; a worker of the same name before it counts as this one.
         configuration_type: what makes sense of job variables.
-        followed: flow runs that this worker follows.
+        followed: flow runs that this worker sees to.
         in_thread: runs blocking work in a thread.
-
-    Returns:
-        The machines, each with its flow run.
 
     Raises:
         httpx.HTTPError, PrefectException: Prefect's API can't be asked.
@@ -105,7 +118,7 @@ async def find_unfollowed_machines(
     )
     of_run = {run.id: await configuration_of(run) or of_pool for run in runs.values()}
     active, unasked = await in_thread(lambda: active_machines([(None, of_pool), *of_run.items()]))
-    pids = {run.id: pid for run in runs.values() if (pid := InfrastructurePid.read(run.infrastructure_pid))}
+    pids = {run.id: pid for run in runs.values() if (pid := _pid_of(run))}
     for pid in active:
         run_id = pid.flow_run_id
         if run_id is not None and run_id not in followed:
@@ -123,7 +136,19 @@ async def find_unfollowed_machines(
         if run.work_pool_name == pool.name and run.labels.get(WORKER_LABEL) not in alive:
             configuration = of_run.get(run_id) or await configuration_of(run) or of_pool
             found.append(UnfollowedMachine(run, configuration, pid, pid in active))
-    return found
+    machineless = [
+        run
+        for run in runs.values()
+        if run.id not in pids and run.id not in unasked and run.labels.get(WORKER_LABEL) not in alive
+    ]
+    return LeftByWorkers(found, machineless)
+
+
+def _pid_of(run: FlowRun) -> InfrastructurePid | None:
+    """The machine that a flow run names; that of an earlier run of it is none of one that waits to begin anew."""
+    pid = InfrastructurePid.read(run.infrastructure_pid)
+    waits = run.state is not None and run.state.is_pending()
+    return None if pid is not None and waits and pid.run_count < run.run_count else pid
 
 
 async def _others_alive(client: PrefectClient, pool_name: str, worker_name: str) -> set[str]:

@@ -7,6 +7,7 @@ of the pool finds it by its rental key, follows it to its end, and stops it.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -18,6 +19,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import httpx
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.responses import WorkerFlowRunResponse
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, PrefectException
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
@@ -26,10 +28,12 @@ from octa_provider.job.state import JobState
 from prefect_blocks.behind_the_call import go_on_behind
 from prefect_blocks.events import emit
 from prefect_blocks.flow_run_machine import FlowRunMachine
-from prefect_blocks.flow_run_state import read_state
+from prefect_blocks.flow_run_state import mark_as_cancelled, read_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.logo import LOGO_URL
-from prefect_blocks.unfollowed_machines import WORKER_LABEL, UnfollowedMachine, find_unfollowed_machines
+from prefect_blocks.private_names import check_private_names
+from prefect_blocks.unbegun_runs import UnbegunRuns, is_cancelled_unbegun, is_unbegun
+from prefect_blocks.unfollowed_machines import WORKER_LABEL, UnfollowedMachine, find_left_by_workers
 from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables, check_variables
 
 if TYPE_CHECKING:
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
     from octa_provider import OctaClient
 
 __all__ = ["OctaWorker", "OctaWorkerResult"]
+
+check_private_names()
 
 T = TypeVar("T")
 
@@ -69,18 +75,20 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         self._followed: set[UUID] = set()
         self._killed: set[str] = set()
         self._missed: set[UUID] = set()
+        self._unbegun = UnbegunRuns()
         self._why: dict[UUID, str] = {}
         self._threads = anyio.CapacityLimiter(THREADS)
 
     async def setup(self) -> None:
-        """Connect; then look, now and at every heartbeat, for machines of this pool that no worker follows.
+        """Connect; then look, now and at every heartbeat, for what other workers of this pool have left.
 
-        A worker that only submits a flow, and is closed then, does not look: it would wait for machines of others.
+        That is machines that no worker follows, and flow runs whose worker ended before it rented anything. A worker
+        that only submits a flow, and is closed then, does not look: it would wait for machines of others.
         """
         await super().setup()
         assert self._runs_task_group is not None
         if self._is_to_stay:
-            self._runs_task_group.start_soon(self._follow_unfollowed)
+            self._runs_task_group.start_soon(self._keep_looking)
 
     async def start(self, *args: Any, **kwargs: Any) -> None:
         """Serve the work pool until it is told to stop, as `prefect worker start` does.
@@ -222,6 +230,9 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         self, flow_run: FlowRun, message: str, client: PrefectClient | None = None
     ) -> None:
         """As Prefect does it, but with our reason, and never over the end that the flow run itself has told."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OctaError):
+            message = f"Nothing was rented: {error}"
         seen = await read_state(self.client, flow_run.id)
         if not seen.known or (seen.state is not None and not seen.state.is_final()):
             await super()._propose_crashed_state(flow_run, self._why.pop(flow_run.id, message), client)
@@ -250,43 +261,74 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         self.get_flow_run_logger(flow_run).error("%s. Its last lines:\n%s", why, last_lines)
         return OctaWorkerResult(identifier=str(pid), status_code=result.exit_code or 1)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T], *, waits: bool = False) -> T:
+        # However many wait for a machine, those that run are looked at.
+        limiter = anyio.CapacityLimiter(1) if waits else self._threads
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._threads)
+            return await anyio.to_thread.run_sync(work, limiter=limiter)
         except OctaCancelledError:
             # Where the worker is being shut down, that is why, and no failure of the flow run's.
             await anyio.lowlevel.checkpoint_if_cancelled()
             raise
 
-    # -- machines that nobody follows ----------------------------------------------------------------------------
+    # -- what other workers have left ------------------------------------------------------------------------------
 
-    async def _follow_unfollowed(self) -> None:
+    async def _keep_looking(self) -> None:
         with anyio.CancelScope() as scope:
             # The base class cancels these when it shuts down.
             self._scheduled_task_scopes.add(scope)
             while True:
                 try:
-                    await self._look_for_unfollowed()
+                    await self._look()
                 except (httpx.HTTPError, OctaError, PrefectException) as error:
-                    self._logger.warning("can't look for machines that nobody follows now: %s", error)
+                    self._logger.warning("can't look for what other workers have left now: %s", error)
                 except Exception:
                     # Whatever it is, it must not end the worker.
-                    self._logger.exception("looking for machines that nobody follows")
+                    self._logger.exception("looking for what other workers have left")
                 await anyio.sleep(self.heartbeat_interval_seconds)
 
-    async def _look_for_unfollowed(self) -> None:
+    async def _look(self) -> None:
         if self._work_pool is None:
             return
         pool = self._work_pool.model_copy(deep=True)
-        found = await find_unfollowed_machines(
-            self.client, pool, self.name, self.job_configuration, frozenset(self._followed), self._in_thread
-        )
+        busy = frozenset(self._followed | self._submitting_flow_run_ids)
+        left = await find_left_by_workers(self.client, pool, self.name, self.job_configuration, busy, self._in_thread)
         # One that is not listed may only be too new: it must be missed twice.
-        missed = {machine.flow_run.id for machine in found if not machine.listed}
-        for machine in found:
+        missed = {machine.flow_run.id for machine in left.machines if not machine.listed}
+        for machine in left.machines:
             if machine.flow_run.id not in self._followed and (machine.listed or machine.flow_run.id in self._missed):
                 self._follow_soon(machine)
         self._missed = missed
+        for run in left.machineless:
+            if is_cancelled_unbegun(run):
+                await mark_as_cancelled(self.client, run.id, "Cancelled before it had a machine; its worker had ended.")
+        unbegun = [run for run in left.machineless if is_unbegun(run) and self._serves(run)]
+        for run in self._unbegun.take([] if pool.is_paused else unbegun):
+            if run.id not in self._submitting_flow_run_ids | self._followed:
+                # As if the server had just handed it out, with all that Prefect does then.
+                entry = WorkerFlowRunResponse.model_construct(flow_run=run)
+                await self._submit_scheduled_flow_runs([entry])
+            if run.id not in self._submitting_flow_run_ids:
+                # This worker has as many as it may have.
+                self._unbegun.leave(run)
+
+    def _serves(self, run: FlowRun) -> bool:
+        return not self._work_queues or run.work_queue_name in self._work_queues
+
+    async def _propose_pending_state(self, flow_run: FlowRun) -> bool:
+        """As Prefect does it; one that a worker before this one took is pending, and Prefect would refuse it."""
+        if not self._unbegun.is_taken(flow_run):
+            return await super()._propose_pending_state(flow_run)
+        try:
+            if not await self._unbegun.claim(self.client, flow_run, self.name):
+                return False
+        except (httpx.HTTPError, PrefectException) as error:
+            self._logger.warning("flow run %s can't be begun now: %s", flow_run.id, error)
+            return False
+        self.get_flow_run_logger(flow_run).warning(
+            "Its worker ended before it rented a machine: worker %s begins the flow run", self.name
+        )
+        return True
 
     def _follow_soon(self, machine: UnfollowedMachine) -> None:
         assert self._runs_task_group is not None

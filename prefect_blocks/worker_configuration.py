@@ -99,6 +99,14 @@ class OctaMachine(RequirementFields, OctaAccountAndImage):
     ready_timeout_s: Cap = Field(
         default=900.0, gt=0, title="Ready Timeout", description="Seconds that the machine may take to come up."
     )
+    wait_for_machine_s: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        title="Wait for a Machine",
+        description="Seconds to wait for a machine when none fits or all are taken; 0 fails at once. A worker that "
+        "takes the flow run over waits anew.",
+    )
     cancel_grace_s: float = Field(
         default=60.0,
         ge=0,

@@ -31,6 +31,7 @@ from octa_provider.remote.ssh_errors import with_ssh_errors
 from octa_provider.remote.tail import Tail
 from octa_provider.remote.target import SshTarget
 from octa_provider.remote.transfer import OnTransfer
+from octa_provider.text.stays_here import stays_here
 
 if TYPE_CHECKING:
     import asyncssh
@@ -62,6 +63,9 @@ class RemoteMachine:
         self.target = target
         self._connection = SshConnection(target)
         self.connect_within_s = connect_within_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return stays_here("an SSH connection stays where it was opened, so open one within the task")
 
     def __enter__(self) -> RemoteMachine:
         return self

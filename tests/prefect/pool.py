@@ -50,6 +50,17 @@ class Pool:
 
     def submit(self, flow_name: str, parameters: dict[str, Any] | None = None, **job_variables: Any) -> str:
         """A deployment of the flow and one run of it; returns the flow run's id."""
+        deployment = self.deploy(flow_name, **job_variables)
+        run = self.server.post(
+            f"/deployments/{deployment}/create_flow_run",
+            parameters=parameters or {},
+            state={"type": "SCHEDULED"},
+            enforce_parameter_schema=False,
+        )
+        return str(run["id"])
+
+    def deploy(self, flow_name: str, parameters: dict[str, Any] | None = None, **job_variables: Any) -> str:
+        """A deployment of the flow; returns its id."""
         flow_id = self.server.post("/flows/", name=flow_name)["id"]
         env = {"PATH": str(Path(sys.executable).parent), "PREFECT_API_URL": self.server.api_url}
         env |= {"PREFECT_RUNNER_HEARTBEAT_FREQUENCY": "30", "PREFECT_LOGGING_LEVEL": "INFO"}
@@ -63,16 +74,11 @@ class Pool:
             work_pool_name=self.name,
             entrypoint=f"machine_flows.py:{flow_name}",
             pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(FLOWS)}}],
+            parameters=parameters or {},
             job_variables=variables,
             enforce_parameter_schema=False,
         )
-        run = self.server.post(
-            f"/deployments/{deployment['id']}/create_flow_run",
-            parameters=parameters or {},
-            state={"type": "SCHEDULED"},
-            enforce_parameter_schema=False,
-        )
-        return str(run["id"])
+        return str(deployment["id"])
 
     def at_work(self, folder: Path) -> str:
         """A run of the flow `works` that has begun on a machine which Prefect knows of; returns its id."""

@@ -1,0 +1,115 @@
+"""A flow run of a work pool waits for its machine: real workers, a catalogue that is empty at first."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import anyio
+import pytest
+from pool import Pool
+from prefect import flow
+from prefect.states import Cancelling, Pending
+from prefect_server import PrefectServer
+from pydantic import ValidationError
+from renting import Renting
+from waiting_for import wait_for
+
+from prefect_blocks import OctaWorker, worker
+from prefect_blocks.worker_configuration import OctaJobConfiguration
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+EMPTY = {"kind": "garbage", "method": "GET", "path": "^/services/mr$", "body": "[]", "times": None}
+
+
+def looks(renting: Renting) -> int:
+    return renting.count_requests("GET", "/services/mr")
+
+
+def test_a_flow_run_waits_for_a_machine_and_says_why(server: PrefectServer, renting: Renting, pool: Pool) -> None:
+    renting.emulator.faults(EMPTY)
+    worker = pool.worker()
+    run = pool.submit("greets", {"name": "octa"}, wait_for_machine_s=600)
+    told = wait_for(lambda: [line for line in server.logs_of(run) if "waits up to" in line], "its log says so", 120)
+    assert "for a machine" in told[0]
+    assert server.state_of(run) == "Submitting"
+    renting.emulator.clear_faults()
+    server.wait_for_state(run, "Completed", seconds=180)
+    renting.wait_until_none_runs()
+    assert len(renting.sessions) == 1
+    assert "Traceback" not in worker.output
+
+
+def test_a_cancelled_flow_run_ends_its_wait(server: PrefectServer, renting: Renting, pool: Pool) -> None:
+    renting.emulator.faults(EMPTY)
+    worker = pool.worker()
+    run = pool.submit("greets", wait_for_machine_s=3600)
+    wait_for(lambda: any("waits up to" in line for line in server.logs_of(run)), "it waits", 120)
+    server.set_state(run, "CANCELLING")
+    server.wait_for_state(run, "Cancelled")
+    renting.emulator.clear_faults()
+    # The worker, which would wait for what it has begun, ends: nothing of the wait is left in it.
+    pool.end_of(worker)
+    assert renting.sessions == []
+    assert server.state_of(run) == "Cancelled"
+
+
+def test_a_wait_that_is_over_crashes_the_flow_run_with_how_long_it_was(
+    server: PrefectServer, renting: Renting, pool: Pool
+) -> None:
+    pool.worker()
+    run = pool.submit("greets", max_price_usd=0.0001, wait_for_machine_s=1)
+    server.wait_for_state(run, "Crashed")
+    assert "Waited 1s for one (wait_for_machine_s)" in server.flow_run(run)["state"]["message"]
+    assert renting.sessions == []
+
+
+def test_all_waits_of_a_worker_share_the_looks_at_the_market(
+    server: PrefectServer, renting: Renting, pool: Pool
+) -> None:
+    renting.emulator.faults(EMPTY)
+    pool.worker()
+    runs = [pool.submit("greets", wait_for_machine_s=3600) for _ in range(6)]
+    for run in runs:
+        wait_for(lambda run=run: any("waits up to" in line for line in server.logs_of(run)), "it waits", 180)
+    before = looks(renting)
+    wait_for(lambda: looks(renting) >= before + 2, "two more looks", 120)
+    # Six that ask for themselves would have made six in one interval.
+    assert looks(renting) - before <= 3
+    for run in runs:
+        server.set_state(run, "CANCELLING")
+    for run in runs:
+        server.wait_for_state(run, "Cancelled")
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "soon"])
+def test_what_is_no_wait_is_refused(seconds: Any) -> None:
+    with pytest.raises(ValidationError, match="wait_for_machine_s"):
+        OctaJobConfiguration(command="true", image="alpine:3", env={}, wait_for_machine_s=seconds)
+
+
+def test_a_wait_takes_no_thread_from_those_that_run(
+    server: PrefectServer, pool: Pool, renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many wait: each has a thread beside the worker's own, of which there is one here."""
+    monkeypatch.setattr(worker, "THREADS", 1)
+    plain = {"command": "true", "image": "alpine:3", "env": {}, "poll_s": 0.2}
+    waits = OctaJobConfiguration(**plain, max_price_usd=0.0001, wait_for_machine_s=3600)
+
+    @flow
+    def nothing() -> None: ...
+
+    async def one_runs_while_another_waits() -> int:
+        async with OctaWorker(work_pool_name=pool.name) as one, anyio.create_task_group() as waiting:
+            first, second = [await one.client.create_flow_run(nothing, state=Pending()) for _ in range(2)]
+            waiting.start_soon(one.run, first, waits)
+            while not looks(renting):
+                await anyio.sleep(0.1)
+            with anyio.fail_after(120):
+                result = await one.run(second, OctaJobConfiguration(**plain))
+            await one.client.set_flow_run_state(first.id, Cancelling(), force=True)
+        return result.status_code
+
+    assert asyncio.run(one_runs_while_another_waits()) == 0
+    assert len(renting.sessions) == 1
