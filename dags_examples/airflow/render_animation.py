@@ -18,14 +18,14 @@ from datetime import timedelta
 from typing import Any
 
 # On Airflow 3 these are also in airflow.sdk; from here they work on 2.11 too.
-from airflow.providers.common.compat.sdk import Param, dag, task
+from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException, Param, dag, task
 
 from airflow_provider.operators.plan_render import OctaPlanRenderOperator
 from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
 
 try:
     from airflow.providers.standard.operators.hitl import ApprovalOperator
-except ImportError:  # before Airflow 3.1
+except (ImportError, AirflowOptionalProviderFeatureException):  # before Airflow 3.1
     ApprovalOperator = None
 
 

@@ -55,21 +55,28 @@ def run(dag: Any, conf: dict[str, Any] | None = None, at: datetime | None = None
     options: dict[str, Any] = {"run_conf": conf}
     if at is not None:
         options |= _once_more(dag, at)
-    try:
-        from airflow.dag_processing.bundles.manager import DagBundlesManager
-        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-    except ImportError:
-        pass  # Airflow 2 runs what was never stored.
-    else:
-        DagBundlesManager().sync_bundles_to_db()
-        bag = DagBag(dag_folder=os.devnull)
-        bag.bag_dag(dag)
-        sync_bag_to_db(bag, "dags-folder", None)
+    _store(dag)
     try:
         return Run(dag.test(**options))
     except AirflowTaskTimeout:
         # On Airflow 2 this is no Exception, and passes through `dag.test()` once the task has been marked.
         return Run(_last_run_on_two(dag))
+
+
+def _store(dag: Any) -> None:
+    try:
+        from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+        try:
+            from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+        except ImportError:  # Airflow 3.1
+            from airflow.models.dagbag import DagBag, sync_bag_to_db
+    except ImportError:
+        return  # Before Airflow 3.1 what was never stored runs too.
+    DagBundlesManager().sync_bundles_to_db()
+    bag = DagBag(dag_folder=os.devnull)
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, "dags-folder", None)
 
 
 def _once_more(dag: Any, at: datetime) -> dict[str, Any]:

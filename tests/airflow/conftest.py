@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,8 @@ for name in [name for name in os.environ if name.startswith(("AIRFLOW", "_AIRFLO
         del os.environ[name]
 os.environ.update(
     AIRFLOW_HOME=str(HOME),
+    # Airflow 3.2's `dag.test()` ends in an error of its server without one; `airflow standalone` makes one.
+    AIRFLOW__API_AUTH__JWT_SECRET=secrets.token_hex(32),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
