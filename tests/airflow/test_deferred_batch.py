@@ -17,8 +17,6 @@ from test_killed_in_dag_test import first_try, until
 
 from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
 
-pytestmark = pytest.mark.timeout(400)
-
 
 def deferred(folder: Path, frames: str = "1-40", **changes: Any) -> dict[str, Any]:
     """A batch that is worth a pause: of one machine, since two change their shares more often."""

@@ -22,7 +22,7 @@ from small_scene import make_scene
 from airflow_provider.hooks.octa import OctaHook
 from octa_provider import MachineRequest
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 ROOT = Path(__file__).parents[2]
 HAS_APPROVAL = not airflow.__version__.startswith("2.")

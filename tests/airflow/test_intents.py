@@ -129,7 +129,6 @@ def test_the_reaper_finds_what_shows_no_key(renting: Renting) -> None:
         forget_variable(name)
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("echo", [True, False], ids=["echo", "no echo"])
 def test_killed_between_the_request_and_its_answer(renting: Renting, tmp_path: Path, echo: bool) -> None:
     name, log = f"killed_no_answer_{echo}", tmp_path / "log"

@@ -27,8 +27,6 @@ from airflow_provider.stop_on_failure import tell_which_batch_may_run
 from airflow_provider.task_memory import TaskMemory
 from octa_provider import MachineRequest
 
-pytestmark = pytest.mark.timeout(400)
-
 
 class TaskInstance:
     """As much of one as an operator needs that is called directly."""

@@ -27,8 +27,6 @@ from test_triggers import begun_job, job_trigger, stopped
 
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS
 
-pytestmark = pytest.mark.timeout(900)
-
 HERE = Path(__file__).parent
 PATIENCE_S = 200.0
 

@@ -35,7 +35,6 @@ def stuck(renting: Renting, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
 
 
 @pytest.mark.parametrize("on_kill_action", ["stop", "keep"])
-@pytest.mark.timeout(400)
 def test_a_killed_task_moves_no_more_files(
     renting: Renting, tmp_path: Path, stuck: threading.Event, on_kill_action: str
 ) -> None:

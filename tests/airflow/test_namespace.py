@@ -24,7 +24,6 @@ from octa_provider import MachineRequest
 from octa_provider.rental.key import rental_key
 
 #: Each of the Airflows that are compared makes a database of its own.
-pytestmark = pytest.mark.timeout(900)
 
 try:
     from airflow.sdk import Connection

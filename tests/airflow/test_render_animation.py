@@ -11,7 +11,7 @@ from airflow_runs import Renting, example, run
 from answering import CAN_ASK, answering
 from small_scene import make_scene
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,6 @@ from airflow_provider.operators.plan_render import OctaPlanRenderOperator
 from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
 from octa_provider import BatchOutcome, BatchResult
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def render(name: str, **arguments: Any) -> Any:
     """A DAG of one batch."""

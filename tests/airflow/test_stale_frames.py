@@ -11,7 +11,7 @@ import pytest
 from airflow_runs import Renting, example, run
 from small_scene import make_scene
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 
 @pytest.fixture(params=[(2, 3), (1, 2, 3, 4)], ids=["some", "all"])

@@ -9,7 +9,7 @@ import pytest
 from airflow_runs import Renting, example, run
 from small_scene import make_scene
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 BRIGHT = "bpy.data.worlds['sky'].node_tree.nodes['Background'].inputs['Strength'].default_value = 40.0"
 

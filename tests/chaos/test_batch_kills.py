@@ -10,7 +10,6 @@ RUNS = 6
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(900)
 def test_a_batch_whose_coordinator_is_killed_loses_no_frame_and_leaves_no_machine() -> None:
     outcomes = list(campaign(RUNS, seed=1, workers=2))
     assert [outcome for outcome in outcomes if outcome.wrong] == []

@@ -22,7 +22,6 @@ def told(verdicts: list[Verdict]) -> str:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(900)
 def test_hundreds_of_runs_leave_nothing_double_nothing_touch_nobody_elses_and_tell_the_truth(tmp_path: Path) -> None:
     runs = RUNS if has_sdk() else RUNS | {"sdk": 0}
     verdicts, points = run_campaign(Campaign(runs, seed=1, workers=8))

@@ -164,7 +164,6 @@ def emulator() -> Iterator[EmulatorHandle]:
         yield handle
 
 
-@pytest.mark.timeout(300)
 def test_a_job_keeps_its_promises_whatever_happens_in_whatever_order(emulator: EmulatorHandle) -> None:
     JobMachine.emulator = emulator
     run_state_machine_as_test(

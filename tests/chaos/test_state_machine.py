@@ -226,7 +226,6 @@ def emulator() -> Iterator[EmulatorHandle]:
         assert uuid in handle.ledger(requests=False)["running_uuids"]
 
 
-@pytest.mark.timeout(300)
 def test_a_rental_keeps_its_promises_whatever_happens_in_whatever_order(emulator: EmulatorHandle) -> None:
     RentalMachine.emulator = emulator
     run_state_machine_as_test(

@@ -75,7 +75,6 @@ async def reached(condition: Callable[[], bool]) -> None:
     await asyncio.wait_for(wait(), PATIENCE_S)
 
 
-@pytest.mark.timeout(180)
 def test_forty_quiet_jobs_make_as_many_requests_as_few(emulator: EmulatorHandle, client: OctaClient) -> None:
     async def main() -> Counter[str]:
         with watcher_for(client, POLL_S) as watcher:
@@ -98,7 +97,6 @@ def test_forty_quiet_jobs_make_as_many_requests_as_few(emulator: EmulatorHandle,
     assert {route for route in made if "/_emulator" not in route} == {LISTS, LOGS}
 
 
-@pytest.mark.timeout(180)
 def test_one_that_speaks_is_heard_beside_many_that_are_quiet(emulator: EmulatorHandle, client: OctaClient) -> None:
     async def main() -> None:
         with watcher_for(client, POLL_S) as watcher:
@@ -118,7 +116,6 @@ def test_one_that_speaks_is_heard_beside_many_that_are_quiet(emulator: EmulatorH
     asyncio.run(main())
 
 
-@pytest.mark.timeout(180)
 def test_what_somebody_else_tells_of_its_end_is_looked_at_without_a_turn(
     emulator: EmulatorHandle, client: OctaClient, tmp_path: Path
 ) -> None:

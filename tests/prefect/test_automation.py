@@ -24,7 +24,7 @@ from octa_provider.job.result import JobOutcome
 from prefect_blocks.events import emit_of, payload_of
 from prefect_blocks.rental_key import flow_run_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 SCRIPT = EXAMPLES / "reap_orphans.py"
 
@@ -92,7 +92,6 @@ def test_a_flow_run_that_crashes_is_reaped_at_once(
     renting.wait_until_none_runs()
 
 
-@pytest.mark.timeout(600)
 def test_a_flow_run_whose_whole_machine_is_gone_is_ended_and_reaped(
     server: PrefectServer, renting: Renting, flows: FlowProcesses, reaper: Process
 ) -> None:

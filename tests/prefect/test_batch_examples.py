@@ -19,7 +19,7 @@ from waiting_for import wait_for
 from octa_provider.pictures import check_frames
 from prefect_blocks.namespace import namespace_here
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.usefixtures("server")]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("server")]
 
 ROOT = Path(__file__).parents[2]
 SIZE = (64, 36)

@@ -22,7 +22,7 @@ from octa_provider.errors import OctaBudgetError, OctaConfigError
 from prefect_blocks import JobFailedError, OctaJob, rented_machine, tasks
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.usefixtures("server")]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("server")]
 
 REQUEST = MachineRequest("alpine:3", start_command="sleep 300")
 CAPS: list[dict[str, float]] = [{"max_cost_usd": 0.05}, {"max_duration_s": 3600.0}]

@@ -12,7 +12,7 @@ from pool import FLOWS, Pool
 from prefect_server import BIN, PrefectServer
 from renting import Renting
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 SCRIPT = """
 import sys, time, warnings

@@ -26,7 +26,7 @@ from waiting_for import wait_for
 
 from prefect_blocks.namespace import namespace_here
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from renting import Renting
 from prefect_blocks import JobFailedError, OctaCredentials
 from prefect_blocks.flows import run_job_flow
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.usefixtures("server")]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("server")]
 
 QUICK = {"poll_s": 0.3}
 

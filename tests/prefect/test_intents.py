@@ -18,7 +18,7 @@ from prefect_blocks import OctaCredentials, intents
 from prefect_blocks.flows import reap_orphans_flow
 from prefect_blocks.intents import NAME_PREFIX, PrefectIntents
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("server")]
+pytestmark = [pytest.mark.usefixtures("server")]
 
 KEY = "ns/prefect/run/work"
 

@@ -22,7 +22,7 @@ from prefect_blocks import FramesMissingError, OctaCredentials, OctaJob, OctaRen
 from prefect_blocks.flows import plan_render_flow, render_animation_flow
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 KEY = "sentinel-key-that-never-shows-0123456789"
 SSH_KEY = "-----BEGIN sentinel PRIVATE KEY-----"

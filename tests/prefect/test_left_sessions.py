@@ -18,7 +18,7 @@ from octa_provider import MachineRequest
 from prefect_blocks import stop_left_sessions
 from prefect_blocks.rental_key import worker_key
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 
 def processes_under(pid: int) -> list[int]:

@@ -163,7 +163,6 @@ def other_namespace(other: PrefectServer) -> str:
     return of(other.api_url)
 
 
-@pytest.mark.timeout(400)
 def test_the_machines_of_another_prefect_are_never_reaped(
     server: PrefectServer, other_server: PrefectServer, renting: Renting
 ) -> None:

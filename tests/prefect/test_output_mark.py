@@ -11,7 +11,7 @@ from renting import Renting
 from shots import pictures
 from test_render_nothing_left import new_run, wait_until_it_renders
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 
 def test_a_retry_on_a_worker_that_sees_another_folder_is_refused_by_name(

@@ -18,7 +18,7 @@ from octa_provider.errors import OctaConfigError, OctaNoMachineError
 from prefect_blocks import OctaJob, RentedMachine, rented_machine, tasks
 from prefect_blocks.quiet_errors import OneLineErrors
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("server")]
+pytestmark = [pytest.mark.usefixtures("server")]
 NOTHING_FITS = {"max_price_usd": 0.0001}
 
 

@@ -15,7 +15,7 @@ from octa_provider import MachineRequest
 from octa_provider.errors import OctaStopError
 from prefect_blocks.flows import reap_orphans_flow
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 
 @pytest.fixture

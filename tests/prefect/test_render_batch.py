@@ -20,8 +20,6 @@ from octa_provider.errors import OctaConfigError, OctaPlanError
 from prefect_blocks import OctaCredentials, OctaRenderBatch
 from prefect_blocks.flows import plan_render_flow, render_animation_flow
 
-pytestmark = [pytest.mark.timeout(400)]
-
 SHOT = ("scene", "main", "frames", "output")
 
 

@@ -21,7 +21,7 @@ from octa_provider.pictures import check_frames
 from prefect_blocks import FramesMissingError, OctaCredentials
 from prefect_blocks.flows import render_animation_flow
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.usefixtures("server")]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("server")]
 
 ROOT = Path(__file__).parents[2]
 #: Renders 12 frames in a second; what spoils its pictures is a fault of the emulator.

@@ -22,7 +22,7 @@ from prefect_blocks import OctaCredentials
 from prefect_blocks.flows import reap_orphans_flow
 from prefect_blocks.owner import owner_lives
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 ALL = named(range(1, 25))
 #: The ways that a batch is rendered in a flow: the flow to deploy, a coroutine, a task in a thread, a flow in a flow.

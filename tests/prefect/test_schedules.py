@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "schedule",
     [{"cron": "* * * * *", "timezone": "UTC"}, {"interval": 20}],

@@ -21,7 +21,7 @@ from octa_provider.errors import OctaConfigError
 from prefect_blocks import OctaJob, tasks
 from prefect_blocks.flows import run_job_flow
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 SECRET = "sentinel-it's a $ecret-that-never-shows"
 #: Tells that it came, without telling it.

@@ -18,7 +18,7 @@ from octa_provider.render.progress import ProgressTracker
 from prefect_blocks.job_report import JobReport
 from prefect_blocks.reports import MAX_WAITING, Reports
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e]
 
 #: Whoever waits for the server waits for longer than any test.
 FOR_EVER = {"PREFECT_CLIENT_MAX_RETRIES": "1000", "PREFECT_API_REQUEST_TIMEOUT": "600"}

@@ -22,7 +22,7 @@ from octa_provider.errors import OctaCancelledError
 from octa_provider.job.result import JobOutcome, JobResult
 from prefect_blocks import JobFailedError, OctaJob, OctaJobRun
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400), pytest.mark.usefixtures("server")]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("server")]
 
 QUICK: dict[str, Any] = {"image": "alpine:3", "poll_s": 0.2}
 

@@ -10,7 +10,7 @@ from prefect_server import PrefectServer, Process
 from renting import Renting
 from waiting_for import wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 SLOW_MARKET = {"kind": "delay", "method": "GET", "path": "^/services/mr$", "seconds": 30}
 

@@ -19,7 +19,7 @@ from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.watch.watcher import watcher_for
 from prefect_blocks import tasks
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 MANY = 1000
 #: Threads cost more than coroutines; the benchmark maps a thousand of these too.

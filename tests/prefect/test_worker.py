@@ -11,7 +11,7 @@ from prefect_server import PrefectServer
 from renting import Renting
 from waiting_for import wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 
 def test_a_flow_run_executes_on_a_rented_machine(server: PrefectServer, renting: Renting, pool: Pool) -> None:

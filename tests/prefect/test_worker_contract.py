@@ -28,7 +28,7 @@ from prefect_blocks.namespace import namespace_here
 from prefect_blocks.rental_key import worker_key
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("server")]
+pytestmark = [pytest.mark.usefixtures("server")]
 
 
 @pytest.fixture

@@ -27,8 +27,6 @@ from prefect_blocks import OctaWorker
 from prefect_blocks.secret_values import shown_values
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
-pytestmark = [pytest.mark.timeout(400)]
-
 KEY, TOKEN = "pnu_sentinel-of-the-worker", "hf_sentinel-of-a-block"
 #: Every login is refused.
 CLOSED = {"refusals": 1_000_000}

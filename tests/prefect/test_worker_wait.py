@@ -18,7 +18,7 @@ from waiting_for import wait_for
 from prefect_blocks import OctaWorker, worker
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 EMPTY = {"kind": "garbage", "method": "GET", "path": "^/services/mr$", "body": "[]", "times": None}
 

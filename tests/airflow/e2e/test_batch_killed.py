@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from airflow_at_work import Airflow, Work
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 
 def frames(work: Work) -> list[int]:

@@ -10,7 +10,7 @@ import time
 import pytest
 from airflow_at_work import Airflow, Work
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e]
 
 FOR_EVER = "echo begun; sleep 600"
 BOTH = pytest.mark.parametrize("dag_id", ["on_worker", "deferred"])

@@ -56,7 +56,6 @@ def processes(studio: Studio, uuid: str) -> list[str]:
     return sorted(path.name for path in (studio.emulator.state / "sessions" / uuid / "octa-batch/p").glob("[0-9]*"))
 
 
-@pytest.mark.timeout(600)
 def test_a_batch_pauses_and_goes_on_until_it_is_whole_with_each_frame_rendered_once(studio: Studio) -> None:
     results = run_until_over(studio, batch_of(studio, "1-60"))
     paused = [result for result in results if result.outcome is BatchOutcome.PAUSED]
@@ -70,7 +69,6 @@ def test_a_batch_pauses_and_goes_on_until_it_is_whole_with_each_frame_rendered_o
     assert (results[-1].wake_after_s, results[-1].sessions) == (0.0, ())
 
 
-@pytest.mark.timeout(600)
 def test_a_paused_batch_tells_what_it_left_and_its_machines_render_on_without_it(studio: Studio) -> None:
     paused = pause(studio, batch_of(studio, "1-60"))
     assert set(paused.sessions) == set(studio.emulator.ledger(requests=False)["running_uuids"])
@@ -93,7 +91,6 @@ def test_a_paused_batch_tells_what_it_left_and_its_machines_render_on_without_it
     assert studio.nothing_runs()
 
 
-@pytest.mark.timeout(600)
 def test_a_machine_that_ends_while_nobody_watches_costs_no_frame(studio: Studio) -> None:
     batch = batch_of(studio, "1-60")
     paused = pause(studio, batch)
@@ -105,7 +102,6 @@ def test_a_machine_that_ends_while_nobody_watches_costs_no_frame(studio: Studio)
     assert results[-1].cost_wei == studio.charged_wei()
 
 
-@pytest.mark.timeout(600)
 def test_machines_that_nobody_comes_back_for_are_stopped_by_their_folder(studio: Studio) -> None:
     batch = batch_of(studio, "1-60")
     paused = pause(studio, batch)
@@ -119,7 +115,6 @@ def test_machines_that_nobody_comes_back_for_are_stopped_by_their_folder(studio:
     assert again.cost_wei == studio.charged_wei()
 
 
-@pytest.mark.timeout(600)
 def test_whoever_is_interrupted_at_the_pause_leaves_nothing_running(studio: Studio) -> None:
     def interrupt(event: BatchEvent) -> None:
         if event.kind == "paused":
@@ -131,7 +126,6 @@ def test_whoever_is_interrupted_at_the_pause_leaves_nothing_running(studio: Stud
 
 
 @pytest.mark.parametrize("left", ["", "{", '{"fingerprint": 3}'], ids=["no note", "a torn note", "a strange note"])
-@pytest.mark.timeout(600)
 def test_whoever_finds_no_note_of_the_pause_goes_on_all_the_same(studio: Studio, left: str) -> None:
     batch = batch_of(studio, "1-60")
     paused = pause(studio, batch)
@@ -166,7 +160,6 @@ print(result.outcome.value, result.done)
 """
 
 
-@pytest.mark.timeout(600)
 def test_another_process_goes_on_with_it(studio: Studio) -> None:
     pause(studio, batch_of(studio, "1-60"))
     emulator = studio.emulator
@@ -178,7 +171,6 @@ def test_another_process_goes_on_with_it(studio: Studio) -> None:
     assert check_frames(studio.output, "1-60").whole
 
 
-@pytest.mark.timeout(600)
 def test_the_deadline_counts_through_a_pause(studio: Studio) -> None:
     batch = batch_of(studio, "1-90", finish_within_s=900.0)
     paused = pause(studio, batch)
@@ -203,7 +195,6 @@ def test_a_pause_that_can_not_be_is_refused_before_anything_is_rented(studio: St
     assert studio.posts() == 0
 
 
-@pytest.mark.timeout(600)
 def test_a_batch_with_pauses_never_costs_more_than_its_cap(tmp_path: Path) -> None:
     with open_studio(tmp_path) as studio:
         batch = batch_of(studio, "1-400", max_cost_usd=0.06, confidence=0.5, seconds_per_frame=1.0)
@@ -219,7 +210,6 @@ def test_a_batch_with_pauses_never_costs_more_than_its_cap(tmp_path: Path) -> No
         assert results[-1].cost_wei == studio.charged_wei()
 
 
-@pytest.mark.timeout(600)
 def test_a_frame_that_was_given_up_before_a_pause_is_not_tried_again_after_it(studio: Studio) -> None:
     studio.emulator.faults({"kind": "render", "form": "cut", "frame": 2, "times": None})
     batch = batch_of(studio, "1-80", max_failed_frames=5, tries_per_frame=1)
@@ -243,7 +233,6 @@ def test_a_frame_that_was_given_up_before_a_pause_is_not_tried_again_after_it(st
     ],
     ids=["node dies", "frames cut", "API down", "slow"],
 )
-@pytest.mark.timeout(600)
 def test_whatever_happens_while_it_is_paused_it_becomes_whole(studio: Studio, faults: list[dict[str, Any]]) -> None:
     studio.emulator.faults(*faults)
     results = run_until_over(studio, batch_of(studio, "1-60"))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import pytest
-
 from octa_provider.batch.folder.fingerprint import fingerprint_of
 from octa_provider.batch.machine.scripts import stay_command
 from octa_provider.batch.renderers.renderer import Renderer
@@ -62,7 +60,6 @@ def test_what_is_left_of_a_finished_batch_is_stopped(studio: Studio) -> None:
     assert studio.nothing_runs()
 
 
-@pytest.mark.timeout(600)
 def test_the_frames_of_a_slow_machine_go_to_a_faster_one(studio: Studio) -> None:
     slow, fast = (studio.octa.services.session(left_by_an_earlier_run(studio, n)).info().node_id for n in (1, 2))
     studio.emulator.faults({"kind": "render", "form": "slow", "node_id": slow, "factor": 12, "times": None})
