@@ -85,6 +85,8 @@ class JobOnWorker:
         """Find what the task tells others, and what its tries tell each other."""
         self._xcom, self._memory = JobXCom(self.context), TaskMemory(self.context)
         self._is_linked = False
+        # Of a machine that never came up, and that no other one took the place of.
+        self._is_stopped = False
 
     def start(self, earlier: JobState | None = None) -> JobState:
         """Start the job, or carry on with what an earlier try started.
@@ -129,7 +131,8 @@ class JobOnWorker:
             )
         except OctaError as error:
             fail_task(error)
-        if started.rental.uuid != state.rental.uuid:
+        self._is_stopped = started.rental.uuid == state.rental.uuid
+        if not self._is_stopped:
             self._is_linked = False
             self._tell_started(started)
         return started
@@ -186,7 +189,8 @@ class JobOnWorker:
             while True:
                 now = self.client.clock.steady_time()
                 before, step = state, self._next_step(state, now, result, is_begin_tried)
-                if isinstance(step, Begin | Wait):
+                if isinstance(step, Begin | Wait | StartElsewhere):
+                    # A task that is killed rents no further machine, also where it leaves the one it has.
                     self.kill_switch.refuse()
                 match step:
                     case Begin():
@@ -203,6 +207,7 @@ class JobOnWorker:
                         self.tail.clear()
                         self.discard(state.key)
                         before = state = self.start()
+                        self._is_stopped = False
                         result, stays, is_looked_at, is_begin_tried = None, False, False, False
                     case StartElsewhere(why):
                         self.operator.log.warning("The machine never came up (%s): stopping it, trying another", why)
@@ -273,14 +278,14 @@ class JobOnWorker:
 
     def _finish(self, state: JobState) -> dict[str, Any]:
         try:
-            return self.client.jobs.finish(state, stop=not self.keeps_session).to_json()
+            return self.client.jobs.finish(state, stop=not self._stays).to_json()
         except OctaError as error:
             fail_task(error)
 
     def _conclude(self, state: JobState, result: dict[str, Any]) -> Any:
         """Nothing is left to do but to tell: the task ends as the job ended."""
         log = self.operator.log
-        if not self.keeps_session:
+        if not self._stays:
             log.info("Stopped session %s after %s", result["uuid"], shown_duration(result["duration_s"]))
         else:
             log.warning("Session %s runs on and bills: stop it when you have seen enough.", result["uuid"])
@@ -290,7 +295,7 @@ class JobOnWorker:
         self._xcom.tell_result(self.operator, result)
         if self.spec.result_file is not None:
             self._xcom.tell_job(result)
-        if self.was_deferred and not self.keeps_session:
+        if self.was_deferred and not self._stays:
             # A trigger that is ended late would take a session that is kept for one that nobody needs.
             forget_try(self.context["ti"])
         raise_for_outcome(state, self.tail, self.skip_on_exit_code)
@@ -308,3 +313,8 @@ class JobOnWorker:
 
     def _is_killed(self) -> bool:
         return self.kill_switch.pulled
+
+    @property
+    def _stays(self) -> bool:
+        """Whether the session runs on when the task ends."""
+        return self.keeps_session and not self._is_stopped

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaBudgetError, OctaNoMachineError
+from octa_provider.job.result import JobOutcome
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.start import start_job
 from octa_provider.job.state import JobState
@@ -72,5 +73,8 @@ def start_elsewhere(
             on_waiting=None,
         )
     except (OctaNoMachineError, OctaBudgetError) as error:
-        return state.having(start_attempts=len(tried), message=f"{state.message}. No other machine: {error}")
+        # What the cap or the balance does not allow is begun anew by nobody, as over any budget.
+        outcome = JobOutcome.OVER_BUDGET if isinstance(error, OctaBudgetError) else state.outcome
+        message = f"{state.message}. No other machine: {error}"
+        return state.having(start_attempts=len(tried), outcome=outcome, message=message)
     return started.having(tried=tried, start_attempts=state.start_attempts)

@@ -9,7 +9,12 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 from airflow_runs import Renting, run
 
+from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.rental_key import rental_key
+from octa_provider import JobSpec, JobState
+from octa_provider.job.jobs import Jobs
 
 NEVER_READY = {"kind": "never_ready", "times": 1}
 
@@ -61,6 +66,66 @@ def test_when_none_comes_up_the_task_fails_with_all_on_its_bill(renting: Renting
     assert (renting.most_at_once, renting.running()) == (1, [])
     billed = sum(session["charge_wei"] for session in renting.sessions)
     assert ended.result("job", "cost")["cost_wei"] == str(billed)
+
+
+def test_an_adopted_job_that_has_spent_its_cap_is_begun_anew_nowhere(renting: Renting) -> None:
+    """The worker that started it vanished, and its machine failed while it came up, after hours."""
+
+    def vanish(context: Any) -> None:
+        if renting.sessions:
+            return
+        client = OctaHook().get_conn()
+        state = client.jobs.start(JobSpec(image="alpine:3", command="echo hello"), rental_key(context))
+        info = client.services.session(state.rental.uuid).info().raw
+        renting.emulator.advance_clock(36_000)
+        info = info | {"progress": "error: no space left", "is_ready": False}
+        renting.emulator.faults({"kind": "status", "status": 200, "path": "/services/*/info", "body": info, "times": 2})
+
+    with DAG("cap_is_spent", schedule=None) as dag:
+        job(max_cost_usd=0.2, ready_timeout_s=60, pre_execute=vanish)
+    ended = run(dag)
+    assert ended.tasks == {"job": "failed"}
+    assert (len(renting.sessions), renting.running()) == (1, [])
+
+
+def test_a_machine_that_never_came_up_is_not_kept_and_is_on_the_bill_though_there_is_no_other(
+    renting: Renting, capfd: pytest.CaptureFixture[str]
+) -> None:
+    offered = [machine.node_id for machine in renting.client().services.mr.available()]
+    renting.emulator.faults(NEVER_READY)
+    with DAG("no_other", schedule=None) as dag:
+        job(on_finish_action="keep", exclude_nodes=offered[1:])
+    ended = run(dag)
+    assert ended.tasks == {"job": "failed"}
+    (session,) = renting.sessions
+    assert renting.running() == []
+    assert ended.result("job", "cost")["cost_wei"] == str(session["charge_wei"])
+    log = capfd.readouterr()
+    assert "runs on and bills" not in log.out + log.err
+
+
+def test_a_killed_task_rents_no_other_machine_also_where_it_keeps_its_own(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renting.emulator.faults(NEVER_READY | {"times": None})
+    with DAG("killed_and_keeps", schedule=None) as dag:
+        job(on_kill_action="keep")
+    poll = Jobs.poll
+
+    def poll_and_be_killed(*arguments: Any, **options: Any) -> JobState:
+        state = poll(*arguments, **options)
+        if state.ended:
+            killed[0].pulled = True
+        return state
+
+    killed: list[Any] = []
+    monkeypatch.setattr(Jobs, "poll", poll_and_be_killed)
+    monkeypatch.setattr(KillSwitch, "sleep", lambda switch, seconds: killed.append(switch))
+    ended = run(dag)
+    assert ended.tasks == {"job": "failed"}
+    assert len(renting.sessions) == 1
+    for uuid in renting.running():
+        renting.client().rentals.open(uuid).stop()
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,8 @@ def test_when_nothing_is_left_of_the_cap_nothing_is_started(bench: Bench) -> Non
     ended = bench.client.jobs.start_elsewhere(never_up, job)
     assert ended.message == "late. No other machine: nothing is left of max_cost_usd=0.2 for another machine"
     assert not ended.may_start_elsewhere
+    # Not begun anew either, by whoever begins lost jobs anew: the cap would begin anew with it.
+    assert ended.outcome is JobOutcome.OVER_BUDGET
     assert bench.client.jobs.finish(ended).cost_wei == billed_wei(bench)
     assert len(tried_one_by_one(bench)) == 1
 
