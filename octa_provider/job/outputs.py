@@ -93,13 +93,14 @@ class OutputFetch:
             if self._log_path is not None:
                 _fetch_log(machine, self._state, self._log_path, self._is_cancelled)
                 self._log_path = None
-            sent = _sent(machine) if set(self._state.outputs) - self._fetched.keys() else {}
+            is_left = not self._has_value or set(self._state.outputs) - self._fetched.keys()
+            sent = _sent(machine) if is_left else {}
             for remote, local in self._state.outputs.items():
                 if remote not in self._fetched:
                     self._fetched[remote] = self._fetch(machine, remote, local, sent)
             if not self._has_value:
                 assert self._state.result_file is not None
-                self.value = self._read_value(machine, self._state.result_file)
+                self.value = self._read_value(machine, self._state.result_file, sent)
                 self._has_value = True
 
     def _fetch(
@@ -109,6 +110,9 @@ class OutputFetch:
 
         def is_made(file: RemoteFile) -> bool:
             nonlocal inputs
+            if not file.name:
+                # Asked for by its own name, it is wanted as it is.
+                return True
             name = posixpath.normpath(posixpath.join(remote, os.fsdecode(file.name)))
             given = sent.get(name) == (file.size, file.mtime)
             inputs += given
@@ -150,15 +154,31 @@ class OutputFetch:
             self._fail(succeeded, f"the command succeeded but left nothing in {shown(remote)}{only}")
         return found
 
-    def _read_value(self, machine: RemoteMachine, name: str) -> Any:
-        """The value of the result file. Of a command that failed, one that can't be read is none."""
-        limits = TransferLimits(max_bytes=MOST_VALUE_BYTES)
+    def _read_value(self, machine: RemoteMachine, name: str, sent: Mapping[str, tuple[int, int]]) -> Any:
+        """The value of the result file. Of a command that failed, one that can't be read is none.
+
+        What came among the inputs, of an earlier run for one, is not what the command has returned.
+        """
+        limits, given = TransferLimits(max_bytes=MOST_VALUE_BYTES), sent.get(posixpath.normpath(name))
+
+        def is_written(file: RemoteFile) -> bool:
+            return given != (file.size, file.mtime)
+
         try:
             with tempfile.TemporaryDirectory(prefix="octa-result-") as folder:
                 path = Path(folder) / "result"
-                machine.get(_in_work_folder(name), path, limits=limits, is_cancelled=self._is_cancelled)
-                if not path.is_file():
+                machine.get(
+                    _in_work_folder(name),
+                    path,
+                    limits=limits,
+                    is_cancelled=self._is_cancelled,
+                    is_wanted=is_written,
+                    checks_pictures=False,
+                )
+                if path.is_dir():
                     raise ValueError("is a folder")
+                if not path.exists():
+                    raise ValueError("is the one that was sent with the inputs, since the command has written none")
                 return read_value(path.read_bytes())
         except OctaSshError as error:
             if error.lost or isinstance(error, OctaLocalFileError):

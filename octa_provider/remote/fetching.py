@@ -39,7 +39,7 @@ class FileFetching:
     Args:
         target: where it goes: the file itself, or the folder that gets what is in the folder.
         transfer: how far it is.
-        is_wanted: asked for each file of a folder; what it says no to is left there.
+        is_wanted: asked for each file; what it says no to is left there.
         checks_pictures: whether a picture that is not whole is left out.
 
     Attributes:
@@ -80,7 +80,7 @@ class FileFetching:
             OctaUnfetchedError: some files could not be fetched; the others are here.
             OctaSshError: a file changed on its way.
         """
-        files = [file for file in tree.files if not tree.is_folder or self._is_wanted(file)]
+        files = [file for file in tree.files if self._is_wanted(file)]
         self._transfer.begin(files, len(tree.folders), self._done)
         self._odd = list(tree.odd)
         # One that is empty is nothing to make a place for: whoever asked is told that there was nothing.

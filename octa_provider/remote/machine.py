@@ -234,7 +234,8 @@ class RemoteMachine:
             on_progress: called now and then with how far it is.
             is_cancelled: asked again and again; when it says yes the transfer is given up.
             within: links that lead out of this folder of the machine are left there; None takes that of `remote`.
-            is_wanted: asked for each file of a folder; what it says no to is left there.
+            is_wanted: asked for each file, also for one that is fetched by its own name, which has no name below it;
+                what it says no to is left there.
             names: only these files of a folder, by their names below it, which is not listed then; what is not there
                 is left out.
             checks_pictures: whether a picture that is not whole is left there.

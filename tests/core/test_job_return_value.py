@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,21 @@ def test_a_success_whose_value_cannot_be_read_is_a_failure_that_says_why(
     assert sentence in result.message
     # What it made is here all the same.
     assert (tmp_path / "kept").read_text() == "kept\n"
+
+
+@pytest.mark.parametrize(("command", "value"), [("true", None), ("echo 2 > scene/result.json", 2), ("exit 3", None)])
+def test_what_an_earlier_run_has_left_among_the_inputs_is_not_what_the_command_returned(
+    bench: Bench, tmp_path: Path, command: str, value: object
+) -> None:
+    scene = tmp_path / "scene"
+    scene.mkdir()
+    (scene / "result.json").write_text("1\n")
+    os.utime(scene / "result.json", (1_000_000, 1_000_000))
+    result = run(bench, spec(command, inputs={scene: "./scene"}, result_file="scene/./result.json"))
+    assert result.value == value
+    assert result.succeeded is (value is not None)
+    if command == "true":
+        assert "is the one that was sent with the inputs" in result.message
 
 
 @pytest.mark.parametrize(
