@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaError, OctaNotFoundError, OctaSshError
+from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaError, OctaNotFoundError, OctaSshError
 from octa_provider.job.over_ssh import begin_detached
 from octa_provider.job.result import JobOutcome
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobState
 from octa_provider.job.verdict import end_overdue
 from octa_provider.remote.target import ssh_key
+from octa_provider.rental.caps import refuse_over_budget, spends_too_much
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import is_transient
 
@@ -47,11 +48,26 @@ def begin_job(
     """
     rental = rentals.restore(state.rental)
     session: Session | None = None
+    enough: Callable[[], bool] = bool
     try:
         session = rental.info()
+        refuse_over_budget(rentals.api, rental, session)
+        enough = spends_too_much(rental, session, rentals.clock)
         host_key = begin_detached(
-            session, state, spec, ssh_key(private_key), on_progress=on_transfer, is_cancelled=is_cancelled
+            session,
+            state,
+            spec,
+            ssh_key(private_key),
+            on_progress=on_transfer,
+            is_cancelled=lambda: is_cancelled() or enough(),
         )
+    except OctaBudgetError as error:
+        return state.ending(JobOutcome.OVER_BUDGET, str(error))
+    except OctaCancelledError:
+        if is_cancelled():
+            raise
+        # A cap, which inputs may take long enough to reach: what the API says of the cost is for the next look.
+        return state
     except OctaError as error:
         if isinstance(error, OctaSshError) and not error.lost:
             return state.ending(JobOutcome.FAILED, str(error))

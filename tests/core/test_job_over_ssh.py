@@ -588,6 +588,34 @@ def test_a_cap_holds_while_outputs_are_fetched(
     bench.stop()
 
 
+@pytest.mark.parametrize("cap", [{"max_cost_usd": 5.0}, {"max_duration_s": 86_400.0}], ids=["usd", "s"])
+def test_a_cap_holds_while_inputs_are_sent(
+    emulator: EmulatorHandle, bench: Bench, tmp_path: Path, cap: dict[str, float]
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    job = spec("echo > ran", inputs={tmp_path / name: name for name in ("a", "b")}, **cap)
+    state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
+
+    def takes_two_days(progress: object) -> None:
+        if not bench.clock.shift_s:
+            emulator.advance_clock(48 * 3600)
+            bench.clock.shift_s = 48 * 3600.0
+
+    state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key, on_transfer=takes_two_days)
+    assert (bench.clock.shift_s > 0, state.phase) == (True, JobPhase.READY)
+    assert bench.client.jobs.poll(state).outcome is JobOutcome.OVER_BUDGET
+    assert bench.running() == 0
+
+
+def test_a_cap_that_is_reached_before_the_command_is_begun_begins_none(bench: Bench, emulator: EmulatorHandle) -> None:
+    job = spec("echo > ran", max_duration_s=3600.0)
+    state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
+    emulator.advance_clock(3601)
+    assert bench.client.jobs.begin(state, job, private_key=bench.ssh_key).outcome is JobOutcome.OVER_BUDGET
+    assert bench.running() == 0
+
+
 def test_a_changed_input_under_the_same_key_is_another_job(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "in").write_text("first")
     job = spec("sleep 60", inputs={tmp_path / "in": "in"})
