@@ -71,6 +71,7 @@ def start_elsewhere(
             wait_for_machine_s=0.0,
             machine_poll_s=MACHINE_POLL_S,
             on_waiting=None,
+            but_not=[one.uuid for one in tried],
         )
     except (OctaNoMachineError, OctaBudgetError) as error:
         # What the cap or the balance does not allow is begun anew by nobody, as over any budget.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,7 @@ def start_job(
     wait_for_machine_s: float,
     machine_poll_s: float,
     on_waiting: Callable[[str], object] | None,
+    but_not: Collection[str] = (),
 ) -> JobState:
     """Rent a machine for a job, or adopt the one that its key already has: see `Jobs.start`.
 
@@ -62,6 +63,7 @@ def start_job(
         rentals: what starts and stops on it.
         spec, key, earlier, is_cancelled, on_started, private_key, wait_for_machine_s, machine_poll_s, on_waiting: as
             in `Jobs.start`.
+        but_not: sessions that were stopped, by their uuids: one that shows again is stopped again, and not adopted.
 
     Raises:
         OctaConfigError: as in `Jobs.start`.
@@ -76,7 +78,7 @@ def start_job(
     request = spec.request(command, JobMark(nonce, fingerprint).envs())
 
     def is_this_job(session: Session) -> bool:
-        return _run_of(session, key, fingerprint) is not None
+        return session.uuid not in but_not and _run_of(session, key, fingerprint) is not None
 
     waits_until = Deadline(api.clock, checked_seconds("wait_for_machine_s", wait_for_machine_s))
     for _ in range(2):

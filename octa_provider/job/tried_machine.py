@@ -26,6 +26,7 @@ class TriedMachine:
         cost_usd: the same in USD, for display.
         duration_s: seconds that the session ran.
         message: what became of it, in one sentence.
+        price_usd: what it cost by its price, in USD per hour; None when unknown.
     """
 
     uuid: str
@@ -34,6 +35,15 @@ class TriedMachine:
     cost_usd: float | None = None
     duration_s: float | None = None
     message: str = ""
+    price_usd: float | None = None
+
+    @property
+    def spent_usd(self) -> float | None:
+        """The most that its charge, or its time at its price, comes to: a charge may come late, and is 0 until then."""
+        timed = None
+        if self.duration_s is not None and self.price_usd is not None:
+            timed = max(self.duration_s, 0.0) * self.price_usd / 3600
+        return max((usd for usd in (self.cost_usd, timed) if usd is not None), default=None)
 
     @classmethod
     def of(cls, state: JobState, bill: Bill) -> TriedMachine:
@@ -46,7 +56,10 @@ class TriedMachine:
         cost_usd = bill.charge_usd
         if cost_usd is None and bill.duration_s is not None and state.rental.price_usd is not None:
             cost_usd = bill.duration_s * state.rental.price_usd / 3600
-        return cls(bill.uuid, state.rental.node_id, bill.charge_wei, cost_usd, bill.duration_s, state.message)
+        rental = state.rental
+        return cls(
+            bill.uuid, rental.node_id, bill.charge_wei, cost_usd, bill.duration_s, state.message, rental.price_usd
+        )
 
 
 def cap_left(max_cost_usd: float | None, tried: Iterable[TriedMachine]) -> float | None:
@@ -58,7 +71,7 @@ def cap_left(max_cost_usd: float | None, tried: Iterable[TriedMachine]) -> float
     """
     if max_cost_usd is None:
         return None
-    spent = [one.cost_usd for one in tried]
+    spent = [one.spent_usd for one in tried]
     return 0.0 if None in spent else max(0.0, max_cost_usd - sum(cost or 0.0 for cost in spent))
 
 

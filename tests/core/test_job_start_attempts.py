@@ -137,6 +137,23 @@ def test_a_machine_that_cannot_be_stopped_keeps_another_from_being_started(bench
     assert [post["status"] for post in posts].count(500) == 0
 
 
+def test_a_machine_that_shows_again_after_its_stop_is_stopped_again_and_not_taken_for_the_other(bench: Bench) -> None:
+    state = bench.client.jobs.start(spec(), bench.key)
+    # A stop that did nothing, and everything that tells says the contrary.
+    bench.emulator.faults(
+        {"kind": "status", "status": 404, "method": "POST", "path": "/services/*/stop"},
+        {"kind": "missing_entry", "all": True, "times": 2},
+        {"kind": "status", "status": 404, "method": "GET", "path": "/services/*/info"},
+    )
+    never_up = state.having(phase=JobPhase.EXITED, outcome=JobOutcome.NOT_READY, never_up=True)
+    other = bench.client.jobs.start_elsewhere(never_up, spec())
+    assert [one.uuid for one in other.tried] == [state.rental.uuid]
+    assert (other.rental.uuid != state.rental.uuid, other.rental.adopted) == (True, False)
+    assert bench.running() == 1
+    bench.client.rentals.stop(bench.key)
+    assert len(tried_one_by_one(bench)) == 2
+
+
 def test_a_key_that_a_machine_refuses_is_not_tried_on_others(bench: Bench, tmp_path: Path) -> None:
     other = tmp_path / "other"
     asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(other))
@@ -218,6 +235,12 @@ def test_a_watcher_that_dies_before_the_other_machine_is_started_leaves_it_to_th
 def test_what_cannot_be_tried_is_refused_when_the_job_is_described(wrong: dict[str, Any], sentence: str) -> None:
     with pytest.raises(OctaConfigError, match=sentence):
         spec(**wrong)
+
+
+def test_a_machine_whose_charge_comes_late_is_taken_off_the_cap_by_its_time_and_price() -> None:
+    late = TriedMachine("u", cost_wei=0, cost_usd=0.0, duration_s=1800.0, price_usd=3.0)
+    assert (cap_left(2.0, [late]), cap_left(2.0, [late, late])) == (0.5, 0.0)
+    assert cap_left(2.0, [TriedMachine("u", cost_usd=1.75, duration_s=1800.0, price_usd=3.0)]) == 0.25
 
 
 def test_a_cost_that_nobody_tells_leaves_no_total_and_nothing_of_a_cap() -> None:
