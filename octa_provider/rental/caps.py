@@ -46,7 +46,8 @@ def spends_too_much(terms: Terms, session: Session, clock: Clock) -> Callable[[]
     """
     spent, price, began = spent_usd(terms, session), price_usd(session) or terms.price_usd, clock.monotonic()
     ends: list[float] = []
-    if terms.max_cost_usd is not None and spent is not None and price is not None:
+    # A catalogue may have said 0: then only the charge tells, at the next look.
+    if terms.max_cost_usd is not None and spent is not None and price:
         ends.append(began + (terms.max_cost_usd - spent) * 3600 / price)
     if terms.max_duration_s is not None and session.duration_s is not None:
         ends.append(began + terms.max_duration_s - session.duration_s)

@@ -25,9 +25,11 @@ from octa_provider.http.hooks import RequestContext
 from octa_provider.market.node_memory import NodeMemory, Standing
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
-from octa_provider.models import Machine
-from octa_provider.rental.caps import over_budget
+from octa_provider.models import Machine, Session
+from octa_provider.models.session import SessionPrices
+from octa_provider.rental.caps import over_budget, spends_too_much
 from octa_provider.rental.rental import Rental
+from octa_provider.rental.terms import Terms
 from octa_provider.timing.clock import Clock
 from tests.core.job_bench import LeapingClock
 from tests.core.rental_bench import EVERYTHING, INFO, LIST, START, STOP, Bench, bench, emulator
@@ -139,6 +141,17 @@ def test_a_cap_holds_by_the_charge_and_by_the_time_whichever_is_told(
     rental = bench.start(max_cost_usd=0.05)
     session = msgspec.structs.replace(rental.info(), **told)
     assert (over_budget(rental, session) is not None) is reached
+
+
+def test_a_rental_at_a_price_of_nothing_is_stopped_while_something_arrives_by_its_time_alone() -> None:
+    """A catalogue said 0; a cap on cost came later, with the next try."""
+    terms = Terms("u", price_usd=0.0, price_wei=0, max_cost_usd=1.0, max_duration_s=60.0)
+    session = Session(uuid="u", duration_s=50, charge_wei=10**18, prices=SessionPrices(market_price=0.5))
+    clock = LeapingClock()
+    enough = spends_too_much(terms, session, clock)
+    assert not enough()
+    clock.shift_s += 10
+    assert enough()
 
 
 def test_a_cap_that_nothing_can_tell_of_is_not_left_open(bench: Bench) -> None:
