@@ -176,8 +176,9 @@ class OctaJobTrigger(BaseTrigger):
                         # The log has been read: how far is of no use any more, and is most of the state.
                         return {"what": "exited", "job": job_to_json(state.having(log=None))}
                     case StartElsewhere():
-                        # It bills while the task waits for a worker to start another one.
-                        await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=STOP_S)
+                        # It bills while the task waits for a worker to start another one. By its uuid: where this
+                        # trigger runs twice, the other one may have begun already.
+                        await in_thread(here.client.rentals.open(state.rental.uuid).stop, deadline_s=STOP_S)
                         return {"what": "elsewhere", "job": job_to_json(state)}
                     case Finish():
                         return await self._finish(here, state)

@@ -14,6 +14,7 @@ from octa_provider.job.start import start_job
 from octa_provider.job.state import JobState
 from octa_provider.job.tried_machine import TriedMachine, cap_left
 from octa_provider.rental.machine_wait import MACHINE_POLL_S
+from octa_provider.rental.stop import sweep
 from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["start_elsewhere"]
 
 log = plain_logger("octa_provider.job.elsewhere")
+
+#: A machine that never came up is asked to stop for so long.
+STOP_S = 300.0
 
 
 def start_elsewhere(
@@ -47,8 +51,12 @@ def start_elsewhere(
         OctaStopError: it could not be stopped in time, so that nothing was started.
         OctaError: as `Rentals.start`.
     """
-    # Two machines of one job never bill at once: this returns when the one has been seen gone, and raises otherwise.
-    bill = rentals.restore(state.rental).stop()
+    # Two machines of one job never bill at once: this returns when the one has been seen gone, and raises otherwise. By
+    # its uuid, not by its key: another try may have started the other one by now, which is adopted then.
+    terms = state.rental
+    bill = terms.bill(sweep(api, uuids=(terms.uuid,), key=None, deadline_s=STOP_S).get(terms.uuid))
+    if terms.claim is not None and terms.key is not None:
+        api.intents.remove(terms.key, terms.claim)
     tried = (*state.tried, TriedMachine.of(state, bill))
     nodes = [one.node_id for one in tried if one.node_id is not None]
     left_usd = cap_left(spec.max_cost_usd, tried)

@@ -22,7 +22,8 @@ from airflow_provider.triggers import job as job_module
 from airflow_provider.triggers import killed_by_user
 from airflow_provider.triggers.job import OctaJobTrigger
 from airflow_provider.triggers.session import OctaSessionReadyTrigger
-from octa_provider import JobSpec, JobState, MachineRequest
+from octa_provider import JobOutcome, JobSpec, JobState, MachineRequest
+from octa_provider.job.state import JobPhase
 from octa_provider.watch.seen import SeenSessions
 
 NEVER_READY = {"kind": "never_ready", "times": None}
@@ -183,6 +184,20 @@ def test_a_trigger_that_runs_twice_starts_nothing_and_ends_well_twice(renting: R
     assert (tmp_path / "runs").read_text() == "run\n"
     assert len(renting.sessions) == 1
     assert renting.running() == []
+
+
+def test_a_trigger_that_runs_twice_leaves_the_machine_alone_that_took_the_place_of_one_that_never_came_up(
+    renting: Renting,
+) -> None:
+    with renting.client() as client:
+        spec = JobSpec(image="alpine:3", command="sleep 600", start_attempts=3)
+        first = client.jobs.start(spec, "tests/triggers/job/elsewhere")
+        never_up = first.having(phase=JobPhase.EXITED, outcome=JobOutcome.NOT_READY, never_up=True)
+        other = client.jobs.start_elsewhere(never_up, spec)
+    event = on_a_loop(lambda: event_of(job_trigger(never_up, namespace="")))
+    assert event["what"] == "elsewhere"
+    assert renting.running() == [other.rental.uuid]
+    stopped(renting, other.rental.uuid)
 
 
 def test_a_trigger_that_was_ended_goes_on_elsewhere(renting: Renting) -> None:

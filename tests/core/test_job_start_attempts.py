@@ -137,6 +137,18 @@ def test_a_machine_that_cannot_be_stopped_keeps_another_from_being_started(bench
     assert [post["status"] for post in posts].count(500) == 0
 
 
+def test_two_tries_that_give_up_the_same_machine_have_one_other_together(bench: Bench) -> None:
+    """The one's worker was only taken for dead."""
+    state = bench.client.jobs.start(spec(), bench.key)
+    never_up = state.having(phase=JobPhase.EXITED, outcome=JobOutcome.NOT_READY, never_up=True)
+    first = bench.client.jobs.start_elsewhere(never_up, spec())
+    second = bench.client.jobs.start_elsewhere(never_up.having(attempts=2), spec())
+    assert second.rental.uuid == first.rental.uuid != state.rental.uuid
+    assert (second.nonce, second.attempts) == (first.nonce, 2)
+    assert [one.uuid for one in second.tried] == [state.rental.uuid]
+    assert (len(bench.sessions()), bench.running()) == (2, 1)
+
+
 def test_a_machine_that_shows_again_after_its_stop_is_stopped_again_and_not_taken_for_the_other(bench: Bench) -> None:
     state = bench.client.jobs.start(spec(), bench.key)
     # A stop that did nothing, and everything that tells says the contrary.
