@@ -119,7 +119,7 @@ def _is_of_this_page(headers: Mapping[str, str]) -> bool:
 async def _json_of(request: Any) -> Any:
     try:
         return await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -194,6 +194,12 @@ def test_what_is_no_session_of_the_account_is_not_stopped(octa: EmulatorHandle, 
     assert visitor("ADMIN").http.post("/octaspace/stop", content=b"[1", headers=STOP).status_code == 400
 
 
+@pytest.mark.parametrize("body", ["", "1", "{", '{"connection": 1, "uuid": "x"}', "[" * 100_000])
+def test_what_is_no_request_to_stop_is_refused_in_a_sentence(octa: EmulatorHandle, visitor: Any, body: str) -> None:
+    answer = visitor("ADMIN").http.post("/octaspace/stop", content=body, headers=STOP)
+    assert (answer.status_code, answer.json()["sentence"][:25]) == (400, "Say which session to stop")
+
+
 def test_only_connections_that_an_administrator_named_are_shown(
     octa: EmulatorHandle, visitor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
