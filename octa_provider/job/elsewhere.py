@@ -66,7 +66,11 @@ def start_elsewhere(
     )
     try:
         if left_usd == 0:
-            raise OctaBudgetError(f"nothing is left of max_cost_usd={spec.max_cost_usd:g} for another machine")
+            cap = f"max_cost_usd={spec.max_cost_usd:g}"
+            why = f"nothing is left of {cap} for another machine"
+            if any(one.spent_usd is None for one in tried):
+                why = f"nobody tells what the machines before have cost, so {cap} can't be held"
+            raise OctaBudgetError(why)
         started = start_job(
             api,
             rentals,

@@ -211,6 +211,19 @@ def test_when_nothing_is_left_of_the_cap_nothing_is_started(bench: Bench) -> Non
     assert len(tried_one_by_one(bench)) == 1
 
 
+def test_when_nobody_tells_what_the_machine_has_cost_a_cap_allows_no_other_and_says_why(bench: Bench) -> None:
+    job = spec(max_cost_usd=5.0)
+    state = bench.client.jobs.start(job, bench.key)
+    bench.emulator.faults(
+        {"kind": "missing_entry", "all": True, "times": None},
+        {"kind": "status", "status": 404, "method": "GET", "path": "/services/*/info", "times": None},
+    )
+    never_up = state.having(phase=JobPhase.EXITED, outcome=JobOutcome.NOT_READY, never_up=True, message="late")
+    ended = bench.client.jobs.start_elsewhere(never_up, job)
+    assert "nobody tells what the machines before have cost, so max_cost_usd=5 can't be held" in ended.message
+    assert len(bench.sessions()) == 1
+
+
 def test_whoever_cancels_before_the_other_machine_has_none(bench: Bench) -> None:
     bench.emulator.faults(NEVER_AT_ALL)
     told: list[JobState] = []
