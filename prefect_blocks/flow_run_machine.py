@@ -108,15 +108,19 @@ class FlowRunMachine:
         spec, key = self._configuration.spec(), worker_key(self._flow_run.id, self._flow_run.run_count)
         if spec.over_ssh:
             check_key(self._private_key)
-        given_up = threading.Event()
+        given_up, has_machine = threading.Event(), threading.Event()
         wait_s = self._configuration.wait_for_machine_s
         start = partial(
             self._octa.jobs.start,
             spec,
             key,
             private_key=self._private_key,
-            # A worker that leaves does not wait on: the next one begins the flow run.
-            is_cancelled=lambda: given_up.is_set() or (wait_s > 0 and _is_worker_leaving()),
+            # A worker that leaves does not wait on: the next one begins the flow run. A machine that there is by then,
+            # which the next one may have rented already, is left to it as at any other time.
+            is_cancelled=lambda: (
+                given_up.is_set() or (wait_s > 0 and not has_machine.is_set() and _is_worker_leaving())
+            ),
+            on_started=lambda rental: has_machine.set(),
             wait_for_machine_s=wait_s,
             on_waiting=partial(self._logger.info, "%s"),
         )

@@ -55,6 +55,32 @@ def test_a_cancelled_flow_run_ends_its_wait(server: PrefectServer, renting: Rent
     assert server.state_of(run) == "Cancelled"
 
 
+def test_a_worker_that_leaves_while_it_waits_stops_no_machine_that_the_next_one_has_rented(
+    server: PrefectServer, renting: Renting, pool: Pool
+) -> None:
+    """It was taken for dead, and finds the other's machine in the moment in which it is told to end."""
+    configuration = OctaJobConfiguration(
+        command="sleep 300", image="alpine:3", poll_s=0.2, env={}, wait_for_machine_s=600
+    )
+
+    async def leaves() -> None:
+        async with OctaWorker(work_pool_name=pool.name) as other:
+            run = await other.client.create_flow_run(nothing, state=Pending())
+            with configuration.account().get_client() as client:
+                assert await other._machine_of(client, run, configuration).rent() is not None
+                renting.emulator.faults({"kind": "delay", "seconds": 3, "method": "GET", "path": "/sessions"})
+                with anyio.move_on_after(1):
+                    await other._machine_of(client, run, configuration).rent()
+
+    @flow
+    def nothing() -> None: ...
+
+    asyncio.run(leaves())
+    renting.emulator.clear_faults()
+    (rented,) = renting.running()
+    renting.client().rentals.open(rented).stop()
+
+
 def test_a_wait_that_is_over_crashes_the_flow_run_with_how_long_it_was(
     server: PrefectServer, renting: Renting, pool: Pool
 ) -> None:
