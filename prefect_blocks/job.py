@@ -10,7 +10,7 @@ from typing import Any, Literal
 from prefect.blocks.abstract import JobBlock
 from pydantic import Field, HttpUrl
 
-from octa_provider.job.events import OnEvent
+from octa_provider.job.events import OnEvent, checked_on_event
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import MOST_START_ATTEMPTS, JobSpec
 from octa_provider.remote.target import check_key, ssh_key
@@ -167,6 +167,8 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             OctaConfigError: a value that can't work, or, where it is needed, an SSH key that can't be read, or none.
         """
         spec = self.spec()
+        if on_event is not None:
+            checked_on_event(on_event)
         private_key = ssh_key(self.credentials.private_key)
         if spec.over_ssh:
             check_key(private_key)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from octa_provider.errors import OctaConfigError
 from octa_provider.job.result import JobOutcome
 
-__all__ = ["JOB_EVENT_KINDS", "JobEvent", "OnEvent"]
+__all__ = ["JOB_EVENT_KINDS", "JobEvent", "OnEvent", "checked_on_event"]
 
 #: In the order in which they come; `line` and `progress` as often as there is one.
 JOB_EVENT_KINDS = ("started", "ready", "line", "progress", "ended", "stopped")
@@ -62,3 +64,19 @@ class JobEvent:
 
 
 OnEvent: TypeAlias = Callable[[JobEvent], object]
+
+
+def checked_on_event(on_event: OnEvent) -> OnEvent:
+    """A callback that can be told.
+
+    Args:
+        on_event: as it was given.
+
+    Raises:
+        OctaConfigError: it can't be called, or nobody would await it.
+    """
+    if not callable(on_event):
+        raise OctaConfigError(f"on_event must be a function that takes a JobEvent, not {type(on_event).__name__}")
+    if inspect.iscoroutinefunction(on_event):
+        raise OctaConfigError("on_event must be a plain function: nobody awaits what a coroutine function returns")
+    return on_event

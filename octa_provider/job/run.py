@@ -167,7 +167,7 @@ def see_to_the_end(
 
     rented: list[Rental] = []
     results: list[JobResult] = []
-    bills: list[Bill | None] = []
+    bills: list[Bill] = []
 
     def clean_up(error: BaseException | None) -> None:
         if state is None:
@@ -178,7 +178,9 @@ def see_to_the_end(
             results.append(jobs.finish(state, log_path=log_path))
         else:
             # The last that was started, which the state may not tell yet.
-            bills.append((rented[-1] if rented else rentals.restore(state.rental)).stop_after(error))
+            bill = (rented[-1] if rented else rentals.restore(state.rental)).stop_after(error)
+            if bill is not None:
+                bills.append(bill)
 
     with (
         _telling_the_stop(told, results, bills),
@@ -253,7 +255,7 @@ def see_to_the_end(
 
 
 @contextmanager
-def _telling_the_stop(told: JobTeller | None, results: list[JobResult], bills: list[Bill | None]) -> Iterator[None]:
+def _telling_the_stop(told: JobTeller | None, results: list[JobResult], bills: list[Bill]) -> Iterator[None]:
     """Behind the stop: nothing bills any more while it is told, and a signal may end whoever is told."""
     error: BaseException | None = None
     try:
@@ -263,9 +265,9 @@ def _telling_the_stop(told: JobTeller | None, results: list[JobResult], bills: l
         raise
     finally:
         if told is not None and results:
-            told.stopped(results[0])
-        elif told is not None and error is not None and (bill := next(iter(bills), None)) is not None:
-            told.cut_short(error, bill)
+            told.stopped(results[0].cost_wei, results[0].cost_usd, results[0].duration_s)
+        elif told is not None and error is not None and bills:
+            told.cut_short(str(error) or type(error).__name__, bills)
 
 
 @contextmanager

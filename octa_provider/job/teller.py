@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.job.events import JobEvent, OnEvent
+from octa_provider.job.events import JobEvent, OnEvent, checked_on_event
 from octa_provider.job.line_listener import OnLine
 from octa_provider.job.listener import Listener
 from octa_provider.job.state import JobPhase
@@ -13,7 +14,6 @@ from octa_provider.job.tried_machine import total
 from octa_provider.render.progress import ProgressTracker
 
 if TYPE_CHECKING:
-    from octa_provider.job.result import JobResult
     from octa_provider.job.state import JobState
     from octa_provider.job.tried_machine import TriedMachine
     from octa_provider.rental.terms import Bill
@@ -30,14 +30,31 @@ class JobTeller:
             KeyboardInterrupt and SystemExit do.
         clock: of this process.
         tracker: tells from lines how far the job is; what many tools print when left out.
+
+    Raises:
+        OctaConfigError: `on_event` can't be called, or nobody would await it.
     """
 
     def __init__(self, on_event: OnEvent, clock: Clock, tracker: ProgressTracker | None = None) -> None:
-        self._on_event = Listener(on_event, "on_event", shows_traceback=True)
+        self._on_event = Listener(checked_on_event(on_event), "on_event", shows_traceback=True)
         self._clock = clock
         self._tracker = tracker or ProgressTracker()
         self._state: JobState | None = None
         self._is_ready_told = self._is_ended_told = False
+
+    @property
+    def is_ready_told(self) -> bool:
+        """Whether the machine that the job has now was told to be up."""
+        return self._is_ready_told
+
+    def take_over(self, state: JobState, *, is_ready_told: bool) -> None:
+        """Go on where another process has told of the job; its start is not told again.
+
+        Args:
+            state: how far it is.
+            is_ready_told: whether its machine was told to be up.
+        """
+        self._state, self._is_ready_told, self._is_ended_told = state, is_ready_told, False
 
     def saw(self, state: JobState) -> None:
         """Tell what is new.
@@ -50,14 +67,13 @@ class JobTeller:
             # It never came up, and was seen gone before the other one was started.
             self._tell_tried(before, state.tried[-1])
         if before is None or before.rental.uuid != state.rental.uuid:
-            self._is_ready_told = False
+            self._is_ready_told = self._is_ended_told = False
             self._tell("started", state)
         # One that has ended since nobody could wait for it any longer was never up.
         if state.phase in {JobPhase.READY, JobPhase.RUNNING} or state.end_by is not None:
             self._tell_ready(state)
-        if state.phase is JobPhase.COLLECTED and not self._is_ended_told:
-            self._is_ended_told = True
-            self._tell("ended", state, outcome=state.outcome, exit_code=state.exit_code, reason=state.message)
+        if state.phase is JobPhase.COLLECTED:
+            self._tell_ended(state)
 
     def hearing(self, on_line: OnLine | None) -> OnLine:
         """What is to be called with each line: it tells whoever is told the lines, and then the events.
@@ -99,36 +115,40 @@ class JobTeller:
             self._tell("line", self._state, line=line)
             self._tell_progress(self._tracker.feed(line))
 
-    def stopped(self, result: JobResult) -> None:
+    def stopped(self, cost_wei: int | None, cost_usd: float | None, duration_s: float | None) -> None:
         """Tell that the machine of a job that has ended was seen gone.
 
         Args:
-            result: what the job came to.
+            cost_wei: what the job has cost, in wei, machines before that never came up among it.
+            cost_usd: the same in USD.
+            duration_s: seconds that the last session ran.
         """
         if (state := self._started()) is not None:
+            self._tell_ended(state)
             self._tell(
                 "stopped",
                 state,
-                outcome=result.outcome,
-                exit_code=result.exit_code,
-                reason=result.message,
-                cost_wei=_own(result.cost_wei, [one.cost_wei for one in result.tried]),
-                cost_usd=_own(result.cost_usd, [one.cost_usd for one in result.tried]),
-                duration_s=result.duration_s,
+                outcome=state.outcome,
+                exit_code=state.exit_code,
+                reason=state.message,
+                cost_wei=_own(cost_wei, [one.cost_wei for one in state.tried]),
+                cost_usd=_own(cost_usd, [one.cost_usd for one in state.tried]),
+                duration_s=duration_s,
             )
 
-    def cut_short(self, error: BaseException, bill: Bill) -> None:
+    def cut_short(self, why: str, bills: Iterable[Bill]) -> None:
         """Tell that the machine of a job that was not seen to its end was seen gone.
 
         Args:
-            error: what cut it short.
-            bill: what its session came to, or that of one that was being started in its place.
+            why: what cut it short, in words.
+            bills: what was stopped, its session's among them where anybody tells what that came to.
         """
         if (state := self._started()) is not None:
-            bills: dict[str, Any] = {}
-            if bill.uuid == state.rental.uuid:
-                bills = {"cost_wei": bill.charge_wei, "cost_usd": bill.charge_usd, "duration_s": bill.duration_s}
-            self._tell("stopped", state, reason=str(error) or type(error).__name__, **bills)
+            known: dict[str, Any] = {}
+            for bill in bills:
+                if bill.uuid == state.rental.uuid:
+                    known = {"cost_wei": bill.charge_wei, "cost_usd": bill.charge_usd, "duration_s": bill.duration_s}
+            self._tell("stopped", state, reason=why, **known)
 
     def _started(self) -> JobState | None:
         """The job whose end is to be told, once."""
@@ -149,6 +169,11 @@ class JobTeller:
         if not self._is_ready_told:
             self._is_ready_told = True
             self._tell("ready", state)
+
+    def _tell_ended(self, state: JobState) -> None:
+        if not self._is_ended_told:
+            self._is_ended_told = True
+            self._tell("ended", state, outcome=state.outcome, exit_code=state.exit_code, reason=state.message)
 
     def _tell_progress(self, fraction: float | None) -> None:
         if fraction is not None and self._state is not None:

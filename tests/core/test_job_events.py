@@ -9,11 +9,12 @@ import signal
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from job_bench import Bench, LeapingClock, bench, emulator
 
-from octa_provider import JobEvent, JobOutcome, JobSpec, OctaCancelledError, OctaStopError
+from octa_provider import JobEvent, JobOutcome, JobSpec, OctaCancelledError, OctaConfigError, OctaStopError
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.events import JOB_EVENT_KINDS
 from octa_provider.job.teller import JobTeller
@@ -246,6 +247,19 @@ def test_of_a_machine_whose_successor_was_being_started_the_stop_is_told_without
     state = bench.client.jobs.start(spec(), bench.key)
     teller = JobTeller(events.append, bench.clock)
     teller.saw(state)
-    teller.cut_short(KeyboardInterrupt(), Bill("another", 5, 0.5, 60.0, None))
-    assert (events[-1].kind, events[-1].uuid, events[-1].reason) == ("stopped", state.rental.uuid, "KeyboardInterrupt")
+    teller.cut_short("interrupted", [Bill("another", 5, 0.5, 60.0, None)])
+    assert (events[-1].kind, events[-1].uuid, events[-1].reason) == ("stopped", state.rental.uuid, "interrupted")
     assert (events[-1].cost_wei, events[-1].cost_usd, events[-1].duration_s) == (None, None, None)
+
+
+async def nobody_awaits(event: JobEvent) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("on_event", "why"), [("print", "a function that takes a JobEvent"), (nobody_awaits, "awaits")]
+)
+def test_what_can_not_be_told_is_refused_before_anything_is_rented(bench: Bench, on_event: Any, why: str) -> None:
+    with pytest.raises(OctaConfigError, match=f"on_event must be .*{why}"):
+        bench.client.jobs.run(spec(), bench.key, on_event=on_event)
+    assert bench.sessions() == []

@@ -13,7 +13,7 @@ from renting import Renting
 from this_run import this_run
 from waiting_for import wait_for
 
-from octa_provider import JobEvent
+from octa_provider import JobEvent, OctaConfigError
 from octa_provider.job.events import JOB_EVENT_KINDS
 from prefect_blocks import OctaJob
 from prefect_blocks.tasks import arun_job, run_job
@@ -155,3 +155,12 @@ def test_a_try_in_the_same_process_is_told_from_where_it_carries_on(renting: Ren
     assert first == ["started", "ready", "line"]
     assert second == ["line", "ended", "stopped"]
     assert len(renting.sessions) == 1
+
+
+def test_what_nobody_would_await_is_refused_before_anything_is_rented(renting: Renting) -> None:
+    async def nobody_awaits(event: JobEvent) -> None:
+        pass
+
+    with pytest.raises(OctaConfigError, match="on_event must be a plain function"):
+        OctaJob(**QUICK).trigger(on_event=nobody_awaits)
+    assert renting.sessions == []
