@@ -12,8 +12,10 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 from airflow_runs import Renting, run
 
+from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.operators.job import OctaRunJobOperator
-from octa_provider import JobEvent, JobOutcome
+from airflow_provider.rental_key import rental_key
+from octa_provider import JobEvent, JobOutcome, JobSpec
 from octa_provider.job.events import JOB_EVENT_KINDS
 
 TALKS = "echo 1/2; sleep 0.5; echo 2/2"
@@ -124,8 +126,45 @@ def test_a_session_that_is_kept_is_not_told_as_stopped(renting: Renting) -> None
     events: list[JobEvent] = []
     run_job("kept", on_finish_action="keep", on_event=events.append)
     assert kinds(events) == ALL[:-1]
-    for session in renting.running():
-        renting.emulator.end_session(session["uuid"] if isinstance(session, dict) else session)
+    for uuid in renting.running():
+        renting.client().rentals.open(uuid).stop()
+
+
+@pytest.mark.parametrize(("deferrable", "told"), [(False, LATE), (True, LATE)], ids=["worker", "deferred"])
+def test_a_try_that_carries_on_says_so(renting: Renting, deferrable: bool, told: list[str]) -> None:
+    """The worker of the first try vanished after it had started the job."""
+    events: list[JobEvent] = []
+
+    def vanish(context: Any) -> None:
+        if not events:
+            OctaHook().get_conn().jobs.start(JobSpec(image="alpine:3", command="sleep 2"), rental_key(context))
+
+    run_job("carried_on", command="sleep 2", pre_execute=vanish, deferrable=deferrable, on_event=events.append)
+    assert kinds(events) == told
+    assert {(event.uuid, event.adopted) for event in events} == {(renting.sessions[0]["uuid"], True)}
+
+
+def test_what_an_earlier_try_left_and_is_begun_anew_is_told_as_stopped_first(renting: Renting, tmp_path: Path) -> None:
+    """Its command failed, and its session was kept."""
+    events: list[JobEvent] = []
+    command = f"test -e {tmp_path}/again || {{ touch {tmp_path}/again; exit 1; }}"
+
+    def fail_once(context: Any) -> None:
+        client = OctaHook().get_conn()
+        state = client.jobs.start(JobSpec(image="alpine:3", command=command), rental_key(context))
+        while not state.ended:
+            state = client.jobs.poll(state)
+
+    ended = run_job(
+        "begun_anew", command=command, on_finish_action="keep", pre_execute=fail_once, on_event=events.append
+    )
+    assert ended.state == "success"
+    assert kinds(events) == ["started", "ready", "stopped", "started", "ready", "ended"]
+    first, second = sorted(renting.sessions, key=lambda session: session["started_ms"])
+    assert [event.uuid for event in events] == [first["uuid"]] * 3 + [second["uuid"]] * 3
+    assert [event.adopted for event in events] == [True] * 3 + [False] * 3
+    assert (events[2].cost_wei, "exit code 1" in events[2].reason) == (first["charge_wei"], True)
+    renting.client().rentals.open(second["uuid"]).stop()
 
 
 def test_a_functions_job_tells_too(renting: Renting) -> None:
