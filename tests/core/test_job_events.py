@@ -17,6 +17,7 @@ from job_bench import Bench, LeapingClock, bench, emulator
 from octa_provider import JobEvent, JobOutcome, JobSpec, OctaCancelledError, OctaConfigError, OctaStopError
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.events import JOB_EVENT_KINDS
+from octa_provider.job.state import JobPhase
 from octa_provider.job.teller import JobTeller
 from octa_provider.progress import ProgressTracker
 from octa_provider.rental.terms import Bill
@@ -263,3 +264,14 @@ def test_what_can_not_be_told_is_refused_before_anything_is_rented(bench: Bench,
     with pytest.raises(OctaConfigError, match=f"on_event must be .*{why}"):
         bench.client.jobs.run(spec(), bench.key, on_event=on_event)
     assert bench.sessions() == []
+
+
+def test_lines_of_the_look_that_sees_the_session_up_come_after_its_being_ready(bench: Bench) -> None:
+    """They are read within that look, so before its state is."""
+    events: list[JobEvent] = []
+    state = bench.client.jobs.start(spec(), bench.key)
+    teller = JobTeller(events.append, bench.clock)
+    teller.saw(state)
+    teller.line("1/4")
+    teller.saw(state.having(phase=JobPhase.RUNNING, end_by=bench.clock.time() + 60))
+    assert kinds(events) == ["started", "ready", "line", "progress"]
