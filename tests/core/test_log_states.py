@@ -181,7 +181,7 @@ def test_wherever_looks_cut_a_log_each_line_comes_once_and_each_state_in_order(
 def test_megabytes_of_a_bar_without_end_stay_in_bounds(state: bytes) -> None:
     listener = Listener()
     text = b"70%" + state * (2_000_000 // len(state))
-    start = time.process_time()
+    start = time.thread_time()
     for end in range(500_000, len(text), 500_000):
         listener.look(text[:end])
     tracemalloc.start()
@@ -195,7 +195,7 @@ def test_megabytes_of_a_bar_without_end_stay_in_bounds(state: bytes) -> None:
     assert all(len(one) <= MAX_STATE_BYTES for one in listener.states)
     listener.look(more + b"\n")
     assert listener.lines == ["80%"]
-    assert time.process_time() - start < 60
+    assert time.thread_time() - start < 60
 
 
 @settings(max_examples=100, deadline=None)

@@ -137,9 +137,9 @@ def test_it_reads_at_least_50_mb_a_second() -> None:
     body = json.dumps({"container": line * 300_000}, ensure_ascii=False).encode()
     best = 0.0
     for _ in range(3):
-        start = time.process_time()
+        start = time.thread_time()
         spool_logs(chunked(body, 65536)).container.close()
-        best = max(best, len(body) / 1e6 / (time.process_time() - start))
+        best = max(best, len(body) / 1e6 / (time.thread_time() - start))
     assert best > 50
 
 

@@ -35,10 +35,10 @@ def test_what_unpacks_to_a_thousand_times_its_length_is_no_answer(
 ) -> None:
     octa = connect(serve(packed(SHAPES[shape](24 * MB))), retries=0)
     tracemalloc.start()
-    begun = time.process_time()
+    begun = time.thread_time()
     with pytest.raises(OctaDecodeError, match="unpacks to more than 100 times its length"):
         octa.sessions.list()
-    took_s, peak = time.process_time() - begun, tracemalloc.get_traced_memory()[1]
+    took_s, peak = time.thread_time() - begun, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12 * MB
     assert took_s < 5

@@ -78,7 +78,7 @@ def test_visible_text_is_not_touched(line: str) -> None:
 
 @pytest.mark.parametrize("nasty", ["\x1b]", "\x9d", "\x1b[", "\x9b0", "\x1bP\x1b", "\r", "\x1b[0;", "\x1b("])
 def test_no_line_takes_long(nasty: str) -> None:
-    start = time.process_time()
+    start = time.thread_time()
     plain(nasty * (64 * 1024 // len(nasty)))
     plain(nasty + "0" * 64 * 1024)
-    assert time.process_time() - start < 0.5
+    assert time.thread_time() - start < 0.5

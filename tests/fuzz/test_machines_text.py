@@ -238,7 +238,8 @@ def test_64_kb_of_a_strangers_text_take_no_reader_long(unit: list[str], begin: s
     repeated = "".join(unit)
     text = (begin + repeated * (LONG // len(repeated)) + end)[: LONG + 100]
     slowest = {name: cost(read)[0] for name, read in _readers(text).items()}
-    assert max(slowest.values()) < 1.0, slowest
+    # What is slower than linear takes minutes; that the tests' coverage is measured makes ten times of a tenth.
+    assert max(slowest.values()) < 5.0, slowest
 
 
 @pytest.mark.parametrize("unit", ["exec/bin/sh", "\x1b]", "\r", "\n", "[", '{"a":', "9", "\x1b[31m", "Sample 1/", "é"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,12 @@ class Studio:
         self.scene = write_scene(folder / "scene")
         self.output = folder / "out"
         self.events: list[BatchEvent] = []
+        self._charged_before = 0
+
+    def begin_anew(self) -> None:
+        """Forget the output, and what it has cost until now."""
+        shutil.rmtree(self.output)
+        self._charged_before += self.charged_wei()
 
     def batch(self, frames: str = "1-12", *, frame_s: float = 0.0, **options: Any) -> Batch:
         """A batch whose frames take so many real seconds each."""
@@ -83,8 +90,8 @@ class Studio:
         return bool(self.emulator.ledger(requests=False)["running"] == 0)
 
     def charged_wei(self) -> int:
-        """What all sessions were charged."""
-        return int(self.emulator.ledger(requests=False)["billed_wei"])
+        """What all sessions were charged, since the output was begun."""
+        return int(self.emulator.ledger(requests=False)["billed_wei"]) - self._charged_before
 
 
 @contextmanager
