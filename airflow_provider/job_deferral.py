@@ -43,6 +43,7 @@ def defer_job(
     collects: bool = False,
     stops: bool = True,
     stops_on_kill: bool = True,
+    is_ready_told: bool = False,
 ) -> NoReturn:
     """Let the triggerer watch a job; the task comes back by `execute_resumed`.
 
@@ -50,7 +51,8 @@ def defer_job(
         operator: whose task waits for the job.
         context: of the task.
         state: how far the job is.
-        octa_conn_id, namespace, latest_end, deadline_at, collects, stops, stops_on_kill: as of `OctaJobTrigger`.
+        octa_conn_id, namespace, latest_end, deadline_at, collects, stops, stops_on_kill, is_ready_told: as of
+            `OctaJobTrigger`.
         poll_s: seconds between two looks.
         given_up_at: Unix time at which Airflow itself ends the wait. That is for a triggerer that never runs it: it
             calls nobody back but `resume_execution`.
@@ -73,6 +75,7 @@ def defer_job(
             collects=collects,
             stops=stops,
             stops_on_kill=stops_on_kill,
+            is_ready_told=is_ready_told,
         ),
         method_name="execute_resumed",
         timeout=timedelta(seconds=max(1.0, given_up_at - time.time())),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider.kill_switch import KillSwitch
     from airflow_provider.written_file import FileArgument
     from octa_provider import JobSpec, JobState, OctaClient, Rental
+    from octa_provider.job.teller import JobTeller
 
 __all__ = ["TAIL_LINES", "JobOnWorker"]
 
@@ -57,6 +58,7 @@ class JobOnWorker:
         skip_on_exit_code: exit codes that skip the task.
         keeps_session: whether the session runs on when the job has ended.
         stops_on_kill: whether a kill ends a start that is under way.
+        told: tells what happens; None for nobody.
         defer: hands the job on to the triggerer, and raises; None waits for it here.
         wait_for_machine_s: seconds that a start waits here for a machine.
         no_machine: told why nothing could be rented; raises, to wait elsewhere or to fail.
@@ -75,6 +77,7 @@ class JobOnWorker:
     skip_on_exit_code: Collection[int]
     keeps_session: bool
     stops_on_kill: bool
+    told: JobTeller | None
     defer: Callable[[JobState], NoReturn] | None
     wait_for_machine_s: float
     no_machine: Callable[[OctaNoMachineError], NoReturn]
@@ -150,21 +153,30 @@ class JobOnWorker:
         self.operator.log.info("%s session %s, rental key %s", verb, session_text(rental), state.key)
         self._xcom.tell_session(rental)
         self._memory.keep_job(state)
+        self._tell(state)
 
-    def discard(self, key: str) -> None:
+    def _tell(self, state: JobState) -> None:
+        if self.told is not None:
+            self.told.saw(state)
+
+    def discard(self, key: str, why: str = "") -> None:
         """Stop what an earlier try has left.
 
         Args:
             key: the rental key.
+            why: it is not carried on with, where it was.
 
         Raises:
             OctaTaskError, AirflowFailException: it could not be stopped; see `fail_task`.
         """
         try:
-            for bill in self.client.rentals.stop(key):
-                self.operator.log.info("Stopped session %s of an earlier try", bill.uuid)
+            bills = self.client.rentals.stop(key)
         except OctaError as error:
             fail_task(error)
+        for bill in bills:
+            self.operator.log.info("Stopped session %s of an earlier try", bill.uuid)
+        if self.told is not None:
+            self.told.cut_short(why, bills)
 
     def see_to_the_end(self, state: JobState, *, result: dict[str, Any] | None = None, stays: bool = False) -> Any:
         """Carry out what comes next, and what comes next then, until the job has ended.
@@ -185,6 +197,7 @@ class JobOnWorker:
         """
         # The triggerer has just looked at what it could not watch.
         is_looked_at, is_begin_tried = False, stays
+        self._tell(state)
         with local_file(self.log_path) as log_file:
             while True:
                 now = self.client.clock.steady_time()
@@ -205,7 +218,7 @@ class JobOnWorker:
                     case BeginAnew(why):
                         self.operator.log.warning("What an earlier try left has ended (%s): beginning anew", why)
                         self.tail.clear()
-                        self.discard(state.key)
+                        self.discard(state.key, why)
                         before = state = self.start()
                         self._is_stopped = False
                         result, stays, is_looked_at, is_begin_tried = None, False, False, False
@@ -222,6 +235,7 @@ class JobOnWorker:
                         return self._conclude(state, told_outputs(result, self.operator.log.info))
                 if state != before:
                     self._memory.keep_job(state)
+                self._tell(state)
 
     def _next_step(self, state: JobState, now: float, result: dict[str, Any] | None, is_begin_tried: bool) -> Step:
         return next_step(
@@ -293,6 +307,10 @@ class JobOnWorker:
         cost = cost_text(result["cost_wei"], result["cost_usd"], octa_digits=6, unknown="unknown")
         log.info("Job %s: %s; cost %s", result["key"], result["outcome"], cost)
         self._xcom.tell_result(self.operator, result)
+        if self.told is not None and not self.keeps_session:
+            # Amounts of wei are text in it.
+            wei = result["cost_wei"]
+            self.told.stopped(None if wei is None else int(wei), result["cost_usd"], result["duration_s"])
         if self.spec.result_file is not None:
             self._xcom.tell_job(result)
         if self.was_deferred and not self._stays:
@@ -310,6 +328,8 @@ class JobOnWorker:
     def _on_line(self, line: str) -> None:
         self.tail.append(line)
         self.operator.log.info("[job] %s", plain_words(line))
+        if self.told is not None:
+            self.told.line(line)
 
     def _is_killed(self) -> bool:
         return self.kill_switch.pulled

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from airflow_provider.job_on_worker import JobOnWorker
     from airflow_provider.written_file import FileArgument
     from octa_provider import JobSpec, JobState, OctaClient
+    from octa_provider.job.events import OnEvent
+    from octa_provider.job.teller import JobTeller
 
-__all__ = ["STARTS_ONLY", "TRIES_ELSEWHERE", "RunsJob", "checked_interval"]
+__all__ = ["STARTS_ONLY", "TELLS_WAITING", "TRIES_ELSEWHERE", "RunsJob", "checked_interval"]
 
 #: Why a job is refused that nobody waits for.
 STARTS_ONLY = (
@@ -44,6 +46,12 @@ STARTS_ONLY = (
 TRIES_ELSEWHERE = (
     "start_attempts tries another machine when one never comes up, which takes a task that waits: leave it out, or let "
     "the task wait, with deferrable=True for no worker slot."
+)
+
+#: The same for what nobody would tell.
+TELLS_WAITING = (
+    "on_event is called by a task that waits for its job: leave it out, or let the task wait, with deferrable=True for "
+    "no worker slot."
 )
 
 #: Airflow's own limit of a wait, which calls nobody back, comes so much later than the last end of the job, or than
@@ -64,6 +72,7 @@ class RunsJob(DescribesJob):
         wait_for_completion: whether the task ends with the job, or as soon as it is started.
         poll_interval: seconds between two looks.
         deferrable: whether to wait in the triggerer.
+        on_event: called on a worker with each thing that happens; None for nobody.
         kill_switch: made when the task runs; a kill pulls it.
     """
 
@@ -76,11 +85,14 @@ class RunsJob(DescribesJob):
     wait_for_completion: bool
     poll_interval: float | str
     deferrable: bool
+    on_event: OnEvent | None
     kill_switch: KillSwitch | None = None
+    _told: JobTeller | None = None
 
     def execute(self, context: Context) -> Any:
         """Start, or carry on with what an earlier try started; then wait here, or defer."""
         client, key = self.connect(context), rental_key(context)
+        self._told = None
         # What fails from here on may leave what an earlier try has started: its worker may have vanished.
         try:
             work = self._prepare(context, client)
@@ -94,6 +106,7 @@ class RunsJob(DescribesJob):
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Do what the trigger came back for."""
         event, key = event_or_broken(event), rental_key(context)
+        self._told = None
         try:
             client = self.connect(context)
         except Exception:
@@ -102,6 +115,8 @@ class RunsJob(DescribesJob):
             raise
         try:
             self._know_uuid(uuid_told_by(event) or JobXCom(context).uuid())
+            if "job" in event and (told := self._teller(client)) is not None:
+                told.take_over(job_from_json(event["job"]), is_ready_told=event.get("is_ready_told") is True)
             if (wait := MachineWait.told_by(event)) is not None:
                 return self._start(context, self._prepare(context, client, wait))
             if event["what"] == "deadline":
@@ -192,7 +207,17 @@ class RunsJob(DescribesJob):
         if self.on_kill_action == "keep" and switch is not None and switch.pulled:
             return
         # The key alone does not find a session whose environment is not echoed, or that a list misses.
-        stop_after(error, client, key, uuid or self._known_uuid(), context=context)
+        bills = stop_after(error, client, key, uuid or self._known_uuid(), context=context)
+        if self._told is not None and bills is not None:
+            self._told.cut_short(str(error).partition("\n")[0] or type(error).__name__, bills)
+
+    def _teller(self, client: OctaClient) -> JobTeller | None:
+        """What tells `on_event`, one for all that this process sees of the task."""
+        if self._told is None and self.on_event is not None:
+            from octa_provider.job.teller import JobTeller
+
+            self._told = JobTeller(self.on_event, client.clock)
+        return self._told
 
     def _start(self, context: Context, work: JobOnWorker) -> Any:
         state = work.start(TaskMemory(context).job())
@@ -228,6 +253,7 @@ class RunsJob(DescribesJob):
             keeps_session=self.on_finish_action == "keep",
             stops_on_kill=self.on_kill_action == "stop",
             defer=partial(self._defer, context, spec, poll_s) if self.deferrable else None,
+            told=self._teller(client),
             wait_for_machine_s=wait.core_wait_s,
             no_machine=partial(
                 defer_for_machine,
@@ -262,6 +288,7 @@ class RunsJob(DescribesJob):
             collects=spec.over_ssh and self._collects(spec),
             stops=self.on_finish_action == "stop",
             stops_on_kill=self.on_kill_action == "stop",
+            is_ready_told=self._told is not None and self._told.is_ready_told,
         )
 
     def _collects(self, spec: JobSpec) -> bool:

@@ -11,7 +11,7 @@ from octa_provider.text.loggers import plain_logger
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from octa_provider import OctaClient
+    from octa_provider import Bill, OctaClient
 
 __all__ = ["stop_after", "stop_batch_after", "tell_what_may_run", "tell_which_batch_may_run"]
 
@@ -23,7 +23,7 @@ STOP_S = 60.0
 
 def stop_after(
     error: BaseException, client: OctaClient, key: str, uuid: str | None = None, *, context: Context | None = None
-) -> None:
+) -> list[Bill] | None:
     """Stop every session of a rental key, since the task ends with an error. What can't be stopped is named in the log.
 
     Whatever goes wrong here is logged, and hides nothing. A first try that never reached the API has started nothing,
@@ -36,18 +36,22 @@ def stop_after(
         key: the rental key.
         uuid: the session, if it is known: a VPN carries no key, and a key may not be echoed.
         context: of the task that runs, where an error may be its first try's.
+
+    Returns:
+        What was stopped; None where that is not certain.
     """
     if uuid is None and (_got_no_machine(error) or (_is_first_try(context) and _never_asked_for_any(error))):
-        return
+        return []
     try:
         bills = [*client.rentals.stop(key, deadline_s=STOP_S)]
         if uuid is not None and uuid not in {bill.uuid for bill in bills}:
             bills.append(client.rentals.open(uuid).stop(deadline_s=STOP_S))
     except Exception as stop_error:  # noqa: BLE001 - the task's own error must not be lost
         tell_what_may_run(client.rentals.full_key(key), uuid, stop_error)
-        return
+        return None
     for bill in bills:
         log.warning("Stopped session %s, since the task ended with %s", bill.uuid, type(error).__name__)
+    return bills
 
 
 def stop_batch_after(error: BaseException, client: OctaClient, key: str) -> None:

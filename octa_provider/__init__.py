@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from octa_provider.errors import Refusal as Refusal
     from octa_provider.http.hooks import RequestContext as RequestContext
     from octa_provider.http.hooks import ResponseContext as ResponseContext
+    from octa_provider.job.events import JobEvent as JobEvent
     from octa_provider.job.result import JobOutcome as JobOutcome
     from octa_provider.job.result import JobResult as JobResult
     from octa_provider.job.spec import JobSpec as JobSpec
@@ -102,6 +103,7 @@ _HOME = {
     ),
     "octa_provider.http.hooks": ("RequestContext", "ResponseContext"),
     "octa_provider.job.spec": ("JobSpec",),
+    "octa_provider.job.events": ("JobEvent",),
     "octa_provider.job.result": ("JobOutcome", "JobResult"),
     "octa_provider.job.state": ("JobState",),
     "octa_provider.market.requirements": ("Requirements",),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from prefect.blocks.abstract import JobBlock
 from pydantic import Field, HttpUrl
 
+from octa_provider.job.events import OnEvent, checked_on_event
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import MOST_START_ATTEMPTS, JobSpec
 from octa_provider.remote.target import check_key, ssh_key
@@ -140,7 +141,9 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             result_file=self.result_file,
         )
 
-    def trigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:  # type: ignore[override]
+    def trigger(  # type: ignore[override]
+        self, key: str | None = None, *, outlives_flow: bool = False, on_event: OnEvent | None = None
+    ) -> OctaJobRun:
         """Rent a machine for the job, or carry on with the one that an earlier try of this run has.
 
         The job is followed from here on: its log comes, its caps hold and its machine is stopped at its end, whether
@@ -152,6 +155,9 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             key: names the job within the flow run, where two that look the same are not.
             outlives_flow: let it run on when its flow run has ended; the end of the process still ends it, and so does
                 `reap_orphans_flow`, which goes by flow runs.
+            on_event: called with each thing that happens, the core's `JobEvent`, in the job's own thread with this
+                run's context. What it raises is logged once, and does not end the job. A try in the same process that
+                carries on with the job takes its place.
 
         Returns:
             The run, which is followed already.
@@ -161,6 +167,8 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             OctaConfigError: a value that can't work, or, where it is needed, an SSH key that can't be read, or none.
         """
         spec = self.spec()
+        if on_event is not None:
+            checked_on_event(on_event)
         private_key = ssh_key(self.credentials.private_key)
         if spec.over_ssh:
             check_key(private_key)
@@ -175,7 +183,7 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             made: list[object] = [self.outputs] if self.result_file is None else [self.outputs, self.result_file]
             work = rental_key([spec.fingerprint, self.requirements().__dict__, *made], key)
             name = (client.transport.account, client.rentals.full_key(work))
-            if (earlier := self._followed(name, spec, lifetime)) is not None:
+            if (earlier := self._followed(name, spec, lifetime, on_event)) is not None:
                 return OctaJobRun(self.credentials, earlier)
             state = client.jobs.start(
                 spec,
@@ -198,16 +206,21 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
                 lifetime,
                 log_path=None if self.log_path is None else Path(self.log_path).expanduser(),
                 poll_s=self.poll_s,
+                on_event=on_event,
+                tracker=ProgressTracker(self.progress, self.progress_total),
             )
             follower.start(name)
             return OctaJobRun(self.credentials, follower)
 
-    async def atrigger(self, key: str | None = None, *, outlives_flow: bool = False) -> OctaJobRun:
+    async def atrigger(
+        self, key: str | None = None, *, outlives_flow: bool = False, on_event: OnEvent | None = None
+    ) -> OctaJobRun:
         """As `trigger`, for coroutines; a run that nobody got, since its coroutine was cancelled, is stopped.
 
         Args:
             key: names the job within the flow run, where two that look the same are not.
             outlives_flow: let it run on when its flow run has ended.
+            on_event: as of `trigger`; called in a thread, not on the event loop.
 
         Returns:
             The run, which is followed already.
@@ -216,14 +229,15 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             OctaNoMachineError, OctaBudgetError: nothing could be rented.
             OctaConfigError: a value that can't work, or, where it is needed, an SSH key that can't be read, or none.
         """
-        trigger = partial(self.trigger, key, outlives_flow=outlives_flow)
+        trigger = partial(self.trigger, key, outlives_flow=outlives_flow, on_event=on_event)
         return await run_in_thread_or_undo(trigger, lambda run: run.stop())
 
-    def run(self, key: str | None = None) -> JobResult:
+    def run(self, key: str | None = None, *, on_event: OnEvent | None = None) -> JobResult:
         """Trigger the job, wait for its end, and return what it came to. Its machine is stopped on every way out.
 
         Args:
             key: names the job within the flow run, where two that look the same are not.
+            on_event: as of `trigger`.
 
         Returns:
             The core's result, always of a success.
@@ -235,15 +249,16 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             OctaCancelledError: the run is being ended; the machine was stopped.
             OctaStopError: the machine could not be stopped in time, and may still bill.
         """
-        triggered = self.trigger(key)
+        triggered = self.trigger(key, on_event=on_event)
         triggered.wait_for_completion()
         return triggered.fetch_result()
 
-    async def arun(self, key: str | None = None) -> JobResult:
+    async def arun(self, key: str | None = None, *, on_event: OnEvent | None = None) -> JobResult:
         """As `run`, for coroutines; when the coroutine is cancelled, the machine is stopped.
 
         Args:
             key: names the job within the flow run, where two that look the same are not.
+            on_event: as of `atrigger`.
 
         Returns:
             The core's result, always of a success.
@@ -255,16 +270,18 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             OctaCancelledError: the run is being ended; the machine was stopped.
             OctaStopError: the machine could not be stopped in time, and may still bill.
         """
-        triggered = await self.atrigger(key)
+        triggered = await self.atrigger(key, on_event=on_event)
         await triggered.await_for_completion()
         return await triggered.afetch_result()
 
-    def _followed(self, name: Hashable, spec: JobSpec, lifetime: Lifetime) -> JobFollower | None:
+    def _followed(
+        self, name: Hashable, spec: JobSpec, lifetime: Lifetime, on_event: OnEvent | None
+    ) -> JobFollower | None:
         """Who follows the job in this process, since an earlier try of this run triggered it."""
         follower = follower_of(name)
         if follower is None or follower.spec.fingerprint != spec.fingerprint:
             return None
-        if not follower.carry_on(lifetime):
+        if not follower.carry_on(lifetime, on_event):
             # It is being ended: what is started anew must not be taken for it.
             follower.wait(ENDING_S)
             return None

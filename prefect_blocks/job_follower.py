@@ -18,8 +18,10 @@ from prefect_blocks.at_exit import PROCESS_ENDS, end_with_process, note_ended
 from prefect_blocks.events import emit
 
 if TYPE_CHECKING:
-    from octa_provider import OctaClient
+    from octa_provider import JobEvent, OctaClient
+    from octa_provider.job.events import OnEvent
     from octa_provider.job.spec import JobSpec
+    from octa_provider.render.progress import ProgressTracker
     from prefect_blocks.credentials import OctaCredentials
     from prefect_blocks.job_report import JobReport
     from prefect_blocks.lifetime import Lifetime
@@ -43,6 +45,8 @@ class JobFollower:
         lifetime: the job is ended with it.
         log_path: a local file that gets the command's output.
         poll_s: seconds between two looks.
+        on_event: called with each thing that happens; None for nobody.
+        tracker: tells the events how far the job is.
 
     Attributes:
         state: how far the job is.
@@ -61,6 +65,8 @@ class JobFollower:
         *,
         log_path: Path | None,
         poll_s: float,
+        on_event: OnEvent | None,
+        tracker: ProgressTracker,
     ) -> None:
         self.state = state
         self.result: JobResult | None = None
@@ -71,6 +77,8 @@ class JobFollower:
         self._lifetime = lifetime
         self._log_path = log_path
         self._poll_s = poll_s
+        self._on_event = on_event
+        self._tracker = tracker
         self._why = ""
         self._is_to_end = False
         self._has_ended = threading.Event()
@@ -88,16 +96,18 @@ class JobFollower:
         threading.Thread(target=run, args=(self._follow, name), name="octa-job", daemon=True).start()
         end_with_process(self)
 
-    def carry_on(self, lifetime: Lifetime) -> bool:
+    def carry_on(self, lifetime: Lifetime, on_event: OnEvent | None) -> bool:
         """Follow it for the next try too.
 
         Args:
             lifetime: that try's; the job is ended with it.
+            on_event: that try's, which is told from now on.
 
         Returns:
             Whether it goes on: False when it is being ended, or has ended.
         """
         self._lifetime = lifetime
+        self._on_event = on_event
         return not (self._is_to_end or self.ended)
 
     @property
@@ -176,10 +186,16 @@ class JobFollower:
             on_state=remember,
             is_cancelled=self._must_end,
             poll_s=self._poll_s,
+            on_event=self._tell,
+            tracker=self._tracker,
         )
         emit("ended", rental, result=self.result, name=self._report.about)
         emit("stopped", rental, result=self.result, name=self._report.about)
         self._report.ended(self.result, self._urls)
+
+    def _tell(self, event: JobEvent) -> None:
+        if self._on_event is not None:
+            self._on_event(event)
 
     def _tell_of(self, error: BaseException) -> None:
         uuid = self.state.rental.uuid

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
+from octa_provider.job.events import OnEvent
 from octa_provider.market.requirements import Requirements
 from octa_provider.timing.limits import checked_cap
 from prefect_blocks.credentials import OctaCredentials, account_of
@@ -47,6 +48,7 @@ def run_job(
     key: str | None = None,
     name: str = "",
     credentials: OctaCredentials | str | None = None,
+    on_event: OnEvent | None = None,
 ) -> dict[str, Any]:
     """Rent a machine, run a command there to completion, fetch what it made, and stop the machine on every way out.
 
@@ -84,6 +86,9 @@ def run_job(
         key: names the job within the flow run, where two that look the same are not.
         name: what the work is called in events and artifacts; when empty, as the key or the flow is.
         credentials: the account, a block or the name of a saved one; the environment's when left out.
+        on_event: called with each thing that happens, the core's `JobEvent`, in a thread of the job with this run's
+            context. What it raises is logged once, and does not end the job. Part of no cache key; a result that comes
+            from a cache tells nothing.
 
     Returns:
         The core's `JobResult` as a JSON value; amounts of wei are text. `value` is what the command has returned.
@@ -125,4 +130,4 @@ def run_job(
         poll_s=poll_s,
         **fields_of(requirements_of(requirements)),
     )
-    return job.run(key).to_json()
+    return job.run(key, on_event=on_event).to_json()

@@ -66,8 +66,9 @@ def _starting(work: Callable[P, T]) -> Task[P, T]:
 
 
 def _cacheable(work: Callable[P, T]) -> Task[P, T]:
-    # Keys are no inputs: other ones give the same result, and none belongs into a cache key, not even its hash.
-    policy = DEFAULT - "credentials" - "secret_envs"
+    # Keys are no inputs: other ones give the same result, and none belongs into a cache key, not even its hash. Nor is
+    # who is told what happens.
+    policy = DEFAULT - "credentials" - "secret_envs" - "on_event"
     return OctaTask(work, name=f"octa_{work.__name__}", cache_policy=policy, tags={"octaspace"})
 
 

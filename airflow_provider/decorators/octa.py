@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from airflow_provider.written_file import FileArgument
     from octa_provider import JobSpec
+    from octa_provider.job.events import OnEvent
     from octa_provider.market.requirements import Requirements
 
 __all__ = ["octa_task"]
@@ -193,6 +194,7 @@ def octa_task(
     durable: bool = NOT_GIVEN,
     poll_interval: float | str = NOT_GIVEN,
     deferrable: bool = NOT_GIVEN,
+    on_event: OnEvent | None = NOT_GIVEN,
     octa_conn_id: str = NOT_GIVEN,
     **kwargs: Any,
 ) -> Any:
@@ -251,6 +253,8 @@ def octa_task(
         durable: True (default) lets a try carry on with what an earlier one left; False stops that and begins anew.
         poll_interval: seconds between two looks.
         deferrable: whether to wait in the triggerer; Airflow's `[operators] default_deferrable` when left out.
+        on_event: a plain function, called on a worker, not on the rented machine, with each thing that happens; as of
+            `OctaRunJobOperator`.
         octa_conn_id: the connection.
         kwargs: as of every operator.
 

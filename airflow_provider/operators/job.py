@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider.connection_form import DEFAULT_CONN_ID
-from airflow_provider.running_job import STARTS_ONLY, TRIES_ELSEWHERE, RunsJob, checked_interval
+from airflow_provider.running_job import STARTS_ONLY, TELLS_WAITING, TRIES_ELSEWHERE, RunsJob, checked_interval
 from airflow_provider.templated import as_codes, as_int, check_known, is_known
+from octa_provider.job.events import checked_on_event
 
 if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
+    from octa_provider.job.events import OnEvent
     from octa_provider.market.requirements import Requirements
 
 __all__ = ["OctaRunJobOperator"]
@@ -79,6 +81,10 @@ class OctaRunJobOperator(RunsJob):
         wait_for_completion: False only starts the job, without files; `OctaJobSensor` waits for it and stops it.
         poll_interval: seconds between two looks.
         deferrable: whether to wait in the triggerer; Airflow's `[operators] default_deferrable` when left out.
+        on_event: a plain function, called on a worker with each thing that happens, a `JobEvent`: `started`, `ready`,
+            `line`, `progress`, `ended`, `stopped`. What it raises is logged once, and does not end the job. While the
+            task is deferred nobody is told: a worker tells `ready`, `ended` and `stopped` when the task comes back, and
+            lines and progress of that time never.
         octa_conn_id: the connection.
         kwargs: as of every operator.
 
@@ -148,6 +154,7 @@ class OctaRunJobOperator(RunsJob):
         wait_for_completion: bool = True,
         poll_interval: float | str = 5.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        on_event: OnEvent | None = None,
         octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -195,6 +202,7 @@ class OctaRunJobOperator(RunsJob):
         self.wait_for_completion = wait_for_completion
         self.poll_interval = poll_interval
         self.deferrable = deferrable
+        self.on_event = None if on_event is None else checked_on_event(on_event)
         for name in ("on_finish_action", "on_kill_action"):
             if getattr(self, name) not in ACTIONS:
                 raise ValueError(f"{name}={getattr(self, name)!r} is neither of {' and '.join(ACTIONS)}.")
@@ -217,6 +225,8 @@ class OctaRunJobOperator(RunsJob):
             and (as_int("start_attempts", self.start_attempts) or 1) > 1
         ):
             raise ValueError(TRIES_ELSEWHERE)
+        if not self.wait_for_completion and self.on_event is not None:
+            raise ValueError(TELLS_WAITING)
 
     def _over_ssh(self) -> tuple[object, ...]:
         return self.inputs, self.outputs, self.secret_envs

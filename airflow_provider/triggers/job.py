@@ -52,8 +52,9 @@ class OctaJobTrigger(BaseTrigger):
         collects: whether files are to be fetched by a worker, before the session is stopped.
         stops: whether the session is stopped when the job has ended.
         stops_on_kill: whether it is stopped when a user clears, fails or deletes the task.
+        is_ready_told: whether the task's `on_event` was told that the machine is up; the worker hears it again.
 
-    Yields one event, a dict with `what` and `job` (the state by then):
+    Yields one event, a dict with `what`, `job` (the state by then) and `is_ready_told`:
         `ready`: the session is up, the command is to be begun by a worker. `exited`: files are to be fetched, the
         session runs. `elsewhere`: the machine never came up and was stopped, another one is to be tried. `ended`: all
         is over; `result` as `JobResult.to_json`, `tail` the last lines. `deadline`: it was stopped at `deadline_at`.
@@ -73,6 +74,7 @@ class OctaJobTrigger(BaseTrigger):
         collects: bool = False,
         stops: bool = True,
         stops_on_kill: bool = True,
+        is_ready_told: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.octa_conn_id = octa_conn_id
@@ -84,6 +86,7 @@ class OctaJobTrigger(BaseTrigger):
         self.collects = collects
         self.stops = stops
         self.stops_on_kill = stops_on_kill
+        self.is_ready_told = is_ready_told
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._settings: ConnectionSettings | None = None
         self._linked = False
@@ -103,6 +106,7 @@ class OctaJobTrigger(BaseTrigger):
                 "collects": self.collects,
                 "stops": self.stops,
                 "stops_on_kill": self.stops_on_kill,
+                "is_ready_told": self.is_ready_told,
             },
         )
 
@@ -123,7 +127,8 @@ class OctaJobTrigger(BaseTrigger):
                 await self._stop_if_killed()
             raise
         self._hand_over(event["what"])
-        yield ShownEvent(payload=carried({"job": self.job, "tail": list(self._tail)} | event))
+        told = {"job": self.job, "tail": list(self._tail), "is_ready_told": self.is_ready_told}
+        yield ShownEvent(payload=carried(told | event))
 
     def _hand_over(self, what: str) -> None:
         """Until a worker runs the task, its session is watched from here: it may wait for its slot for days."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from octa_provider.job.begin import begin_job
 from octa_provider.job.collect import collect_job
 from octa_provider.job.elsewhere import start_elsewhere
+from octa_provider.job.events import OnEvent
 from octa_provider.job.finish import finish_job
 from octa_provider.job.line_listener import OnLine
 from octa_provider.job.poll import JobPoll
@@ -24,6 +25,7 @@ from octa_provider.job.run import see_to_the_end
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.start import start_job
 from octa_provider.job.state import JobState
+from octa_provider.job.teller import JobTeller
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental.machine_wait import MACHINE_POLL_S
 from octa_provider.rental.rental import Rental
@@ -31,6 +33,7 @@ from octa_provider.rental.rental import Rental
 if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.remote.transfer import OnTransfer
+    from octa_provider.render.progress import ProgressTracker
     from octa_provider.rental.rental_api import RentalApi
     from octa_provider.rental.rentals import Rentals
 
@@ -65,6 +68,8 @@ class Jobs:
         on_transfer: OnTransfer | None = None,
         wait_for_machine_s: float = 0.0,
         machine_poll_s: float = MACHINE_POLL_S,
+        on_event: OnEvent | None = None,
+        tracker: ProgressTracker | None = None,
     ) -> JobResult:
         """Rent, run to completion, collect, and stop on every way out.
 
@@ -86,6 +91,10 @@ class Jobs:
             on_transfer: called now and then with how far the files are that move.
             wait_for_machine_s: seconds to wait for a machine when none fits, or all that fit refuse; 0 fails at once.
             machine_poll_s: seconds between two looks while a machine is waited for, at least.
+            on_event: called with each thing that happens, a `JobEvent`, one after the other in this thread; a command
+                over SSH is heard for it as for `on_line`. The job waits for it. What it raises is logged once, with
+                its traceback, and does not end the job; KeyboardInterrupt and SystemExit do, with the machine stopped.
+            tracker: tells the events from the lines how far the job is; what many tools print when left out.
 
         Returns:
             How it ended; a command that failed is a result, not an error.
@@ -122,6 +131,7 @@ class Jobs:
             is_cancelled=is_cancelled,
             poll_s=poll_s,
             on_transfer=on_transfer,
+            told=self._teller(on_event, tracker),
         )
 
     def watch(
@@ -137,13 +147,17 @@ class Jobs:
         is_cancelled: Callable[[], bool] = lambda: False,
         poll_s: float = 5.0,
         on_transfer: OnTransfer | None = None,
+        on_event: OnEvent | None = None,
+        tracker: ProgressTracker | None = None,
     ) -> JobResult:
         """The rest of `run` for a job that has been started: nothing is started anew, but for its `start_attempts`.
 
         Args:
             state: from `start`, or how far the job was when somebody last looked.
             spec: the job.
-            private_key, log_path, on_line, on_unfinished, on_state, is_cancelled, poll_s, on_transfer: as in `run`.
+            private_key, log_path, on_line, on_unfinished, on_state, is_cancelled, poll_s, on_transfer, tracker: as in
+                `run`.
+            on_event: as in `run`; `started` is told of the machine that the job has.
 
         Raises:
             OctaCancelledError: `is_cancelled` said yes; the session was stopped.
@@ -163,7 +177,11 @@ class Jobs:
             is_cancelled=is_cancelled,
             poll_s=poll_s,
             on_transfer=on_transfer,
+            told=self._teller(on_event, tracker),
         )
+
+    def _teller(self, on_event: OnEvent | None, tracker: ProgressTracker | None) -> JobTeller | None:
+        return None if on_event is None else JobTeller(on_event, self._rentals.clock, tracker)
 
     # -- the parts -----------------------------------------------------------------------------------------------
 

@@ -21,10 +21,12 @@ from octa_provider.timing.limits import checked_pause
 from octa_provider.watch.watcher import watcher_for
 
 if TYPE_CHECKING:
+    from octa_provider.job.teller import JobTeller
     from octa_provider.models import Session
     from octa_provider.remote.transfer import OnTransfer
     from octa_provider.rental.rental import Rental
     from octa_provider.rental.rentals import Rentals
+    from octa_provider.rental.terms import Bill
     from octa_provider.timing.clock import Clock
 
 __all__ = ["Pace", "see_to_the_end"]
@@ -134,6 +136,7 @@ def see_to_the_end(
     is_cancelled: Callable[[], bool],
     poll_s: float,
     on_transfer: OnTransfer | None = None,
+    told: JobTeller | None = None,
     pace: Pace | None = None,
 ) -> JobResult:
     """Start a job, or take one that was started, follow it, collect, and stop on every way out.
@@ -144,21 +147,27 @@ def see_to_the_end(
         start: what starts it, or returns how far it is; it is handed what to tell the rental to, once there is one.
         spec, key, private_key, log_path, on_line, on_unfinished, on_state, is_cancelled, poll_s, on_transfer: as in
             `Jobs.run`.
+        told: tells what happens; None for nobody.
         pace: tells when the job is worth a look; all jobs of an account in this process share it when left out.
     """
     poll_s = checked_pause("poll_s", poll_s)
     # One for all looks, so that it tells once.
     on_line = LineListener.of(on_line)
     on_unfinished = LineListener.of(on_unfinished, "on_unfinished")
+    if told is not None:
+        on_line, on_unfinished = told.hearing(on_line), told.hearing_unfinished(on_unfinished)
     state: JobState | None = None
 
     def tell(now: JobState, before: JobState | None = None) -> JobState:
         if on_state is not None and now != before:
             on_state(now)
+        if told is not None:
+            told.saw(now)
         return now
 
     rented: list[Rental] = []
     results: list[JobResult] = []
+    bills: list[Bill] = []
 
     def clean_up(error: BaseException | None) -> None:
         if state is None:
@@ -169,9 +178,15 @@ def see_to_the_end(
             results.append(jobs.finish(state, log_path=log_path))
         else:
             # The last that was started, which the state may not tell yet.
-            (rented[-1] if rented else rentals.restore(state.rental)).stop_after(error)
+            bill = (rented[-1] if rented else rentals.restore(state.rental)).stop_after(error)
+            if bill is not None:
+                bills.append(bill)
 
-    with cleaned_up_by(clean_up), _pace_of(rentals, poll_s) if pace is None else nullcontext(pace) as paced:
+    with (
+        _telling_the_stop(told, results, bills),
+        cleaned_up_by(clean_up),
+        _pace_of(rentals, poll_s) if pace is None else nullcontext(pace) as paced,
+    ):
         session: Session | None = None
         is_first = True
         state = start(rented.append)
@@ -237,6 +252,22 @@ def see_to_the_end(
                 may_start_elsewhere=True,
             )
     return results[0]
+
+
+@contextmanager
+def _telling_the_stop(told: JobTeller | None, results: list[JobResult], bills: list[Bill]) -> Iterator[None]:
+    """Behind the stop: nothing bills any more while it is told, and a signal may end whoever is told."""
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if told is not None and results:
+            told.stopped(results[0].cost_wei, results[0].cost_usd, results[0].duration_s)
+        elif told is not None and error is not None and bills:
+            told.cut_short(str(error) or type(error).__name__, bills)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from octa_provider import JobOutcome, JobResult, JobSpec, JobState
 from octa_provider.errors import OctaCancelledError
 from octa_provider.job.run import see_to_the_end
 from octa_provider.job.state import JobPhase
+from octa_provider.job.teller import JobTeller
 from octa_provider.rental.terms import Terms
 
 SPEC = JobSpec(image="i", command="c", via="ssh")
@@ -78,6 +79,7 @@ def follow(
     state: JobState = STATE,
     on_state: Callable[[JobState], object] | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
+    told: JobTeller | None = None,
 ) -> JobResult:
     return see_to_the_end(
         jobs,
@@ -92,6 +94,7 @@ def follow(
         on_state=on_state,
         is_cancelled=is_cancelled,
         poll_s=10.0,
+        told=told,
         pace=Slices(jobs.clock, 10.0),
     )
 
@@ -156,6 +159,21 @@ def test_each_change_is_told_once(clock: HeldClock) -> None:
     )  # fmt: skip
     follow(jobs, on_state=lambda state: told.append(state.phase))
     assert told == list(JobPhase)
+
+
+def test_telling_events_takes_no_look_more_and_none_sooner(clock: HeldClock) -> None:
+    kinds: list[str] = []
+    steps = (
+        *(("poll", {}), ("poll", UP), ("begin", RUNS), ("poll", {}), ("poll", ENDED)),
+        *(("collect", {"phase": JobPhase.COLLECTED}), ("finish", {})),
+    )
+    jobs = ScriptedJobs(clock, *steps)
+    assert follow(jobs, told=JobTeller(lambda event: kinds.append(event.kind), clock)) is RESULT
+    assert pauses(jobs) == [
+        *(("poll", False), ("poll", True), ("begin", False), ("poll", True), ("poll", True)),
+        *(("collect", False), ("finish", False)),
+    ]
+    assert kinds == ["started", "ready", "ended", "stopped"]
 
 
 def test_whoever_cancels_during_a_pause_has_it_stopped_within_a_second(clock: HeldClock) -> None:
