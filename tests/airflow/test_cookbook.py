@@ -65,13 +65,16 @@ def test_what_succeeded_is_stopped(renting: Renting, cook: Cook, tmp_path: Path)
     assert renting.running() == []
 
 
-def test_what_failed_is_kept(renting: Renting, cook: Cook, tmp_path: Path) -> None:
+def test_what_failed_is_kept_until_the_reaper_comes(renting: Renting, cook: Cook, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("raise SystemExit(3)")
     ended = cook("keep_what_failed")
     assert ended.tasks == {"train": "failed", "stop": "upstream_failed"}
     (kept,) = renting.running()
     assert ended.result("train", "uuid") == kept
-    renting.emulator.end_session(kept)
+    assert cook("reap_every_night").result("reap")["stopped"] == []
+    renting.emulator.advance_clock(1000)
+    assert cook("reap_every_night").result("reap")["stopped"] == [kept]
+    assert renting.running() == []
 
 
 @pytest.mark.parametrize("name", ["cheap_or_not_at_all", "capped"])
