@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import airflow
 import pytest
 from airflow_runs import Renting, run
 from quick_batch import quick_batch, whole_frames
+from shown_dag import shown_dag
 
 from airflow_provider.get_provider_info import get_provider_info
 
@@ -19,23 +19,9 @@ DOCUMENT = (ROOT / "docs" / "airflow.md").read_text(encoding="utf-8")
 EXAMPLES = sorted(path.name for path in (ROOT / "dags_examples" / "airflow").glob("*.py") if path.name != "train.py")
 
 
-def shown_dag(name: str, folder: Path) -> Any:
-    """The DAG of the document, from a file of its own, as Airflow reads it."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:
-        from airflow.models.dagbag import DagBag
-    blocks = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
-    file = folder / f"{name}.py"
-    file.write_text(next(block for block in blocks if f"def {name}()" in block))
-    bag = DagBag(dag_folder=str(file))
-    assert not bag.import_errors, bag.import_errors
-    return bag.dags[name]
-
-
 @pytest.mark.e2e
 def test_the_first_dag_runs_and_tells_its_asset_what_it_cost(renting: Renting, tmp_path: Path) -> None:
-    dag = shown_dag("hello_octa", tmp_path)
+    dag = shown_dag("airflow.md", "hello_octa", tmp_path)
     if airflow.__version__.startswith("2."):
         # It tells datasets that its database knows.
         dag.sync_to_db()
@@ -50,7 +36,7 @@ def test_the_first_dag_runs_and_tells_its_asset_what_it_cost(renting: Renting, t
 
 @pytest.mark.e2e
 def test_the_survey_maps_over_machines(renting: Renting, tmp_path: Path) -> None:
-    ended = run(shown_dag("survey", tmp_path))
+    ended = run(shown_dag("airflow.md", "survey", tmp_path))
     assert ended.state == "success"
     offered = [machine["node_id"] for machine in ended.result("machines")]
     assert [ended.result(f"look[{index}]")["node_id"] for index in range(2)] == offered
@@ -59,7 +45,7 @@ def test_the_survey_maps_over_machines(renting: Renting, tmp_path: Path) -> None
 
 
 def test_the_batch_is_quoted_and_rendered(renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dag = shown_dag("shot", tmp_path)
+    dag = shown_dag("airflow.md", "shot", tmp_path)
     given = quick_batch(tmp_path, "1-4")
     for task_id in ("plan", "render"):
         task = dag.get_task(task_id)
@@ -77,7 +63,7 @@ def test_the_batch_is_quoted_and_rendered(renting: Renting, tmp_path: Path, monk
 def test_a_machine_can_be_a_task(renting: Renting, tmp_path: Path) -> None:
     from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
 
-    dag = shown_dag("machine_a_task", tmp_path)
+    dag = shown_dag("airflow.md", "machine_a_task", tmp_path)
     given = quick_batch(tmp_path, "1-9")
     mapped = dag.get_task("render")
     mapped.partial_kwargs.update({name: given[name] for name in ("main", "renderer", "seconds_per_frame")})

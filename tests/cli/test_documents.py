@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from octa_provider import JobSpec
 from octa_provider.cli import main
 from octa_provider.emulator.faults.faults import KINDS
 from octa_provider.emulator.testing import EmulatorHandle
@@ -69,6 +70,22 @@ def test_options_named_in_a_document_exist(document: Path, capsys: pytest.Captur
         assert [option for option in used if option not in known] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_tests_named_in_a_document_exist(document: Path) -> None:
+    named = set(re.findall(r"`((?:\w+/)*test_\w+\.py)`", document.read_text(encoding="utf-8")))
+    ours = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")]
+    assert [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in ours)] == []
+
+
+def test_the_defaults_that_end_a_bill_are_those_of_a_job() -> None:
+    costs = (ROOT / "docs" / "costs.md").read_text(encoding="utf-8")
+    spec = JobSpec(image="ubuntu:24.04", command="true")
+    assert f"| `timeout_s` of a job's command | {spec.timeout_s:g} s |" in costs
+    assert f"| `ready_timeout_s` of a job | {spec.ready_timeout_s:g} s; " in costs
+    assert f"| `start_attempts` | {spec.start_attempts} |" in costs
+    assert (spec.max_cost_usd, spec.max_duration_s, spec.requirements.max_price_usd) == (None, None, None)
+
+
 def test_every_fault_and_every_outcome_is_documented() -> None:
     emulator = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
     jobs = (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8")
@@ -100,3 +117,15 @@ def test_every_message_that_is_explained_is_one_of_ours() -> None:
         if not any(all(part.strip() in text for part in message.split("...")) for text in ours)
     ]
     assert unknown == []
+
+
+def test_the_versions_that_are_tested_are_those_of_the_constraints() -> None:
+    upgrading = (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
+    rows = {name: re.findall(r"\d+\.\d+\.\d+", row) for name, row in re.findall(r"^\| (\w+) (\|.*)$", upgrading, re.M)}
+    pinned = [
+        found
+        for path in sorted((ROOT / "constraints").glob("*.txt"))
+        for found in re.findall(r"^(apache-airflow|prefect)==(\S+)$", path.read_text(encoding="utf-8"), re.M)
+    ]
+    assert set(rows["Airflow"]) == {version for name, version in pinned if name == "apache-airflow"}
+    assert set(rows["Prefect"]) == {version for name, version in pinned if name == "prefect"}

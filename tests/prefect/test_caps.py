@@ -97,6 +97,23 @@ def test_a_cap_ends_a_job(renting: Renting, caps: dict[str, Any]) -> None:
     assert (len(renting.sessions), renting.running()) == (1, [])
 
 
+def test_a_retry_after_a_cap_rents_anew_with_caps_of_its_own(renting: Renting) -> None:
+    tries: list[str] = []
+
+    @flow(retries=1)
+    def works() -> None:
+        job = OctaJob(image="alpine:3", command="echo begun; sleep 300", poll_s=0.2, max_duration_s=3600.0).trigger()
+        wait_for(lambda: job.state.phase.value == "running", "it runs")
+        tries.append(job.state.rental.uuid)
+        renting.emulator.advance_clock(2 * 3600)
+        job.wait_for_completion()
+
+    with pytest.raises(JobFailedError, match=r"over budget: session .* of at most"):
+        works()
+    assert len(tries) == len(set(tries)) == len(renting.sessions) == 2
+    assert renting.running() == []
+
+
 def test_machines_below_their_caps_are_left_alone(renting: Renting) -> None:
     @flow
     def works() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pool import Pool
 from prefect import flow
 from prefect.context import FlowRunContext
 from prefect_server import PrefectServer
@@ -61,6 +62,16 @@ def test_a_job_from_start_to_end(server: PrefectServer, renting: Renting) -> Non
         assert set(event["payload"]) == FIELDS
         assert event["payload"]["price_usd"] > 0
     assert events[-1]["payload"]["outcome"] == "succeeded"
+
+
+def test_a_flow_run_of_a_pool_has_its_name_and_labels(server: PrefectServer, renting: Renting, pool: Pool) -> None:
+    pool.worker()
+    run = pool.submit("greets", {"name": "octa"}, labels={"team": "lighting"}, name="shot-12")
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+    for event in events_of(server, renting.sessions[0]["uuid"], "started", "stopped"):
+        assert event["resource"]["octa.label.team"] == "lighting"
+        assert event["resource"]["prefect.resource.name"] == "shot-12"
 
 
 def test_tasks_and_blocks(server: PrefectServer, renting: Renting) -> None:
