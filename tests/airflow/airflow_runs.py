@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from inspect import signature
@@ -49,27 +48,6 @@ class Run:
 
 def _name(ti: Any) -> str:
     return ti.task_id if ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]"
-
-
-def wait_for_servers_of_runs() -> None:
-    """Have `dag.test()` ask its server when that has begun: Airflow 3.2 does not wait for it, and fails the task."""
-    import airflow
-
-    if not airflow.__version__.startswith("3.2."):
-        return
-    from airflow.sdk.execution_time import supervisor
-
-    make = supervisor.in_process_api_server
-
-    def begun() -> Any:
-        server = make()
-        assert server.transport
-        until = time.monotonic() + 120
-        while not hasattr(server.app.state, "svcs_registry") and time.monotonic() < until:
-            time.sleep(0.05)
-        return server
-
-    supervisor.in_process_api_server = begun
 
 
 def run(dag: Any, conf: dict[str, Any] | None = None, at: datetime | None = None) -> Run:

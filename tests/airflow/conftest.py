@@ -37,14 +37,12 @@ from a_page import HAS_PAGES, made_findable  # noqa: E402
 # Airflow looks for what is installed as soon as it is imported.
 made_findable(HOME / "found")
 
-from airflow_runs import BLENDER_PYTHON, Renting, wait_for_servers_of_runs  # noqa: E402
+from airflow_runs import BLENDER_PYTHON, Renting  # noqa: E402
 
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator  # noqa: E402
 
 # There is no such page on older ones.
 collect_ignore = [] if HAS_PAGES else ["test_sessions_page.py"]
-
-wait_for_servers_of_runs()
 
 
 @pytest.fixture(scope="session")
