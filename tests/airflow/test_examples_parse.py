@@ -31,7 +31,8 @@ print(json.dumps({"globals": dags, "modules": heavy}))
 
 #: What an example may load of the core while it is parsed: plain values.
 LIGHT = {
-    *("errors", "files", "frames", "http", "http.web_address", "job", "job.secret_envs", "job.spec", "market"),
+    *("errors", "files", "frames", "http", "http.web_address", "job", "job.events", "job.result", "job.return_value"),
+    *("job.secret_envs", "job.spec", "job.tried_machine", "market"),
     *(
         "market.payer",
         "market.request",
