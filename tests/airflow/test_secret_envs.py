@@ -231,7 +231,7 @@ def test_secrets_that_cannot_be_handed_over_are_refused_when_parsed(arguments: d
 
 
 def test_a_job_with_secrets_is_waited_for(renting: Renting, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="is for jobs without inputs, outputs and secret_envs"):
+    with pytest.raises(ValueError, match="is for jobs without inputs, outputs, secret_envs and result_file"):
         job(secret_envs={"TOKEN": "{{ run_id }}"}, wait_for_completion=False)
     with DAG("secret_unwaited", schedule=None) as dag:
 
@@ -241,5 +241,5 @@ def test_a_job_with_secrets_is_waited_for(renting: Renting, capfd: pytest.Captur
 
         job(secret_envs=secrets_of_another(), wait_for_completion=False)
     assert run(dag).tasks == {"secrets_of_another": "success", "job": "failed"}
-    assert "is for jobs without inputs, outputs and secret_envs" in told(capfd)
+    assert "is for jobs without inputs, outputs, secret_envs and result_file" in told(capfd)
     assert renting.sessions == []
