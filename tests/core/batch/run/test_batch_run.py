@@ -240,7 +240,7 @@ def test_a_batch_never_costs_more_than_its_cap_and_one_look(tmp_path: Path) -> N
 
 
 def test_no_more_is_spent_than_was_agreed_to_at_most(tmp_path: Path) -> None:
-    with open_studio(tmp_path, speed=60.0) as studio:
+    with open_studio(tmp_path, speed=20.0) as studio:
         plans: list[Plan] = []
         batch = studio.batch("1-200", frame_s=0.4, seconds_per_frame=0.01)
         result = studio.run(batch, approve=lambda plan: plans.append(plan) is None)
