@@ -106,7 +106,7 @@ class PrefectServer:
         """Ask the server; again while it answers 503, as Prefect's own client does: SQLite is busy."""
         until = time.monotonic() + 60
         while True:
-            response = self.http.request(method, f"{self.api_url}{path}", timeout=30, **options)
+            response = self.http.request(method, f"{self.api_url}{path}", timeout=300, **options)
             if response.status_code != 503 or time.monotonic() >= until:
                 break
             time.sleep(0.5)
