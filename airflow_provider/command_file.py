@@ -18,7 +18,7 @@ COMMAND_EXT = (".sh", ".bash", ".py")
 #: A command goes through one argument of a program, of which Linux takes 128 KiB.
 MOST_BYTES = 100_000
 
-# One word, which is no path of the machine and no template: `bash run.sh`, `./run.sh`, `/work/run.sh` are commands.
+# One word, which is no path of the machine and no template: `bash run.sh`, `./run.sh`, `/srv/run.sh` are commands.
 _NAME = re.compile(r"[\w-][\w.+@/-]*")
 
 

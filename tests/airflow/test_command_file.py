@@ -55,7 +55,7 @@ def dag_with(folder: Path, name: str = "command_files", **options: Any) -> DAG:
         ("bash render.sh", "bash render.sh"),
         ("render.sh ", "render.sh "),
         ("./render.sh", "./render.sh"),
-        ("/work/render.sh", "/work/render.sh"),
+        ("/srv/render.sh", "/srv/render.sh"),
         ("python {{ params.who }}.py", "python me.py"),
         ("{{ params.who }}.sh", "me.sh"),
         (["bash", "render.sh"], ["bash", "render.sh"]),
