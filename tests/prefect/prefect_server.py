@@ -104,7 +104,7 @@ class PrefectServer:
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask the server; again while it answers 503, as Prefect's own client does: SQLite is busy."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while True:
             response = self.http.request(method, f"{self.api_url}{path}", timeout=300, **options)
             if response.status_code != 503 or time.monotonic() >= until:
@@ -129,7 +129,7 @@ class PrefectServer:
     def state_of(self, flow_run_id: str) -> str:
         return str(self.flow_run(flow_run_id)["state_name"])
 
-    def wait_for_state(self, flow_run_id: str, *names: str, seconds: float = 90) -> str:
+    def wait_for_state(self, flow_run_id: str, *names: str, seconds: float = 300) -> str:
         return str(
             wait_for(
                 lambda: (state := self.state_of(flow_run_id)) in names and state,

@@ -38,10 +38,10 @@ class Renting:
         keys = [session["rental_key"] for session in self.sessions]
         return all(by_key[key]["max_running"] == 1 for key in keys if key)
 
-    def wait_until_running(self, count: int = 1, seconds: float = 60) -> list[str]:
+    def wait_until_running(self, count: int = 1, seconds: float = 300) -> list[str]:
         return wait_for(lambda: (up := self.running()) and len(up) >= count and up, f"{count} sessions", seconds)
 
-    def wait_until_none_runs(self, seconds: float = 60) -> None:
+    def wait_until_none_runs(self, seconds: float = 300) -> None:
         wait_for(lambda: not self.running(), "no session runs", seconds)
 
     def client(self, namespace: str | None = None) -> OctaClient:

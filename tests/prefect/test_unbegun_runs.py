@@ -12,7 +12,7 @@ from waiting_for import wait_for
 
 pytestmark = [pytest.mark.e2e]
 
-SLOW_MARKET = {"kind": "delay", "method": "GET", "path": "^/services/mr$", "seconds": 30}
+SLOW_MARKET = {"kind": "delay", "method": "GET", "path": "^/services/mr$", "seconds": 30, "times": None}
 
 
 def left_before_its_post(server: PrefectServer, renting: Renting, pool: Pool, name: str = "first") -> str:
@@ -21,7 +21,10 @@ def left_before_its_post(server: PrefectServer, renting: Renting, pool: Pool, na
     before = renting.count_requests("GET", "/services/mr")
     worker = pool.worker(name)
     run = pool.submit("greets")
-    wait_for(lambda: renting.count_requests("GET", "/services/mr") > before, "it looks for a machine", 120)
+    wait_for(
+        lambda: server.state_of(run) == "Submitting" and renting.count_requests("GET", "/services/mr") > before,
+        "it looks for a machine",
+    )
     worker.kill()
     renting.emulator.clear_faults()
     assert (server.state_of(run), renting.sessions) == ("Submitting", [])

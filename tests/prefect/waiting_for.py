@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def wait_for(question: Callable[[], Any], what: str, seconds: float = 60.0, every_s: float = 0.2) -> Any:
+def wait_for(question: Callable[[], Any], what: str, seconds: float = 300.0, every_s: float = 0.2) -> Any:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if answer := question():
