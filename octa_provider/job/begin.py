@@ -35,12 +35,13 @@ def begin_job(
     private_key: str | Path | None,
     on_transfer: OnTransfer | None,
     is_cancelled: Callable[[], bool],
+    on_end: Callable[[], object] | None = None,
 ) -> JobState:
     """Send the inputs and start the command: see `Jobs.begin`.
 
     Args:
         rentals: what the job's rental is taken up from.
-        state, spec, private_key, on_transfer, is_cancelled: as in `Jobs.begin`.
+        state, spec, private_key, on_transfer, is_cancelled, on_end: as in `Jobs.begin`.
 
     Raises:
         OctaConfigError: an input is not there any more.
@@ -60,6 +61,7 @@ def begin_job(
             ssh_key(private_key),
             on_progress=on_transfer,
             is_cancelled=lambda: is_cancelled() or enough(),
+            on_end=on_end,
         )
     except OctaBudgetError as error:
         return state.ending(JobOutcome.OVER_BUDGET, str(error))

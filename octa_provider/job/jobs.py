@@ -237,6 +237,7 @@ class Jobs:
         session: Session | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         reads_log: bool = True,
+        on_end: Callable[[], object] | None = None,
     ) -> JobState:
         """Look once, and return how far the job has come. Outages change nothing.
 
@@ -246,13 +247,15 @@ class Jobs:
             session: the job's session as it was seen a moment ago, in a list for one; it is not asked for again.
             is_cancelled: asked while something arrives from the API; when it says yes, the look is cut short.
             reads_log: False leaves the log of a command over SSH to another look, but for what it has printed last.
+            on_end: called when a command over SSH has ended after this look, where the connection lives so long: in
+                another thread, so it must be quick, and once at most. It is time for the next look then.
 
         Raises:
             OctaError: the API refused the key, or a session over its budget could not be stopped.
         """
         if state.ended:
             return state
-        return JobPoll(self._api, state, private_key, on_line, is_cancelled, on_unfinished, reads_log).look(session)
+        return JobPoll(self._api, state, private_key, on_line, is_cancelled, on_unfinished, reads_log, on_end).look(session)
 
     def begin(
         self,
@@ -262,6 +265,7 @@ class Jobs:
         private_key: str | Path | None = None,
         on_transfer: OnTransfer | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
+        on_end: Callable[[], object] | None = None,
     ) -> JobState:
         """Send the inputs and start the command over SSH, when the phase is `READY`.
 
@@ -274,13 +278,20 @@ class Jobs:
             private_key: as in `run`.
             on_transfer: called now and then with how far the inputs are.
             is_cancelled: asked again and again while files move.
+            on_end: as in `poll`.
 
         Raises:
             OctaConfigError: an input is not there any more.
             OctaCancelledError: `is_cancelled` said yes; the session still runs.
         """
         return begin_job(
-            self._rentals, state, spec, private_key=private_key, on_transfer=on_transfer, is_cancelled=is_cancelled
+            self._rentals,
+            state,
+            spec,
+            private_key=private_key,
+            on_transfer=on_transfer,
+            is_cancelled=is_cancelled,
+            on_end=on_end,
         )
 
     def start_elsewhere(

@@ -1,7 +1,8 @@
 """When one job is worth a look, told by the watcher that all of an account share.
 
 A look is made when the shared list says that the session has come on, or that a cap is reached; otherwise when the
-job's own pause is over and there is a turn to read its log. What somebody else tells of its end is worth one at once.
+job's own pause is over and there is a turn to read its log. What somebody else tells of its end, the machine itself for
+one, is worth one at once.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ class LookPace:
         self._seen: int | None = None
         self._heard_at: float | None = None
         self._is_hurried = False
+        self._is_woken = False
+        self._has_looked = False
+        self._is_due_now: Callable[[Session], bool] | None = None
         self._told_at = self._due_at = clock.monotonic()
         #: Since when its log is due to be read, where there was no turn for it.
         self._log_due_at: float | None = None
@@ -56,11 +60,15 @@ class LookPace:
     def hurry(self) -> None:
         """Something else tells that the command has ended, or is about to: it is looked at without waiting for a turn.
 
-        Looks come as close then as those at a command that speaks, and grow rarer if it runs on all the same.
+        Looks come as close then as those at a command that speaks, and grow rarer if it runs on all the same. May be
+        called from any thread.
         """
         if not self._is_hurried:
             self._is_hurried = True
             self._heard_at = self._due_at = self._clock.monotonic()
+            self._is_woken = True
+            if self._is_due_now is not None:
+                self._watcher.give_up(self._is_due_now)
 
     async def until_due(self, state: JobState) -> Session | None:
         """Wait until the job is worth a look.
@@ -77,10 +85,10 @@ class LookPace:
         """
         is_due = self._begin(state)
         with suppress(OctaSessionFailedError):
-            while self._silent_in_s > 0:
+            while self._silent_in_s > 0 and not self._is_woken:
                 with suppress(OctaWaitTimeoutError):
                     return await self._watcher.wait_async(state.rental.uuid, is_due, self._silent_in_s)
-        self.reads_log = True
+        self._woken_or_silent()
         return None
 
     def wait_until_due(self, state: JobState, is_cancelled: Callable[[], bool]) -> Session | None:
@@ -92,22 +100,31 @@ class LookPace:
         """
         is_due = self._begin(state)
         with suppress(OctaSessionFailedError):
-            while self._silent_in_s > 0 and not is_cancelled():
+            while self._silent_in_s > 0 and not self._is_woken and not is_cancelled():
                 with suppress(OctaWaitTimeoutError):
                     return self._watcher.wait(state.rental.uuid, is_due, min(SLICE_S, self._silent_in_s))
-        self.reads_log = True
+        self._woken_or_silent()
         return None
+
+    def _woken_or_silent(self) -> None:
+        """The look that comes now asks for the session itself."""
+        self.reads_log, self._is_woken = True, False
 
     def _begin(self, state: JobState) -> Callable[[Session], bool]:
         """What is asked at each look at the list, from now on until the job is worth a look."""
         self._told_at = self._clock.monotonic()
         self._listen(state)
         self._due_at = self._told_at + self._pause_s(state)
+        if state.over_ssh and state.phase is JobPhase.RUNNING and not self._has_looked:
+            # From the first look on, the machine itself tells the end of a command over SSH.
+            self._due_at = self._told_at
+        self._has_looked = True
 
         def is_due(session: Session) -> bool:
             self._told_at = self._clock.monotonic()
             return self._is_due(state, session)
 
+        self._is_due_now = is_due
         return is_due
 
     @property
@@ -135,7 +152,8 @@ class LookPace:
             return True
         if state.phase is JobPhase.STARTING and session.phase is not SessionPhase.STARTING:
             return True
-        if self._clock.monotonic() < self._due_at:
+        # The list comes at intervals too, of which a look that is due a moment later would take one more.
+        if self._clock.monotonic() < self._due_at - self._poll_s / 2:
             return False
         if state.phase is not JobPhase.RUNNING or self._is_hurried or self._is_late(state):
             return True

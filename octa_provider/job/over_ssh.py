@@ -17,7 +17,9 @@ from octa_provider.errors import OctaSshError
 from octa_provider.files.local_files import LocalTree
 from octa_provider.job.log import NO_SHELL
 from octa_provider.job.script import (
+    ENDED,
     DetachedStatus,
+    await_end_command,
     begin_command,
     lacks_shell,
     look_command,
@@ -50,6 +52,7 @@ def begin_detached(
     *,
     on_progress: OnTransfer | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
+    on_end: Callable[[], object] | None = None,
 ) -> str | None:
     """Send the inputs and begin the command, once however often this is called; returns the machine's host key.
 
@@ -62,6 +65,7 @@ def begin_detached(
         private_key: as in `Jobs.run`.
         on_progress: called now and then with how far a transfer is.
         is_cancelled: asked again and again; when it says yes the transfer is given up.
+        on_end: as in `Jobs.poll`.
 
     Raises:
         OctaConfigError: an input is not there any more.
@@ -89,22 +93,29 @@ def begin_detached(
             # A machine that does not do as it is told may repeat what it was sent.
             said = without_values(answer.output.strip(), spec.secret_envs)[-500:]
             raise OctaSshError(f"the machine could not begin the command (exit code {answer.exit_code}): {said}")
+        _listen(machine, on_end)
         return machine.host_key
 
 
-def look_at_detached(session: Session, state: JobState, private_key: str | Path | None) -> DetachedStatus:
+def look_at_detached(
+    session: Session, state: JobState, private_key: str | Path | None, on_end: Callable[[], object] | None = None
+) -> DetachedStatus:
     """Ask the machine how the command is doing.
 
     Args:
         session: as the API tells it now.
         state: the job.
         private_key: as in `Jobs.run`.
+        on_end: as in `Jobs.poll`.
 
     Raises:
         OctaSshError: the machine can't be reached, or has no shell.
     """
     with job_machine(session, state, private_key) as machine:
-        return _look(machine, state.nonce)
+        status = _look(machine, state.nonce)
+        if status.state == "running":
+            _listen(machine, on_end)
+        return status
 
 
 @contextmanager
@@ -134,6 +145,11 @@ def _send_list(machine: RemoteMachine, placed: list[Placed], token: str) -> None
         path = Path(folder) / "sent"
         path.write_text(json.dumps(sent))
         machine.send(LocalTree.at(path), staged_list(token))
+
+
+def _listen(machine: RemoteMachine, on_end: Callable[[], object] | None) -> None:
+    if on_end is not None:
+        machine.listen(await_end_command(), lambda said: on_end() if said.strip() == ENDED else None)
 
 
 def _look(machine: RemoteMachine, nonce: str) -> DetachedStatus:

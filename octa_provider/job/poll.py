@@ -55,7 +55,7 @@ class JobPoll:
         on_line: called with each new line of the command's output.
         is_cancelled: asked while something arrives from the API; when it says yes, the look is cut short.
         on_unfinished: called with the states of a line that has not ended.
-        reads_log: as in `Jobs.poll`.
+        reads_log, on_end: as in `Jobs.poll`.
     """
 
     def __init__(
@@ -67,8 +67,10 @@ class JobPoll:
         is_cancelled: Callable[[], bool] = lambda: False,
         on_unfinished: OnLine | None = None,
         reads_log: bool = True,
+        on_end: Callable[[], object] | None = None,
     ) -> None:
         self._api = api
+        self._on_end = on_end
         self._reads_log = reads_log
         self._is_cancelled = is_cancelled
         self._state = state
@@ -135,7 +137,7 @@ class JobPoll:
             if self._state.ended:
                 return ""
         try:
-            status = look_at_detached(session, self._state, ssh_key(self._private_key))
+            status = look_at_detached(session, self._state, ssh_key(self._private_key), self._on_end)
         except OctaSshError as error:
             if not error.lost:
                 self._state = self._state.ending(JobOutcome.LOST, f"{error}: outcome unknown")

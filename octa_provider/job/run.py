@@ -48,11 +48,12 @@ class JobSteps(Protocol):
         session: Session | None,
         is_cancelled: Callable[[], bool],
         reads_log: bool,
+        on_end: Callable[[], object],
     ) -> JobState:
         """Look once.
 
         Args:
-            state, private_key, on_line, on_unfinished, session, is_cancelled, reads_log: as in `Jobs.poll`.
+            state, private_key, on_line, on_unfinished, session, is_cancelled, reads_log, on_end: as in `Jobs.poll`.
         """
 
     def begin(
@@ -63,11 +64,12 @@ class JobSteps(Protocol):
         private_key: str | Path | None,
         on_transfer: OnTransfer | None,
         is_cancelled: Callable[[], bool],
+        on_end: Callable[[], object],
     ) -> JobState:
         """Send the inputs and start the command.
 
         Args:
-            state, spec, private_key, on_transfer, is_cancelled: as in `Jobs.begin`.
+            state, spec, private_key, on_transfer, is_cancelled, on_end: as in `Jobs.begin`.
         """
 
     def collect(
@@ -119,6 +121,9 @@ class Pace(Protocol):
         Args:
             state, is_cancelled: as in `LookPace.wait_until_due`.
         """
+
+    def hurry(self) -> None:
+        """Look soon, as `LookPace.hurry`."""
 
 
 def see_to_the_end(
@@ -214,6 +219,7 @@ def see_to_the_end(
                         session=session,
                         is_cancelled=is_cancelled,
                         reads_log=paced.reads_log,
+                        on_end=paced.hurry,
                     ),
                     state,
                 )
@@ -221,7 +227,12 @@ def see_to_the_end(
                 # Its phase was told before: sending the inputs may take a while.
                 state = tell(
                     jobs.begin(
-                        state, spec, private_key=private_key, on_transfer=on_transfer, is_cancelled=is_cancelled
+                        state,
+                        spec,
+                        private_key=private_key,
+                        on_transfer=on_transfer,
+                        is_cancelled=is_cancelled,
+                        on_end=paced.hurry,
                     ),
                     state,
                 )

@@ -19,6 +19,8 @@ WORK_FOLDER = f"{JOB_FOLDER}/work"
 SENT_FILE = f"{JOB_FOLDER}/sent"
 #: The exit code of a command that was ended at its deadline, as with `timeout`.
 TIMED_OUT_CODE = 124
+#: What `await_end_command` prints.
+ENDED = "ended"
 KILL_AFTER_S = 10
 
 # Plain POSIX, since the image may hold nothing but busybox. $1 is the command, $2 its seconds, $3 exports its
@@ -123,6 +125,20 @@ elif [ -f status ]; then cat status
 else echo gone; fi
 """
 
+# Returns when there is something new for a look, or after a while without: nothing ends it when its connection is lost.
+# An old `sleep` takes whole seconds.
+_AWAIT_END = f"""
+cd {JOB_FOLDER} 2>/dev/null || exit 1
+n=0
+while [ $n -lt $1 ]; do
+  [ ! -f status ] || {{ echo ended; exit; }}
+  [ ! -s pid ] || kill -0 "$(cat pid)" 2>/dev/null || {{ echo ended; exit; }}
+  sleep 0.5 2>/dev/null || sleep 1; n=$((n+1))
+done
+"""
+#: Half seconds until it returns all the same.
+_AWAITED = 1200
+
 _EXIT = re.compile(r"[0-9]{1,3}|timeout|restarted")
 #: What container runtimes say of an image without a shell, in this order in one line.
 _NO_SHELL = ("exec", "/bin/sh")
@@ -185,6 +201,11 @@ def begin_command(
 def look_command() -> str:
     """The command line that tells how a detached command is doing; see `DetachedStatus`."""
     return shlex.join(["/bin/sh", "-c", _LOOK])
+
+
+def await_end_command() -> str:
+    """The command line that prints `ENDED` as soon as a detached command has ended, or nothing after some minutes."""
+    return shlex.join(["/bin/sh", "-c", _AWAIT_END, "octa-job", str(_AWAITED)])
 
 
 @dataclass(frozen=True)

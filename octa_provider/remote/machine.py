@@ -22,6 +22,7 @@ from octa_provider.files.local_files import LocalTree, shown
 from octa_provider.remote.command import KEPT_OUTPUT_CHARS, CommandResult, run_command, with_envs
 from octa_provider.remote.connection import SshConnection
 from octa_provider.remote.fetching import FileFetching
+from octa_provider.remote.listening import Listening
 from octa_provider.remote.loop import wait_for
 from octa_provider.remote.moving import Moving
 from octa_provider.remote.places import place_here, place_there
@@ -63,6 +64,7 @@ class RemoteMachine:
         self.target = target
         self._connection = SshConnection(target)
         self.connect_within_s = connect_within_s
+        self._listening = Listening(self._connection)
 
     def __reduce__(self) -> tuple[object, ...]:
         return stays_here("an SSH connection stays where it was opened, so open one within the task")
@@ -137,6 +139,18 @@ class RemoteMachine:
         return wait_for(
             with_ssh_errors(work(), "run a command on", self._connection), is_cancelled=is_cancelled, calls=calls
         )
+
+    def listen(self, command: str, told: Callable[[str], object]) -> None:
+        """Have a command wait on the machine for something, over the connection of the last call, while others come.
+
+        One at a time: while an earlier one runs it goes on, and tells this caller instead. It ends with the connection.
+
+        Args:
+            command: as the machine's shell reads it; it should end by itself some time.
+            told: called with what it printed once it has ended with exit code 0, in a thread of ours: be quick. Of one
+                that fails, or whose connection is lost, nothing is told.
+        """
+        self._listening.listen(command, told)
 
     def put(
         self,

@@ -156,6 +156,17 @@ class Watcher:
             finally:
                 timer.cancel()
 
+    def give_up(self, predicate: Callable[[Session], object]) -> None:
+        """End the waits with this predicate now, as if they had been too long. From any thread.
+
+        Args:
+            predicate: the object that was given to `wait` or `wait_async`.
+        """
+        with self._lock:
+            waiters = [waiter for waiter in self._waiters if waiter.predicate is predicate]
+        for waiter in waiters:
+            self._end(waiter, waiter.too_late)
+
     @contextmanager
     def _joined(
         self,
