@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider.job_json import job_to_json
 from airflow_provider.try_note import note_try
@@ -44,6 +45,7 @@ def defer_job(
     stops: bool = True,
     stops_on_kill: bool = True,
     is_ready_told: bool = False,
+    shared: Mapping[str, Any] | None = None,
 ) -> NoReturn:
     """Let the triggerer watch a job; the task comes back by `execute_resumed`.
 
@@ -51,7 +53,7 @@ def defer_job(
         operator: whose task waits for the job.
         context: of the task.
         state: how far the job is.
-        octa_conn_id, namespace, latest_end, deadline_at, collects, stops, stops_on_kill, is_ready_told: as of
+        octa_conn_id, namespace, latest_end, deadline_at, collects, stops, stops_on_kill, is_ready_told, shared: as of
             `OctaJobTrigger`.
         poll_s: seconds between two looks.
         given_up_at: Unix time at which Airflow itself ends the wait. That is for a triggerer that never runs it: it
@@ -76,6 +78,7 @@ def defer_job(
             stops=stops,
             stops_on_kill=stops_on_kill,
             is_ready_told=is_ready_told,
+            shared=shared,
         ),
         method_name="execute_resumed",
         timeout=timedelta(seconds=max(1.0, given_up_at - time.time())),

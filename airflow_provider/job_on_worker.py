@@ -15,6 +15,7 @@ from airflow_provider.failure import fail_task
 from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_xcom import JobXCom
 from airflow_provider.rental_key import rental_key
+from airflow_provider.shared_files import begun_text, fetched_text
 from airflow_provider.task_memory import TaskMemory
 from airflow_provider.told_outputs import told_outputs
 from airflow_provider.try_note import forget_try
@@ -25,7 +26,7 @@ from octa_provider.job.state import JobPhase
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental.session_text import session_text
 from octa_provider.text.plain_text import plain_words
-from octa_provider.text.quantities import counted, shown_duration
+from octa_provider.text.quantities import shown_duration
 from octa_provider.wire.money import cost_text
 
 if TYPE_CHECKING:
@@ -260,9 +261,8 @@ class JobOnWorker:
         except OctaError as error:
             fail_task(error)
         if begun.phase is JobPhase.RUNNING:
-            took = shown_duration(self.client.clock.monotonic() - before)
-            sent = counted(len(self.spec.inputs), "input") if self.spec.inputs else "no inputs"
-            self.operator.log.info("Ready: sent %s and began the command within %s", sent, took)
+            took_s = self.client.clock.monotonic() - before
+            self.operator.log.info("%s", begun_text(len(self.spec.inputs), took_s))
         return begun
 
     def _look(self, state: JobState) -> JobState:
@@ -286,8 +286,8 @@ class JobOnWorker:
         except OctaError as error:
             fail_task(error)
         if collected.collected:
-            took = shown_duration(self.client.clock.monotonic() - before)
-            self.operator.log.info("Fetched %s within %s", counted(len(collected.collected), "file"), took)
+            took_s = self.client.clock.monotonic() - before
+            self.operator.log.info("%s", fetched_text(len(collected.collected), took_s))
         return collected
 
     def _finish(self, state: JobState) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.links import LINKS
 from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
 from airflow_provider.rental_key import rental_key
+from airflow_provider.shared_files import files_to_share, remove_marks
 from airflow_provider.stop_on_failure import stop_after, tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
@@ -73,6 +74,7 @@ class RunsJob(DescribesJob):
         poll_interval: seconds between two looks.
         deferrable: whether to wait in the triggerer.
         on_event: called on a worker with each thing that happens; None for nobody.
+        files_in_trigger: whether a triggerer that sees the worker's files may move them.
         kill_switch: made when the task runs; a kill pulls it.
     """
 
@@ -86,6 +88,7 @@ class RunsJob(DescribesJob):
     poll_interval: float | str
     deferrable: bool
     on_event: OnEvent | None
+    files_in_trigger: bool
     kill_switch: KillSwitch | None = None
     _told: JobTeller | None = None
 
@@ -131,6 +134,7 @@ class RunsJob(DescribesJob):
 
                 state = take_over(client, state)
             work.was_deferred = True
+            remove_marks(work.spec, state, as_text("log_path", self.log_path))
             work.tail.extend(event.get("tail", ()))
             if event["what"] == "unwatched":
                 self.log.warning("The triggerer can't watch the job, so this worker does: %s", event["message"])
@@ -289,7 +293,19 @@ class RunsJob(DescribesJob):
             stops=self.on_finish_action == "stop",
             stops_on_kill=self.on_kill_action == "stop",
             is_ready_told=self._told is not None and self._told.is_ready_told,
+            shared=self._shared(spec, state),
         )
+
+    def _shared(self, spec: JobSpec, state: JobState) -> dict[str, Any] | None:
+        # Nobody there could tell `on_event`; a URL is written to by a worker.
+        log_path = as_text("log_path", self.log_path)
+        if not self.files_in_trigger or self.on_event is not None or "://" in (log_path or ""):
+            return None
+        try:
+            return files_to_share(spec, state, log_path)
+        except OctaError:
+            # An input has gone meanwhile: a worker will tell of it when it would send it.
+            return None
 
     def _collects(self, spec: JobSpec) -> bool:
         return bool(spec.outputs) or spec.result_file is not None or as_text("log_path", self.log_path) is not None

@@ -20,7 +20,7 @@ def told_outputs(result: Mapping[str, Any], tell: Callable[..., object]) -> dict
     """A job's result with at most `MOST_NAMES` outputs of `MOST_CHARS` together, and their number; the log gets all.
 
     Args:
-        result: `JobResult` as a dict.
+        result: `JobResult` as a dict; or what this has returned, which stays.
         tell: gets each line of the log.
     """
     outputs = list(result["outputs"])
@@ -36,4 +36,4 @@ def told_outputs(result: Mapping[str, Any], tell: Callable[..., object]) -> dict
         for begin in range(0, len(outputs), _NAMES_A_RECORD):
             tell("%s", "\n".join(map(plain_words, outputs[begin : begin + _NAMES_A_RECORD])))
         tell("::endgroup::")
-    return {**result, "outputs": told, "outputs_count": len(outputs)}
+    return {**result, "outputs": told, "outputs_count": result.get("outputs_count", len(outputs))}

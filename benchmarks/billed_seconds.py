@@ -110,9 +110,7 @@ def by_core(emulator: EmulatorHandle, jobs: Sequence[Job], poll_s: float) -> Non
                 }
             spec = JobSpec(image="ubuntu:24.04", command=job.command, timeout_s=600, via=job.way.via, **files)
             time.sleep(job.begins_after_s)
-            result = octa.jobs.run(
-                spec, f"billed/{job.name}", private_key=emulator.ssh_private_key, poll_s=poll_s
-            )
+            result = octa.jobs.run(spec, f"billed/{job.name}", private_key=emulator.ssh_private_key, poll_s=poll_s)
             assert result.succeeded, result.message
 
         list(pool.map(run, jobs))
@@ -161,7 +159,11 @@ def by_airflow(kind: str) -> By:
     return run
 
 
-BY: dict[str, By] = {"core": by_core, "airflow-worker": by_airflow("worker"), "airflow-deferred": by_airflow("deferred")}
+BY: dict[str, By] = {
+    "core": by_core,
+    "airflow-worker": by_airflow("worker"),
+    "airflow-deferred": by_airflow("deferred"),
+}
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,10 @@ def main() -> None:
     for way in WAYS:
         if way.name not in arguments.ways:
             continue
-        with tempfile.TemporaryDirectory(prefix="octa-billed-") as folder, start_emulator(
-            in_process=False, machines=40, room=4, start_delay_s=START_UP_S
-        ) as emulator:
+        with (
+            tempfile.TemporaryDirectory(prefix="octa-billed-") as folder,
+            start_emulator(in_process=False, machines=40, room=4, start_delay_s=START_UP_S) as emulator,
+        ):
             jobs = jobs_of(way, arguments.rounds, arguments.poll, Path(folder))
             BY[arguments.by](emulator, jobs, arguments.poll)
             found = unused(emulator, jobs)

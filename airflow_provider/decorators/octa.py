@@ -52,13 +52,13 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
     template_fields: Sequence[str] = (*OctaRunJobOperator.template_fields, "op_args", "op_kwargs")
 
     def __init__(self, *, python: str = "python3", **kwargs: Any) -> None:
-        for name in ("command", "via", "wait_for_completion", "result_file"):
+        for name in ("command", "via", "wait_for_completion", "result_file", "files_in_trigger"):
             if name in kwargs:
                 raise ValueError(f"{name} is not for @task.octa: leave it out.")
         self.python = python
         self._folder: Path | None = None
         self._result_name = ""
-        super().__init__(command="known later", via="ssh", **kwargs)
+        super().__init__(command="known later", via="ssh", files_in_trigger=False, **kwargs)
 
     def execute(self, context: Context) -> Any:
         """Run the function; returns what it returned."""

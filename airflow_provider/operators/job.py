@@ -28,9 +28,9 @@ class OctaRunJobOperator(RunsJob):
 
     The rental key is made of DAG, run, task and map index: a retry, also of a worker that vanished, carries on with the
     same machine and the same running command. With `deferrable` the wait needs no worker slot: log lines appear while
-    it is deferred, and the session is stopped in the triggerer as soon as the work is done. Only where files move does
-    a worker come back: once to send the inputs, once to fetch the outputs; the session is billed while it waits for
-    its slot.
+    it is deferred, and the session is stopped in the triggerer as soon as the work is done. Where the
+    triggerer does not see the worker's files a worker comes back to move them, once to send the inputs, once to fetch
+    the outputs; the session is billed while it waits for its slot.
 
     Args:
         image: container image, such as `blender:4.5`; may be empty when `app` is given.
@@ -85,6 +85,9 @@ class OctaRunJobOperator(RunsJob):
             `line`, `progress`, `ended`, `stopped`. What it raises is logged once, and does not end the job. While the
             task is deferred nobody is told: a worker tells `ready`, `ended` and `stopped` when the task comes back, and
             lines and progress of that time never.
+        files_in_trigger: True (default) lets the triggerer of a deferred task send inputs and fetch outputs where it
+            sees the worker's files, so that no machine bills while the task waits for a worker: absolute paths, the
+            same user, no `secret_envs`, no `on_event`. False leaves all files to workers.
         octa_conn_id: the connection.
         kwargs: as of every operator.
 
@@ -155,6 +158,7 @@ class OctaRunJobOperator(RunsJob):
         poll_interval: float | str = 5.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         on_event: OnEvent | None = None,
+        files_in_trigger: bool = True,
         octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -203,6 +207,7 @@ class OctaRunJobOperator(RunsJob):
         self.poll_interval = poll_interval
         self.deferrable = deferrable
         self.on_event = None if on_event is None else checked_on_event(on_event)
+        self.files_in_trigger = files_in_trigger
         for name in ("on_finish_action", "on_kill_action"):
             if getattr(self, name) not in ACTIONS:
                 raise ValueError(f"{name}={getattr(self, name)!r} is neither of {' and '.join(ACTIONS)}.")

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.job_json import job_from_json, job_to_json
+from airflow_provider.shared_files import begun_text, claims_marks, fetched_text, spec_to_begin
+from airflow_provider.told_outputs import told_outputs
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
 from airflow_provider.triggers.hand_over import TAKE_OVER_S, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.shown_event import ShownEvent
-from airflow_provider.triggers.worker_threads import in_thread
-from octa_provider.errors import OctaConfigError, OctaError
+from airflow_provider.triggers.worker_threads import in_thread, threads_of
+from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaError
 from octa_provider.text.carried import carried
 from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain_words
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
     from octa_provider import JobState
     from octa_provider.job.line_listener import OnLine
+    from octa_provider.job.look_pace import LookPace
     from octa_provider.models import Session
 
 __all__ = ["TAIL_LINES", "OctaJobTrigger"]
@@ -53,6 +56,7 @@ class OctaJobTrigger(BaseTrigger):
         stops: whether the session is stopped when the job has ended.
         stops_on_kill: whether it is stopped when a user clears, fails or deletes the task.
         is_ready_told: whether the task's `on_event` was told that the machine is up; the worker hears it again.
+        shared: what is needed to move files from here, from `files_to_share`; None leaves that to workers.
 
     Yields one event, a dict with `what`, `job` (the state by then) and `is_ready_told`:
         `ready`: the session is up, the command is to be begun by a worker. `exited`: files are to be fetched, the
@@ -75,6 +79,7 @@ class OctaJobTrigger(BaseTrigger):
         stops: bool = True,
         stops_on_kill: bool = True,
         is_ready_told: bool = False,
+        shared: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.octa_conn_id = octa_conn_id
@@ -87,6 +92,7 @@ class OctaJobTrigger(BaseTrigger):
         self.stops = stops
         self.stops_on_kill = stops_on_kill
         self.is_ready_told = is_ready_told
+        self.shared = None if shared is None else dict(shared)
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._settings: ConnectionSettings | None = None
         self._linked = False
@@ -107,7 +113,9 @@ class OctaJobTrigger(BaseTrigger):
                 "stops": self.stops,
                 "stops_on_kill": self.stops_on_kill,
                 "is_ready_told": self.is_ready_told,
-            },
+            }
+            # A triggerer of an earlier release does not know it.
+            | ({} if self.shared is None else {"shared": self.shared}),
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -155,6 +163,7 @@ class OctaJobTrigger(BaseTrigger):
     async def _watch(self, state: JobState) -> dict[str, Any]:
         from octa_provider.job.look_pace import LookPace
         from octa_provider.job.next_step import Begin, Collect, Finish, StartElsewhere, next_step
+        from octa_provider.job.state import JobPhase
 
         try:
             settings = self._settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
@@ -171,13 +180,22 @@ class OctaJobTrigger(BaseTrigger):
                     poll_s=self.poll_interval,
                     collects=self.collects and state.exit_code is not None,
                     is_begin_tried=is_begin_tried,
-                    is_watched=True,
+                    # One that could not be begun yet is looked at, and tried again, at the usual interval.
+                    is_watched=state.phase is not JobPhase.READY,
                     may_start_elsewhere=True,
                 )
                 match step:
                     case Begin():
-                        return {"what": "ready", "job": job_to_json(state)}
+                        begun = await self._begin(here, settings, state, pace)
+                        if begun is None:
+                            return {"what": "ready", "job": job_to_json(state)}
+                        state, is_begin_tried = begun, True
+                        continue
                     case Collect():
+                        collected = await self._collect(here, settings, state)
+                        if collected is not None:
+                            state = collected
+                            continue
                         # The log has been read: how far is of no use any more, and is most of the state.
                         return {"what": "exited", "job": job_to_json(state.having(log=None))}
                     case StartElsewhere():
@@ -189,22 +207,24 @@ class OctaJobTrigger(BaseTrigger):
                         return await self._finish(here, state)
                 if self._left_s() == 0.0:
                     return await self._give_up(here, state)
+                session = None
                 try:
-                    session = await asyncio.wait_for(pace.until_due(state), self._left_s())
+                    if state.phase is JobPhase.READY:
+                        await asyncio.sleep(min(self.poll_interval, self._left_s() or self.poll_interval))
+                    else:
+                        session = await asyncio.wait_for(pace.until_due(state), self._left_s())
                 except asyncio.TimeoutError:
                     continue
                 try:
-                    state = await self._look(here, settings, state, session, pace.reads_log)
+                    state = await self._look(here, settings, state, session, pace)
                 except OctaConfigError as error:
                     # The SSH key lies on the workers alone, or this triggerer lacks asyncssh: a worker can go on.
                     return {"what": "unwatched", "message": str(error), "job": job_to_json(state)}
                 is_begin_tried = False
 
     async def _look(
-        self, here: Account, settings: ConnectionSettings, state: JobState, session: Session | None, reads_log: bool
+        self, here: Account, settings: ConnectionSettings, state: JobState, session: Session | None, pace: LookPace
     ) -> JobState:
-        from octa_provider.job.state import JobPhase
-
         state = await in_thread(
             here.client.jobs.poll,
             state,
@@ -212,8 +232,15 @@ class OctaJobTrigger(BaseTrigger):
             private_key=settings.ssh_private_key,
             on_line=self._on_line(),
             is_cancelled=lambda: self._cancelled,
-            reads_log=reads_log,
+            reads_log=pace.reads_log,
+            on_end=pace.hurry,
         )
+        return await self._noted(state, session)
+
+    async def _noted(self, state: JobState, session: Session | None = None) -> JobState:
+        """The state, as whoever takes this trigger over finds it."""
+        from octa_provider.job.state import JobPhase
+
         if state.end_by is not None and state.end_by > self.latest_end:
             state = state.having(end_by=self.latest_end)
         self.job = job_to_json(state)
@@ -225,7 +252,65 @@ class OctaJobTrigger(BaseTrigger):
         if not self.stops:
             return {"what": "ended", "job": job_to_json(state), "result": None}
         result = await in_thread(here.client.jobs.finish, state)
-        return {"what": "ended", "job": job_to_json(state.having(log=None)), "result": result.to_json()}
+        # What the result has need not travel twice.
+        state = state.having(log=None, collected=(), value=None)
+        told = told_outputs(result.to_json(), self.log.info)
+        return {"what": "ended", "job": job_to_json(state), "result": told}
+
+    # -- files, where those of the worker are seen from here -------------------------------------------------------
+
+    async def _begin(
+        self, here: Account, settings: ConnectionSettings, state: JobState, pace: LookPace
+    ) -> JobState | None:
+        """Send the inputs and begin the command; None where a worker has to."""
+        if (spec := await in_thread(spec_to_begin, self.shared)) is None:
+            return None
+        before = time.monotonic()
+        try:
+            with threads_of((settings, "files")):
+                begun = await in_thread(
+                    here.client.jobs.begin,
+                    state,
+                    spec,
+                    private_key=settings.ssh_private_key,
+                    is_cancelled=self._is_too_late,
+                    on_end=pace.hurry,
+                )
+        except OctaConfigError:
+            # Its key or its files are not here after all.
+            return None
+        except OctaCancelledError:
+            # Its time is over, which the next step finds.
+            return state
+        if begun.end_by is not None and state.end_by is None:
+            self.log.info("%s", begun_text(len(spec.inputs), time.monotonic() - before))
+        return await self._noted(begun)
+
+    async def _collect(self, here: Account, settings: ConnectionSettings, state: JobState) -> JobState | None:
+        """Fetch the outputs and the log; None where a worker has to."""
+        if not await in_thread(claims_marks, self.shared):
+            return None
+        assert self.shared is not None
+        before = time.monotonic()
+        try:
+            with threads_of((settings, "files")):
+                collected = await in_thread(
+                    here.client.jobs.collect,
+                    state,
+                    private_key=settings.ssh_private_key,
+                    log_path=self.shared["log_path"],
+                    is_cancelled=self._is_too_late,
+                )
+        except OctaConfigError:
+            return None
+        except OctaCancelledError:
+            return state
+        if collected.collected:
+            self.log.info("%s", fetched_text(len(collected.collected), time.monotonic() - before))
+        return await self._noted(collected)
+
+    def _is_too_late(self) -> bool:
+        return self._cancelled or self._left_s() == 0.0
 
     def _left_s(self) -> float | None:
         return None if self.deadline_at is None else max(0.0, self.deadline_at - time.time())

@@ -6,7 +6,11 @@ from airflow.providers.common.compat.sdk import DAG, Param
 
 from airflow_provider.operators.job import OctaRunJobOperator
 
-PARAMS = {"command": Param("true", type="string"), "folder": Param("", type="string"), "poll_s": Param(5.0, type="number")}
+PARAMS = {
+    "command": Param("true", type="string"),
+    "folder": Param("", type="string"),
+    "poll_s": Param(5.0, type="number"),
+}
 WAYS = {
     "container": {},
     "ssh": {"via": "ssh"},
@@ -20,7 +24,9 @@ POLL_S = 5.0
 
 for way, arguments in WAYS.items():
     for deferrable in (False, True):
-        with DAG(f"billed-{way}-{'deferred' if deferrable else 'worker'}", schedule=None, params=PARAMS, max_active_runs=50):
+        with DAG(
+            f"billed-{way}-{'deferred' if deferrable else 'worker'}", schedule=None, params=PARAMS, max_active_runs=50
+        ):
             OctaRunJobOperator(
                 task_id="job",
                 image="ubuntu:24.04",

@@ -255,7 +255,9 @@ class Jobs:
         """
         if state.ended:
             return state
-        return JobPoll(self._api, state, private_key, on_line, is_cancelled, on_unfinished, reads_log, on_end).look(session)
+        return JobPoll(self._api, state, private_key, on_line, is_cancelled, on_unfinished, reads_log, on_end).look(
+            session
+        )
 
     def begin(
         self,

@@ -1,0 +1,172 @@
+"""Whether a triggerer sees the files of a worker, so that it can move them itself and nobody waits for a worker's slot.
+
+A machine bills while its task waits for a worker, only to send inputs or to fetch outputs. Where both have the same
+files, as on one computer or on a studio's server, the triggerer can do that at once. What it is sure of it has seen: of
+inputs the same sizes and times, of each output's folder a mark that the worker laid there a moment before. Everything
+else is the worker's, as before. This file imports neither an HTTP library nor SSH.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from octa_provider.files.limits import existing_folder
+from octa_provider.text.quantities import counted, shown_duration
+
+if TYPE_CHECKING:
+    from octa_provider import JobSpec, JobState
+    from octa_provider.files.placed import Placed
+
+__all__ = ["begun_text", "claims_marks", "fetched_text", "files_to_share", "remove_marks", "spec_to_begin"]
+
+#: Of a job whose outputs go to more folders than this, a worker fetches them.
+_MOST_FOLDERS = 16
+
+
+def files_to_share(spec: JobSpec, state: JobState, log_path: str | None) -> dict[str, Any] | None:
+    """What a triggerer needs to move a job's files, as a JSON value; on the worker, which leaves its marks.
+
+    Args:
+        spec: the job.
+        state: how far it is.
+        log_path: where the command's output goes; a URL is the worker's.
+
+    Returns:
+        The value for `spec_to_begin` and `claims_marks`; None when a worker has to move them.
+    """
+    if not spec.over_ssh:
+        return None
+    shared: dict[str, Any] = {"user": os.getuid(), "log_path": log_path}
+    if not spec.secret_envs and _all_absolute(spec.inputs):
+        # Secrets go into no database.
+        shared["begins"] = {
+            "image": spec.image,
+            "command": spec.command_line,
+            "envs": dict(spec.envs),
+            "inputs": {os.fspath(local): remote for local, remote in spec.inputs.items()},
+            "disk_gb": spec.disk_gb,
+            "timeout_s": spec.timeout_s,
+        }
+        shared["inputs"] = _seen(spec.check_inputs())
+    places = _places(spec, log_path)
+    if _all_absolute(places):
+        shared["marks"] = _lay_marks(places, state.nonce)
+    return shared
+
+
+def spec_to_begin(shared: Mapping[str, Any] | None) -> JobSpec | None:
+    """The job to begin, in a triggerer that sees its inputs as the worker has; None where a worker has to begin it.
+
+    Args:
+        shared: from `files_to_share`.
+    """
+    if shared is None or shared.get("begins") is None or shared.get("user") != os.getuid():
+        return None
+    from octa_provider import JobSpec, OctaConfigError
+
+    try:
+        spec = JobSpec(via="ssh", **shared["begins"])
+        return spec if _seen(spec.check_inputs()) == shared["inputs"] else None
+    except (OctaConfigError, TypeError):
+        return None
+
+
+def claims_marks(shared: Mapping[str, Any] | None) -> bool:
+    """Whether a triggerer sees all folders that the worker has marked; the marks are gone then.
+
+    Taking them away is the claim: of two triggers that run for the same task one gets all.
+
+    Args:
+        shared: from `files_to_share`.
+    """
+    if shared is None or shared.get("marks") is None or shared.get("user") != os.getuid():
+        return False
+    claimed = 0
+    for mark in shared["marks"]:
+        with suppress(OSError):
+            Path(mark).unlink()
+            claimed += 1
+    return claimed == len(shared["marks"])
+
+
+def remove_marks(spec: JobSpec, state: JobState, log_path: str | None) -> None:
+    """Take away what `files_to_share` has left, on the worker that has come back.
+
+    Args:
+        spec, state, log_path: as there.
+    """
+    places = _places(spec, log_path)
+    if spec.over_ssh and _all_absolute(places):
+        for mark in _marks(places, state.nonce):
+            with suppress(OSError):
+                mark.unlink()
+
+
+def begun_text(inputs: int, took_s: float) -> str:
+    """What the log says of a command that has begun.
+
+    Args:
+        inputs: how many were sent.
+        took_s: seconds that it took.
+    """
+    sent = counted(inputs, "input") if inputs else "no inputs"
+    return f"Ready: sent {sent} and began the command within {shown_duration(took_s)}"
+
+
+def fetched_text(files: int, took_s: float) -> str:
+    """What it says of outputs.
+
+    Args:
+        files: how many were fetched.
+        took_s: seconds that it took.
+    """
+    return f"Fetched {counted(files, 'file')} within {shown_duration(took_s)}"
+
+
+def _all_absolute(paths: Any) -> bool:
+    # Others are relative to where a process runs, or to whose home it has.
+    return all(os.fspath(path).startswith("/") for path in paths)
+
+
+def _places(spec: JobSpec, log_path: str | None) -> list[str]:
+    """Where something is fetched to."""
+    return [*(os.fspath(local) for local in spec.outputs.values()), *([] if log_path is None else [log_path])]
+
+
+def _marks(places: list[str], nonce: str) -> Iterator[Path]:
+    # The nonce is the job's secret, and the folder is read by others.
+    name = ".octa-" + hashlib.sha256(f"files {nonce}".encode()).hexdigest()[:24]
+    for folder in dict.fromkeys(existing_folder(Path(place)) for place in places):
+        yield folder / name
+
+
+def _lay_marks(places: list[str], nonce: str) -> list[str] | None:
+    marks = list(_marks(places, nonce))
+    if len(marks) > _MOST_FOLDERS:
+        return None
+    laid = []
+    try:
+        for mark in marks:
+            mark.touch()
+            laid.append(str(mark))
+    except OSError:
+        for name in laid:
+            with suppress(OSError):
+                Path(name).unlink()
+        return None
+    return laid
+
+
+def _seen(placed: list[Placed]) -> str:
+    """What inputs look like: names, sizes, permissions and times of change, as a digest."""
+    whole = hashlib.sha256()
+    for one in sorted(placed, key=lambda one: one.remote):
+        whole.update(repr((one.remote, one.tree.is_folder, sorted(one.tree.folders))).encode())
+        for file in sorted(one.tree.files, key=lambda file: file.name):
+            whole.update(repr((file.name, file.size, file.mode, file.mtime)).encode())
+    return whole.hexdigest()
