@@ -18,7 +18,7 @@ from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.links import LINKS
 from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
 from airflow_provider.rental_key import rental_key
-from airflow_provider.shared_files import files_to_share, remove_marks
+from airflow_provider.shared_files import files_to_share, forget_marks
 from airflow_provider.stop_on_failure import stop_after, tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
@@ -134,7 +134,7 @@ class RunsJob(DescribesJob):
 
                 state = take_over(client, state)
             work.was_deferred = True
-            remove_marks(work.spec, state, as_text("log_path", self.log_path))
+            forget_marks(work.spec, state, as_text("log_path", self.log_path))
             work.tail.extend(event.get("tail", ()))
             if event["what"] == "unwatched":
                 self.log.warning("The triggerer can't watch the job, so this worker does: %s", event["message"])

@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.files.limits import existing_folder
+from octa_provider.files.marks import claim_marks, lay_marks, marks_of, remove_marks
 from octa_provider.text.quantities import counted, shown_duration
 
 if TYPE_CHECKING:
     from octa_provider import JobSpec, JobState
     from octa_provider.files.placed import Placed
 
-__all__ = ["begun_text", "claims_marks", "fetched_text", "files_to_share", "remove_marks", "spec_to_begin"]
-
-#: Of a job whose outputs go to more folders than this, a worker fetches them.
-_MOST_FOLDERS = 16
+__all__ = ["begun_text", "claims_marks", "fetched_text", "files_to_share", "forget_marks", "spec_to_begin"]
 
 
 def files_to_share(spec: JobSpec, state: JobState, log_path: str | None) -> dict[str, Any] | None:
@@ -55,7 +50,7 @@ def files_to_share(spec: JobSpec, state: JobState, log_path: str | None) -> dict
         shared["inputs"] = _seen(spec.check_inputs())
     places = _places(spec, log_path)
     if _all_absolute(places):
-        shared["marks"] = _lay_marks(places, state.nonce)
+        shared["marks"] = lay_marks(places, state.nonce)
     return shared
 
 
@@ -77,24 +72,17 @@ def spec_to_begin(shared: Mapping[str, Any] | None) -> JobSpec | None:
 
 
 def claims_marks(shared: Mapping[str, Any] | None) -> bool:
-    """Whether a triggerer sees all folders that the worker has marked; the marks are gone then.
-
-    Taking them away is the claim: of two triggers that run for the same task one gets all.
+    """Whether a triggerer sees all folders that the worker has marked; of two triggers of one task one does.
 
     Args:
         shared: from `files_to_share`.
     """
     if shared is None or shared.get("marks") is None or shared.get("user") != os.getuid():
         return False
-    claimed = 0
-    for mark in shared["marks"]:
-        with suppress(OSError):
-            Path(mark).unlink()
-            claimed += 1
-    return claimed == len(shared["marks"])
+    return claim_marks(shared["marks"])
 
 
-def remove_marks(spec: JobSpec, state: JobState, log_path: str | None) -> None:
+def forget_marks(spec: JobSpec, state: JobState, log_path: str | None) -> None:
     """Take away what `files_to_share` has left, on the worker that has come back.
 
     Args:
@@ -102,9 +90,7 @@ def remove_marks(spec: JobSpec, state: JobState, log_path: str | None) -> None:
     """
     places = _places(spec, log_path)
     if spec.over_ssh and _all_absolute(places):
-        for mark in _marks(places, state.nonce):
-            with suppress(OSError):
-                mark.unlink()
+        remove_marks(marks_of(places, state.nonce))
 
 
 def begun_text(inputs: int, took_s: float) -> str:
@@ -128,7 +114,7 @@ def fetched_text(files: int, took_s: float) -> str:
     return f"Fetched {counted(files, 'file')} within {shown_duration(took_s)}"
 
 
-def _all_absolute(paths: Any) -> bool:
+def _all_absolute(paths: Iterable[str | os.PathLike[str]]) -> bool:
     # Others are relative to where a process runs, or to whose home it has.
     return all(os.fspath(path).startswith("/") for path in paths)
 
@@ -136,30 +122,6 @@ def _all_absolute(paths: Any) -> bool:
 def _places(spec: JobSpec, log_path: str | None) -> list[str]:
     """Where something is fetched to."""
     return [*(os.fspath(local) for local in spec.outputs.values()), *([] if log_path is None else [log_path])]
-
-
-def _marks(places: list[str], nonce: str) -> Iterator[Path]:
-    # The nonce is the job's secret, and the folder is read by others.
-    name = ".octa-" + hashlib.sha256(f"files {nonce}".encode()).hexdigest()[:24]
-    for folder in dict.fromkeys(existing_folder(Path(place)) for place in places):
-        yield folder / name
-
-
-def _lay_marks(places: list[str], nonce: str) -> list[str] | None:
-    marks = list(_marks(places, nonce))
-    if len(marks) > _MOST_FOLDERS:
-        return None
-    laid = []
-    try:
-        for mark in marks:
-            mark.touch()
-            laid.append(str(mark))
-    except OSError:
-        for name in laid:
-            with suppress(OSError):
-                Path(name).unlink()
-        return None
-    return laid
 
 
 def _seen(placed: list[Placed]) -> str:

@@ -345,6 +345,8 @@ class OctaJobTrigger(BaseTrigger):
         resumed_is_over = self.stops and not job.over_ssh
         if not self.stops_on_kill or not await is_task_over(self, resumed_is_over=resumed_is_over):
             return
+        # Where they are seen, nobody needs them any more.
+        await in_thread(claims_marks, self.shared)
         settings = self._settings or await settings_in_trigger(self.octa_conn_id, self.namespace)
         self.log.warning("The task was ended by a user: stopping session %s", job.rental.uuid)
         await in_thread(_stop_session, settings, job.rental.uuid)

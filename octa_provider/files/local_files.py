@@ -14,6 +14,7 @@ from pathlib import Path
 
 from octa_provider.errors import OctaConfigError, OctaLocalFileError, OctaSshError
 from octa_provider.files.limits import TransferLimits
+from octa_provider.files.marks import is_mark
 from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain
 
@@ -137,7 +138,8 @@ class LocalTree:
                 self.folders.append((below, stat.S_IMODE(info.st_mode) & 0o777 | 0o700))
                 self._walk(below, path, (*above, identity), limits)
             elif stat.S_ISREG(info.st_mode):
-                self._add(below, path, info)
+                if not is_mark(os.fsencode(entry.name)):
+                    self._add(below, path, info)
             else:
                 log.warning("%s is a pipe, socket or device: not sent", shown(path))
             limits.check(shown(self.path), entries=len(self.files) + len(self.folders))

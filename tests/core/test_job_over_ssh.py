@@ -16,8 +16,8 @@ import asyncssh
 import pytest
 from job_bench import Bench, CuttableProxy, LeapingClock, bench, cuttable, emulator, eventually, session_pids
 
-from octa_provider import JobOutcome, JobSpec, JobState, OctaCancelledError, OctaConfigError
-from octa_provider.emulator.testing import EmulatorHandle
+from octa_provider import JobOutcome, JobSpec, JobState, OctaCancelledError, OctaClient, OctaConfigError
+from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.job.script import WORK_FOLDER, begin_command, staged_folder
 from octa_provider.job.state import JobPhase
 from octa_provider.remote.kept_machines import let_all_go
@@ -640,3 +640,24 @@ def test_how_far_files_are_is_told(bench: Bench, tmp_path: Path) -> None:
     assert result.outcome is JobOutcome.SUCCEEDED, result.message
     assert f"sending {tmp_path}/in: 50.0 kB of 50.0 kB" in seen
     assert f"fetching {WORK_FOLDER}/out: 50.0 kB of 50.0 kB" in seen
+
+
+@pytest.mark.parametrize("command", ["sleep 1; echo done", "sleep 1; exit 7", "sleep 1; kill -9 $PPID"])
+def test_the_machine_itself_tells_that_a_command_has_ended(tmp_path: Path, command: str) -> None:
+    # The next look would come in an hour, and bill until then.
+    with (
+        start_emulator(start_delay_s=0, quirks=False) as at_once,
+        OctaClient(at_once.api_key, base_url=at_once.base_url) as client,
+    ):
+        result = client.jobs.run(
+            spec(command),
+            "told/by/the/machine",
+            private_key=at_once.ssh_private_key,
+            poll_s=3600,
+            log_path=tmp_path / "log",
+        )
+    expected = {"done": 0, "7": 7}.get(command.split()[-1])
+    assert result.exit_code == expected
+    assert result.outcome is (
+        JobOutcome.LOST if expected is None else JobOutcome.FAILED if expected else JobOutcome.SUCCEEDED
+    )

@@ -1,0 +1,194 @@
+"""Who moves the files of a deferred job: the triggerer where it sees the worker's, a worker everywhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, Context
+from airflow_runs import Renting, run
+
+from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.shared_files import claims_marks, files_to_share, spec_to_begin
+from airflow_provider.triggers.job import OctaJobTrigger
+from octa_provider import JobSpec, JobState
+from octa_provider.rental.terms import Terms
+
+HERE, BY_WORKERS = ["ended"], ["ready", "exited"]
+
+
+class Noting(OctaRunJobOperator):
+    """Notes what it came back for."""
+
+    came_back_for: ClassVar[list[str]] = []
+
+    def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        assert event is not None
+        self.came_back_for.append(event["what"])
+        return super().execute_resumed(context, event)
+
+
+def run_with_files(folder: Path, **arguments: Any) -> Any:
+    """Run a deferred job that has files; returns how it ended, when every file has been seen to be right."""
+    Noting.came_back_for.clear()
+    (folder / "in.txt").write_text("forty-two")
+    with DAG("files", schedule=None) as dag:
+        Noting(
+            **{
+                "task_id": "job",
+                "image": "alpine:3",
+                "command": "tr a-z A-Z < in.txt > out.txt; echo done",
+                "inputs": {str(folder / "in.txt"): "in.txt"},
+                "outputs": {"out.txt": str(folder / "results" / "out.txt")},
+                "log_path": str(folder / "logs" / "job.log"),
+                "poll_interval": 0.2,
+                "deferrable": True,
+            }
+            | arguments
+        )
+    ended = run(dag)
+    assert ended.state == "success"
+    assert (folder / "results" / "out.txt").read_text() == "FORTY-TWO"
+    assert (folder / "logs" / "job.log").read_text() == "done\n"
+    result = ended.result("job")
+    assert [Path(one).name for one in result["outputs"]] == ["out.txt"]
+    assert (result["outputs_count"], result["logs_path"]) == (1, str(folder / "logs" / "job.log"))
+    assert list(folder.rglob(".octa-mark-*")) == []
+    return ended
+
+
+def test_a_triggerer_that_sees_the_files_moves_them(
+    renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_with_files(tmp_path)
+    # Nobody waited for a worker while the machine was billed.
+    assert Noting.came_back_for == HERE
+    log = capfd.readouterr().out
+    steps = ["Ready: sent 1 input and began the command", "Fetched 1 file within", "Stopped session"]
+    places = [log.index(step) for step in steps]
+    assert places == sorted(places)
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "came_back_for"),
+    [
+        ({"files_in_trigger": False}, BY_WORKERS),
+        ({"secret_envs": {"TOKEN": "s3cret"}}, ["ready", "ended"]),
+        ({"on_event": print}, BY_WORKERS),
+    ],
+    ids=["not wanted", "secrets", "callback"],
+)
+def test_a_worker_moves_what_the_triggerer_must_not(
+    renting: Renting, tmp_path: Path, arguments: dict[str, Any], came_back_for: list[str]
+) -> None:
+    run_with_files(tmp_path, **arguments)
+    assert Noting.came_back_for == came_back_for
+    assert renting.running() == []
+
+
+def test_a_worker_moves_what_lies_where_its_process_runs(
+    renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_with_files(tmp_path, inputs={"in.txt": "in.txt"}, outputs={"out.txt": "results/out.txt"})
+    assert Noting.came_back_for == BY_WORKERS
+
+
+def test_a_worker_moves_what_the_triggerer_does_not_see(
+    renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_trigger = OctaJobTrigger.run
+
+    async def on_another_computer(self: OctaJobTrigger) -> Any:
+        hidden = [(mark, mark.with_name("hidden")) for mark in tmp_path.rglob(".octa-mark-*")]
+        for mark, elsewhere in hidden:
+            mark.rename(elsewhere)
+        (tmp_path / "in.txt").rename(tmp_path / "not_here")
+        async for event in run_trigger(self):
+            (tmp_path / "not_here").rename(tmp_path / "in.txt")
+            for mark, elsewhere in hidden:
+                elsewhere.rename(mark)
+            yield event
+
+    monkeypatch.setattr(OctaJobTrigger, "run", on_another_computer)
+    run_with_files(tmp_path)
+    assert Noting.came_back_for == BY_WORKERS
+    assert renting.running() == []
+
+
+def test_no_secret_travels_with_the_trigger(tmp_path: Path) -> None:
+    spec = JobSpec(image="alpine:3", command="true", secret_envs={"TOKEN": "s3cret"})
+    assert "s3cret" not in repr(files_to_share(spec, state_of(spec), None))
+
+
+def state_of(spec: JobSpec) -> JobState:
+    return JobState("k", Terms("u"), "nonce", True, 60.0, 0.0, 0.0, outputs=dict(spec.outputs))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> JobSpec:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "scene.txt").write_text("scene")
+    outputs = {"a": str(tmp_path / "a"), "b": str(tmp_path / "in" / "b"), "c": str(tmp_path / "new" / "c")}
+    return JobSpec(image="alpine:3", command="true", inputs={str(tmp_path / "in"): "in"}, outputs=outputs)
+
+
+def shared_by(spec: JobSpec) -> Mapping[str, Any]:
+    shared = files_to_share(spec, state_of(spec), None)
+    assert shared is not None
+    return shared
+
+
+def test_of_two_triggers_of_a_task_one_fetches(spec: JobSpec) -> None:
+    shared = shared_by(spec)
+    assert [claims_marks(shared), claims_marks(shared)] == [True, False]
+
+
+def test_a_mark_is_never_sent_nor_makes_another_job(spec: JobSpec, tmp_path: Path) -> None:
+    before = spec.fingerprint_of(spec.check_inputs())
+    shared_by(spec)
+    assert list((tmp_path / "in").glob(".octa-mark-*"))
+    (placed,) = spec.check_inputs()
+    assert [file.name for file in placed.tree.files] == [b"scene.txt"]
+    assert spec.fingerprint_of([placed]) == before
+
+
+def test_one_folder_that_is_not_shared_is_enough_for_a_worker(spec: JobSpec, tmp_path: Path) -> None:
+    shared = shared_by(spec)
+    (mark,) = (tmp_path / "in").glob(".octa-mark-*")
+    mark.unlink()
+    assert not claims_marks(shared)
+
+
+def test_the_nonce_does_not_show_in_a_marks_name(spec: JobSpec) -> None:
+    assert not any("nonce" in Path(mark).name for mark in shared_by(spec)["marks"])
+
+
+def test_where_nothing_can_be_marked_a_worker_fetches(tmp_path: Path) -> None:
+    spec = JobSpec(image="alpine:3", command="true", outputs={"a": "/proc/a", "b": str(tmp_path / "b")})
+    shared = shared_by(spec)
+    assert shared["marks"] is None
+    assert not claims_marks(shared)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_inputs_that_look_otherwise_are_the_workers(spec: JobSpec, tmp_path: Path) -> None:
+    shared = shared_by(spec)
+    begun = spec_to_begin(shared)
+    assert begun is not None
+    assert (begun.command_line, begun.inputs) == ("true", spec.inputs)
+    (tmp_path / "in" / "scene.txt").write_text("another scene")
+    assert spec_to_begin(shared) is None
+    (tmp_path / "in" / "scene.txt").unlink()
+    assert spec_to_begin(shared) is None
+
+
+def test_another_users_files_are_the_workers(spec: JobSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = shared_by(spec)
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    assert spec_to_begin(shared) is None
+    assert not claims_marks(shared)
