@@ -9,7 +9,7 @@ from typing import Any
 from octa_provider.emulator.platform.prices import wei_to_usd
 from octa_provider.emulator.testing import EmulatorHandle
 from tests.chaos.ledger_tail import LedgerTail
-from tests.chaos.plan import Plan
+from tests.chaos.plan import TIMEOUT_S, Plan
 
 #: The step in which a session tells its price.
 PRICE_STEP_USD = 0.0001
@@ -186,6 +186,11 @@ def _what_is_wrong(
     return ""
 
 
+def _saw_no_answer(one: Try) -> bool:
+    """A busy machine answers nobody in so short a time as these tries give it; what they say of it is true."""
+    return f"not within {TIMEOUT_S} s" in one.outcome.get("error", "")
+
+
 def _what_is_wrong_with(
     plan: Plan, namespace: str, tries: Sequence[Try], sessions: dict[str, dict[str, Any]], emulator: EmulatorHandle
 ) -> str:
@@ -197,7 +202,7 @@ def _what_is_wrong_with(
         return "" if unclear else "the work was never done"
     first = [t for t in tries if "/0." in t.name]
     alone = plan.fault_set.market == "one room" and plan.fault_set.installations == 1
-    if alone and not any(t.succeeded for t in first) and not any("killed_at" in t.outcome for t in first):
+    if alone and not any(t.succeeded or "killed_at" in t.outcome or _saw_no_answer(t) for t in first):
         return "of two tries with room for one, neither did the work"
     for result in results:
         session = sessions.get(result["uuid"])
