@@ -20,6 +20,7 @@ DOCS := $(VENVS)/docs
 help:
 	@echo "make demo   quote, approve, render on the emulator, from an Airflow DAG (ORCHESTRATOR=prefect: a Prefect flow)"
 	@echo "make test   every test, lint and types"
+	@echo "make check  lint, types and the quick tests of the core: two minutes"
 	@echo "make docs   the documents with a page for every operator, task and block, as a site: build/site/index.html"
 	@echo "make bench  us and the peers on the same work: ratios of CPU time, and whether each goal is reached"
 	@echo "make matrix the examples, deferred jobs and kills on Airflow 3.0, 3.1 and 3.2"
@@ -77,6 +78,11 @@ demo: $(VENVS)/$(ORCHESTRATOR)/.made $(BLENDER)/.made
 test: $(POVRAY)/.made $(CORE)/.made $(AIRFLOW)/.made $(AIRFLOW_2)/.made $(PREFECT)/.made $(BLENDER)/.made $(SDK)/.made \
 		$(DOCS)/.made
 	@$(CORE)/bin/python tests/all_checks.py $(CHECKS)
+
+# For every small change: lint, types, and the quick tests of the core
+.PHONY: check
+check: $(CORE)/.made
+	@$(CORE)/bin/python tests/all_checks.py lint format rooms types quick
 
 docs: $(DOCS)/.made
 	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
@@ -172,6 +178,14 @@ bench-requests: $(CORE)/.made $(AIRFLOW)/.made $(PREFECT)/.made
 	@PYTHONPATH=. $(CORE)/bin/python benchmarks/job_requests.py --by core $(BENCH)
 	@PYTHONPATH=. $(AIRFLOW)/bin/python benchmarks/job_requests.py --by airflow $(BENCH)
 	@PYTHONPATH=. $(PREFECT)/bin/python benchmarks/job_requests.py --by prefect $(BENCH)
+
+# What jobs are billed beyond their commands, in parts of the pause between two looks, by the core and by a whole Airflow:
+# make bench-billed BENCH="--rounds 12 --ways ssh"
+.PHONY: bench-billed
+bench-billed: $(CORE)/.made $(AIRFLOW)/.made
+	@PYTHONPATH=. $(CORE)/bin/python -m benchmarks.billed_seconds --by core $(BENCH)
+	@PYTHONPATH=. $(AIRFLOW)/bin/python -m benchmarks.billed_seconds --by airflow-worker $(BENCH)
+	@PYTHONPATH=. $(AIRFLOW)/bin/python -m benchmarks.billed_seconds --by airflow-deferred $(BENCH)
 
 # The fuzzers of make test with as many inputs as one likes: make fuzz FUZZ=20000
 FUZZ ?= 3000

@@ -1,7 +1,7 @@
 """Every check of this repository, each in the environment it needs, with one summary at the end: `make test` runs it.
 
 python tests/all_checks.py                 all of them
-python tests/all_checks.py core airflow    only those whose names are given
+python tests/all_checks.py core airflow    only those whose names are given; `make check` names the quick ones
 
 What keeps both cores busy runs alone. The orchestrators' tests wait most of their time, for schedulers and workers to
 notice something, so two lanes of them run side by side; each check's output is shown in one piece when it has ended.
@@ -36,6 +36,7 @@ class Check:
     tests: bool = True
     program: bool = False
     lane: int | None = None  # None runs alone; checks of different lanes side by side, those of one in their order
+    is_part: bool = False  # of another one: run when it is named
 
     @property
     def report(self) -> Path:
@@ -70,6 +71,19 @@ class Outcome:
 
 
 CORE_TESTS = ("tests/core", "tests/emulator", "tests/cli", "tests/demo", "tests/chaos", "tests/fuzz")
+SLOW = tuple(
+    f"--ignore=tests/{name}"
+    for name in (
+        "cli/test_cli_render.py",
+        "cli/test_cli_signals.py",
+        "cli/test_cli_terminals.py",
+        "cli/test_documents.py",
+        "core/batch/run",
+        "core/test_models_fields.py",
+        "core/test_models_properties.py",
+        "core/test_patterns_are_linear.py",
+    )
+)
 COVERAGE = ("--cov=octa_provider", "--cov-branch", "--cov-report=term:skip-covered", "--cov-fail-under=95")
 CHECKS = (
     Check("lint", "core", ("ruff", "check", "."), tests=False),
@@ -80,6 +94,8 @@ CHECKS = (
     Check("types-prefect", "prefect", ("mypy", "prefect_blocks"), tests=False),
     # A page for everything public, and no link that leads nowhere.
     Check("docs", "docs", ("mkdocs", "build", "--strict", "--quiet"), tests=False, program=True),
+    # What a contributor waits for: not what renders, kills, or draws thousands of inputs.
+    Check("quick", "core", ("pytest", "-q", "-n", "3", *CORE_TESTS[:3], *SLOW), is_part=True),
     Check("core", "core", ("pytest", "-q", "-n", "3", *COVERAGE, *CORE_TESTS)),
     # Alone: a whole Airflow, whose scheduler fails healthy tasks when it gets no time.
     Check("airflow-e2e", "airflow", ("pytest", "-q", "tests/airflow/e2e")),
@@ -112,7 +128,7 @@ def main(names: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-    wanted = [check for check in CHECKS if not names or check.name in names]
+    wanted = [check for check in CHECKS if check.name in names or not (names or check.is_part)]
     outcomes = [run(check) for check in wanted if check.lane is None]
     lanes = [[check for check in wanted if check.lane == lane] for lane in (1, 2)]
     with ThreadPoolExecutor(len(lanes)) as pool:
