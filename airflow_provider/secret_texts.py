@@ -7,12 +7,16 @@ it with the DAG. So the values are also kept from whatever turns an argument int
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 
 from airflow_provider.templated import is_known
 from octa_provider.job.secret_envs import MASK
 from octa_provider.market.request import is_env_name
 
-__all__ = ["SecretTexts", "as_secrets", "kept_secret", "mask_in_logs"]
+__all__ = ["SecretTexts", "as_secrets", "is_shown_whole", "kept_secret", "mask_in_logs"]
+
+#: Where `redact` lies, by release: Airflow 3.1 and newer, 3.0, 2.
+_REDACT_LIES_IN = ("airflow.sdk.log", "airflow.sdk.execution_time.secrets_masker", "airflow.utils.log.secrets_masker")
 
 #: As Airflow 3 does: what is shorter stands in so many lines that these would not be readable any more.
 _SHORTEST_MASKED = 5
@@ -96,3 +100,20 @@ def mask_in_logs(secrets: Mapping[str, str]) -> None:
         for part in (value, *value.splitlines()):
             if len(part.strip()) >= _SHORTEST_MASKED:
                 mask_secret(part.strip())
+
+
+def is_shown_whole(value: Mapping[str, object]) -> bool:
+    """Whether Airflow would hide nothing of a value in a rendered template: then it may lie where that is not hidden.
+
+    The arguments of a trigger are shown as they are by Airflow's REST API.
+
+    Args:
+        value: texts, and mappings of texts.
+    """
+    for module in _REDACT_LIES_IN:
+        try:
+            redact = import_module(module).redact
+        except (ImportError, AttributeError):
+            continue
+        return bool(redact(value) == value)
+    return False

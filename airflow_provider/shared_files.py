@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.secret_texts import is_shown_whole
 from octa_provider.files.marks import claim_marks, lay_marks, marks_of, remove_marks
 from octa_provider.text.quantities import counted, shown_duration
 
@@ -37,12 +38,12 @@ def files_to_share(spec: JobSpec, state: JobState, log_path: str | None) -> dict
     if not spec.over_ssh:
         return None
     shared: dict[str, Any] = {"user": os.getuid(), "log_path": log_path}
-    if not spec.secret_envs and _all_absolute(spec.inputs):
+    told = {"command": spec.command_line, "envs": dict(spec.envs)}
+    if not spec.secret_envs and is_shown_whole(told) and _all_absolute(spec.inputs):
         # Secrets go into no database.
         shared["begins"] = {
             "image": spec.image,
-            "command": spec.command_line,
-            "envs": dict(spec.envs),
+            **told,
             "inputs": {os.fspath(local): remote for local, remote in spec.inputs.items()},
             "disk_gb": spec.disk_gb,
             "timeout_s": spec.timeout_s,

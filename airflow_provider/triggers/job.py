@@ -331,9 +331,9 @@ class OctaJobTrigger(BaseTrigger):
         """Put the session's addresses behind the task's links, once it is up; needs Airflow 3."""
         from airflow_provider.links import push_from_trigger
 
-        self._linked = True
         if session is None or self.task_instance is None:
             return
+        self._linked = True
         try:
             await in_thread(push_from_trigger, self.task_instance, session)
         except Exception as error:  # noqa: BLE001 - for want of a link no job is lost

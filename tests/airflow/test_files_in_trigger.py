@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, Context
+from airflow.providers.common.compat.sdk import DAG, Context, mask_secret
 from airflow_runs import Renting, run
 
 from airflow_provider.operators.job import OctaRunJobOperator
@@ -78,9 +78,11 @@ def test_a_triggerer_that_sees_the_files_moves_them(
     [
         ({"files_in_trigger": False}, BY_WORKERS),
         ({"secret_envs": {"TOKEN": "s3cret"}}, ["ready", "ended"]),
+        # What Airflow hides of a rendered template is not hidden of a trigger.
+        ({"envs": {"MY_API_TOKEN": "s3cret"}}, ["ready", "ended"]),
         ({"on_event": print}, BY_WORKERS),
     ],
-    ids=["not wanted", "secrets", "callback"],
+    ids=["not wanted", "secrets", "hidden", "callback"],
 )
 def test_a_worker_moves_what_the_triggerer_must_not(
     renting: Renting, tmp_path: Path, arguments: dict[str, Any], came_back_for: list[str]
@@ -120,9 +122,16 @@ def test_a_worker_moves_what_the_triggerer_does_not_see(
     assert renting.running() == []
 
 
-def test_no_secret_travels_with_the_trigger(tmp_path: Path) -> None:
-    spec = JobSpec(image="alpine:3", command="true", secret_envs={"TOKEN": "s3cret"})
-    assert "s3cret" not in repr(files_to_share(spec, state_of(spec), None))
+@pytest.mark.parametrize(
+    "arguments",
+    [{"secret_envs": {"TOKEN": "s3cret"}}, {"envs": {"PASSWORD": "s3cret"}}, {"command": "login masked-s3cret"}],
+)
+def test_no_secret_travels_with_the_trigger(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    mask_secret("masked-s3cret")
+    spec = JobSpec(**{"image": "alpine:3", "command": "true", "via": "ssh"} | arguments)
+    shared = files_to_share(spec, state_of(spec), None)
+    assert "s3cret" not in repr(shared)
+    assert spec_to_begin(shared) is None
 
 
 def state_of(spec: JobSpec) -> JobState:
