@@ -94,7 +94,7 @@ class OutputFetch:
                 _fetch_log(machine, self._state, self._log_path, self._is_cancelled)
                 self._log_path = None
             is_left = not self._has_value or set(self._state.outputs) - self._fetched.keys()
-            sent = _sent(machine) if is_left else {}
+            sent = _sent(machine, self._is_cancelled) if is_left else {}
             for remote, local in self._state.outputs.items():
                 if remote not in self._fetched:
                     self._fetched[remote] = self._fetch(machine, remote, local, sent)
@@ -213,12 +213,12 @@ class OutputFetch:
         return self._instead
 
 
-def _sent(machine: RemoteMachine) -> dict[str, tuple[int, int]]:
+def _sent(machine: RemoteMachine, is_cancelled: Callable[[], bool]) -> dict[str, tuple[int, int]]:
     """What was sent: size and time of change, by name. Nothing where the machine does not know it any more."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "sent"
-            machine.get(SENT_FILE, path, limits=TransferLimits(max_bytes=LIST_BYTES))
+            machine.get(SENT_FILE, path, limits=TransferLimits(max_bytes=LIST_BYTES), is_cancelled=is_cancelled)
             sent = json.loads(path.read_text())
         return {str(name): (int(size), int(mtime)) for name, (size, mtime) in sent.items()}
     except OctaLocalFileError:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Context, mask_secret
 from airflow_runs import Renting, run
+from on_a_loop import cancelled, event_of, on_a_loop
 
+from airflow_provider.job_json import job_to_json
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.shared_files import claims_marks, files_to_share, spec_to_begin
 from airflow_provider.triggers.job import OctaJobTrigger
-from octa_provider import JobSpec, JobState
+from octa_provider import JobSpec, JobState, OctaCancelledError
+from octa_provider.remote.machine import RemoteMachine
 from octa_provider.rental.terms import Terms
 
+PATIENCE_S = 200.0
 HERE, BY_WORKERS = ["ended"], ["ready", "exited"]
 
 
@@ -201,3 +208,83 @@ def test_another_users_files_are_the_workers(spec: JobSpec, monkeypatch: pytest.
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     assert spec_to_begin(shared) is None
     assert not claims_marks(shared)
+
+
+@pytest.fixture(params=["send", "get"])
+def stuck(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Set once files move over a connection on which nothing arrives, and once they are given up."""
+    begun, given_up, move = threading.Event(), threading.Event(), getattr(RemoteMachine, request.param)
+
+    def moves(self: RemoteMachine, *arguments: Any, **options: Any) -> Any:
+        renting.emulator.ssh(**{"send": {"writes": "stuck"}, "get": {"reads": "stuck"}}[request.param])
+        begun.set()
+        try:
+            return move(self, *arguments, **options)
+        except OctaCancelledError:
+            given_up.set()
+            raise
+
+    monkeypatch.setattr(RemoteMachine, request.param, moves)
+    yield begun, given_up
+    renting.emulator.ssh()
+
+
+def started_with_files(renting: Renting, folder: Path, **arguments: Any) -> OctaJobTrigger:
+    """The trigger of a job that has files to move."""
+    (folder / "in.bin").write_bytes(b"\0" * 4_000_000)
+    spec = JobSpec(
+        image="alpine:3",
+        command="cat in.bin in.bin > out.bin",
+        inputs={str(folder / "in.bin"): "in.bin"},
+        outputs={"out.bin": str(folder / "out.bin")},
+    )
+    with renting.client() as client:
+        key_file = renting.emulator.ssh_private_key
+        state = client.jobs.start(spec, f"tests/files/{folder.name}", private_key=key_file)
+    return OctaJobTrigger(
+        octa_conn_id="octa_default",
+        job=job_to_json(state),
+        latest_end=time.time() + 7200,
+        poll_interval=0.3,
+        collects=True,
+        shared=files_to_share(spec, state, None),
+        **arguments,
+    )
+
+
+def test_a_trigger_that_is_ended_moves_no_more_files(
+    renting: Renting, tmp_path: Path, stuck: tuple[threading.Event, threading.Event]
+) -> None:
+    async def main() -> None:
+        task = asyncio.create_task(event_of(trigger))
+        await asyncio.to_thread(begun.wait, PATIENCE_S)
+        await cancelled([task])
+        assert await asyncio.to_thread(given_up.wait, PATIENCE_S)
+        # A triggerer that shuts down stops nothing: another one takes over.
+        assert len(renting.running()) == 1
+
+    begun, given_up = stuck
+    trigger = started_with_files(renting, tmp_path)
+    on_a_loop(main, 3 * PATIENCE_S)
+    assert not (tmp_path / "out.bin").exists()
+    for uuid in renting.running():
+        renting.emulator.end_session(uuid)
+
+
+def test_a_tasks_time_is_over_also_while_a_trigger_moves_files(
+    renting: Renting, tmp_path: Path, stuck: tuple[threading.Event, threading.Event]
+) -> None:
+    async def main() -> dict[str, Any]:
+        task = asyncio.create_task(event_of(trigger))
+        await asyncio.to_thread(begun.wait, PATIENCE_S)
+        trigger.deadline_at = time.time()
+        return await task
+
+    begun, given_up = stuck
+    trigger = started_with_files(renting, tmp_path, deadline_at=time.time() + 3600)
+    assert on_a_loop(main, 3 * PATIENCE_S)["what"] == "deadline"
+    assert given_up.is_set()
+    assert renting.running() == []
+    assert not (tmp_path / "out.bin").exists()
