@@ -21,6 +21,7 @@ from octa_provider.job.next_step import Begin, Step, Wait, next_step
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.remote.target import check_key, ssh_key
+from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.session_text import session_text
 from octa_provider.watch.watcher import watcher_for
 from octa_provider.wire.money import usd_text
@@ -29,6 +30,7 @@ from prefect_blocks.events import emit
 from prefect_blocks.flow_run_state import SeenState, mark_as_cancelled, watch_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid, is_begun_over_ssh
 from prefect_blocks.rental_key import worker_key
+from prefect_blocks.taken_over import is_taken_over
 
 if TYPE_CHECKING:
     from prefect.blocks.abstract import LoggerOrAdapter
@@ -68,6 +70,7 @@ class FlowRunMachine:
         configuration: the flow run's job variables, prepared.
         logger: the flow run's.
         in_thread: runs blocking work; a worker that is shut down leaves it.
+        worker_name: of the worker that sees to it.
 
     Attributes:
         last_lines: the last of what the machine printed, for whoever tells of its end.
@@ -81,6 +84,7 @@ class FlowRunMachine:
         configuration: OctaJobConfiguration,
         logger: LoggerOrAdapter,
         in_thread: InThread,
+        worker_name: str,
     ) -> None:
         self.last_lines: deque[str] = deque(maxlen=TAIL_LINES)
         self._octa = octa
@@ -89,6 +93,7 @@ class FlowRunMachine:
         self._configuration = configuration
         self._logger = logger
         self._in_thread = in_thread
+        self._worker_name = worker_name
         self._private_key = ssh_key(configuration.account().private_key)
 
     @property
@@ -115,10 +120,11 @@ class FlowRunMachine:
             spec,
             key,
             private_key=self._private_key,
-            # A worker that leaves does not wait on: the next one begins the flow run. A machine that there is by then,
-            # which the next one may have rented already, is left to it as at any other time.
-            is_cancelled=lambda: (
-                given_up.is_set() or (wait_s > 0 and not has_machine.is_set() and _is_worker_leaving())
+            is_cancelled=given_up.is_set,
+            # A worker that leaves asks no further machine, and does not wait on: the next one begins the flow run. A
+            # machine that there is by then is left to it as at any other time.
+            leaving=Leaving(
+                lambda: not has_machine.is_set() and _is_worker_leaving(), partial(self._is_taken_over, key)
             ),
             on_started=lambda rental: has_machine.set(),
             wait_for_machine_s=wait_s,
@@ -248,6 +254,19 @@ class FlowRunMachine:
         self._logger.info("%s", f"Session {state.rental.uuid} was stopped after {duration_s} s{cost}")
 
     # -- in a thread ---------------------------------------------------------------------------------------------
+
+    def _is_taken_over(self, key: str, uuid: str) -> bool:
+        return anyio.from_thread.run(
+            partial(
+                is_taken_over,
+                self._prefect,
+                self._flow_run.id,
+                self._worker_name,
+                key=key,
+                uuid=uuid,
+                logger=self._logger,
+            )
+        )
 
     def _look(self, state: JobState, session: Session | None, reads_log: bool) -> JobState:
         return self._octa.jobs.poll(

@@ -241,7 +241,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
 
     def _machine_of(self, client: OctaClient, flow_run: FlowRun, configuration: OctaJobConfiguration) -> FlowRunMachine:
         logger = self.get_flow_run_logger(flow_run)
-        return FlowRunMachine(client, self.client, flow_run, configuration, logger, self._in_thread)
+        return FlowRunMachine(client, self.client, flow_run, configuration, logger, self._in_thread, self.name)
 
     async def _follow(self, machine: FlowRunMachine, flow_run: FlowRun, state: JobState) -> OctaWorkerResult:
         """See a machine to its end, and say what that means to Prefect."""

@@ -13,6 +13,7 @@ from octa_provider.job.spec import JobSpec
 from octa_provider.job.start import start_job
 from octa_provider.job.state import JobState
 from octa_provider.job.tried_machine import TriedMachine, cap_left
+from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.machine_wait import MACHINE_POLL_S
 from octa_provider.rental.stop import sweep
 from octa_provider.text.loggers import plain_logger
@@ -39,13 +40,14 @@ def start_elsewhere(
     private_key: str | Path | None,
     is_cancelled: Callable[[], bool],
     on_started: Callable[[Rental], object] | None,
+    leaving: Leaving | None = None,
 ) -> JobState:
     """Stop a session that never came up, and start its job on another machine: see `Jobs.start_elsewhere`.
 
     Args:
         api: the API.
         rentals: what starts and stops on it.
-        state, spec, private_key, is_cancelled, on_started: as in `Jobs.start_elsewhere`.
+        state, spec, private_key, is_cancelled, on_started, leaving: as in `Jobs.start_elsewhere`.
 
     Raises:
         OctaStopError: it could not be stopped in time, so that nothing was started.
@@ -83,6 +85,7 @@ def start_elsewhere(
             wait_for_machine_s=0.0,
             machine_poll_s=MACHINE_POLL_S,
             on_waiting=None,
+            leaving=leaving,
             but_not=[one.uuid for one in tried],
         )
     except (OctaNoMachineError, OctaBudgetError) as error:

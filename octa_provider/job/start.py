@@ -19,6 +19,7 @@ from octa_provider.job.state import JobPhase, JobState
 from octa_provider.job.tried_machine import cap_left
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import SshTarget, client_keys, ssh_key
+from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.rental import Rental
 from octa_provider.rental.stop import stop_command
 from octa_provider.rental.wait import look
@@ -54,6 +55,7 @@ def start_job(
     wait_for_machine_s: float,
     machine_poll_s: float,
     on_waiting: Callable[[str], object] | None,
+    leaving: Leaving | None = None,
     but_not: Collection[str] = (),
 ) -> JobState:
     """Rent a machine for a job, or adopt the one that its key already has: see `Jobs.start`.
@@ -61,8 +63,8 @@ def start_job(
     Args:
         api: the API.
         rentals: what starts and stops on it.
-        spec, key, earlier, is_cancelled, on_started, private_key, wait_for_machine_s, machine_poll_s, on_waiting: as
-            in `Jobs.start`.
+        spec, key, earlier, is_cancelled, on_started, private_key, wait_for_machine_s, machine_poll_s, on_waiting,
+            leaving: as in `Jobs.start`.
         but_not: sessions that were stopped, by their uuids: one that shows again is stopped again, and not adopted.
 
     Raises:
@@ -96,6 +98,7 @@ def start_job(
             wait_for_machine_s=max(0.0, waits_until.left_s),
             machine_poll_s=machine_poll_s,
             on_waiting=on_waiting,
+            leaving=leaving,
         )
         found = _nonce_of(api, rental, fingerprint, nonce) if rental.adopted else nonce
         if found is not None:
