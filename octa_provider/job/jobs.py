@@ -215,6 +215,18 @@ class Jobs:
                 read, or the rental key belongs to a session that is no job.
             OctaError: as `Rentals.start`.
         """
+        if earlier is not None and earlier.key == self._rentals.full_key(key):
+            again = earlier.having(attempts=earlier.attempts + 1, start_attempts=spec.start_attempts)
+            if again.may_start_elsewhere:
+                # Whoever wrote that down may have died with its machine stopped, or with another one started.
+                return self.start_elsewhere(
+                    again,
+                    spec,
+                    private_key=private_key,
+                    is_cancelled=is_cancelled,
+                    on_started=on_started,
+                    leaving=leaving,
+                )
         return start_job(
             self._api,
             self._rentals,
