@@ -28,6 +28,7 @@ from octa_provider.job.state import JobState
 from prefect_blocks.behind_the_call import go_on_behind
 from prefect_blocks.events import emit
 from prefect_blocks.flow_run_machine import FlowRunMachine
+from prefect_blocks.flow_run_starts import FlowRunStarts
 from prefect_blocks.flow_run_state import mark_as_cancelled, read_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.logo import LOGO_URL
@@ -167,13 +168,14 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         with configuration.account().get_client() as client:
             if not await self._in_thread(partial(pid.is_active, client)):
                 raise InfrastructureNotFound(f"session {pid.uuid} has ended already")
-            self._killed.add(pid.uuid)
+            # By its key: the flow run may have got another machine meanwhile.
+            self._killed.add(pid.key)
             rental = pid.rental(client)
             try:
                 bill = await self._in_thread(rental.stop)
             except OctaError:
                 # It may end by itself later, and that is a crash.
-                self._killed.discard(pid.uuid)
+                self._killed.discard(pid.key)
                 raise
             emit(
                 "stopped",
@@ -241,7 +243,9 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
 
     def _machine_of(self, client: OctaClient, flow_run: FlowRun, configuration: OctaJobConfiguration) -> FlowRunMachine:
         logger = self.get_flow_run_logger(flow_run)
-        return FlowRunMachine(client, self.client, flow_run, configuration, logger, self._in_thread, self.name)
+        return FlowRunMachine(
+            FlowRunStarts(client, self.client, flow_run, configuration, logger, self._in_thread, self.name)
+        )
 
     async def _follow(self, machine: FlowRunMachine, flow_run: FlowRun, state: JobState) -> OctaWorkerResult:
         """See a machine to its end, and say what that means to Prefect."""
@@ -249,15 +253,15 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         result = await machine.follow(state)
         if result is None:
             return OctaWorkerResult(identifier=str(pid), status_code=0)
-        if result.succeeded or pid.uuid in self._killed:
-            self._killed.discard(pid.uuid)
+        if result.succeeded or pid.key in self._killed:
+            self._killed.discard(pid.key)
             return OctaWorkerResult(identifier=str(pid), status_code=0)
         why = f"The machine's process is {result.outcome.value}: {result.message}"
         if machine.lacking:
             why += f"; {machine.lacking}"
         self._why[flow_run.id] = why
         # A flow that runs tells its log itself; what came before or instead of it is only here.
-        last_lines = "\n".join(machine.last_lines) or "(none)"
+        last_lines = "\n".join(machine.output.last_lines) or "(none)"
         self.get_flow_run_logger(flow_run).error("%s. Its last lines:\n%s", why, last_lines)
         return OctaWorkerResult(identifier=str(pid), status_code=result.exit_code or 1)
 
@@ -338,7 +342,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
     async def _follow_to_its_end(self, machine: UnfollowedMachine) -> None:
         flow_run, configuration, pid = machine.flow_run, machine.configuration, machine.pid
         # Other workers see that it has one again; the machine does not wait for that.
-        claiming = asyncio.create_task(self._claim(flow_run.id))
+        claiming = asyncio.create_task(self._claim(flow_run, pid))
         try:
             self._logger.info("Following session %s of flow run %s to its end", pid.uuid, flow_run.id)
             with configuration.account().get_client() as client:
@@ -353,6 +357,9 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             claiming.cancel()
             self._followed.discard(flow_run.id)
 
-    async def _claim(self, flow_run_id: UUID) -> None:
+    async def _claim(self, flow_run: FlowRun, pid: InfrastructurePid) -> None:
         with suppress(httpx.HTTPError, PrefectException):
-            await self.client.update_flow_run_labels(flow_run_id, {WORKER_LABEL: self.name})
+            await self.client.update_flow_run_labels(flow_run.id, {WORKER_LABEL: self.name})
+            if flow_run.infrastructure_pid != str(pid):
+                # Whoever rented it ended before that was told.
+                await self.client.update_flow_run(flow_run.id, infrastructure_pid=str(pid))

@@ -9,6 +9,7 @@ import msgspec
 
 from octa_provider.job.mark import JobMark
 from octa_provider.job.state import JobState
+from octa_provider.rental.cost import price_usd
 from octa_provider.rental.terms import Terms
 from octa_provider.rental.tried_machine import cap_left
 from octa_provider.rental.tried_mark import tried_before
@@ -53,6 +54,10 @@ def find_job(
     sessions = [*api.sessions.list(), *api.sessions.list(recent=True)]
     session = next((one for one in sessions if one.uuid == terms.uuid), None)
     tried = () if session is None else tried_before(session)
+    if session is not None:
+        node_id = session.node_id if terms.node_id is None else terms.node_id
+        usd = price_usd(session) if terms.price_usd is None else terms.price_usd
+        terms = msgspec.structs.replace(terms, node_id=node_id, price_usd=usd)
     now = api.clock.time()
     return JobState(
         key=terms.key or "",

@@ -15,7 +15,7 @@ from prefect_server import PrefectServer
 from renting import Renting
 
 from octa_provider.rental.rentals import Rentals
-from prefect_blocks import OctaWorker, flow_run_machine
+from prefect_blocks import OctaWorker, flow_run_starts
 from prefect_blocks.unfollowed_machines import WORKER_LABEL
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
@@ -63,14 +63,14 @@ def test_what_it_has_started_is_stopped_unless_another_worker_has_it_by_now(
     configuration = OctaJobConfiguration(
         command="sleep 300", image="alpine:3", poll_s=0.2, env={}, wait_for_machine_s=wait_s
     )
-    is_leaving = flow_run_machine._is_worker_leaving
+    is_leaving = flow_run_starts.is_worker_leaving
 
     def is_leaving_once_it_has_looked() -> bool:
         if renting.sessions:
             renting.emulator.clear_faults()
         return is_leaving()
 
-    monkeypatch.setattr(flow_run_machine, "_is_worker_leaving", is_leaving_once_it_has_looked)
+    monkeypatch.setattr(flow_run_starts, "is_worker_leaving", is_leaving_once_it_has_looked)
 
     async def leaves() -> None:
         async with OctaWorker(work_pool_name=pool.name, name="first") as worker:
