@@ -37,9 +37,6 @@ class FlowRunMachine:
 
     Args:
         starts: starts it, and another one when it never comes up; has all that is known of the flow run.
-
-    Attributes:
-        output: what the machine prints; its last lines are for whoever tells of its end.
     """
 
     def __init__(self, starts: FlowRunStarts) -> None:
@@ -52,17 +49,12 @@ class FlowRunMachine:
         self._in_thread = starts.in_thread
         self._private_key = starts.private_key
         self._is_found = False
-        self.output = MachineOutput(
+        self._output = MachineOutput(
             starts.flow_run.name,
             shown_values(configuration.secret_envs),
             on_terminal=configuration.stream_output,
             log=FlowRunLog(starts.flow_run, time.monotonic) if configuration.log_output else None,
         )
-
-    @property
-    def lacking(self) -> str:
-        """What the flow run was not given, in a sentence for whoever tells of its failure; empty for nothing."""
-        return self._configuration.lacking
 
     async def rent(self) -> JobState | None:
         """Rent a machine, or adopt the one that the flow run has: see `FlowRunStarts.first`."""
@@ -140,11 +132,24 @@ class FlowRunMachine:
                 await self._stop(state)
                 return None
         result = await self._in_thread(partial(self._octa.jobs.finish, state))
-        self.output.ended()
+        self._output.ended()
         self._starts.tell("ended", state, result=result)
         self._starts.tell("stopped", state, result=result, bill=own_bill(result))
         self._tell_stopped(state, result.duration_s, result.cost_usd)
         return result
+
+    def tell_failure(self, result: JobResult) -> str:
+        """Tell the flow run's log why its process has failed, with its last lines; returns why.
+
+        Args:
+            result: what the job came to.
+        """
+        why = f"The machine's process is {result.outcome.value}: {result.message}"
+        if self._configuration.lacking:
+            why += f"; {self._configuration.lacking}"
+        # A flow that runs tells its log itself; what came before or instead of it is only here.
+        self._logger.error("%s. Its last lines:\n%s", why, "\n".join(self._output.last_lines) or "(none)")
+        return why
 
     async def _seen_never_up(self, state: JobState) -> JobState:
         """Of a machine that another worker had, and that is gone: it never came up where its flow run has not begun.
@@ -180,7 +185,7 @@ class FlowRunMachine:
         rental = self._octa.rentals.restore(state.rental)
         self._logger.warning("The flow run is over and its process is not: session %s is stopped", rental.uuid)
         bill = await self._in_thread(rental.stop)
-        self.output.ended()
+        self._output.ended()
         self._starts.tell("stopped", state, bill=bill, reason="its flow run is over")
         self._tell_stopped(state, bill.duration_s, bill.charge_usd)
         await self._starts.tell_cancelled("Cancelled; its process did not end in time: the worker stopped its machine.")
@@ -197,7 +202,7 @@ class FlowRunMachine:
         return self._octa.jobs.poll(
             state,
             private_key=self._private_key,
-            on_line=self.output.line,
+            on_line=self._output.line,
             session=session,
             is_cancelled=is_worker_leaving,
             reads_log=reads_log,
