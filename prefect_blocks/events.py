@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.events import emit_event
 
+from octa_provider.rental.terms import Bill
 from octa_provider.text.carried import carried_dict, sound
 from octa_provider.text.loggers import plain_logger
 
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from octa_provider import JobResult, Rental
-    from octa_provider.rental.terms import Bill
 
-__all__ = ["emit", "emit_of", "payload_of"]
+__all__ = ["emit", "emit_of", "own_bill", "payload_of"]
 
 log = plain_logger("prefect_blocks.events")
 
@@ -88,6 +88,22 @@ def emit(
         flow_run_id=flow_run_id,
         name=name,
         labels=labels,
+    )
+
+
+def own_bill(result: JobResult) -> Bill:
+    """What a job's last machine came to: those before it, which never came up, have been told each by itself.
+
+    Args:
+        result: the job's.
+    """
+    wei, usd = ([getattr(one, name) for one in result.tried] for name in ("cost_wei", "cost_usd"))
+    return Bill(
+        result.uuid,
+        None if result.cost_wei is None else result.cost_wei - sum(wei),
+        None if result.cost_usd is None else result.cost_usd - sum(usd),
+        result.duration_s,
+        None,
     )
 
 

@@ -3,137 +3,62 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import anyio
-import anyio.from_thread
 import msgspec
 
-from octa_provider.errors import OctaCancelledError, OctaConfigError
+from octa_provider.errors import OctaConfigError
 from octa_provider.job.found import find_job
 from octa_provider.job.look_pace import LookPace
-from octa_provider.job.next_step import Begin, Step, Wait, next_step
+from octa_provider.job.next_step import Begin, StartElsewhere, Step, Wait, next_step
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.state import JobPhase, JobState
-from octa_provider.remote.target import check_key, ssh_key
-from octa_provider.rental.session_text import session_text
 from octa_provider.watch.watcher import watcher_for
 from octa_provider.wire.money import usd_text
 from prefect_blocks.cancel_grace import CancelGrace
-from prefect_blocks.events import emit
-from prefect_blocks.flow_run_state import SeenState, mark_as_cancelled, watch_state
+from prefect_blocks.events import own_bill
+from prefect_blocks.flow_run_starts import FlowRunStarts, is_worker_leaving
+from prefect_blocks.flow_run_state import SeenState, read_state, watch_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid, is_begun_over_ssh
-from prefect_blocks.rental_key import worker_key
+from prefect_blocks.machine_output import FlowRunLog, MachineOutput
+from prefect_blocks.secret_values import shown_values
 
 if TYPE_CHECKING:
-    from prefect.blocks.abstract import LoggerOrAdapter
-    from prefect.client.orchestration import PrefectClient
-    from prefect.client.schemas.objects import FlowRun
-
-    from octa_provider import OctaClient
     from octa_provider.models import Session
-    from prefect_blocks.worker_configuration import OctaJobConfiguration
 
-__all__ = ["FlowRunMachine", "InThread"]
-
-T = TypeVar("T")
-
-TAIL_LINES = 30
-
-
-class InThread(Protocol):
-    """Runs blocking work in a thread of anyio's, for a coroutine."""
-
-    def __call__(self, work: Callable[[], T], /, *, waits: bool = False) -> Awaitable[T]:
-        """Run it.
-
-        Args:
-            work: what to run.
-            waits: it mostly waits, for as long as it may take: it has a thread beside those of all others.
-        """
+__all__ = ["FlowRunMachine"]
 
 
 class FlowRunMachine:
     """One flow run's machine. What comes next for it is the core's to say; this carries the steps out.
 
     Args:
-        octa: the account's client; it stays open as long as this is used.
-        prefect: Prefect's API.
-        flow_run: whose machine it is.
-        configuration: the flow run's job variables, prepared.
-        logger: the flow run's.
-        in_thread: runs blocking work; a worker that is shut down leaves it.
-
-    Attributes:
-        last_lines: the last of what the machine printed, for whoever tells of its end.
+        starts: starts it, and another one when it never comes up; has all that is known of the flow run.
     """
 
-    def __init__(
-        self,
-        octa: OctaClient,
-        prefect: PrefectClient,
-        flow_run: FlowRun,
-        configuration: OctaJobConfiguration,
-        logger: LoggerOrAdapter,
-        in_thread: InThread,
-    ) -> None:
-        self.last_lines: deque[str] = deque(maxlen=TAIL_LINES)
-        self._octa = octa
-        self._prefect = prefect
-        self._flow_run = flow_run
-        self._configuration = configuration
-        self._logger = logger
-        self._in_thread = in_thread
-        self._private_key = ssh_key(configuration.account().private_key)
-
-    @property
-    def lacking(self) -> str:
-        """What the flow run was not given, in a sentence for whoever tells of its failure; empty for nothing."""
-        return self._configuration.lacking
+    def __init__(self, starts: FlowRunStarts) -> None:
+        self._starts = starts
+        self._octa = starts.octa
+        self._prefect = starts.prefect
+        self._flow_run = starts.flow_run
+        self._configuration = configuration = starts.configuration
+        self._logger = starts.logger
+        self._in_thread = starts.in_thread
+        self._private_key = starts.private_key
+        self._is_found = False
+        self._output = MachineOutput(
+            starts.flow_run.name,
+            shown_values(configuration.secret_envs),
+            on_terminal=configuration.stream_output,
+            log=FlowRunLog(starts.flow_run, time.monotonic) if configuration.log_output else None,
+        )
 
     async def rent(self) -> JobState | None:
-        """Rent a machine, or adopt the one that the flow run has; does not wait for it to come up.
-
-        Returns:
-            Its job; None when the flow run was cancelled meanwhile: then nothing is rented, and it is marked.
-
-        Raises:
-            OctaError: nothing could be rented.
-        """
-        spec, key = self._configuration.spec(), worker_key(self._flow_run.id, self._flow_run.run_count)
-        if spec.over_ssh:
-            check_key(self._private_key)
-        given_up, has_machine = threading.Event(), threading.Event()
-        wait_s = self._configuration.wait_for_machine_s
-        start = partial(
-            self._octa.jobs.start,
-            spec,
-            key,
-            private_key=self._private_key,
-            # A worker that leaves does not wait on: the next one begins the flow run. A machine that there is by then,
-            # which the next one may have rented already, is left to it as at any other time.
-            is_cancelled=lambda: (
-                given_up.is_set() or (wait_s > 0 and not has_machine.is_set() and _is_worker_leaving())
-            ),
-            on_started=lambda rental: has_machine.set(),
-            wait_for_machine_s=wait_s,
-            on_waiting=partial(self._logger.info, "%s"),
-        )
-        try:
-            async with watch_state(self._prefect, self._flow_run.id, self._configuration.poll_s, given_up.set):
-                state = await self._in_thread(start, waits=wait_s > 0)
-        except OctaCancelledError:
-            await self._mark_as_cancelled("Cancelled while its machine was being rented.")
-            return None
-        rental = self._octa.rentals.restore(state.rental)
-        self._emit("adopted" if rental.adopted else "started", state)
-        self._logger.info("Session %s, rental key %s", session_text(rental), rental.key)
-        return state
+        """Rent a machine, or adopt the one that the flow run has: see `FlowRunStarts.first`."""
+        return await self._starts.first()
 
     async def find(self, pid: InfrastructurePid) -> JobState:
         """The job of a machine that another worker has rented for the flow run.
@@ -144,6 +69,7 @@ class FlowRunMachine:
         Raises:
             OctaError: the sessions could not be listed.
         """
+        self._is_found = True
         terms = msgspec.structs.replace(pid.rental(self._octa).terms, max_cost_usd=self._configuration.max_cost_usd)
         return await self._in_thread(
             partial(
@@ -153,6 +79,7 @@ class FlowRunMachine:
                 timeout_s=self._configuration.max_duration_s,
                 ready_timeout_s=self._configuration.ready_timeout_s,
                 is_over_ssh=is_begun_over_ssh,
+                start_attempts=self._configuration.start_attempts,
             )
         )
 
@@ -176,14 +103,22 @@ class FlowRunMachine:
             # All machines of the account that this worker follows share one list call, and a pace to read their logs.
             with watcher_for(self._octa, poll_s) as watcher:
                 pace = LookPace(watcher, clock, poll_s)
-                while isinstance(step, Begin | Wait):
+                while isinstance(step, Begin | Wait | StartElsewhere):
                     if isinstance(step, Begin):
                         state = await self._in_thread(partial(self._begin, state))
+                    elif isinstance(step, StartElsewhere):
+                        if (await read_state(self._prefect, self._flow_run.id)).is_over:
+                            break
+                        other = await self._starts.another(state)
+                        if other is None:
+                            return None
+                        state, pace = other, LookPace(watcher, clock, poll_s)
                     else:
                         session = await self._until_due(pace, step, state, seen, grace)
                         if _has_to_go(state, seen, grace):
                             break
                         state = await self._in_thread(partial(self._look, state, session, pace.reads_log))
+                        state = await self._seen_never_up(state)
                     step = next_step(
                         state,
                         now=clock.steady_time(),
@@ -191,15 +126,40 @@ class FlowRunMachine:
                         # What the flow run has made is not the worker's to fetch.
                         collects=False,
                         is_begin_tried=isinstance(step, Begin),
+                        may_start_elsewhere=True,
                     )
-            if isinstance(step, Wait):
+            if isinstance(step, Wait | StartElsewhere):
                 await self._stop(state)
                 return None
         result = await self._in_thread(partial(self._octa.jobs.finish, state))
-        self._emit("ended", state, result=result)
-        self._emit("stopped", state, result=result)
+        self._output.ended()
+        self._starts.tell("ended", state, result=result)
+        self._starts.tell("stopped", state, result=result, bill=own_bill(result))
         self._tell_stopped(state, result.duration_s, result.cost_usd)
         return result
+
+    def tell_failure(self, result: JobResult) -> str:
+        """Tell the flow run's log why its process has failed, with its last lines; returns why.
+
+        Args:
+            result: what the job came to.
+        """
+        why = f"The machine's process is {result.outcome.value}: {result.message}"
+        if self._configuration.lacking:
+            why += f"; {self._configuration.lacking}"
+        # A flow that runs tells its log itself; what came before or instead of it is only here.
+        self._logger.error("%s. Its last lines:\n%s", why, "\n".join(self._output.last_lines) or "(none)")
+        return why
+
+    async def _seen_never_up(self, state: JobState) -> JobState:
+        """Of a machine that another worker had, and that is gone: it never came up where its flow run has not begun.
+
+        That worker has stopped it, to start another one, and has ended before it could.
+        """
+        if not self._is_found or state.outcome is not JobOutcome.LOST or state.never_up or state.start_attempts == 1:
+            return state
+        seen = await read_state(self._prefect, self._flow_run.id)
+        return state.having(never_up=seen.state is not None and seen.state.is_pending())
 
     async def _until_due(
         self, pace: LookPace, step: Wait, state: JobState, seen: SeenState, grace: CancelGrace
@@ -225,26 +185,15 @@ class FlowRunMachine:
         rental = self._octa.rentals.restore(state.rental)
         self._logger.warning("The flow run is over and its process is not: session %s is stopped", rental.uuid)
         bill = await self._in_thread(rental.stop)
-        self._emit("stopped", state, bill=bill, reason="its flow run is over")
+        self._output.ended()
+        self._starts.tell("stopped", state, bill=bill, reason="its flow run is over")
         self._tell_stopped(state, bill.duration_s, bill.charge_usd)
-        await self._mark_as_cancelled("Cancelled; its process did not end in time, so the worker stopped its machine.")
-
-    async def _mark_as_cancelled(self, message: str) -> None:
-        await mark_as_cancelled(self._prefect, self._flow_run.id, message)
-
-    def _emit(self, happened: str, state: JobState, **payload: Any) -> None:
-        rental = self._octa.rentals.restore(state.rental)
-        emit(
-            happened,
-            rental,
-            flow_run_id=self._flow_run.id,
-            name=self._configuration.name,
-            labels=self._configuration.labels,
-            **payload,
-        )
+        await self._starts.tell_cancelled("Cancelled; its process did not end in time: the worker stopped its machine.")
 
     def _tell_stopped(self, state: JobState, duration_s: float | None, cost_usd: float | None) -> None:
         cost = "" if cost_usd is None else f", {usd_text(cost_usd)}"
+        if state.tried:
+            cost += f" with {len(state.tried)} before it that never came up"
         self._logger.info("%s", f"Session {state.rental.uuid} was stopped after {duration_s} s{cost}")
 
     # -- in a thread ---------------------------------------------------------------------------------------------
@@ -253,9 +202,9 @@ class FlowRunMachine:
         return self._octa.jobs.poll(
             state,
             private_key=self._private_key,
-            on_line=self._show,
+            on_line=self._output.line,
             session=session,
-            is_cancelled=_is_worker_leaving,
+            is_cancelled=is_worker_leaving,
             reads_log=reads_log,
         )
 
@@ -266,12 +215,7 @@ class FlowRunMachine:
         except OctaConfigError as error:
             # Its job variables were changed since it was rented: it must not wait, and bill, for ever.
             return state.ending(JobOutcome.FAILED, str(error))
-        return self._octa.jobs.begin(state, spec, private_key=self._private_key, is_cancelled=_is_worker_leaving)
-
-    def _show(self, line: str) -> None:
-        self.last_lines.append(line)
-        if self._configuration.stream_output:
-            print(line, flush=True)
+        return self._octa.jobs.begin(state, spec, private_key=self._private_key, is_cancelled=is_worker_leaving)
 
 
 def _has_to_go(state: JobState, seen: SeenState, grace: CancelGrace) -> bool:
@@ -281,12 +225,3 @@ def _has_to_go(state: JobState, seen: SeenState, grace: CancelGrace) -> bool:
     # On a machine that is coming up there is no process yet that could end itself.
     is_begun = state.phase not in (JobPhase.STARTING, JobPhase.READY)
     return (not is_begun and seen.state is not None and seen.is_over) or grace.is_over(seen.state, time.monotonic())
-
-
-def _is_worker_leaving() -> bool:
-    """In a thread of anyio's: whether the worker waits for it no more, since it is being shut down."""
-    try:
-        anyio.from_thread.check_cancelled()
-    except asyncio.CancelledError:
-        return True
-    return False

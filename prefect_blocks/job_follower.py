@@ -15,7 +15,7 @@ from octa_provider.rental.rental import Rental
 from octa_provider.rental.terms import Bill
 from octa_provider.text.loggers import plain_logger
 from prefect_blocks.at_exit import PROCESS_ENDS, end_with_process, note_ended
-from prefect_blocks.events import emit
+from prefect_blocks.events import emit, own_bill
 
 if TYPE_CHECKING:
     from octa_provider import JobEvent, OctaClient
@@ -190,7 +190,7 @@ class JobFollower:
             tracker=self._tracker,
         )
         emit("ended", rental, result=self.result, name=self._report.about)
-        emit("stopped", rental, result=self.result, name=self._report.about)
+        emit("stopped", rental, result=self.result, bill=own_bill(self.result), name=self._report.about)
         self._report.ended(self.result, self._urls)
 
     def _tell(self, event: JobEvent) -> None:

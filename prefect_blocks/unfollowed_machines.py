@@ -6,10 +6,12 @@ Prefect hands a restarted worker nothing back.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import httpx
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
@@ -18,7 +20,7 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import StateType
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectException
 
 from octa_provider.errors import OctaError
 from octa_provider.text.loggers import plain_logger
@@ -30,7 +32,14 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun, WorkPool
 
-__all__ = ["WORKER_LABEL", "LeftByWorkers", "UnfollowedMachine", "active_machines", "find_left_by_workers"]
+__all__ = [
+    "WORKER_LABEL",
+    "LeftByWorkers",
+    "UnfollowedMachine",
+    "active_machines",
+    "claim_machine",
+    "find_left_by_workers",
+]
 
 log = plain_logger("prefect_blocks.unfollowed_machines")
 
@@ -142,6 +151,22 @@ async def find_left_by_workers(
         if run.id not in pids and run.id not in unasked and run.labels.get(WORKER_LABEL) not in alive
     ]
     return LeftByWorkers(found, machineless)
+
+
+async def claim_machine(client: PrefectClient, machine: UnfollowedMachine, worker_name: str) -> None:
+    """Have other workers see that a machine has a worker again.
+
+    Args:
+        client: Prefect's API; when it is away, nobody is told.
+        machine: the machine.
+        worker_name: of its worker.
+    """
+    run = machine.flow_run
+    with suppress(httpx.HTTPError, PrefectException):
+        await client.update_flow_run_labels(run.id, {WORKER_LABEL: worker_name})
+        if run.infrastructure_pid != str(machine.pid):
+            # Whoever rented it ended before that was told.
+            await client.update_flow_run(run.id, infrastructure_pid=str(machine.pid))
 
 
 def _pid_of(run: FlowRun) -> InfrastructurePid | None:

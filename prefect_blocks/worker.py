@@ -8,33 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import anyio
-import anyio.lowlevel
-import anyio.to_thread
 import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.responses import WorkerFlowRunResponse
-from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, PrefectException
+from prefect.exceptions import PrefectException
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
-from octa_provider.errors import OctaCancelledError, OctaError
+from octa_provider.errors import OctaError
 from octa_provider.job.state import JobState
 from prefect_blocks.behind_the_call import go_on_behind
-from prefect_blocks.events import emit
 from prefect_blocks.flow_run_machine import FlowRunMachine
-from prefect_blocks.flow_run_state import mark_as_cancelled, read_state
+from prefect_blocks.flow_run_starts import FlowRunStarts
+from prefect_blocks.flow_run_state import read_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid
+from prefect_blocks.killed_machines import KilledMachines
+from prefect_blocks.left_look import LeftLook
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.private_names import check_private_names
-from prefect_blocks.unbegun_runs import UnbegunRuns, is_cancelled_unbegun, is_unbegun
-from prefect_blocks.unfollowed_machines import WORKER_LABEL, UnfollowedMachine, find_left_by_workers
+from prefect_blocks.unfollowed_machines import UnfollowedMachine, claim_machine, find_left_by_workers
 from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables, check_variables
+from prefect_blocks.worker_threads import WorkerThreads
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
@@ -47,8 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["OctaWorker", "OctaWorkerResult"]
 
 check_private_names()
-
-T = TypeVar("T")
 
 #: Requests that go on at the same time, each in a thread.
 THREADS = 100
@@ -73,11 +69,10 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         super().__init__(*args, **kwargs)
         self._is_to_stay = False
         self._followed: set[UUID] = set()
-        self._killed: set[str] = set()
-        self._missed: set[UUID] = set()
-        self._unbegun = UnbegunRuns()
+        self._killed = KilledMachines()
+        self._left = LeftLook(self._follow_soon, self._begin_soon)
         self._why: dict[UUID, str] = {}
-        self._threads = anyio.CapacityLimiter(THREADS)
+        self._in_thread = WorkerThreads(THREADS)
 
     async def setup(self) -> None:
         """Connect; then look, now and at every heartbeat, for what other workers of this pool have left.
@@ -161,29 +156,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             InfrastructureNotAvailable: the id is none of an `octa` worker.
             OctaStopError: it could not be stopped in time, and may still bill.
         """
-        pid = InfrastructurePid.read(infrastructure_pid)
-        if pid is None:
-            raise InfrastructureNotAvailable(f"{infrastructure_pid!r} is not a machine of an octa worker")
-        with configuration.account().get_client() as client:
-            if not await self._in_thread(partial(pid.is_active, client)):
-                raise InfrastructureNotFound(f"session {pid.uuid} has ended already")
-            self._killed.add(pid.uuid)
-            rental = pid.rental(client)
-            try:
-                bill = await self._in_thread(rental.stop)
-            except OctaError:
-                # It may end by itself later, and that is a crash.
-                self._killed.discard(pid.uuid)
-                raise
-            emit(
-                "stopped",
-                rental,
-                bill=bill,
-                reason="its infrastructure was killed through Prefect",
-                flow_run_id=pid.flow_run_id,
-                name=configuration.name,
-                labels=configuration.labels,
-            )
+        await self._killed.kill(infrastructure_pid, configuration, self._in_thread)
 
     async def _initiate_run(self, flow_run: FlowRun, configuration: OctaJobConfiguration) -> None:
         """Rent the machine and return, for `submit`, whose worker is closed then: another one follows the machine."""
@@ -241,35 +214,18 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
 
     def _machine_of(self, client: OctaClient, flow_run: FlowRun, configuration: OctaJobConfiguration) -> FlowRunMachine:
         logger = self.get_flow_run_logger(flow_run)
-        return FlowRunMachine(client, self.client, flow_run, configuration, logger, self._in_thread)
+        return FlowRunMachine(
+            FlowRunStarts(client, self.client, flow_run, configuration, logger, self._in_thread, self.name)
+        )
 
     async def _follow(self, machine: FlowRunMachine, flow_run: FlowRun, state: JobState) -> OctaWorkerResult:
         """See a machine to its end, and say what that means to Prefect."""
         pid = InfrastructurePid.of(state)
         result = await machine.follow(state)
-        if result is None:
+        if result is None or self._killed.forget(pid.key) or result.succeeded:
             return OctaWorkerResult(identifier=str(pid), status_code=0)
-        if result.succeeded or pid.uuid in self._killed:
-            self._killed.discard(pid.uuid)
-            return OctaWorkerResult(identifier=str(pid), status_code=0)
-        why = f"The machine's process is {result.outcome.value}: {result.message}"
-        if machine.lacking:
-            why += f"; {machine.lacking}"
-        self._why[flow_run.id] = why
-        # A flow that runs tells its log itself; what came before or instead of it is only here.
-        last_lines = "\n".join(machine.last_lines) or "(none)"
-        self.get_flow_run_logger(flow_run).error("%s. Its last lines:\n%s", why, last_lines)
+        self._why[flow_run.id] = machine.tell_failure(result)
         return OctaWorkerResult(identifier=str(pid), status_code=result.exit_code or 1)
-
-    async def _in_thread(self, work: Callable[[], T], *, waits: bool = False) -> T:
-        # However many wait for a machine, those that run are looked at.
-        limiter = anyio.CapacityLimiter(1) if waits else self._threads
-        try:
-            return await anyio.to_thread.run_sync(work, limiter=limiter)
-        except OctaCancelledError:
-            # Where the worker is being shut down, that is why, and no failure of the flow run's.
-            await anyio.lowlevel.checkpoint_if_cancelled()
-            raise
 
     # -- what other workers have left ------------------------------------------------------------------------------
 
@@ -293,42 +249,21 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         pool = self._work_pool.model_copy(deep=True)
         busy = frozenset(self._followed | self._submitting_flow_run_ids)
         left = await find_left_by_workers(self.client, pool, self.name, self.job_configuration, busy, self._in_thread)
-        # One that is not listed may only be too new: it must be missed twice.
-        missed = {machine.flow_run.id for machine in left.machines if not machine.listed}
-        for machine in left.machines:
-            if machine.flow_run.id not in self._followed and (machine.listed or machine.flow_run.id in self._missed):
-                self._follow_soon(machine)
-        self._missed = missed
-        for run in left.machineless:
-            if is_cancelled_unbegun(run):
-                await mark_as_cancelled(self.client, run.id, "Cancelled before it had a machine; its worker had ended.")
-        unbegun = [run for run in left.machineless if is_unbegun(run) and self._serves(run)]
-        for run in self._unbegun.take([] if pool.is_paused else unbegun):
-            if run.id not in self._submitting_flow_run_ids | self._followed:
-                # As if the server had just handed it out, with all that Prefect does then.
-                entry = WorkerFlowRunResponse.model_construct(flow_run=run)
-                await self._submit_scheduled_flow_runs([entry])
-            if run.id not in self._submitting_flow_run_ids:
-                # This worker has as many as it may have.
-                self._unbegun.leave(run)
+        queues = None if pool.is_paused else self._work_queues
+        await self._left.act_on(self.client, left, followed=self._followed, queues=queues)
 
-    def _serves(self, run: FlowRun) -> bool:
-        return not self._work_queues or run.work_queue_name in self._work_queues
+    async def _begin_soon(self, run: FlowRun) -> bool:
+        if run.id not in self._submitting_flow_run_ids | self._followed:
+            # As if the server had just handed it out, with all that Prefect does then.
+            await self._submit_scheduled_flow_runs([WorkerFlowRunResponse.model_construct(flow_run=run)])
+        # If not, this worker has as many as it may have.
+        return run.id in self._submitting_flow_run_ids
 
     async def _propose_pending_state(self, flow_run: FlowRun) -> bool:
         """As Prefect does it; one that a worker before this one took is pending, and Prefect would refuse it."""
-        if not self._unbegun.is_taken(flow_run):
+        if not self._left.has_taken(flow_run):
             return await super()._propose_pending_state(flow_run)
-        try:
-            if not await self._unbegun.claim(self.client, flow_run, self.name):
-                return False
-        except (httpx.HTTPError, PrefectException) as error:
-            self._logger.warning("flow run %s can't be begun now: %s", flow_run.id, error)
-            return False
-        self.get_flow_run_logger(flow_run).warning(
-            "Its worker ended before it rented a machine: worker %s begins the flow run", self.name
-        )
-        return True
+        return await self._left.claim(self.client, flow_run, self.name, self.get_flow_run_logger(flow_run))
 
     def _follow_soon(self, machine: UnfollowedMachine) -> None:
         assert self._runs_task_group is not None
@@ -338,7 +273,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
     async def _follow_to_its_end(self, machine: UnfollowedMachine) -> None:
         flow_run, configuration, pid = machine.flow_run, machine.configuration, machine.pid
         # Other workers see that it has one again; the machine does not wait for that.
-        claiming = asyncio.create_task(self._claim(flow_run.id))
+        claiming = asyncio.create_task(claim_machine(self.client, machine, self.name))
         try:
             self._logger.info("Following session %s of flow run %s to its end", pid.uuid, flow_run.id)
             with configuration.account().get_client() as client:
@@ -352,7 +287,3 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         finally:
             claiming.cancel()
             self._followed.discard(flow_run.id)
-
-    async def _claim(self, flow_run_id: UUID) -> None:
-        with suppress(httpx.HTTPError, PrefectException):
-            await self.client.update_flow_run_labels(flow_run_id, {WORKER_LABEL: self.name})

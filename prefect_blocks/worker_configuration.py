@@ -13,7 +13,7 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.job.spec import JobSpec
+from octa_provider.job.spec import MOST_START_ATTEMPTS, JobSpec
 from octa_provider.market.request import is_env_name
 from octa_provider.rental.key import NAMESPACE_ENV
 from octa_provider.text.loggers import plain_logger
@@ -21,6 +21,7 @@ from prefect_blocks.cap_fields import Cap, CapOrNone
 from prefect_blocks.credentials import OctaCredentials, account_of, acredentials_named
 from prefect_blocks.infrastructure_pid import VIA_ENV
 from prefect_blocks.known_names import refuse_unknown
+from prefect_blocks.machine_output import LINES_PER_S, MOST_LINES
 from prefect_blocks.namespace import namespace_here
 from prefect_blocks.requirement_fields import RequirementFields
 from prefect_blocks.secret_values import env_names_from_blocks, shown_values
@@ -107,6 +108,14 @@ class OctaMachine(RequirementFields, OctaAccountAndImage):
         description="Seconds to wait for a machine when none fits or all are taken; 0 fails at once. A worker that "
         "takes the flow run over waits anew.",
     )
+    start_attempts: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_START_ATTEMPTS,
+        title="Machines to Try",
+        description="How many machines are tried, one after the other, when one does not come up within the ready "
+        "timeout. What each has cost is on the bill, and counts towards the cost cap.",
+    )
     cancel_grace_s: float = Field(
         default=60.0,
         ge=0,
@@ -127,7 +136,16 @@ class OctaMachine(RequirementFields, OctaAccountAndImage):
     )
     poll_s: float = Field(default=5.0, gt=0, title="Poll Interval", description="Seconds between two looks.")
     stream_output: bool = Field(
-        default=True, description="Whether the machine's output also goes to the worker's standard output."
+        default=True,
+        description="Whether the machine's output also goes to the worker's standard output, each line behind the name "
+        "of its flow run.",
+    )
+    log_output: bool = Field(
+        default=False,
+        title="Log Output",
+        description="Whether the machine's output also goes to the flow run's log in Prefect: at most "
+        f"{LINES_PER_S:g} lines a second, and {MOST_LINES:,} in all. What the flow itself logs is there anyway, and "
+        "comes twice then.",
     )
 
 
@@ -227,6 +245,7 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
             ready_timeout_s=self.ready_timeout_s,
             via=self.via,
             max_cost_usd=self.max_cost_usd,
+            start_attempts=self.start_attempts,
         )
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.state import JobState
-from octa_provider.job.tried_machine import total
+from octa_provider.rental.tried_machine import total
 from octa_provider.rental.wait import look
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from octa_provider.job.mark import JobMark
 from octa_provider.job.state import JobState
+from octa_provider.rental.cost import price_usd
 from octa_provider.rental.terms import Terms
+from octa_provider.rental.tried_machine import cap_left
+from octa_provider.rental.tried_mark import tried_before
 
 if TYPE_CHECKING:
     from octa_provider.api.api import Api
@@ -25,6 +30,7 @@ def find_job(
     timeout_s: float,
     ready_timeout_s: float,
     is_over_ssh: Callable[[Mapping[str, str]], bool],
+    start_attempts: int = 1,
 ) -> JobState:
     """Make the state of a job from what its session tells, so that it can be followed. Its log comes from the start.
 
@@ -33,10 +39,11 @@ def find_job(
 
     Args:
         api: the API.
-        terms: what its rental is known by; its caps hold from now on.
+        terms: what its rental is known by; its caps hold from now on, that on cost for all machines of the job.
         timeout_s: seconds that the command may run.
         ready_timeout_s: seconds, from now, that the session may take to come up.
         is_over_ssh: tells from the session's environment whether the command is run over SSH.
+        start_attempts: how many machines are tried; see `JobSpec`. Those before this one are told by its session.
 
     Returns:
         The job, as one that is coming up: the first look tells how far it is.
@@ -46,13 +53,20 @@ def find_job(
     """
     sessions = [*api.sessions.list(), *api.sessions.list(recent=True)]
     session = next((one for one in sessions if one.uuid == terms.uuid), None)
+    tried = () if session is None else tried_before(session)
+    if session is not None:
+        node_id = session.node_id if terms.node_id is None else terms.node_id
+        usd = price_usd(session) if terms.price_usd is None else terms.price_usd
+        terms = msgspec.structs.replace(terms, node_id=node_id, price_usd=usd)
     now = api.clock.time()
     return JobState(
         key=terms.key or "",
-        rental=terms,
+        rental=msgspec.structs.replace(terms, max_cost_usd=cap_left(terms.max_cost_usd, tried)),
         nonce=(JobMark.of(session).nonce if session is not None else "") or NO_NONCE,
         over_ssh=is_over_ssh((session.user_envs if session is not None else None) or {}),
         timeout_s=timeout_s,
         appear_by=now,
         ready_by=now + ready_timeout_s,
+        start_attempts=start_attempts,
+        tried=tried,
     )

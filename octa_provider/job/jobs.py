@@ -27,6 +27,7 @@ from octa_provider.job.start import start_job
 from octa_provider.job.state import JobState
 from octa_provider.job.teller import JobTeller
 from octa_provider.remote.target import check_key, ssh_key
+from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.machine_wait import MACHINE_POLL_S
 from octa_provider.rental.rental import Rental
 
@@ -197,6 +198,7 @@ class Jobs:
         wait_for_machine_s: float = 0.0,
         machine_poll_s: float = MACHINE_POLL_S,
         on_waiting: Callable[[str], object] | None = None,
+        leaving: Leaving | None = None,
     ) -> JobState:
         """Rent a machine for the job, or adopt the one that the key already has. Does not wait for it.
 
@@ -205,7 +207,7 @@ class Jobs:
             key: the rental key.
             earlier: what an earlier try of this key wrote down, if anything: when its session still runs, its place in
                 the log, its deadlines and the host key that it pinned are kept.
-            is_cancelled, on_started, wait_for_machine_s, machine_poll_s, on_waiting: as in `Rentals.start`.
+            is_cancelled, on_started, wait_for_machine_s, machine_poll_s, on_waiting, leaving: as in `Rentals.start`.
             private_key: as in `run`; one that can't be read is refused before anything is rented.
 
         Raises:
@@ -213,6 +215,18 @@ class Jobs:
                 read, or the rental key belongs to a session that is no job.
             OctaError: as `Rentals.start`.
         """
+        if earlier is not None and earlier.key == self._rentals.full_key(key):
+            again = earlier.having(attempts=earlier.attempts + 1, start_attempts=spec.start_attempts)
+            if again.may_start_elsewhere:
+                # Whoever wrote that down may have died with its machine stopped, or with another one started.
+                return self.start_elsewhere(
+                    again,
+                    spec,
+                    private_key=private_key,
+                    is_cancelled=is_cancelled,
+                    on_started=on_started,
+                    leaving=leaving,
+                )
         return start_job(
             self._api,
             self._rentals,
@@ -225,6 +239,7 @@ class Jobs:
             wait_for_machine_s=wait_for_machine_s,
             machine_poll_s=machine_poll_s,
             on_waiting=on_waiting,
+            leaving=leaving,
         )
 
     def poll(
@@ -304,6 +319,7 @@ class Jobs:
         private_key: str | Path | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         on_started: Callable[[Rental], object] | None = None,
+        leaving: Leaving | None = None,
     ) -> JobState:
         """Stop a session that never came up, and start its job on another machine, when `state.may_start_elsewhere`.
 
@@ -314,7 +330,7 @@ class Jobs:
             state: from `poll` or `begin`.
             spec: the job.
             private_key: as in `run`.
-            is_cancelled, on_started: as in `Rentals.start`.
+            is_cancelled, on_started, leaving: as in `Rentals.start`.
 
         Returns:
             The job on the other machine; as it was, and not to be started elsewhere any more, when there is none: its
@@ -334,6 +350,7 @@ class Jobs:
             private_key=private_key,
             is_cancelled=is_cancelled,
             on_started=on_started,
+            leaving=leaving,
         )
 
     def collect(

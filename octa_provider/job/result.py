@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
-from octa_provider.job.tried_machine import TriedMachine
+from octa_provider.rental.tried_machine import TriedMachine
 from octa_provider.text.carried import carried_dict
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,14 @@ from octa_provider.job.mark import JobMark
 from octa_provider.job.script import container_command, log_keeper_command
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobPhase, JobState
-from octa_provider.job.tried_machine import cap_left
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import SshTarget, client_keys, ssh_key
+from octa_provider.rental.elsewhere import but_not_on, cap_for_another
+from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.rental import Rental
 from octa_provider.rental.stop import stop_command
+from octa_provider.rental.tried_machine import TriedMachine, cap_left
+from octa_provider.rental.tried_mark import tried_before, tried_envs
 from octa_provider.rental.wait import look
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
@@ -54,16 +58,18 @@ def start_job(
     wait_for_machine_s: float,
     machine_poll_s: float,
     on_waiting: Callable[[str], object] | None,
-    but_not: Collection[str] = (),
+    leaving: Leaving | None = None,
+    tried: tuple[TriedMachine, ...] = (),
 ) -> JobState:
     """Rent a machine for a job, or adopt the one that its key already has: see `Jobs.start`.
 
     Args:
         api: the API.
         rentals: what starts and stops on it.
-        spec, key, earlier, is_cancelled, on_started, private_key, wait_for_machine_s, machine_poll_s, on_waiting: as
-            in `Jobs.start`.
-        but_not: sessions that were stopped, by their uuids: one that shows again is stopped again, and not adopted.
+        spec, key, earlier, is_cancelled, on_started, private_key, wait_for_machine_s, machine_poll_s, on_waiting,
+            leaving: as in `Jobs.start`.
+        tried: machines before that never came up, and were stopped: none of them is taken again, what they have cost is
+            taken off the cap, and a session of them that shows again is stopped again.
 
     Raises:
         OctaConfigError: as in `Jobs.start`.
@@ -75,18 +81,19 @@ def start_job(
         client_keys(SshTarget("", 0, private_key=ssh_key(private_key)))
     nonce = secrets.token_hex(8)
     command = log_keeper_command() if spec.over_ssh else container_command(spec.command_line, spec.timeout_s)
-    request = spec.request(command, JobMark(nonce, fingerprint).envs())
+    request = spec.request(command, JobMark(nonce, fingerprint).envs() | tried_envs(tried))
+    cap_usd, gone = cap_for_another(spec.max_cost_usd, tried), [one.uuid for one in tried]
 
     def is_this_job(session: Session) -> bool:
-        return session.uuid not in but_not and _run_of(session, key, fingerprint) is not None
+        return session.uuid not in gone and _run_of(session, key, fingerprint) is not None
 
     waits_until = Deadline(api.clock, checked_seconds("wait_for_machine_s", wait_for_machine_s))
     for _ in range(2):
         rental = rentals.start(
             request,
             key=key,
-            requirements=spec.requirements,
-            max_cost_usd=spec.max_cost_usd,
+            requirements=but_not_on(spec.requirements, tried),
+            max_cost_usd=cap_usd,
             max_duration_s=spec.max_duration_s,
             fingerprint=fingerprint,
             attempt=nonce,
@@ -96,23 +103,32 @@ def start_job(
             wait_for_machine_s=max(0.0, waits_until.left_s),
             machine_poll_s=machine_poll_s,
             on_waiting=on_waiting,
+            leaving=leaving,
         )
-        found = _nonce_of(api, rental, fingerprint, nonce) if rental.adopted else nonce
-        if found is not None:
-            if earlier is not None and (earlier.nonce, earlier.rental.uuid) == (found, rental.uuid):
+        run = _run_of_rental(api, rental, fingerprint, nonce) if rental.adopted else _Run(nonce, tried)
+        if run is not None:
+            if earlier is not None and (earlier.nonce, earlier.rental.uuid) == (run.nonce, rental.uuid):
                 return _carry_on(earlier, spec, rental)
-            return _begin_state(api.clock, rental, spec, found, attempts=1 if found == nonce else 2)
+            return _begin_state(api.clock, rental, spec, run, attempts=1 if run.nonce == nonce else 2)
         log.warning("the session of %s is gone: started anew", key)
         rental.stop()
     raise OctaConfigError(f"the key {key} is used for two different jobs at the same time: give each its own")
 
 
-def _begin_state(clock: Clock, rental: Rental, spec: JobSpec, nonce: str, attempts: int) -> JobState:
+@dataclass(frozen=True)
+class _Run:
+    """Which run a session is: its nonce, and the machines that were tried before."""
+
+    nonce: str
+    tried: tuple[TriedMachine, ...] = ()
+
+
+def _begin_state(clock: Clock, rental: Rental, spec: JobSpec, run: _Run, attempts: int) -> JobState:
     now = clock.steady_time()
     return JobState(
         key=rental.key or "",
-        rental=rental.terms,
-        nonce=nonce,
+        rental=msgspec.structs.replace(rental.terms, max_cost_usd=cap_left(spec.max_cost_usd, run.tried)),
+        nonce=run.nonce,
         over_ssh=spec.over_ssh,
         timeout_s=spec.timeout_s,
         appear_by=now + APPEARING_S,
@@ -123,6 +139,7 @@ def _begin_state(clock: Clock, rental: Rental, spec: JobSpec, nonce: str, attemp
         attempts=attempts,
         result_file=spec.result_file,
         start_attempts=spec.start_attempts,
+        tried=run.tried,
     )
 
 
@@ -132,7 +149,7 @@ def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
         # With the caps of now; when it was first rented, its price was known better.
         rental=msgspec.structs.replace(
             earlier.rental,
-            max_cost_usd=cap_left(rental.max_cost_usd, earlier.tried),
+            max_cost_usd=cap_left(spec.max_cost_usd, earlier.tried),
             max_duration_s=rental.max_duration_s,
             max_price_usd=rental.max_price_usd,
             key=rental.key,
@@ -148,16 +165,17 @@ def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
     )
 
 
-def _nonce_of(api: RentalApi, rental: Rental, fingerprint: str, ours: str) -> str | None:
-    """Which run an adopted session is: its nonce, or None when it is another job than this one, or gone."""
+def _run_of_rental(api: RentalApi, rental: Rental, fingerprint: str, ours: str) -> _Run | None:
+    """Which run an adopted session is; None when it is another job than this one, or gone."""
     deadline = Deadline(api.clock, ADOPT_S)
     session = ask_until(deadline, lambda: look(api.within(deadline), rental.uuid))
     if session is None or session.phase is SessionPhase.FINISHED:
         return None
     if session.rental_key is None:
         # Not echoed: what the try that started it wrote down names the run.
-        return rental.claim or ours
-    return _run_of(session, rental.key or "", fingerprint)
+        return _Run(rental.claim or ours)
+    nonce = _run_of(session, rental.key or "", fingerprint)
+    return None if nonce is None else _Run(nonce, tried_before(session))
 
 
 def _run_of(session: Session, key: str, wanted: str) -> str | None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from octa_provider.job.result import JobOutcome
-from octa_provider.job.tried_machine import TriedMachine
 from octa_provider.logs.cursor import LogCursor
 from octa_provider.rental.terms import Terms
+from octa_provider.rental.tried_machine import TriedMachine
 from octa_provider.wire.state import read_state
 
 if TYPE_CHECKING:

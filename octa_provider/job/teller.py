@@ -10,13 +10,13 @@ from octa_provider.job.events import JobEvent, OnEvent, checked_on_event
 from octa_provider.job.line_listener import OnLine
 from octa_provider.job.listener import Listener
 from octa_provider.job.state import JobPhase
-from octa_provider.job.tried_machine import total
 from octa_provider.render.progress import ProgressTracker
+from octa_provider.rental.tried_machine import total
 
 if TYPE_CHECKING:
     from octa_provider.job.state import JobState
-    from octa_provider.job.tried_machine import TriedMachine
     from octa_provider.rental.terms import Bill
+    from octa_provider.rental.tried_machine import TriedMachine
     from octa_provider.timing.clock import Clock
 
 __all__ = ["JobTeller"]

@@ -101,7 +101,7 @@ class AskingMachines:
     def _fitting(self) -> Sequence[Machine | VpnMachine]:
         """The machines that fit, best first, and that the caps and the balance allow."""
         start, age_s = self._start, self._start.catalogue_age_s
-        cancelled = start.is_cancelled
+        cancelled = start.is_unwanted
         if isinstance(start.request, VpnRequest):
             vpns = ask_until(start.deadline, lambda: vpns_on_offer(start.octa, max_age_s=age_s, is_cancelled=cancelled))
             fitting = rank_vpn(vpns, start.requirements)

@@ -68,7 +68,8 @@ class GivingUp:
     def abandon(self, error: BaseException) -> None:
         """Leave nothing behind that this try has started; what can't be stopped now is named in the error.
 
-        What another try of the key has started stays, unless the key itself was cancelled.
+        What another try of the key has started, or has taken up where this one leaves, stays, unless the key itself was
+        cancelled.
 
         Args:
             error: what ended the try.
@@ -81,7 +82,10 @@ class GivingUp:
             if start.is_unclear:
                 start.uuids += [session.uuid for session in self._look_once_more()]
             if isinstance(error, OctaCancelledError):
-                start.stop_key()
+                if start.leaving is None or start.is_cancelled():
+                    start.stop_key()
+                else:
+                    start.stop_own()
             elif start.uuids:
                 sweep(start.api, uuids=start.uuids, key=None, deadline_s=start.clean_up_s)
             start.lost.settled()

@@ -131,8 +131,8 @@ def _pause(start: StartTry, pause: Deadline) -> None:
 
 def _why_no_try(start: StartTry) -> OctaNoMachineError | None:
     """Why a try would find nothing, by what all that wait share; None when it is worth it."""
-    octa = start.api.within(start.deadline, start.is_cancelled)
-    age_s, cancelled = start.catalogue_age_s, start.is_cancelled
+    octa = start.api.within(start.deadline, start.is_unwanted)
+    age_s, cancelled = start.catalogue_age_s, start.is_unwanted
     sessions = sessions_seen(octa, max_age_s=age_s, is_cancelled=cancelled)
     if UnderKey(start).mine(sessions):
         # Another try of the key was quicker: its session is adopted.

@@ -19,6 +19,7 @@ from octa_provider.market.request import Request
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.key import with_namespace
+from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.machine_wait import MACHINE_POLL_S, start_waiting
 from octa_provider.rental.mark import RentalMark, fingerprint_of
 from octa_provider.rental.of_key import session_of_key, stop_key
@@ -75,6 +76,7 @@ class Rentals:
         wait_for_machine_s: float = 0.0,
         machine_poll_s: float = MACHINE_POLL_S,
         on_waiting: Callable[[str], object] | None = None,
+        leaving: Leaving | None = None,
     ) -> Rental:
         """Start a session under a key exactly once, or adopt the one that the key already has.
 
@@ -103,11 +105,13 @@ class Rentals:
                 process share one request for the catalogue in that time.
             on_waiting: called with a sentence when it begins to wait, which says why, and with one when it goes on;
                 left out, they are logged. What it raises is logged.
+            leaving: tells whether whoever starts leaves while others may go on with the key: then what this call has
+                started is stopped, and nothing else; left out, only `is_cancelled` ends it.
 
         Raises:
             OctaNoMachineError: nothing fits, or all that fit refused; says why for each, and how long was waited.
             OctaBudgetError: the balance or a cap does not allow it.
-            OctaCancelledError: `is_cancelled` said yes; nothing runs.
+            OctaCancelledError: `is_cancelled` said yes, and nothing runs; or `leaving` did.
             OctaStartUnclearError: an answer was lost, and what it may have left can't be told from somebody else's.
             OctaError: the API could not be reached, or refused the key. Should a machine have been left, it says so.
         """
@@ -152,6 +156,7 @@ class Rentals:
             is_wanted=is_wanted or has_same_fingerprint,
             on_started=None if on_started is None else lambda started: on_started(rental(started)),
             is_cancelled=is_cancelled,
+            leaving=leaving,
         )
         if not wait_for_machine_s:
             return rental(start_once(new_try()))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError
 from octa_provider.market.node_memory import nodes_of
+from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.lost_answer import LostAnswers
 from octa_provider.rental.mark import RentalMark
 from octa_provider.rental.stop import sweep
@@ -44,7 +45,8 @@ class StartTry:
         attempt: names this try in the session's environment; a random name for None.
         is_wanted: whether a session that runs under the key is the one that is wanted.
         on_started: called as soon as the session's uuid is known.
-        is_cancelled: asked before and after every step that spends money.
+        is_cancelled: asked before and after every step that spends money: nobody wants the key any more.
+        leaving: tells whether this try alone is given up; None for never.
         catalogue_age_s: how old the catalogue may be, in seconds; 0 reads it for this try alone.
         asks_again: whether machines are asked that have just refused; one of many tries in a row leaves them alone.
         mark: what the session carries beside its key.
@@ -73,6 +75,7 @@ class StartTry:
     is_cancelled: Callable[[], bool]
     catalogue_age_s: float = 0.0
     asks_again: bool = True
+    leaving: Leaving | None = None
     sessions: Records[Session] = field(init=False, repr=False)
     uuids: list[str] = field(default_factory=list, init=False)
     is_unclear: bool = field(default=False, init=False)
@@ -85,10 +88,16 @@ class StartTry:
         self.nodes = nodes_of(self.api.transport.account, self.api.clock)
         self.lost = LostAnswers(self.api, self.key, self.mark, self.request.service, self.settle_s)
 
+    def is_unwanted(self) -> bool:
+        """Whether this try is to end: its key is cancelled, or whoever made it leaves."""
+        return self.is_cancelled() or (self.leaving is not None and self.leaving.is_leaving())
+
     def refuse_cancelled(self) -> None:
-        """Raise OctaCancelledError when nobody wants the session any more."""
+        """Raise OctaCancelledError when this try is to end."""
         if self.is_cancelled():
             raise OctaCancelledError(f"starting {self.key} was cancelled; nothing of it runs")
+        if self.leaving is not None and self.leaving.is_leaving():
+            raise OctaCancelledError(f"starting {self.key} was given up, since whoever wanted it leaves")
 
     def listed(self) -> Records[Session]:
         """The account's active sessions, asked for until the deadline."""
@@ -111,6 +120,16 @@ class StartTry:
     def clean_up_s(self) -> float:
         """Seconds that cleaning up may take."""
         return max(CLEAN_UP_S, self.settle_s)
+
+    def stop_own(self) -> None:
+        """Stop what this try has started, be it listed only now, and nobody else has taken up."""
+        deadline = Deadline(self.api.clock, self.clean_up_s)
+        sessions = ask_until(deadline, self.api.within(deadline).sessions.list) if self.has_asked else ()
+        listed = [one.uuid for one in sessions if one.rental_key == self.key and self.is_own(one)]
+        assert self.leaving is not None
+        own = [uuid for uuid in dict.fromkeys((*self.uuids, *listed)) if not self.leaving.is_taken(uuid)]
+        if own:
+            sweep(self.api, uuids=own, key=None, deadline_s=self.clean_up_s)
 
     def stop_key(self) -> None:
         """Stop what this try has started, and every other session of the key."""

@@ -32,7 +32,7 @@ print(json.dumps({"globals": dags, "modules": heavy}))
 #: What an example may load of the core while it is parsed: plain values.
 LIGHT = {
     *("errors", "files", "frames", "http", "http.web_address", "job", "job.events", "job.result", "job.return_value"),
-    *("job.secret_envs", "job.spec", "job.tried_machine", "market"),
+    *("job.secret_envs", "job.spec", "market"),
     *(
         "market.payer",
         "market.request",
@@ -46,6 +46,7 @@ LIGHT = {
     *(
         "rental.mark",
         "rental.session_text",
+        "rental.tried_machine",
         "text",
         "timing",
         "timing.limits",

@@ -20,8 +20,8 @@ from octa_provider.job.next_step import (
 )
 from octa_provider.job.pacing import LONGEST_PAUSE_S
 from octa_provider.job.state import JobPhase
-from octa_provider.job.tried_machine import TriedMachine
 from octa_provider.rental.terms import Terms
+from octa_provider.rental.tried_machine import TriedMachine
 
 NOW = 1000.0
 TIMEOUT_S = 100.0

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncssh
+import msgspec
 import pytest
 from job_bench import Bench, LeapingClock, emulator
 
 from octa_provider import JobOutcome, JobResult, JobSpec, JobState, OctaConfigError, Requirements
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.errors import OctaCancelledError, OctaStopError
+from octa_provider.job.found import find_job
 from octa_provider.job.state import JobPhase
-from octa_provider.job.tried_machine import TriedMachine, cap_left, total
+from octa_provider.models import Session
+from octa_provider.rental.tried_machine import TRIED_ENV, TriedMachine, cap_left, total
+from octa_provider.rental.tried_mark import tried_before, tried_envs
 
 __all__ = ["emulator"]
 
@@ -245,6 +250,69 @@ def test_a_watcher_that_dies_before_the_other_machine_is_started_leaves_it_to_th
     )
     assert (result.outcome, len(result.tried)) == (JobOutcome.SUCCEEDED, 1)
     assert len(tried_one_by_one(bench)) == 2
+
+
+def never_up(state: JobState) -> JobState:
+    return state.having(phase=JobPhase.EXITED, outcome=JobOutcome.NOT_READY, never_up=True, message="late")
+
+
+def test_a_watcher_that_dies_with_the_other_machine_started_leaves_the_first_on_the_bill_and_off_the_cap(
+    bench: Bench,
+) -> None:
+    """Nobody had written anything down yet: the other machine itself tells what was before it."""
+    job = spec(max_cost_usd=5.0)
+    state = bench.client.jobs.start(job, bench.key)
+    bench.emulator.advance_clock(1800)
+    other = bench.client.jobs.start_elsewhere(never_up(state), job)
+    for earlier in (None, state, never_up(state)):
+        again = bench.client.jobs.start(job, bench.key, earlier=earlier)
+        (first,) = again.tried
+        assert (again.rental.uuid, again.nonce) == (other.rental.uuid, other.nonce)
+        assert (first.uuid, first.node_id) == (state.rental.uuid, state.rental.node_id)
+        assert (first.cost_wei, first.cost_usd) == (other.tried[0].cost_wei, other.tried[0].cost_usd)
+        assert again.rental.max_cost_usd == other.rental.max_cost_usd
+    found = find_job(
+        bench.client,
+        msgspec.structs.replace(again.rental, max_cost_usd=5.0),
+        timeout_s=60,
+        ready_timeout_s=60,
+        is_over_ssh=lambda envs: False,
+        start_attempts=2,
+    )
+    assert (len(found.tried), found.rental.max_cost_usd) == (1, other.rental.max_cost_usd)
+    result = bench.client.jobs.watch(again, job, poll_s=0.5)
+    assert (result.outcome, len(result.tried)) == (JobOutcome.SUCCEEDED, 1)
+    assert result.cost_wei == billed_wei(bench)
+
+
+def test_a_watcher_that_dies_with_the_first_machine_stopped_leaves_it_on_the_bill(bench: Bench) -> None:
+    state = bench.client.jobs.start(spec(), bench.key)
+    bench.client.rentals.stop(bench.key)
+    result = bench.client.jobs.run(spec(), bench.key, earlier=never_up(state), poll_s=0.5)
+    assert (result.outcome, [one.uuid for one in result.tried]) == (JobOutcome.SUCCEEDED, [state.rental.uuid])
+    assert result.cost_wei == billed_wei(bench)
+    assert len(tried_one_by_one(bench)) == 2
+
+
+def test_what_a_session_tells_of_the_machines_before_is_what_was_written() -> None:
+    tried = (TriedMachine("u", 5, 10**19, 0.25, 12.5, "late", 1.5), TriedMachine("v"))
+    told = tried_before(Session.from_payload({"uuid": "w", "user_envs": tried_envs(tried)}))
+    assert [replace(one, message="") for one in told] == [replace(one, message="") for one in tried]
+    assert tried_envs(()) == {}
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '[["u"]]', "[" * 100_000, '[["u", 5, "much", 0, 0, 0]]', "NaN"])
+def test_what_is_no_list_of_machines_is_none(text: str) -> None:
+    assert tried_before(Session.from_payload({"uuid": "w", "user_envs": {TRIED_ENV: text}})) == ()
+
+
+def test_a_command_does_not_see_what_the_machines_before_have_cost(bench: Bench) -> None:
+    bench.emulator.faults(NEVER_READY)
+    lines: list[str] = []
+    bench.client.jobs.run(spec(f"env | grep -c {TRIED_ENV}"), bench.key, on_line=lines.append, poll_s=0.5)
+    assert lines == ["0"]
+    with pytest.raises(OctaConfigError, match=f"envs must not set {TRIED_ENV}"):
+        spec(envs={TRIED_ENV: "[]"})
 
 
 @pytest.mark.parametrize(

@@ -94,4 +94,4 @@ class Pool:
 
     def end_of(self, process: Process, number: int = signal.SIGINT, wait: Callable[[], object] | None = None) -> None:
         process.signal(number)
-        process.wait(60)
+        process.wait(300)

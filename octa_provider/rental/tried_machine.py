@@ -1,4 +1,4 @@
-"""Machines that a job was started on, and that never came up: what each cost, and what is left of the job's cap."""
+"""Machines that work was started on, and that never came up: what each cost, and what is left of the work's cap."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from octa_provider.job.state import JobState
-    from octa_provider.rental.terms import Bill
+    from octa_provider.rental.terms import Bill, Terms
 
-__all__ = ["TriedMachine", "cap_left", "total"]
+__all__ = ["TRIED_ENV", "TriedMachine", "cap_left", "total"]
+
+#: Carries the machines before in a session's environment.
+TRIED_ENV = "OCTA_TRIED"
 
 N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
 class TriedMachine:
-    """A machine that never came up for a job, and was stopped before another one was started.
+    """A machine that never came up for some work, and was stopped before another one was started.
 
     Attributes:
         uuid: the session.
@@ -46,24 +48,22 @@ class TriedMachine:
         return max((usd for usd in (self.cost_usd, timed) if usd is not None), default=None)
 
     @classmethod
-    def of(cls, state: JobState, bill: Bill) -> TriedMachine:
-        """The machine of a job that never came up.
+    def of(cls, terms: Terms, bill: Bill, message: str) -> TriedMachine:
+        """A machine that never came up.
 
         Args:
-            state: the job.
+            terms: of its rental.
             bill: what its session came to.
+            message: what became of it, in one sentence.
         """
         cost_usd = bill.charge_usd
-        if cost_usd is None and bill.duration_s is not None and state.rental.price_usd is not None:
-            cost_usd = bill.duration_s * state.rental.price_usd / 3600
-        rental = state.rental
-        return cls(
-            bill.uuid, rental.node_id, bill.charge_wei, cost_usd, bill.duration_s, state.message, rental.price_usd
-        )
+        if cost_usd is None and bill.duration_s is not None and terms.price_usd is not None:
+            cost_usd = bill.duration_s * terms.price_usd / 3600
+        return cls(bill.uuid, terms.node_id, bill.charge_wei, cost_usd, bill.duration_s, message, terms.price_usd)
 
 
 def cap_left(max_cost_usd: float | None, tried: Iterable[TriedMachine]) -> float | None:
-    """What is left of a job's cap on cost for its next machine, in USD; None without a cap.
+    """What is left of a cap on cost for the next machine, in USD; None without a cap.
 
     Args:
         max_cost_usd: the cap.

@@ -1,0 +1,49 @@
+"""The machines that were tried before a session, told by the session itself.
+
+They travel in its environment, which is written by the very request that starts it: whoever finds the session knows
+what was before it, whoever died in between. What became of each does not travel: it is long, and a stranger's words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from octa_provider.rental.tried_machine import TRIED_ENV, TriedMachine
+
+if TYPE_CHECKING:
+    from octa_provider.models import Session
+
+__all__ = ["tried_before", "tried_envs"]
+
+#: uuid, node_id, cost_wei, cost_usd, duration_s, price_usd
+_Row = tuple[str, int | None, int | None, float | None, float | None, float | None]
+
+
+def tried_envs(tried: Iterable[TriedMachine]) -> dict[str, str]:
+    """The environment variable that carries machines; none for none.
+
+    Args:
+        tried: the machines before.
+    """
+    rows = [[one.uuid, one.node_id, one.cost_wei, one.cost_usd, one.duration_s, one.price_usd] for one in tried]
+    return {TRIED_ENV: json.dumps(rows, separators=(",", ":"))} if rows else {}
+
+
+def tried_before(session: Session) -> tuple[TriedMachine, ...]:
+    """The machines that were tried before a session was started; none where it does not tell any.
+
+    Args:
+        session: as the API tells it.
+    """
+    try:
+        rows = msgspec.json.decode((session.user_envs or {}).get(TRIED_ENV, "[]"), type=list[_Row])
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(
+        TriedMachine(uuid, node_id, cost_wei, cost_usd, duration_s, "it never came up", price_usd)
+        for uuid, node_id, cost_wei, cost_usd, duration_s, price_usd in rows
+    )
