@@ -15,9 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import catalogue, import_time, small_get, start_cost
+from benchmarks import catalogue, import_time, many_waits, small_get, start_cost
 
-ROWS = ("get", "catalogue", "help", "prefect", "operators")
+ROWS = ("get", "catalogue", "help", "prefect", "operators", "waits")
 
 
 def main() -> int:
@@ -38,6 +38,7 @@ def main() -> int:
             "help": lambda: start_cost.measure_help(rounds, bytecode),
             "prefect": lambda: start_cost.measure_prefect(rounds, bytecode, arguments.prefect_python),
             "operators": lambda: import_time.measure(rounds, bytecode),
+            "waits": lambda: many_waits.measure(),
         }
         for name in arguments.only:
             if name == "prefect" and not arguments.prefect_python:
