@@ -151,7 +151,7 @@ bench: $(PEERS)/.made $(PREFECT_PEERS)/.made
 
 .PHONY: bench-import
 bench-import: $(PEERS)/.made
-	@$(PEERS)/bin/python benchmarks/import_time.py --rounds $(or $(ROUNDS),15)
+	@PYTHONPATH=. $(PEERS)/bin/python -m benchmarks.bench --only operators --rounds $(or $(ROUNDS),15)
 
 # How quick files move over a line of 100 ms, beside scp: make bench-transfer BENCH="--big-mb 200"
 .PHONY: bench-transfer

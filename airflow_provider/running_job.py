@@ -18,7 +18,6 @@ from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.links import LINKS
 from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
 from airflow_provider.rental_key import rental_key
-from airflow_provider.shared_files import files_to_share, forget_marks
 from airflow_provider.stop_on_failure import stop_after, tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
@@ -129,6 +128,8 @@ class RunsJob(DescribesJob):
             if event["what"] == "broken":
                 raise OctaUnwatchedError(f"The job {key} could not be watched: {event['message']}")
             work, state = self._prepare(context, client), job_from_json(event["job"])
+            from airflow_provider.shared_files import forget_marks
+
             if event["what"] in {"ready", "exited"}:
                 from octa_provider.job.take_over import take_over
 
@@ -301,6 +302,8 @@ class RunsJob(DescribesJob):
         log_path = as_text("log_path", self.log_path)
         if not self.files_in_trigger or self.on_event is not None or "://" in (log_path or ""):
             return None
+        from airflow_provider.shared_files import files_to_share
+
         try:
             return files_to_share(spec, state, log_path)
         except OctaError:

@@ -15,9 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import catalogue, small_get, start_cost
+from benchmarks import catalogue, import_time, many_waits, small_get, start_cost
 
-ROWS = ("get", "catalogue", "help", "prefect")
+ROWS = ("get", "catalogue", "help", "prefect", "operators", "waits")
 
 
 def main() -> int:
@@ -37,6 +37,8 @@ def main() -> int:
             "catalogue": lambda: catalogue.measure(rounds),
             "help": lambda: start_cost.measure_help(rounds, bytecode),
             "prefect": lambda: start_cost.measure_prefect(rounds, bytecode, arguments.prefect_python),
+            "operators": lambda: import_time.measure(rounds, bytecode),
+            "waits": lambda: many_waits.measure(),
         }
         for name in arguments.only:
             if name == "prefect" and not arguments.prefect_python:

@@ -49,6 +49,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         examples[path.parent.name.title()].append({path.stem: _page_of_example(path)})
     nav.insert(2, {"Examples": [{kind: pages} for kind, pages in examples.items()]})
     nav.append({"Reference": [{package: list(_listed(kinds))} for package, kinds in _reference().items()]})
+    for name, url in _pages_of_others().items():
+        config.plugins["autorefs"].register_url(name, url)
     nav.append({"Project": [{"Changelog": "changelog.md"}, {"Contributing": "contributing.md"}]})
     return config
 
@@ -74,6 +76,12 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     if page.file.generated_by is not None:
         return markdown
     return _LINK.sub(_from_docs, markdown)
+
+
+def _pages_of_others() -> dict[str, str]:
+    """Where others document the names of theirs in our signatures. A file of ours: the site is built offline."""
+    lines = (ROOT / "docs" / "references.txt").read_text().splitlines()
+    return dict(line.split() for line in lines if line and not line.startswith("#"))
 
 
 def _shown(module: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from prefect import Flow
-from prefect.flows import InfrastructureBoundFlow, bind_flow_to_infrastructure
-
-from prefect_blocks.worker import OctaWorker
+if TYPE_CHECKING:
+    from prefect import Flow
+    from prefect.flows import InfrastructureBoundFlow
 
 __all__ = ["octa"]
 
@@ -53,6 +52,10 @@ def octa(
     """
 
     def bind(flow: Flow[P, R]) -> InfrastructureBoundFlow[P, R]:
+        from prefect.flows import bind_flow_to_infrastructure
+
+        from prefect_blocks.worker import OctaWorker
+
         return bind_flow_to_infrastructure(
             flow,
             work_pool=work_pool,

@@ -11,18 +11,17 @@ from prefect.exceptions import MissingContextError
 from prefect.logging.loggers import get_logger, get_run_logger
 from pydantic import HttpUrl
 
-from octa_provider.batch.batch import Batch
 from octa_provider.errors import OctaConfigError
 from prefect_blocks.batch_fields import BatchFields
-from prefect_blocks.batch_steps import quote_batch, render_batch
 from prefect_blocks.in_thread import run_in_thread
 from prefect_blocks.known_names import KnownFields
 from prefect_blocks.logo import LOGO_URL
-from prefect_blocks.renderer_of import check_of, renderer_of
 from prefect_blocks.requirement_fields import RequirementFields
 
 if TYPE_CHECKING:
     from prefect.blocks.abstract import LoggerOrAdapter
+
+    from octa_provider.batch.batch import Batch
 
 __all__ = ["OctaRenderBatch"]
 
@@ -72,6 +71,10 @@ class OctaRenderBatch(KnownFields, RequirementFields, BatchFields, Block):
         terms: dict[str, Any] = {name: getattr(self, name) for name in _TERMS}
         if max_cost_usd is not None:
             terms["max_cost_usd"] = max_cost_usd
+        # A flow that takes another block does not load the planner and the renderers.
+        from octa_provider.batch.batch import Batch
+        from prefect_blocks.renderer_of import check_of, renderer_of
+
         return Batch(
             **asked,  # type: ignore[arg-type]
             main=main or self.main or None,
@@ -98,6 +101,8 @@ class OctaRenderBatch(KnownFields, RequirementFields, BatchFields, Block):
             OctaConfigError: a value that can't work, or nothing tells what a frame takes.
             OctaSceneError: the scene can't be rendered.
         """
+        from prefect_blocks.batch_steps import quote_batch
+
         return quote_batch(self.batch(**asked), self.credentials, self.logger, measure=measure, poll_s=self.poll_s)
 
     async def aplan(self, *, measure: bool = False, **asked: Any) -> dict[str, Any]:
@@ -131,6 +136,8 @@ class OctaRenderBatch(KnownFields, RequirementFields, BatchFields, Block):
             OctaCancelledError: the run is being ended; the machines were stopped.
             OctaStopError: a machine could not be stopped, and may still bill.
         """
+        from prefect_blocks.batch_steps import render_batch
+
         return render_batch(self.batch(**asked), self.credentials, self.logger, quote=quote, poll_s=self.poll_s)
 
     async def arender(self, quote: Mapping[str, Any] | None = None, **asked: Any) -> dict[str, Any]:

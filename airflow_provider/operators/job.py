@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.running_job import STARTS_ONLY, TELLS_WAITING, TRIES_ELSEWHERE, RunsJob, checked_interval
 from airflow_provider.templated import as_codes, as_int, check_known, is_known
-from octa_provider.job.events import checked_on_event
 
 if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
@@ -206,8 +205,12 @@ class OctaRunJobOperator(RunsJob):
         self.wait_for_completion = wait_for_completion
         self.poll_interval = poll_interval
         self.deferrable = deferrable
-        self.on_event = None if on_event is None else checked_on_event(on_event)
         self.files_in_trigger = files_in_trigger
+        if on_event is not None:
+            from octa_provider.job.events import checked_on_event
+
+            on_event = checked_on_event(on_event)
+        self.on_event = on_event
         for name in ("on_finish_action", "on_kill_action"):
             if getattr(self, name) not in ACTIONS:
                 raise ValueError(f"{name}={getattr(self, name)!r} is neither of {' and '.join(ACTIONS)}.")

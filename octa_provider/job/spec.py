@@ -1,4 +1,7 @@
-"""What a job is: a value that a DAG file can hold. This file imports no HTTP library."""
+"""What a job is: a value that a DAG file can hold.
+
+This file imports no HTTP library, and what looks at files of this machine only when asked: DAG files are parsed often.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.files.placed import Placed, check_output_places, check_room_there, contents_of, placed_inputs
 from octa_provider.job.return_value import checked_result_file
 from octa_provider.job.secret_envs import checked_secret_envs
 from octa_provider.market.request import MachineRequest
@@ -19,6 +22,9 @@ from octa_provider.rental.mark import RENTAL_MARK_ENV
 from octa_provider.rental.tried_machine import TRIED_ENV
 from octa_provider.timing.limits import MIN_RUN_S, checked_cap, checked_seconds
 from octa_provider.wire.session_envs import RENTAL_KEY_ENV
+
+if TYPE_CHECKING:
+    from octa_provider.files.placed import Placed
 
 #: Carries `<nonce>:<fingerprint>` in the session's environment, so that the next try knows what it adopts.
 JOB_ENV = "OCTA_JOB"
@@ -192,6 +198,8 @@ class JobSpec:
         Raises:
             OctaConfigError: an input can't be read.
         """
+        from octa_provider.files.placed import contents_of
+
         contents = contents_of(placed)
         if not contents:
             return self.fingerprint
@@ -204,12 +212,16 @@ class JobSpec:
             OctaConfigError: an input does not exist or can't be read, two would lie in the same place, or the disk that
                 is to be rented is too small for them.
         """
+        from octa_provider.files.placed import check_room_there, placed_inputs
+
         placed = placed_inputs(self.inputs)
         check_room_there(placed, self.disk_gb)
         return placed
 
     def check_outputs(self) -> None:
         """Raise OctaConfigError for an output that can't be written here: before any money is spent."""
+        from octa_provider.files.placed import check_output_places
+
         check_output_places(self.outputs)
 
     def request(self, start_command: str, envs: Mapping[str, str] | None = None) -> MachineRequest:

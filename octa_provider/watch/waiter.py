@@ -12,7 +12,7 @@ from octa_provider.models import Session, SessionPhase
 __all__ = ["Waiter"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Waiter:
     """Somebody who waits for a session.
 

@@ -109,10 +109,13 @@ class Watcher:
             outcomes.append(outcome)
             told.set()
 
-        with self._joined(uuid, predicate, deadline_s, tell) as waiter:
+        waiter = self._joined(uuid, predicate, deadline_s, tell)
+        try:
             # The poller may hang in a request; a deadline in real time does not wait for it.
             told.wait(min(deadline_s, threading.TIMEOUT_MAX) if self._sleeps_for_real else None)
             outcome = outcomes[0] if outcomes else waiter.too_late
+        finally:
+            self._forget(waiter)
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
@@ -131,30 +134,20 @@ class Watcher:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Session] = loop.create_future()
 
-        def settle(outcome: Session | BaseException) -> None:
-            if future.done():
-                return
-            if isinstance(outcome, StopIteration):
-                # A future refuses this one.
-                future.set_exception(RuntimeError("the predicate raised StopIteration"))
-            elif isinstance(outcome, BaseException):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
-
         def tell(outcome: Session | BaseException) -> None:
             # A loop that was closed has nobody left to tell.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(settle, outcome)
+                loop.call_soon_threadsafe(_settle, future, outcome)
 
-        with self._joined(uuid, predicate, deadline_s, tell) as waiter:
-            if not self._sleeps_for_real:
-                return await future
-            timer = loop.call_later(deadline_s, lambda: settle(waiter.too_late))
-            try:
-                return await future
-            finally:
+        waiter, timer = self._joined(uuid, predicate, deadline_s, tell), None
+        try:
+            if self._sleeps_for_real:
+                timer = loop.call_later(deadline_s, _settle_too_late, future, waiter)
+            return await future
+        finally:
+            if timer is not None:
                 timer.cancel()
+            self._forget(waiter)
 
     def give_up(self, predicate: Callable[[Session], object]) -> None:
         """End the waits with this predicate now, as if they had been too long. From any thread.
@@ -167,15 +160,14 @@ class Watcher:
         for waiter in waiters:
             self._end(waiter, waiter.too_late)
 
-    @contextmanager
     def _joined(
         self,
         uuid: str,
         predicate: Callable[[Session], object],
         deadline_s: float,
         tell: Callable[[Session | BaseException], None],
-    ) -> Iterator[Waiter]:
-        """One more who waits, for the length of the block; the poller runs meanwhile."""
+    ) -> Waiter:
+        """One more who waits, until they are forgotten; the poller runs meanwhile. No `with`: that is 0.4 kB a wait."""
         if self._process != os.getpid():
             # A fork: those who wait, and the thread, are the parent's.
             self._nobody_yet()
@@ -193,10 +185,7 @@ class Watcher:
                 self._poller = None
                 del self._waiters[waiter]
                 raise
-        try:
-            yield waiter
-        finally:
-            self._forget(waiter)
+        return waiter
 
     def _forget(self, waiter: Waiter) -> None:
         with self._lock:
@@ -281,6 +270,23 @@ class Watcher:
             self._nobody_waits.wait(seconds)
         else:
             self._clock.sleep(seconds)
+
+
+# Not within `wait_async`: of ten thousand waits each would keep its own.
+def _settle(future: asyncio.Future[Session], outcome: Session | BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, StopIteration):
+        # A future refuses this one.
+        future.set_exception(RuntimeError("the predicate raised StopIteration"))
+    elif isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+def _settle_too_late(future: asyncio.Future[Session], waiter: Waiter) -> None:
+    _settle(future, waiter.too_late)
 
 
 _shared: SharedByUsers[Watcher] = SharedByUsers()

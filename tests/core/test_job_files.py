@@ -203,7 +203,7 @@ def test_the_sum_of_a_large_file_is_remembered_only_while_nothing_about_it_chang
 
 
 def test_describing_a_job_imports_no_network_library() -> None:
-    heavy = "('asyncssh', 'requests', 'asyncio')"
+    heavy = "('asyncssh', 'requests', 'asyncio', 'octa_provider.files.placed')"
     script = f"import sys, octa_provider.job.spec; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

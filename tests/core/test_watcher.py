@@ -474,14 +474,17 @@ def test_the_loop_runs_on_while_a_request_takes_its_time() -> None:
     ticks = 0
 
     def slow(**options: Any) -> Records[Session]:
-        time.sleep(0.05)
+        # As long as the loop takes to run on; it never would, were this on it.
+        end = time.monotonic() + 60
+        while ticks <= 5 and time.monotonic() < end:
+            time.sleep(0.001)
         return answer(**options)
 
     api.list = slow  # type: ignore[method-assign, assignment]
 
     async def main() -> None:
         nonlocal ticks
-        task = asyncio.create_task(watcher.wait_async("a", is_ready, 5))
+        task = asyncio.create_task(watcher.wait_async("a", is_ready, 300))
         while not task.done():
             await asyncio.sleep(0.001)
             ticks += 1

@@ -30,14 +30,6 @@ class TestStandards(BlockStandardTestSuite):
         assert urlsplit(str(block._logo_url)).scheme == "https"
 
 
-def test_the_collection_is_found_by_its_entry_point() -> None:
-    from prefect.plugins import load_prefect_collections
-    from prefect.workers.base import BaseWorker
-
-    assert load_prefect_collections()["octa"].__name__ == "prefect_blocks"
-    assert BaseWorker.get_worker_class_from_type("octa").__name__ == "OctaWorker"
-
-
 @pytest.mark.parametrize(
     "show", [repr, str, lambda block: block.model_dump_json(), lambda block: f"{block.get_client()!r}"]
 )
