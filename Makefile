@@ -39,12 +39,12 @@ $(CORE)/.made: pyproject.toml constraints/core.txt $(UV)
 
 $(AIRFLOW)/.made: pyproject.toml constraints/airflow.txt $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(AIRFLOW)
-	$(UV) pip install --quiet --python $(AIRFLOW)/bin/python -c constraints/airflow.txt -e '.[airflow,emulator,pictures,ssh]' --group test --group demo --group lint --group film
+	$(UV) pip install --quiet --python $(AIRFLOW)/bin/python -c constraints/airflow.txt -e '.[airflow,openlineage,emulator,pictures,ssh]' --group test --group demo --group lint --group film
 	@touch $@
 
 $(AIRFLOW_2)/.made: pyproject.toml constraints/airflow-2.11.txt $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(AIRFLOW_2)
-	$(UV) pip install --quiet --python $(AIRFLOW_2)/bin/python -c constraints/airflow-2.11.txt -e '.[airflow,emulator,pictures,ssh]' --group test --group demo --group film
+	$(UV) pip install --quiet --python $(AIRFLOW_2)/bin/python -c constraints/airflow-2.11.txt -e '.[airflow,openlineage,emulator,pictures,ssh]' --group test --group demo --group film
 	@touch $@
 
 $(PREFECT)/.made: pyproject.toml constraints/prefect.txt $(UV)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider.exceptions import OctaBatchIncompleteError, OctaTaskKilledError
+from airflow_provider.lineage.run_bill import RunBill
 from airflow_provider.links import push_batch
 from airflow_provider.task_memory import TaskMemory
 from octa_provider.batch.folder.layout import Layout
@@ -91,6 +92,7 @@ class BatchTask:
         batch: what is rendered.
         quote: what was approved; None where nobody was asked.
         earlier: what this try has done before it deferred, as `so_far` gave it.
+        run_bill: is told what the batch came to.
         rented: the sessions of the machines that this try has rented or found.
     """
 
@@ -99,6 +101,7 @@ class BatchTask:
     batch: Batch
     quote: BatchQuote | None
     earlier: Mapping[str, Any]
+    run_bill: RunBill = field(default_factory=RunBill)
     rented: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -156,6 +159,7 @@ class BatchTask:
             cost_text(result.cost_wei, result.cost_usd, octa_digits=6, unknown="unknown"),
             "" if self.quote is None else f"; quoted: {self.quote.text}",
         )
+        self.run_bill.batch_ended(told)
         self._tell(told)
         if is_killed:
             raise OctaTaskKilledError("The task was killed; all machines of the batch are stopped.")

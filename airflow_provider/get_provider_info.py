@@ -60,11 +60,9 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "task-decorators": [{"name": "octa", "class-name": "airflow_provider.decorators.octa.octa_task"}],
         "extra-links": [
-            "airflow_provider.links.OctaAccountLink",
             "airflow_provider.links.OctaContactSheetLink",
             "airflow_provider.links.OctaManifestLink",
             "airflow_provider.links.OctaSessionLink",
-            "airflow_provider.links.OctaWebSshLink",
         ],
         "connection-types": [
             {

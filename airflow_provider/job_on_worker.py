@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context
 
     from airflow_provider.kill_switch import KillSwitch
+    from airflow_provider.lineage.run_bill import RunBill
     from airflow_provider.written_file import FileArgument
     from octa_provider import JobSpec, JobState, OctaClient, Rental
     from octa_provider.job.teller import JobTeller
@@ -60,6 +61,7 @@ class JobOnWorker:
         keeps_session: whether the session runs on when the job has ended.
         stops_on_kill: whether a kill ends a start that is under way.
         told: tells what happens; None for nobody.
+        run_bill: is told what was rented, and what it came to.
         defer: hands the job on to the triggerer, and raises; None waits for it here.
         wait_for_machine_s: seconds that a start waits here for a machine.
         no_machine: told why nothing could be rented; raises, to wait elsewhere or to fail.
@@ -79,6 +81,7 @@ class JobOnWorker:
     keeps_session: bool
     stops_on_kill: bool
     told: JobTeller | None
+    run_bill: RunBill
     defer: Callable[[JobState], NoReturn] | None
     wait_for_machine_s: float
     no_machine: Callable[[OctaNoMachineError], NoReturn]
@@ -146,12 +149,16 @@ class JobOnWorker:
 
     def _remember(self, rental: Rental) -> None:
         self.kill_switch.uuid = rental.uuid
+        self.run_bill.rented(rental)
         self._xcom.tell_uuid(rental.uuid)
 
     def _tell_started(self, state: JobState) -> None:
         rental = self.client.rentals.restore(state.rental)
         verb = "Carrying on with" if state.attempts > 1 else "Started"
         self.operator.log.info("%s session %s, rental key %s", verb, session_text(rental), state.key)
+        for one in state.tried:
+            self.run_bill.never_came_up(asdict(one))
+        self.run_bill.rented(rental)
         self._xcom.tell_session(rental)
         self._memory.keep_job(state)
         self._tell(state)
@@ -233,6 +240,7 @@ class JobOnWorker:
                     case Finish():
                         result = result or self._finish(state)
                         result = result | {"logs_path": log_file.saved()}
+                        self.run_bill.job_ended(result)
                         return self._conclude(state, told_outputs(result, self.operator.log.info))
                 if state != before:
                     self._memory.keep_job(state)
@@ -321,7 +329,9 @@ class JobOnWorker:
 
     def _link(self, state: JobState) -> None:
         try:
-            self._xcom.link(self.client.services.session(state.rental.uuid).info())
+            session = self.client.services.session(state.rental.uuid).info()
+            self.run_bill.seen(session)
+            self._xcom.link(session)
         except OctaError as error:
             self.operator.log.info("No links to session %s: %s", state.rental.uuid, error)
 

@@ -1,4 +1,4 @@
-"""Links on a task's page: a terminal in the browser, the session's own pages, the account.
+"""The link on a task's page: to its session, wherever that answers; of a batch to what it has made.
 
 Airflow 3 shows what lies in XCom under a link's key, so that it is put there as soon as it is known, while the task
 runs. Airflow 2.11 asks the link itself, which reads the same.
@@ -6,12 +6,13 @@ runs. Airflow 2.11 asks the link itself, which reads the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
-from octa_provider.http.web_address import web_address
+from octa_provider.rental.json_values import addresses_json
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
@@ -22,15 +23,14 @@ __all__ = [
     "ACCOUNT_URL",
     "BATCH_LINKS",
     "LINKS",
-    "OctaAccountLink",
     "OctaContactSheetLink",
     "OctaManifestLink",
     "OctaSessionLink",
-    "OctaWebSshLink",
-    "link_addresses",
     "push",
+    "push_addresses",
     "push_batch",
     "push_from_trigger",
+    "session_address",
 ]
 
 #: Where an account's sessions are shown (evidence C).
@@ -55,22 +55,10 @@ class _FromXCom(BaseOperatorLink):
         return str(found or "")
 
 
-class OctaWebSshLink(_FromXCom):
-    """A terminal on the rented machine, in the browser."""
-
-    name = "Terminal on the machine"
-
-
 class OctaSessionLink(_FromXCom):
-    """The first page that the session publishes (`http_ports`)."""
+    """The session: the first page that it publishes (`http_ports`), a terminal on its machine, or the account."""
 
-    name = "Session's page"
-
-
-class OctaAccountLink(_FromXCom):
-    """The account, with all sessions and what they cost."""
-
-    name = "OctaSpace account"
+    name = "OctaSpace session"
 
 
 class OctaContactSheetLink(_FromXCom):
@@ -85,19 +73,28 @@ class OctaManifestLink(_FromXCom):
     name = "Manifest"
 
 
-LINKS = (OctaWebSshLink(), OctaSessionLink(), OctaAccountLink())
-BATCH_LINKS = (OctaContactSheetLink(), OctaManifestLink(), OctaAccountLink())
+LINKS = (OctaSessionLink(),)
+BATCH_LINKS = (OctaContactSheetLink(), OctaManifestLink())
 
 
 def push(ti: Any, session: Session | None) -> None:
-    """Put what is known behind the links of a task that runs.
+    """Put what is known behind the link of a task that runs.
 
     Args:
         ti: the task instance, on a worker.
         session: its session, as the API shows it; None before that.
     """
-    for key, url in link_addresses(session).items():
-        ti.xcom_push(key=key, value=url)
+    push_addresses(ti, {} if session is None else addresses_json(session))
+
+
+def push_addresses(ti: Any, addresses: Mapping[str, Any]) -> None:
+    """The same where its addresses are known as XCom has them.
+
+    Args:
+        ti: the task instance, on a worker.
+        addresses: as `addresses_json` gives them, also among others.
+    """
+    ti.xcom_push(key=OctaSessionLink().xcom_key, value=session_address(addresses))
 
 
 def push_batch(ti: Any, manifest: Path, sheet: Path) -> None:
@@ -110,11 +107,10 @@ def push_batch(ti: Any, manifest: Path, sheet: Path) -> None:
     """
     ti.xcom_push(key=OctaManifestLink().xcom_key, value=manifest.as_uri())
     ti.xcom_push(key=OctaContactSheetLink().xcom_key, value=sheet.as_uri())
-    ti.xcom_push(key=OctaAccountLink().xcom_key, value=ACCOUNT_URL)
 
 
 def push_from_trigger(ti: Any, session: Session) -> None:
-    """The same for a task that is deferred; before Airflow 3 a trigger cannot, and the links wait for the worker.
+    """The same for a task that is deferred; before Airflow 3 a trigger cannot, and the link waits for the worker.
 
     Args:
         ti: the trigger's task instance.
@@ -124,23 +120,18 @@ def push_from_trigger(ti: Any, session: Session) -> None:
         from airflow.sdk.execution_time.xcom import XCom as XComOnThree
     except ImportError:
         return
-    for key, url in link_addresses(session).items():
-        XComOnThree.set(key, url, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
+    key, url = OctaSessionLink().xcom_key, session_address(addresses_json(session))
+    XComOnThree.set(key, url, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
 
 
-def link_addresses(session: Session | None) -> dict[str, str]:
-    """Where each link leads, by its XCom key.
+def session_address(addresses: Mapping[str, Any]) -> str:
+    """Where the link to a session leads.
 
-    What the session does not have, or not yet, leads to the account, which shows it too.
+    What has no address, or none yet, leads to the account, which shows it too.
 
     Args:
-        session: as the API shows it; None before that.
+        addresses: as `addresses_json` gives them, also among others.
     """
-    terminal = None if session is None else web_address(session.ssh_web)
-    pages = () if session is None else map(web_address, session.urls.values())
-    page = next((address for address in pages if address is not None), None)
-    return {
-        OctaWebSshLink().xcom_key: terminal or ACCOUNT_URL,
-        OctaSessionLink().xcom_key: page or ACCOUNT_URL,
-        OctaAccountLink().xcom_key: ACCOUNT_URL,
-    }
+    pages = addresses.get("urls")
+    page = next(iter(pages.values()), None) if isinstance(pages, Mapping) else None
+    return str(page or addresses.get("ssh_web") or ACCOUNT_URL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -13,6 +13,7 @@ from airflow_provider.batch_arguments import DescribesBatch
 from airflow_provider.exceptions import OctaBatchBusyError
 from airflow_provider.failure import fail_task
 from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.lineage.tells_lineage import TellsLineage
 from airflow_provider.rental_key import rental_key
 from airflow_provider.stop_on_failure import stop_batch_after
 from airflow_provider.templated import check_known, checked_deadline
@@ -33,7 +34,7 @@ __all__ = ["RunsBatch"]
 MOST_REASONS = 5
 
 
-class RunsBatch(DescribesBatch):
+class RunsBatch(DescribesBatch, TellsLineage):
     """The way of a task with a batch; the operator that is made of it sets how.
 
     Args:
@@ -76,6 +77,10 @@ class RunsBatch(DescribesBatch):
         self._settings: ConnectionSettings = hook.settings
         self.kill_switch = KillSwitch(hook.settings, rental_key(context), is_batch=True)
         return client
+
+    def lineage_inputs(self) -> Iterable[object]:
+        """The scene."""
+        return (self.scene,)
 
     def on_kill(self) -> None:
         """Stop all machines of the batch; see `airflow_provider.kill_switch`."""

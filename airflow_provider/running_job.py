@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,6 +16,9 @@ from airflow_provider.job_event import event_or_broken, key_told_by, uuid_told_b
 from airflow_provider.job_json import job_from_json, job_to_json
 from airflow_provider.job_xcom import JobXCom
 from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.lineage.job_lineage import bill_of_event, made_files
+from airflow_provider.lineage.run_bill import RunBill
+from airflow_provider.lineage.tells_lineage import MadeFiles, TellsLineage
 from airflow_provider.links import LINKS
 from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
 from airflow_provider.rental_key import rental_key
@@ -60,7 +64,7 @@ _LATER_S = 1800.0
 _LATER_THAN_TIMEOUT_S = 600.0
 
 
-class RunsJob(DescribesJob):
+class RunsJob(DescribesJob, TellsLineage):
     """The way of a task with a job; the operator that is made of it sets how.
 
     Attributes:
@@ -93,6 +97,7 @@ class RunsJob(DescribesJob):
 
     def execute(self, context: Context) -> Any:
         """Start, or carry on with what an earlier try started; then wait here, or defer."""
+        self.run_bill = RunBill()
         client, key = self.connect(context), rental_key(context)
         self._told = None
         # What fails from here on may leave what an earlier try has started: its worker may have vanished.
@@ -108,7 +113,8 @@ class RunsJob(DescribesJob):
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Do what the trigger came back for."""
         event, key = event_or_broken(event), rental_key(context)
-        self._told = None
+        self._told, self.run_bill = None, RunBill()
+        bill_of_event(self.run_bill, event)
         try:
             client = self.connect(context)
         except Exception:
@@ -150,7 +156,7 @@ class RunsJob(DescribesJob):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every operator; but when Airflow itself ended the wait, it would call nothing else: stop first."""
         if next_method == "__fail__":
-            key = rental_key(context)
+            key, self.run_bill = rental_key(context), RunBill()
             try:
                 client = self.connect(context)
                 self._know_uuid(JobXCom(context).uuid())
@@ -213,8 +219,18 @@ class RunsJob(DescribesJob):
             return
         # The key alone does not find a session whose environment is not echoed, or that a list misses.
         bills = stop_after(error, client, key, uuid or self._known_uuid(), context=context)
+        if self.run_bill is not None and bills:
+            self.run_bill.stopped(bills)
         if self._told is not None and bills is not None:
             self._told.cut_short(str(error).partition("\n")[0] or type(error).__name__, bills)
+
+    def lineage_inputs(self) -> Iterable[object]:
+        """The files and folders that the command gets."""
+        return tuple(self.inputs or ())
+
+    def lineage_outputs(self) -> Iterable[MadeFiles]:
+        """What was fetched: the files and folders that the author names, or those of them that came; and the log."""
+        return () if self.run_bill is None else made_files(self.run_bill, (self.outputs or {}).values())
 
     def _teller(self, client: OctaClient) -> JobTeller | None:
         """What tells `on_event`, one for all that this process sees of the task."""
@@ -259,6 +275,7 @@ class RunsJob(DescribesJob):
             stops_on_kill=self.on_kill_action == "stop",
             defer=partial(self._defer, context, spec, poll_s) if self.deferrable else None,
             told=self._teller(client),
+            run_bill=self.run_bill or RunBill(),
             wait_for_machine_s=wait.core_wait_s,
             no_machine=partial(
                 defer_for_machine,

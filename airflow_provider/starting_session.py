@@ -13,6 +13,8 @@ from airflow_provider.exceptions import OctaTaskKilledError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.lineage.run_bill import RunBill
+from airflow_provider.lineage.tells_lineage import TellsLineage
 from airflow_provider.links import LINKS, push
 from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
@@ -36,7 +38,7 @@ __all__ = ["StartsSession"]
 _CAPS = ("max_cost_usd", "max_duration_s")
 
 
-class StartsSession(ChoosesMachine):
+class StartsSession(ChoosesMachine, TellsLineage):
     """What all start operators share: the choice of the machine, starting exactly once, stopping when that goes wrong.
 
     The session's rental key is made of DAG, run, task and map index, so a retry adopts what an earlier try started.
@@ -115,7 +117,8 @@ class StartsSession(ChoosesMachine):
         Returns:
             The rental as a small dict: `uuid`, `key`, `node_id`, `price_usd`, ..., and `urls`, `ssh` when known.
         """
-        key = rental_key(context)
+        key, bill = rental_key(context), RunBill()
+        self.run_bill = bill
         try:
             hook = OctaHook(self.octa_conn_id)
             client = hook.get_conn()
@@ -139,6 +142,7 @@ class StartsSession(ChoosesMachine):
 
         def remember(rental: Rental) -> None:
             switch.uuid = rental.uuid
+            bill.rented(rental)
             # As early as can be: links and alert callbacks want it also when this task fails later.
             context["ti"].xcom_push(key="uuid", value=rental.uuid)
 
@@ -173,10 +177,10 @@ class StartsSession(ChoosesMachine):
         except OctaError as error:
             if is_transient(error):
                 # The core leaves nothing of its own behind; but what an earlier try left it has perhaps not even seen.
-                stop_after(error, client, key, switch.uuid, context=context)
+                bill.stopped(stop_after(error, client, key, switch.uuid, context=context) or ())
             fail_task(error)
         except BaseException as error:
-            stop_after(error, client, key, switch.uuid, context=context)
+            bill.stopped(stop_after(error, client, key, switch.uuid, context=context) or ())
             raise
         try:
             self._announce(rental)
@@ -184,7 +188,7 @@ class StartsSession(ChoosesMachine):
             if switch.pulled:
                 raise OctaTaskKilledError("The task was killed when its session had just started.")
         except BaseException as error:
-            stop_after(error, client, key, rental.uuid)
+            bill.stopped(stop_after(error, client, key, rental.uuid) or ())
             raise
         return details
 
@@ -220,5 +224,7 @@ class StartsSession(ChoosesMachine):
             self.log.info("No details of session %s yet: %s", uuid, error)
             push(context["ti"], None)
             return {}
+        if self.run_bill is not None:
+            self.run_bill.seen(session)
         push(context["ti"], session)
         return addresses_json(session)

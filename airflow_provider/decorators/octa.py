@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider.lineage.tells_lineage import MadeFiles
     from airflow_provider.written_file import FileArgument
     from octa_provider import JobSpec
     from octa_provider.job.events import OnEvent
@@ -94,6 +95,10 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             with self.giving_objects():
                 return super().render_template(content, context, jinja_env, seen_oids)
         return super().render_template(content, context, jinja_env, seen_oids)
+
+    def lineage_outputs(self) -> Iterable[MadeFiles]:
+        """As of every job; without the file that brings the result, which is gone by then."""
+        return [one for one in super().lineage_outputs() if Path(str(one[0])).name != self._result_name]
 
     @contextmanager
     def _private_folder(self) -> Iterator[Path]:

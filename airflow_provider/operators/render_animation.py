@@ -7,12 +7,16 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
 from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.exceptions import OctaUnwatchedError
+from airflow_provider.lineage.batch_machines import add_machines
+from airflow_provider.lineage.run_bill import RunBill
+from airflow_provider.lineage.tells_lineage import MadeFiles
 from airflow_provider.links import BATCH_LINKS
 from airflow_provider.rental_key import rental_key
 from airflow_provider.running_batch import RunsBatch
@@ -170,6 +174,7 @@ class OctaRenderAnimationOperator(RunsBatch):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Render, or go on with what an earlier try has left; then wait here, or defer."""
+        self.run_bill = RunBill()
         client = self.connect(context)
         try:
             return self._go_on(context, client, {}, may_pause=self.deferrable)
@@ -180,7 +185,7 @@ class OctaRenderAnimationOperator(RunsBatch):
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Do what the trigger came back for."""
         told = event or {"what": "unwatched", "message": "the trigger told nothing"}
-        earlier = told.get("carried_on") or {}
+        earlier, self.run_bill = told.get("carried_on") or {}, RunBill()
         try:
             client = self.connect(context)
         except Exception:
@@ -208,6 +213,19 @@ class OctaRenderAnimationOperator(RunsBatch):
                 tell_which_batch_may_run(rental_key(context), why=f"{type(error).__name__}: {error}")
         return super().resume_execution(next_method, next_kwargs, context)
 
+    def lineage_outputs(self) -> Iterable[MadeFiles]:
+        """The folder of the frames, with how many of them are there; nothing as long as there is none."""
+        bill = self.run_bill
+        return (
+            () if bill is None or not bill.frames or not bill.frames["done"] else ((bill.folder, bill.frames["done"]),)
+        )
+
+    def _lineage(self, *, has_ended: bool) -> Any:
+        if has_ended and self.run_bill is not None and self.run_bill.manifest is not None:
+            # Here, beside the task: a folder far away may take its time.
+            add_machines(self.run_bill, Path(self.run_bill.manifest))
+        return super()._lineage(has_ended=has_ended)
+
     def _go_on(
         self, context: Context, client: OctaClient, earlier: Mapping[str, Any], *, may_pause: bool
     ) -> dict[str, Any]:
@@ -223,7 +241,7 @@ class OctaRenderAnimationOperator(RunsBatch):
             batch, quote = self.batch(), quote_of(self.quote)
             pause_s = _checked_pause(self.min_pause_s)
             told: Mapping[str, Any] = self.quote if isinstance(self.quote, Mapping) else {}
-            task = BatchTask(self, context, batch, quote, earlier)
+            task = BatchTask(self, context, batch, quote, earlier, self.run_bill or RunBill())
             if told.get("output") not in {None, str(task.layout.output)}:
                 raise OctaConfigError(
                     f"the quote is of the output folder {told['output']}, and not of {task.layout.output}: give both "

@@ -12,6 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, conf
 from airflow_provider.exceptions import OctaNotStoppedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.lineage.run_bill import RunBill
+from airflow_provider.lineage.tells_lineage import TellsLineage
 from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.rental_key import rental_key, rental_key_of_all_indexes
 from airflow_provider.session_reference import SessionArgument, SessionReference, started_by
@@ -39,7 +41,7 @@ _RETRY_DELAY = timedelta(seconds=min(60.0, conf.getfloat("core", "default_task_r
 _AT_ONCE = 16
 
 
-class OctaStopSessionOperator(RendersWhatIsWritten):
+class OctaStopSessionOperator(RendersWhatIsWritten, TellsLineage):
     """Stop a session, see it stopped, and return the bill. Made to be a teardown:
     `.as_teardown(setups=start, on_failure_fail_dagrun=True)`.
 
@@ -167,6 +169,8 @@ class OctaStopSessionOperator(RendersWhatIsWritten):
                         bills |= {bill.uuid: bill for bill in ended.result() if bill.uuid not in bills}
                     except (OctaError, ValueError) as error:
                         problems.append(str(error))
+        self.run_bill = RunBill()
+        self.run_bill.stopped(bills.values())
         told = [self._tell(bill) for bill in bills.values()]
         if problems:
             # Also when the key was refused: whoever mends that, the next try stops it.

@@ -24,6 +24,9 @@ from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_event import event_or_broken
 from airflow_provider.job_json import job_from_json
 from airflow_provider.kill_switch import KillSwitch
+from airflow_provider.lineage.job_lineage import bill_of_event
+from airflow_provider.lineage.run_bill import RunBill
+from airflow_provider.lineage.tells_lineage import TellsLineage
 from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.stop_on_failure import tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
@@ -53,7 +56,7 @@ _HELD_LINES = 10_000
 JobArgument: TypeAlias = "Mapping[str, Any] | XComArg"
 
 
-class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator):
+class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator, TellsLineage):
     """Wait for a job that `OctaRunJobOperator(wait_for_completion=False)` started, show its log, and stop its session.
 
     The session is stopped when the job has ended, when it is too late, and when the sensor fails or is killed. In mode
@@ -114,9 +117,11 @@ class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator):
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Take what the trigger saw; it has stopped the session, if it could."""
-        event = event_or_broken(event)
+        event, self.run_bill = event_or_broken(event), RunBill()
+        bill_of_event(self.run_bill, event)
         if event["what"] == "ended":
             self._tail.extend(event["tail"])
+            self.run_bill.job_ended(event["result"])
             raise_for_outcome(job_from_json(event["job"]), self._tail, self.skip_on_exit_code)
             return event["result"]
         if event["what"] == "unwatched":
@@ -167,6 +172,8 @@ class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator):
                 return False
             result = client.jobs.finish(state)
             self._concluded = True
+            self.run_bill = RunBill()
+            self.run_bill.job_ended(result.to_json())
             for line in held or ():
                 self._on_line(line)
         except OctaError as error:
@@ -228,7 +235,9 @@ class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator):
 
     def _stop(self) -> None:
         try:
-            self._client().rentals.restore(self._state().rental).stop()
+            bill = self._client().rentals.restore(self._state().rental).stop()
+            self.run_bill = self.run_bill or RunBill()
+            self.run_bill.stopped([bill])
         except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
             tell_what_may_run(self._told("key"), None, error)
 

@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider.exceptions import OctaUnwatchedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.links import LINKS, push, push_addresses
 from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.session_reference import SessionArgument, SessionReference
 from airflow_provider.task_deadline import task_deadline_at
@@ -71,6 +72,7 @@ class OctaSessionReadySensor(RendersWhatIsWritten, BaseSensorOperator):
 
     template_fields: Sequence[str] = ("octa_conn_id", "session")
     mapping_fields: ClassVar[frozenset[str]] = frozenset({"session"})
+    operator_extra_links = LINKS
     ui_color = "#fdf3d0"
 
     def __init__(
@@ -109,6 +111,7 @@ class OctaSessionReadySensor(RendersWhatIsWritten, BaseSensorOperator):
             if time.time() - event.get("at", 0.0) > _LONG_AGO_S:
                 # It may have been stopped while this task waited for a worker.
                 return self._poke_until_ready(context)
+            push_addresses(context["ti"], event["session"])
             return event["session"]
         if event["what"] == "late":
             raise AirflowSensorTimeout(event["message"])
@@ -147,6 +150,7 @@ class OctaSessionReadySensor(RendersWhatIsWritten, BaseSensorOperator):
         self.log.info("Session %s: %s", rental.uuid, plain_words(session.progress or session.phase.value))
         if not ready:
             return False
+        push(context["ti"], session)
         return PokeReturnValue(is_done=True, xcom_value=rental_json(rental, session))
 
     def _poke_or_defer(self, context: Context) -> Any:

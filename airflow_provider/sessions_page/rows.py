@@ -127,7 +127,7 @@ def _row(owned: OwnedSession, connection_id: str, may: Permissions) -> Row:
         steps=() if task is None else _steps(task),
         path="" if task is None else _path(task),
         detail=_said(owned.key, 4 * _MOST_CHARS) if task is None and is_allowed and owned.key is not None else "",
-        cards=_cards(owned),
+        cards="" if session.hardware is None else session.hardware.cards,
         node=_node(owned),
         age=shown_duration(owned.age_s),
         cost=_cost(owned),
@@ -162,12 +162,6 @@ def _path(task: TaskOwner) -> str:
     named = [quote(part, safe="") for part in (task.dag_id, task.run_id, task.task_id)]
     path = "/dags/{}/runs/{}/tasks/{}".format(*named)
     return path if task.map_index < 0 else f"{path}/mapped/{task.map_index}"
-
-
-def _cards(owned: OwnedSession) -> str:
-    cards = [] if owned.session.hardware is None else [_said(card.model) for card in owned.session.hardware.gpus]
-    counts = {model: cards.count(model) for model in cards if model}
-    return " · ".join(f"{count} × {model}" if count > 1 else model for model, count in counts.items())
 
 
 def _node(owned: OwnedSession) -> str:

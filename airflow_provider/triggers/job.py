@@ -20,7 +20,7 @@ from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.shown_event import ShownEvent
 from airflow_provider.triggers.worker_threads import in_thread, threads_of
 from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaError
-from octa_provider.text.carried import carried
+from octa_provider.text.carried import carried, carried_dict
 from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain_words
 
@@ -58,12 +58,12 @@ class OctaJobTrigger(BaseTrigger):
         is_ready_told: whether the task's `on_event` was told that the machine is up; the worker hears it again.
         shared: what is needed to move files from here, from `files_to_share`; None leaves that to workers.
 
-    Yields one event, a dict with `what`, `job` (the state by then) and `is_ready_told`:
+    Yields one event, a dict with `what`, `job` (the state by then), `is_ready_told` and `gpu` (the machine's cards):
         `ready`: the session is up, the command is to be begun by a worker. `exited`: files are to be fetched, the
         session runs. `elsewhere`: the machine never came up and was stopped, another one is to be tried. `ended`: all
-        is over; `result` as `JobResult.to_json`, `tail` the last lines. `deadline`: it was stopped at `deadline_at`.
-        `unwatched`: it runs, and cannot be watched from here (`message` says why). `broken`: it could not be stopped
-        from here, and may run.
+        is over; `result` as `JobResult.to_json`, `tail` the last lines. `deadline`: it was stopped at `deadline_at`,
+        and came to `bill`. `unwatched`: it runs, and cannot be watched from here (`message` says why). `broken`: it
+        could not be stopped from here, and may run.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class OctaJobTrigger(BaseTrigger):
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._settings: ConnectionSettings | None = None
         self._linked = False
+        self._gpu = ""
         self._cancelled = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -135,7 +136,7 @@ class OctaJobTrigger(BaseTrigger):
                 await self._stop_if_killed()
             raise
         self._hand_over(event["what"])
-        told = {"job": self.job, "tail": list(self._tail), "is_ready_told": self.is_ready_told}
+        told = {"job": self.job, "tail": list(self._tail), "is_ready_told": self.is_ready_told, "gpu": self._gpu}
         yield ShownEvent(payload=carried(told | event))
 
     def _hand_over(self, what: str) -> None:
@@ -244,6 +245,8 @@ class OctaJobTrigger(BaseTrigger):
         if state.end_by is not None and state.end_by > self.latest_end:
             state = state.having(end_by=self.latest_end)
         self.job = job_to_json(state)
+        if session is not None and session.hardware is not None:
+            self._gpu = session.hardware.cards
         if state.phase not in {JobPhase.STARTING, JobPhase.READY} and not self._linked:
             await self._link(session)
         return state
@@ -324,8 +327,8 @@ class OctaJobTrigger(BaseTrigger):
 
     async def _give_up(self, here: Account, state: JobState) -> dict[str, Any]:
         # By key: the task waits still, so that nothing else of its key is anybody's.
-        await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=STOP_S)
-        return {"what": "deadline", "job": job_to_json(state)}
+        bill = await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=STOP_S)
+        return {"what": "deadline", "job": job_to_json(state), "bill": carried_dict(bill.to_dict())}
 
     async def _link(self, session: Session | None) -> None:
         """Put the session's addresses behind the task's links, once it is up; needs Airflow 3."""

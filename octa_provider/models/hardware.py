@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from octa_provider.text.plain_text import plain_words
 from octa_provider.wire.fields import count, items, mapping, number, text
 from octa_provider.wire.model import Model
 
 __all__ = ["Gpu", "NodeHardware", "Reliability", "decode_gpus", "decode_hardware", "decode_reliability"]
 
 _VENDORS = ("nvidia", "amd", "intel")
+#: A card's name is of a stranger's machine.
+_MODEL_CHARS = 80
+_MOST_MODELS = 8
 
 
 class Gpu(Model, frozen=True, kw_only=True):
@@ -66,6 +70,16 @@ class NodeHardware(Model, frozen=True, kw_only=True):
     gpus: tuple[Gpu, ...] = ()
     memory_bytes: int | None = None
     disk: int | None = None
+
+    @property
+    def cards(self) -> str:
+        """Its graphics cards on one line, such as `2 × NVIDIA GeForce RTX 4090`; empty where it has or names none."""
+        models = [model for card in self.gpus if (model := plain_words(card.model).strip())]
+        named = {
+            model if len(model) <= _MODEL_CHARS else f"{model[: _MODEL_CHARS - 1]}…": models.count(model)
+            for model in list(dict.fromkeys(models))[:_MOST_MODELS]
+        }
+        return " · ".join(f"{count} × {model}" if count > 1 else model for model, count in named.items())
 
 
 def _card(value: object) -> Gpu | None:

@@ -19,7 +19,7 @@ from airflow_runs import Renting, run
 from on_a_loop import all_events, on_a_loop
 
 from airflow_provider.connection_settings import ConnectionSettings
-from airflow_provider.links import link_addresses
+from airflow_provider.links import ACCOUNT_URL, session_address
 from airflow_provider.operators.logs import OctaFetchLogsOperator
 from airflow_provider.templated import as_float
 from airflow_provider.triggers.account import account
@@ -107,8 +107,10 @@ def test_only_addresses_of_web_pages_reach_links_and_xcom() -> None:
             "urls": {"80": "data:text/html,<script>alert(1)</script>", "81": "https://page.example/x"},
         }
     )
-    assert all(url.startswith("https://") for url in link_addresses(session).values())
     assert addresses_json(session) == {"urls": {"81": "https://page.example/x"}}
+    assert session_address(addresses_json(session)) == "https://page.example/x"
+    assert session_address({"urls": {}, "ssh_web": "https://terminal.example/x"}) == "https://terminal.example/x"
+    assert session_address({}) == ACCOUNT_URL
 
 
 @pytest.mark.parametrize("written", ["nan", "inf", "-inf", float("nan"), 10**400])

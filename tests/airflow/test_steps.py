@@ -55,6 +55,8 @@ def test_the_four_steps(renting: Renting, tmp_path: Path, capfd: pytest.CaptureF
     assert is_ready["uuid"] == session["uuid"]
     assert is_ready["ssh"]["host"] == "127.0.0.1"
     assert is_ready["urls"]["8080"].startswith("http://127.0.0.1")
+    # The step that a person opens: the start had no address yet.
+    assert ended.result("ready", "octa_link_OctaSessionLink") == is_ready["urls"]["8080"]
 
     fetched = ended.result("logs")
     assert fetched["container_lines"] == 1
