@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider.connection_settings import ConnectionSettings
+from airflow_provider.supervisor import asks_on_loop
 from airflow_provider.triggers.worker_threads import in_thread, threads_of
 from octa_provider.text.loggers import plain_logger
 from octa_provider.watch.shared import SharedByUsers
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Account", "account", "settings_in_trigger"]
 
 log = plain_logger(__name__)
+
+T = TypeVar("T")
 
 #: Seconds between tries to read a connection. Airflow's API server may be starting anew, and the session runs.
 ASK_AGAIN_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -75,6 +78,8 @@ async def settings_in_trigger(octa_conn_id: str, namespace: str | None = None) -
         Exception: Airflow does not tell the connection; it makes no difference between one that is missing and an API
             server that is away for a moment.
     """
+    from asgiref.sync import sync_to_async
+
     from airflow_provider.hooks.octa import mask_secrets
 
     for pause_s in ASK_AGAIN_AFTER_S:
@@ -90,7 +95,7 @@ async def settings_in_trigger(octa_conn_id: str, namespace: str | None = None) -
         settings = await _ask(octa_conn_id, namespace)
     if settings not in _masked:
         # It tells the supervisor and waits for its answer: once is enough for a thousand triggers.
-        await in_thread(mask_secrets, settings)
+        await _to_the_end(sync_to_async(mask_secrets)(settings))
         _masked.add(settings)
     return settings
 
@@ -99,11 +104,14 @@ async def _ask(octa_conn_id: str, namespace: str | None) -> ConnectionSettings:
     from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
     try:
-        connection = await get_async_connection(octa_conn_id)
-        settings = ConnectionSettings.from_connection(connection, await get_async_extra_dejson(connection))
+        connection = await _to_the_end(get_async_connection(octa_conn_id))
+        extra = await _to_the_end(get_async_extra_dejson(connection))
+        settings = ConnectionSettings.from_connection(connection, extra)
     except ValueError:
         raise
-    except Exception as error:  # noqa: BLE001 - each Airflow has its own
+    except Exception as error:
+        if asks_on_loop():
+            raise
         # `airflow dags test` of Airflow 3 runs a trigger where only what is not asynchronous can be asked.
         try:
             settings = ConnectionSettings.from_connection(await in_thread(_connection, octa_conn_id))
@@ -113,6 +121,15 @@ async def _ask(octa_conn_id: str, namespace: str | None) -> ConnectionSettings:
             raise error from None
     # It may have to ask Airflow.
     return await in_thread(settings.named, namespace)
+
+
+async def _to_the_end(asking: Awaitable[T]) -> T:
+    """Await what asks Airflow, whose answer is read also when the trigger is cancelled meanwhile.
+
+    Before Airflow 3.2.2 an answer that nobody reads is taken for that of the triggerer's next question, which ends it
+    (apache/airflow#64620).
+    """
+    return await asyncio.shield(asyncio.ensure_future(asking))
 
 
 def _connection(octa_conn_id: str) -> Any:

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from airflow_provider.supervisor import note_loop
+
 __all__ = ["THREADS", "in_thread", "threads_of"]
 
 #: Of each connection, made when they are needed. The loop's own executor has a handful, and others need them too. Most
@@ -51,6 +53,7 @@ async def in_thread(call: Callable[..., T], *arguments: Any, **options: Any) -> 
 
     Its log lines go to the trigger's task, as those of the coroutine do.
     """
+    note_loop()
     context = contextvars.copy_context()
     work = functools.partial(context.run, functools.partial(call, *arguments, **options))
     # By process: a fork inherits the executor without its threads.
