@@ -23,6 +23,8 @@ T = TypeVar("T")
 VERSION = tuple(int(part) for part in airflow_version.split(".")[:3])
 #: Before, Airflow fails a task whose process is killed, whatever its retries are (apache/airflow#55753).
 RETRIES_KILLED = VERSION >= (3, 1, 1)
+#: Before, a task that is cleared while it runs stays `restarting` for ever (apache/airflow#55045).
+RESTARTS_CLEARED = VERSION >= (3, 1, 0)
 #: `task_state_store`: what tells a retry how far the log was read.
 KEEPS_STATE = VERSION >= (3, 3)
 
