@@ -56,11 +56,11 @@ class Services(AirflowServices):
         """One of the processes."""
         return next(child for child in self.children.children if child.name == f"Airflow's {name}")
 
-    def kill(self, name: str) -> None:
-        """Kill a process with all that it started, as when its machine is gone."""
+    def kill(self, name: str, signum: signal.Signals = signal.SIGKILL) -> None:
+        """Kill a process with all that it started, as when its machine is gone; or shut it down by another signal."""
         child = self.child(name)
-        for pid in session_members(child):
-            send(pid, signal.SIGKILL)
+        for pid in session_members(child) if signum is signal.SIGKILL else [child.process.pid]:
+            send(pid, signum)
         child.process.wait()
         self.children.children.remove(child)
 
@@ -75,6 +75,11 @@ class Services(AirflowServices):
                 send(pid, signal.SIGCONT)
 
         return wake
+
+    def logged(self, name: str) -> str:
+        """The log of the youngest process of that name."""
+        child = next(child for child in reversed(self.children.children) if child.name == f"Airflow's {name}")
+        return child.log.read_text(errors="replace")
 
     def begin(self, name: str) -> None:
         """Start one of the processes again."""

@@ -5,6 +5,7 @@ Against a real Airflow with all its processes. The job writes `whole` to a file 
 
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
@@ -171,11 +172,34 @@ def test_no_api_for_a_while(airflow: Airflow, dag_id: str) -> None:
     assert work.running == []
 
 
-def test_triggerer_killed_and_started_again(airflow: Airflow) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "shut down"])
+def test_triggerer_ended_and_started_again(airflow: Airflow, signum: signal.Signals) -> None:
     work = airflow.work("deferred", "echo run >> $F/runs; sleep 8; echo whole > $F/output")
     work.until_deferred()
-    airflow.services.kill("triggerer")
+    airflow.services.kill("triggerer", signum)
     airflow.services.begin("triggerer")
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert (work.folder / "runs").read_text() == "run\n"
+    assert len(work.sessions) == 1
+    assert work.running == []
+
+
+def test_of_two_triggerers_one_follows_a_job_and_the_other_takes_over_when_it_dies(airflow: Airflow) -> None:
+    work = airflow.work(
+        "deferred", "echo run >> $F/runs; until [ -e $F/go ]; do sleep 0.2; done; echo whole > $F/output"
+    )
+    work.until_deferred()
+    started = f"trigger {work.dag_id}/{work.run_id}/"
+    airflow.services.begin("triggerer")
+    work.until("the second should be up", lambda: "Starting the triggerer" in airflow.services.logged("triggerer"))
+    time.sleep(5)
+    assert work.log.count(started) == 1
+    # The one that was there first has it.
+    airflow.services.kill("triggerer")
+    work.until("the second should have its trigger", lambda: work.log.count(started) == 2)
+    assert len(work.running) == 1
+    (work.folder / "go").touch()
     assert work.ended() == "success"
     assert is_whole(work)
     assert (work.folder / "runs").read_text() == "run\n"
