@@ -113,6 +113,7 @@ chaos: $(CORE)/.made $(SDK)/.made
 MATRIX := 3.0 3.1 3.2
 MATRIX_TESTS := $(addprefix tests/airflow/,test_private_names.py test_supervisor.py test_examples_parse.py test_plugin.py \
 	test_job_sensor.py test_examples.py test_killed_in_dag_test.py)
+MATRIX_ACTS := $(addprefix tests/airflow/e2e/,test_killed.py test_triggerers.py)
 
 $(MATRIX:%=$(VENVS)/airflow-%/.made): $(VENVS)/airflow-%/.made: pyproject.toml constraints/airflow-%.txt $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
@@ -123,7 +124,7 @@ $(MATRIX:%=$(VENVS)/airflow-%/.made): $(VENVS)/airflow-%/.made: pyproject.toml c
 matrix: $(MATRIX:%=matrix-%)
 $(MATRIX:%=matrix-%): matrix-%: $(VENVS)/airflow-%/.made $(BLENDER)/.made
 	$(VENVS)/airflow-$*/bin/python -m pytest -q -n 2 --dist loadfile $(MATRIX_TESTS)
-	$(VENVS)/airflow-$*/bin/python -m pytest -q tests/airflow/e2e/test_killed.py
+	$(VENVS)/airflow-$*/bin/python -m pytest -q $(MATRIX_ACTS)
 
 # What it costs to parse a DAG with our operator, beside three well-known ones: make bench-import ROUNDS=5
 PEERS := $(VENVS)/peers

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider.connection_settings import ConnectionSettings
 from airflow_provider.supervisor import asks_on_loop
-from airflow_provider.triggers.worker_threads import in_thread, threads_of
+from airflow_provider.triggers.worker_threads import in_thread, threads_of, to_the_end
 from octa_provider.text.loggers import plain_logger
 from octa_provider.watch.shared import SharedByUsers
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Account", "account", "settings_in_trigger"]
 
 log = plain_logger(__name__)
-
-T = TypeVar("T")
 
 #: Seconds between tries to read a connection. Airflow's API server may be starting anew, and the session runs.
 ASK_AGAIN_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -95,7 +93,7 @@ async def settings_in_trigger(octa_conn_id: str, namespace: str | None = None) -
         settings = await _ask(octa_conn_id, namespace)
     if settings not in _masked:
         # It tells the supervisor and waits for its answer: once is enough for a thousand triggers.
-        await _to_the_end(sync_to_async(mask_secrets)(settings))
+        await to_the_end(sync_to_async(mask_secrets)(settings))
         _masked.add(settings)
     return settings
 
@@ -104,8 +102,10 @@ async def _ask(octa_conn_id: str, namespace: str | None) -> ConnectionSettings:
     from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
     try:
-        connection = await _to_the_end(get_async_connection(octa_conn_id))
-        extra = await _to_the_end(get_async_extra_dejson(connection))
+        # Before Airflow 3.2.2 an answer that nobody reads is taken for that of the next question: the triggerer ends
+        # (apache/airflow#64620).
+        connection = await to_the_end(get_async_connection(octa_conn_id))
+        extra = await to_the_end(get_async_extra_dejson(connection))
         settings = ConnectionSettings.from_connection(connection, extra)
     except ValueError:
         raise
@@ -121,15 +121,6 @@ async def _ask(octa_conn_id: str, namespace: str | None) -> ConnectionSettings:
             raise error from None
     # It may have to ask Airflow.
     return await in_thread(settings.named, namespace)
-
-
-async def _to_the_end(asking: Awaitable[T]) -> T:
-    """Await what asks Airflow, whose answer is read also when the trigger is cancelled meanwhile.
-
-    Before Airflow 3.2.2 an answer that nobody reads is taken for that of the triggerer's next question, which ends it
-    (apache/airflow#64620).
-    """
-    return await asyncio.shield(asyncio.ensure_future(asking))
 
 
 def _connection(octa_conn_id: str) -> Any:
