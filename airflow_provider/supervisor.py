@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from concurrent.futures import TimeoutError as NotAnswered
+import time
+from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = ["ANSWER_S", "ask", "asks_on_loop", "note_loop", "supervisor"]
 
 #: Seconds that a triggerer has for an answer. It asks its database, and a thousand triggers may ask at once.
 ANSWER_S = 120.0
+_LOOK_S = 1.0
 
 #: Several sessions are stopped at the same time, and the first releases of Airflow 3 mix up what two threads ask.
 _one_at_a_time = threading.Lock()
@@ -79,11 +81,14 @@ def ask(question: Any) -> Any:
         with _one_at_a_time:
             return comms.send(question)
     answer = asyncio.run_coroutine_threadsafe(comms.asend(question), loop)
-    try:
-        # What is waited for no longer is not cancelled: before 3.2.2 its answer would be taken for that of the next.
-        return answer.result(ANSWER_S)
-    except NotAnswered:
-        raise OctaAirflowUnreachableError(f"The triggerer has not answered within {ANSWER_S:.0f} s.") from None
+    until = time.monotonic() + ANSWER_S
+    # A triggerer that has shut down answers no more, and its process does not end before this thread does.
+    while not answer.done() and loop.is_running() and (left := until - time.monotonic()) > 0:
+        wait([answer], timeout=min(left, _LOOK_S))
+    if not answer.done() or answer.cancelled():
+        # It is not cancelled: before 3.2.2 its answer would be taken for that of the next question.
+        raise OctaAirflowUnreachableError(f"The triggerer has not answered within {ANSWER_S:.0f} s, or has shut down.")
+    return answer.result()
 
 
 def _loop_of_another_thread() -> asyncio.AbstractEventLoop | None:

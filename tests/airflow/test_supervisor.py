@@ -105,6 +105,30 @@ def test_an_answer_that_nobody_waits_for_is_nobody_elses(monkeypatch: pytest.Mon
     assert on_a_loop(main) == "of second"
 
 
+def test_a_triggerer_that_shuts_down_keeps_no_thread_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, told = threading.Event(), []
+
+    def asks() -> None:
+        try:
+            ask(GetVariable(key="one"))
+        except OctaAirflowUnreachableError as error:
+            told.append(str(error))
+
+    async def main() -> threading.Thread:
+        async with triggerers_line(monkeypatch, held):
+            supervisor.note_loop()
+            thread = threading.Thread(target=asks, daemon=True)
+            thread.start()
+            await asyncio.sleep(0.5)
+            # What is pending ends with the loop.
+            monkeypatch.setattr(held, "set", lambda: None)
+            return thread
+
+    on_a_loop(main).join(60)
+    assert len(told) == 1
+    assert "has shut down" in told[0]
+
+
 def test_where_there_is_nobody_to_ask_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(task_runner, "SUPERVISOR_COMMS", raising=False)
     with pytest.raises(OctaAirflowUnreachableError, match="neither"):
