@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import airflow
 import pytest
 from airflow_runs import Renting, run
 from dag_to_kill import AT, dag_to_kill
@@ -171,8 +172,13 @@ def test_a_timeout_and_then_a_retry_run_one_at_a_time(renting: Renting, tmp_path
     if ended.state == "running":
         # On Airflow 2 the timeout passes through `dag.test()`: the same run goes on when it is asked for again.
         ended = run(dag, at=ended.dag_run.execution_date)
-    assert ended.state == "success"
-    assert len(renting.sessions) == 2
+    if deferrable and airflow.__version__.startswith("3.0."):
+        # Its retry takes the first try's end for its own (apache/airflow#56704).
+        assert ended.state == "failed"
+        assert len(renting.sessions) == 1
+    else:
+        assert ended.state == "success"
+        assert len(renting.sessions) == 2
     assert renting.most_at_once == 1
     assert renting.running() == []
 

@@ -164,7 +164,7 @@ class Work:
         self.until("the task should be deferred", lambda: self.state == "deferred" and self.running)
         self.until("its trigger should run", lambda: f"trigger {self.dag_id}/{self.run_id}/" in self.log)
 
-    def until_stopped(self, patience_s: float = 30.0) -> None:
+    def until_stopped(self, patience_s: float = PATIENCE_S) -> None:
         self.until(f"nothing should run, not {self.running}", lambda: not self.running, patience_s)
 
     def until_deleted_and_stopped(self) -> None:

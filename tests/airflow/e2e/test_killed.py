@@ -126,7 +126,7 @@ def test_cleared(airflow: Airflow, dag_id: str) -> None:
     first = work.running[0]
     (work.folder / "again").touch()
     work.clear()
-    work.until("the first session should be stopped", lambda: first not in work.running, 30)
+    work.until("the first session should be stopped", lambda: first not in work.running)
     if dag_id == "on_worker" and not RESTARTS_CLEARED:
         work.mark("failed")
         work.clear()
