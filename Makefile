@@ -23,7 +23,7 @@ help:
 	@echo "make check  lint, types and the quick tests of the core: two minutes"
 	@echo "make docs   the documents with a page for every operator, task and block, as a site: build/site/index.html"
 	@echo "make bench  us and the peers on the same work: ratios of CPU time, and whether each goal is reached"
-	@echo "make matrix the examples, deferred jobs and kills on Airflow 3.0, 3.1 and 3.2"
+	@echo "make matrix the examples, deferred jobs, kills, marks and clears on Airflow 3.0, 3.1 and 3.2"
 	@echo "make fuzz   what strangers write, at length: FUZZ=3000 inputs for each fuzzer"
 	@echo "make clean  remove the environments"
 
@@ -113,10 +113,13 @@ sdk: $(SDK)/.made
 chaos: $(CORE)/.made $(SDK)/.made
 	@$(CORE)/bin/python -m tests.chaos --runs $(RUNS) --seed $(SEED) $(CHAOS)
 
-# The example DAGs, deferred jobs and kills on every Airflow 3 between the oldest and the newest, which `make test` runs
-# whole: make matrix, or make matrix-3.1
+# Every Airflow 3 between the oldest and the newest, which `make test` runs whole: the example DAGs, the sensor in each
+# mode and kills in one process, then deferred jobs, kills, marks and clears with all of Airflow's processes.
+# make matrix, or make matrix-3.1
 MATRIX := 3.0 3.1 3.2
-MATRIX_TESTS := $(addprefix tests/airflow/,test_examples_parse.py test_plugin.py test_examples.py test_killed_in_dag_test.py)
+MATRIX_TESTS := $(addprefix tests/airflow/,test_private_names.py test_supervisor.py test_examples_parse.py test_plugin.py \
+	test_job_sensor.py test_examples.py test_killed_in_dag_test.py)
+MATRIX_ACTS := $(addprefix tests/airflow/e2e/,test_killed.py test_triggerers.py)
 
 $(MATRIX:%=$(VENVS)/airflow-%/.made): $(VENVS)/airflow-%/.made: pyproject.toml constraints/airflow-%.txt $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
@@ -127,6 +130,7 @@ $(MATRIX:%=$(VENVS)/airflow-%/.made): $(VENVS)/airflow-%/.made: pyproject.toml c
 matrix: $(MATRIX:%=matrix-%)
 $(MATRIX:%=matrix-%): matrix-%: $(VENVS)/airflow-%/.made $(BLENDER)/.made
 	$(VENVS)/airflow-$*/bin/python -m pytest -q -n 2 --dist loadfile $(MATRIX_TESTS)
+	$(VENVS)/airflow-$*/bin/python -m pytest -q $(MATRIX_ACTS)
 
 # What it costs to parse a DAG with our operator, beside three well-known ones: make bench-import ROUNDS=5
 PEERS := $(VENVS)/peers

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
+from airflow_provider.supervisor import ask
 from octa_provider.rental.json_values import addresses_json
 
 if TYPE_CHECKING:
@@ -117,11 +118,13 @@ def push_from_trigger(ti: Any, session: Session) -> None:
         session: its session, as the API shows it.
     """
     try:
+        from airflow.sdk.execution_time.comms import SetXCom
         from airflow.sdk.execution_time.xcom import XCom as XComOnThree
     except ImportError:
         return
     key, url = OctaSessionLink().xcom_key, session_address(addresses_json(session))
-    XComOnThree.set(key, url, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
+    where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+    ask(SetXCom(key=key, value=XComOnThree.serialize_value(url, key=key, **where), **where))
 
 
 def session_address(addresses: Mapping[str, Any]) -> str:

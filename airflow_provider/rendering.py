@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider.native_text import is_native, native_as_written
+from airflow_provider.private_names import is_made_anew
 from airflow_provider.templated import is_known
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class RendersWhatIsWritten(BaseOperator):
 
     def _data(self, context: Context) -> Iterator[object]:
         """What a task gave to `expand_kwargs`: Airflow takes it for what the author wrote."""
-        if not getattr(self, "_BaseOperator__from_mapped", False) or self.dag is None:
+        if not is_made_anew(self) or self.dag is None:
             return
         mapped = self.dag.task_dict.get(self.task_id)
         expand_input = getattr(mapped, "op_kwargs_expand_input", None) or getattr(mapped, "expand_input", None)

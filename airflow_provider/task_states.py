@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from importlib.util import find_spec
+
+from airflow_provider.supervisor import ask
 
 __all__ = ["FAILED", "dag_run_state", "states_of"]
 
+_IS_THREE = find_spec("airflow.sdk") is not None
 #: What a DAG run counts as a failure of a task.
 FAILED = frozenset({"failed", "upstream_failed"})
 
@@ -24,15 +27,12 @@ def states_of(dag_id: str, run_id: str, task_ids: Collection[str], map_index: in
         By task id, with `_<index>` behind it for a mapped one, the state: the text `None` for one without a state. What
         Airflow does not know is missing.
     """
-    try:
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-    except ImportError:
+    if not _IS_THREE:
         return _in_database(dag_id, run_id, task_ids, map_index)
-    asked: dict[str, Any] = {} if map_index is None else {"map_index": map_index}
-    found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id], task_ids=list(task_ids), **asked).get(
-        run_id
-    )
-    return {name: _text(state) for name, state in (found or {}).items()}
+    from airflow.sdk.execution_time.comms import GetTaskStates
+
+    answer = ask(GetTaskStates(dag_id=dag_id, run_ids=[run_id], task_ids=list(task_ids), map_index=map_index))
+    return {name: _text(state) for name, state in (answer.task_states.get(run_id) or {}).items()}
 
 
 def dag_run_state(dag_id: str, run_id: str) -> str | None:
@@ -42,16 +42,16 @@ def dag_run_state(dag_id: str, run_id: str) -> str | None:
         dag_id: the DAG.
         run_id: its run.
     """
-    try:
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-    except ImportError:
+    if not _IS_THREE:
         from airflow.models.dagrun import DagRun
         from airflow.utils.session import create_session
 
         with create_session() as session:
             found = session.query(DagRun).filter_by(dag_id=dag_id, run_id=run_id).one_or_none()
             return None if found is None else _text(found.state)
-    return _text(RuntimeTaskInstance.get_dagrun_state(dag_id, run_id))
+    from airflow.sdk.execution_time.comms import GetDagRunState
+
+    return _text(ask(GetDagRunState(dag_id=dag_id, run_id=run_id)).state)
 
 
 def _in_database(dag_id: str, run_id: str, task_ids: Collection[str], map_index: int | None) -> dict[str, str]:

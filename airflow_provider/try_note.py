@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
+from airflow_provider.supervisor import ask
 from octa_provider.text.loggers import plain_logger
 
 __all__ = ["forget_try", "note_try", "noted_try"]
@@ -35,9 +36,12 @@ def noted_try(ti: Any) -> int | None:
     Args:
         ti: the trigger's task instance, on Airflow 3.
     """
+    from airflow.sdk.execution_time.comms import GetXCom
     from airflow.sdk.execution_time.xcom import XCom
 
-    found = XCom.get_one(key=_KEY, task_id=ti.task_id, dag_id=ti.dag_id, run_id=ti.run_id, map_index=ti.map_index)
+    where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+    answer = ask(GetXCom(key=_KEY, **where))
+    found = None if answer.value is None else XCom.deserialize_value(answer)
     return found if isinstance(found, int) else None
 
 

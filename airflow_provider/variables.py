@@ -6,15 +6,12 @@ besides, asking every secrets backend and taking an outage for an absence, is no
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from airflow_provider.exceptions import OctaAirflowUnreachableError
+from airflow_provider.supervisor import ask, supervisor
 
 __all__ = ["forget_variable", "read_variable", "variable_names", "write_variable"]
-
-#: Several sessions are stopped at the same time, and the first releases of Airflow 3 mix up what two threads ask.
-_one_at_a_time = threading.Lock()
 
 
 def read_variable(name: str) -> str:
@@ -27,8 +24,7 @@ def read_variable(name: str) -> str:
         PermissionError: Airflow denies it.
         Exception: Airflow can't be asked now.
     """
-    comms = _supervisor()
-    if comms is None:
+    if supervisor() is None:
         from airflow.models.variable import Variable
         from airflow.utils.session import create_session
 
@@ -37,7 +33,7 @@ def read_variable(name: str) -> str:
             return "" if found is None else str(found.val or "").strip()
     from airflow.sdk.execution_time.comms import GetVariable
 
-    return str(_answer(comms, GetVariable(key=name), missing_is_fine=True) or "").strip()
+    return str(_answer(GetVariable(key=name), missing_is_fine=True) or "").strip()
 
 
 def write_variable(name: str, value: str, description: str, *, only_new: bool = False) -> None:
@@ -53,8 +49,7 @@ def write_variable(name: str, value: str, description: str, *, only_new: bool = 
         PermissionError: Airflow denies it.
         Exception: Airflow can't be asked now.
     """
-    comms = _supervisor()
-    if comms is None:
+    if supervisor() is None:
         from airflow.models.variable import Variable
         from airflow.utils.session import create_session
         from sqlalchemy.exc import IntegrityError
@@ -74,7 +69,7 @@ def write_variable(name: str, value: str, description: str, *, only_new: bool = 
         return
     from airflow.sdk.execution_time.comms import PutVariable
 
-    _answer(comms, PutVariable(key=name, value=value, description=description))
+    _answer(PutVariable(key=name, value=value, description=description))
 
 
 def forget_variable(name: str) -> None:
@@ -87,8 +82,7 @@ def forget_variable(name: str) -> None:
         PermissionError: Airflow denies it.
         Exception: Airflow can't be asked now.
     """
-    comms = _supervisor()
-    if comms is None:
+    if supervisor() is None:
         from airflow.models.variable import Variable
         from airflow.utils.session import create_session
 
@@ -97,7 +91,7 @@ def forget_variable(name: str) -> None:
         return
     from airflow.sdk.execution_time.comms import DeleteVariable
 
-    _answer(comms, DeleteVariable(key=name), missing_is_fine=True)
+    _answer(DeleteVariable(key=name), missing_is_fine=True)
 
 
 def variable_names(prefix: str) -> list[str]:
@@ -110,7 +104,7 @@ def variable_names(prefix: str) -> list[str]:
         PermissionError: Airflow denies it.
         Exception: Airflow can't be asked now.
     """
-    if _supervisor() is None:
+    if supervisor() is None:
         from airflow.models.variable import Variable
         from airflow.utils.session import create_session
 
@@ -124,22 +118,12 @@ def variable_names(prefix: str) -> list[str]:
     return sorted(str(name) for name in OnThree.keys(prefix=prefix))
 
 
-def _supervisor() -> Any:
-    """What a task or a trigger of Airflow 3 asks its Airflow through; None elsewhere."""
-    try:
-        from airflow.sdk.execution_time import task_runner
-    except ImportError:
-        return None
-    return getattr(task_runner, "SUPERVISOR_COMMS", None)
-
-
-def _answer(comms: Any, question: Any, *, missing_is_fine: bool = False) -> str | None:
+def _answer(question: Any, *, missing_is_fine: bool = False) -> str | None:
     from airflow.sdk.exceptions import AirflowRuntimeError
     from airflow.sdk.execution_time.comms import ErrorResponse
 
     try:
-        with _one_at_a_time:
-            answer = comms.send(question)
+        answer = ask(question)
     except AirflowRuntimeError as error:
         answer = error.error
     if not isinstance(answer, ErrorResponse):

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider.connection_form import CONN_FIELDS, DEFAULT_CONN_ID, UI_FIELD_BEHAVIOUR
 from airflow_provider.connection_settings import ConnectionSettings
+from airflow_provider.private_names import check_private_names
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient
@@ -44,6 +45,7 @@ class OctaHook(BaseHook):
     @cached_property
     def settings(self) -> ConnectionSettings:
         """The connection's settings, asked of Airflow once. Its secrets are masked in every log from here on."""
+        check_private_names()
         try:
             settings = ConnectionSettings.from_connection(self.get_connection(self.octa_conn_id))
         except ValueError as error:

@@ -14,6 +14,7 @@ from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.lineage.run_bill import RunBill
 from airflow_provider.lineage.tells_lineage import TellsLineage
+from airflow_provider.private_names import is_made_anew
 from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.rental_key import rental_key, rental_key_of_all_indexes
 from airflow_provider.session_reference import SessionArgument, SessionReference, started_by
@@ -112,7 +113,7 @@ class OctaStopSessionOperator(RendersWhatIsWritten, TellsLineage):
         # What is rendered tells no more whose output it was.
         self._started_by = () if self.start_task_id else started_by(self.session)
         # A mapped task is made anew when it runs, from what other tasks returned: then it is too late to refuse.
-        if getattr(self, "_BaseOperator__from_mapped", False):
+        if is_made_anew(self):
             return
         _refuse_what_stops_nothing(self.session, self.start_task_id)
         check_known(self, score=_checked_score, deadline_s=checked_deadline)

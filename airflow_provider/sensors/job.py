@@ -37,7 +37,7 @@ from octa_provider.text.plain_text import plain_words
 
 try:
     from airflow.sdk.exceptions import AirflowRescheduleException
-except ImportError:  # Airflow 2
+except ImportError:  # before Airflow 3.2
     from airflow.exceptions import AirflowRescheduleException
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.connection_settings import ConnectionSettings
-from airflow_provider.triggers.worker_threads import in_thread, threads_of
+from airflow_provider.supervisor import asks_on_loop
+from airflow_provider.triggers.worker_threads import in_thread, threads_of, to_the_end
 from octa_provider.text.loggers import plain_logger
 from octa_provider.watch.shared import SharedByUsers
 
@@ -75,6 +76,8 @@ async def settings_in_trigger(octa_conn_id: str, namespace: str | None = None) -
         Exception: Airflow does not tell the connection; it makes no difference between one that is missing and an API
             server that is away for a moment.
     """
+    from asgiref.sync import sync_to_async
+
     from airflow_provider.hooks.octa import mask_secrets
 
     for pause_s in ASK_AGAIN_AFTER_S:
@@ -90,7 +93,7 @@ async def settings_in_trigger(octa_conn_id: str, namespace: str | None = None) -
         settings = await _ask(octa_conn_id, namespace)
     if settings not in _masked:
         # It tells the supervisor and waits for its answer: once is enough for a thousand triggers.
-        await in_thread(mask_secrets, settings)
+        await to_the_end(sync_to_async(mask_secrets)(settings))
         _masked.add(settings)
     return settings
 
@@ -99,11 +102,16 @@ async def _ask(octa_conn_id: str, namespace: str | None) -> ConnectionSettings:
     from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 
     try:
-        connection = await get_async_connection(octa_conn_id)
-        settings = ConnectionSettings.from_connection(connection, await get_async_extra_dejson(connection))
+        # Before Airflow 3.2.2 an answer that nobody reads is taken for that of the next question: the triggerer ends
+        # (apache/airflow#64620).
+        connection = await to_the_end(get_async_connection(octa_conn_id))
+        extra = await to_the_end(get_async_extra_dejson(connection))
+        settings = ConnectionSettings.from_connection(connection, extra)
     except ValueError:
         raise
-    except Exception as error:  # noqa: BLE001 - each Airflow has its own
+    except Exception as error:
+        if asks_on_loop():
+            raise
         # `airflow dags test` of Airflow 3 runs a trigger where only what is not asynchronous can be asked.
         try:
             settings = ConnectionSettings.from_connection(await in_thread(_connection, octa_conn_id))

@@ -16,7 +16,7 @@ from airflow_provider.triggers.hand_over import TAKE_OVER_S
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.shown_event import ShownEvent
-from airflow_provider.triggers.worker_threads import in_thread
+from airflow_provider.triggers.worker_threads import in_thread, to_the_end
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.text.carried import carried
 from octa_provider.text.loggers import plain_logger
@@ -104,7 +104,7 @@ class OctaBatchTrigger(BaseTrigger):
             await until_task_may_resume(self, begun)
         except asyncio.CancelledError:
             if not TELLS_KILLS:
-                await self._stop_if_killed()
+                await to_the_end(self._stop_if_killed())
             raise
         if event["what"] != "deadline" and self._settings is not None:
             # Until a worker runs the task: it may wait for its slot for days, and these machines bill.
@@ -121,7 +121,7 @@ class OctaBatchTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """A user ended the task (Airflow 3.3 and newer)."""
-        await self._stop_if_killed()
+        await to_the_end(self._stop_if_killed())
 
     async def _watch(self) -> dict[str, Any]:
         try:

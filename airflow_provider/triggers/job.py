@@ -18,7 +18,7 @@ from airflow_provider.triggers.hand_over import TAKE_OVER_S, watch_until_taken_o
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.shown_event import ShownEvent
-from airflow_provider.triggers.worker_threads import in_thread, threads_of
+from airflow_provider.triggers.worker_threads import in_thread, threads_of, to_the_end
 from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaError
 from octa_provider.text.carried import carried, carried_dict
 from octa_provider.text.loggers import plain_logger
@@ -133,7 +133,7 @@ class OctaJobTrigger(BaseTrigger):
             # The thread of a look that is under way goes on without this coroutine.
             self._cancelled = True
             if not TELLS_KILLS:
-                await self._stop_if_killed()
+                await to_the_end(self._stop_if_killed())
             raise
         self._hand_over(event["what"])
         told = {"job": self.job, "tail": list(self._tail), "is_ready_told": self.is_ready_told, "gpu": self._gpu}
@@ -159,7 +159,7 @@ class OctaJobTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """A user ended the task (Airflow 3.3 and newer)."""
-        await self._stop_if_killed()
+        await to_the_end(self._stop_if_killed())
 
     async def _watch(self, state: JobState) -> dict[str, Any]:
         from octa_provider.job.look_pace import LookPace

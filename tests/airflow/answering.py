@@ -11,7 +11,7 @@ import airflow
 
 #: An answer that comes before Airflow waits for it is lost in Airflow itself.
 _WAITS = ("awaiting_input", "deferred")
-CAN_ASK = not airflow.__version__.startswith("2.")
+CAN_ASK = not airflow.__version__.startswith(("2.", "3.0."))
 
 
 @contextmanager

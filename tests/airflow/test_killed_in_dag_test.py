@@ -16,17 +16,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import airflow
 import pytest
 from airflow_runs import Renting, run
 from dag_to_kill import AT, dag_to_kill
 from on_a_loop import cancelled, event_of, on_a_loop
 from test_triggers import begun_job, job_trigger, stopped
 
-from airflow_provider.triggers.killed_by_user import TELLS_KILLS
-
+IS_THREE = find_spec("airflow.sdk") is not None
 HERE = Path(__file__).parent
 PATIENCE_S = 200.0
 
@@ -171,13 +172,20 @@ def test_a_timeout_and_then_a_retry_run_one_at_a_time(renting: Renting, tmp_path
     if ended.state == "running":
         # On Airflow 2 the timeout passes through `dag.test()`: the same run goes on when it is asked for again.
         ended = run(dag, at=ended.dag_run.execution_date)
-    assert ended.state == "success"
-    assert len(renting.sessions) == 2
+    if deferrable and airflow.__version__.startswith("3.0."):
+        # Its retry takes the first try's end for its own (apache/airflow#56704).
+        assert ended.state == "failed"
+        assert len(renting.sessions) == 1
+    else:
+        assert ended.state == "success"
+        assert len(renting.sessions) == 2
     assert renting.most_at_once == 1
     assert renting.running() == []
 
 
-@pytest.mark.skipif(TELLS_KILLS, reason="on this Airflow a user's act calls on_kill: tests/airflow/e2e/test_killed.py")
+@pytest.mark.skipif(
+    IS_THREE, reason="a trigger of Airflow 3 asks its triggerer, tried in tests/airflow/e2e/test_killed.py"
+)
 @pytest.mark.parametrize(
     ("state", "stops"),
     [

@@ -7,6 +7,7 @@ import contextvars
 import importlib
 import json
 import logging
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -377,6 +378,37 @@ def test_a_kill_and_the_end_of_the_work_at_once_stop_once(renting: Renting, monk
 
     on_a_loop(main)
     assert renting.running() == []
+
+
+@pytest.mark.parametrize("tells_kills", [True, False], ids=["told", "cancelled"])
+def test_a_cancel_that_comes_again_while_airflow_is_asked_keeps_no_session_from_its_stop(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, tells_kills: bool
+) -> None:
+    """Airflow cancels each second until the trigger has ended, and may take longer to answer."""
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def answers_late(ti: Any) -> killed_by_user.TaskNow:
+        is_asked.set()
+        may_answer.wait(60)
+        return killed_by_user.TaskNow("failed")
+
+    monkeypatch.setattr(killed_by_user, "task_now", answers_late)
+    monkeypatch.setattr(job_module, "TELLS_KILLS", tells_kills)
+    trigger = job_trigger(begun_job(renting, f"again-{tells_kills}"))
+    trigger.task_instance = TaskInstance()
+
+    async def main() -> None:
+        task = asyncio.create_task(trigger.on_kill() if tells_kills else event_of(trigger))
+        await asyncio.sleep(0.5)
+        while not is_asked.is_set():
+            task.cancel()
+            await asyncio.sleep(0.1)
+        await cancelled([task])
+        may_answer.set()
+        while renting.running():
+            await asyncio.sleep(0.1)
+
+    on_a_loop(main)
 
 
 def test_a_task_is_not_resumed_before_its_executor_has_told_of_the_deferral(

@@ -11,12 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from airflow import __version__ as airflow_version
+
 from demo.airflow_services import AIRFLOW, AirflowServices
 from demo.child_processes import Child, ChildProcesses, send, session_members
 from octa_provider.emulator.testing import EmulatorHandle
 from tests.core.batch.run.quick_renderer import write_scene
 
 T = TypeVar("T")
+
+VERSION = tuple(int(part) for part in airflow_version.split(".")[:3])
+#: Before, Airflow fails a task whose process is killed, whatever its retries are (apache/airflow#55753).
+RETRIES_KILLED = VERSION >= (3, 1, 1)
+#: Before, a task that is cleared while it runs stays `restarting` for ever (apache/airflow#55045).
+RESTARTS_CLEARED = VERSION >= (3, 1, 0)
+#: `task_state_store`: what tells a retry how far the log was read.
+KEEPS_STATE = VERSION >= (3, 3)
 
 DAGS = Path(__file__).parent / "dags"
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
@@ -46,11 +56,11 @@ class Services(AirflowServices):
         """One of the processes."""
         return next(child for child in self.children.children if child.name == f"Airflow's {name}")
 
-    def kill(self, name: str) -> None:
-        """Kill a process with all that it started, as when its machine is gone."""
+    def kill(self, name: str, signum: signal.Signals = signal.SIGKILL) -> None:
+        """Kill a process with all that it started, as when its machine is gone; or shut it down by another signal."""
         child = self.child(name)
-        for pid in session_members(child):
-            send(pid, signal.SIGKILL)
+        for pid in session_members(child) if signum is signal.SIGKILL else [child.process.pid]:
+            send(pid, signum)
         child.process.wait()
         self.children.children.remove(child)
 
@@ -65,6 +75,11 @@ class Services(AirflowServices):
                 send(pid, signal.SIGCONT)
 
         return wake
+
+    def logged(self, name: str) -> str:
+        """The log of the youngest process of that name."""
+        child = next(child for child in reversed(self.children.children) if child.name == f"Airflow's {name}")
+        return child.log.read_text(errors="replace")
 
     def begin(self, name: str) -> None:
         """Start one of the processes again."""
@@ -149,7 +164,7 @@ class Work:
         self.until("the task should be deferred", lambda: self.state == "deferred" and self.running)
         self.until("its trigger should run", lambda: f"trigger {self.dag_id}/{self.run_id}/" in self.log)
 
-    def until_stopped(self, patience_s: float = 30.0) -> None:
+    def until_stopped(self, patience_s: float = PATIENCE_S) -> None:
         self.until(f"nothing should run, not {self.running}", lambda: not self.running, patience_s)
 
     def until_deleted_and_stopped(self) -> None:
@@ -164,6 +179,14 @@ class Work:
         """Wait until the run has ended; returns the task's state."""
         self.until("the run should end", lambda: self.state in ENDED)
         return self.state
+
+    def ended_though_killed(self) -> str:
+        """As `ended`, after a kill of the task's process; where Airflow does not try again, a person clears it."""
+        if not RETRIES_KILLED:
+            assert self.ended() == "failed"
+            self.clear()
+            self.until("it should be tried again", lambda: self.state not in ENDED)
+        return self.ended()
 
     def kill_process(self) -> None:
         """Kill -9 of the process that runs the task."""
