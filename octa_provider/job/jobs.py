@@ -79,7 +79,7 @@ class Jobs:
             key: the rental key: who runs the same key carries on with the same machine and the same running command.
             private_key: for SSH: the text of a private key or the path of its file; else the file that the environment
                 variable `OCTA_SSH_KEY_FILE` names, else the agent and the default files.
-            log_path: a file that gets the command's output; refused before anything is rented where it can't be written.
+            log_path: a file that gets the command's output; refused before anything is rented if it can't be written.
             on_line: called with each line of the command's output, control characters neutralised. What it raises is
                 logged once and does not end the job: `is_cancelled` does that.
             on_unfinished: called, as `on_line`, with the states of a line that is drawn anew, as a progress bar, while
