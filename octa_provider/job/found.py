@@ -46,7 +46,7 @@ def find_job(
     """
     sessions = [*api.sessions.list(), *api.sessions.list(recent=True)]
     session = next((one for one in sessions if one.uuid == terms.uuid), None)
-    now = api.clock.time()
+    now = api.clock.steady_time()
     return JobState(
         key=terms.key or "",
         rental=terms,
@@ -55,4 +55,6 @@ def find_job(
         timeout_s=timeout_s,
         appear_by=now,
         ready_by=now + ready_timeout_s,
+        ready_timeout_s=ready_timeout_s,
+        clock=api.clock.identity,
     )
