@@ -10,6 +10,7 @@ from typing import Any, Literal
 from prefect.blocks.abstract import JobBlock
 from pydantic import Field, HttpUrl
 
+from octa_provider.files.placed import check_log_place
 from octa_provider.job.events import OnEvent, checked_on_event
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import MOST_START_ATTEMPTS, JobSpec
@@ -175,6 +176,8 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
         tracker = ProgressTracker(self.progress, self.progress_total)
         report = JobReport(self._name(key), self.logger, tracker)
         lifetime = Lifetime(None) if outlives_flow else Lifetime.of_this_run()
+        if self.log_path is not None:
+            check_log_place(self.log_path)
         with (
             hearing_signals(),
             self.credentials.get_client() as client,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Row", "Table", "may_stop", "table_for", "task_of"]
 
 _MOST_CHARS = 80
+_MOST_READ = 4096
 _PROGRAMS = {"cli": "The command line", "prefect": "Prefect", "airflow": "Another Airflow"}
 
 
@@ -191,5 +192,6 @@ def _total(sessions: Sequence[OwnedSession]) -> str:
 
 def _said(text: object, most: int = _MOST_CHARS) -> str:
     """What a stranger wrote, on one line and of a length that leaves room for the rest."""
-    said = plain_words("" if text is None else str(text)).strip()
+    # Cut first: of megabytes nobody reads more than the beginning, and making them plain takes seconds.
+    said = plain_words("" if text is None else str(text)[:_MOST_READ]).strip()
     return said if len(said) <= most else f"{said[: most - 1]}…"

@@ -44,7 +44,9 @@ def watch_batch_until_taken_over(
     """
     if task_instance is None or not uuids:
         return
-    watching = _watch(task_instance, settings, uuids, stop_at)
+    # From here on the time that passes counts: a wall clock that is set ends no wait for a worker.
+    ends = time.monotonic() + max(0.0, stop_at - time.time())
+    watching = _watch(task_instance, settings, uuids, ends)
     # In a context of its own: the trigger's log is closed when it ends.
     task = contextvars.Context().run(asyncio.get_running_loop().create_task, watching)
     _watching.add(task)
@@ -73,7 +75,7 @@ def stop_sessions(settings: ConnectionSettings, uuids: Sequence[str], deadline_s
         sweep(client, uuids=uuids, key=None, deadline_s=deadline_s)
 
 
-async def _watch(ti: Any, settings: ConnectionSettings, uuids: Sequence[str], stop_at: float) -> None:
+async def _watch(ti: Any, settings: ConnectionSettings, uuids: Sequence[str], ends: float) -> None:
     try:
         with threads_of(settings):
             while True:
@@ -81,17 +83,17 @@ async def _watch(ti: Any, settings: ConnectionSettings, uuids: Sequence[str], st
                 now = await how_it_waits(ti)
                 if now is Watched.ELSEWHERE:
                     return
-                why = _why_stop(now, stop_at)
+                why = _why_stop(now, ends)
                 if why is not None and await _stop(settings, uuids, ti, why):
                     return
     except Exception:
         log.exception("The machines of task %s are looked after no more: the reaper stops them.", ti.task_id)
 
 
-def _why_stop(now: Watched, stop_at: float) -> str | None:
+def _why_stop(now: Watched, ends: float) -> str | None:
     if now is Watched.BY_NOBODY:
         return "it was ended while it waited for a worker"
-    if now is Watched.HERE and time.time() >= stop_at:
+    if now is Watched.HERE and time.monotonic() >= ends:
         return "no worker took over in time: its DAG is paused, its pool is full, or no worker runs"
     return None
 

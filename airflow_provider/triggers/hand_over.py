@@ -60,7 +60,9 @@ def watch_until_taken_over(
     """
     if task_instance is None:
         return
-    watching = _watch(task_instance, settings, rental, stop_at, stops_on_kill, poll_s)
+    # From here on the time that passes counts: a wall clock that is set ends no wait for a worker.
+    ends = None if stop_at is None else time.monotonic() + max(0.0, stop_at - time.time())
+    watching = _watch(task_instance, settings, rental, ends, stops_on_kill, poll_s)
     # In a context of its own: the trigger's log is closed when it ends.
     task = contextvars.Context().run(asyncio.get_running_loop().create_task, watching)
     _watching.add(task)
@@ -76,7 +78,7 @@ async def _watch(
     ti: Any,
     settings: ConnectionSettings,
     state: Mapping[str, Any],
-    stop_at: float | None,
+    ends: float | None,
     stops_on_kill: bool,
     poll_s: float,
 ) -> None:
@@ -90,7 +92,7 @@ async def _watch(
                 now = await how_it_waits(ti)
                 if now is Watched.ELSEWHERE:
                     return
-                why = _why_stop(cap, now, stop_at, stops_on_kill=stops_on_kill)
+                why = _why_stop(cap, now, ends, stops_on_kill=stops_on_kill)
                 if why is not None and await _stop(rental, ti, why):
                     return
     except Exception:
@@ -109,12 +111,12 @@ async def _look(watcher: Watcher, rental: Rental) -> tuple[Session | None, str |
         return None, None
 
 
-def _why_stop(cap: str | None, now: Watched, stop_at: float | None, *, stops_on_kill: bool) -> str | None:
+def _why_stop(cap: str | None, now: Watched, ends: float | None, *, stops_on_kill: bool) -> str | None:
     if cap is not None:
         return f"it {cap}"
     if now is Watched.BY_NOBODY and stops_on_kill:
         return "its task was ended while it waited for a worker"
-    if now is Watched.HERE and stop_at is not None and time.time() >= stop_at:
+    if now is Watched.HERE and ends is not None and time.monotonic() >= ends:
         return "no worker took over in time: its DAG is paused, its pool is full, or no worker runs"
     return None
 

@@ -14,7 +14,7 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.files.limits import existing_folder, shown_size
 from octa_provider.files.local_files import LocalTree, expanded, shown
 
-__all__ = ["Placed", "check_output_places", "contents_of", "placed_inputs", "placed_name"]
+__all__ = ["Placed", "check_log_place", "check_output_places", "contents_of", "placed_inputs", "placed_name"]
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,25 @@ def check_output_places(outputs: Mapping[str, str | os.PathLike[str]]) -> None:
             ) from error
 
 
+def check_log_place(path: str | os.PathLike[str]) -> None:
+    """Refuse a place that no log can be written to. Nothing is left behind by the check.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OctaConfigError: it is a folder or a device, a file is in the way, or this user may not write there.
+    """
+    target = expanded(path)
+    try:
+        if target.exists() and not target.is_file():
+            kind = "a folder" if target.is_dir() else "a device or a pipe"
+            raise OctaConfigError(f"{shown(target)} is {kind}: name a file for the log")
+        _check_folder("the log", target.parent)
+    except OSError as error:
+        raise OctaConfigError(f"the log can't be written to {shown(target)}: {error.strerror}") from error
+
+
 def _check_place(remote: str, local: str) -> None:
     target = expanded(local)
     if target.exists() and not target.is_dir():
@@ -128,12 +147,17 @@ def _check_place(remote: str, local: str) -> None:
         if not target.is_file():
             raise OctaConfigError(f"{shown(target)} is no file or folder: the output {remote} can't be written to it")
         target = target.parent
+    _check_folder(f"the output {remote}", target)
+
+
+def _check_folder(what: str, target: Path) -> None:
+    """Raise where this user can't make a folder, or can't write into it."""
     folder = existing_folder(target.absolute())
     for above in (target.absolute(), *target.absolute().parents):
         if above == folder:
             break
         if above.is_symlink() or above.exists():
-            raise OctaConfigError(f"{shown(above)} is in the way: the output {remote} needs a folder there")
+            raise OctaConfigError(f"{shown(above)} is in the way: {what} needs a folder there")
     # A file without a name, where the system has such.
     with tempfile.TemporaryFile(dir=folder):
         pass

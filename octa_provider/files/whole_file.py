@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -25,7 +26,7 @@ PRIVATE = 0o600
 def whole_file(path: str | os.PathLike[str], *, mode: int | None = None) -> Iterator[IO[bytes]]:
     """A file to write to, for the length of a `with` block; at its end it takes its place, after an error it is gone.
 
-    A link stays, and what it leads to is replaced.
+    A link stays, and what it leads to is replaced. A device or a pipe is refused: it is none to replace.
 
     Args:
         path: where the file belongs; its folder is there.
@@ -38,6 +39,9 @@ def whole_file(path: str | os.PathLike[str], *, mode: int | None = None) -> Iter
         OSError: it can't be written, or not put into its place.
     """
     final = Path(os.path.realpath(path))
+    if final.exists() and not final.is_file():
+        number = errno.EISDIR if final.is_dir() else errno.EINVAL
+        raise OSError(number, "is a folder" if final.is_dir() else "is a device or a pipe, no file", os.fspath(final))
     # Not made of its name, which may be as long as a name can be.
     part = final.with_name(f".octa-{secrets.token_hex(8)}.part")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

@@ -54,6 +54,9 @@ class Connections:
         user_agent: the `User-Agent`.
         allow_http: a redirect may lead to plain http.
         given: a `requests.Session` to use instead of one of our own; it stays the caller's to close.
+
+    Attributes:
+        key_was_accepted: whether the API has ever taken the key from these connections; set by whoever judges answers.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Connections:
         self._allow_http = allow_http
         self._given = given
         self._own: dict[int, RepeatedReads] = {}
+        self.key_was_accepted = False
 
     def close(self) -> None:
         """Close the connections that are this process's own."""

@@ -98,6 +98,11 @@ class Transport:
         """The key, for what must not let it through; never for showing."""
         return self._api_key
 
+    @property
+    def key_was_accepted(self) -> bool:
+        """Whether the API has ever taken the key: a refusal after that may pass, as a slip of a gateway does."""
+        return self._connections.key_was_accepted
+
     def masked(self, text: str) -> str:
         """The text with the key masked, for whoever shows what a server sent."""
         return without_key(text, self._api_key)
@@ -249,6 +254,7 @@ class Transport:
             response = self._connections.send(call, url, limit)
             arrived = Arrived(response, call.method, url, limit)
             if 200 <= response.status_code < 300:
+                self._connections.key_was_accepted |= not call.public
                 outcome = consume(arrived)
             else:
                 outcome = self._failure(arrived, call)

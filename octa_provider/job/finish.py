@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from octa_provider.files.local_files import expanded
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.state import JobState
 from octa_provider.rental.tried_machine import total
@@ -48,7 +48,7 @@ def finish_job(
         exit_code=state.exit_code,
         outcome=state.outcome or JobOutcome.LOST,
         message=state.message,
-        logs_path=None if log_path is None or not Path(log_path).is_file() else os.fspath(log_path),
+        logs_path=None if log_path is None or not expanded(log_path).is_file() else os.fspath(expanded(log_path)),
         outputs=state.collected,
         cost_wei=total([*(one.cost_wei for one in state.tried), bill.charge_wei]),
         cost_usd=total([*(one.cost_usd for one in state.tried), bill.charge_usd]),

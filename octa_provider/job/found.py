@@ -58,7 +58,7 @@ def find_job(
         node_id = session.node_id if terms.node_id is None else terms.node_id
         usd = price_usd(session) if terms.price_usd is None else terms.price_usd
         terms = msgspec.structs.replace(terms, node_id=node_id, price_usd=usd)
-    now = api.clock.time()
+    now = api.clock.steady_time()
     return JobState(
         key=terms.key or "",
         rental=msgspec.structs.replace(terms, max_cost_usd=cap_left(terms.max_cost_usd, tried)),
@@ -69,4 +69,6 @@ def find_job(
         ready_by=now + ready_timeout_s,
         start_attempts=start_attempts,
         tried=tried,
+        ready_timeout_s=ready_timeout_s,
+        clock=api.clock.identity,
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from octa_provider.files.placed import check_log_place
 from octa_provider.job.begin import begin_job
 from octa_provider.job.collect import collect_job
 from octa_provider.job.elsewhere import start_elsewhere
@@ -79,7 +80,7 @@ class Jobs:
             key: the rental key: who runs the same key carries on with the same machine and the same running command.
             private_key: for SSH: the text of a private key or the path of its file; else the file that the environment
                 variable `OCTA_SSH_KEY_FILE` names, else the agent and the default files.
-            log_path: a file that gets the command's output.
+            log_path: a file that gets the command's output; refused before anything is rented if it can't be written.
             on_line: called with each line of the command's output, control characters neutralised. What it raises is
                 logged once and does not end the job: `is_cancelled` does that.
             on_unfinished: called, as `on_line`, with the states of a line that is drawn anew, as a progress bar, while
@@ -89,7 +90,7 @@ class Jobs:
                 runs, and its output comes from the start.
             is_cancelled: asked between two looks, and while files move; when it says yes the session is stopped.
             poll_s: seconds between two looks.
-            on_transfer: called now and then with how far the files are that move.
+            on_transfer: called now and then with how far the files are that move; what it raises is logged once.
             wait_for_machine_s: seconds to wait for a machine when none fits, or all that fit refuse; 0 fails at once.
             machine_poll_s: seconds between two looks while a machine is waited for, at least.
             on_event: called with each thing that happens, a `JobEvent`, one after the other in this thread; a command
@@ -108,6 +109,8 @@ class Jobs:
         if spec.over_ssh:
             # What a wrong key or a missing library would fail for is known before any money is spent.
             check_key(ssh_key(private_key))
+        if log_path is not None:
+            check_log_place(log_path)
         key = self._rentals.full_key(key)
         return see_to_the_end(
             self,

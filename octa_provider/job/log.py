@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from octa_provider.errors import OctaCancelledError, OctaError, OctaNotFoundError
+from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaError, OctaNotFoundError
+from octa_provider.files.local_files import expanded
 from octa_provider.files.whole_file import whole_file
 from octa_provider.job.result import JobOutcome
 from octa_provider.job.script import lacks_shell, read_marker
@@ -144,7 +145,10 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _write(lines: Iterable[str], nonce: str, path: str | os.PathLike[str]) -> None:
-    target = Path(path)
+    try:
+        target = expanded(path)
+    except OctaConfigError as error:
+        raise OSError(str(error)) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     # Whole or not at all, so that nobody takes a part for the log.
     with whole_file(target) as file:

@@ -7,12 +7,14 @@ import os
 import posixpath
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.errors import OctaLocalFileError, OctaSshError, OctaUnfetchedError
 from octa_provider.files.limits import TransferLimits
 from octa_provider.files.local_files import shown
+from octa_provider.files.scratch import SCRATCH_PLACES, in_scratch
 from octa_provider.job.log import save_fetched_log
 from octa_provider.job.over_ssh import job_machine
 from octa_provider.job.return_value import MOST_VALUE_BYTES, read_value
@@ -33,6 +35,9 @@ log = plain_logger("octa_provider.job.outputs")
 #: The log of a command, and the list of what was sent: beyond that it is no log, and no list.
 LOG_BYTES = 16 * 1024**3
 LIST_BYTES = 64 * 1024**2
+#: They are read and gone at once, so that they need no room left beside them.
+LIST_LIMITS = TransferLimits(max_bytes=LIST_BYTES, keep_free_bytes=0)
+VALUE_LIMITS = TransferLimits(max_bytes=MOST_VALUE_BYTES, keep_free_bytes=0)
 
 
 class OutputFetch:
@@ -65,7 +70,7 @@ class OutputFetch:
         self._on_progress = on_progress
         self._is_cancelled = is_cancelled
         self._fetched: dict[str, tuple[str, ...]] = {}
-        self._instead: Path | None = None
+        self._instead: dict[tuple[str, object], Path] = {}
         self._has_value = state.result_file is None
         self.value: Any = None
         self.errors: list[str] = []
@@ -135,8 +140,7 @@ class OutputFetch:
             except OctaLocalFileError as error:
                 # What is wrong here won't pass while the machine bills; its results must not be lost for it.
                 log.warning("%s; fetching %s to another place", error, shown(remote))
-                place = self._another_place() / (posixpath.basename(remote.rstrip("/")) or "output")
-                found = fetch(place)
+                place, found = self._fetch_elsewhere(fetch, remote)
                 self.errors.append(f"{error}: what the job made was saved as {shown(place)} instead")
         except OctaUnfetchedError as error:
             self._fail(succeeded, str(error))
@@ -159,27 +163,31 @@ class OutputFetch:
 
         What came among the inputs, of an earlier run for one, is not what the command has returned.
         """
-        limits, given = TransferLimits(max_bytes=MOST_VALUE_BYTES), sent.get(posixpath.normpath(name))
+        given, is_old = sent.get(posixpath.normpath(name)), False
 
         def is_written(file: RemoteFile) -> bool:
-            return given != (file.size, file.mtime)
+            nonlocal is_old
+            is_old = not file.name and given == (file.size, file.mtime)
+            return not is_old
+
+        def value(folder: Path) -> Any:
+            path = folder / "result"
+            machine.get(
+                _in_work_folder(name),
+                path,
+                limits=VALUE_LIMITS,
+                is_cancelled=self._is_cancelled,
+                is_wanted=is_written,
+                checks_pictures=False,
+            )
+            if is_old:
+                raise ValueError("is the one that was sent with the inputs, since the command has written none")
+            if not path.is_file():
+                raise ValueError("is a folder")
+            return read_value(path.read_bytes())
 
         try:
-            with tempfile.TemporaryDirectory(prefix="octa-result-") as folder:
-                path = Path(folder) / "result"
-                machine.get(
-                    _in_work_folder(name),
-                    path,
-                    limits=limits,
-                    is_cancelled=self._is_cancelled,
-                    is_wanted=is_written,
-                    checks_pictures=False,
-                )
-                if path.is_dir():
-                    raise ValueError("is a folder")
-                if not path.exists():
-                    raise ValueError("is the one that was sent with the inputs, since the command has written none")
-                return read_value(path.read_bytes())
+            return in_scratch(value)
         except OctaSshError as error:
             if error.lost or isinstance(error, OctaLocalFileError):
                 raise
@@ -187,7 +195,7 @@ class OutputFetch:
         except ValueError as error:
             why = f"its result file {shown(name)} {error}"
         except OSError as error:
-            raise OctaLocalFileError(f"can't write to a temporary folder: {error.strerror}") from error
+            raise OctaLocalFileError(f"can't read a temporary file: {error.strerror}") from error
         if self._state.exit_code == 0:
             self.errors.append(f"the command succeeded, but {why}")
         return None
@@ -198,33 +206,46 @@ class OutputFetch:
         else:
             log.warning("the command failed: %s", why)
 
-    def _another_place(self) -> Path:
-        """A folder of this user's own, on the first disk that takes one."""
-        if self._instead is None:
-            for folder in (tempfile.gettempdir, Path.home, Path.cwd):
-                try:
-                    self._instead = Path(tempfile.mkdtemp(prefix="octa-results-", dir=folder()))
-                    break
-                except (OSError, RuntimeError):
-                    # Full, or read-only; or a user without a home folder.
-                    continue
-            else:
-                raise OctaLocalFileError("no folder of this machine can be written to")
-        return self._instead
+    def _fetch_elsewhere(self, fetch: Callable[[Path], tuple[str, ...]], remote: str) -> tuple[Path, tuple[str, ...]]:
+        """Fetch an output to a folder of this user's own, on the first disk that has room for it."""
+        refused: OctaLocalFileError | None = None
+        for make in SCRATCH_PLACES:
+            # One for each output: two may have the same name. Asked again, it is the same.
+            folder = self._instead.get((remote, make))
+            try:
+                folder = folder or Path(tempfile.mkdtemp(prefix="octa-results-", dir=make()))
+            except (OSError, RuntimeError):
+                continue
+            self._instead[remote, make] = folder
+            place = folder / (posixpath.basename(remote.rstrip("/")) or "output")
+            try:
+                return place, fetch(place)
+            except OctaLocalFileError as error:
+                refused = error
+                with suppress(OSError):
+                    # What has arrived stays.
+                    folder.rmdir()
+                    del self._instead[remote, make]
+        raise refused or OctaLocalFileError("no folder of this machine can be written to")
 
 
 def _sent(machine: RemoteMachine, is_cancelled: Callable[[], bool]) -> dict[str, tuple[int, int]]:
-    """What was sent: size and time of change, by name. Nothing where the machine does not know it any more."""
+    """What was sent: size and time of change, by name. Nothing where the machine does not know it any more.
+
+    Raises:
+        OctaLocalFileError: it can't be written down here: what was sent would pass for what was made.
+    """
+
+    def read(folder: Path) -> str:
+        path = folder / "sent"
+        machine.get(SENT_FILE, path, limits=LIST_LIMITS, is_cancelled=is_cancelled)
+        return path.read_text()
+
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "sent"
-            machine.get(SENT_FILE, path, limits=TransferLimits(max_bytes=LIST_BYTES), is_cancelled=is_cancelled)
-            sent = json.loads(path.read_text())
+        sent = json.loads(in_scratch(read))
         return {str(name): (int(size), int(mtime)) for name, (size, mtime) in sent.items()}
-    except OctaLocalFileError:
-        return {}
     except OctaSshError as error:
-        if error.lost:
+        if error.lost or isinstance(error, OctaLocalFileError):
             raise
         return {}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
@@ -238,11 +259,13 @@ def _fetch_log(
     log_path: str | os.PathLike[str],
     is_cancelled: Callable[[], bool],
 ) -> None:
+    def fetch(folder: Path) -> None:
+        fetched = folder / "job.log"
+        machine.get(LOG_FILE, fetched, limits=TransferLimits(max_bytes=LOG_BYTES), is_cancelled=is_cancelled)
+        save_fetched_log(fetched, state, log_path)
+
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            fetched = Path(folder) / "job.log"
-            machine.get(LOG_FILE, fetched, limits=TransferLimits(max_bytes=LOG_BYTES), is_cancelled=is_cancelled)
-            save_fetched_log(fetched, state, log_path)
+        in_scratch(fetch)
     except OctaSshError as error:
         if error.lost:
             raise

@@ -7,14 +7,14 @@ import json
 import os
 import posixpath
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaSshError
+from octa_provider.errors import OctaLocalFileError, OctaSshError
 from octa_provider.files.local_files import LocalTree
+from octa_provider.files.scratch import in_scratch
 from octa_provider.job.log import NO_SHELL
 from octa_provider.job.script import (
     ENDED,
@@ -141,10 +141,16 @@ def _send_list(machine: RemoteMachine, placed: list[Placed], token: str) -> None
         for one in placed
         for file in one.tree.files
     }
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sent"
-        path.write_text(json.dumps(sent))
+
+    def send(folder: Path) -> None:
+        path = folder / "sent"
+        try:
+            path.write_text(json.dumps(sent))
+        except OSError as error:
+            raise OctaLocalFileError(f"can't write {path}: {error.strerror}") from error
         machine.send(LocalTree.at(path), staged_list(token))
+
+    in_scratch(send)
 
 
 def _listen(machine: RemoteMachine, on_end: Callable[[], object] | None) -> None:

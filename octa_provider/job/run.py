@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job.line_listener import LineListener, OnLine
+from octa_provider.job.listener import Listener
 from octa_provider.job.look_pace import LookPace
 from octa_provider.job.next_step import Begin, Collect, Finish, StartElsewhere, Step, Wait, next_step
 from octa_provider.job.result import JobResult
@@ -159,6 +160,7 @@ def see_to_the_end(
     # One for all looks, so that it tells once.
     on_line = LineListener.of(on_line)
     on_unfinished = LineListener.of(on_unfinished, "on_unfinished")
+    on_transfer = None if on_transfer is None else Listener(on_transfer, "on_transfer")
     if told is not None:
         on_line, on_unfinished = told.hearing(on_line), told.hearing_unfinished(on_unfinished)
     state: JobState | None = None

@@ -8,11 +8,13 @@ up, or while an earlier signal is on its way out. Nothing of that may lose a mac
 - While something is cleaned up they are only remembered. The first of them raises when that is done, unless an
   exception of an earlier one is on its way already.
 - Handlers that the program has set are called as ever, but held back in the same way; they may raise what they like.
+- A child that was forked within a block leaves the cleaning up to its parent, unless that has gone and left it alone.
 - A signal that is ignored (SIGHUP under nohup) stays ignored.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -74,6 +76,8 @@ class stop_signals_raise(AbstractContextManager[Callable[[], AbstractContextMana
 class cleaned_up_by(AbstractContextManager[None]):
     """A block whose end is never missed: `clean_up` is called once, whatever ends the block and whenever.
 
+    In a child that was forked within the block it is not called while the parent lives, whose block it is.
+
     Within the block the signals that end a process raise; while `clean_up` runs they are held back.
 
     Args:
@@ -89,6 +93,7 @@ class cleaned_up_by(AbstractContextManager[None]):
         self._guard = stop_signals_raise()
 
     def __enter__(self) -> None:
+        self._pid = os.getpid()
         self._hold = self._guard.__enter__()
 
     def __exit__(
@@ -99,7 +104,8 @@ class cleaned_up_by(AbstractContextManager[None]):
         hold.__enter__()
         problem: BaseException | None = None
         try:
-            self._clean_up(error)
+            if not self._is_its_owners_to_clean_up():
+                self._clean_up(error)
         except BaseException as raised:
             problem = raised
             raise
@@ -108,6 +114,11 @@ class cleaned_up_by(AbstractContextManager[None]):
                 hold.__exit__(None if problem is None else type(problem), problem, None)
             finally:
                 self._guard.__exit__(kind, error, traceback)
+
+    def _is_its_owners_to_clean_up(self) -> bool:
+        """Whether this is a child that was forked within the block, and whoever entered it still runs and needs it."""
+        # One whose parent has left it alone has inherited the block, as a daemon has: nobody else would clean up.
+        return self._pid != os.getpid() and self._pid == os.getppid()
 
 
 _signals.ending |= {

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from octa_provider.rental.cost import price_usd, spent_usd
-from octa_provider.rental.key import split_namespace
+from octa_provider.rental.key import MAX_KEY_CHARS, split_namespace
 from octa_provider.rental.mark import RentalMark
 from octa_provider.rental.market_look import sessions_seen
 from octa_provider.rental.terms import Terms
@@ -122,7 +122,8 @@ def _owned(api: RentalApi, sessions: Sequence[Session]) -> list[OwnedSession]:
 
 
 def _keys(api: RentalApi, sessions: Iterable[Session]) -> dict[str, str]:
-    keys = {session.uuid: session.rental_key for session in sessions}
+    # What is longer than a key can be is a stranger's text: taking it apart would keep a page from being drawn.
+    keys = {s.uuid: None if len(s.rental_key or "") > MAX_KEY_CHARS else s.rental_key for s in sessions}
     # What was written down is asked only for what tells no key, such as a VPN.
     written = api.intents.claimed() if None in keys.values() else {}
     told = {uuid: key or written.get(uuid) for uuid, key in keys.items()}

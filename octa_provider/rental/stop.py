@@ -37,6 +37,8 @@ AT_ONCE = 16
 #: A stop tries for so long where the caller's deadline is none: it is sent, and soon told when it was not seen to help.
 STOP_S = 3.0
 SECOND_LOOK_S = 1.0
+#: A key that was taken before and is refused now is tried again for so long: a gateway's slip must leave no machine.
+REFUSED_S = 60.0
 
 
 def sweep(
@@ -64,7 +66,7 @@ def sweep(
 
     Raises:
         OctaStopError: some were not seen gone in time; its cause is what stood in the way.
-        OctaError: the API refused the key.
+        OctaError: the API refused the key, for a minute where it had taken it before.
     """
     deadline_s = usable_seconds("deadline_s", deadline_s, STOP_S)
     deadline = Deadline(api.clock, deadline_s)
@@ -74,6 +76,7 @@ def sweep(
     running = dict.fromkeys(uuids)
     ended: dict[str, Session | None] = {}
     looked_twice = False
+    refused: Deadline | None = None
     while True:
         try:
             problem = _ask_to_stop(octa, list(running), score)
@@ -96,7 +99,9 @@ def sweep(
             if found and not deadline.passed:
                 continue
         except OctaError as error:
-            if not is_transient(error):
+            if _is_refused_key(error) and octa.transport.key_was_accepted:
+                refused = refused or Deadline(api.clock, REFUSED_S)
+            if not is_transient(error) and (refused is None or refused.passed or not _is_refused_key(error)):
                 error.also(f"Perhaps still billing: {_left(api, running, key)}")
                 raise
             problem = error
@@ -154,9 +159,13 @@ def _ask_to_stop(octa: Api, uuids: Sequence[str], score: int | None) -> OctaErro
         with ThreadPoolExecutor(min(AT_ONCE, len(uuids)), "octa-stop") as threads:
             problems = list(threads.map(ask, uuids))
     for problem in problems:
-        if isinstance(problem, (OctaAuthenticationError, OctaForbiddenError)):
+        if problem is not None and _is_refused_key(problem):
             raise problem
     return next((problem for problem in reversed(problems) if problem is not None), None)
+
+
+def _is_refused_key(error: OctaError) -> bool:
+    return isinstance(error, (OctaAuthenticationError, OctaForbiddenError))
 
 
 def _ask_one_to_stop(octa: Api, score: int | None, uuid: str) -> OctaError | None:

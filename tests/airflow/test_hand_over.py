@@ -102,6 +102,22 @@ def test_a_worker_has_its_time_however_short_the_jobs_own_deadline(
     assert time.time() - begun >= 4.0
 
 
+def test_a_wall_clock_that_is_set_forward_leaves_a_worker_its_time(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the command has made lies on the machine: it must not be stopped before somebody has fetched it."""
+    looks, told = [WAITS] * 4, time.time
+
+    def now(ti: Any) -> TaskNow:
+        monkeypatch.setattr(time, "time", lambda: told() + 86400.0)
+        return looks.pop() if looks else TaskNow("running")
+
+    monkeypatch.setattr(killed_by_user, "task_now", now)
+    handed_over(job_trigger(up_over_ssh(renting, "clock-is-set")), lambda: not looks and watches_no_more())
+    assert len(renting.running()) == 1
+    stopped(renting, *renting.running())
+
+
 @pytest.mark.parametrize("state", ["running", "up_for_reschedule_of_no_kind_that_we_know"])
 def test_a_worker_that_takes_over_is_left_alone(renting: Renting, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     waits(monkeypatch, TaskNow("deferred"), WAITS, TaskNow("queued"), TaskNow(state))

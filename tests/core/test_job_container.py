@@ -298,7 +298,7 @@ def test_a_signal_leaves_nothing_running(bench: Bench, number: signal.Signals, p
     assert (bench.running(), len(bench.sessions())) == (0, 1)
 
 
-def test_a_key_that_is_refused_ends_the_job_at_once(bench: Bench) -> None:
+def test_a_key_that_is_refused_ends_the_job_at_once(bench: Bench, tmp_path: Path) -> None:
     state = bench.running_state(spec("sleep 60"))
     bench.emulator.faults({"kind": "status", "status": 401, "path": "/services/*/info"})
     with pytest.raises(OctaAuthenticationError):
@@ -308,4 +308,4 @@ def test_a_key_that_is_refused_ends_the_job_at_once(bench: Bench) -> None:
         bench.client.jobs.poll(state)
     bench.emulator.faults({"kind": "status", "status": 401, "path": "/services/*/logs"})
     with pytest.raises(OctaAuthenticationError):
-        bench.client.jobs.collect(state.ending(JobOutcome.FAILED), log_path=os.devnull)
+        bench.client.jobs.collect(state.ending(JobOutcome.FAILED), log_path=tmp_path / "job.log")

@@ -275,3 +275,26 @@ def test_lines_of_the_look_that_sees_the_session_up_come_after_its_being_ready(b
     teller.line("1/4")
     teller.saw(state.having(phase=JobPhase.RUNNING, end_by=bench.clock.time() + 60))
     assert kinds(events) == ["started", "ready", "line", "progress"]
+
+
+@pytest.mark.parametrize("kind", ["started", "ready"])
+def test_a_child_that_a_callback_forks_and_that_exits_leaves_the_machine_to_its_parent(bench: Bench, kind: str) -> None:
+    """Its SystemExit goes through the same blocks as the parent's would: whoever rented the machine still needs it."""
+    parent = os.getpid()
+
+    def forks(event: JobEvent) -> None:
+        if event.kind == kind:
+            child = os.fork()
+            if not child:
+                raise SystemExit(5)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+
+    try:
+        result = bench.client.jobs.run(spec(), bench.key, on_event=forks, poll_s=0.1)
+    except SystemExit as error:
+        if os.getpid() != parent:
+            # Nothing of the parent's test run is the child's to end.
+            os._exit(int(error.code or 0))
+        raise
+    assert (result.outcome, result.exit_code) == (JobOutcome.FAILED, 3)
+    assert len(bench.sessions()) == 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-from job_bench import Bench, bench, emulator
+import pytest
+from job_bench import Bench, ShortClock, bench, emulator
 
-from octa_provider import JobOutcome, JobSpec
+from octa_provider import JobOutcome, JobSpec, OctaClient
 from octa_provider.job.found import find_job
 from octa_provider.job.mark import JobMark
 from octa_provider.job.state import JobPhase, JobState
@@ -38,6 +39,29 @@ def test_a_session_tells_its_job_to_whoever_lost_the_state(bench: Bench) -> None
     lines: list[str] = []
     state = bench.polled(state, on_line=lines.append)
     assert (state.outcome, state.exit_code, lines) == (JobOutcome.FAILED, 3, ["one"])
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_a_wall_clock_that_was_set_moves_no_deadline_of_a_job_that_is_found(bench: Bench, hours: float) -> None:
+    """Of a worker that has run for days: its clock was corrected, or its machine slept. A session that is coming up
+    was given up at once, or would have billed for a day though it never comes up."""
+
+    class SetClock(ShortClock):
+        off_s = 0.0
+
+        def time(self) -> float:
+            return super().time() + self.off_s
+
+    clock = SetClock()
+    clock.steady_time()
+    clock.off_s = hours * 3600
+    bench.emulator.faults({"kind": "never_ready"})
+    started = bench.client.jobs.start(spec(), bench.key)
+    with OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url, clock=clock) as octa:
+        state = find_job(octa, started.rental, timeout_s=60, ready_timeout_s=300, is_over_ssh=lambda envs: False)
+        assert octa.jobs.poll(state).outcome is None
+        clock.shift_s = 400
+        assert octa.jobs.poll(state).outcome is JobOutcome.NOT_READY
 
 
 def test_one_that_has_finished_tells_it_too(bench: Bench) -> None:

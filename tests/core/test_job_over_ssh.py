@@ -316,11 +316,16 @@ def test_a_log_that_the_command_destroyed_costs_the_log_alone(bench: Bench, tmp_
     assert result.logs_path is None
 
 
-def test_a_log_that_cannot_be_written_costs_the_log_alone(bench: Bench, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+def test_a_log_that_cannot_be_written_any_more_costs_the_log_alone(bench: Bench, tmp_path: Path) -> None:
     for via in ("ssh", "container"):
+        in_the_way = tmp_path / via
         result = bench.client.jobs.run(
-            spec("true", via=via), bench.key, private_key=bench.ssh_key, log_path=tmp_path / "file" / "log", poll_s=0.1
+            spec("true", via=via),
+            bench.key,
+            private_key=bench.ssh_key,
+            log_path=in_the_way / "log",
+            on_state=lambda state, place=in_the_way: place.touch(),
+            poll_s=0.1,
         )
         assert (result.outcome, result.logs_path) == (JobOutcome.SUCCEEDED, None)
 

@@ -9,6 +9,7 @@ import pytest
 from octa_provider.client import OctaClient
 from octa_provider.market.request import VpnRequest
 from octa_provider.rental.intents import FolderIntents
+from octa_provider.rental.key import MAX_KEY_CHARS
 from octa_provider.rental.running import OwnedSession
 from tests.core.rental_bench import LIST, Bench, bench, emulator
 
@@ -49,6 +50,15 @@ def test_a_session_that_tells_no_key_is_known_by_what_was_written_down(bench: Be
         found = of(studio, vpn.uuid)
     assert found.session.rental_key is None
     assert (found.is_own, found.work_key) == (True, "airflow/a/b/vpn/-1")
+
+
+def test_a_text_that_is_too_long_for_a_key_is_none(bench: Bench, tmp_path: Path) -> None:
+    """A page of all sessions takes each key apart: of one with millions of parts it would not come to its end."""
+    stranger = bench.rent_elsewhere(key="airflow/" * (MAX_KEY_CHARS // 8) + "x")
+    ours = bench.rent_elsewhere(key="airflow/" + "a" * (MAX_KEY_CHARS - 8))
+    with installation(bench, "", tmp_path) as octa:
+        assert of(octa, stranger).key is of(octa, stranger).work_key is None
+        assert of(octa, ours).key == "airflow/" + "a" * (MAX_KEY_CHARS - 8)
 
 
 def test_each_session_tells_what_it_has_cost_until_now_the_oldest_first(bench: Bench) -> None:

@@ -349,3 +349,24 @@ def test_in_other_threads_a_block_cleans_up_and_knows_no_signals() -> None:
     thread.start()
     thread.join()
     assert told == [None]
+
+
+@pytest.mark.usefixtures("put_back")
+def test_a_child_whose_parent_has_left_it_the_block_cleans_up() -> None:
+    """As a daemon does that forks after it has rented: nobody else would stop the machine."""
+    read, write = os.pipe()
+    daemon_maker = os.fork()
+    if not daemon_maker:
+        try:
+            with cleaned_up_by(lambda error: os.write(write, b"cleaned up")):
+                parent = os.getpid()
+                if os.fork():
+                    os._exit(0)
+                while os.getppid() == parent:
+                    time.sleep(0.01)
+        finally:
+            os._exit(0)
+    os.close(write)
+    os.waitpid(daemon_maker, 0)
+    with os.fdopen(read, "rb") as told:
+        assert told.read() == b"cleaned up"
