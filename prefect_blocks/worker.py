@@ -32,6 +32,7 @@ from prefect_blocks.flow_run_state import mark_as_cancelled, read_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.private_names import check_private_names
+from prefect_blocks.secret_values import refuse_typed_secrets, typed_secrets
 from prefect_blocks.unbegun_runs import UnbegunRuns, is_cancelled_unbegun, is_unbegun
 from prefect_blocks.unfollowed_machines import WORKER_LABEL, UnfollowedMachine, find_left_by_workers
 from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables, check_variables
@@ -221,9 +222,10 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             The flow run, to wait for.
 
         Raises:
-            OctaConfigError: a job variable that the work pool does not have.
+            OctaConfigError: a job variable that the work pool does not have, or a secret that is a value.
         """
         check_variables(self.work_pool.base_job_template, job_variables or {})
+        refuse_typed_secrets(typed_secrets({}, job_variables or {}))
         return await super().submit(flow, parameters, job_variables, flow_run)
 
     async def _propose_crashed_state(
