@@ -119,7 +119,7 @@ def _accounts(client: SyncPrefectClient) -> Iterator[Told]:
         except (OctaError, ValueError) as error:
             # Prefect's own error may show what it could not read.
             why = str(error) if isinstance(error, OctaError) else f"can't be read ({type(error).__name__})"
-            yield False, f"the account {name!r}: {why}: correct it in the UI under Blocks"
+            yield False, f"the account {name!r} has to be corrected in the UI under Blocks: {why}"
         else:
             yield True, f"the account {name!r} answers{'' if wei is None else f', balance {octa_text(wei, 2)}'}"
 
