@@ -87,7 +87,7 @@ class PrefectServer:
     def start(self) -> None:
         command = [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
         self.process = start_process(command, self.home / f"server-{time.time()}.log", self.environment)
-        wait_for(self._answers, f"the server: {self.process.log}", 90)
+        wait_for(self._answers, f"the server: {self.process.log}", 300)
 
     def _answers(self) -> bool:
         assert self.process.popen.poll() is None, self.process.output

@@ -55,7 +55,8 @@ def test_what_is_in_place_and_what_is_not(server: PrefectServer, renting: Rentin
         f"the work pool '{pool.name}' has no worker: prefect worker start --pool {pool.name}",
     )
     assert found("reap_orphans_flow")[0] is False
-    worker = pool.worker()
+    # A worker that is not heard of for three heartbeats counts as gone, and a busy machine holds it up.
+    worker = pool.worker(PREFECT_WORKER_HEARTBEAT_SECONDS="30")
     serving = start_process([sys.executable, "-c", REAPS], tmp_path / "reaper.log", {})
     try:
         wait_for(lambda: found(f"the work pool '{pool.name}' has")[0], worker.output)
@@ -66,7 +67,7 @@ def test_what_is_in_place_and_what_is_not(server: PrefectServer, renting: Rentin
         serving.kill()
     told = {one["text"]: one["ok"] for one in json.loads(done.stdout) if one["name"] == "Prefect"}
     assert done.returncode == 1, "an account and a pool are not in place"
-    assert f"the work pool '{pool.name}' has 1 worker" in told
+    assert f"the work pool '{pool.name}' has a worker" in told, told
     assert told["the reaper octa-reap-orphans/reaper is served and scheduled"]
     assert told[f"the work pool '{unserved.name}' has no worker: prefect worker start --pool {unserved.name}"] is False
     assert any(ok and text.startswith("the account 'of-doctor' answers, balance") for text, ok in told.items())
