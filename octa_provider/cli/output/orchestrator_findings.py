@@ -28,7 +28,7 @@ ASK_S = 120.0
 def orchestrator_findings() -> Iterator[Finding]:
     """What was found out about each orchestrator that is installed here."""
     for name, (package, module) in ORCHESTRATORS.items():
-        if find_spec(package) is not None and find_spec(module.partition(".")[0]) is not None:
+        if _is_installed(package) and _is_installed(module.partition(".")[0]):
             yield from _asked(name, module)
 
 
@@ -75,6 +75,12 @@ def version_findings(name: str, extra: str) -> Iterator[Told]:
         found.append(f"{bound.name} {installed}")
     if is_good:
         yield True, ", ".join(found)
+
+
+def _is_installed(package: str) -> bool:
+    """A folder of that name, such as Airflow's own in somebody's home, is found too, and has no origin."""
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None
 
 
 def _asked(name: str, module: str) -> Iterator[Finding]:
