@@ -24,6 +24,7 @@ help:
 	@echo "make docs   the documents with a page for every operator, task and block, as a site: build/site/index.html"
 	@echo "make bench  us and the peers on the same work: ratios of CPU time, and whether each goal is reached"
 	@echo "make matrix the examples, deferred jobs, kills, marks and clears on Airflow 3.0, 3.1 and 3.2"
+	@echo "make matrix-prefect the examples, a job, a cancellation and kills on the oldest and the newest Prefect"
 	@echo "make fuzz   what strangers write, at length: FUZZ=3000 inputs for each fuzzer"
 	@echo "make clean  remove the environments"
 
@@ -131,6 +132,26 @@ matrix: $(MATRIX:%=matrix-%)
 $(MATRIX:%=matrix-%): matrix-%: $(VENVS)/airflow-%/.made $(BLENDER)/.made
 	$(VENVS)/airflow-$*/bin/python -m pytest -q -n 2 --dist loadfile $(MATRIX_TESTS)
 	$(VENVS)/airflow-$*/bin/python -m pytest -q $(MATRIX_ACTS)
+
+# The examples, a job, a cancellation and kills of the worker on the oldest Prefect that is allowed and on the newest, of
+# which `make test` runs one between them whole: make matrix-prefect, or make matrix-prefect-3.9
+PREFECT_MATRIX := 3.8.0 3.9
+PREFECT_MATRIX_TESTS := $(addprefix tests/prefect/,test_private_names.py test_examples.py test_decorator.py \
+	test_job.py::test_trigger_wait_fetch test_worker.py::test_a_flow_run_executes_on_a_rented_machine \
+	test_worker.py::test_cancelled_while_the_flow_runs test_worker.py::test_killed_while_it_starts_a_machine \
+	test_worker.py::test_a_worker_that_is_killed_and_started_again_sees_its_run_to_the_end \
+	test_nothing_left.py::test_cancelled_from_the_api_while_it_runs \
+	test_stored_secrets.py::test_a_deployment_of_a_yaml_file_and_one_of_a_flow_name_it)
+
+$(PREFECT_MATRIX:%=$(VENVS)/prefect-%/.made): $(VENVS)/prefect-%/.made: pyproject.toml constraints/prefect-%.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
+	$(UV) pip install --quiet --python $(@D)/bin/python -c constraints/prefect-$*.txt -e '.[prefect,emulator,pictures,ssh]' --group test --group demo --group film
+	@touch $@
+
+.PHONY: matrix-prefect $(PREFECT_MATRIX:%=matrix-prefect-%)
+matrix-prefect: $(PREFECT_MATRIX:%=matrix-prefect-%)
+$(PREFECT_MATRIX:%=matrix-prefect-%): matrix-prefect-%: $(VENVS)/prefect-%/.made $(BLENDER)/.made
+	$(VENVS)/prefect-$*/bin/python -m pytest -q -n 2 --dist loadfile $(PREFECT_MATRIX_TESTS)
 
 # What it costs to parse a DAG with our operator, beside three well-known ones: make bench-import ROUNDS=5
 PEERS := $(VENVS)/peers

@@ -19,6 +19,7 @@ from octa_provider.text.loggers import plain_logger
 
 __all__ = [
     "PROCESS_ENDS",
+    "SIGNAL_CAME",
     "Ends",
     "end_with_process",
     "hear_signals",
@@ -38,6 +39,8 @@ END_ON_SIGNAL_S = 20.0
 #: Those that kill by default and are sent to ask for the end; SIGINT raises by default. Windows knows some alone.
 SIGNALS = ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
 PROCESS_ENDS = "the process ends"
+#: What sends logs, events and artifacts to Prefect is still there.
+SIGNAL_CAME = "a signal ends the process"
 
 
 class Ends(Protocol):
@@ -108,7 +111,7 @@ def hear_signals() -> None:
 
 
 def _end_then(before: Handler, number: int, frame: FrameType | None) -> None:
-    _end_all(END_ON_SIGNAL_S)
+    _end_all(END_ON_SIGNAL_S, SIGNAL_CAME)
     if callable(before):
         before(number, frame)
     else:
@@ -153,11 +156,11 @@ class hearing_signals(AbstractContextManager[None]):
             restore_signals()
 
 
-def _end_all(seconds: float = END_S) -> None:
+def _end_all(seconds: float = END_S, why: str = PROCESS_ENDS) -> None:
     # No lock is waited for in here: a signal may have come while this thread held it.
     things = list(_under_way)
     for thing in things:
-        thing.end(PROCESS_ENDS)
+        thing.end(why)
     until = time.monotonic() + seconds
     while not all(thing.ended for thing in things):
         if time.monotonic() >= until:

@@ -10,13 +10,15 @@ from uuid import UUID
 
 from prefect import artifacts
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
+from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.wire.money import usd_text
 
-__all__ = ["artifact_name", "flow_name_here", "flow_run_id_here", "put_cost", "row"]
+__all__ = ["artifact_name", "flow_name_here", "flow_run_id_here", "put_cost", "put_cost_of_orphan", "row"]
 
 _NO_NAME = re.compile("[^a-z0-9]+")
 _lock = threading.Lock()
@@ -84,7 +86,7 @@ def put_cost(name: str, about: str, new: dict[str, str], flow_run_id: UUID | Non
         name: from `artifact_name`.
         about: the work, in words.
         new: the row; one of the same session is replaced.
-        flow_run_id: whose earlier rows are kept.
+        flow_run_id: whose bill it is, and whose earlier rows are kept.
     """
     key = f"octa-{name}-cost"
     # Two jobs of one flow that end together must both be there.
@@ -94,12 +96,42 @@ def put_cost(name: str, about: str, new: dict[str, str], flow_run_id: UUID | Non
         costs = [float(one["USD"]) for one in rows if one.get("USD")]
         total = f": {usd_text(sum(costs), 6)}" if len(costs) == len(rows) else ""
         tries = f" in {len(rows)} sessions" if len(rows) > 1 else ""
-        artifacts.create_table_artifact(
-            key=key,
-            description=f"What {about} came to{tries}{total}",
-            table=rows,
-            _sync=True,  # type: ignore[call-arg]
+        _make(key, f"What {about} came to{tries}{total}", rows, flow_run_id)
+
+
+def put_cost_of_orphan(new: dict[str, str], flow_run_id: UUID) -> None:
+    """The row of a session that its flow run has left, into a bill that is named as the flow is.
+
+    A session that is on one of the flow run's bills already stays as it is there: who wrote that knew more.
+
+    Args:
+        new: the row.
+        flow_run_id: who has left it.
+
+    Raises:
+        httpx.HTTPError, PrefectException: Prefect's API can't be asked, or does not know the flow run.
+    """
+    with get_client(sync_client=True) as prefect:
+        flow = prefect.read_flow(prefect.read_flow_run(flow_run_id).flow_id)
+        bills = prefect.read_artifacts(
+            artifact_filter=ArtifactFilter(
+                key=ArtifactFilterKey(like_="octa-%-cost"), flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id])
+            )
         )
+    if not any(one.get("session") == new["session"] for bill in bills for one in _rows_of(bill)):
+        put_cost(artifact_name(flow.name), flow.name, new, flow_run_id)
+
+
+def _make(key: str, description: str, rows: list[dict[str, Any]], flow_run_id: UUID | None) -> None:
+    if flow_run_id is None or flow_run_id == flow_run_id_here():
+        # Prefect also notes which task it is of.
+        artifacts.create_table_artifact(key=key, description=description, table=rows, _sync=True)  # type: ignore[call-arg]
+        return
+    made = ArtifactCreate(
+        key=key, type="table", description=description, data=json.dumps(rows), flow_run_id=flow_run_id
+    )
+    with get_client(sync_client=True) as prefect:
+        prefect.create_artifact(made)
 
 
 def _rows(key: str, flow_run_id: UUID) -> list[dict[str, Any]]:
@@ -111,5 +143,9 @@ def _rows(key: str, flow_run_id: UUID) -> list[dict[str, Any]]:
             sort=ArtifactSort.CREATED_DESC,
             limit=1,
         )
-    rows = json.loads(str(made[0].data)) if made else []
-    return [one for one in rows if isinstance(one, dict)]
+    return _rows_of(made[0]) if made else []
+
+
+def _rows_of(artifact: Artifact) -> list[dict[str, Any]]:
+    rows = json.loads(str(artifact.data))
+    return [one for one in rows if isinstance(one, dict)] if isinstance(rows, list) else []

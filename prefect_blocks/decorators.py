@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from octa_provider.errors import OctaConfigError
+from prefect_blocks.secret_values import refuse_typed_secrets, typed_secrets
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -33,7 +37,8 @@ def octa(
     Args:
         work_pool: its name.
         include_files: patterns of files beside the flow's that it needs.
-        include_files_base_dir: the folder that these are relative to; the flow file's when left out.
+        include_files_base_dir: the folder that these are relative to; the flow file's when left out. Prefect
+            3.8.0 has none.
         launcher: Prefect's: a command to run the bundle's steps with instead of `uv run`.
         job_variables: what the flow needs of its machine, such as `gpu_model`, `max_cost_usd`, `credentials`.
 
@@ -41,7 +46,8 @@ def octa(
         A decorator for flows.
 
     Raises:
-        OctaConfigError: when it is called or submitted: a job variable that the work pool does not have.
+        OctaConfigError: at once: a secret that is a value, which Prefect would store, or a base folder that this
+            Prefect does not know; when it is called or submitted: a job variable that the work pool does not have.
 
     Example:
         >>> @octa(work_pool="machines", gpu_model="4090", max_cost_usd=5.0)
@@ -50,6 +56,18 @@ def octa(
         >>> future = train.submit(epochs=5)
         >>> future.result()
     """
+
+    refuse_typed_secrets(typed_secrets({}, job_variables))
+
+    options: dict[str, Any] = {}
+    if include_files_base_dir is not None:
+        import prefect
+        from prefect.flows import bind_flow_to_infrastructure
+
+        # Newer than the oldest Prefect that is allowed.
+        if "include_files_base_dir" not in signature(bind_flow_to_infrastructure).parameters:
+            raise OctaConfigError(f"Prefect {prefect.__version__} has no include_files_base_dir: take a newer one")
+        options["include_files_base_dir"] = include_files_base_dir
 
     def bind(flow: Flow[P, R]) -> InfrastructureBoundFlow[P, R]:
         from prefect.flows import bind_flow_to_infrastructure
@@ -63,7 +81,7 @@ def octa(
             job_variables=job_variables,
             launcher=launcher,
             include_files=include_files,
-            include_files_base_dir=include_files_base_dir,
+            **options,
         )
 
     return bind

@@ -13,7 +13,7 @@ from octa_provider.rental.reap import Reaped
 from prefect_blocks.credentials import credentials_named
 from prefect_blocks.intents import PrefectIntents
 from prefect_blocks.job_task import run_job
-from prefect_blocks.orphan_event import emit_orphan
+from prefect_blocks.orphan_report import tell_orphan
 from prefect_blocks.owner import owner_lives
 from prefect_blocks.render_flows import plan_render_flow, render_animation_flow
 from prefect_blocks.rental_key import PREFIX, flow_run_of
@@ -132,13 +132,15 @@ def reap_orphans_flow(
                 tuple(dict.fromkeys(reaped.stopped + others.stopped)),
                 tuple(dict.fromkeys(reaped.failed + others.failed)),
                 others.kept,
+                reaped.bills + others.bills,
             )
         if isinstance(octa.intents, PrefectIntents) and not dry_run:
             octa.intents.clear([session.uuid for session in octa.sessions.list()], octa.clock.time())
     for orphan in reaped.orphans:
         logger.warning("Orphan: session %s of %s, %s s old", orphan.uuid, orphan.key, orphan.age_s)
         if orphan.uuid in reaped.stopped:
-            emit_orphan(orphan, "the reaper stopped it: its flow run is over", flow_run_id=flow_run_of(orphan.key))
+            why = "the reaper stopped it: its flow run is over"
+            tell_orphan(orphan, why, bills=reaped.bills, flow_run_id=flow_run_of(orphan.key))
     if reaped.failed:
         raise OctaStopError(f"not stopped, so perhaps still billing: {', '.join(reaped.failed)}", uuids=reaped.failed)
     return {

@@ -83,6 +83,7 @@ class JobFollower:
         self._is_to_end = False
         self._has_ended = threading.Event()
         self._urls: dict[int | str, str] = {}
+        self._stopped: JobEvent | None = None
 
     def start(self, name: Hashable) -> None:
         """Begin to follow, in a thread.
@@ -194,6 +195,8 @@ class JobFollower:
         self._report.ended(self.result, self._urls)
 
     def _tell(self, event: JobEvent) -> None:
+        if event.kind == "stopped":
+            self._stopped = event
         if self._on_event is not None:
             self._on_event(event)
 
@@ -208,8 +211,14 @@ class JobFollower:
             log.warning(said)
             return
         self._report.warn(said)
-        if isinstance(error, OctaCancelledError):
-            emit("stopped", Rental.of(self.state.rental, None), reason=self._why, name=self._report.about)
+        gone = self._stopped
+        if gone is None or gone.uuid != uuid:
+            # It was not seen gone: what it comes to is told by who stops it.
+            return
+        bill = Bill(uuid, gone.cost_wei, gone.cost_usd, gone.duration_s, None)
+        reason = self._why or gone.reason
+        emit("stopped", Rental.of(self.state.rental, None), bill=bill, reason=reason, name=self._report.about)
+        self._report.cut_short(bill, self.state)
 
     def _remember_urls(self, rental: Rental) -> None:
         try:

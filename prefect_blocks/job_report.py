@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from prefect.blocks.abstract import LoggerOrAdapter
 
     from octa_provider import JobResult
+    from octa_provider.job.state import JobState
+    from octa_provider.rental.terms import Bill
+    from octa_provider.rental.tried_machine import TriedMachine
 
 __all__ = ["JobReport"]
 
@@ -115,13 +118,8 @@ class JobReport:
             self.warn("There was no progress bar: Blender's frames need progress_total, the number of frames")
         elif result.succeeded and self._tracker.fraction is None and self._tracker.total is not None:
             self.warn("progress_total had no effect: no line of the output told how far the job was; see progress")
-        if not result.succeeded and self._in_run:
-            # A ring that stays where it was looks like a job that still runs; how far it was is in the bill.
-            self._reports.put("progress", self._undraw)
-        before = [
-            row("never up", uuid=one.uuid, node_id=one.node_id, duration_s=one.duration_s, cost_usd=one.cost_usd)
-            for one in result.tried
-        ]
+        if not result.succeeded:
+            self._take_bar_away()
         spent = None if result.cost_usd is None else result.cost_usd - sum(one.cost_usd or 0.0 for one in result.tried)
         new = row(
             result.outcome.value,
@@ -132,8 +130,7 @@ class JobReport:
             exit_code=result.exit_code,
             done=1.0 if result.succeeded else self._tracker.fraction,
         )
-        if self._in_run:
-            self._reports.put("cost", partial(self._put_rows, [*before, new]))
+        self._bill(result.tried, new)
         links = [
             f"- port {port if isinstance(port, int) else code(port)}: {link(url)}"
             for port, url in sorted(urls.items(), key=str)
@@ -149,6 +146,41 @@ class JobReport:
                 markdown="\n".join(links),
             )
         self._reports.flush(FLUSH_S)
+
+    def cut_short(self, bill: Bill, state: JobState) -> None:
+        """The job was cancelled, or can't be followed, and its machine is stopped. Takes some seconds at most.
+
+        Args:
+            bill: what the machine came to until it was seen gone.
+            state: how far the job was.
+        """
+        cost = "" if bill.charge_usd is None else f", {usd_text(bill.charge_usd, 6)}"
+        self.say(f"Session {bill.uuid} was stopped after {bill.duration_s} s{cost}")
+        self._take_bar_away()
+        new = row(
+            "stopped",
+            uuid=bill.uuid,
+            node_id=state.rental.node_id,
+            duration_s=bill.duration_s,
+            cost_usd=bill.charge_usd,
+            exit_code=state.exit_code,
+            done=self._tracker.fraction,
+        )
+        self._bill(state.tried, new)
+        self._reports.flush(FLUSH_S)
+
+    def _take_bar_away(self) -> None:
+        if self._in_run:
+            # A ring that stays where it was looks like a job that still runs; how far it was is in the bill.
+            self._reports.put("progress", self._undraw)
+
+    def _bill(self, tried: Iterable[TriedMachine], new: dict[str, str]) -> None:
+        before = [
+            row("never up", uuid=one.uuid, node_id=one.node_id, duration_s=one.duration_s, cost_usd=one.cost_usd)
+            for one in tried
+        ]
+        if self._in_run:
+            self._reports.put("cost", partial(self._put_rows, [*before, new]))
 
     def _show(self, fraction: float) -> None:
         self._updated = time.monotonic()

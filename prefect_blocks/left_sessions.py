@@ -10,7 +10,7 @@ from prefect.client.orchestration import get_client
 from octa_provider.errors import OctaError, OctaStopError
 from octa_provider.text.loggers import plain_logger
 from prefect_blocks.credentials import credentials_named
-from prefect_blocks.orphan_event import emit_orphan
+from prefect_blocks.orphan_report import tell_orphan
 from prefect_blocks.owner import family_of
 from prefect_blocks.rental_key import PREFIX, is_worker_key
 
@@ -71,7 +71,8 @@ def stop_left_sessions(
                 for orphan in reaped.orphans:
                     log.warning("session %s of %s was left running", orphan.uuid, orphan.key)
                     if orphan.uuid in reaped.stopped:
-                        emit_orphan(orphan, "its flow run left it running", flow_run_id=flow_run_id)
+                        why = "its flow run left it running"
+                        tell_orphan(orphan, why, bills=reaped.bills, flow_run_id=flow_run_id)
                 failed.update(dict.fromkeys(reaped.failed))
             if time.monotonic() >= until:
                 if failed:

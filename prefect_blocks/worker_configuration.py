@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from prefect.settings import get_current_settings
 from prefect.utilities.dockerutils import get_prefect_image_name
 from prefect.utilities.templating import find_placeholders
 from prefect.workers.base import BaseJobConfiguration, BaseVariables
@@ -23,8 +24,17 @@ from prefect_blocks.infrastructure_pid import VIA_ENV
 from prefect_blocks.known_names import refuse_unknown
 from prefect_blocks.machine_output import LINES_PER_S, MOST_LINES
 from prefect_blocks.namespace import namespace_here
+from prefect_blocks.own_settings import KEYS_TO_API, goes_along, is_secret
 from prefect_blocks.requirement_fields import RequirementFields
-from prefect_blocks.secret_values import env_names_from_blocks, shown_values
+from prefect_blocks.secret_values import (
+    SCHEMA_OF_NAMED,
+    env_names_from_blocks,
+    is_named_plainly,
+    refuse_typed_secrets,
+    shown_values,
+    typed_secrets,
+    values_of_blocks,
+)
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -34,35 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["OctaJobConfiguration", "OctaJobVariables", "check_variables"]
 
 log = plain_logger("prefect_blocks.worker_configuration")
-
-#: What a flow run on a machine needs of the worker's own settings, and what harms nobody there. The machine is a
-#: stranger's, and OctaSpace stores and echoes what it is told: everything else stays here, unless a job variable asks
-#: for it.
-_GOES_ALONG = frozenset(
-    {
-        "PREFECT_API_URL",
-        "PREFECT_API_REQUEST_TIMEOUT",
-        "PREFECT_API_ENABLE_HTTP2",
-        "PREFECT_CLIENT_MAX_RETRIES",
-        "PREFECT_CLOUD_API_URL",
-        "PREFECT_CLOUD_UI_URL",
-        "PREFECT_DEBUG_MODE",
-        "PREFECT_LOGGING_LEVEL",
-        "PREFECT_LOGGING_LOG_PRINTS",
-        "PREFECT_LOGGING_EXTRA_LOGGERS",
-        "PREFECT_LOGGING_TO_API_ENABLED",
-        "PREFECT_RESULTS_DEFAULT_SERIALIZER",
-        "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK",
-        "PREFECT_RESULTS_PERSIST_BY_DEFAULT",
-        "PREFECT_UI_URL",
-    }
-)
-#: Names of one flow run, which Prefect makes up for it; `PREFECT_FLOWS_` and `PREFECT_TASKS_` hold retries and pauses.
-_GOES_ALONG_BEGINS = ("PREFECT__", "PREFECT_FLOWS_", "PREFECT_TASKS_")
-#: Without these a flow run can't ask an API that wants them. OctaSpace is never told them: SSH alone carries them.
-_KEYS_TO_API = frozenset({"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"})
-#: Secrets whoever gives them, and wherever.
-_SECRETS = _KEYS_TO_API | {"PREFECT_SERVER_API_AUTH_STRING", "OCTA_API_KEY"}
 
 
 class OctaAccountAndImage(BaseModel):
@@ -130,9 +111,9 @@ class OctaMachine(RequirementFields, OctaAccountAndImage):
     secret_envs: dict[str, SecretStr] = Field(
         default_factory=dict,
         title="Secret Environment Variables",
-        description="Environment variables that go to the machine over SSH alone, never to OctaSpace's API. Prefect "
-        "stores what is typed here: name a saved block instead, as {{ prefect.blocks.secret.NAME }}. What env takes "
-        "from a saved block goes the same way.",
+        description="Environment variables that go to the machine over SSH alone, never to OctaSpace's API. Each names "
+        "a saved block, as prefect.blocks.secret.NAME; a value is refused, since Prefect would store it. What env "
+        "takes from a saved block goes the same way.",
     )
     poll_s: float = Field(default=5.0, gt=0, title="Poll Interval", description="Seconds between two looks.")
     stream_output: bool = Field(
@@ -167,13 +148,15 @@ class OctaJobVariables(OctaMachine, BaseVariables):
         schema["properties"]["credentials"]["dependentRequired"] = in_clear
         # Names with dots, such as env.NAME, are Prefect's own way to say one of many.
         dotted: dict[str, Any] = {r"^(env|labels|secret_envs)\.": {}}
-        return schema | {"additionalProperties": False, "patternProperties": dotted}
+        return schema | {"additionalProperties": False, "patternProperties": dotted} | SCHEMA_OF_NAMED
 
 
 class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
     """What a flow run is given: the form's values, and Prefect's command and environment."""
 
     _lacking: str = PrivateAttr(default="")
+    _needs_key: bool = PrivateAttr(default=False)
+    _typed_secrets: list[str] = PrivateAttr(default_factory=list)
 
     @classmethod
     async def from_template_and_values(
@@ -181,7 +164,8 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
     ) -> Self:
         """As Prefect's, but refusing variables that are none, and loading the account that is named.
 
-        What a saved block gives to a plain environment variable is a secret from here on.
+        What a saved block gives to a plain environment variable is a secret from here on. Only here are the blocks
+        read that are named without braces: whoever stores job variables stores the name.
 
         Args:
             base_job_template: the work pool's.
@@ -196,6 +180,11 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
         if isinstance(made.credentials, str):
             made.credentials = await acredentials_named(made.credentials, client)
         made._hide(env_names_from_blocks(base_job_template, values))
+        secrets = shown_values(made.secret_envs)
+        named = {name: text for name, text in secrets.items() if is_named_plainly(text)}
+        made.secret_envs |= await values_of_blocks(named, client)
+        # Refused where something is to be rented: a machine that there is already has to be found and stopped.
+        made._typed_secrets = typed_secrets(base_job_template, values)
         return made
 
     def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **kwargs: Any) -> None:
@@ -213,10 +202,10 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
         self.env = {
             name: value
             for name, value in self.env.items()
-            if name not in own or (_goes_along(name) and name not in self.secret_envs)
+            if name not in own or (goes_along(name) and name not in self.secret_envs)
         }
         self._hide_secrets()
-        self._hand_over_keys_to_api({name: value for name, value in own.items() if value and name in _KEYS_TO_API})
+        self._hand_over_keys_to_api({name: value for name, value in own.items() if value and name in KEYS_TO_API})
         if NAMESPACE_ENV not in self.secret_envs:
             # What the flow itself rents there is this installation's too, also where its API has another address.
             self.env.setdefault(NAMESPACE_ENV, namespace_here(self.account().namespace))
@@ -227,7 +216,10 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
         Raises:
             OctaConfigError: a value that can't work, before any money is spent.
         """
+        refuse_typed_secrets(self._typed_secrets)
         self._refuse_unreachable_api()
+        if self._needs_key:
+            raise OctaConfigError(f"without a key Prefect's API refuses the flow run: {self._lacking}")
         if self.via == "container" and self.secret_envs:
             names = ", ".join(name for name in sorted(self.secret_envs) if is_env_name(name))
             raise OctaConfigError(
@@ -264,7 +256,7 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
 
     def _hide_secrets(self) -> None:
         """A key among the plain variables is a secret all the same: it must not reach OctaSpace's API."""
-        self._hide({name for name, value in self.env.items() if _is_secret(name, value)})
+        self._hide({name for name, value in self.env.items() if is_secret(name, value)})
 
     def _hide(self, names: Iterable[str]) -> None:
         for name in names:
@@ -273,7 +265,7 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
 
     def _hand_over_keys_to_api(self, own: dict[str, str]) -> None:
         """The worker's own key goes along over SSH, unless the flow run has been given one."""
-        if not own or _KEYS_TO_API & self.secret_envs.keys():
+        if not own or KEYS_TO_API & self.secret_envs.keys():
             return
         if self.over_ssh:
             self.secret_envs |= {name: SecretStr(value) for name, value in own.items()}
@@ -281,13 +273,23 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
         self._lacking = (
             "the worker's key to Prefect's API stays here, since the machine is a stranger's and this flow run is not "
             "begun over SSH: where it needs one, set the job variable via to ssh, which hands it over, or better "
-            f"secret_envs.{min(own)} to one made for such flow runs"
+            f"secret_envs.{min(own)} to prefect.blocks.secret.NAME, a saved block with one made for such flow runs"
         )
-        log.warning("%s", self._lacking)
+        # Nobody tells a worker of an authentication string but for a server that asks for it.
+        self._needs_key = "PREFECT_API_AUTH_STRING" in own or self._is_api_of_cloud()
+        if not self._needs_key:
+            log.warning("%s", self._lacking)
+
+    def _api_url(self) -> str:
+        """Of Prefect's API, as the flow run is told it."""
+        secret = self.secret_envs.get("PREFECT_API_URL")
+        return (secret.get_secret_value() if secret is not None else self.env.get("PREFECT_API_URL")) or ""
+
+    def _is_api_of_cloud(self) -> bool:
+        return self._api_url().startswith(get_current_settings().cloud.api_url)
 
     def _refuse_unreachable_api(self) -> None:
-        secret = self.secret_envs.get("PREFECT_API_URL")
-        api = (secret.get_secret_value() if secret is not None else self.env.get("PREFECT_API_URL")) or ""
+        api = self._api_url()
         with self.account().get_client() as client:
             # Machines of an emulator on this machine do reach it.
             if not _is_loopback(api) or _is_loopback(client.base_url):
@@ -311,20 +313,6 @@ def check_variables(base_job_template: dict[str, Any], values: Iterable[str]) ->
     known = set(base_job_template["variables"].get("properties", {}))
     known |= {one.name.partition(".")[0] for one in find_placeholders(base_job_template["job_configuration"])}
     refuse_unknown("the work pool", [name for name in values if name.partition(".")[0] not in known], known)
-
-
-def _goes_along(name: str) -> bool:
-    return name in _GOES_ALONG or name.startswith(_GOES_ALONG_BEGINS)
-
-
-def _is_secret(name: str, value: str | None) -> bool:
-    if name in _SECRETS:
-        return True
-    try:
-        # Such as https://user:password@prefect.example/api.
-        return name.startswith("PREFECT_") and urlsplit(value or "").password is not None
-    except ValueError:
-        return False
 
 
 def _is_loopback(url: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaConfigError, OctaStopError
 from octa_provider.rental.key import split_namespace
 from octa_provider.rental.lost_answer import reckoned
+from octa_provider.rental.rental import rental_of
 from octa_provider.rental.running import age_s, namespace_of
 from octa_provider.rental.stop import sweep
 from octa_provider.text.loggers import plain_logger
@@ -18,6 +19,7 @@ from octa_provider.timing.deadline import Deadline
 if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental_api import RentalApi
+    from octa_provider.rental.terms import Bill
 
 log = plain_logger("octa_provider.rental.reap")
 
@@ -50,12 +52,14 @@ class Reaped:
         stopped: the uuids of those that were stopped and seen gone; empty in a dry run.
         failed: the uuids of those that could not be stopped in time.
         kept: how many sessions with a rental key were left alone, those of other installations included.
+        bills: what those came to that were stopped, as far as the API tells; empty where some could not be.
     """
 
     orphans: tuple[Orphan, ...]
     stopped: tuple[str, ...]
     failed: tuple[str, ...]
     kept: int
+    bills: tuple[Bill, ...] = ()
 
 
 def reap(
@@ -113,13 +117,18 @@ def reap(
     uuids = [orphan.uuid for orphan in orphans]
     try:
         # By uuid, not by key: the key may have come back to life since it was looked at.
-        sweep(api, uuids=uuids, key=None, deadline_s=max(deadline.left_s, 1.0))
+        ended = sweep(api, uuids=uuids, key=None, deadline_s=max(deadline.left_s, 1.0))
         failed: tuple[str, ...] = ()
     except OctaStopError as error:
         log.error("%s", error)
-        failed = error.uuids
+        failed, ended = error.uuids, {}
     stopped = tuple(uuid for uuid in uuids if uuid not in failed)
-    return Reaped(orphans, stopped, failed, len(ours) - len(orphans))
+    bills = tuple(
+        rental_of(api, orphan.uuid, orphan.key, session).bill(session)
+        for orphan in orphans
+        if (session := ended.get(orphan.uuid)) is not None
+    )
+    return Reaped(orphans, stopped, failed, len(ours) - len(orphans), bills)
 
 
 def _has_prefix(key: str, prefix: str) -> bool:

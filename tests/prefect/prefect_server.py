@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -86,7 +87,7 @@ class PrefectServer:
     def start(self) -> None:
         command = [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
         self.process = start_process(command, self.home / f"server-{time.time()}.log", self.environment)
-        wait_for(self._answers, f"the server: {self.process.log}")
+        wait_for(self._answers, f"the server: {self.process.log}", 300)
 
     def _answers(self) -> bool:
         assert self.process.popen.poll() is None, self.process.output
@@ -151,6 +152,12 @@ class PrefectServer:
 
     def artifacts_of(self, flow_run_id: str) -> list[dict[str, Any]]:
         return list(self.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [flow_run_id]}}))
+
+    def bill_of(self, flow_run_id: str, name: str) -> list[dict[str, str]]:
+        """The rows of the newest version of its bill of that name; none where there is no bill."""
+        made = [one for one in self.artifacts_of(flow_run_id) if one["key"] == f"octa-{name}-cost"]
+        newest = max(made, key=lambda one: str(one["created"]), default={"data": "[]"})
+        return list(json.loads(newest["data"]))
 
 
 @contextlib.contextmanager

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deploying import deploy, stored
 from pool import FLOWS, Pool
 from prefect import flow
-from prefect_server import BIN, PrefectServer
+from prefect_server import PrefectServer
 from pydantic import SecretStr
 from renting import Renting
 
@@ -19,23 +18,6 @@ from octa_provider import MachineRequest, OctaConfigError
 from prefect_blocks import OctaCredentials, OctaJob, rented_machine, tasks
 
 QUICK: dict[str, Any] = {"poll_s": 0.2}
-YAML = """
-pull:
-- prefect.deployments.steps.set_working_directory:
-    directory: {flows}
-deployments:
-- name: from-yaml
-  entrypoint: machine_flows.py:greets
-  work_pool:
-    name: {pool}
-    job_variables:
-      credentials: "{credentials}"
-      image: prefect:3
-      poll_s: 0.5
-      env:
-        PATH: {path}
-        PREFECT_API_URL: {api}
-"""
 
 
 @pytest.fixture
@@ -53,36 +35,10 @@ def account(server: PrefectServer, renting: Renting, monkeypatch: pytest.MonkeyP
     return block
 
 
-def deploy(server: PrefectServer, pool: Pool, folder: Path, credentials: str) -> subprocess.CompletedProcess[str]:
-    text = YAML.format(
-        flows=FLOWS, pool=pool.name, credentials=credentials, path=Path(sys.executable).parent, api=server.api_url
-    )
-    (folder / "prefect.yaml").write_text(text)
-    return subprocess.run(
-        [BIN / "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        env={
-            "PATH": str(BIN),
-            "PYTHONPATH": f"{FLOWS}:{':'.join(sys.path)}",
-            "PREFECT_API_URL": server.api_url,
-            "PREFECT_HOME": str(folder / "home"),
-            "COLUMNS": "500",
-        },
-    )
-
-
-def stored(server: PrefectServer) -> str:
-    return str(server.post("/deployments/filter", limit=200)) + str(server.post("/flow_runs/filter", limit=200))
-
-
 def test_a_deployment_of_a_yaml_file_names_it(
     server: PrefectServer, pool: Pool, renting: Renting, account: OctaCredentials, tmp_path: Path
 ) -> None:
-    (tmp_path / "machine_flows.py").write_text((FLOWS / "machine_flows.py").read_text())
-    done = deploy(server, pool, tmp_path, "by-name")
+    done = deploy(server, pool, tmp_path, "greets", credentials="by-name")
     assert done.returncode == 0, done.stdout + done.stderr
     found = server.ask("GET", "/deployments/name/greets/from-yaml").json()
     assert found["job_variables"]["credentials"] == "by-name"
@@ -98,8 +54,7 @@ def test_keys_in_clear_are_not_stored(
     server: PrefectServer, pool: Pool, renting: Renting, account: OctaCredentials, tmp_path: Path
 ) -> None:
     """`prefect deploy` puts the block's content where its reference stands."""
-    (tmp_path / "machine_flows.py").write_text((FLOWS / "machine_flows.py").read_text())
-    done = deploy(server, pool, tmp_path, "{{ prefect.blocks.octaspace-credentials.by-name }}")
+    done = deploy(server, pool, tmp_path, "greets", credentials="{{ prefect.blocks.octaspace-credentials.by-name }}")
     told = done.stdout + done.stderr
     assert done.returncode != 0, told
     assert "is a dependency of" in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect import flow
@@ -14,6 +15,7 @@ from waiting_for import wait_for
 
 from octa_provider import MachineRequest
 from prefect_blocks import JobFailedError, OctaJob, rented_machine, tasks
+from prefect_blocks.cost_artifact import put_cost_of_orphan
 
 pytestmark = pytest.mark.usefixtures("run_logs")
 QUICK: dict[str, Any] = {"poll_s": 0.2}
@@ -79,6 +81,42 @@ def test_a_ring_of_a_job_that_failed_does_not_stay(
     with pytest.raises(JobFailedError):
         fails()
     assert keys_of(server, ids[0]) == {"octa-fails-cost"}
+
+
+def test_what_a_person_stops_is_on_the_bill_and_its_ring_does_not_stay(
+    server: PrefectServer, renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prefect_blocks.job_report.UPDATE_S", 0.0)
+
+    @flow
+    def stops() -> str:
+        run = OctaJob(image="alpine:3", command="echo 25%; sleep 300", **QUICK).trigger()
+        wait_for(lambda: "octa-stops-progress" in keys_of(server, this_run()), "its ring")
+        run.stop()
+        return this_run()
+
+    ended = stops()
+    assert keys_of(server, ended) == {"octa-stops-cost"}
+    (row,) = server.bill_of(ended, "stops")
+    assert (row["outcome"], row["done"], row["session"]) == ("stopped", "25%", renting.sessions[0]["uuid"])
+    assert float(row["USD"]) > 0
+
+
+def test_a_session_that_is_on_a_bill_is_on_no_other(server: PrefectServer, renting: Renting) -> None:
+    """As when a reaper finds what its own flow run has stopped and told meanwhile."""
+
+    @flow
+    def billed() -> str:
+        tasks.run_job("alpine:3", "true", name="Evaluation", **QUICK)
+        return this_run()
+
+    run = billed()
+    (row,) = server.bill_of(run, "evaluation")
+    put_cost_of_orphan(row | {"outcome": "left running"}, UUID(run))
+    assert keys_of(server, run) == {"octa-evaluation-cost"}
+    assert server.bill_of(run, "evaluation") == [row]
+    put_cost_of_orphan(row | {"outcome": "left running", "session": "another"}, UUID(run))
+    assert [one["session"] for one in server.bill_of(run, "billed")] == ["another"]
 
 
 def test_a_block_of_code_shows_its_lines_and_its_cost(server: PrefectServer, renting: Renting) -> None:

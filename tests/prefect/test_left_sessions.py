@@ -53,7 +53,12 @@ def test_a_flow_that_is_killed_leaves_nothing(
     runner.wait()
     server.wait_for_state(run, "Crashed")
     assert renting.running() == []
-    assert len(renting.sessions) == 1
+    (session,) = renting.sessions
+    # A child's is on the child's own bill.
+    for row in server.bill_of(run, "hooked") if name == "hooked" else []:
+        assert (row["outcome"], row["session"]) == ("left running", session["uuid"])
+        assert float(row["USD"]) > 0
+    assert len(server.bill_of(run, "hooked")) == (name == "hooked")
 
 
 def test_a_flow_that_is_cancelled_leaves_nothing(server: PrefectServer, renting: Renting, flows: FlowProcesses) -> None:

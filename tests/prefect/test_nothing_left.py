@@ -59,6 +59,14 @@ def test_killed_while_it_stops(server: PrefectServer, renting: Renting, flows: F
     assert len(renting.sessions) == 1
 
 
+def assert_is_on_the_bill(server: PrefectServer, renting: Renting, run: str, name: str) -> None:
+    """With what was billed until it was seen gone."""
+    (row,) = server.bill_of(run, name.replace("_", "-"))
+    (session,) = renting.sessions
+    assert (row["outcome"], row["session"], row["node"]) == ("stopped", session["uuid"], str(session["node_id"]))
+    assert float(row["USD"]) > 0
+
+
 @pytest.mark.parametrize(
     "name", ["block", "block_async", "block_in_task", "job", "job_submitted", "job_async", "job_block"]
 )
@@ -78,6 +86,7 @@ def test_cancelled_from_the_api_while_it_runs(
     process.wait()
     assert renting.running() == []
     assert len(renting.sessions) == 1
+    assert_is_on_the_bill(server, renting, run, name)
 
 
 @pytest.mark.parametrize("name", ["waiting", "waiting_async", "waiting_submitted", "block", "block_async"])
@@ -114,6 +123,7 @@ def test_ended_by_a_signal(
     process.wait()
     assert renting.running() == []
     server.wait_for_state(run, "Crashed")
+    assert_is_on_the_bill(server, renting, run, name)
 
 
 def test_two_runs_of_the_same_flow_at_once(server: PrefectServer, renting: Renting, flows: FlowProcesses) -> None:

@@ -49,6 +49,12 @@ def test_the_machine_of_a_run_that_is_over_is_stopped(
     reaped = reap_orphans_flow(older_than_s=0)
     assert set(reaped["stopped"]) == {orphan, of_worker}
     assert rented.running() == []
+    if end != "deleted":
+        rows = server.bill_of(run, "job")
+        assert {(row["session"], row["outcome"]) for row in rows} == {
+            (one, "left running") for one in reaped["stopped"]
+        }
+        assert all(float(row["USD"]) > 0 for row in rows)
 
 
 def test_others_are_never_touched(server: PrefectServer, rented: Renting, flows: FlowProcesses) -> None:

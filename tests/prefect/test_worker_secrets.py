@@ -15,10 +15,12 @@ from uuid import uuid4
 import prefect.settings
 import pytest
 from pool import ENGINE, Pool
+from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import temporary_settings
 from prefect_server import PrefectServer
+from pydantic import SecretStr
 from renting import Renting
 from waiting_for import wait_for
 
@@ -27,6 +29,8 @@ from prefect_blocks import OctaWorker
 from prefect_blocks.secret_values import shown_values
 from prefect_blocks.worker_configuration import OctaJobConfiguration
 
+#: As a file for `prefect deploy` names a block, which would put the value where braces stand.
+NAMED = "prefect.blocks.secret.hf-token"
 KEY, TOKEN = "pnu_sentinel-of-the-worker", "hf_sentinel-of-a-block"
 #: Every login is refused.
 CLOSED = {"refusals": 1_000_000}
@@ -83,6 +87,7 @@ def test_secrets_reach_the_flow_run_and_not_octaspace(
 def test_without_ssh_the_workers_key_stays_and_secrets_are_refused(
     server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
 ) -> None:
+    Secret(value=TOKEN).save("hf-token", overwrite=True)
     worker = pool.worker(PREFECT_API_KEY=KEY)
     run = pool.submit("tells", {"folder": str(tmp_path)})
     server.wait_for_state(run, "Completed")
@@ -94,11 +99,25 @@ def test_without_ssh_the_workers_key_stays_and_secrets_are_refused(
     assert "set the job variable via to ssh" in server.flow_run(refused)["state"]["message"]
     renting.wait_until_none_runs()
     sessions = len(renting.sessions)
-    run = pool.submit("tells", {"folder": str(tmp_path)}, via="container", secret_envs={"HF_TOKEN": "typed"})
+    run = pool.submit("tells", {"folder": str(tmp_path)}, via="container", secret_envs={"HF_TOKEN": NAMED})
     server.wait_for_state(run, "Crashed")
     assert "only SSH keeps secrets (HF_TOKEN) from OctaSpace's API" in server.flow_run(run)["state"]["message"]
     assert len(renting.sessions) == sessions
     assert_octaspace_knows_none(renting)
+
+
+@pytest.mark.e2e
+def test_an_api_that_wants_a_key_is_not_asked_without_one_by_a_machine_that_is_paid(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    pool.worker(PREFECT_API_AUTH_STRING=KEY)
+    run = pool.submit("tells", {"folder": str(tmp_path)})
+    server.wait_for_state(run, "Crashed")
+    told = server.flow_run(run)["state"]["message"]
+    assert "Nothing was rented: without a key Prefect's API refuses the flow run" in told
+    assert "secret_envs.PREFECT_API_AUTH_STRING to prefect.blocks.secret.NAME" in told
+    assert renting.sessions == []
+    assert "sentinel" not in told
 
 
 @pytest.mark.e2e
@@ -249,6 +268,11 @@ BY_NAME = "{{ prefect.blocks.secret.hf-token }}"
         ({"A": BY_NAME}, {"env": {"B": "typed"}}, {"B": "typed"}, {"A": TOKEN}),
         ({"A": BY_NAME}, {"env": {"A": "typed"}}, {"A": "typed"}, {}),
         ({}, {"env": {"A": f"Bearer {BY_NAME}"}}, {}, {"A": f"Bearer {TOKEN}"}),
+        ({}, {"secret_envs": {"A": NAMED}}, {}, {"A": TOKEN}),
+        ({}, {"secret_envs": {"A": f"{NAMED}.value"}}, {}, {"A": TOKEN}),
+        ({}, {"secret_envs.A": NAMED}, {}, {"A": TOKEN}),
+        ({}, {"secret_envs": {"A": f"Bearer {BY_NAME}"}}, {}, {"A": f"Bearer {TOKEN}"}),
+        ({"A": NAMED}, {"env": {"B": NAMED}}, {}, {"A": TOKEN, "B": TOKEN}),
         ({}, {"env": {"A": BY_NAME}, "secret_envs": {"A": MADE}}, {}, {"A": MADE}),
         ({}, {"env": {"A": None, "B": "{{ prefect.variables.nothing }}"}}, {"A": None, "B": ""}, {}),
     ],
@@ -267,6 +291,70 @@ def test_what_a_block_gives_to_a_plain_variable_is_a_secret(
     assert configuration.env == plain
     assert shown_values(configuration.secret_envs) == secrets
     assert "sentinel" not in repr(configuration)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"secret_envs": {"A": "typed-sentinel"}}, r"secret_envs has values \(A\), .*prefect.blocks.secret.NAME"),
+        ({"secret_envs.A": "typed-sentinel"}, r"secret_envs has values \(A\)"),
+        ({}, r"secret_envs has values \(A\)"),
+        ({"secret_envs": {"A": NAMED, "sentinel b": "typed"}}, r"secret_envs has values \(one that is no name\)"),
+    ],
+)
+def test_a_value_that_prefect_has_stored_is_refused_before_anything_is_paid(
+    server: PrefectServer, renting: Renting, variables: dict[str, Any], said: str
+) -> None:
+    """A work pool of an earlier release takes it; a machine that there is already is looked for all the same."""
+    Secret(value=TOKEN).save("hf-token", overwrite=True)
+    template = OctaWorker.get_default_base_job_template()
+    if not variables:
+        # Prefect's server does not look at what a work pool itself is given.
+        template["variables"]["properties"]["secret_envs"]["default"] = {"A": "typed-sentinel"}
+    configuration = asyncio.run(OctaJobConfiguration.from_template_and_values(template, variables))
+    with pytest.raises(OctaConfigError, match=said) as refused:
+        configuration.spec()
+    assert "sentinel" not in str(refused.value)
+
+
+class Several(Block):
+    """A block of somebody's own."""
+
+    token: SecretStr
+    region: str = "eu"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("prefect.blocks.secret.no-such", "there is no prefect.blocks.secret.no-such: save that block"),
+        ("prefect.blocks.several.mine", "prefect.blocks.several.mine is no text"),
+        ("prefect.blocks.several.mine.other", "there is no prefect.blocks.several.mine.other"),
+    ],
+)
+def test_a_block_that_gives_no_text_is_told_by_its_name(
+    server: PrefectServer, renting: Renting, name: str, said: str
+) -> None:
+    Several(token=SecretStr(TOKEN)).save("mine", overwrite=True)
+    template = OctaWorker.get_default_base_job_template()
+    values = {"secret_envs": {"A": name}}
+    with pytest.raises(OctaConfigError, match=said) as refused:
+        asyncio.run(OctaJobConfiguration.from_template_and_values(template, values))
+    assert "sentinel" not in str(refused.value)
+    values = {"secret_envs": {"A": "prefect.blocks.several.mine.token"}}
+    configuration = asyncio.run(OctaJobConfiguration.from_template_and_values(template, values))
+    assert shown_values(configuration.secret_envs) == {"A": TOKEN}
+
+
+@pytest.mark.parametrize("via", ["auto", "container"])
+def test_prefect_cloud_is_not_asked_without_a_key_by_a_machine_that_is_paid(renting: Renting, via: str) -> None:
+    own = {"PREFECT_API_KEY": KEY, "PREFECT_API_URL": "https://api.prefect.cloud/api/accounts/a/workspaces/w"}
+    with pytest.raises(OctaConfigError, match=r"or better secret_envs\.PREFECT_API_KEY to ") as refused:
+        prepared(own, via=via).spec()
+    assert "\n" not in str(refused.value)
+    assert "sentinel" not in str(refused.value)
+    for variables in ({"via": "ssh"}, {"secret_envs": {"PREFECT_API_KEY": MADE}}, {"env": {"PREFECT_API_KEY": ""}}):
+        prepared(own, **variables).spec()
 
 
 @pytest.mark.parametrize("via", ["auto", "container"])

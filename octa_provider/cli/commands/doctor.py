@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from octa_provider.cli.options.connection import add_connection_options, api_key, masked
 from octa_provider.cli.output.finding import Finding, clock_finding, connection_advice, marks_for, tls_finding
 from octa_provider.cli.output.listing import add_json_option, print_json
+from octa_provider.cli.output.orchestrator_findings import orchestrator_findings
 from octa_provider.cli.output.shell_words import in_shell_words
 from octa_provider.cli.output.wording import shown_octa, shown_text
 from octa_provider.errors import OctaConfigError, OctaError
@@ -39,8 +40,9 @@ def add_parser(commands: Any) -> None:
     """Describe the command."""
     parser = commands.add_parser(
         "doctor",
-        help="check the connection, the key, the balance and the clock",
-        description="Check everything that renting needs. Spends nothing. Exit status 1 when something is wrong.",
+        help="check the connection, the key, the balance, the clock, and Airflow or Prefect",
+        description="Check everything that renting needs, and what Airflow or Prefect need beside it, where they are "
+        "installed. Spends nothing. Exit status 1 when something is wrong.",
         epilog=EXAMPLES,
     )
     add_json_option(parser)
@@ -57,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         findings += _api(key, getattr(arguments, "base_url", None))
     except OctaConfigError as error:
         findings.append(Finding(False, "settings", str(error)))
+    findings += orchestrator_findings()
     findings = [Finding(f.ok, f.name, in_shell_words(masked(f.text, key))) for f in findings]
     if arguments.json:
         print_json(findings)

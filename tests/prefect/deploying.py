@@ -1,0 +1,46 @@
+"""`prefect deploy`, as a process of its own, of a file that is written for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from pool import FLOWS, Pool
+from prefect_server import BIN, PrefectServer
+
+
+def deploy(
+    server: PrefectServer, pool: Pool, folder: Path, flow_name: str, **job_variables: object
+) -> subprocess.CompletedProcess[str]:
+    """Deploy a flow of `machine_flows.py` as `from-yaml`, with these job variables."""
+    (folder / "machine_flows.py").write_text((FLOWS / "machine_flows.py").read_text())
+    env = {"PATH": str(Path(sys.executable).parent), "PREFECT_API_URL": server.api_url}
+    variables = {"image": "prefect:3", "poll_s": 0.5, "env": env} | job_variables
+    deployment = {
+        "name": "from-yaml",
+        "entrypoint": f"machine_flows.py:{flow_name}",
+        "work_pool": {"name": pool.name, "job_variables": variables},
+    }
+    steps = [{"prefect.deployments.steps.set_working_directory": {"directory": str(FLOWS)}}]
+    (folder / "prefect.yaml").write_text(yaml.safe_dump({"pull": steps, "deployments": [deployment]}))
+    return subprocess.run(
+        [BIN / "prefect", "--no-prompt", "deploy", "--all"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={
+            "PATH": str(BIN),
+            "PYTHONPATH": f"{FLOWS}:{':'.join(sys.path)}",
+            "PREFECT_API_URL": server.api_url,
+            "PREFECT_HOME": str(folder / "home"),
+            "COLUMNS": "500",
+        },
+    )
+
+
+def stored(server: PrefectServer) -> str:
+    """All that Prefect has of deployments and flow runs."""
+    return str(server.post("/deployments/filter", limit=200)) + str(server.post("/flow_runs/filter", limit=200))
