@@ -22,6 +22,7 @@ from airflow_provider.written_file import local_file
 from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, StartElsewhere, Step, Wait, next_step
 from octa_provider.job.state import JobPhase
+from octa_provider.job.tried_machine import TriedMachine
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental.session_text import session_text
 from octa_provider.text.plain_text import plain_words
@@ -310,7 +311,8 @@ class JobOnWorker:
         if self.told is not None and not self.keeps_session:
             # Amounts of wei are text in it.
             wei = result["cost_wei"]
-            self.told.stopped(None if wei is None else int(wei), result["cost_usd"], result["duration_s"])
+            tried = [TriedMachine.from_dict(one) for one in result["tried"]]
+            self.told.stopped(None if wei is None else int(wei), result["cost_usd"], result["duration_s"], tried)
         if self.spec.result_file is not None:
             self._xcom.tell_job(result)
         if self.was_deferred and not self._stays:

@@ -121,7 +121,7 @@ def _why_stop(cap: str | None, now: Watched, stop_at: float | None, *, stops_on_
 
 async def _stop(rental: Rental, ti: Any, why: str) -> bool:
     try:
-        await in_thread(rental.stop, deadline_s=STOP_S)
+        await in_thread(rental.stop, deadline_s=STOP_S, leaves_replacement=True)
     except OctaError as error:
         log.error(
             "Session %s of task %s may still run and bill, and is asked again: %s", rental.uuid, ti.task_id, error

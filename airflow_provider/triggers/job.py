@@ -238,8 +238,8 @@ class OctaJobTrigger(BaseTrigger):
         return on_line
 
     async def _give_up(self, here: Account, state: JobState) -> dict[str, Any]:
-        # By key: the task waits still, so that nothing else of its key is anybody's.
-        await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=STOP_S)
+        # By key, but for what a worker has started in its place: another trigger of the task watches that.
+        await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=STOP_S, leaves_replacement=True)
         return {"what": "deadline", "job": job_to_json(state)}
 
     async def _link(self, session: Session | None) -> None:

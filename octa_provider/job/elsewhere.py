@@ -57,7 +57,7 @@ def start_elsewhere(
     bill = terms.bill(sweep(api, uuids=(terms.uuid,), key=None, deadline_s=STOP_S).get(terms.uuid))
     if terms.claim is not None and terms.key is not None:
         api.intents.remove(terms.key, terms.claim)
-    tried = (*state.tried, TriedMachine.of(state, bill))
+    tried = (*state.tried, TriedMachine.of(state, bill, spec.secret_envs))
     nodes = [one.node_id for one in tried if one.node_id is not None]
     left_usd = cap_left(spec.max_cost_usd, tried)
     log.warning(

@@ -265,7 +265,7 @@ def _telling_the_stop(told: JobTeller | None, results: list[JobResult], bills: l
         raise
     finally:
         if told is not None and results:
-            told.stopped(results[0].cost_wei, results[0].cost_usd, results[0].duration_s)
+            told.stopped(results[0].cost_wei, results[0].cost_usd, results[0].duration_s, results[0].tried)
         elif told is not None and error is not None and bills:
             told.cut_short(str(error) or type(error).__name__, bills)
 

@@ -15,7 +15,7 @@ from octa_provider.job.return_value import checked_result_file
 from octa_provider.job.secret_envs import checked_secret_envs
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental.mark import RENTAL_MARK_ENV
+from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV
 from octa_provider.timing.limits import MIN_RUN_S, checked_cap, checked_seconds
 from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
@@ -129,7 +129,9 @@ class JobSpec:
                 )
         for local in (*self.inputs, *self.outputs.values()):
             _check_local(local)
-        secret_envs = checked_secret_envs(self.secret_envs, self.envs, (JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV))
+        secret_envs = checked_secret_envs(
+            self.secret_envs, self.envs, (JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV)
+        )
         object.__setattr__(self, "secret_envs", secret_envs)
         checked_result_file(self.result_file, self.inputs.values())
         self.request("")

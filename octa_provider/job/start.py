@@ -64,6 +64,7 @@ def start_job(
         spec, key, earlier, is_cancelled, on_started, private_key, wait_for_machine_s, machine_poll_s, on_waiting: as
             in `Jobs.start`.
         but_not: sessions that were stopped, by their uuids: one that shows again is stopped again, and not adopted.
+            So are those that an earlier try has told to have never come up.
 
     Raises:
         OctaConfigError: as in `Jobs.start`.
@@ -77,8 +78,10 @@ def start_job(
     command = log_keeper_command() if spec.over_ssh else container_command(spec.command_line, spec.timeout_s)
     request = spec.request(command, JobMark(nonce, fingerprint).envs())
 
+    stopped = {*but_not, *(one.uuid for one in (() if earlier is None else earlier.tried))}
+
     def is_this_job(session: Session) -> bool:
-        return session.uuid not in but_not and _run_of(session, key, fingerprint) is not None
+        return session.uuid not in stopped and _run_of(session, key, fingerprint) is not None
 
     waits_until = Deadline(api.clock, checked_seconds("wait_for_machine_s", wait_for_machine_s))
     for _ in range(2):
@@ -91,6 +94,7 @@ def start_job(
             fingerprint=fingerprint,
             attempt=nonce,
             is_wanted=is_this_job,
+            replaces=stopped,
             is_cancelled=is_cancelled,
             on_started=on_started,
             wait_for_machine_s=max(0.0, waits_until.left_s),
@@ -103,7 +107,8 @@ def start_job(
                 return _carry_on(earlier, spec, rental)
             return _begin_state(api.clock, rental, spec, found, attempts=1 if found == nonce else 2)
         log.warning("the session of %s is gone: started anew", key)
-        rental.stop()
+        rental.stop(leaves_replacement=True)
+        stopped.add(rental.uuid)
     raise OctaConfigError(f"the key {key} is used for two different jobs at the same time: give each its own")
 
 

@@ -136,6 +136,13 @@ class JobState(msgspec.Struct, frozen=True):
         """
         return read_state(JobState, state, "the state of a job")
 
+    def for_next_try(self) -> JobState:
+        """The same state as another try needs it, to be stored: no larger for how much the job has made.
+
+        What this try has fetched may lie on another worker: the next one fetches it, and reads the value, itself.
+        """
+        return self.having(collected=(), value=None)
+
     def having(self, **changes: Any) -> JobState:
         """The same state, further on.
 

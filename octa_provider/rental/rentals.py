@@ -7,7 +7,7 @@ a lost answer may have left is told, never taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,7 @@ class Rentals:
         fingerprint: str | None = None,
         attempt: str | None = None,
         is_wanted: Callable[[Session], bool] | None = None,
+        replaces: Collection[str] = (),
         on_started: Callable[[Rental], object] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         wait_for_machine_s: float = 0.0,
@@ -94,6 +95,8 @@ class Rentals:
             attempt: names this try in the session's environment; a random name when left out.
             is_wanted: whether a session that runs under the key is the one that is wanted; when left out, whether it
                 has the same fingerprint.
+            replaces: uuids of sessions of the key that were stopped, and whose place this one takes: should a list
+                show one again, it is stopped again, and this one stays.
             on_started: called with the rental as soon as its uuid is known, to write it down.
             is_cancelled: asked before and after every step that spends money; when it says yes, what was started is
                 stopped. It ends the wait for a machine too.
@@ -130,6 +133,7 @@ class Rentals:
                 max_cost_usd=max_cost_usd,
                 max_duration_s=max_duration_s,
                 max_price_usd=requirements.max_price_usd,
+                known_from=self._api.clock.steady_time(),
             )
 
         def has_same_fingerprint(session: Session) -> bool:
@@ -154,8 +158,15 @@ class Rentals:
             is_cancelled=is_cancelled,
         )
         if not wait_for_machine_s:
-            return rental(start_once(new_try()))
-        return rental(start_waiting(new_try, wait_s=wait_for_machine_s, poll_s=machine_poll_s, on_waiting=on_waiting))
+            return rental(start_once(new_try(replaces=set(replaces))))
+        return rental(
+            start_waiting(
+                partial(new_try, replaces=set(replaces)),
+                wait_s=wait_for_machine_s,
+                poll_s=machine_poll_s,
+                on_waiting=on_waiting,
+            )
+        )
 
     def full_key(self, key: str) -> str:
         """A key with the client's namespace in front; one that begins with it stays as it is.

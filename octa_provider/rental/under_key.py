@@ -58,6 +58,7 @@ class UnderKey:
                     raise self.two_works()
                 log.warning("session %s of %s: %s; it is stopped, and another one started", keep.uuid, start.key, why)
                 replaced |= {session.uuid for session in living} | {keep.uuid}
+                start.replaces |= replaced
                 sweep(start.api, uuids=replaced, key=None, deadline_s=max(1.0, start.deadline.left_s))
             elif mine:
                 if start.deadline.passed:
