@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental_api import RentalApi
 
-__all__ = ["session_of_key", "stop_key"]
+__all__ = ["forget_claims", "session_of_key", "stop_key"]
 
 log = plain_logger("octa_provider.rental.of_key")
 
@@ -88,6 +88,20 @@ def stop_key(api: RentalApi, key: str, *, bare_key: str | None, deadline_s: floa
     if unclear is not None:
         raise unclear
     return ended
+
+
+def forget_claims(api: RentalApi, uuid: str, key: str | None) -> None:
+    """Forget what was written down of a session that has been seen gone.
+
+    Args:
+        api: the API, and the store of intents.
+        uuid: the session.
+        key: its rental key, whole; the store is asked for it when it is not known.
+    """
+    known = api.intents.claimed().get(uuid) if key is None else key
+    for intent in () if known is None else api.intents.read(known):
+        if known is not None and intent.uuid == uuid:
+            api.intents.remove(known, intent.attempt)
 
 
 def _claims(api: RentalApi, key: str, sessions: Sequence[Session]) -> Mapping[str, str]:

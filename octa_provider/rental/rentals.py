@@ -21,7 +21,7 @@ from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.key import with_namespace
 from octa_provider.rental.machine_wait import MACHINE_POLL_S, start_waiting
 from octa_provider.rental.mark import RentalMark, fingerprint_of
-from octa_provider.rental.of_key import session_of_key, stop_key
+from octa_provider.rental.of_key import forget_claims, session_of_key, stop_key
 from octa_provider.rental.reap import Reaped, reap
 from octa_provider.rental.rental import Rental, rental_of
 from octa_provider.rental.running import OwnedSession, Running, of_uuid, running
@@ -257,6 +257,26 @@ class Rentals:
         whole = self.full_key(key)
         ended = stop_key(self._api, whole, bare_key=None if key == whole else key, deadline_s=deadline_s)
         return tuple(rental_of(self._api, uuid, whole, session).bill(session) for uuid, session in ended.items())
+
+    def stop_only(
+        self, uuid: str, *, key: str | None = None, score: int | None = None, deadline_s: float = 300.0
+    ) -> Bill:
+        """Stop one session and no other of its key; returns when it has been seen gone.
+
+        What was written down of it, where it tells no key itself, as a VPN, is forgotten then.
+
+        Args:
+            uuid: the session.
+            key: its rental key, whole, where it is known from what was written down; asked for when left out.
+            score: what the machine was worth, 1 to 5.
+            deadline_s: seconds to try for.
+
+        Raises:
+            OctaStopError: still running, or not seen gone, when the deadline passed. It bills until it is stopped.
+        """
+        bill = self.open(uuid).stop(score=score, deadline_s=deadline_s)
+        forget_claims(self._api, uuid, key)
+        return bill
 
     @contextmanager
     def rent(
