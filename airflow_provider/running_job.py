@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,7 +22,7 @@ from airflow_provider.rental_key import rental_key
 from airflow_provider.stop_on_failure import stop_after, tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
-from airflow_provider.templated import as_text, checked_deadline
+from airflow_provider.templated import as_float, as_text, checked_deadline
 from octa_provider.errors import OctaError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from octa_provider.job.events import OnEvent
     from octa_provider.job.teller import JobTeller
 
-__all__ = ["STARTS_ONLY", "TELLS_WAITING", "TRIES_ELSEWHERE", "RunsJob", "checked_interval"]
+__all__ = ["KEEPS_FAILED", "STARTS_ONLY", "TELLS_WAITING", "TRIES_ELSEWHERE", "RunsJob", "checked_interval"]
 
 #: Why a job is refused that nobody waits for.
 STARTS_ONLY = (
@@ -54,6 +55,12 @@ TELLS_WAITING = (
     "no worker slot."
 )
 
+#: The same for one whose failure nobody would see here.
+KEEPS_FAILED = (
+    "on_finish_action='stop_succeeded' is for a task that waits for its job: leave it out, or let the task wait, with "
+    "deferrable=True for no worker slot."
+)
+
 #: Airflow's own limit of a wait, which calls nobody back, comes so much later than the last end of the job, or than
 #: the end of `execution_timeout`.
 _LATER_S = 1800.0
@@ -66,7 +73,8 @@ class RunsJob(DescribesJob):
     Attributes:
         log_path: a file that gets the command's whole output; None for none.
         skip_on_exit_code: exit codes that skip the task instead of failing it.
-        on_finish_action: `stop` or `keep`: what becomes of the session when the job has ended.
+        on_finish_action: `stop`, `keep` or `stop_succeeded`: what becomes of the session when the job has ended.
+        keep_failed_s: seconds for which `stop_succeeded` keeps that of a command that failed.
         on_kill_action: `stop` or `keep`: what becomes of it when the task is killed.
         durable: whether a try carries on with what an earlier one left.
         wait_for_completion: whether the task ends with the job, or as soon as it is started.
@@ -80,6 +88,7 @@ class RunsJob(DescribesJob):
     log_path: FileArgument | None
     skip_on_exit_code: frozenset[int]
     on_finish_action: str
+    keep_failed_s: float | str
     on_kill_action: str
     durable: bool
     wait_for_completion: bool
@@ -232,6 +241,8 @@ class RunsJob(DescribesJob):
 
         try:
             poll_s, spec = checked_interval(self.poll_interval), self.job_spec(context)
+            if self.on_finish_action == "stop_succeeded":
+                spec = replace(spec, keep_failed_s=as_float("keep_failed_s", self.keep_failed_s))
             wait = wait or MachineWait.new(checked_wait(self.wait_for_machine_s), on_worker=not self.deferrable)
             if not self.wait_for_completion and spec.over_ssh:
                 raise ValueError(STARTS_ONLY)
@@ -286,7 +297,7 @@ class RunsJob(DescribesJob):
             deadline_at=deadline_at,
             given_up_at=given_up_at,
             collects=spec.over_ssh and self._collects(spec),
-            stops=self.on_finish_action == "stop",
+            stops=self.on_finish_action != "keep",
             stops_on_kill=self.on_kill_action == "stop",
             is_ready_told=self._told is not None and self._told.is_ready_told,
         )

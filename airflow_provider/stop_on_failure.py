@@ -43,7 +43,7 @@ def stop_after(
     if uuid is None and (_got_no_machine(error) or (_is_first_try(context) and _never_asked_for_any(error))):
         return []
     try:
-        bills = [*client.rentals.stop(key, deadline_s=STOP_S)]
+        bills = [*client.rentals.stop(key, deadline_s=STOP_S, leaves_kept=True)]
         if uuid is not None and uuid not in {bill.uuid for bill in bills}:
             bills.append(client.rentals.open(uuid).stop(deadline_s=STOP_S))
     except Exception as stop_error:  # noqa: BLE001 - the task's own error must not be lost

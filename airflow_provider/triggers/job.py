@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.job_json import job_from_json, job_to_json
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
-from airflow_provider.triggers.hand_over import TAKE_OVER_S, watch_until_taken_over
+from airflow_provider.triggers.hand_over import TAKE_OVER_S, stop_when_kept_long_enough, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.shown_event import ShownEvent
@@ -225,6 +225,8 @@ class OctaJobTrigger(BaseTrigger):
         if not self.stops:
             return {"what": "ended", "job": job_to_json(state), "result": None}
         result = await in_thread(here.client.jobs.finish, state)
+        if result.kept_until is not None and self._settings is not None:
+            stop_when_kept_long_enough(self._settings, result.uuid, result.kept_until)
         return {"what": "ended", "job": job_to_json(state.having(log=None)), "result": result.to_json()}
 
     def _left_s(self) -> float | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaError
+from octa_provider.job.keeping import keep_failed
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.state import JobState
 from octa_provider.job.tried_machine import TriedMachine, total
@@ -37,7 +38,9 @@ def finish_job(
     log_path: str | os.PathLike[str] | None,
     stop: bool,
 ) -> JobResult:
-    """Stop the session for certain, and say what the job came to: see `Jobs.finish`.
+    """Stop the session for certain, or keep it where that was asked for, and say what the job came to.
+
+    See `Jobs.finish`.
 
     Args:
         api: the API.
@@ -49,6 +52,9 @@ def finish_job(
     """
     rental = rentals.restore(state.rental)
     deadline = Deadline(api.clock, LOOK_S)
+    kept_until = keep_failed(api, rental, state) if stop else None
+    if kept_until is not None:
+        stop = False
     if stop:
         # Somebody else may have seen it go, and started another one: unless it was this process, in vain.
         was_given_up = any(one.uuid == rental.uuid for one in state.tried)
@@ -71,6 +77,7 @@ def finish_job(
         attempts=state.attempts,
         value=state.value,
         tried=tried,
+        kept_until=kept_until,
     )
 
 

@@ -62,6 +62,9 @@ class JobSpec:
         result_file: a JSON file that the command writes, relative to its folder: its value is that of the job, in
             `JobResult.value`. A success that leaves none, or another text than JSON, is a failure. Needs SSH. At most
             256 kB.
+        keep_failed_s: None stops the machine, however the job ends. Seconds keep that of a command that failed, or ran
+            into `timeout_s`, for a look: it bills on, for so long at most, and no longer than its caps allow, where
+            something of ours is there to stop it. See `octa_provider.job.keeping`.
 
     Raises:
         OctaConfigError: a value that can't work, before any money is spent.
@@ -86,6 +89,7 @@ class JobSpec:
     entrypoint: str = ""
     app: str = ""
     start_attempts: int = 1
+    keep_failed_s: float | None = None
 
     def __post_init__(self) -> None:
         self._refuse_other_types()
@@ -107,6 +111,8 @@ class JobSpec:
             checked_seconds(name, getattr(self, name), least_s=MIN_RUN_S)
         for name in ("max_cost_usd", "max_duration_s"):
             checked_cap(name, getattr(self, name))
+        if self.keep_failed_s is not None:
+            checked_seconds("keep_failed_s", self.keep_failed_s, least_s=MIN_RUN_S)
         attempts = self.start_attempts
         if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= MOST_START_ATTEMPTS:
             raise OctaConfigError(

@@ -128,6 +128,7 @@ def _begin_state(clock: Clock, rental: Rental, spec: JobSpec, nonce: str, attemp
         attempts=attempts,
         result_file=spec.result_file,
         start_attempts=spec.start_attempts,
+        keep_failed_s=spec.keep_failed_s,
     )
 
 
@@ -150,6 +151,7 @@ def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
         result_file=spec.result_file,
         value=None,
         start_attempts=spec.start_attempts,
+        keep_failed_s=spec.keep_failed_s,
     )
 
 

@@ -71,6 +71,7 @@ class JobState(msgspec.Struct, frozen=True):
         start_attempts: how many machines are tried, this one and those before among them; see `JobSpec`.
         tried: the machines before, which never came up.
         is_key_refused: whether the machine has answered over SSH, and did not take our key.
+        keep_failed_s: seconds for which the machine of a command that fails is kept; None stops it. See `JobSpec`.
         never_up: whether it has ended since its machine never came up, so that another one may do.
     """
 
@@ -101,6 +102,7 @@ class JobState(msgspec.Struct, frozen=True):
     tried: tuple[TriedMachine, ...] = ()
     is_key_refused: bool = False
     never_up: bool = False
+    keep_failed_s: _Seconds | None = None
 
     @property
     def ended(self) -> bool:

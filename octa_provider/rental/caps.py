@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from octa_provider.rental.terms import Terms
     from octa_provider.timing.clock import Clock
 
-__all__ = ["cap_error", "over_budget", "refuse_over_budget", "spends_too_much"]
+__all__ = ["cap_error", "over_budget", "refuse_over_budget", "seconds_left", "spends_too_much"]
 
 
 def over_budget(terms: Terms, session: Session, clock: Clock) -> str | None:
@@ -49,15 +49,27 @@ def spends_too_much(terms: Terms, session: Session, clock: Clock) -> Callable[[]
         session: as the API tells it now, with what it has cost so far, and how long it has run.
         clock: counts on from now.
     """
-    spent, ran, began = spent_usd(terms, session, clock), ran_s(terms, session, clock), clock.monotonic()
+    left_s, began = seconds_left(terms, session, clock), clock.monotonic()
+    return lambda: left_s is not None and clock.monotonic() - began >= left_s
+
+
+def seconds_left(terms: Terms, session: Session, clock: Clock) -> float | None:
+    """Seconds until a cap on cost or time will be reached, at the price of now; None where nothing bounds it.
+
+    Args:
+        terms: what the rental is known by, its caps among it.
+        session: as the API tells it now, with what it has cost so far, and how long it has run.
+        clock: of this process.
+    """
+    spent, ran = spent_usd(terms, session, clock), ran_s(terms, session, clock)
     price = price_usd(session) or terms.price_usd
     ends: list[float] = []
     # A catalogue may have said 0: then only the charge tells, at the next look.
     if terms.max_cost_usd is not None and spent is not None and price:
-        ends.append(began + (terms.max_cost_usd - spent) * 3600 / price)
+        ends.append((terms.max_cost_usd - spent) * 3600 / price)
     if terms.max_duration_s is not None and ran is not None:
-        ends.append(began + terms.max_duration_s - ran)
-    return lambda: bool(ends) and clock.monotonic() >= min(ends)
+        ends.append(terms.max_duration_s - ran)
+    return min(ends, default=None)
 
 
 def refuse_over_budget(api: RentalApi, terms: Terms, session: Session) -> None:

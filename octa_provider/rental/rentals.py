@@ -241,13 +241,14 @@ class Rentals:
             log.warning("session %s is stopped by what can be read of its state: %s", terms.uuid, error)
             return Rental.of(terms, self._api)
 
-    def stop(self, key: str, *, deadline_s: float = 300.0) -> tuple[Bill, ...]:
+    def stop(self, key: str, *, deadline_s: float = 300.0, leaves_kept: bool = False) -> tuple[Bill, ...]:
         """Stop every active session of a key; returns when they have been seen gone. No session is fine too.
 
         Args:
             key: the rental key, with or without the client's namespace. Without it, what an earlier release started
                 under the key as it stands is stopped too.
             deadline_s: seconds to try for.
+            leaves_kept: leave the sessions whose command failed, and that are kept for a look (`keep_failed_s`).
 
         Raises:
             OctaStopError: some were still running, or not seen gone, when the deadline passed.
@@ -255,7 +256,9 @@ class Rentals:
                 tells the key was stopped.
         """
         whole = self.full_key(key)
-        ended = stop_key(self._api, whole, bare_key=None if key == whole else key, deadline_s=deadline_s)
+        ended = stop_key(
+            self._api, whole, bare_key=None if key == whole else key, deadline_s=deadline_s, leaves_kept=leaves_kept
+        )
         return tuple(rental_of(self._api, uuid, whole, session).bill(session) for uuid, session in ended.items())
 
     def stop_only(

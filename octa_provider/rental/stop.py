@@ -16,6 +16,7 @@ from octa_provider.errors import (
     OctaNotFoundError,
     OctaStopError,
 )
+from octa_provider.rental.kept import kept_now
 from octa_provider.rental.mark import replaced_by, runs_under
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import is_transient
@@ -47,6 +48,7 @@ def sweep(
     score: int | None = None,
     deadline_s: float,
     leaves_replacement: bool = False,
+    leaves_kept: bool = True,
 ) -> dict[str, Session | None]:
     """Stop these sessions and every active one of the key; return when all have been seen gone.
 
@@ -61,6 +63,7 @@ def sweep(
         deadline_s: seconds to try for; a few where it is no number, since nothing keeps a stop from happening.
         leaves_replacement: whether what was started in the place of one of `uuids` is somebody else's: it may be, where
             two watch the same session, and the one has seen another one started.
+        leaves_kept: whether sessions of the key that are kept for a look are left; see `octa_provider.rental.kept`.
 
     Returns:
         What the API last told of each session; None where it tells nothing any more.
@@ -90,6 +93,8 @@ def sweep(
                 and not (leaves_replacement and asked & replaced_by(s))
             }
             found = mates - running.keys()
+            if found and key is not None and leaves_kept:
+                found -= kept_now(api, key)
             running.update(dict.fromkeys(found))
             if not found:
                 gone = [uuid for uuid in running if not _is_listed(uuid, active)]
