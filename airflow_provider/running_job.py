@@ -18,6 +18,7 @@ from airflow_provider.job_xcom import JobXCom
 from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.links import LINKS
 from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
+from airflow_provider.marked_success import is_marked_success
 from airflow_provider.rental_key import rental_key
 from airflow_provider.stop_on_failure import stop_after, tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
@@ -110,6 +111,8 @@ class RunsJob(DescribesJob):
             return self._start(context, work)
         except BaseException as error:
             self.stop_after(error, client, key, context=context)
+            if self._is_success_already(error, context):
+                return None
             raise
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
@@ -149,6 +152,8 @@ class RunsJob(DescribesJob):
             return work.see_to_the_end(state, result=result, stays=event["what"] == "unwatched")
         except BaseException as error:
             self.stop_after(error, client, key)
+            if self._is_success_already(error, context):
+                return None
             raise
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -219,6 +224,14 @@ class RunsJob(DescribesJob):
         bills = stop_after(error, client, key, uuid or self._known_uuid(), context=context)
         if self._told is not None and bills is not None:
             self._told.cut_short(str(error).partition("\n")[0] or type(error).__name__, bills)
+
+    def _is_success_already(self, error: BaseException, context: Context) -> bool:
+        """Whether a task that was killed has been marked as a success, so that there is nothing to raise.
+
+        What Airflow 2 raises in a task that it kills it takes back itself, without a word.
+        """
+        was_killed = self.kill_switch is not None and self.kill_switch.pulled and not isinstance(error, TaskDeferred)
+        return was_killed and is_marked_success(context) and isinstance(error, Exception)
 
     def _teller(self, client: OctaClient) -> JobTeller | None:
         """What tells `on_event`, one for all that this process sees of the task."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from airflow_provider.exceptions import OctaTaskKilledError
 from octa_provider.errors import OctaBudgetError, OctaNetworkError, OctaNoMachineError, OctaStartUnclearError
 from octa_provider.text.loggers import plain_logger
 
@@ -50,7 +51,11 @@ def stop_after(
         tell_what_may_run(client.rentals.full_key(key), uuid, stop_error)
         return None
     for bill in bills:
-        log.warning("Stopped session %s, since the task ended with %s", bill.uuid, type(error).__name__)
+        if isinstance(error, OctaTaskKilledError):
+            # Somebody has ended it on purpose, perhaps as a success.
+            log.info("Stopped session %s, since the task was killed", bill.uuid)
+        else:
+            log.warning("Stopped session %s, since the task ended with %s", bill.uuid, type(error).__name__)
     return bills
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from octa_provider.errors import OctaConfigError, OctaError, tell_also
 from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
 from octa_provider.rental.stop import stop
@@ -148,7 +150,7 @@ class Rental(Terms, frozen=True, eq=False):
         }
 
     def __hash__(self) -> int:
-        return hash((self.uuid, self.key))
+        return hash(msgspec.structs.replace(self.terms, known_from=None))
 
     def __repr__(self) -> str:
         return f"Rental({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
