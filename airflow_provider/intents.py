@@ -66,7 +66,7 @@ class VariableIntents:
 
     def claimed(self) -> Mapping[str, str]:
         """Every session whose uuid is known here: uuid to key."""
-        return {intent.uuid: key for key, intent in self._all() if intent.uuid is not None}
+        return {uuid: key for key, intent in self._all() if (uuid := intent.claimed_uuid) is not None}
 
     def pending(self) -> tuple[tuple[str, Intent], ...]:
         """The intents of every key whose session is not known yet, each with its key."""

@@ -21,10 +21,13 @@ from airflow_provider.told_outputs import told_outputs
 from airflow_provider.try_note import forget_try
 from airflow_provider.written_file import local_file
 from octa_provider.errors import OctaError, OctaNoMachineError
+from octa_provider.job.keeping import when_text
 from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, StartElsewhere, Step, Wait, next_step
 from octa_provider.job.state import JobPhase
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental.session_text import session_text
+from octa_provider.rental.stop import stop_command
+from octa_provider.rental.tried_machine import TriedMachine
 from octa_provider.text.plain_text import plain_words
 from octa_provider.text.quantities import shown_duration
 from octa_provider.wire.money import cost_text
@@ -178,7 +181,7 @@ class JobOnWorker:
             OctaTaskError, AirflowFailException: it could not be stopped; see `fail_task`.
         """
         try:
-            bills = self.client.rentals.stop(key)
+            bills = self.client.rentals.stop(key, leaves_kept=True)
         except OctaError as error:
             fail_task(error)
         for bill in bills:
@@ -238,7 +241,8 @@ class JobOnWorker:
                     case Collect():
                         before = state = self._collect(state, log_file.path)
                     case Finish():
-                        result = result or self._finish(state)
+                        if result is None or (result.get("kept_until") is not None and self._is_kept_by_nobody(state)):
+                            result = self._finish(state)
                         result = result | {"logs_path": log_file.saved()}
                         self.run_bill.job_ended(result)
                         return self._conclude(state, told_outputs(result, self.operator.log.info))
@@ -299,15 +303,28 @@ class JobOnWorker:
         return collected
 
     def _finish(self, state: JobState) -> dict[str, Any]:
+        if self._is_kept_by_nobody(state):
+            state = state.having(keep_failed_s=None)
         try:
             return self.client.jobs.finish(state, stop=not self._stays).to_json()
         except OctaError as error:
             fail_task(error)
 
+    def _is_kept_by_nobody(self, state: JobState) -> bool:
+        """Whether a command that failed is none that anybody looks into: it means: skip, or the task was killed."""
+        return state.exit_code in self.skip_on_exit_code or self.kill_switch.pulled
+
     def _conclude(self, state: JobState, result: dict[str, Any]) -> Any:
         """Nothing is left to do but to tell: the task ends as the job ended."""
         log = self.operator.log
-        if not self._stays:
+        kept_until = result.get("kept_until")
+        if kept_until is not None:
+            log.warning(
+                "Session %s is kept since its command failed, and BILLS ON, until %s at most: the cost told here goes "
+                "on. Stop it now: %s",
+                *(result["uuid"], when_text(kept_until), stop_command([result["uuid"]])),
+            )
+        elif not self._stays:
             log.info("Stopped session %s after %s", result["uuid"], shown_duration(result["duration_s"]))
         else:
             log.warning("Session %s runs on and bills: stop it when you have seen enough.", result["uuid"])
@@ -315,10 +332,11 @@ class JobOnWorker:
         cost = cost_text(result["cost_wei"], result["cost_usd"], octa_digits=6, unknown="unknown")
         log.info("Job %s: %s; cost %s", result["key"], result["outcome"], cost)
         self._xcom.tell_result(self.operator, result)
-        if self.told is not None and not self.keeps_session:
+        if self.told is not None and not self.keeps_session and kept_until is None:
             # Amounts of wei are text in it.
             wei = result["cost_wei"]
-            self.told.stopped(None if wei is None else int(wei), result["cost_usd"], result["duration_s"])
+            tried = [TriedMachine.from_dict(one) for one in result["tried"]]
+            self.told.stopped(None if wei is None else int(wei), result["cost_usd"], result["duration_s"], tried)
         if self.spec.result_file is not None:
             self._xcom.tell_job(result)
         if self.was_deferred and not self._stays:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,11 +22,12 @@ from airflow_provider.lineage.run_bill import RunBill
 from airflow_provider.lineage.tells_lineage import MadeFiles, TellsLineage
 from airflow_provider.links import LINKS
 from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
+from airflow_provider.marked_success import is_marked_success
 from airflow_provider.rental_key import rental_key
 from airflow_provider.stop_on_failure import stop_after, tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
-from airflow_provider.templated import as_text, checked_deadline
+from airflow_provider.templated import as_float, as_text, checked_deadline
 from octa_provider.errors import OctaError
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from octa_provider.job.events import OnEvent
     from octa_provider.job.teller import JobTeller
 
-__all__ = ["STARTS_ONLY", "TELLS_WAITING", "TRIES_ELSEWHERE", "RunsJob", "checked_interval"]
+__all__ = ["KEEPS_FAILED", "STARTS_ONLY", "TELLS_WAITING", "TRIES_ELSEWHERE", "RunsJob", "checked_interval"]
 
 #: Why a job is refused that nobody waits for.
 STARTS_ONLY = (
@@ -58,6 +60,12 @@ TELLS_WAITING = (
     "no worker slot."
 )
 
+#: The same for one whose failure nobody would see here.
+KEEPS_FAILED = (
+    "on_finish_action='stop_succeeded' is for a task that waits for its job: leave it out, or let the task wait, with "
+    "deferrable=True for no worker slot."
+)
+
 #: Airflow's own limit of a wait, which calls nobody back, comes so much later than the last end of the job, or than
 #: the end of `execution_timeout`.
 _LATER_S = 1800.0
@@ -70,7 +78,8 @@ class RunsJob(DescribesJob, TellsLineage):
     Attributes:
         log_path: a file that gets the command's whole output; None for none.
         skip_on_exit_code: exit codes that skip the task instead of failing it.
-        on_finish_action: `stop` or `keep`: what becomes of the session when the job has ended.
+        on_finish_action: `stop`, `keep` or `stop_succeeded`: what becomes of the session when the job has ended.
+        keep_failed_s: seconds for which `stop_succeeded` keeps that of a command that failed.
         on_kill_action: `stop` or `keep`: what becomes of it when the task is killed.
         durable: whether a try carries on with what an earlier one left.
         wait_for_completion: whether the task ends with the job, or as soon as it is started.
@@ -85,6 +94,7 @@ class RunsJob(DescribesJob, TellsLineage):
     log_path: FileArgument | None
     skip_on_exit_code: frozenset[int]
     on_finish_action: str
+    keep_failed_s: float | str
     on_kill_action: str
     durable: bool
     wait_for_completion: bool
@@ -108,6 +118,8 @@ class RunsJob(DescribesJob, TellsLineage):
             return self._start(context, work)
         except BaseException as error:
             self.stop_after(error, client, key, context=context)
+            if self._is_success_already(error, context):
+                return None
             raise
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
@@ -151,6 +163,8 @@ class RunsJob(DescribesJob, TellsLineage):
             return work.see_to_the_end(state, result=result, stays=event["what"] == "unwatched")
         except BaseException as error:
             self.stop_after(error, client, key)
+            if self._is_success_already(error, context):
+                return None
             raise
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -232,6 +246,14 @@ class RunsJob(DescribesJob, TellsLineage):
         """What was fetched: the files and folders that the author names, or those of them that came; and the log."""
         return () if self.run_bill is None else made_files(self.run_bill, (self.outputs or {}).values())
 
+    def _is_success_already(self, error: BaseException, context: Context) -> bool:
+        """Whether a task that was killed has been marked as a success, so that there is nothing to raise.
+
+        What Airflow 2 raises in a task that it kills it takes back itself, without a word.
+        """
+        was_killed = self.kill_switch is not None and self.kill_switch.pulled and not isinstance(error, TaskDeferred)
+        return was_killed and is_marked_success(context) and isinstance(error, Exception)
+
     def _teller(self, client: OctaClient) -> JobTeller | None:
         """What tells `on_event`, one for all that this process sees of the task."""
         if self._told is None and self.on_event is not None:
@@ -253,6 +275,8 @@ class RunsJob(DescribesJob, TellsLineage):
 
         try:
             poll_s, spec = checked_interval(self.poll_interval), self.job_spec(context)
+            if self.on_finish_action == "stop_succeeded":
+                spec = replace(spec, keep_failed_s=as_float("keep_failed_s", self.keep_failed_s))
             wait = wait or MachineWait.new(checked_wait(self.wait_for_machine_s), on_worker=not self.deferrable)
             if not self.wait_for_completion and spec.over_ssh:
                 raise ValueError(STARTS_ONLY)
@@ -308,7 +332,7 @@ class RunsJob(DescribesJob, TellsLineage):
             deadline_at=deadline_at,
             given_up_at=given_up_at,
             collects=spec.over_ssh and self._collects(spec),
-            stops=self.on_finish_action == "stop",
+            stops=self.on_finish_action != "keep",
             stops_on_kill=self.on_kill_action == "stop",
             is_ready_told=self._told is not None and self._told.is_ready_told,
             shared=self._shared(spec, state),

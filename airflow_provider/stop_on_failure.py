@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from airflow_provider.exceptions import OctaTaskKilledError
 from octa_provider.errors import OctaBudgetError, OctaNetworkError, OctaNoMachineError, OctaStartUnclearError
 from octa_provider.text.loggers import plain_logger
 
@@ -43,14 +44,18 @@ def stop_after(
     if uuid is None and (_got_no_machine(error) or (_is_first_try(context) and _never_asked_for_any(error))):
         return []
     try:
-        bills = [*client.rentals.stop(key, deadline_s=STOP_S)]
+        bills = [*client.rentals.stop(key, deadline_s=STOP_S, leaves_kept=True)]
         if uuid is not None and uuid not in {bill.uuid for bill in bills}:
             bills.append(client.rentals.open(uuid).stop(deadline_s=STOP_S))
     except Exception as stop_error:  # noqa: BLE001 - the task's own error must not be lost
         tell_what_may_run(client.rentals.full_key(key), uuid, stop_error)
         return None
     for bill in bills:
-        log.warning("Stopped session %s, since the task ended with %s", bill.uuid, type(error).__name__)
+        if isinstance(error, OctaTaskKilledError):
+            # Somebody has ended it on purpose, perhaps as a success.
+            log.info("Stopped session %s, since the task was killed", bill.uuid)
+        else:
+            log.warning("Stopped session %s, since the task ended with %s", bill.uuid, type(error).__name__)
     return bills
 
 

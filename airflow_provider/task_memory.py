@@ -53,7 +53,7 @@ class TaskMemory:
         Args:
             state: the job.
         """
-        self._set(_JOB, job_to_json(state))
+        self._set(_JOB, job_to_json(state.for_next_try()))
 
     def session(self) -> Mapping[str, Any] | None:
         """The session that an earlier try of this task started, as it was put into XCom."""

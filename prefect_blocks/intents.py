@@ -97,7 +97,10 @@ class PrefectIntents:
     def claimed(self) -> Mapping[str, str]:
         """Sessions that are known to belong to a key: uuid to key."""
         kept = self._ask(lambda client: _variables(client, NAME_PREFIX)) or []
-        return {**self._otherwise.claimed(), **{intent.uuid: key for key, intent in kept if intent.uuid is not None}}
+        return {
+            **self._otherwise.claimed(),
+            **{uuid: key for key, intent in kept if (uuid := intent.claimed_uuid) is not None},
+        }
 
     def pending(self) -> tuple[tuple[str, Intent], ...]:
         """The intents of every key whose session is not known yet, each with its key."""

@@ -99,6 +99,13 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
         description="How many machines are tried, one after the other, when one does not come up within the ready "
         "timeout. What each has cost is on the bill, and counts towards the cost cap.",
     )
+    keep_failed_s: float | None = Field(
+        default=None,
+        gt=0,
+        title="Keep What Failed",
+        description="Seconds for which the machine of a command that failed is kept, for a look: it bills on, for so "
+        "long at most where the reaper flow runs. Nothing stops it.",
+    )
     log_path: str | None = Field(default=None, description="A local file that gets the command's output.")
     progress: str | None = Field(
         default=None,
@@ -140,6 +147,7 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             app=self.app,
             start_attempts=self.start_attempts,
             result_file=self.result_file,
+            keep_failed_s=self.keep_failed_s,
         )
 
     def trigger(  # type: ignore[override]

@@ -191,7 +191,8 @@ class JobFollower:
             tracker=self._tracker,
         )
         emit("ended", rental, result=self.result, name=self._report.about)
-        emit("stopped", rental, result=self.result, bill=own_bill(self.result), name=self._report.about)
+        if self.result.kept_until is None:
+            emit("stopped", rental, result=self.result, bill=own_bill(self.result), name=self._report.about)
         self._report.ended(self.result, self._urls)
 
     def _tell(self, event: JobEvent) -> None:

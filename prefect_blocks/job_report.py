@@ -12,7 +12,9 @@ from prefect import artifacts
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext, TaskRunContext
 
+from octa_provider.job.keeping import when_text
 from octa_provider.render.progress import ProgressTracker
+from octa_provider.rental.stop import stop_command
 from octa_provider.wire.money import usd_text
 from prefect_blocks.cost_artifact import artifact_name, flow_run_id_here, put_cost, row
 from prefect_blocks.markdown import code, link
@@ -104,14 +106,21 @@ class JobReport:
         self._logger.warning("%s", text)
 
     def ended(self, result: JobResult, urls: Mapping[int | str, str]) -> None:
-        """The job has ended, and its machine is stopped: tell what it came to. Takes some seconds at most.
+        """The job has ended, its machine is stopped, or kept: tell what it came to. Takes some seconds at most.
 
         Args:
             result: what it came to.
             urls: what it published while it ran: port to URL.
         """
         cost = "" if result.cost_usd is None else f", {usd_text(result.cost_usd, 6)}"
-        self.say(f"Session {result.uuid} was stopped; the job: {result.outcome.value}{cost}")
+        if result.kept_until is None:
+            self.say(f"Session {result.uuid} was stopped; the job: {result.outcome.value}{cost}")
+        else:
+            self.warn(
+                f"Session {result.uuid} is kept since its command failed, and BILLS ON, until "
+                f"{when_text(result.kept_until)} at most where the reaper runs{cost and f'; so far{cost[1:]}'}. "
+                f"Stop it now: {stop_command([result.uuid])}"
+            )
         if result.succeeded and self._has_shown:
             self._show(1.0)
         if result.succeeded and self._tracker.counts_frames and self._tracker.total is None:
@@ -122,7 +131,7 @@ class JobReport:
             self._take_bar_away()
         spent = None if result.cost_usd is None else result.cost_usd - sum(one.cost_usd or 0.0 for one in result.tried)
         new = row(
-            result.outcome.value,
+            result.outcome.value if result.kept_until is None else f"{result.outcome.value}, kept: bills on",
             uuid=result.uuid,
             node_id=result.node_id,
             duration_s=result.duration_s,

@@ -40,6 +40,7 @@ def run_job(
     entrypoint: str = "",
     app: str = "",
     start_attempts: int = 1,
+    keep_failed_s: float | None = None,
     wait_for_machine_s: float = 0.0,
     log_path: str | None = None,
     progress: str | None = None,
@@ -77,6 +78,8 @@ def run_job(
         app: uuid of an app of OctaSpace's.
         start_attempts: how many machines are tried, one after the other, when one does not come up within
             `ready_timeout_s`. What each has cost is on the bill, and counts towards `max_cost_usd`.
+        keep_failed_s: seconds for which the machine of a command that failed, or ran into `timeout_s`, is kept, for a
+            look: it bills on, for so long at most where the reaper flow runs. None stops it.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once. What waits
             is running, not failed; the end of the run ends the wait.
         log_path: a local file that gets the command's output.
@@ -123,6 +126,7 @@ def run_job(
         entrypoint=entrypoint,
         app=app,
         start_attempts=start_attempts,
+        keep_failed_s=keep_failed_s,
         wait_for_machine_s=wait_for_machine_s,
         log_path=log_path,
         progress=progress,

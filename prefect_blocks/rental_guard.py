@@ -102,7 +102,7 @@ class GuardedRental:
         Args:
             session: as the list has just shown it.
         """
-        why = over_budget(self.rental, session)
+        why = over_budget(self.rental, session, self._client.clock)
         if why is not None and not self._why:
             self._why = f"it {why}"
             self.error = cap_error(self.rental, why)

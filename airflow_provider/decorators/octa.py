@@ -195,6 +195,7 @@ def octa_task(
     wait_for_machine_s: float | str = NOT_GIVEN,
     skip_on_exit_code: int | Collection[int] | None = NOT_GIVEN,
     on_finish_action: str = NOT_GIVEN,
+    keep_failed_s: float | str = NOT_GIVEN,
     on_kill_action: str = NOT_GIVEN,
     durable: bool = NOT_GIVEN,
     poll_interval: float | str = NOT_GIVEN,
@@ -251,8 +252,12 @@ def octa_task(
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken, with `deferrable` without a
             worker slot; 0 (default) fails at once.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
-        on_finish_action: `stop` (default), or `keep`: the session runs and bills when the job has ended, for a look
-            into it. Then stop it yourself; a retry does so, too.
+        on_finish_action: `stop` (default); `stop_succeeded`: as `stop`, but the session of a command that failed, or
+            ran into `timeout_s`, is kept for `keep_failed_s`, for a look into it; or `keep`: the session runs and bills
+            when the job has ended, however. Then stop it yourself; a retry does so, too, but for one that
+            `stop_succeeded` keeps: it starts another one beside it.
+        keep_failed_s: seconds for which `stop_succeeded` keeps a session that bills on, 3600 by default. Then a retry,
+            the triggerer of a task that was deferred, or `OctaReapOperator` stops it.
         on_kill_action: `stop` (default), or `keep`: a task that is killed, cleared or marked leaves its session to the
             next try.
         durable: True (default) lets a try carry on with what an earlier one left; False stops that and begins anew.

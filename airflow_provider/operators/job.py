@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider.connection_form import DEFAULT_CONN_ID
-from airflow_provider.running_job import STARTS_ONLY, TELLS_WAITING, TRIES_ELSEWHERE, RunsJob, checked_interval
-from airflow_provider.templated import as_codes, as_int, check_known, is_known
+from airflow_provider.running_job import (
+    KEEPS_FAILED,
+    STARTS_ONLY,
+    TELLS_WAITING,
+    TRIES_ELSEWHERE,
+    RunsJob,
+    checked_interval,
+)
+from airflow_provider.templated import as_codes, as_int, check_known, checked_deadline, is_known
 
 if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
@@ -19,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OctaRunJobOperator"]
 
-ACTIONS = ("stop", "keep")
+FINISH_ACTIONS = ("stop", "stop_succeeded", "keep")
+KILL_ACTIONS = ("stop", "keep")
 
 
 class OctaRunJobOperator(RunsJob):
@@ -72,8 +80,12 @@ class OctaRunJobOperator(RunsJob):
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken, with `deferrable` without a
             worker slot; 0 (default) fails at once.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
-        on_finish_action: `stop` (default), or `keep`: the session runs and bills when the job has ended, for a look
-            into it. Then stop it yourself; a retry does so, too.
+        on_finish_action: `stop` (default); `stop_succeeded`: as `stop`, but the session of a command that failed, or
+            ran into `timeout_s`, is kept for `keep_failed_s`, for a look into it; or `keep`: the session runs and bills
+            when the job has ended, however. Then stop it yourself; a retry does so, too, but for one that
+            `stop_succeeded` keeps: it starts another one beside it.
+        keep_failed_s: seconds for which `stop_succeeded` keeps a session that bills on, 3600 by default. Then a retry,
+            the triggerer of a task that was deferred, or `OctaReapOperator` stops it.
         on_kill_action: `stop` (default), or `keep`: a task that is killed, cleared or marked leaves its session to the
             next try.
         durable: True (default) lets a try carry on with what an earlier one left; False stops that and begins anew.
@@ -110,7 +122,7 @@ class OctaRunJobOperator(RunsJob):
         ...     inputs={"/data/train.py": "train.py"}, outputs={"model.pt": "/data/model.pt"}, gpu_model="4090")
     """
 
-    template_fields: Sequence[str] = (*RunsJob.template_fields, "log_path", "poll_interval")
+    template_fields: Sequence[str] = (*RunsJob.template_fields, "log_path", "poll_interval", "keep_failed_s")
     ui_color = "#d9e6fb"
 
     def __init__(
@@ -151,6 +163,7 @@ class OctaRunJobOperator(RunsJob):
         wait_for_machine_s: float | str = 0.0,
         skip_on_exit_code: int | Collection[int] | None = None,
         on_finish_action: str = "stop",
+        keep_failed_s: float | str = 3600.0,
         on_kill_action: str = "stop",
         durable: bool = True,
         wait_for_completion: bool = True,
@@ -200,6 +213,7 @@ class OctaRunJobOperator(RunsJob):
         self.log_path = log_path
         self.skip_on_exit_code = as_codes("skip_on_exit_code", skip_on_exit_code)
         self.on_finish_action = on_finish_action
+        self.keep_failed_s = keep_failed_s
         self.on_kill_action = on_kill_action
         self.durable = durable
         self.wait_for_completion = wait_for_completion
@@ -211,15 +225,18 @@ class OctaRunJobOperator(RunsJob):
 
             on_event = checked_on_event(on_event)
         self.on_event = on_event
-        for name in ("on_finish_action", "on_kill_action"):
-            if getattr(self, name) not in ACTIONS:
-                raise ValueError(f"{name}={getattr(self, name)!r} is neither of {' and '.join(ACTIONS)}.")
+        if on_finish_action not in FINISH_ACTIONS:
+            raise ValueError(f"on_finish_action={on_finish_action!r} is none of {', '.join(FINISH_ACTIONS)}.")
+        if on_kill_action not in KILL_ACTIONS:
+            raise ValueError(f"on_kill_action={on_kill_action!r} is neither of {' and '.join(KILL_ACTIONS)}.")
         self.check_known_arguments()
 
     def check_known_arguments(self) -> None:
         """As of every operator that describes a job; and the pace of its looks."""
         super().check_known_arguments()
-        check_known(self, poll_interval=checked_interval)
+        check_known(self, poll_interval=checked_interval, keep_failed_s=_checked_keep)
+        if not self.wait_for_completion and self.on_finish_action == "stop_succeeded":
+            raise ValueError(KEEPS_FAILED)
         # What another task returns may turn out to be empty.
         if not self.wait_for_completion and (
             self.via == "ssh"
@@ -238,3 +255,7 @@ class OctaRunJobOperator(RunsJob):
 
     def _over_ssh(self) -> tuple[object, ...]:
         return self.inputs, self.outputs, self.secret_envs
+
+
+def _checked_keep(keep_failed_s: float | str) -> float:
+    return checked_deadline(keep_failed_s, "keep_failed_s", 3600)

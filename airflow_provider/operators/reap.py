@@ -156,7 +156,7 @@ class OctaReapOperator(RendersWhatIsWritten):
         if rental is None:
             return False
         session = next((one for one in active if one.uuid == rental.uuid), None)
-        why = None if session is None else over_budget(rental, session)
+        why = None if session is None else over_budget(rental, session, client.clock)
         if why is not None:
             self.log.warning("Session %s of %s %s, and its task does not end it", rental.uuid, key, why)
         return why is not None

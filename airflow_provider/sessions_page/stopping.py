@@ -60,7 +60,7 @@ def stop_session(user: Any, connection_id: str, uuid: str) -> str:
         _write_down(user, connection_id, uuid, task_of(found))
         try:
             # By uuid, not by key: the key may have come back to life since the page was drawn.
-            bill = client.rentals.open(uuid).stop(deadline_s=DEADLINE_S)
+            bill = client.rentals.stop_only(uuid, key=found.key, deadline_s=DEADLINE_S)
         except OctaStopError as error:
             log.error("%s", error)
             said = f"Session {_name(uuid)} was asked to stop, and not seen gone yet: it may still be billed. Try again."

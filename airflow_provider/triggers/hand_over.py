@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.triggers.account import account
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.watch.watcher import Watcher
 
-__all__ = ["TAKE_OVER_S", "watch_until_taken_over", "watched_sessions"]
+__all__ = ["TAKE_OVER_S", "stop_when_kept_long_enough", "watch_until_taken_over", "watched_sessions"]
 
 log = plain_logger(__name__)
 
@@ -62,11 +62,35 @@ def watch_until_taken_over(
         return
     # From here on the time that passes counts: a wall clock that is set ends no wait for a worker.
     ends = None if stop_at is None else time.monotonic() + max(0.0, stop_at - time.time())
-    watching = _watch(task_instance, settings, rental, ends, stops_on_kill, poll_s)
+    _go_on(_watch(task_instance, settings, rental, ends, stops_on_kill, poll_s))
+
+
+def stop_when_kept_long_enough(settings: ConnectionSettings, uuid: str, until: float) -> None:
+    """Stop a session that is kept for a look, once its time is over, if this triggerer still runs then.
+
+    Args:
+        settings: the connection's.
+        uuid: the session.
+        until: Unix time until which it is kept.
+    """
+    _go_on(_stop_kept(settings, uuid, until))
+
+
+def _go_on(watching: Coroutine[Any, Any, None]) -> None:
     # In a context of its own: the trigger's log is closed when it ends.
     task = contextvars.Context().run(asyncio.get_running_loop().create_task, watching)
     _watching.add(task)
     task.add_done_callback(_watching.discard)
+
+
+async def _stop_kept(settings: ConnectionSettings, uuid: str, until: float) -> None:
+    await asyncio.sleep(max(0.0, until - time.time()))
+    try:
+        with settings.client() as client:
+            await in_thread(client.rentals.open(uuid).stop, deadline_s=STOP_S)
+        log.warning("Stopped session %s, which was kept since its command failed: its time is over", uuid)
+    except Exception:
+        log.exception("Session %s, whose time to be kept is over, may still run and bill: the reaper stops it.", uuid)
 
 
 def watched_sessions() -> int:
@@ -123,7 +147,7 @@ def _why_stop(cap: str | None, now: Watched, ends: float | None, *, stops_on_kil
 
 async def _stop(rental: Rental, ti: Any, why: str) -> bool:
     try:
-        await in_thread(rental.stop, deadline_s=STOP_S)
+        await in_thread(rental.stop, deadline_s=STOP_S, leaves_replacement=True)
     except OctaError as error:
         log.error(
             "Session %s of task %s may still run and bill, and is asked again: %s", rental.uuid, ti.task_id, error

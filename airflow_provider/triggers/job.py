@@ -14,7 +14,7 @@ from airflow_provider.job_json import job_from_json, job_to_json
 from airflow_provider.shared_files import begun_text, claims_marks, fetched_text, spec_to_begin
 from airflow_provider.told_outputs import told_outputs
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
-from airflow_provider.triggers.hand_over import TAKE_OVER_S, watch_until_taken_over
+from airflow_provider.triggers.hand_over import TAKE_OVER_S, stop_when_kept_long_enough, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.shown_event import ShownEvent
@@ -255,6 +255,8 @@ class OctaJobTrigger(BaseTrigger):
         if not self.stops:
             return {"what": "ended", "job": job_to_json(state), "result": None}
         result = await in_thread(here.client.jobs.finish, state)
+        if result.kept_until is not None and self._settings is not None:
+            stop_when_kept_long_enough(self._settings, result.uuid, result.kept_until)
         # What the result has need not travel twice.
         state = state.having(log=None, collected=(), value=None)
         told = told_outputs(result.to_json(), self.log.info)
@@ -326,8 +328,9 @@ class OctaJobTrigger(BaseTrigger):
         return on_line
 
     async def _give_up(self, here: Account, state: JobState) -> dict[str, Any]:
-        # By key: the task waits still, so that nothing else of its key is anybody's.
-        bill = await in_thread(here.client.rentals.restore(state.rental).stop, deadline_s=STOP_S)
+        # By key, but for what a worker has started in its place: another trigger of the task watches that.
+        rental = here.client.rentals.restore(state.rental)
+        bill = await in_thread(rental.stop, deadline_s=STOP_S, leaves_replacement=True)
         return {"what": "deadline", "job": job_to_json(state), "bill": carried_dict(bill.to_dict())}
 
     async def _link(self, session: Session | None) -> None:

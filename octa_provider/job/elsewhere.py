@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaBudgetError, OctaNoMachineError
 from octa_provider.job.result import JobOutcome
+from octa_provider.job.secret_envs import without_values
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.start import start_job
 from octa_provider.job.state import JobState
@@ -48,7 +49,8 @@ def start_elsewhere(
         OctaStopError: it could not be stopped in time, so that nothing was started.
         OctaError: as `Rentals.start`.
     """
-    tried = (*state.tried, stopped_for_another(api, state.rental, state.message))
+    message = without_values(state.message, spec.secret_envs)
+    tried = (*state.tried, stopped_for_another(api, state.rental, message))
     log.warning(
         "session %s of %s on node %s never came up, and was stopped (%s): trying another machine, %d of %d",
         *(state.rental.uuid, state.key, state.rental.node_id, state.message, len(tried) + 1, state.start_attempts),

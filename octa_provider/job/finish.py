@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from octa_provider.errors import OctaError
 from octa_provider.files.local_files import expanded
+from octa_provider.job.keeping import keep_failed
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.state import JobState
-from octa_provider.rental.tried_machine import total
+from octa_provider.rental.tried_machine import TriedMachine, total
 from octa_provider.rental.wait import look
+from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 
@@ -19,8 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["finish_job"]
 
+log = plain_logger("octa_provider.job.finish")
+
 #: A session that is kept is asked for its cost for so long.
 LOOK_S = 60.0
+#: What machines before have cost is asked for so long.
+RECENT_S = 10.0
 
 
 def finish_job(
@@ -31,7 +38,9 @@ def finish_job(
     log_path: str | os.PathLike[str] | None,
     stop: bool,
 ) -> JobResult:
-    """Stop the session for certain, and say what the job came to: see `Jobs.finish`.
+    """Stop the session for certain, or keep it where that was asked for, and say what the job came to.
+
+    See `Jobs.finish`.
 
     Args:
         api: the API.
@@ -43,20 +52,47 @@ def finish_job(
     """
     rental = rentals.restore(state.rental)
     deadline = Deadline(api.clock, LOOK_S)
-    bill = rental.stop() if stop else rental.bill(ask_until(deadline, lambda: look(api.within(deadline), rental.uuid)))
+    kept_until = keep_failed(api, rental, state) if stop else None
+    if kept_until is not None:
+        stop = False
+    if stop:
+        # Somebody else may have seen it go, and started another one: unless it was this process, in vain.
+        was_given_up = any(one.uuid == rental.uuid for one in state.tried)
+        bill = rental.stop(leaves_replacement=not was_given_up)
+    else:
+        bill = rental.bill(ask_until(deadline, lambda: look(api.within(deadline), rental.uuid)))
+    tried = _billed_again(api, state)
     return JobResult(
         exit_code=state.exit_code,
         outcome=state.outcome or JobOutcome.LOST,
         message=state.message,
         logs_path=None if log_path is None or not expanded(log_path).is_file() else os.fspath(expanded(log_path)),
         outputs=state.collected,
-        cost_wei=total([*(one.cost_wei for one in state.tried), bill.charge_wei]),
-        cost_usd=total([*(one.cost_usd for one in state.tried), bill.charge_usd]),
+        cost_wei=total([*(one.cost_wei for one in tried), bill.charge_wei]),
+        cost_usd=total([*(one.cost_usd for one in tried), bill.charge_usd]),
         duration_s=bill.duration_s,
         node_id=rental.node_id,
         uuid=rental.uuid,
         key=state.key,
         attempts=state.attempts,
         value=state.value,
-        tried=state.tried,
+        tried=tried,
+        kept_until=kept_until,
+    )
+
+
+def _billed_again(api: RentalApi, state: JobState) -> tuple[TriedMachine, ...]:
+    """The machines before, with what they have cost by now: a charge may come late, or a stop not last."""
+    before = [one for one in state.tried if one.uuid != state.rental.uuid]
+    if not before:
+        return state.tried
+    try:
+        recent = {
+            session.uuid: session for session in api.within(Deadline(api.clock, RECENT_S)).sessions.list(recent=True)
+        }
+    except OctaError as error:
+        log.info("what the machines before have cost in the end can't be asked: %s", error)
+        return state.tried
+    return tuple(
+        one.billed_again(recent[one.uuid]) if one in before and one.uuid in recent else one for one in state.tried
     )

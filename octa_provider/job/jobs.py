@@ -394,6 +394,8 @@ class Jobs:
     ) -> JobResult:
         """Stop the session for certain, and say what the job came to.
 
+        That of a command that failed is kept where the job says so: see `JobSpec.keep_failed_s`.
+
         Args:
             state: from `collect`, or from the last `poll` when there is nothing to fetch.
             log_path: the file that `collect` was given.

@@ -148,7 +148,7 @@ class LookPace:
         """In the watcher's thread: whether a look is due now, and may read the log."""
         self.reads_log = True
         # A cap that is reached is seen in the list, so that it need not wait for the next look.
-        if over_budget(state.rental, session) is not None:
+        if over_budget(state.rental, session, self._clock) is not None:
             return True
         if state.phase is JobPhase.STARTING and session.phase is not SessionPhase.STARTING:
             return True

@@ -48,6 +48,8 @@ class JobResult:
         value: what the command has returned, a JSON value: that of its `result_file`. None without one. Of a command
             that failed it is what the file holds, if it can be read. It is a stranger's: check it where it matters.
         tried: the machines before, which never came up, each with its cost; see `JobSpec.start_attempts`.
+        kept_until: Unix time until which the machine is kept for a look, since the command failed
+            (`JobSpec.keep_failed_s`): the cost is what it has come to so far, and goes on. None when it was stopped.
     """
 
     exit_code: int | None
@@ -64,6 +66,7 @@ class JobResult:
     attempts: int
     value: Any = field(default=None, hash=False)
     tried: tuple[TriedMachine, ...] = ()
+    kept_until: float | None = None
 
     @property
     def succeeded(self) -> bool:

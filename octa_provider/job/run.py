@@ -182,7 +182,9 @@ def see_to_the_end(
             if rented and error is not None and not isinstance(error, OctaError):
                 rented[-1].stop_after(error)
         elif error is None:
-            results.append(jobs.finish(state, log_path=log_path))
+            # Who has cancelled it meanwhile wants nothing kept.
+            ending = state.having(keep_failed_s=None) if state.keep_failed_s is not None and is_cancelled() else state
+            results.append(jobs.finish(ending, log_path=log_path))
         else:
             # The last that was started, which the state may not tell yet.
             bill = (rented[-1] if rented else rentals.restore(state.rental)).stop_after(error)
@@ -277,8 +279,8 @@ def _telling_the_stop(told: JobTeller | None, results: list[JobResult], bills: l
         error = raised
         raise
     finally:
-        if told is not None and results:
-            told.stopped(results[0].cost_wei, results[0].cost_usd, results[0].duration_s)
+        if told is not None and results and results[0].kept_until is None:
+            told.stopped(results[0].cost_wei, results[0].cost_usd, results[0].duration_s, results[0].tried)
         elif told is not None and error is not None and bills:
             told.cut_short(str(error) or type(error).__name__, bills)
 

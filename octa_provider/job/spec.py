@@ -18,7 +18,7 @@ from octa_provider.job.return_value import checked_result_file
 from octa_provider.job.secret_envs import checked_secret_envs
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental.mark import RENTAL_MARK_ENV
+from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV
 from octa_provider.rental.tried_machine import TRIED_ENV
 from octa_provider.timing.limits import MIN_RUN_S, checked_cap, checked_seconds
 from octa_provider.wire.session_envs import RENTAL_KEY_ENV
@@ -69,6 +69,9 @@ class JobSpec:
         result_file: a JSON file that the command writes, relative to its folder: its value is that of the job, in
             `JobResult.value`. A success that leaves none, or another text than JSON, is a failure. Needs SSH. At most
             256 kB.
+        keep_failed_s: None stops the machine, however the job ends. Seconds keep that of a command that failed, or ran
+            into `timeout_s`, for a look: it bills on, for so long at most, and no longer than its caps allow, where
+            something of ours is there to stop it. See `octa_provider.job.keeping`.
 
     Raises:
         OctaConfigError: a value that can't work, before any money is spent.
@@ -93,6 +96,7 @@ class JobSpec:
     entrypoint: str = ""
     app: str = ""
     start_attempts: int = 1
+    keep_failed_s: float | None = None
 
     def __post_init__(self) -> None:
         self._refuse_other_types()
@@ -114,6 +118,8 @@ class JobSpec:
             checked_seconds(name, getattr(self, name), least_s=MIN_RUN_S)
         for name in ("max_cost_usd", "max_duration_s"):
             checked_cap(name, getattr(self, name))
+        if self.keep_failed_s is not None:
+            checked_seconds("keep_failed_s", self.keep_failed_s, least_s=MIN_RUN_S)
         attempts = self.start_attempts
         if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= MOST_START_ATTEMPTS:
             raise OctaConfigError(
@@ -139,7 +145,7 @@ class JobSpec:
         for local in (*self.inputs, *self.outputs.values()):
             _check_local(local)
         secret_envs = checked_secret_envs(
-            self.secret_envs, self.envs, (JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV, TRIED_ENV)
+            self.secret_envs, self.envs, (JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV, TRIED_ENV)
         )
         object.__setattr__(self, "secret_envs", secret_envs)
         checked_result_file(self.result_file, self.inputs.values())

@@ -82,10 +82,12 @@ def start_job(
     nonce = secrets.token_hex(8)
     command = log_keeper_command() if spec.over_ssh else container_command(spec.command_line, spec.timeout_s)
     request = spec.request(command, JobMark(nonce, fingerprint).envs() | tried_envs(tried))
-    cap_usd, gone = cap_for_another(spec.max_cost_usd, tried), [one.uuid for one in tried]
+    cap_usd = cap_for_another(spec.max_cost_usd, tried)
+
+    stopped = {one.uuid for one in (*tried, *(() if earlier is None else earlier.tried))}
 
     def is_this_job(session: Session) -> bool:
-        return session.uuid not in gone and _run_of(session, key, fingerprint) is not None
+        return session.uuid not in stopped and _run_of(session, key, fingerprint) is not None
 
     waits_until = Deadline(api.clock, checked_seconds("wait_for_machine_s", wait_for_machine_s))
     for _ in range(2):
@@ -98,6 +100,7 @@ def start_job(
             fingerprint=fingerprint,
             attempt=nonce,
             is_wanted=is_this_job,
+            replaces=stopped,
             is_cancelled=is_cancelled,
             on_started=on_started,
             wait_for_machine_s=max(0.0, waits_until.left_s),
@@ -111,7 +114,8 @@ def start_job(
                 return _carry_on(earlier, spec, rental)
             return _begin_state(api.clock, rental, spec, run, attempts=1 if run.nonce == nonce else 2)
         log.warning("the session of %s is gone: started anew", key)
-        rental.stop()
+        rental.stop(leaves_replacement=True)
+        stopped.add(rental.uuid)
     raise OctaConfigError(f"the key {key} is used for two different jobs at the same time: give each its own")
 
 
@@ -140,6 +144,7 @@ def _begin_state(clock: Clock, rental: Rental, spec: JobSpec, run: _Run, attempt
         result_file=spec.result_file,
         start_attempts=spec.start_attempts,
         tried=run.tried,
+        keep_failed_s=spec.keep_failed_s,
     )
 
 
@@ -162,6 +167,7 @@ def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
         result_file=spec.result_file,
         value=None,
         start_attempts=spec.start_attempts,
+        keep_failed_s=spec.keep_failed_s,
     )
 
 

@@ -71,6 +71,7 @@ class JobState(msgspec.Struct, frozen=True):
         start_attempts: how many machines are tried, this one and those before among them; see `JobSpec`.
         tried: the machines before, which never came up.
         is_key_refused: whether the machine has answered over SSH, and did not take our key.
+        keep_failed_s: seconds for which the machine of a command that fails is kept; None stops it. See `JobSpec`.
         never_up: whether it has ended since its machine never came up, so that another one may do.
     """
 
@@ -101,6 +102,7 @@ class JobState(msgspec.Struct, frozen=True):
     tried: tuple[TriedMachine, ...] = ()
     is_key_refused: bool = False
     never_up: bool = False
+    keep_failed_s: _Seconds | None = None
 
     @property
     def ended(self) -> bool:
@@ -135,6 +137,13 @@ class JobState(msgspec.Struct, frozen=True):
             OctaConfigError: it is not the state of a job.
         """
         return read_state(JobState, state, "the state of a job")
+
+    def for_next_try(self) -> JobState:
+        """The same state as another try needs it, to be stored: no larger for how much the job has made.
+
+        What this try has fetched may lie on another worker: the next one fetches it, and reads the value, itself.
+        """
+        return self.having(collected=(), value=None)
 
     def having(self, **changes: Any) -> JobState:
         """The same state, further on.

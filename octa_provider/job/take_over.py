@@ -36,7 +36,7 @@ def take_over(api: Api, state: JobState) -> JobState:
     except OctaError:
         # It is looked at again by what comes next.
         return state
-    cap = None if ended is None else over_budget(terms, ended)
+    cap = None if ended is None else over_budget(terms, ended, api.clock)
     if cap is not None:
         return state.ending(JobOutcome.OVER_BUDGET, f"session {terms.uuid} {cap}; it was stopped", state.exit_code)
     left = "the command was begun" if state.exit_code is None else "its files were fetched"

@@ -115,15 +115,23 @@ class JobTeller:
             self._tell("line", self._state, line=line)
             self._tell_progress(self._tracker.feed(line))
 
-    def stopped(self, cost_wei: int | None, cost_usd: float | None, duration_s: float | None) -> None:
+    def stopped(
+        self,
+        cost_wei: int | None,
+        cost_usd: float | None,
+        duration_s: float | None,
+        tried: Iterable[TriedMachine] | None = None,
+    ) -> None:
         """Tell that the machine of a job that has ended was seen gone.
 
         Args:
             cost_wei: what the job has cost, in wei, machines before that never came up among it.
             cost_usd: the same in USD.
             duration_s: seconds that the last session ran.
+            tried: these machines, as they are part of the cost; as they are known here when left out.
         """
         if (state := self._started()) is not None:
+            before = list(state.tried if tried is None else tried)
             self._tell_ended(state)
             self._tell(
                 "stopped",
@@ -131,8 +139,8 @@ class JobTeller:
                 outcome=state.outcome,
                 exit_code=state.exit_code,
                 reason=state.message,
-                cost_wei=_own(cost_wei, [one.cost_wei for one in state.tried]),
-                cost_usd=_own(cost_usd, [one.cost_usd for one in state.tried]),
+                cost_wei=_own(cost_wei, [one.cost_wei for one in before]),
+                cost_usd=_own(cost_usd, [one.cost_usd for one in before]),
                 duration_s=duration_s,
             )
 

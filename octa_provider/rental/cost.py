@@ -10,8 +10,9 @@ from octa_provider.wire.money import price_text
 if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.terms import Terms
+    from octa_provider.timing.clock import Clock
 
-__all__ = ["price_usd", "spent_usd", "too_dear", "unpriced_for_too_long"]
+__all__ = ["price_usd", "ran_s", "spent_usd", "too_dear", "unpriced_for_too_long"]
 
 #: A session whose cost can't be told is given so long before a cap on it counts as reached.
 UNPRICED_S = 120.0
@@ -25,27 +26,65 @@ def price_usd(session: Session) -> float | None:
     return told if told is not None and math.isfinite(told) and told > 0 else None
 
 
-def spent_usd(terms: Terms, session: Session) -> float | None:
+def ran_s(terms: Terms, session: Session, clock: Clock) -> float | None:
+    """Seconds that a session has run: as the API counts them, else as long as we know that it runs.
+
+    Of one that has no `duration`, the time since we started it counts, or, of one that was there already, since it
+    says that it began; where it does not say that either, since it was first seen.
+
+    Args:
+        terms: what its rental is known by.
+        session: as the API tells it.
+        clock: of this process.
+
+    Returns:
+        None when nothing tells.
+    """
+    if session.duration_s is not None:
+        return float(session.duration_s)
+    began = session.started_at or terms.started_at
+    if session.finished_at is not None:
+        known = [] if began is None else [(session.finished_at - began).total_seconds()]
+    else:
+        # Our own count first: the API's clock and ours may be hours apart.
+        known = [] if terms.known_from is None else [clock.steady_time() - terms.known_from]
+        if began is not None and (terms.adopted or not known):
+            known.append(clock.time() - began.timestamp())
+    return max((max(seconds, 0.0) for seconds in known), default=None)
+
+
+def spent_usd(terms: Terms, session: Session, clock: Clock) -> float | None:
     """What a session has cost so far, in USD: the most that its charge, or its time at its price, comes to.
 
     Both count, since either may be missing or wrong: a price that the provider raised, a charge that comes late, a
     catalogue that says 0.
+
+    Args:
+        terms: what its rental is known by.
+        session: as the API tells it.
+        clock: of this process.
 
     Returns:
         None when nothing tells.
     """
     told = [terms.usd(session.charge_wei, session)]
     # A VPN is billed by its traffic.
-    if session.service != "vpn" and session.duration_s is not None:
+    ran = ran_s(terms, session, clock)
+    if session.service != "vpn" and ran is not None:
         price = price_usd(session) or terms.price_usd
-        told.append(price * max(session.duration_s, 0) / 3600 if price else None)
+        told.append(price * max(ran, 0.0) / 3600 if price else None)
     known = [amount for amount in told if amount is not None]
     return max(known, default=None)
 
 
-def unpriced_for_too_long(session: Session) -> bool:
-    """Whether a session of unknown cost has run longer than a cap on cost can be left open."""
-    return session.service != "vpn" and (session.duration_s or 0) >= UNPRICED_S
+def unpriced_for_too_long(session: Session, ran: float | None) -> bool:
+    """Whether a session of unknown cost has run longer than a cap on cost can be left open.
+
+    Args:
+        session: as the API tells it.
+        ran: seconds that it has run; None when nothing tells.
+    """
+    return session.service != "vpn" and (ran or 0.0) >= UNPRICED_S
 
 
 def too_dear(session: Session, max_price_usd: float | None) -> str | None:

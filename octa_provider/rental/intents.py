@@ -58,6 +58,8 @@ class Intent(msgspec.Struct, frozen=True):
         namespace: of the installation; empty for none.
         boot: since when `counted` counts: `Clock.boot`; empty for an intent that knows the wall clock alone.
         counted: the time of the request as `Clock.monotonic` told it, in seconds: no wall clock that is set moves it.
+        kept_until: of a session that is kept although its work has failed, the Unix time until which; such a note is
+            no request. See `octa_provider.rental.kept`.
     """
 
     attempt: str
@@ -70,6 +72,7 @@ class Intent(msgspec.Struct, frozen=True):
     namespace: str = ""
     boot: str = ""
     counted: _Time = 0.0
+    kept_until: _Time | None = None
 
     def age_s(self, clock: Clock) -> float:
         """Seconds since the request; below 0 when the wall clock was set back, or another machine's is ahead.
@@ -88,6 +91,19 @@ class Intent(msgspec.Struct, frozen=True):
             uuid: the session.
         """
         return msgspec.structs.replace(self, uuid=uuid)
+
+    def kept(self, until: float) -> Intent:
+        """The same as the note of a session that is kept.
+
+        Args:
+            until: Unix time until which.
+        """
+        return msgspec.structs.replace(self, kept_until=until)
+
+    @property
+    def claimed_uuid(self) -> str | None:
+        """The session that it has become; None for a request without an answer, and for a note of one that is kept."""
+        return self.uuid if self.kept_until is None else None
 
     def is_over(self, now: float) -> bool:
         """True when it is too old to act on.
@@ -222,7 +238,7 @@ class FolderIntents:
 
     def claimed(self) -> Mapping[str, str]:
         """Every session whose uuid is known here."""
-        return {intent.uuid: key for key, intent in self._all("*.json") if intent.uuid is not None}
+        return {uuid: key for key, intent in self._all("*.json") if (uuid := intent.claimed_uuid) is not None}
 
     def pending(self) -> tuple[tuple[str, Intent], ...]:
         """Every intent whose session is not known yet."""

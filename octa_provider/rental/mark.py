@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
 
 RENTAL_MARK_ENV = "OCTA_RENTAL"
+#: The uuids of stopped sessions that the one that carries it took the place of, with a blank between two.
+REPLACES_ENV = "OCTA_REPLACES"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,24 @@ def runs_under(session: Session, key: str, namespace: str) -> bool:
     return mark is None or mark.namespace == namespace
 
 
+def replaces_envs(uuids: Iterable[str]) -> dict[str, str]:
+    """The environment variable by which a session tells whose place it takes; none when it takes nobody's.
+
+    Args:
+        uuids: the sessions that were stopped before it is started.
+    """
+    told = " ".join(uuids)
+    return {REPLACES_ENV: told} if told else {}
+
+
+def replaced_by(session: Session) -> frozenset[str]:
+    """The sessions, by their uuids, that a session took the place of.
+
+    They were stopped before it began. The API's lists lag and repeat, so that one of them may show beside it.
+    """
+    return frozenset((session.user_envs or {}).get(REPLACES_ENV, "").split())
+
+
 def fingerprint_of(request: Request) -> str:
     """Tells a request from another one under the same key, without telling what is in it.
 
@@ -89,4 +109,6 @@ def fingerprint_of(request: Request) -> str:
 
 
 def _own(envs: Mapping[str, str]) -> list[tuple[str, str]]:
-    return sorted((name, value) for name, value in envs.items() if name not in {RENTAL_KEY_ENV, RENTAL_MARK_ENV})
+    return sorted(
+        (name, value) for name, value in envs.items() if name not in {RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV}
+    )

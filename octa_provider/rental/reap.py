@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaStopError
+from octa_provider.rental.kept import is_kept
 from octa_provider.rental.key import split_namespace
 from octa_provider.rental.lost_answer import reckoned
 from octa_provider.rental.rental import rental_of
@@ -100,6 +101,10 @@ def reap(
         work = split_namespace(key, namespace) if is_own else key
         if not (is_own or any_namespace) or not _has_prefix(work or key, prefix):
             return False
+        kept = is_kept(api, session, key)
+        if kept is not None:
+            # Until its time is over somebody looks into it, and from then on nobody.
+            return not kept
         age = age_s(api, session)
         if older_than_s and (age is None or age < older_than_s):
             return False

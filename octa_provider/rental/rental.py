@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from octa_provider.errors import OctaConfigError, OctaError, tell_also
 from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
 from octa_provider.rental.stop import stop
@@ -40,6 +42,8 @@ class Rental(Terms, frozen=True, eq=False):
         max_duration_s: stop when it has run so many seconds.
         max_price_usd: stop when it says that it costs more, in USD per hour.
         claim: what the store of intents knows it by; None for a session that tells its key itself.
+        known_from: Unix time, by `Clock.steady_time`, from which on it was known here: since it was started, or, when
+            `adopted`, first seen. Counts where the API does not tell how long it has run.
     """
 
     _api: RentalApi | None = None
@@ -106,7 +110,7 @@ class Rental(Terms, frozen=True, eq=False):
         deadline_s, poll_s = checked_seconds("deadline_s", deadline_s), checked_pause("poll_s", poll_s)
         return wait_until_ready(self.api, self, deadline_s=deadline_s, poll_s=poll_s, is_cancelled=is_cancelled)
 
-    def stop(self, score: int | None = None, deadline_s: float = 300.0) -> Bill:
+    def stop(self, score: int | None = None, deadline_s: float = 300.0, *, leaves_replacement: bool = False) -> Bill:
         """Stop the session and every other one of its key, and return when they have been seen gone.
 
         Safe to repeat. Asks again through outages until the deadline.
@@ -114,11 +118,13 @@ class Rental(Terms, frozen=True, eq=False):
         Args:
             score: what the machine was worth, 1 to 5; anything else is left out and logged.
             deadline_s: seconds to try for.
+            leaves_replacement: leave what was started in this one's place, when it never came up (`start_attempts`):
+                for whoever is not the only one that watches it.
 
         Raises:
             OctaStopError: still running, or not seen gone, when the deadline passed. It bills until it is stopped.
         """
-        return stop(self.api, self, score=score, deadline_s=deadline_s)
+        return stop(self.api, self, score=score, deadline_s=deadline_s, leaves_replacement=leaves_replacement)
 
     def stop_after(self, error: BaseException, deadline_s: float = 300.0) -> Bill | None:
         """Stop after something has gone wrong: that it can't be stopped is told, and does not hide what went wrong.
@@ -138,10 +144,13 @@ class Rental(Terms, frozen=True, eq=False):
             return None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Terms) and self.to_dict() == other.to_dict()
+        # Whenever it was first known here, it is the same rental.
+        return isinstance(other, Terms) and self.to_dict() | {"known_from": None} == other.to_dict() | {
+            "known_from": None
+        }
 
     def __hash__(self) -> int:
-        return hash(self.terms)
+        return hash(msgspec.structs.replace(self.terms, known_from=None))
 
     def __repr__(self) -> str:
         return f"Rental({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"

@@ -7,7 +7,7 @@ a lost answer may have left is told, never taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from octa_provider.rental.key import with_namespace
 from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.machine_wait import MACHINE_POLL_S, start_waiting
 from octa_provider.rental.mark import RentalMark, fingerprint_of
-from octa_provider.rental.of_key import session_of_key, stop_key
+from octa_provider.rental.of_key import forget_claims, session_of_key, stop_key
 from octa_provider.rental.reap import Reaped, reap
 from octa_provider.rental.rental import Rental, rental_of
 from octa_provider.rental.running import OwnedSession, Running, of_uuid, running
@@ -71,6 +71,7 @@ class Rentals:
         fingerprint: str | None = None,
         attempt: str | None = None,
         is_wanted: Callable[[Session], bool] | None = None,
+        replaces: Collection[str] = (),
         on_started: Callable[[Rental], object] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         wait_for_machine_s: float = 0.0,
@@ -96,6 +97,8 @@ class Rentals:
             attempt: names this try in the session's environment; a random name when left out.
             is_wanted: whether a session that runs under the key is the one that is wanted; when left out, whether it
                 has the same fingerprint.
+            replaces: uuids of sessions of the key that were stopped, and whose place this one takes: should a list
+                show one again, it is stopped again, and this one stays.
             on_started: called with the rental as soon as its uuid is known, to write it down.
             is_cancelled: asked before and after every step that spends money; when it says yes, what was started is
                 stopped. It ends the wait for a machine too.
@@ -134,6 +137,7 @@ class Rentals:
                 max_cost_usd=max_cost_usd,
                 max_duration_s=max_duration_s,
                 max_price_usd=requirements.max_price_usd,
+                known_from=self._api.clock.steady_time(),
             )
 
         def has_same_fingerprint(session: Session) -> bool:
@@ -159,8 +163,15 @@ class Rentals:
             leaving=leaving,
         )
         if not wait_for_machine_s:
-            return rental(start_once(new_try()))
-        return rental(start_waiting(new_try, wait_s=wait_for_machine_s, poll_s=machine_poll_s, on_waiting=on_waiting))
+            return rental(start_once(new_try(replaces=set(replaces))))
+        return rental(
+            start_waiting(
+                partial(new_try, replaces=set(replaces)),
+                wait_s=wait_for_machine_s,
+                poll_s=machine_poll_s,
+                on_waiting=on_waiting,
+            )
+        )
 
     def full_key(self, key: str) -> str:
         """A key with the client's namespace in front; one that begins with it stays as it is.
@@ -235,13 +246,14 @@ class Rentals:
             log.warning("session %s is stopped by what can be read of its state: %s", terms.uuid, error)
             return Rental.of(terms, self._api)
 
-    def stop(self, key: str, *, deadline_s: float = 300.0) -> tuple[Bill, ...]:
+    def stop(self, key: str, *, deadline_s: float = 300.0, leaves_kept: bool = False) -> tuple[Bill, ...]:
         """Stop every active session of a key; returns when they have been seen gone. No session is fine too.
 
         Args:
             key: the rental key, with or without the client's namespace. Without it, what an earlier release started
                 under the key as it stands is stopped too.
             deadline_s: seconds to try for.
+            leaves_kept: leave the sessions whose command failed, and that are kept for a look (`keep_failed_s`).
 
         Raises:
             OctaStopError: some were still running, or not seen gone, when the deadline passed.
@@ -249,8 +261,30 @@ class Rentals:
                 tells the key was stopped.
         """
         whole = self.full_key(key)
-        ended = stop_key(self._api, whole, bare_key=None if key == whole else key, deadline_s=deadline_s)
+        ended = stop_key(
+            self._api, whole, bare_key=None if key == whole else key, deadline_s=deadline_s, leaves_kept=leaves_kept
+        )
         return tuple(rental_of(self._api, uuid, whole, session).bill(session) for uuid, session in ended.items())
+
+    def stop_only(
+        self, uuid: str, *, key: str | None = None, score: int | None = None, deadline_s: float = 300.0
+    ) -> Bill:
+        """Stop one session and no other of its key; returns when it has been seen gone.
+
+        What was written down of it, where it tells no key itself, as a VPN, is forgotten then.
+
+        Args:
+            uuid: the session.
+            key: its rental key, whole, where it is known from what was written down; asked for when left out.
+            score: what the machine was worth, 1 to 5.
+            deadline_s: seconds to try for.
+
+        Raises:
+            OctaStopError: still running, or not seen gone, when the deadline passed. It bills until it is stopped.
+        """
+        bill = self.open(uuid).stop(score=score, deadline_s=deadline_s)
+        forget_claims(self._api, uuid, key)
+        return bill
 
     @contextmanager
     def rent(

@@ -144,5 +144,5 @@ def _with_owner(api: RentalApi, session: Session, key: str | None) -> OwnedSessi
         price_usd=price_usd(session),
         charge_wei=session.charge_wei,
         charge_usd=terms.usd(session.charge_wei, session),
-        spent_usd=spent_usd(terms, session),
+        spent_usd=spent_usd(terms, session, api.clock),
     )

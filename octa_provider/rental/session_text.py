@@ -9,7 +9,10 @@ from octa_provider.wire.money import price_text
 if TYPE_CHECKING:
     from octa_provider.rental.terms import Terms
 
-__all__ = ["session_text", "started_text"]
+__all__ = ["LOG_FOLLOWS", "session_text", "started_text"]
+
+#: Ends the sentence about a session that has failed, where the last lines of its log follow.
+LOG_FOLLOWS = ". Its system log ends:"
 
 
 def session_text(terms: Terms) -> str:

@@ -13,7 +13,7 @@ from octa_provider.market.request import MachineRequest, Request, VpnRequest
 from octa_provider.rental.asking_machines import AskingMachines
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.giving_up import GivingUp
-from octa_provider.rental.mark import RENTAL_MARK_ENV
+from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV, replaces_envs
 from octa_provider.rental.under_key import UnderKey
 from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
@@ -33,7 +33,7 @@ def start_once(start: StartTry) -> Started:
     Raises:
         OctaError: as `Rentals.start` says.
     """
-    request = _marked(start)
+    _marked(start)
     start.refuse_cancelled()
     under_key = UnderKey(start)
     existing = under_key.existing()
@@ -52,7 +52,7 @@ def start_once(start: StartTry) -> Started:
     try:
         # A signal that comes while this cleans up waits until nothing is left.
         with cleaned_up_by(clean_up):
-            return AskingMachines(start, request, under_key).first_that_starts()
+            return AskingMachines(start, _marked(start), under_key).first_that_starts()
     except OctaError:
         if adopted is None:
             raise
@@ -72,7 +72,7 @@ def _marked(start: StartTry) -> Request:
         )
     if isinstance(request, VpnRequest):
         return request
-    for name in (RENTAL_KEY_ENV, RENTAL_MARK_ENV):
+    for name in (RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV):
         if name in request.envs and request.envs[name] != start.key:
             raise OctaConfigError(f"envs must not set {name}: it carries the rental key, or what belongs to it")
-    return request.with_envs(start.mark.envs(start.key))
+    return request.with_envs(start.mark.envs(start.key) | replaces_envs(sorted(start.replaces)))

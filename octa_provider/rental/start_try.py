@@ -47,6 +47,8 @@ class StartTry:
         on_started: called as soon as the session's uuid is known.
         is_cancelled: asked before and after every step that spends money: nobody wants the key any more.
         leaving: tells whether this try alone is given up; None for never.
+        replaces: sessions that were stopped before, by their uuids, those that this try stops among them: what it
+            starts takes their place, should a list still show one.
         catalogue_age_s: how old the catalogue may be, in seconds; 0 reads it for this try alone.
         asks_again: whether machines are asked that have just refused; one of many tries in a row leaves them alone.
         mark: what the session carries beside its key.
@@ -76,6 +78,7 @@ class StartTry:
     catalogue_age_s: float = 0.0
     asks_again: bool = True
     leaving: Leaving | None = None
+    replaces: set[str] = field(default_factory=set)
     sessions: Records[Session] = field(init=False, repr=False)
     uuids: list[str] = field(default_factory=list, init=False)
     is_unclear: bool = field(default=False, init=False)

@@ -16,7 +16,8 @@ from octa_provider.errors import (
     OctaNotFoundError,
     OctaStopError,
 )
-from octa_provider.rental.mark import runs_under
+from octa_provider.rental.kept import kept_now
+from octa_provider.rental.mark import replaced_by, runs_under
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.backoff import pauses
@@ -48,6 +49,8 @@ def sweep(
     key: str | None,
     score: int | None = None,
     deadline_s: float,
+    leaves_replacement: bool = False,
+    leaves_kept: bool = True,
 ) -> dict[str, Session | None]:
     """Stop these sessions and every active one of the key; return when all have been seen gone.
 
@@ -60,6 +63,9 @@ def sweep(
         key: the rental key to sweep, whole; None for none.
         score: what the machines were worth, 1 to 5; anything else is left out: nothing keeps a stop from happening.
         deadline_s: seconds to try for; a few where it is no number, since nothing keeps a stop from happening.
+        leaves_replacement: whether what was started in the place of one of `uuids` is somebody else's: it may be, where
+            two watch the same session, and the one has seen another one started.
+        leaves_kept: whether sessions of the key that are kept for a look are left; see `octa_provider.rental.kept`.
 
     Returns:
         What the API last told of each session; None where it tells nothing any more.
@@ -74,6 +80,7 @@ def sweep(
     score = _usable_score(score)
     pause = pauses()
     running = dict.fromkeys(uuids)
+    asked = frozenset(running)
     ended: dict[str, Session | None] = {}
     looked_twice = False
     refused: Deadline | None = None
@@ -81,8 +88,16 @@ def sweep(
         try:
             problem = _ask_to_stop(octa, list(running), score)
             active = octa.sessions.list()
-            mates = {s.uuid for s in active if key is not None and runs_under(s, key, api.namespace)}
+            mates = {
+                s.uuid
+                for s in active
+                if key is not None
+                and runs_under(s, key, api.namespace)
+                and not (leaves_replacement and asked & replaced_by(s))
+            }
             found = mates - running.keys()
+            if found and key is not None and leaves_kept:
+                found -= kept_now(api, key)
             running.update(dict.fromkeys(found))
             if not found:
                 gone = [uuid for uuid in running if not _is_listed(uuid, active)]
@@ -113,9 +128,23 @@ def sweep(
         deadline.pause(pause(problem))
 
 
-def stop(api: RentalApi, terms: Terms, *, score: int | None = None, deadline_s: float = 300.0) -> Bill:
+def stop(
+    api: RentalApi,
+    terms: Terms,
+    *,
+    score: int | None = None,
+    deadline_s: float = 300.0,
+    leaves_replacement: bool = False,
+) -> Bill:
     """Stop a rental's session and every other one of its key; see `Rental.stop`."""
-    ended = sweep(api, uuids=(terms.uuid,), key=terms.key, score=score, deadline_s=deadline_s)
+    ended = sweep(
+        api,
+        uuids=(terms.uuid,),
+        key=terms.key,
+        score=score,
+        deadline_s=deadline_s,
+        leaves_replacement=leaves_replacement,
+    )
     if terms.claim is not None and terms.key is not None:
         api.intents.remove(terms.key, terms.claim)
     return terms.bill(ended.get(terms.uuid))

@@ -43,6 +43,7 @@ class Bill:
 
 #: The bounds refuse NaN too: a cap of NaN would hold nothing.
 _Bounded = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+_Time = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -61,6 +62,8 @@ class Terms(msgspec.Struct, frozen=True):
         max_duration_s: stop when it has run so many seconds.
         max_price_usd: stop when it says that it costs more, in USD per hour.
         claim: what the store of intents knows it by; None for a session that tells its key itself.
+        known_from: Unix time, by `Clock.steady_time`, from which on it was known here: since it was started, or, when
+            `adopted`, first seen. Counts where the API does not tell how long it has run.
     """
 
     uuid: str
@@ -75,6 +78,7 @@ class Terms(msgspec.Struct, frozen=True):
     max_duration_s: _Bounded | None = None
     max_price_usd: _Bounded | None = None
     claim: str | None = None
+    known_from: _Time | None = None
 
     @property
     def is_capped(self) -> bool:

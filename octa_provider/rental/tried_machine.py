@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from octa_provider.rental.session_text import LOG_FOLLOWS
+from octa_provider.text.plain_text import plain_words
+from octa_provider.wire.money import usd_of
 
 if TYPE_CHECKING:
+    from octa_provider.models import Session
     from octa_provider.rental.terms import Bill, Terms
 
 __all__ = ["TRIED_ENV", "TriedMachine", "cap_left", "total"]
@@ -15,6 +20,9 @@ __all__ = ["TRIED_ENV", "TriedMachine", "cap_left", "total"]
 TRIED_ENV = "OCTA_TRIED"
 
 N = TypeVar("N", int, float)
+
+#: The longest `TriedMachine.message`.
+MESSAGE_CHARS = 500
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class TriedMachine:
         cost_wei: what it cost, in wei, exact; None when the API does not tell.
         cost_usd: the same in USD, for display.
         duration_s: seconds that the session ran.
-        message: what became of it, in one sentence.
+        message: what became of it, in one sentence of at most 500 characters, without its log and without secrets.
         price_usd: what it cost by its price, in USD per hour; None when unknown.
     """
 
@@ -54,12 +62,48 @@ class TriedMachine:
         Args:
             terms: of its rental.
             bill: what its session came to.
-            message: what became of it, in one sentence.
+            message: what became of it; its first line is told.
         """
         cost_usd = bill.charge_usd
         if cost_usd is None and bill.duration_s is not None and terms.price_usd is not None:
             cost_usd = bill.duration_s * terms.price_usd / 3600
-        return cls(bill.uuid, terms.node_id, bill.charge_wei, cost_usd, bill.duration_s, message, terms.price_usd)
+        told = _told(message)
+        return cls(bill.uuid, terms.node_id, bill.charge_wei, cost_usd, bill.duration_s, told, terms.price_usd)
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> TriedMachine:
+        """The machine as a result tells it.
+
+        Args:
+            told: one of `tried` of `JobResult.to_dict` or `JobResult.to_json`, where an amount of wei is text.
+        """
+        wei = told["cost_wei"]
+        return cls(**{**told, "cost_wei": None if wei is None else int(wei)})
+
+    def billed_again(self, session: Session) -> TriedMachine:
+        """The same with what it has cost by now, where that is more: its charge may come late.
+
+        Args:
+            session: as the API tells it after its end.
+        """
+        wei, ran_s = session.charge_wei, session.duration_s
+        known = self.cost_wei or 0
+        if wei is None or wei <= known:
+            return self
+        market = session.prices.market_price if session.prices is not None else None
+        cost_usd = self.cost_usd * wei / known if known and self.cost_usd else None
+        if cost_usd is None and market is not None:
+            cost_usd = usd_of(wei, market)
+        duration_s = self.duration_s if ran_s is None else max(float(ran_s), self.duration_s or 0.0)
+        return replace(
+            self, cost_wei=wei, cost_usd=self.cost_usd if cost_usd is None else cost_usd, duration_s=duration_s
+        )
+
+
+def _told(message: str) -> str:
+    """What is told of a machine beside the bill: it goes into results, events and artifacts, a log's tail does not."""
+    sentence = plain_words(message.partition("\n")[0]).removesuffix(LOG_FOLLOWS)
+    return sentence if len(sentence) <= MESSAGE_CHARS else f"{sentence[: MESSAGE_CHARS - 3]}..."
 
 
 def cap_left(max_cost_usd: float | None, tried: Iterable[TriedMachine]) -> float | None:

@@ -1,7 +1,10 @@
-"""Several sessions under one key: the oldest stays, and whoever sees a later one stops it.
+"""Several sessions under one key: the oldest stays, and whoever sees another one stops it.
 
 A try that was killed with its request under way can leave a session that no list showed when the next one started its
 own. Nobody holds it, so that it would bill until a stop sweeps the key.
+
+A session that took another one's place (`octa_provider.rental.mark.replaced_by`) stays before that one, which was
+stopped, and shows again in a list that lags, or because its stop did not last.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from octa_provider.models import SessionPhase
-from octa_provider.rental.mark import RentalMark, runs_under
+from octa_provider.rental.mark import RentalMark, replaced_by, runs_under
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -23,12 +26,20 @@ _NEVER = datetime.max.replace(tzinfo=timezone.utc)
 
 
 def oldest(sessions: Iterable[Session]) -> Session | None:
-    """The session that stays: first by start, then by uuid, so that everybody who looks agrees."""
-    return min(sessions, key=lambda s: (s.started_at or _NEVER, s.uuid), default=None)
+    """The session that stays: first by start, then by uuid, so that everybody who looks agrees.
+
+    One that another of them took the place of does not.
+    """
+    several = list(sessions)
+    replaced = frozenset[str]().union(*(replaced_by(session) for session in several))
+    standing = [session for session in several if session.uuid not in replaced]
+    return min(standing, key=lambda s: (s.started_at or _NEVER, s.uuid), default=None)
 
 
 def later_twins(session: Session, sessions: Iterable[Session]) -> list[Session]:
-    """The sessions of the same key that began after this one; an older one is left to its holder.
+    """The sessions of the same key that began after this one, or whose place it took.
+
+    An older one is left to its holder.
 
     Args:
         session: the one that is held.

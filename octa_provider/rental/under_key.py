@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaConfigError, OctaStopError
 from octa_provider.models import SessionPhase
 from octa_provider.rental.cost import too_dear
+from octa_provider.rental.kept import forget_kept, kept_under
 from octa_provider.rental.key import earlier_forms
 from octa_provider.rental.mark import RentalMark, runs_under
 from octa_provider.rental.started import Started
@@ -34,6 +35,7 @@ class UnderKey:
 
     def __init__(self, start: StartTry) -> None:
         self._start = start
+        self._kept: dict[str, float] = {}
 
     def existing(self) -> Started | None:
         """The rental to adopt, if there is one.
@@ -47,6 +49,7 @@ class UnderKey:
         while True:
             sessions = start.listed()
             mine = self.mine(sessions)
+            self._stop_what_was_kept_long_enough(sessions)
             living = [session for session in mine if session.phase is not SessionPhase.STOPPING]
             recalled = None if mine else start.lost.recall(sessions, start.deadline, may_wait=not settled.passed)
             keep = oldest(living) if recalled is None else recalled[1]
@@ -58,6 +61,7 @@ class UnderKey:
                     raise self.two_works()
                 log.warning("session %s of %s: %s; it is stopped, and another one started", keep.uuid, start.key, why)
                 replaced |= {session.uuid for session in living} | {keep.uuid}
+                start.replaces |= replaced
                 sweep(start.api, uuids=replaced, key=None, deadline_s=max(1.0, start.deadline.left_s))
             elif mine:
                 if start.deadline.passed:
@@ -78,13 +82,24 @@ class UnderKey:
         """The sessions of this key, also those that an earlier release started under what it called it then."""
         key, namespace = self._start.key, self._start.api.namespace
         earlier = earlier_forms(key, namespace)
-        return [
+        found = [
             session
             for session in sessions
             if runs_under(session, key, namespace)
             # Other work under that name is left alone: it may be another installation's.
             or (session.rental_key in earlier and RentalMark.of(session) is None and self._is_same_work(session))
         ]
+        # One whose work has failed, and that is kept for a look, is no session to adopt, nor in the way of another.
+        self._kept = kept_under(self._start.api, key) if found else {}
+        return [session for session in found if session.uuid not in self._kept]
+
+    def _stop_what_was_kept_long_enough(self, sessions: Iterable[Session]) -> None:
+        start, now = self._start, self._start.api.clock.time()
+        over = [s.uuid for s in sessions if (until := self._kept.get(s.uuid)) is not None and now >= until]
+        if over:
+            log.warning("%s of %s is kept no longer, and stopped", ", ".join(over), start.key)
+            sweep(start.api, uuids=over, key=None, deadline_s=max(1.0, start.deadline.left_s))
+            forget_kept(start.api, start.key, over)
 
     def why_not(self, session: Session, fingerprint: str | None = None) -> str | None:
         """Why a session of the key can't be adopted; None when it can.

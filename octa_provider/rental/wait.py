@@ -20,6 +20,7 @@ from octa_provider.logs.session_log import system_entries
 from octa_provider.models import SessionPhase
 from octa_provider.models.session_progress import means_failed
 from octa_provider.rental.caps import refuse_over_budget
+from octa_provider.rental.session_text import LOG_FOLLOWS
 from octa_provider.rental.stop import stop, sweep
 from octa_provider.rental.twins import later_twins
 from octa_provider.text.loggers import plain_logger
@@ -161,14 +162,17 @@ def look(api: Api, uuid: str) -> Session | None:
 
 
 def refuse_failed(api: RentalApi, terms: Terms, session: Session) -> None:
-    """Raise when the session has ended, or says that it failed; what still runs is stopped first."""
+    """Raise when the session has ended, or says that it failed; what still runs is stopped first.
+
+    What another one has started in its place is left.
+    """
     if session.phase is SessionPhase.FINISHED:
         raise gone_error(api, terms)
     # One that failed may already be on its way out: `stopping after error`.
     told = session.phase in {SessionPhase.UNKNOWN, SessionPhase.STOPPING}
     if told and means_failed(session.progress):
         tail = system_log_tail(api, terms.uuid)
-        stop(api, terms)
+        stop(api, terms, leaves_replacement=True)
         raise OctaSessionFailedError(
             f"session {terms.uuid} on node {terms.node_id} failed: {session.progress}; it was stopped{_quoted(tail)}",
             uuid=terms.uuid,
@@ -213,4 +217,4 @@ def system_log_tail(api: Api, uuid: str) -> str:
 
 
 def _quoted(tail: str) -> str:
-    return f". Its system log ends:\n{tail}" if tail else ""
+    return f"{LOG_FOLLOWS}\n{tail}" if tail else ""

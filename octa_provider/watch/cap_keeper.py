@@ -35,10 +35,10 @@ async def watch_caps_async(watcher: Watcher, terms: Terms, within_s: float) -> t
 
     def is_capped(session: Session) -> bool:
         last[:] = [session]
-        return over_budget(terms, session) is not None
+        return over_budget(terms, session, watcher.clock) is not None
 
     try:
         session = await watcher.wait_async(terms.uuid, is_capped, within_s)
     except OctaWaitTimeoutError:
         return (last[0] if last else None), None
-    return session, over_budget(terms, session)
+    return session, over_budget(terms, session, watcher.clock)

@@ -18,7 +18,6 @@ from octa_provider.timing.deadline import Deadline
 if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental import Rental
-    from octa_provider.rental.terms import Terms
     from octa_provider.watch.watcher import Watcher
 
 __all__ = ["wait_until_ready", "wait_until_ready_async"]
@@ -82,13 +81,14 @@ async def wait_until_ready_async(
             session = await watcher.wait_async(rental.uuid, _worth_a_look(rental), max(deadline.left_s, 0.0))
         except OctaWaitTimeoutError:
             return None
-        if session.phase is SessionPhase.READY and over_budget(rental, session) is None:
+        if session.phase is SessionPhase.READY and over_budget(rental, session, rental.api.clock) is None:
             # Nothing is left to ask.
             return session
         if await in_thread(is_usable, rental.api, rental, session):
             return session
 
 
-def _worth_a_look(terms: Terms) -> Callable[[Session], bool]:
+def _worth_a_look(rental: Rental) -> Callable[[Session], bool]:
     """For the poller's thread, so quick: whether the waiter should judge the session itself."""
-    return lambda session: session.phase is not SessionPhase.STARTING or over_budget(terms, session) is not None
+    clock = rental.api.clock
+    return lambda session: session.phase is not SessionPhase.STARTING or over_budget(rental, session, clock) is not None

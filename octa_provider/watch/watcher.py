@@ -53,6 +53,7 @@ class Watcher:
 
     Attributes:
         poll_s: seconds between two list calls, at least.
+        clock: where the time comes from.
         log_reads: gives those who follow jobs their turns to read a log.
 
     Example:
@@ -62,7 +63,7 @@ class Watcher:
 
     def __init__(self, api: RentalApi, poll_s: float = 5.0, clock: Clock | None = None) -> None:
         self.poll_s = checked_pause("poll_s", poll_s)
-        self._clock = clock or api.clock
+        self.clock = self._clock = clock or api.clock
         self._sleeps_for_real = type(self._clock).sleep is Clock.sleep
         self._nobody_yet()
         self._api = api

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 from airflow_runs import Renting, run
 
 from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.task_memory import TaskMemory
 from airflow_provider.told_outputs import MOST_CHARS, MOST_NAMES, told_outputs
+from octa_provider import JobOutcome, JobState
+from octa_provider.rental.terms import Terms
 
 COUNT = 2 * MOST_NAMES + 20
 
@@ -44,6 +47,23 @@ def test_xcom_holds_some_names_and_how_many_there_are(
     output = "".join(capfd.readouterr())
     missing = [path for path in (tmp_path / "f").iterdir() if str(path) not in output]
     assert (len(list((tmp_path / "f").iterdir())), missing) == (COUNT, [])
+
+
+def test_what_the_next_try_is_told_does_not_grow_with_the_files() -> None:
+    kept: dict[str, Any] = {}
+
+    class Store:
+        get, set = staticmethod(kept.get), staticmethod(kept.__setitem__)
+
+    terms = Terms("u", key="airflow/d/r/t")
+    state = JobState("airflow/d/r/t", terms, "n", True, 60.0, 0.0, 0.0, outputs={"f": "/data/f"})
+    memory = TaskMemory(cast("Any", {"task_state_store": Store}))
+    for files in ((), tuple(f"/data/f/{number}.txt" for number in range(10_000))):
+        memory.keep_job(state.ending(JobOutcome.SUCCEEDED, exit_code=0).having(collected=files, value="x" * 200_000))
+        assert len(json.dumps(kept)) < 2_000
+    earlier = memory.job()
+    assert earlier is not None
+    assert (earlier.outcome, earlier.exit_code, earlier.outputs) == (JobOutcome.SUCCEEDED, 0, {"f": "/data/f"})
 
 
 def test_a_function_that_made_many_files_still_returns(renting: Renting, tmp_path: Path) -> None:

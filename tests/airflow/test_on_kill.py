@@ -14,15 +14,20 @@ import time
 from typing import Any
 
 import pytest
-from airflow_runs import Renting
+from airflow.models.taskinstance import TaskInstance as TaskRow
+from airflow.providers.common.compat.sdk import DAG
+from airflow.utils.session import create_session
+from airflow_runs import Renting, run
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.job_json import job_to_json
+from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.sensors.job import OctaJobSensor
 from airflow_provider.task_memory import TaskMemory
 from octa_provider import JobSpec
+from octa_provider.job.jobs import Jobs
 
 
 class TaskInstance:
@@ -117,3 +122,32 @@ def test_a_kill_while_every_logging_handler_is_locked_returns_in_time(renting: R
     while renting.running() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert renting.running() == []
+
+
+@pytest.mark.parametrize("state", ["success", "failed"])
+def test_a_task_that_is_killed_since_it_was_marked_as_a_success_ends_quietly(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, state: str
+) -> None:
+    """The whole way, with Airflow's own signals, is among the tests in `e2e`."""
+    with DAG(f"marked_{state}", schedule=None) as dag:
+        OctaRunJobOperator(task_id="job", image="alpine:3", command="sleep 600", poll_interval=0.2)
+    poll, switches = Jobs.poll, list[KillSwitch]()
+
+    def sleep(switch: KillSwitch, seconds: float) -> None:
+        switches.append(switch)
+
+    def mark_and_kill(*arguments: Any, **options: Any) -> Any:
+        if switches and not switches[-1].pulled:
+            with create_session() as session:
+                session.query(TaskRow).filter_by(dag_id=dag.dag_id, task_id="job").update({"state": state})
+            switches[-1].pull()
+        return poll(*arguments, **options)
+
+    monkeypatch.setattr(KillSwitch, "sleep", sleep)
+    monkeypatch.setattr(Jobs, "poll", mark_and_kill)
+    with caplog.at_level(logging.INFO):
+        ended = run(dag)
+    assert (renting.running(), len(renting.sessions)) == ([], 1)
+    assert ("was marked as a success" in caplog.text) is (state == "success")
+    assert "OctaTaskKilledError" not in caplog.text or state == "failed"
+    assert ended.tasks == {"job": state}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -196,6 +197,62 @@ def test_a_retry_stops_what_the_failed_try_kept(renting: Renting, deferrable: bo
     assert len(renting.sessions) == 2
     assert len(renting.running()) == 1
     renting.client().rentals.open(renting.running()[0]).stop()
+
+
+def test_only_the_session_of_a_command_that_failed_is_kept(
+    renting: Renting, deferrable: bool, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeps_failed: dict[str, Any] = {"on_finish_action": "stop_succeeded", "keep_failed_s": "{{ 1800 }}"}
+    assert run_job("kept_no_success", **keeps_failed, deferrable=deferrable).state == "success"
+    skipped = run_job("kept_no_skip", command="exit 9", skip_on_exit_code=9, **keeps_failed, deferrable=deferrable)
+    assert (skipped.tasks, renting.running()) == ({"job": "skipped"}, [])
+    ended = run_job("kept_failure", command="exit 3", **keeps_failed, deferrable=deferrable)
+    assert ended.tasks == {"job": "failed"}
+    (kept,) = renting.running()
+    assert ended.result("job", "uuid") == kept
+    log = "".join(capfd.readouterr())
+    assert "BILLS ON" in log
+    assert f"octa-provider stop {kept}" in log
+    client = OctaHook().get_conn()
+    now = time.time()
+    monkeypatch.setattr(client.clock, "time", lambda: now + 1790)
+    assert client.rentals.reap("airflow", dry_run=False).stopped == ()
+    monkeypatch.setattr(client.clock, "time", lambda: now + 1801)
+    assert client.rentals.reap("airflow", dry_run=False).stopped == (kept,)
+
+
+def test_a_retry_runs_beside_the_session_that_the_failed_try_kept(renting: Renting, deferrable: bool) -> None:
+    failed = JobSpec(image="alpine:3", command="exit 3", keep_failed_s=1800)
+
+    def fail_and_keep(context: Any) -> None:
+        assert OctaHook().get_conn().jobs.run(failed, rental_key(context), poll_s=0.1).kept_until is not None
+
+    for name, command, state in (("retried_well", "true", "success"), ("retried_badly", "exit 4", "failed")):
+        ended = run_job(
+            name,
+            command=command,
+            on_finish_action="stop_succeeded" if state == "success" else "stop",
+            deferrable=deferrable,
+            pre_execute=once(fail_and_keep),
+        )
+        assert ended.state == state
+        first, second = sorted(renting.sessions, key=lambda session: session["started_ms"])[-2:]
+        assert renting.running() == [first["uuid"]]
+        assert second["stopped_ms"] is not None
+        renting.client().rentals.open(first["uuid"]).stop()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"on_finish_action": "keep_failed"}, "is none of stop, stop_succeeded, keep"),
+        ({"keep_failed_s": 0}, "keep_failed_s=0 leaves no time"),
+        ({"on_finish_action": "stop_succeeded", "wait_for_completion": False}, "for a task that waits for its job"),
+    ],
+)
+def test_what_can_not_be_kept_is_refused_when_parsed(wrong: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        job(**wrong)
 
 
 def fail_once(marker: Path) -> Any:

@@ -12,7 +12,10 @@ from a_page import STOP, Visitor, airflow_with_the_page
 from airflow.models.log import Log
 from airflow.utils.session import create_session
 
-from octa_provider import MachineRequest, OctaClient
+from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.intents import VARIABLE_PREFIX
+from airflow_provider.variables import variable_names
+from octa_provider import MachineRequest, OctaClient, VpnRequest
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.rental.key import rental_key
 
@@ -184,6 +187,15 @@ def test_a_stop_is_harmless_twice_and_tells_again_what_it_cost(octa: EmulatorHan
     first, second = (visitor("USER").stop(uuid).json()["sentence"] for _ in range(2))
     assert second.startswith(f"Session {uuid} had ended already: ")
     assert first.split(": ")[1] == second.split(": ")[1]
+
+
+def test_a_stopped_vpn_leaves_no_variable_behind(octa: EmulatorHandle, visitor: Any) -> None:
+    """No session of it tells its key: a Variable does."""
+    client = OctaHook().get_conn()
+    rental = client.rentals.start(VpnRequest("wg"), key=A_TASK)
+    assert (rental.claim is not None, len(variable_names(VARIABLE_PREFIX))) == (True, 1)
+    assert visitor("OP").stop(rental.uuid).status_code == 200
+    assert (running(octa), variable_names(VARIABLE_PREFIX)) == ([], [])
 
 
 def test_what_is_no_session_of_the_account_is_not_stopped(octa: EmulatorHandle, visitor: Any) -> None:

@@ -201,6 +201,19 @@ def test_a_trigger_that_runs_twice_leaves_the_machine_alone_that_took_the_place_
     stopped(renting, other.rental.uuid)
 
 
+def test_a_trigger_that_runs_twice_of_a_containers_job_leaves_the_machine_in_its_place_alone(renting: Renting) -> None:
+    """The other trigger gave its machine up, and a worker has started another one, before this one looks."""
+    with renting.client() as client:
+        spec = JobSpec(image="alpine:3", command="sleep 600", start_attempts=3)
+        first = client.jobs.start(spec, "tests/triggers/job/elsewhere-container")
+        never_up = first.having(phase=JobPhase.EXITED, outcome=JobOutcome.NOT_READY, never_up=True)
+        other = client.jobs.start_elsewhere(never_up, spec)
+    event = on_a_loop(lambda: event_of(job_trigger(first, namespace="")))
+    assert (event["what"], event["result"]["outcome"]) == ("ended", "lost")
+    assert renting.running() == [other.rental.uuid]
+    stopped(renting, other.rental.uuid)
+
+
 def test_a_trigger_that_was_ended_goes_on_elsewhere(renting: Renting) -> None:
     """A triggerer is shut down in the middle; another carries on with what was stored when the task deferred."""
     trigger = job_trigger(begun_job(renting, "moved", "echo one; sleep 2; echo two"))

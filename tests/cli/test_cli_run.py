@@ -94,6 +94,21 @@ def test_another_machine_is_tried_when_one_never_comes_up(cli: Cli, emulator: Em
     assert "--start-attempts must be a whole number from 1 to 10" in refused.err
 
 
+def test_the_machine_of_a_command_that_failed_is_kept_and_told(cli: Cli, emulator: EmulatorHandle) -> None:
+    assert cli(*QUICK, "--keep-failed", "30m", "--", "true").status == 0
+    assert emulator.ledger()["running"] == 0
+    shown = cli(*QUICK, "--keep-failed", "30m", "--json", "--", "exit 3")
+    result = json.loads(shown.out)
+    assert (shown.status, emulator.ledger()["running_uuids"]) == (3, [result["uuid"]])
+    assert 0 < result["kept_until"] - time.time() <= 1800
+    assert f"it is kept and bills on, until {time.strftime('%Y')}" in shown.err
+    assert f"octa-provider stop {result['uuid']}" in shown.err
+    assert cli("reap", "--prefix", "cli", "--yes").status == 0
+    assert emulator.ledger()["running_uuids"] == [result["uuid"]]
+    assert cli("stop", result["uuid"]).status == 0
+    assert emulator.ledger()["running"] == 0
+
+
 def test_what_the_command_returns_is_told_and_in_the_json(cli: Cli, emulator: EmulatorHandle) -> None:
     options = (*QUICK, "--ssh-key", emulator.ssh_private_key, "--result-file", "r.json")
     shown = cli(*options, "--", """printf '{"loss": "\\\\u001b[31m"}' > r.json""")

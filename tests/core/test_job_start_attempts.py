@@ -171,6 +171,91 @@ def test_a_machine_that_shows_again_after_its_stop_is_stopped_again_and_not_take
     assert len(tried_one_by_one(bench)) == 2
 
 
+def beside(bench: Bench, state: JobState) -> str:
+    """A session in the place of the job's, whose own stop has not lasted. Returns its uuid."""
+    envs = bench.client.services.session(state.rental.uuid).info().user_envs or {}
+    item = {"id": 0, "node_id": 1003, "disk_size": 10, "image": "ubuntu:24.04", "start_command": "sleep 600"}
+    item["envs"] = dict(envs) | {"OCTA_REPLACES": state.rental.uuid}
+    answer = bench.emulator.request("POST", "/services/mr", json=[item]).json()
+    return str((answer[0] if isinstance(answer, list) else answer)["uuid"])
+
+
+def test_a_machine_that_shows_again_once_the_other_runs_is_stopped_again_and_billed(bench: Bench) -> None:
+    state = bench.client.jobs.start(spec(), bench.key)
+    # The lists of its stop, and the one before the other start.
+    bench.emulator.faults(
+        {"kind": "status", "status": 404, "method": "POST", "path": "/services/*/stop"},
+        {"kind": "missing_entry", "all": True, "times": 3},
+        {"kind": "status", "status": 404, "method": "GET", "path": "/services/*/info"},
+    )
+    never_up = state.having(phase=JobPhase.EXITED, outcome=JobOutcome.NOT_READY, never_up=True)
+    other = bench.client.jobs.start_elsewhere(never_up, spec())
+    assert (other.rental.uuid != state.rental.uuid, other.rental.adopted) == (True, False)
+    assert bench.running() == 1
+    result = bench.client.jobs.watch(other, spec(), poll_s=0.5)
+    assert (result.outcome, result.uuid) == (JobOutcome.SUCCEEDED, other.rental.uuid)
+    assert result.cost_wei == billed_wei(bench)
+    assert result.tried[0].cost_wei == next(s["charge_wei"] for s in bench.sessions() if s["uuid"] == state.rental.uuid)
+
+
+def test_the_next_try_adopts_the_other_machine_and_not_the_one_that_shows_again(bench: Bench) -> None:
+    state = bench.client.jobs.start(spec("sleep 600"), bench.key)
+    other = beside(bench, state)
+    found = bench.client.rentals.find(bench.key)
+    assert found is not None
+    assert found.uuid == other
+    adopted = bench.client.jobs.start(spec("sleep 600"), bench.key)
+    assert (adopted.rental.uuid, adopted.rental.adopted) == (other, True)
+    assert bench.running() == 1
+
+
+def test_while_the_other_machine_is_watched_the_one_that_shows_again_is_stopped(bench: Bench) -> None:
+    state = bench.client.jobs.start(spec("sleep 600"), bench.key)
+    other = state.having(rental=bench.client.rentals.open(beside(bench, state), bench.key).terms)
+
+    def is_alone() -> bool:
+        return bench.running() == 1
+
+    with pytest.raises(OctaCancelledError):
+        bench.client.jobs.watch(other, spec("sleep 600"), is_cancelled=is_alone, poll_s=0.5)
+    first, second = sorted(bench.sessions(), key=lambda session: session["started_ms"])
+    assert (first["uuid"], second["uuid"]) == (state.rental.uuid, other.rental.uuid)
+    assert first["stopped_ms"] < second["stopped_ms"]
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_who_watches_a_machine_that_another_has_given_up_leaves_the_one_in_its_place(
+    bench: Bench, is_gone: bool
+) -> None:
+    """Two triggerers watch the same container; the one has seen that it never came up, and another was started."""
+    state = bench.client.jobs.start(spec("sleep 600", max_duration_s=3600), bench.key)
+    other = beside(bench, state)
+    if is_gone:
+        bench.emulator.end_session(state.rental.uuid)
+    else:
+        # A cap of the old one is reached.
+        state = state.having(rental=msgspec.structs.replace(state.rental, max_duration_s=1e-9))
+    ended = bench.polled(state)
+    assert ended.outcome is (JobOutcome.LOST if is_gone else JobOutcome.OVER_BUDGET)
+    assert bench.client.jobs.finish(ended).uuid == state.rental.uuid
+    assert [session["uuid"] for session in bench.sessions() if session["stopped_ms"] is None] == [other]
+    # A stop by key, of a task that is killed or cleared, leaves neither.
+    bench.client.rentals.stop(bench.key)
+    assert bench.running() == 0
+
+
+def test_what_is_told_of_a_machine_before_is_one_short_sentence_without_its_log_or_secrets(bench: Bench) -> None:
+    tail = "\n".join(f"\x1b[31mline {n}: " + 500 * "x" for n in range(20))
+    said = f"session u on node 7 failed: error s3cr3t-value {600 * 'y'}; it was stopped. Its system log ends:\n{tail}"
+    state = bench.client.jobs.start(spec("sleep 600"), bench.key)
+    bill = bench.client.rentals.restore(state.rental).stop()
+    tried = TriedMachine.of(state.having(message=said), bill, {"TOKEN": "s3cr3t-value"})
+    assert tried.message.startswith("session u on node 7 failed: error *** yyy")
+    assert len(tried.message) == 500
+    short = TriedMachine.of(state.having(message=said.replace(600 * "y", "")), bill, {"TOKEN": "s3cr3t-value"})
+    assert short.message == "session u on node 7 failed: error *** ; it was stopped"
+
+
 def test_a_key_that_a_machine_refuses_is_not_tried_on_others(bench: Bench, tmp_path: Path) -> None:
     other = tmp_path / "other"
     asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(other))

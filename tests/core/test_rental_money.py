@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -140,7 +141,47 @@ def test_a_cap_holds_by_the_charge_and_by_the_time_whichever_is_told(
 ) -> None:
     rental = bench.start(max_cost_usd=0.05)
     session = msgspec.structs.replace(rental.info(), **told)
-    assert (over_budget(rental, session) is not None) is reached
+    assert (over_budget(rental, session, bench.clock) is not None) is reached
+
+
+SILENT = {"duration_s": None, "charge_wei": None}
+
+
+def test_a_session_that_tells_no_duration_reaches_its_caps_by_our_own_count(bench: Bench) -> None:
+    bench.emulator.faults(
+        {"kind": "missing_fields", "fields": ["duration", "started_at", "charge_amount"], "times": None}
+    )
+    rental = bench.start(max_duration_s=600)
+    bench.clock.sleep(590)
+    assert over_budget(rental, rental.info(), bench.clock) is None
+    assert not (enough := spends_too_much(rental, rental.info(), bench.clock))()
+    bench.clock.sleep(20)
+    assert enough()
+    with pytest.raises(OctaBudgetError, match=r"has run 6\d\d s of at most 600; it was stopped"):
+        rental.wait_until_ready()
+    assert bench.running() == []
+
+
+def test_a_session_that_tells_no_duration_reaches_its_cap_on_cost_by_its_price(bench: Bench) -> None:
+    rental = bench.start(max_cost_usd=0.05)
+    silent = msgspec.structs.replace(rental.info(), **SILENT, started_at=None)
+    assert over_budget(rental, silent, bench.clock) is None
+    bench.clock.sleep(0.06 * 3600 / (rental.price_usd or 1))
+    assert over_budget(rental, silent, bench.clock) is not None
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_when_a_session_says_that_it_began_counts_where_we_did_not_start_it(adopted: bool) -> None:
+    """Our clock may be hours off the API's."""
+    clock = LeapingClock()
+    began = datetime.fromtimestamp(clock.time() - 7200, tz=timezone.utc)
+    terms = Terms("u", max_duration_s=3600, adopted=adopted, known_from=clock.steady_time() - 60)
+    session = Session(uuid="u", started_at=began)
+    assert (over_budget(terms, session, clock) is not None) is adopted
+    # Of an earlier release's state, the start is all that is known.
+    assert over_budget(Terms("u", max_duration_s=3600), session, clock) is not None
+    ended = Session(uuid="u", started_at=began, finished_at=began + timedelta(seconds=60))
+    assert over_budget(Terms("u", max_duration_s=3600), ended, clock) is None
 
 
 def test_a_rental_at_a_price_of_nothing_is_stopped_while_something_arrives_by_its_time_alone() -> None:
@@ -158,8 +199,8 @@ def test_a_cap_that_nothing_can_tell_of_is_not_left_open(bench: Bench) -> None:
     rental = bench.start()
     bare = Rental(rental.uuid, key=rental.key, max_cost_usd=1.0, _api=bench.client)
     blank = {"prices": None, "charge_wei": 10**30}
-    assert over_budget(bare, msgspec.structs.replace(rental.info(), **blank, duration_s=30)) is None
-    why = over_budget(bare, msgspec.structs.replace(rental.info(), **blank, duration_s=120))
+    assert over_budget(bare, msgspec.structs.replace(rental.info(), **blank, duration_s=30), bench.clock) is None
+    why = over_budget(bare, msgspec.structs.replace(rental.info(), **blank, duration_s=120), bench.clock)
     assert why is not None
     assert "max_cost_usd can't be held" in why
 

@@ -17,6 +17,7 @@ from renting import Renting
 from this_run import this_run
 from waiting_for import wait_for
 
+from octa_provider import JobResult, OctaClient
 from octa_provider.errors import OctaConfigError, OctaNoMachineError
 from prefect_blocks import JobFailedError, OctaCredentials, OctaJob
 from prefect_blocks.tasks import run_job
@@ -226,6 +227,26 @@ def test_another_machine_is_tried_when_one_never_comes_up(server: PrefectServer,
         ("never up", first["uuid"]),
         ("succeeded", second["uuid"]),
     ]
+
+
+def test_the_machine_of_a_command_that_failed_is_kept_and_told(server: PrefectServer, renting: Renting) -> None:
+    @flow
+    def steps() -> tuple[str, JobResult]:
+        with pytest.raises(JobFailedError) as failed:
+            run_job(QUICK["image"], "exit 3", keep_failed_s=1800, poll_s=0.2, name="failed")
+        return this_run(), failed.value.result
+
+    flow_run_id, result = steps()
+    assert result.kept_until is not None
+    assert renting.running() == [result.uuid]
+    told = f"Session {result.uuid} is kept since its command failed, and BILLS ON"
+    wait_for(lambda: any(line.startswith(told) for line in server.logs_of(flow_run_id)), "that it is kept")
+    assert any(f"octa-provider stop {result.uuid}" in line for line in server.logs_of(flow_run_id))
+    made = [one for one in server.artifacts_of(flow_run_id) if one["key"] == "octa-failed-cost"]
+    (row,) = max((json.loads(one["data"]) for one in made), key=len)
+    assert row["outcome"] == "failed, kept: bills on"
+    with OctaClient(renting.emulator.api_key, base_url=renting.emulator.base_url) as client:
+        client.rentals.open(result.uuid).stop()
 
 
 def test_inputs_travel_and_outputs_come_home(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:

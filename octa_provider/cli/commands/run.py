@@ -135,6 +135,13 @@ def add_parser(commands: Any) -> None:
         help="machines to try, one after the other, when one does not come up in time (default: 1)",
     )
     add(
+        "--keep-failed",
+        type=seconds,
+        metavar="SECONDS",
+        help="keep the machine of a command that fails, for a look: it bills on, for so long at most where "
+        "`octa-provider reap` is run (default: it is stopped)",
+    )
+    add(
         "--wait-for-machine",
         type=seconds,
         default=0.0,
@@ -292,6 +299,7 @@ def _spec(arguments: argparse.Namespace) -> JobSpec:
         app=arguments.app,
         start_attempts=arguments.start_attempts,
         result_file=arguments.result_file,
+        keep_failed_s=arguments.keep_failed,
     )
 
 
@@ -345,3 +353,11 @@ def _tell_result(arguments: argparse.Namespace, result: JobResult) -> None:
         tell(f"returned {shown_text(text[:SHOWN_VALUE_CHARS])}{cut}")
     cost = shown_cost(result.cost_wei, result.cost_usd)
     tell(f"{result.outcome.value} on node {result.node_id}: {shown_duration(result.duration_s)}, {cost}")
+    if result.kept_until is not None:
+        from octa_provider.job.keeping import when_text
+        from octa_provider.rental.stop import stop_command
+
+        tell(
+            f"it is kept and bills on, until {when_text(result.kept_until)} at most where `octa-provider reap` "
+            f"is run. Stop it now: {stop_command([result.uuid])}"
+        )

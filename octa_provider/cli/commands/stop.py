@@ -116,7 +116,7 @@ def _stop(
         return 0
     if is_key or "/" in name:
         return _stop_key(octa, name, score, left_s)
-    bill = octa.rentals.open(name).stop(score=score, deadline_s=left_s)
+    bill = octa.rentals.stop_only(name, score=score, deadline_s=left_s)
     if bill.charge_wei is None and bill.duration_s is None:
         tell(f"octa-provider: no session {shown_text(bill.uuid)} runs or ran lately: see `octa-provider sessions`")
         return 1

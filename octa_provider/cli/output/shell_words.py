@@ -43,6 +43,7 @@ OPTIONS = {
     "ready_timeout_s": "--ready-timeout",
     "seconds_per_frame": "--seconds-per-frame",
     "start_attempts": "--start-attempts",
+    "keep_failed_s": "--keep-failed",
     "timeout_s": "--timeout",
     "tries_per_frame": "--tries-per-frame",
     "wait_for_machine_s": "--wait-for-machine",

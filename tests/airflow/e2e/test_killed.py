@@ -117,6 +117,12 @@ def test_marked(airflow: Airflow, dag_id: str, state: str) -> None:
     work.until_stopped()
     assert work.state == state
     assert len(work.sessions) == 1
+    if (dag_id, state) == ("on_worker", "success"):
+        work.until("its process should say so", lambda: "was marked as a success" in work.log)
+        assert "Traceback" not in work.log
+        loud = [line for line in work.log.splitlines() if '"level":"error"' in line or '"level":"warning"' in line]
+        # Airflow's own, before it ends the process.
+        assert [line for line in loud if "Server indicated the task shouldn't be running anymore" not in line] == []
 
 
 @BOTH

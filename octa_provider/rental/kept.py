@@ -1,0 +1,92 @@
+"""Sessions that are kept on purpose when their work has failed, for a look: nobody takes or stops one by mistake.
+
+A session looks the same whether its command runs or has failed. So that it is kept is written down, with until when,
+where the next try, a stop by key and the reaper see it. After that time it is nobody's: whoever sees it stops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+from octa_provider.rental.intents import Intent
+
+if TYPE_CHECKING:
+    from octa_provider.models import Session
+    from octa_provider.rental.rental_api import RentalApi
+    from octa_provider.rental.terms import Terms
+
+__all__ = ["forget_kept", "is_kept", "kept_now", "kept_under", "note_kept"]
+
+
+def note_kept(api: RentalApi, terms: Terms, until: float) -> bool:
+    """Write down that a session is kept.
+
+    Args:
+        api: the API, and the store of intents.
+        terms: what its rental is known by.
+        until: Unix time from which on it is nobody's.
+
+    Returns:
+        Whether it can be read again. What nobody else would know of must not be kept.
+    """
+    if terms.key is None:
+        return False
+    now = api.clock.time()
+    note = Intent(terms.uuid, "", terms.service or "", terms.node_id or 0, (), now, terms.uuid, api.namespace)
+    api.intents.put(_noted_as(terms.key), note.kept(until))
+    return terms.uuid in kept_under(api, terms.key)
+
+
+def kept_under(api: RentalApi, key: str) -> dict[str, float]:
+    """The sessions of a key that were kept: uuid to the Unix time until which. They may be gone by now.
+
+    Args:
+        api: the API, and the store of intents.
+        key: the rental key, whole.
+    """
+    notes = api.intents.read(_noted_as(key))
+    return {note.uuid: note.kept_until for note in notes if note.uuid is not None and note.kept_until is not None}
+
+
+def kept_now(api: RentalApi, key: str) -> frozenset[str]:
+    """The sessions of a key that are to be left alone now.
+
+    Args:
+        api: the API, and the store of intents.
+        key: the rental key, whole.
+    """
+    now = api.clock.time()
+    return frozenset(uuid for uuid, until in kept_under(api, key).items() if now < until)
+
+
+def is_kept(api: RentalApi, session: Session, key: str) -> bool | None:
+    """Whether a session is kept.
+
+    Args:
+        api: the API, and the store of intents.
+        session: the session.
+        key: its rental key, whole.
+
+    Returns:
+        True until its time is over, False from then on; None for one that never was.
+    """
+    until = kept_under(api, key).get(session.uuid)
+    return None if until is None else api.clock.time() < until
+
+
+def forget_kept(api: RentalApi, key: str, uuids: Collection[str] | Iterable[str]) -> None:
+    """Forget that sessions were kept which have been seen gone.
+
+    Args:
+        api: the API, and the store of intents.
+        key: their rental key, whole.
+        uuids: the sessions.
+    """
+    for uuid in kept_under(api, key).keys() & set(uuids):
+        api.intents.remove(_noted_as(key), uuid)
+
+
+def _noted_as(key: str) -> str:
+    """Beside the key's own intents, which tell what may be adopted."""
+    return f"kept/{key}"
