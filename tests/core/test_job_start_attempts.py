@@ -247,13 +247,21 @@ def test_who_watches_a_machine_that_another_has_given_up_leaves_the_one_in_its_p
 def test_what_is_told_of_a_machine_before_is_one_short_sentence_without_its_log_or_secrets(bench: Bench) -> None:
     tail = "\n".join(f"\x1b[31mline {n}: " + 500 * "x" for n in range(20))
     said = f"session u on node 7 failed: error s3cr3t-value {600 * 'y'}; it was stopped. Its system log ends:\n{tail}"
-    state = bench.client.jobs.start(spec("sleep 600"), bench.key)
-    bill = bench.client.rentals.restore(state.rental).stop()
-    tried = TriedMachine.of(state.having(message=said), bill, {"TOKEN": "s3cr3t-value"})
-    assert tried.message.startswith("session u on node 7 failed: error *** yyy")
-    assert len(tried.message) == 500
-    short = TriedMachine.of(state.having(message=said.replace(600 * "y", "")), bill, {"TOKEN": "s3cr3t-value"})
-    assert short.message == "session u on node 7 failed: error *** ; it was stopped"
+    for text, told in (
+        (said, None),
+        (said.replace(600 * "y", ""), "session u on node 7 failed: error *** ; it was stopped"),
+    ):
+        job = spec(via="ssh", secret_envs={"TOKEN": "s3cr3t-value"})
+        key = f"{bench.key}/{told is None}"
+        state = bench.client.jobs.start(job, key, private_key=bench.emulator.ssh_private_key)
+        failed = state.having(
+            phase=JobPhase.EXITED, outcome=JobOutcome.NOT_READY, never_up=True, message=text, start_attempts=2
+        )
+        other = bench.client.jobs.start_elsewhere(failed, job, private_key=bench.emulator.ssh_private_key)
+        (tried,) = other.tried
+        assert tried.message == told or (told is None and len(tried.message) == 500)
+        assert tried.message.startswith("session u on node 7 failed: error ***")
+        bench.client.rentals.restore(other.rental).stop()
 
 
 def test_a_key_that_a_machine_refuses_is_not_tried_on_others(bench: Bench, tmp_path: Path) -> None:
