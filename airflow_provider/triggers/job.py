@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.job_json import job_from_json, job_to_json
-from airflow_provider.shared_files import begun_text, claims_marks, fetched_text, spec_to_begin
+from airflow_provider.shared_files import claims_marks
 from airflow_provider.told_outputs import told_outputs
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
 from airflow_provider.triggers.hand_over import TAKE_OVER_S, stop_when_kept_long_enough, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
 from airflow_provider.triggers.resume_pace import until_task_may_resume
+from airflow_provider.triggers.shared_moves import SharedMoves
 from airflow_provider.triggers.shown_event import ShownEvent
-from airflow_provider.triggers.worker_threads import in_thread, threads_of, to_the_end
-from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaError
+from airflow_provider.triggers.worker_threads import in_thread, to_the_end
+from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.text.carried import carried, carried_dict
 from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain_words
@@ -174,6 +175,7 @@ class OctaJobTrigger(BaseTrigger):
         is_begin_tried = True
         with account(settings, self.poll_interval) as here:
             pace = LookPace(here.watcher, here.client.clock, self.poll_interval)
+            files = SharedMoves(here.client, settings, self.shared, self._is_too_late, self.log.info)
             while True:
                 step = next_step(
                     state,
@@ -187,15 +189,16 @@ class OctaJobTrigger(BaseTrigger):
                 )
                 match step:
                     case Begin():
-                        begun = await self._begin(here, settings, state, pace)
-                        if begun is None:
+                        if (begun := await files.begin(state, pace.hurry)) is None:
                             return {"what": "ready", "job": job_to_json(state)}
-                        state, is_begin_tried = begun, True
+                        state, is_begin_tried = await self._noted(begun), True
                         continue
                     case Collect():
-                        collected = await self._collect(here, settings, state)
-                        if collected is not None:
-                            state = collected
+                        if (collected := await files.collect(state)) is not None:
+                            state = await self._noted(collected)
+                            if state.phase is JobPhase.EXITED:
+                                # Its time was over before all was here.
+                                return await self._give_up(here, state)
                             continue
                         # The log has been read: how far is of no use any more, and is most of the state.
                         return {"what": "exited", "job": job_to_json(state.having(log=None))}
@@ -261,58 +264,6 @@ class OctaJobTrigger(BaseTrigger):
         state = state.having(log=None, collected=(), value=None)
         told = told_outputs(result.to_json(), self.log.info)
         return {"what": "ended", "job": job_to_json(state), "result": told}
-
-    # -- files, where those of the worker are seen from here -------------------------------------------------------
-
-    async def _begin(
-        self, here: Account, settings: ConnectionSettings, state: JobState, pace: LookPace
-    ) -> JobState | None:
-        """Send the inputs and begin the command; None where a worker has to."""
-        if (spec := await in_thread(spec_to_begin, self.shared)) is None:
-            return None
-        before = time.monotonic()
-        try:
-            with threads_of((settings, "files")):
-                begun = await in_thread(
-                    here.client.jobs.begin,
-                    state,
-                    spec,
-                    private_key=settings.ssh_private_key,
-                    is_cancelled=self._is_too_late,
-                    on_end=pace.hurry,
-                )
-        except OctaConfigError:
-            # Its key or its files are not here after all.
-            return None
-        except OctaCancelledError:
-            # Its time is over, which the next step finds.
-            return state
-        if begun.end_by is not None and state.end_by is None:
-            self.log.info("%s", begun_text(len(spec.inputs), time.monotonic() - before))
-        return await self._noted(begun)
-
-    async def _collect(self, here: Account, settings: ConnectionSettings, state: JobState) -> JobState | None:
-        """Fetch the outputs and the log; None where a worker has to."""
-        if not await in_thread(claims_marks, self.shared):
-            return None
-        assert self.shared is not None
-        before = time.monotonic()
-        try:
-            with threads_of((settings, "files")):
-                collected = await in_thread(
-                    here.client.jobs.collect,
-                    state,
-                    private_key=settings.ssh_private_key,
-                    log_path=self.shared["log_path"],
-                    is_cancelled=self._is_too_late,
-                )
-        except OctaConfigError:
-            return None
-        except OctaCancelledError:
-            return state
-        if collected.collected:
-            self.log.info("%s", fetched_text(len(collected.collected), time.monotonic() - before))
-        return await self._noted(collected)
 
     def _is_too_late(self) -> bool:
         return self._cancelled or self._left_s() == 0.0
