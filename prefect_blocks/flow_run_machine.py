@@ -105,7 +105,7 @@ class FlowRunMachine:
                 pace = LookPace(watcher, clock, poll_s)
                 while isinstance(step, Begin | Wait | StartElsewhere):
                     if isinstance(step, Begin):
-                        state = await self._in_thread(partial(self._begin, state))
+                        state = await self._in_thread(partial(self._begin, state, pace))
                     elif isinstance(step, StartElsewhere):
                         if (await read_state(self._prefect, self._flow_run.id)).is_over:
                             break
@@ -117,7 +117,7 @@ class FlowRunMachine:
                         session = await self._until_due(pace, step, state, seen, grace)
                         if _has_to_go(state, seen, grace):
                             break
-                        state = await self._in_thread(partial(self._look, state, session, pace.reads_log))
+                        state = await self._in_thread(partial(self._look, state, session, pace))
                         state = await self._seen_never_up(state)
                     step = next_step(
                         state,
@@ -198,24 +198,27 @@ class FlowRunMachine:
 
     # -- in a thread ---------------------------------------------------------------------------------------------
 
-    def _look(self, state: JobState, session: Session | None, reads_log: bool) -> JobState:
+    def _look(self, state: JobState, session: Session | None, pace: LookPace) -> JobState:
         return self._octa.jobs.poll(
             state,
             private_key=self._private_key,
             on_line=self._output.line,
             session=session,
             is_cancelled=is_worker_leaving,
-            reads_log=reads_log,
+            reads_log=pace.reads_log,
+            on_end=pace.hurry,
         )
 
-    def _begin(self, state: JobState) -> JobState:
+    def _begin(self, state: JobState, pace: LookPace) -> JobState:
         """Begin the flow run over SSH; once however often it is asked for."""
         try:
             spec = self._configuration.spec()
         except OctaConfigError as error:
             # Its job variables were changed since it was rented: it must not wait, and bill, for ever.
             return state.ending(JobOutcome.FAILED, str(error))
-        return self._octa.jobs.begin(state, spec, private_key=self._private_key, is_cancelled=is_worker_leaving)
+        return self._octa.jobs.begin(
+            state, spec, private_key=self._private_key, is_cancelled=is_worker_leaving, on_end=pace.hurry
+        )
 
 
 def _has_to_go(state: JobState, seen: SeenState, grace: CancelGrace) -> bool:
