@@ -33,7 +33,7 @@ __all__ = [
 
 #: How a saved block is named where `prefect deploy` would put the value itself in place of braces.
 _NAME = r"prefect\.blocks\.[\w-]+\.[\w.\-\[\]$]+"
-_PLAIN_NAME = re.compile(rf"\s*({_NAME})\s*")
+_PLAIN_NAME = re.compile(r"prefect\.blocks\.[\w-]+\.[\w.\-\[\]$]+")
 _INSTEAD = "prefect.blocks.secret.NAME, without braces, of a saved block, instead of the value"
 #: One variable that names a saved block, with braces or without. ECMA's words, which JSON schemas are in.
 _NAMED = {"type": "string", "pattern": rf"^\s*{_NAME}\s*$|\{{\{{\s*{_NAME}\s*\}}\}}"}
@@ -118,7 +118,7 @@ def is_named_plainly(text: str | None) -> bool:
     Args:
         text: of a variable.
     """
-    return text is not None and _PLAIN_NAME.fullmatch(text) is not None
+    return text is not None and _PLAIN_NAME.fullmatch(text.strip()) is not None
 
 
 async def values_of_blocks(named: Mapping[str, str], client: PrefectClient | None) -> dict[str, SecretStr]:

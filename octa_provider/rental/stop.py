@@ -39,7 +39,8 @@ AT_ONCE = 16
 STOP_S = 3.0
 SECOND_LOOK_S = 1.0
 #: A key that was taken before and is refused now is tried again for so long: a gateway's slip must leave no machine.
-REFUSED_S = 60.0
+#: Whoever ends us waits half a minute before it kills, and has to be told by then that something may run.
+REFUSED_S = 20.0
 
 
 def sweep(
@@ -72,7 +73,7 @@ def sweep(
 
     Raises:
         OctaStopError: some were not seen gone in time; its cause is what stood in the way.
-        OctaError: the API refused the key, for a minute where it had taken it before.
+        OctaError: the API refused the key, for some time where it had taken it before.
     """
     deadline_s = usable_seconds("deadline_s", deadline_s, STOP_S)
     deadline = Deadline(api.clock, deadline_s)

@@ -50,7 +50,7 @@ def without_seeing_it_gone() -> None:
     """Step 5: the stop is asked for once, and believed."""
 
     def ask_once(
-        api: Api, *, uuids: Iterable[str], key: str | None, score: int | None = None, deadline_s: float
+        api: Api, *, uuids: Iterable[str], key: str | None, score: int | None = None, deadline_s: float, **leaves: bool
     ) -> dict[str, Session | None]:
         for uuid in uuids:
             api.services.session(uuid).stop(score=score)

@@ -33,7 +33,14 @@ def test_a_session_tells_its_job_to_whoever_lost_the_state(bench: Bench) -> None
     started = bench.client.jobs.start(spec("echo one; exit 3"), bench.key)
     terms = bench.client.rentals.open(started.rental.uuid, started.key).terms
     state = found(bench, terms)
-    assert (state.nonce, state.key, state.rental, state.over_ssh) == (started.nonce, started.key, terms, False)
+    # And where it runs, and at what price, which a uuid and a key do not tell.
+    assert (state.nonce, state.key, state.over_ssh) == (started.nonce, started.key, False)
+    assert (state.rental.uuid, state.rental.key, state.rental.node_id) == (
+        terms.uuid,
+        terms.key,
+        started.rental.node_id,
+    )
+    assert state.rental.price_usd == pytest.approx(started.rental.price_usd)
     assert (state.phase, state.log, state.timeout_s) == (JobPhase.STARTING, None, 60)
     assert abs(state.ready_by - bench.clock.time() - 30) < 10
     lines: list[str] = []
