@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class AirflowServices:
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             # Several processes write; on a busy machine one holds the file for longer than SQLite's own 5 s.
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=120",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database(120),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "4",
@@ -90,6 +91,27 @@ class AirflowServices:
         for name, fields in connections.items():
             settings[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps(fields)
         return {**own, **settings}
+
+    def database(self, patience_s: int) -> str:
+        """The database's URL.
+
+        Args:
+            patience_s: seconds that a process waits while another one writes.
+        """
+        return f"sqlite:///{self.home}/airflow.db?timeout={patience_s}"
+
+    def env_of(self, process: str) -> dict[str, str]:
+        """The environment of one of the processes.
+
+        The API server of 3.3 may wait for itself: its audit log is written on the loop that another request, which
+        writes too, needs to end. That passes with the patience, and the request is asked for again.
+
+        Args:
+            process: as in `airflow api-server`.
+        """
+        if process != "api-server":
+            return self.env
+        return {**self.env, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database(8)}
 
     def prepare(self) -> None:
         """Make the database.
@@ -117,7 +139,7 @@ class AirflowServices:
             ("triggerer", ("--skip-serve-logs",)),
         ):
             self.children.start(
-                f"Airflow's {name}", [AIRFLOW, name, *arguments], self.logs / f"airflow-{name}.log", self.env
+                f"Airflow's {name}", [AIRFLOW, name, *arguments], self.logs / f"airflow-{name}.log", self.env_of(name)
             )
         self.wait("Airflow's API server", self.log_in)
         self.wait(f"the DAG {dag_id}", lambda: self.has_dag(dag_id))
@@ -188,9 +210,12 @@ class AirflowServices:
             AirflowError: it refuses.
         """
         for pause_s in (0.5, 1.0, 2.0, None):
-            answer = self.http.request(method, f"{self.url}/api/v2/{path}", json=body, timeout=30)
-            if answer.status_code < 500 or pause_s is None:
-                break
+            with suppress(requests.Timeout):
+                answer = self.http.request(method, f"{self.url}/api/v2/{path}", json=body, timeout=30)
+                if answer.status_code < 500 or pause_s is None:
+                    break
+            if pause_s is None:
+                raise AirflowError(f"Airflow did not answer {method} {path}")
             time.sleep(pause_s)
         if answer.status_code == also_fine and pause_s != 0.5:
             return

@@ -85,7 +85,7 @@ class Services(AirflowServices):
         """Start one of the processes again."""
         log = self.logs / f"airflow-{name}-{time.monotonic_ns()}.log"
         arguments = [] if name == "api-server" else ["--skip-serve-logs"]
-        self.children.start(f"Airflow's {name}", [AIRFLOW, name, *arguments], log, self.env)
+        self.children.start(f"Airflow's {name}", [AIRFLOW, name, *arguments], log, self.env_of(name))
 
 
 @dataclass(frozen=True)
