@@ -113,6 +113,8 @@ def sweep(
                 continue
             if found and not deadline.passed:
                 continue
+            # All that was asked was answered: what is refused from here on is another slip.
+            refused = None
         except OctaError as error:
             if _is_refused_key(error) and octa.transport.key_was_accepted:
                 refused = refused or Deadline(api.clock, REFUSED_S)
