@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from job_bench import Bench, LeapingClock, emulator
+from job_bench import Bench, LeapingClock, emulator, eventually
 
 from octa_provider import JobEvent, JobOutcome, JobResult, JobSpec, JobState
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.errors import OctaCancelledError
+from octa_provider.job.state import JobPhase
 from octa_provider.rental.intents import FolderIntents
 from octa_provider.rental.kept import kept_under
 
@@ -76,6 +77,52 @@ def test_one_that_never_came_up_is_not_kept(bench: Bench) -> None:
     bench.emulator.faults({"kind": "never_ready", "times": 1})
     result = ran(bench, spec(ready_timeout_s=20))
     assert (result.outcome, result.kept_until, running(bench)) == (JobOutcome.NOT_READY, None, [])
+
+
+def test_one_that_could_not_begin_the_command_is_not_kept(bench: Bench) -> None:
+    job = spec("true", via="ssh")
+    state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
+    folder = bench.folder(state.rental.uuid) / "octa-job"
+    eventually(folder.exists, "the log keeper's folder")
+    folder.rename(folder.with_name("moved"))
+    folder.write_text("in the way")
+    state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
+    assert state.outcome is JobOutcome.FAILED
+    assert (bench.client.jobs.finish(state).kept_until, running(bench)) == (None, [])
+
+
+def test_an_end_that_is_seen_again_keeps_it_no_longer(bench: Bench) -> None:
+    """As by a trigger that is made anew: its machine would bill for as long as somebody sees its end."""
+    state = bench.polled(bench.running_state(spec()))
+    first = bench.client.jobs.finish(state).kept_until
+    bench.clock.shift_s += 900
+    assert first is not None
+    assert bench.client.jobs.finish(state).kept_until == pytest.approx(first, abs=60)
+    bench.clock.shift_s += 901
+    assert (bench.client.jobs.finish(state).kept_until, running(bench)) == (None, [])
+
+
+class SetBack(LeapingClock):
+    """Its wall clock is set back by `back_s`."""
+
+    back_s = 0.0
+
+    def time(self) -> float:
+        return super().time() - self.back_s
+
+
+@pytest.mark.parametrize("boot", ["", "one"], ids=["seen from elsewhere", "seen from here"])
+def test_a_wall_clock_that_is_set_back_keeps_it_no_longer(
+    emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch, boot: str
+) -> None:
+    monkeypatch.setattr(SetBack, "boot", boot)
+    clock = SetBack()
+    bench = Bench(emulator, f"kept/set-back{boot}", clock)
+    uuid = ran(bench, spec()).uuid
+    clock.back_s = 30 * 86_400
+    clock.shift_s += 1801
+    reaped = bench.client.rentals.reap(bench.key, is_alive=lambda key: True, dry_run=False)
+    assert (reaped.stopped, running(bench)) == ((uuid,), [])
 
 
 def test_a_job_that_is_cancelled_keeps_nothing(bench: Bench) -> None:
