@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from job_bench import Bench, LeapingClock, emulator, eventually
+from job_bench import Bench, LeapingClock, ShortClock, emulator, eventually
 
 from octa_provider import JobEvent, JobOutcome, JobResult, JobSpec, JobState
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.errors import OctaCancelledError
+from octa_provider.job.script import WORK_FOLDER
 from octa_provider.job.state import JobPhase
+from octa_provider.models import Session
 from octa_provider.rental.intents import FolderIntents
 from octa_provider.rental.kept import kept_under
+from octa_provider.watch.watcher import Watcher
 
 __all__ = ["emulator"]
 
@@ -148,6 +153,29 @@ def test_the_next_try_runs_beside_the_kept_machine_and_neither_takes_nor_stops_i
     assert bench.client.rentals.stop(bench.key, leaves_kept=True) == ()
     assert len(bench.client.rentals.stop(bench.key)) == 2
     assert (running(bench), kept_under(bench.client, bench.key)) == ([], {})
+
+
+def test_whoever_watches_the_kept_machine_leaves_that_of_the_next_try(emulator: EmulatorHandle) -> None:
+    """As a triggerer that has handed the job's end on, and has not heard yet that a worker took it."""
+    bench = Bench(emulator, "kept/watched", ShortClock())
+    kept, looks, is_over = ran(bench, spec(via="ssh")).uuid, 0, threading.Event()
+
+    def until(session: Session) -> bool:
+        nonlocal looks
+        others = [uuid for uuid in running(bench) if uuid != kept]
+        looks += len(others)
+        if looks > 3 and others and (work := bench.folder(others[0]) / WORK_FOLDER).is_dir():
+            (work / "go").touch()
+        return is_over.is_set()
+
+    with ThreadPoolExecutor(1) as threads:
+        watching = threads.submit(Watcher(bench.client, 0.05).wait, kept, until, 600)
+        again = ran(bench, spec("while ! test -e go; do sleep 0.05; done", via="ssh", timeout_s=300))
+        is_over.set()
+        assert watching.result().uuid == kept
+    assert again.succeeded, again.message
+    assert running(bench) == [kept]
+    bench.client.rentals.stop(bench.key)
 
 
 def test_the_reaper_leaves_it_for_its_time_and_stops_it_then_whoever_lives(bench: Bench) -> None:
