@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,8 @@ def files_to_share(spec: JobSpec, state: JobState, log_path: str | None) -> dict
         shared["inputs"] = _seen(spec.check_inputs())
     places = _places(spec, log_path)
     if _all_absolute(places):
-        shared["marks"] = lay_marks(places, state.nonce)
+        word = secrets.token_hex(8)
+        shared |= {"marks": lay_marks(places, state.nonce, word), "word": word}
     return shared
 
 
@@ -80,7 +82,7 @@ def claims_marks(shared: Mapping[str, Any] | None) -> bool:
     """
     if shared is None or shared.get("marks") is None or shared.get("user") != os.getuid():
         return False
-    return claim_marks(shared["marks"])
+    return claim_marks(shared["marks"], shared["word"])
 
 
 def forget_marks(spec: JobSpec, state: JobState, log_path: str | None) -> None:

@@ -1,7 +1,8 @@
 """Marks that one process leaves in folders, so that another can be sure to see the same ones.
 
-Two computers may have folders of the same name that are not the same: a mark that was laid a moment ago proves it.
-They are never sent anywhere, nor counted as what is in a folder.
+Two computers may have folders of the same name that are not the same: a mark that was laid a moment ago proves it, by
+the word in it. One of an earlier moment may still lie there, laid by a worker that has the other folder. They are never
+sent anywhere, nor counted as what is in a folder.
 """
 
 from __future__ import annotations
@@ -38,11 +39,12 @@ def marks_of(places: Iterable[str], secret: str) -> Iterator[Path]:
         yield folder / name
 
 
-def lay_marks(places: Iterable[str], secret: str) -> list[str] | None:
+def lay_marks(places: Iterable[str], secret: str, word: str) -> list[str] | None:
     """Lay them; all of them, or none, which returns None.
 
     Args:
         places, secret: as in `marks_of`.
+        word: what is written into each; another one each time.
     """
     marks = [str(mark) for mark in marks_of(places, secret)]
     if len(marks) > _MOST_FOLDERS:
@@ -50,19 +52,21 @@ def lay_marks(places: Iterable[str], secret: str) -> list[str] | None:
     try:
         for mark in marks:
             Path(mark).touch(mode=0o600)
+            Path(mark).write_text(word)
     except OSError:
         remove_marks(marks)
         return None
     return marks
 
 
-def claim_marks(marks: Iterable[str]) -> bool:
+def claim_marks(marks: Iterable[str], word: str) -> bool:
     """Whether every one of them is seen here. They are gone afterwards: of several who ask one is told yes.
 
     Args:
         marks: from `lay_marks`.
+        word: what was written into them then.
     """
-    taken = [_taken(mark) for mark in marks]
+    taken = [_says(mark, word) and _taken(mark) for mark in marks]
     return all(taken)
 
 
@@ -74,6 +78,12 @@ def remove_marks(marks: Iterable[str | Path]) -> None:
     """
     for mark in marks:
         _taken(mark)
+
+
+def _says(mark: str, word: str) -> bool:
+    with suppress(OSError, UnicodeDecodeError):
+        return Path(mark).read_text() == word
+    return False
 
 
 def _taken(mark: str | Path) -> bool:

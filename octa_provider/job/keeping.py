@@ -9,7 +9,7 @@ from octa_provider.errors import OctaError
 from octa_provider.job.result import JobOutcome
 from octa_provider.rental.caps import seconds_left
 from octa_provider.rental.cost import price_usd
-from octa_provider.rental.kept import note_kept
+from octa_provider.rental.kept import kept_under, note_kept
 from octa_provider.rental.stop import stop_command
 from octa_provider.rental.wait import look
 from octa_provider.text.loggers import plain_logger
@@ -35,13 +35,14 @@ LOOK_S = 30.0
 def keeps(state: JobState) -> bool:
     """Whether the machine of a job is to be kept: its command ran, and failed, and nothing else ended it.
 
-    Not one that reached a cap, never came up, or of which nobody knows how it ended; nor one that was cancelled, which
-    has no outcome.
+    Not one that reached a cap, never came up, could not begin it, or of which nobody knows how it ended; nor one that
+    was cancelled, which has no outcome.
 
     Args:
         state: of a job that has ended.
     """
-    return state.keep_failed_s is not None and state.outcome in {JobOutcome.FAILED, JobOutcome.TIMED_OUT}
+    has_failed = state.outcome is JobOutcome.FAILED and state.exit_code is not None
+    return state.keep_failed_s is not None and (has_failed or state.outcome is JobOutcome.TIMED_OUT)
 
 
 def keep_failed(api: RentalApi, terms: Terms, state: JobState) -> float | None:
@@ -68,11 +69,13 @@ def keep_failed(api: RentalApi, terms: Terms, state: JobState) -> float | None:
     left_s = seconds_left(terms, session, api.clock)
     keep_s = state.keep_failed_s if left_s is None else min(state.keep_failed_s, left_s)
     until = api.clock.time() + keep_s
+    if terms.key is not None:
+        # Its end may be seen twice, such as by a trigger that is made anew: it is kept no longer for that.
+        until = min(until, kept_under(api, terms.key).get(terms.uuid, until))
+        keep_s = until - api.clock.time()
     if keep_s <= 0 or not note_kept(api, terms, until):
-        log.warning(
-            "session %s of %s is stopped and not kept: %s",
-            *(terms.uuid, state.key, "a cap is reached" if keep_s <= 0 else "that it is kept can't be written down"),
-        )
+        why = "its time, or a cap, is over" if keep_s <= 0 else "that it is kept can't be written down"
+        log.warning("session %s of %s is stopped and not kept: %s", terms.uuid, state.key, why)
         return None
     price = price_usd(session) or terms.price_usd
     log.warning(

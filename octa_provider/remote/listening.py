@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from octa_provider.errors import OctaSshError
 from octa_provider.remote.command import run_command
 from octa_provider.remote.loop import ssh_loop
 from octa_provider.remote.ssh_errors import with_ssh_errors
@@ -21,7 +22,7 @@ __all__ = ["Listening"]
 
 log = plain_logger("octa_provider.remote.listening")
 
-#: A machine that answers at length is answered to no further; what it says is a stranger's.
+#: A machine that says as much is listened to no further: what it says is a stranger's, and others wait to be heard.
 KEPT_CHARS = 1024
 
 
@@ -57,9 +58,13 @@ class Listening:
     async def _run(self, command: str) -> None:
         said = Tail(KEPT_CHARS)
 
+        def refuse_length(lines: list[str]) -> None:
+            if len(str(said)) == KEPT_CHARS:
+                raise OctaSshError(f"{self._connection.where} says more than it was asked for")
+
         async def work() -> int | None:
             connection = await self._connection.get(0.0)
-            return await run_command(connection, command, "", said, lambda lines: None, lambda: 0)
+            return await run_command(connection, command, "", said, refuse_length, lambda: 0)
 
         try:
             exit_code = await with_ssh_errors(work(), "listen to", self._connection)

@@ -6,6 +6,7 @@ where the next try, a stop by key and the reaper see it. After that time it is n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental_api import RentalApi
     from octa_provider.rental.terms import Terms
+    from octa_provider.timing.clock import Clock
 
 __all__ = ["forget_kept", "is_kept", "kept_now", "kept_under", "note_kept"]
+
+#: A note that is written so far ahead, in seconds, tells that a wall clock was set: what it keeps is kept no longer.
+_AHEAD_S = 3600.0
 
 
 def note_kept(api: RentalApi, terms: Terms, until: float) -> bool:
@@ -32,8 +37,9 @@ def note_kept(api: RentalApi, terms: Terms, until: float) -> bool:
     """
     if terms.key is None:
         return False
-    now = api.clock.time()
-    note = Intent(terms.uuid, "", terms.service or "", terms.node_id or 0, (), now, terms.uuid, api.namespace)
+    now, service, node_id = api.clock.time(), terms.service or "", terms.node_id or 0
+    counted = (api.clock.boot, api.clock.monotonic())
+    note = Intent(terms.uuid, "", service, node_id, (), now, terms.uuid, api.namespace, *counted)
     api.intents.put(_noted_as(terms.key), note.kept(until))
     return terms.uuid in kept_under(api, terms.key)
 
@@ -46,7 +52,7 @@ def kept_under(api: RentalApi, key: str) -> dict[str, float]:
         key: the rental key, whole.
     """
     notes = api.intents.read(_noted_as(key))
-    return {note.uuid: note.kept_until for note in notes if note.uuid is not None and note.kept_until is not None}
+    return {note.uuid: _until(note, api.clock) for note in notes if note.uuid is not None}
 
 
 def kept_now(api: RentalApi, key: str) -> frozenset[str]:
@@ -85,6 +91,14 @@ def forget_kept(api: RentalApi, key: str, uuids: Collection[str] | Iterable[str]
     """
     for uuid in kept_under(api, key).keys() & set(uuids):
         api.intents.remove(_noted_as(key), uuid)
+
+
+def _until(note: Intent, clock: Clock) -> float:
+    """Unix time until which a note holds: no wall clock that is set back, and no count that slept, makes it longer."""
+    age_s = note.age_s(clock)
+    if note.kept_until is None or age_s < -_AHEAD_S:
+        return -math.inf
+    return min(note.kept_until, clock.time() + note.kept_until - note.at - age_s)
 
 
 def _noted_as(key: str) -> str:

@@ -24,6 +24,7 @@ from octa_provider.timing.backoff import pauses
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import usable_seconds
 from octa_provider.timing.outage import outages
+from octa_provider.timing.refusals import Refusals
 
 if TYPE_CHECKING:
     from octa_provider.api.api import Api
@@ -38,9 +39,6 @@ AT_ONCE = 16
 #: A stop tries for so long where the caller's deadline is none: it is sent, and soon told when it was not seen to help.
 STOP_S = 3.0
 SECOND_LOOK_S = 1.0
-#: A key that was taken before and is refused now is tried again for so long: a gateway's slip must leave no machine.
-#: Whoever ends us waits half a minute before it kills, and has to be told by then that something may run.
-REFUSED_S = 20.0
 
 
 def sweep(
@@ -84,7 +82,7 @@ def sweep(
     asked = frozenset(running)
     ended: dict[str, Session | None] = {}
     looked_twice = False
-    refused: Deadline | None = None
+    refusals = Refusals(api.clock)
     while True:
         try:
             problem = _ask_to_stop(octa, list(running), score)
@@ -114,10 +112,10 @@ def sweep(
                 continue
             if found and not deadline.passed:
                 continue
+            refusals.over()
         except OctaError as error:
-            if _is_refused_key(error) and octa.transport.key_was_accepted:
-                refused = refused or Deadline(api.clock, REFUSED_S)
-            if not is_transient(error) and (refused is None or refused.passed or not _is_refused_key(error)):
+            slips = refusals.may_pass(error, key_was_accepted=octa.transport.key_was_accepted)
+            if not is_transient(error) and not slips:
                 error.also(f"Perhaps still billing: {_left(api, running, key)}")
                 raise
             problem = error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["tried_before", "tried_envs"]
 
+# Whoever has the account's key can write one: none raises a cap.
+_Wei = Annotated[int, msgspec.Meta(ge=0)]
+_Amount = Annotated[float, msgspec.Meta(ge=0)]
 #: uuid, node_id, cost_wei, cost_usd, duration_s, price_usd
-_Row = tuple[str, int | None, int | None, float | None, float | None, float | None]
+_Row = tuple[str, int | None, _Wei | None, _Amount | None, _Amount | None, _Amount | None]
 
 
 def tried_envs(tried: Iterable[TriedMachine]) -> dict[str, str]:

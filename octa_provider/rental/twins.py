@@ -58,16 +58,19 @@ def later_twins(session: Session, sessions: Iterable[Session]) -> list[Session]:
     ]
 
 
-def twins_of(uuids: Collection[str], sessions: Iterable[Session]) -> list[Session]:
+def twins_of(uuids: Collection[str], sessions: Iterable[Session]) -> list[tuple[Session, Session]]:
     """The later twins of all that are watched, from one list.
 
     Args:
         uuids: the sessions that somebody watches.
         sessions: the account's active sessions.
+
+    Returns:
+        Each one that is watched, with each of its later twins.
     """
     keyed = {session.uuid: session for session in sessions if session.rental_key is not None}
     shared = {key for key, count in Counter(s.rental_key for s in keyed.values()).items() if count > 1}
     several = [session for session in keyed.values() if session.rental_key in shared]
-    found = {twin.uuid: twin for session in several if session.uuid in uuids for twin in later_twins(session, several)}
-    # Somebody watches it: which of the two stays is for them to find out.
-    return [twin for uuid, twin in found.items() if uuid not in uuids]
+    watched = [session for session in several if session.uuid in uuids]
+    # Where somebody watches the twin too, which of the two stays is for them to find out.
+    return [(one, twin) for one in watched for twin in later_twins(one, several) if twin.uuid not in uuids]

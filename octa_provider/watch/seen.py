@@ -27,14 +27,14 @@ class SeenSessions:
         clock: where the time comes from.
 
     Attributes:
-        twins: later sessions under the key of one that is asked for, in the last list: nobody holds them.
+        twins: later sessions under the key of one that is asked for, in the last list, each with that one before it.
     """
 
     def __init__(self, api: Api, clock: Clock) -> None:
         self._api = api
         self._clock = clock
         self._absences: dict[str, Absence] = {}
-        self.twins: list[str] = []
+        self.twins: list[tuple[Session, Session]] = []
 
     def ask(self, uuids: Collection[str]) -> Iterator[dict[str, Session | OctaSessionFailedError]]:
         """Ask for these sessions. First come those in the list, then those that were looked up.
@@ -46,7 +46,7 @@ class SeenSessions:
             OctaError: a request failed; what came before holds.
         """
         listed = self._api.sessions.list(retries=0)
-        self.twins = [twin.uuid for twin in twins_of(uuids, listed)]
+        self.twins = twins_of(uuids, listed)
         active = {session.uuid: session for session in listed}
         missing = [uuid for uuid in uuids if uuid not in active and not is_listed_odd(uuid, listed)]
         now = self._clock.monotonic()

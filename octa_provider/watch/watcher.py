@@ -24,6 +24,7 @@ from octa_provider.timing.backoff import pause_s
 from octa_provider.timing.clock import Clock
 from octa_provider.timing.limits import checked_pause, checked_seconds
 from octa_provider.timing.outage import outages
+from octa_provider.timing.refusals import Refusals
 from octa_provider.watch.log_reads import LogReads
 from octa_provider.watch.seen import SeenSessions
 from octa_provider.watch.shared import SharedByUsers
@@ -42,7 +43,8 @@ log = plain_logger("octa_provider.watch.watcher")
 class Watcher:
     """Waits for sessions: one `GET /sessions` per interval, however many wait. Safe to share between threads and loops.
 
-    Outages and 429 slow it down and end no wait; only a refused key (401, 403) ends them all. A session that leaves
+    Outages and 429 slow it down and end no wait; only a refused key (401, 403) ends them all, one that was taken before
+    when it stays refused. A session that leaves
     the list is looked up once; the waiter gets it as it finished, whatever its predicate would say.
 
     Args:
@@ -71,6 +73,7 @@ class Watcher:
         self._seen = SeenSessions(api, self._clock)
         self._twins = TwinStopping(api)
         self._failures = 0
+        self._refusals = Refusals(self._clock)
         self._poll_at = self._clock.monotonic()
 
     def _nobody_yet(self) -> None:
@@ -219,8 +222,10 @@ class Watcher:
         try:
             self._ask(waiters)
             self._failures = 0
+            self._refusals.over()
         except Exception as error:
-            if is_fatal(error):
+            slips = self._refusals.may_pass(error, key_was_accepted=self._api.transport.key_was_accepted)
+            if is_fatal(error) and not slips:
                 for waiter in waiters:
                     # Each its own: an error that many threads raise at once gathers all their tracebacks.
                     self._end(waiter, copy.copy(error))

@@ -180,6 +180,19 @@ def test_one_folder_that_is_not_shared_is_enough_for_a_worker(spec: JobSpec, tmp
     assert not claims_marks(shared)
 
 
+def test_a_mark_that_an_earlier_worker_has_left_proves_nothing_of_the_folder_of_a_later_one(
+    spec: JobSpec, tmp_path: Path
+) -> None:
+    """Of two computers whose folders have the same name: the triggerer's is that of the worker before."""
+    theirs = shared_by(spec)
+    (mark,) = (tmp_path / "in").glob(".octa-mark-*")
+    before = mark.read_bytes()
+    ours = shared_by(spec)
+    assert ours["marks"] == theirs["marks"]
+    mark.write_bytes(before)
+    assert not claims_marks(ours)
+
+
 def test_the_nonce_does_not_show_in_a_marks_name(spec: JobSpec) -> None:
     assert not any("nonce" in Path(mark).name for mark in shared_by(spec)["marks"])
 

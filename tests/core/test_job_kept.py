@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from job_bench import Bench, LeapingClock, emulator
+from job_bench import Bench, LeapingClock, ShortClock, emulator, eventually
 
 from octa_provider import JobEvent, JobOutcome, JobResult, JobSpec, JobState
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.errors import OctaCancelledError
+from octa_provider.job.script import WORK_FOLDER
+from octa_provider.job.state import JobPhase
+from octa_provider.models import Session
 from octa_provider.rental.intents import FolderIntents
 from octa_provider.rental.kept import kept_under
+from octa_provider.watch.watcher import Watcher
 
 __all__ = ["emulator"]
 
@@ -78,6 +84,52 @@ def test_one_that_never_came_up_is_not_kept(bench: Bench) -> None:
     assert (result.outcome, result.kept_until, running(bench)) == (JobOutcome.NOT_READY, None, [])
 
 
+def test_one_that_could_not_begin_the_command_is_not_kept(bench: Bench) -> None:
+    job = spec("true", via="ssh")
+    state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
+    folder = bench.folder(state.rental.uuid) / "octa-job"
+    eventually(folder.exists, "the log keeper's folder")
+    folder.rename(folder.with_name("moved"))
+    folder.write_text("in the way")
+    state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
+    assert state.outcome is JobOutcome.FAILED
+    assert (bench.client.jobs.finish(state).kept_until, running(bench)) == (None, [])
+
+
+def test_an_end_that_is_seen_again_keeps_it_no_longer(bench: Bench) -> None:
+    """As by a trigger that is made anew: its machine would bill for as long as somebody sees its end."""
+    state = bench.polled(bench.running_state(spec()))
+    first = bench.client.jobs.finish(state).kept_until
+    bench.clock.shift_s += 900
+    assert first is not None
+    assert bench.client.jobs.finish(state).kept_until == pytest.approx(first, abs=60)
+    bench.clock.shift_s += 901
+    assert (bench.client.jobs.finish(state).kept_until, running(bench)) == (None, [])
+
+
+class SetBack(LeapingClock):
+    """Its wall clock is set back by `back_s`."""
+
+    back_s = 0.0
+
+    def time(self) -> float:
+        return super().time() - self.back_s
+
+
+@pytest.mark.parametrize("boot", ["", "one"], ids=["seen from elsewhere", "seen from here"])
+def test_a_wall_clock_that_is_set_back_keeps_it_no_longer(
+    emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch, boot: str
+) -> None:
+    monkeypatch.setattr(SetBack, "boot", boot)
+    clock = SetBack()
+    bench = Bench(emulator, f"kept/set-back{boot}", clock)
+    uuid = ran(bench, spec()).uuid
+    clock.back_s = 30 * 86_400
+    clock.shift_s += 1801
+    reaped = bench.client.rentals.reap(bench.key, is_alive=lambda key: True, dry_run=False)
+    assert (reaped.stopped, running(bench)) == ((uuid,), [])
+
+
 def test_a_job_that_is_cancelled_keeps_nothing(bench: Bench) -> None:
     states: list[JobState] = []
     with pytest.raises(OctaCancelledError):
@@ -101,6 +153,29 @@ def test_the_next_try_runs_beside_the_kept_machine_and_neither_takes_nor_stops_i
     assert bench.client.rentals.stop(bench.key, leaves_kept=True) == ()
     assert len(bench.client.rentals.stop(bench.key)) == 2
     assert (running(bench), kept_under(bench.client, bench.key)) == ([], {})
+
+
+def test_whoever_watches_the_kept_machine_leaves_that_of_the_next_try(emulator: EmulatorHandle) -> None:
+    """As a triggerer that has handed the job's end on, and has not heard yet that a worker took it."""
+    bench = Bench(emulator, "kept/watched", ShortClock())
+    kept, looks, is_over = ran(bench, spec(via="ssh")).uuid, 0, threading.Event()
+
+    def until(session: Session) -> bool:
+        nonlocal looks
+        others = [uuid for uuid in running(bench) if uuid != kept]
+        looks += len(others)
+        if looks > 3 and others and (work := bench.folder(others[0]) / WORK_FOLDER).is_dir():
+            (work / "go").touch()
+        return is_over.is_set()
+
+    with ThreadPoolExecutor(1) as threads:
+        watching = threads.submit(Watcher(bench.client, 0.05).wait, kept, until, 600)
+        again = ran(bench, spec("while ! test -e go; do sleep 0.05; done", via="ssh", timeout_s=300))
+        is_over.set()
+        assert watching.result().uuid == kept
+    assert again.succeeded, again.message
+    assert running(bench) == [kept]
+    bench.client.rentals.stop(bench.key)
 
 
 def test_the_reaper_leaves_it_for_its_time_and_stops_it_then_whoever_lives(bench: Bench) -> None:

@@ -367,6 +367,29 @@ def test_the_machine_of_a_job_can_be_used_by_hand(bench: Bench) -> None:
         assert machine.run("cat octa-job/started && echo ok").output == "ok\n"
 
 
+@pytest.mark.parametrize(
+    "says", ["yes", "while :; do printf 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\\r'; done"]
+)
+def test_a_machine_that_talks_without_end_is_listened_to_no_further(bench: Bench, says: str) -> None:
+    """All machines of a process are heard by one thread, which it would keep from the others."""
+    state = bench.running_state(spec("sleep 60"))
+    told = bench.folder(state.rental.uuid) / "listened"
+    session = bench.client.services.session(state.rental.uuid).info()
+    with RemoteMachine(SshTarget.of(session, private_key=bench.ssh_key, host_key=state.host_key)) as machine:
+        machine.run("true")
+        machine.listen(f"echo $$ > listened; {says}", lambda said: None)
+        pid = int(eventually(lambda: told.exists() and told.read_text(), "its process").strip())
+        eventually(lambda: not is_alive(pid), "its end")
+        assert machine.run("echo still here").output == "still here\n"
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
 def begun(bench: Bench, job: JobSpec) -> JobState:
     state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
     return bench.client.jobs.begin(state, job, private_key=bench.ssh_key)

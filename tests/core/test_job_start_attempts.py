@@ -394,7 +394,20 @@ def test_what_a_session_tells_of_the_machines_before_is_what_was_written() -> No
     assert tried_envs(()) == {}
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '[["u"]]', "[" * 100_000, '[["u", 5, "much", 0, 0, 0]]', "NaN"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        '[["u"]]',
+        "[" * 100_000,
+        '[["u", 5, "much", 0, 0, 0]]',
+        "NaN",
+        # One that would raise the cap.
+        '[["u", 5, -1, -1.5, 0, 0]]',
+    ],
+)
 def test_what_is_no_list_of_machines_is_none(text: str) -> None:
     assert tried_before(Session.from_payload({"uuid": "w", "user_envs": {TRIED_ENV: text}})) == ()
 

@@ -109,6 +109,17 @@ def test_a_key_that_is_refused_for_a_moment_leaves_nothing_running(
     assert bench.running() == []
 
 
+def test_a_gateway_that_slips_again_minutes_later_has_slipped_for_a_moment_too(bench: Bench) -> None:
+    rental = bench.start()
+    slip = {"kind": "status", "status": 403, "times": 1}
+    bench.emulator.faults({"kind": "status", "status": 200, "body": {"status": "ok"}, "times": 30, **STOP})
+    bench.emulator.faults({**slip, **LIST}, {**slip, **LIST, "after": 24})
+    # 24 rounds take more than the minute for which the first slip was forgiven.
+    rental.stop(deadline_s=3000)
+    assert bench.clock.at_s > 90
+    assert bench.running() == []
+
+
 def test_a_key_that_stays_refused_ends_the_stop_before_anybody_kills(bench: Bench) -> None:
     rental = bench.start()
     bench.emulator.faults({"kind": "status", "status": 401, **EVERYTHING})

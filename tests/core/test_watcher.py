@@ -70,6 +70,8 @@ class Api:
         self.threads: set[threading.Thread] = set()
         self.sessions = self
         self.services = self
+        self.transport = self
+        self.key_was_accepted = False
 
     def ask(self, what: str) -> None:
         self.threads.add(threading.current_thread())
@@ -301,6 +303,39 @@ def test_a_refused_key_ends_every_wait_each_with_its_own_error(api: Api, watcher
     assert {type(e) for e in raised} == {type(error)}
     assert len(set(map(id, raised))) == 5
     assert raised[0].status == error.status  # type: ignore[union-attr, attr-defined]
+
+
+def test_a_gateways_slip_ends_no_wait(api: Api, watcher: Watcher) -> None:
+    """Every job of the account in this process would fail with it, and its machine be stopped."""
+    api.key_was_accepted = True
+    api.active["a"] = session("a")
+    with ThreadPoolExecutor(1) as pool:
+        wait = pool.submit(watcher.wait, "a", is_ready, 100_000)
+        while watcher.waiting < 1:
+            time.sleep(0.001)
+        for _ in range(2):
+            api.problems.append(OctaForbiddenError(status=403))
+            while api.problems:
+                time.sleep(0.001)
+            # Far more than what a single refusal is forgiven for; the key was taken meanwhile.
+            asked = len(api.requests)
+            while len(api.requests) < asked + 20:
+                time.sleep(0.001)
+        api.active["a"] = ready("a")
+        assert wait.result(60) == ready("a")
+
+
+def test_a_key_that_stays_refused_ends_every_wait(api: Api, watcher: Watcher) -> None:
+    api.key_was_accepted = True
+    api.active["a"] = session("a")
+    with ThreadPoolExecutor(1) as pool:
+        wait = pool.submit(watcher.wait, "a", is_ready, 100_000)
+        while watcher.waiting < 1:
+            time.sleep(0.001)
+        begun = api.clock.monotonic()
+        api.problems += [OctaAuthenticationError("bad key", status=401) for _ in range(1000)]
+        assert isinstance(wait.exception(60), OctaAuthenticationError)
+        assert api.clock.monotonic() - begun < 120
 
 
 def test_whatever_stumbles_in_the_poller_ends_no_wait(
