@@ -7,17 +7,16 @@ a lost answer may have left is told, never taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.errors import OctaConfigError
 from octa_provider.market.request import Request
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.key import with_namespace
 from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.machine_wait import MACHINE_POLL_S, start_waiting
@@ -25,6 +24,7 @@ from octa_provider.rental.mark import RentalMark, fingerprint_of
 from octa_provider.rental.of_key import forget_claims, session_of_key, stop_key
 from octa_provider.rental.reap import Reaped, reap
 from octa_provider.rental.rental import Rental, rental_of
+from octa_provider.rental.renting import rented
 from octa_provider.rental.running import OwnedSession, Running, of_uuid, running
 from octa_provider.rental.start import start_once
 from octa_provider.rental.start_try import StartTry
@@ -286,7 +286,6 @@ class Rentals:
         forget_claims(self._api, uuid, key)
         return bill
 
-    @contextmanager
     def rent(
         self,
         request: Request,
@@ -296,7 +295,7 @@ class Rentals:
         stop_deadline_s: float = 300.0,
         on_stopped: Callable[[Bill], object] | None = None,
         **options: Any,
-    ) -> Iterator[Rental]:
+    ) -> AbstractContextManager[Rental]:
         """A rental for the length of a `with` block: it is stopped on every way out, signals included.
 
         Those that ask a process to end: SIGTERM, SIGINT, SIGHUP (the terminal was closed), SIGQUIT, and the like. One
@@ -310,34 +309,15 @@ class Rentals:
             on_stopped: called with the bill once the session has been seen gone, on whichever way out.
             options: further arguments of `start`.
         """
-        checked_seconds("stop_deadline_s", stop_deadline_s)
-        rental: Rental | None = None
-        returned = False
         on_started = options.pop("on_started", None)
-
-        def started(told: Rental) -> None:
-            # A signal may come before the start returns: from here on there is something to stop.
-            nonlocal rental
-            rental = told
-            if on_started is not None:
-                on_started(told)
-
-        def clean_up(error: BaseException | None) -> None:
-            if rental is None:
-                return
-            bill: Bill | None = None
-            if error is None:
-                bill = rental.stop(deadline_s=stop_deadline_s)
-            elif returned or not isinstance(error, OctaError):
-                # A start that failed has cleaned up after itself; a signal may have come after that.
-                bill = rental.stop_after(error, deadline_s=stop_deadline_s)
-            if bill is not None and on_stopped is not None:
-                on_stopped(bill)
-
-        with cleaned_up_by(clean_up):
-            rental = self.start(request, key=key, requirements=requirements, on_started=started, **options)
-            returned = True
-            yield rental
+        return rented(
+            self,
+            request,
+            stop_deadline_s=stop_deadline_s,
+            on_stopped=on_stopped,
+            on_started=on_started,
+            options={"key": key, "requirements": requirements, **options},
+        )
 
     def reap(
         self,
