@@ -13,7 +13,7 @@ from octa_provider.timing.limits import checked_seconds
 if TYPE_CHECKING:
     from octa_provider.market.request import Request
     from octa_provider.rental.rental import Rental
-    from octa_provider.rental.rentals import Rentals
+    from octa_provider.rental.rental_starts import RentalStarts
     from octa_provider.rental.terms import Bill
 
 __all__ = ["rented"]
@@ -21,7 +21,7 @@ __all__ = ["rented"]
 
 @contextmanager
 def rented(
-    rentals: Rentals,
+    rentals: RentalStarts,
     request: Request,
     *,
     stop_deadline_s: float,
