@@ -1,4 +1,4 @@
-"""Starting rentals: under a key exactly once, and for the length of a block."""
+"""Starting rentals: under a key exactly once, for the length of a block, and until something is up."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from octa_provider.market.requirements import Requirements
 from octa_provider.rental.key import with_namespace
 from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.machine_wait import MACHINE_POLL_S, start_waiting
-from octa_provider.rental.mark import RentalMark, fingerprint_of
+from octa_provider.rental.mark import fingerprint_of, is_marked
 from octa_provider.rental.rental import Rental, rental_of
 from octa_provider.rental.renting import rented
 from octa_provider.rental.start import start_once
+from octa_provider.rental.start_ready import coming_up_of
 from octa_provider.rental.start_try import StartTry
 from octa_provider.rental.terms import Bill
+from octa_provider.rental.tried_machine import cap_left
 from octa_provider.timing.clock import Clock
 from octa_provider.timing.limits import checked_cap, checked_pause, checked_seconds
 
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental_api import RentalApi
     from octa_provider.rental.started import Started
+
+
+#: What was started and did not come up is asked to stop for so long.
+STOP_DEADLINE_S = 300.0
 
 
 class RentalStarts:
@@ -115,22 +121,18 @@ class RentalStarts:
         mark = fingerprint_of(request) if fingerprint is None else fingerprint
 
         def rental(started: Started) -> Rental:
+            known = rental_of(
+                self._api, started.uuid, whole, started.session, service=request.service, machine=started.machine
+            )
             return msgspec.structs.replace(
-                rental_of(
-                    self._api, started.uuid, whole, started.session, service=request.service, machine=started.machine
-                ),
+                known,
                 adopted=started.adopted,
                 claim=started.claim,
-                max_cost_usd=max_cost_usd,
+                max_cost_usd=cap_left(max_cost_usd, known.tried),
                 max_duration_s=max_duration_s,
                 max_price_usd=requirements.max_price_usd,
                 known_from=self._api.clock.steady_time(),
             )
-
-        def has_same_fingerprint(session: Session) -> bool:
-            # One without a mark was started by an earlier release, which knew no fingerprints.
-            known = RentalMark.of(session)
-            return known is None or known.fingerprint == mark
 
         new_try = partial(
             StartTry,
@@ -144,7 +146,7 @@ class RentalStarts:
             max_duration_s=max_duration_s,
             fingerprint=mark,
             attempt=attempt,
-            is_wanted=is_wanted or has_same_fingerprint,
+            is_wanted=is_wanted or (lambda session: is_marked(session, mark)),
             on_started=None if on_started is None else lambda started: on_started(rental(started)),
             is_cancelled=is_cancelled,
             leaving=leaving,
@@ -174,7 +176,11 @@ class RentalStarts:
         *,
         key: str,
         requirements: Requirements | None = None,
+        ready_timeout_s: float | None = None,
+        start_attempts: int = 1,
+        poll_s: float = 5.0,
         stop_deadline_s: float = 300.0,
+        on_ready: Callable[[Rental, Session], object] | None = None,
         on_stopped: Callable[[Bill], object] | None = None,
         **options: Any,
     ) -> AbstractContextManager[Rental]:
@@ -187,16 +193,70 @@ class RentalStarts:
             request: what to rent.
             key: the rental key; the client's namespace is put in front.
             requirements: which machine; the cheapest one when left out.
+            ready_timeout_s: seconds that a machine may take to come up; the block begins when it is up. When left out,
+                it begins at once.
+            start_attempts: how many machines are tried, one after the other, when one does not come up in that time or
+                says that it failed: 1 to 10. Each is seen gone before the next is started, none is taken twice, and
+                what each has cost is taken off `max_cost_usd` (`Rental.tried`).
+            poll_s: seconds between two looks while it comes up.
             stop_deadline_s: seconds to try to stop for.
-            on_stopped: called with the bill once the session has been seen gone, on whichever way out.
+            on_ready: called with the rental and its session, with its addresses, before the block begins.
+            on_stopped: called with the bill once a session has been seen gone, on whichever way out; with
+                `start_attempts`, for each.
             options: further arguments of `start`.
+
+        Raises:
+            OctaConfigError: so many machines can't be tried, or nothing says how long one may take.
+            OctaWaitTimeoutError, OctaSessionFailedError: none came up, or the session has gone; nothing of it runs.
         """
-        on_started = options.pop("on_started", None)
         return rented(
             self,
             request,
+            coming_up=coming_up_of(ready_timeout_s, start_attempts, poll_s),
+            requirements=requirements,
             stop_deadline_s=stop_deadline_s,
+            on_ready=on_ready,
             on_stopped=on_stopped,
-            on_started=on_started,
-            options={"key": key, "requirements": requirements, **options},
+            on_started=options.pop("on_started", None),
+            options={"key": key, **options},
         )
+
+    def start_ready(
+        self,
+        request: Request,
+        *,
+        key: str,
+        requirements: Requirements | None = None,
+        ready_timeout_s: float = 900.0,
+        start_attempts: int = 1,
+        poll_s: float = 5.0,
+        on_stopped: Callable[[Bill], object] | None = None,
+        **options: Any,
+    ) -> tuple[Rental, Session]:
+        """Start, and wait until it can be used; on every way out but that, signals included, nothing of it runs.
+
+        Args:
+            request, key, requirements, ready_timeout_s, start_attempts, poll_s: as in `rent`.
+            on_stopped: called with the bill of each that did not come up, once it has been seen gone.
+            options: further arguments of `start`.
+
+        Returns:
+            The rental, which is the caller's to stop, and its session, with its addresses.
+
+        Raises:
+            OctaError: as `rent`.
+        """
+        ready: list[tuple[Rental, Session]] = []
+        with rented(
+            self,
+            request,
+            coming_up=coming_up_of(ready_timeout_s, start_attempts, poll_s),
+            requirements=requirements,
+            stops_at_end=False,
+            stop_deadline_s=STOP_DEADLINE_S,
+            on_ready=lambda rental, session: ready.append((rental, session)),
+            on_stopped=on_stopped,
+            on_started=options.pop("on_started", None),
+            options={"key": key, **options},
+        ):
+            return ready[0]
