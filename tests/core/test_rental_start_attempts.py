@@ -234,22 +234,53 @@ def test_two_tries_that_give_up_the_same_machine_have_one_other_together(bench: 
     assert len(rental.tried) == 1
 
 
+def started_beside(bench: Bench, told: Rental) -> str:
+    """A session that another try has started in the place of one. Returns its uuid."""
+    envs = bench.client.services.session(told.uuid).info().user_envs or {}
+    item = {"id": 0, "node_id": 1003, "disk_size": 5, "image": "ubuntu:24.04", "start_command": "sleep 600"}
+    item["envs"] = dict(envs) | {"OCTA_REPLACES": told.uuid}
+    answer = bench.emulator.request("POST", "/services/mr", json=[item]).json()
+    return str((answer[0] if isinstance(answer, list) else answer)["uuid"])
+
+
+def running(bench: Bench) -> list[str]:
+    return [session["uuid"] for session in bench.sessions() if session["stopped_ms"] is None]
+
+
 def test_who_gives_up_leaves_what_another_has_started_in_the_same_ones_place(bench: Bench) -> None:
+    bench.emulator.faults(NEVER_AT_ALL)
+    rental = bench.client.rentals.start(REQUEST, key=bench.key)
+    beside = started_beside(bench, rental)
+    with pytest.raises(OctaWaitTimeoutError):
+        rental.wait_until_ready(30, 1)
+    assert running(bench) == [beside]
+
+
+def test_who_sees_its_session_go_leaves_what_another_has_started_in_its_place(bench: Bench) -> None:
     bench.emulator.faults(NEVER_AT_ALL)
     beside: list[str] = []
 
-    def another(told: Rental) -> None:
-        envs = bench.client.services.session(told.uuid).info().user_envs or {}
-        item = {"id": 0, "node_id": 1003, "disk_size": 5, "image": "ubuntu:24.04", "start_command": "sleep 600"}
-        item["envs"] = dict(envs) | {"OCTA_REPLACES": told.uuid}
-        answer = bench.emulator.request("POST", "/services/mr", json=[item]).json()
-        beside.append(str((answer[0] if isinstance(answer, list) else answer)["uuid"]))
+    def quicker(told: Rental) -> None:
+        beside.append(started_beside(bench, told))
+        bench.emulator.end_session(told.uuid)
 
-    rental = bench.client.rentals.start(REQUEST, key=bench.key)
-    another(rental)
-    with pytest.raises(OctaWaitTimeoutError):
-        rental.wait_until_ready(30, 1)
-    assert [session["uuid"] for session in bench.sessions() if session["stopped_ms"] is None] == beside
+    asked_once = is_called_late(quicker)
+    with pytest.raises(OctaSessionFailedError, match="has ended"):
+        bench.client.rentals.start_ready(REQUEST, **asked(bench), **asked_once)
+    assert running(bench) == beside
+
+
+def is_called_late(act: Callable[[Rental], object]) -> dict[str, Any]:
+    """Arguments by which something happens while the first session is waited for: its start is over then."""
+    rentals: list[Rental] = []
+    waits = iter(range(10))
+
+    def is_cancelled() -> bool:
+        if rentals and next(waits, 0) == 8:
+            act(rentals.pop())
+        return False
+
+    return {"on_started": rentals.append, "is_cancelled": is_cancelled}
 
 
 @pytest.mark.parametrize("lists", [2, 3])
