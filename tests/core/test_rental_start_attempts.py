@@ -342,9 +342,9 @@ class Moment:
 
     def __call__(self, context: Any) -> None:
         if context.method == "POST":
-            if self.left == 0:
-                self.act()
             self.left -= 1
+            if self.left == -1:
+                self.act()
 
 
 #: Before and after: the start, the stop of what never came up, the other start.
