@@ -20,6 +20,7 @@ from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
 from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import rental_xcom
+from airflow_provider.start_attempts import refuse_start_attempts
 from airflow_provider.stop_on_failure import stop_after
 from airflow_provider.templated import check_known, checked_cap, checked_deadline
 from octa_provider.errors import OctaError, OctaNoMachineError
@@ -86,6 +87,7 @@ class StartsSession(ChoosesMachine, TellsLineage):
         octa_conn_id: str = OctaHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
+        refuse_start_attempts(kwargs)
         super().__init__(**kwargs)
         self.disk_gb = disk_gb
         self.envs = envs

@@ -13,9 +13,10 @@ from pydantic import Field, HttpUrl
 from octa_provider.files.placed import check_log_place
 from octa_provider.job.events import OnEvent, checked_on_event
 from octa_provider.job.result import JobResult
-from octa_provider.job.spec import MOST_START_ATTEMPTS, JobSpec
+from octa_provider.job.spec import JobSpec
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.progress import ProgressTracker
+from octa_provider.rental.tried_machine import MOST_START_ATTEMPTS
 from prefect_blocks.at_exit import hearing_signals
 from prefect_blocks.cap_fields import CapOrNone
 from prefect_blocks.cost_artifact import flow_name_here

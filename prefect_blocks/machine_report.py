@@ -31,7 +31,7 @@ class MachineReport:
         logger: gets the lines.
 
     Attributes:
-        rental: the machine, once it is rented.
+        rental: the machine, once it is rented; the last of several.
         is_stop_told: whether the event of its stop was emitted by who stopped it.
     """
 
@@ -51,11 +51,17 @@ class MachineReport:
         """
         self._logger.info("%s", line)
 
-    def started(self) -> None:
-        """The machine is rented, or adopted."""
-        if self.rental is not None:
-            self._logger.info("%s", started_text(self.rental))
-            emit("adopted" if self.rental.adopted else "started", self.rental, name=self._name)
+    def rented(self, rental: Rental) -> None:
+        """A machine is rented, or adopted; telling it again tells nothing.
+
+        Args:
+            rental: the machine.
+        """
+        is_told = self.rental is not None and self.rental.uuid == rental.uuid
+        self.rental = rental
+        if not is_told:
+            self._logger.info("%s", started_text(rental))
+            emit("adopted" if rental.adopted else "started", rental, name=self._name)
 
     def ready(self) -> None:
         """The machine is up."""
@@ -72,7 +78,7 @@ class MachineReport:
         cost = "" if bill.charge_usd is None else f", {usd_text(bill.charge_usd, 6)}"
         self._logger.info("%s", f"Session {bill.uuid} was stopped after {bill.duration_s} s{cost}")
         if self.rental is None:
-            # Its start was ended by a signal.
+            # Nobody has been told of its start.
             return
         if not self.is_stop_told:
             emit("stopped", self.rental, bill=bill, name=self._name)

@@ -13,6 +13,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 from pydantic import SecretStr
 
+from octa_provider.rental.tried_machine import check_start_attempts
 from octa_provider.text.stays_here import stays_here
 from octa_provider.timing.limits import checked_cap, checked_seconds
 from prefect_blocks.at_exit import hearing_signals
@@ -144,8 +145,11 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         request: what to rent: the core's `MachineRequest` or `RenderRequest`.
         requirements: which machine: fields of the core's `Requirements`; the cheapest when left out.
         ready_deadline_s: seconds that it may take to come up.
+        start_attempts: how many machines are tried, one after the other, when one does not come up in that time or says
+            that it failed: 1 to 10. Each is seen gone before the next, and counts towards `max_cost_usd`.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once.
-        max_cost_usd: refuse what can't be paid, and stop what has cost so much, in USD, also while the block works.
+        max_cost_usd: refuse what can't be paid, and stop what has cost so much, in USD, also while the block works; of
+            all machines tried.
         max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
         key: names the machine within the flow run, where two that look the same are not.
         name: what the work is called in events and artifacts; when left out, as the key or the flow is.
@@ -154,7 +158,8 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
 
     Raises:
         OctaNoMachineError, OctaBudgetError: nothing could be rented.
-        OctaWaitTimeoutError, OctaSessionFailedError: it did not come up; it was stopped.
+        OctaConfigError: a value that can't work, before any money is spent.
+        OctaWaitTimeoutError, OctaSessionFailedError: none came up; each was stopped.
         OctaBudgetError: at the end: a cap was reached, and the machine was stopped while the block worked on it.
         OctaStopError: at the end it was not seen gone in time, and may still bill.
 
@@ -169,6 +174,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         *,
         requirements: Mapping[str, Any] | Requirements | None = None,
         ready_deadline_s: float = 900.0,
+        start_attempts: int = 1,
         wait_for_machine_s: float = 0.0,
         max_cost_usd: float | None = None,
         max_duration_s: float | None = None,
@@ -179,7 +185,9 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
     ) -> None:
         self._request = request
         self._requirements = requirements_of(requirements)
-        self._ready_deadline_s = ready_deadline_s
+        self._ready_deadline_s = checked_seconds("ready_deadline_s", ready_deadline_s)
+        check_start_attempts(start_attempts, self._requirements)
+        self._start_attempts = start_attempts
         self._wait_for_machine_s = checked_seconds("wait_for_machine_s", wait_for_machine_s)
         self._max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)
         self._max_duration_s = checked_cap("max_duration_s", max_duration_s)
@@ -194,8 +202,8 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
 
     def __enter__(self) -> RentedMachine:
         what = [self._request.service, asdict(self._request), asdict(self._requirements)]
-        is_cancelled = cancellation()
         self._report = report = MachineReport(self._name or self._key or flow_name_here() or "machine", _logger())
+        up: list[Session] = []
         with ExitStack() as stack:
             client = stack.enter_context(self._credentials.get_client())
             rental = stack.enter_context(
@@ -205,21 +213,25 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
                     requirements=self._requirements,
                     max_cost_usd=self._max_cost_usd,
                     max_duration_s=self._max_duration_s,
-                    is_cancelled=is_cancelled,
+                    ready_timeout_s=self._ready_deadline_s,
+                    start_attempts=self._start_attempts,
+                    poll_s=self._poll_s,
+                    is_cancelled=cancellation(),
+                    on_started=report.rented,
+                    on_ready=lambda rental, session: up.append(session),
                     on_stopped=report.stopped,
                     wait_for_machine_s=self._wait_for_machine_s,
                     on_waiting=_logger().info,
                 )
             )
-            self._rental = report.rental = rental
-            report.started()
-            session = rental.wait_until_ready(self._ready_deadline_s, self._poll_s, is_cancelled)
+            self._rental = rental
+            report.rented(rental)
             report.ready()
             if rental.is_capped:
                 # The block ends it; until then its caps are looked after.
                 self._guarded = guard(rental, self._credentials, Lifetime(None), _logger())
             self._open = stack.pop_all()
-        return RentedMachine(rental, session, self._credentials.private_key, on_line=report.line)
+        return RentedMachine(rental, up[0], self._credentials.private_key, on_line=report.line)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

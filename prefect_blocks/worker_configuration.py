@@ -14,9 +14,10 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.job.spec import MOST_START_ATTEMPTS, JobSpec
+from octa_provider.job.spec import JobSpec
 from octa_provider.market.request import is_env_name
 from octa_provider.rental.key import NAMESPACE_ENV
+from octa_provider.rental.tried_machine import MOST_START_ATTEMPTS
 from octa_provider.text.loggers import plain_logger
 from prefect_blocks.cap_fields import Cap, CapOrNone
 from prefect_blocks.credentials import OctaCredentials, account_of, acredentials_named

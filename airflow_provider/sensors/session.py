@@ -23,6 +23,7 @@ from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.links import LINKS, push, push_addresses
 from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.session_reference import SessionArgument, SessionReference
+from airflow_provider.start_attempts import refuse_start_attempts
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.try_note import note_try
 from octa_provider.errors import OctaError
@@ -85,6 +86,7 @@ class OctaSessionReadySensor(RendersWhatIsWritten, BaseSensorOperator):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
+        refuse_start_attempts(kwargs)
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.session = session
         self.octa_conn_id = octa_conn_id

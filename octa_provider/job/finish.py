@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaError
 from octa_provider.files.local_files import expanded
 from octa_provider.job.keeping import keep_failed
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.state import JobState
-from octa_provider.rental.tried_machine import TriedMachine, total
+from octa_provider.rental.elsewhere import billed_again
+from octa_provider.rental.tried_machine import total
 from octa_provider.rental.wait import look
-from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 
@@ -22,12 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["finish_job"]
 
-log = plain_logger("octa_provider.job.finish")
-
 #: A session that is kept is asked for its cost for so long.
 LOOK_S = 60.0
-#: What machines before have cost is asked for so long.
-RECENT_S = 10.0
 
 
 def finish_job(
@@ -61,7 +56,7 @@ def finish_job(
         bill = rental.stop(leaves_replacement=not was_given_up)
     else:
         bill = rental.bill(ask_until(deadline, lambda: look(api.within(deadline), rental.uuid)))
-    tried = _billed_again(api, state)
+    tried = billed_again(api, state.tried, rental.uuid)
     return JobResult(
         exit_code=state.exit_code,
         outcome=state.outcome or JobOutcome.LOST,
@@ -78,21 +73,4 @@ def finish_job(
         value=state.value,
         tried=tried,
         kept_until=kept_until,
-    )
-
-
-def _billed_again(api: RentalApi, state: JobState) -> tuple[TriedMachine, ...]:
-    """The machines before, with what they have cost by now: a charge may come late, or a stop not last."""
-    before = [one for one in state.tried if one.uuid != state.rental.uuid]
-    if not before:
-        return state.tried
-    try:
-        recent = {
-            session.uuid: session for session in api.within(Deadline(api.clock, RECENT_S)).sessions.list(recent=True)
-        }
-    except OctaError as error:
-        log.info("what the machines before have cost in the end can't be asked: %s", error)
-        return state.tried
-    return tuple(
-        one.billed_again(recent[one.uuid]) if one in before and one.uuid in recent else one for one in state.tried
     )

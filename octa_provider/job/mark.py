@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from octa_provider.job.spec import JOB_ENV
+from octa_provider.wire.session_envs import JOB_ENV
 
 if TYPE_CHECKING:
     from octa_provider.models import Session

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from octa_provider.job.spec import JOB_ENV
 from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV
 from octa_provider.rental.tried_machine import TRIED_ENV
+from octa_provider.wire.session_envs import JOB_ENV
 
 #: Where a job over SSH keeps its files, below the login folder.
 JOB_FOLDER = "octa-job"

@@ -19,18 +19,14 @@ from octa_provider.job.secret_envs import checked_secret_envs
 from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV
-from octa_provider.rental.tried_machine import TRIED_ENV
+from octa_provider.rental.tried_machine import TRIED_ENV, check_start_attempts
 from octa_provider.timing.limits import MIN_RUN_S, checked_cap, checked_seconds
-from octa_provider.wire.session_envs import RENTAL_KEY_ENV
+from octa_provider.wire.session_envs import JOB_ENV, RENTAL_KEY_ENV
 
 if TYPE_CHECKING:
     from octa_provider.files.placed import Placed
 
-#: Carries `<nonce>:<fingerprint>` in the session's environment, so that the next try knows what it adopts.
-JOB_ENV = "OCTA_JOB"
 VIAS = ("auto", "container", "ssh")
-#: Whoever needs more has another problem than a machine, and each of them bills while it is waited for.
-MOST_START_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -120,16 +116,7 @@ class JobSpec:
             checked_cap(name, getattr(self, name))
         if self.keep_failed_s is not None:
             checked_seconds("keep_failed_s", self.keep_failed_s, least_s=MIN_RUN_S)
-        attempts = self.start_attempts
-        if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= MOST_START_ATTEMPTS:
-            raise OctaConfigError(
-                f"start_attempts must be a whole number from 1 to {MOST_START_ATTEMPTS}, not {attempts!r}"
-            )
-        if attempts > 1 and self.requirements.node_id is not None:
-            raise OctaConfigError(
-                f"start_attempts={attempts} tries other machines, and node_id={self.requirements.node_id} allows none: "
-                "leave one of them out"
-            )
+        check_start_attempts(self.start_attempts, self.requirements)
         if JOB_ENV in self.envs:
             raise OctaConfigError(f"envs must not set {JOB_ENV}: it carries the job's nonce")
         if TRIED_ENV in self.envs:

@@ -5,25 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from octa_provider.errors import OctaBudgetError
+from octa_provider.errors import OctaBudgetError, OctaError
 from octa_provider.rental.stop import sweep
 from octa_provider.rental.tried_machine import TriedMachine, cap_left
+from octa_provider.text.loggers import plain_logger
+from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
     from octa_provider.market.requirements import Requirements
     from octa_provider.rental.rental_api import RentalApi
-    from octa_provider.rental.terms import Terms
+    from octa_provider.rental.terms import Bill, Terms
 
-__all__ = ["but_not_on", "cap_for_another", "stopped_for_another"]
+__all__ = ["billed_again", "but_not_on", "cap_for_another", "stop_alone", "stopped_for_another"]
 
 #: A machine that never came up is asked to stop for so long.
 STOP_S = 300.0
+#: What it has cost in the end is asked for so long.
+RECENT_S = 10.0
+
+log = plain_logger("octa_provider.rental.elsewhere")
 
 
-def stopped_for_another(api: RentalApi, terms: Terms, message: str) -> TriedMachine:
+def stop_alone(api: RentalApi, terms: Terms) -> Bill:
     """Stop a session that never came up, and return when it has been seen gone: two machines never bill at once.
 
     By its uuid, not by its key: another try may have started the other one by now, which is adopted then.
+
+    Args:
+        api: the API.
+        terms: of its rental.
+
+    Raises:
+        OctaStopError: it could not be stopped in time, so that nothing may be started.
+    """
+    bill = terms.bill(sweep(api, uuids=(terms.uuid,), key=None, deadline_s=STOP_S).get(terms.uuid))
+    if terms.claim is not None and terms.key is not None:
+        api.intents.remove(terms.key, terms.claim)
+    return bill
+
+
+def stopped_for_another(api: RentalApi, terms: Terms, message: str) -> TriedMachine:
+    """The same, as a machine before another one.
 
     Args:
         api: the API.
@@ -33,10 +55,28 @@ def stopped_for_another(api: RentalApi, terms: Terms, message: str) -> TriedMach
     Raises:
         OctaStopError: it could not be stopped in time, so that nothing may be started.
     """
-    bill = terms.bill(sweep(api, uuids=(terms.uuid,), key=None, deadline_s=STOP_S).get(terms.uuid))
-    if terms.claim is not None and terms.key is not None:
-        api.intents.remove(terms.key, terms.claim)
-    return TriedMachine.of(terms, bill, message)
+    return TriedMachine.of(terms, stop_alone(api, terms), message)
+
+
+def billed_again(api: RentalApi, tried: tuple[TriedMachine, ...], now: str = "") -> tuple[TriedMachine, ...]:
+    """Machines before, with what they have cost by now: a charge may come late, or a stop not last.
+
+    Args:
+        api: the API.
+        tried: the machines.
+        now: the uuid of the session that is on the bill by itself.
+    """
+    before = [one for one in tried if one.uuid != now]
+    if not before:
+        return tried
+    try:
+        recent = {
+            session.uuid: session for session in api.within(Deadline(api.clock, RECENT_S)).sessions.list(recent=True)
+        }
+    except OctaError as error:
+        log.info("what the machines before have cost in the end can't be asked: %s", error)
+        return tried
+    return tuple(one.billed_again(recent[one.uuid]) if one in before and one.uuid in recent else one for one in tried)
 
 
 def cap_for_another(max_cost_usd: float | None, tried: Sequence[TriedMachine]) -> float | None:

@@ -30,7 +30,9 @@ def rental_json(terms: Terms, session: Session | None = None) -> dict[str, Any]:
     Returns:
         What `Terms.to_dict` tells, and what `addresses_json` does.
     """
-    return carried_dict(terms.to_dict()) | ({} if session is None else addresses_json(session))
+    state = terms.to_dict()
+    tried = {"tried": [carried_dict(one) for one in state["tried"]]} if "tried" in state else {}
+    return carried_dict(state) | tried | ({} if session is None else addresses_json(session))
 
 
 def addresses_json(session: Session) -> dict[str, Any]:

@@ -60,6 +60,17 @@ class RentalMark:
         return {RENTAL_KEY_ENV: key, RENTAL_MARK_ENV: f"{self.fingerprint}:{self.attempt}:{self.namespace}"}
 
 
+def is_marked(session: Session, fingerprint: str) -> bool:
+    """Whether a session was started for this; one without a mark counts: earlier releases knew no fingerprints.
+
+    Args:
+        session: one of a key.
+        fingerprint: of what is asked for.
+    """
+    known = RentalMark.of(session)
+    return known is None or known.fingerprint == fingerprint
+
+
 def runs_under(session: Session, key: str, namespace: str) -> bool:
     """Whether a session is one of a key's, in this namespace. One without a mark tells of no namespace, and counts.
 

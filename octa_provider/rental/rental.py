@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from octa_provider.errors import OctaConfigError, OctaError, tell_also
 from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
+from octa_provider.rental.elsewhere import billed_again
 from octa_provider.rental.stop import stop
 from octa_provider.rental.terms import Bill, Terms
+from octa_provider.rental.tried_mark import tried_before_rental
 from octa_provider.rental.wait import wait_until_ready
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.limits import checked_pause, checked_seconds
@@ -44,6 +47,8 @@ class Rental(Terms, frozen=True, eq=False):
         claim: what the store of intents knows it by; None for a session that tells its key itself.
         known_from: Unix time, by `Clock.steady_time`, from which on it was known here: since it was started, or, when
             `adopted`, first seen. Counts where the API does not tell how long it has run.
+        tried: the machines before, which never came up: what they cost is off `max_cost_usd` already. A job counts its
+            own.
     """
 
     _api: RentalApi | None = None
@@ -124,20 +129,24 @@ class Rental(Terms, frozen=True, eq=False):
         Raises:
             OctaStopError: still running, or not seen gone, when the deadline passed. It bills until it is stopped.
         """
-        return stop(self.api, self, score=score, deadline_s=deadline_s, leaves_replacement=leaves_replacement)
+        bill = stop(self.api, self, score=score, deadline_s=deadline_s, leaves_replacement=leaves_replacement)
+        return replace(bill, tried=billed_again(self.api, bill.tried)) if bill.tried else bill
 
-    def stop_after(self, error: BaseException, deadline_s: float = 300.0) -> Bill | None:
+    def stop_after(
+        self, error: BaseException, deadline_s: float = 300.0, *, leaves_replacement: bool = False
+    ) -> Bill | None:
         """Stop after something has gone wrong: that it can't be stopped is told, and does not hide what went wrong.
 
         Args:
             error: what went wrong; it says so too when the session may bill on.
             deadline_s: seconds to try for.
+            leaves_replacement: as in `stop`.
 
         Returns:
             The bill; None when it could not be stopped.
         """
         try:
-            return self.stop(deadline_s=deadline_s)
+            return self.stop(deadline_s=deadline_s, leaves_replacement=leaves_replacement)
         except OctaError as problem:
             log.error("%s", problem)
             tell_also(error, problem.message)
@@ -193,5 +202,6 @@ def rental_of(
         price_usd=told_usd if offered_usd is None else offered_usd,
         price_wei=offered_wei,
         started_at=None if session is None else session.started_at,
+        tried=tried_before_rental(session),
         _api=api,
     )

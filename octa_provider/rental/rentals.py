@@ -7,179 +7,30 @@ a lost answer may have left is told, never taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.market.request import Request
-from octa_provider.market.requirements import Requirements
-from octa_provider.rental.clean_up import cleaned_up_by
-from octa_provider.rental.key import with_namespace
-from octa_provider.rental.leaving import Leaving
-from octa_provider.rental.machine_wait import MACHINE_POLL_S, start_waiting
-from octa_provider.rental.mark import RentalMark, fingerprint_of
+from octa_provider.errors import OctaConfigError
 from octa_provider.rental.of_key import forget_claims, session_of_key, stop_key
 from octa_provider.rental.reap import Reaped, reap
 from octa_provider.rental.rental import Rental, rental_of
+from octa_provider.rental.rental_starts import RentalStarts
 from octa_provider.rental.running import OwnedSession, Running, of_uuid, running
-from octa_provider.rental.start import start_once
-from octa_provider.rental.start_try import StartTry
 from octa_provider.rental.stop import STOP_S
 from octa_provider.rental.terms import Bill, Terms
 from octa_provider.text.loggers import plain_logger
-from octa_provider.timing.clock import Clock
-from octa_provider.timing.limits import checked_cap, checked_pause, checked_seconds, usable_seconds
+from octa_provider.timing.limits import checked_seconds, usable_seconds
 
 if TYPE_CHECKING:
-    from octa_provider.models import Session
-    from octa_provider.rental.rental_api import RentalApi
-    from octa_provider.rental.started import Started
+    pass
 
 log = plain_logger("octa_provider.rental.rentals")
 
 
-class Rentals:
+class Rentals(RentalStarts):
     """`client.rentals`: one piece of work never rents twice and never leaves a machine billing."""
-
-    def __init__(self, api: RentalApi) -> None:
-        self._api = api
-
-    @property
-    def api(self) -> RentalApi:
-        """The API that they are rented by."""
-        return self._api
-
-    @property
-    def clock(self) -> Clock:
-        """Where the time comes from."""
-        return self._api.clock
-
-    def start(
-        self,
-        request: Request,
-        *,
-        key: str,
-        requirements: Requirements | None = None,
-        settle_s: float = 20.0,
-        deadline_s: float = 300.0,
-        max_cost_usd: float | None = None,
-        max_duration_s: float | None = None,
-        fingerprint: str | None = None,
-        attempt: str | None = None,
-        is_wanted: Callable[[Session], bool] | None = None,
-        replaces: Collection[str] = (),
-        on_started: Callable[[Rental], object] | None = None,
-        is_cancelled: Callable[[], bool] = lambda: False,
-        wait_for_machine_s: float = 0.0,
-        machine_poll_s: float = MACHINE_POLL_S,
-        on_waiting: Callable[[str], object] | None = None,
-        leaving: Leaving | None = None,
-    ) -> Rental:
-        """Start a session under a key exactly once, or adopt the one that the key already has.
-
-        A session of the key that was started for something else (another image, say), or that costs more than the
-        requirements allow, is stopped, and another one started.
-
-        Args:
-            request: what to rent.
-            key: the rental key, such as `rental_key("nightly", shot)`; the client's namespace is put in front.
-            requirements: which machine; the cheapest one when left out.
-            settle_s: seconds to look for a session after an answer that leaves it unclear whether one was started.
-            deadline_s: seconds to try for, through outages.
-            max_cost_usd: refuse machines that tell no price, or of which it does not pay for a minute; later, while the
-                rental is waited for, stop what has cost so much.
-            max_duration_s: refuse what the balance can't pay for that long, and later stop what runs longer.
-            fingerprint: tells this work from other work under the same key; made of the request when left out.
-            attempt: names this try in the session's environment; a random name when left out.
-            is_wanted: whether a session that runs under the key is the one that is wanted; when left out, whether it
-                has the same fingerprint.
-            replaces: uuids of sessions of the key that were stopped, and whose place this one takes: should a list
-                show one again, it is stopped again, and this one stays.
-            on_started: called with the rental as soon as its uuid is known, to write it down.
-            is_cancelled: asked before and after every step that spends money; when it says yes, what was started is
-                stopped. It ends the wait for a machine too.
-            wait_for_machine_s: seconds to wait for a machine when none fits, or all that fit refuse; each look ranks
-                what is on offer then. `deadline_s` counts for each try, not for the wait. 0 fails at once.
-            machine_poll_s: seconds between two looks while a machine is waited for, at least; all that wait in this
-                process share one request for the catalogue in that time.
-            on_waiting: called with a sentence when it begins to wait, which says why, and with one when it goes on;
-                left out, they are logged. What it raises is logged.
-            leaving: tells whether whoever starts leaves while others may go on with the key: then what this call has
-                started is stopped, and nothing else; left out, only `is_cancelled` ends it.
-
-        Raises:
-            OctaNoMachineError: nothing fits, or all that fit refused; says why for each, and how long was waited.
-            OctaBudgetError: the balance or a cap does not allow it.
-            OctaCancelledError: `is_cancelled` said yes, and nothing runs; or `leaving` did.
-            OctaStartUnclearError: an answer was lost, and what it may have left can't be told from somebody else's.
-            OctaError: the API could not be reached, or refused the key. Should a machine have been left, it says so.
-        """
-        settle_s, deadline_s = checked_seconds("settle_s", settle_s), checked_seconds("deadline_s", deadline_s)
-        wait_for_machine_s = checked_seconds("wait_for_machine_s", wait_for_machine_s)
-        machine_poll_s = checked_pause("machine_poll_s", machine_poll_s)
-        max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)
-        max_duration_s = checked_cap("max_duration_s", max_duration_s)
-        requirements = requirements or Requirements()
-        whole = self.full_key(key)
-        mark = fingerprint_of(request) if fingerprint is None else fingerprint
-
-        def rental(started: Started) -> Rental:
-            return msgspec.structs.replace(
-                rental_of(
-                    self._api, started.uuid, whole, started.session, service=request.service, machine=started.machine
-                ),
-                adopted=started.adopted,
-                claim=started.claim,
-                max_cost_usd=max_cost_usd,
-                max_duration_s=max_duration_s,
-                max_price_usd=requirements.max_price_usd,
-                known_from=self._api.clock.steady_time(),
-            )
-
-        def has_same_fingerprint(session: Session) -> bool:
-            # One without a mark was started by an earlier release, which knew no fingerprints.
-            known = RentalMark.of(session)
-            return known is None or known.fingerprint == mark
-
-        new_try = partial(
-            StartTry,
-            api=self._api,
-            request=request,
-            key=whole,
-            requirements=requirements,
-            settle_s=settle_s,
-            deadline_s=deadline_s,
-            max_cost_usd=max_cost_usd,
-            max_duration_s=max_duration_s,
-            fingerprint=mark,
-            attempt=attempt,
-            is_wanted=is_wanted or has_same_fingerprint,
-            on_started=None if on_started is None else lambda started: on_started(rental(started)),
-            is_cancelled=is_cancelled,
-            leaving=leaving,
-        )
-        if not wait_for_machine_s:
-            return rental(start_once(new_try(replaces=set(replaces))))
-        return rental(
-            start_waiting(
-                partial(new_try, replaces=set(replaces)),
-                wait_s=wait_for_machine_s,
-                poll_s=machine_poll_s,
-                on_waiting=on_waiting,
-            )
-        )
-
-    def full_key(self, key: str) -> str:
-        """A key with the client's namespace in front; one that begins with it stays as it is.
-
-        Raises:
-            OctaConfigError: it can't be a rental key.
-        """
-        return with_namespace(key, self._api.namespace)
 
     def find(self, key: str) -> Rental | None:
         """The rental of a key, if it has an active session; the oldest one when it has several."""
@@ -285,59 +136,6 @@ class Rentals:
         bill = self.open(uuid).stop(score=score, deadline_s=deadline_s)
         forget_claims(self._api, uuid, key)
         return bill
-
-    @contextmanager
-    def rent(
-        self,
-        request: Request,
-        *,
-        key: str,
-        requirements: Requirements | None = None,
-        stop_deadline_s: float = 300.0,
-        on_stopped: Callable[[Bill], object] | None = None,
-        **options: Any,
-    ) -> Iterator[Rental]:
-        """A rental for the length of a `with` block: it is stopped on every way out, signals included.
-
-        Those that ask a process to end: SIGTERM, SIGINT, SIGHUP (the terminal was closed), SIGQUIT, and the like. One
-        that is ignored stays ignored, and a handler of the program's own is called as ever.
-
-        Args:
-            request: what to rent.
-            key: the rental key; the client's namespace is put in front.
-            requirements: which machine; the cheapest one when left out.
-            stop_deadline_s: seconds to try to stop for.
-            on_stopped: called with the bill once the session has been seen gone, on whichever way out.
-            options: further arguments of `start`.
-        """
-        checked_seconds("stop_deadline_s", stop_deadline_s)
-        rental: Rental | None = None
-        returned = False
-        on_started = options.pop("on_started", None)
-
-        def started(told: Rental) -> None:
-            # A signal may come before the start returns: from here on there is something to stop.
-            nonlocal rental
-            rental = told
-            if on_started is not None:
-                on_started(told)
-
-        def clean_up(error: BaseException | None) -> None:
-            if rental is None:
-                return
-            bill: Bill | None = None
-            if error is None:
-                bill = rental.stop(deadline_s=stop_deadline_s)
-            elif returned or not isinstance(error, OctaError):
-                # A start that failed has cleaned up after itself; a signal may have come after that.
-                bill = rental.stop_after(error, deadline_s=stop_deadline_s)
-            if bill is not None and on_stopped is not None:
-                on_stopped(bill)
-
-        with cleaned_up_by(clean_up):
-            rental = self.start(request, key=key, requirements=requirements, on_started=started, **options)
-            returned = True
-            yield rental
 
     def reap(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from octa_provider.rental.tried_machine import TriedMachine, total
 from octa_provider.wire.money import usd_of
 from octa_provider.wire.state import read_state
 
@@ -28,6 +29,7 @@ class Bill:
         charge_usd: the same in USD, for display, at the price of the time it was rented.
         duration_s: seconds it ran.
         termination_reason: why it ended, in the API's words.
+        tried: the machines before, which never came up, each with its own cost; see `Rentals.rent`.
     """
 
     uuid: str
@@ -35,10 +37,23 @@ class Bill:
     charge_usd: float | None
     duration_s: float | None
     termination_reason: str | None
+    tried: tuple[TriedMachine, ...] = ()
+
+    @property
+    def total_wei(self) -> int | None:
+        """What the session and the machines before it were charged, in wei, exact; None when one is not known."""
+        return total([*(one.cost_wei for one in self.tried), self.charge_wei])
+
+    @property
+    def total_usd(self) -> float | None:
+        """The same in USD, for display."""
+        return total([*(one.cost_usd for one in self.tried), self.charge_usd])
 
     def to_dict(self) -> dict[str, Any]:
-        """The bill as a small JSON value."""
-        return asdict(self)
+        """The bill as a small JSON value; `tried` is in it where a machine was."""
+        told = asdict(self)
+        tried = told.pop("tried")
+        return told | ({"tried": list(tried)} if tried else {})
 
 
 #: The bounds refuse NaN too: a cap of NaN would hold nothing.
@@ -64,6 +79,8 @@ class Terms(msgspec.Struct, frozen=True):
         claim: what the store of intents knows it by; None for a session that tells its key itself.
         known_from: Unix time, by `Clock.steady_time`, from which on it was known here: since it was started, or, when
             `adopted`, first seen. Counts where the API does not tell how long it has run.
+        tried: the machines before, which never came up: what they cost is off `max_cost_usd` already. A job counts its
+            own.
     """
 
     uuid: str
@@ -79,6 +96,7 @@ class Terms(msgspec.Struct, frozen=True):
     max_price_usd: _Bounded | None = None
     claim: str | None = None
     known_from: _Time | None = None
+    tried: tuple[TriedMachine, ...] = ()
 
     @property
     def is_capped(self) -> bool:
@@ -86,10 +104,11 @@ class Terms(msgspec.Struct, frozen=True):
         return any(cap is not None for cap in (self.max_cost_usd, self.max_duration_s, self.max_price_usd))
 
     def to_dict(self) -> dict[str, Any]:
-        """The terms as a small JSON value, without secrets."""
+        """The terms as a small JSON value, without secrets; `tried` is in it where a machine was."""
         state = {name: getattr(self, name) for name in Terms.__struct_fields__}
         state["started_at"] = None if self.started_at is None else self.started_at.isoformat()
-        return state
+        tried = [asdict(one) for one in state.pop("tried")]
+        return state | ({"tried": tried} if tried else {})
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Terms:
@@ -106,13 +125,14 @@ class Terms(msgspec.Struct, frozen=True):
     def bill(self, session: Session | None) -> Bill:
         """What a session of this rental came to, as far as the API tells."""
         if session is None:
-            return Bill(self.uuid, None, None, None, None)
+            return Bill(self.uuid, None, None, None, None, self.tried)
         return Bill(
             uuid=self.uuid,
             charge_wei=session.charge_wei,
             charge_usd=self.usd(session.charge_wei, session),
             duration_s=session.duration_s,
             termination_reason=session.termination_reason,
+            tried=self.tried,
         )
 
     def usd(self, wei: int | None, session: Session | None = None) -> float | None:

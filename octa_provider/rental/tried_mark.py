@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from octa_provider.rental.tried_machine import TRIED_ENV, TriedMachine
+from octa_provider.wire.session_envs import JOB_ENV
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
 
-__all__ = ["tried_before", "tried_envs"]
+__all__ = ["tried_before", "tried_before_rental", "tried_envs"]
 
 # Whoever has the account's key can write one: none raises a cap.
 _Wei = Annotated[int, msgspec.Meta(ge=0)]
@@ -50,3 +51,12 @@ def tried_before(session: Session) -> tuple[TriedMachine, ...]:
         TriedMachine(uuid, node_id, cost_wei, cost_usd, duration_s, "it never came up", price_usd)
         for uuid, node_id, cost_wei, cost_usd, duration_s, price_usd in rows
     )
+
+
+def tried_before_rental(session: Session | None) -> tuple[TriedMachine, ...]:
+    """The same for a session as a plain rental knows it: of a job's, the job itself counts those before it.
+
+    Args:
+        session: as the API tells it; None where that is not known.
+    """
+    return () if session is None or JOB_ENV in (session.user_envs or {}) else tried_before(session)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from octa_provider.api.sessions import APPEARING_S
@@ -49,9 +50,24 @@ SLICE_S = 1.0
 
 
 def wait_until_ready(
-    api: RentalApi, terms: Terms, *, deadline_s: float, poll_s: float, is_cancelled: Callable[[], bool]
+    api: RentalApi,
+    terms: Terms,
+    *,
+    deadline_s: float,
+    poll_s: float,
+    is_cancelled: Callable[[], bool],
+    stop_never_up: Callable[[], object] | None = None,
 ) -> Session:
-    """See `Rental.wait_until_ready`."""
+    """See `Rental.wait_until_ready`.
+
+    Args:
+        api: the API.
+        terms: of the rental.
+        deadline_s, poll_s, is_cancelled: as there.
+        stop_never_up: stops a session that runs and does not come up: too late, or it says that it failed; when left
+            out, every one of its key is stopped, but for what another one has started in its place.
+    """
+    stop_never_up = stop_never_up or partial(stop, api, terms, leaves_replacement=True)
     deadline = Deadline(api.clock, deadline_s)
     asked = api.within(deadline, is_cancelled)
     failures = 0
@@ -80,10 +96,10 @@ def wait_until_ready(
                 if session.progress and session.progress != last:
                     log.info("session %s: %s", terms.uuid, session.progress)
                 last = session.progress or session.phase.value
-                if is_ready(api, terms, session):
+                if is_ready(api, terms, session, stop_never_up):
                     return session
         if deadline.passed:
-            stop(api, terms)
+            stop_never_up()
             raise OctaWaitTimeoutError(
                 f"session {terms.uuid} on node {terms.node_id} was not ready within {deadline_s:g} s "
                 f"(last: {last}); it was stopped",
@@ -94,26 +110,27 @@ def wait_until_ready(
             pause.pause(SLICE_S)
 
 
-def is_usable(api: RentalApi, terms: Terms, session: Session) -> bool:
+def is_usable(api: RentalApi, terms: Terms, session: Session, stop_failed: Callable[[], object] | None = None) -> bool:
     """Whether a session that is waited for can be used.
 
     Args:
         api: the API.
         terms: what its rental is known by; its caps are held.
         session: as it was just seen.
+        stop_failed: as in `refuse_failed`.
 
     Raises:
         OctaSessionFailedError, OctaBudgetError: it can't be used any more, and was stopped.
         OctaStopError: one of these, and it could not be stopped.
     """
-    refuse_failed(api, terms, session)
+    refuse_failed(api, terms, session, stop_failed)
     refuse_over_budget(api, terms, session)
     return session.phase is SessionPhase.READY
 
 
-def is_ready(api: RentalApi, terms: Terms, session: Session) -> bool:
+def is_ready(api: RentalApi, terms: Terms, session: Session, stop_failed: Callable[[], object] | None = None) -> bool:
     """As `is_usable`, for who has no watcher: when it can be used, its later twins are looked for, and stopped."""
-    usable = is_usable(api, terms, session)
+    usable = is_usable(api, terms, session, stop_failed)
     if usable:
         stop_later_twins(api, terms, session)
     return usable
@@ -161,10 +178,18 @@ def look(api: Api, uuid: str) -> Session | None:
     return next((s for s in api.sessions.list() if s.uuid == uuid), None)
 
 
-def refuse_failed(api: RentalApi, terms: Terms, session: Session) -> None:
+def refuse_failed(
+    api: RentalApi, terms: Terms, session: Session, stop_failed: Callable[[], object] | None = None
+) -> None:
     """Raise when the session has ended, or says that it failed; what still runs is stopped first.
 
     What another one has started in its place is left.
+
+    Args:
+        api: the API.
+        terms: what its rental is known by.
+        session: as it was just seen.
+        stop_failed: stops one that says that it failed; when left out, every one of its key is stopped.
     """
     if session.phase is SessionPhase.FINISHED:
         raise gone_error(api, terms)
@@ -172,7 +197,7 @@ def refuse_failed(api: RentalApi, terms: Terms, session: Session) -> None:
     told = session.phase in {SessionPhase.UNKNOWN, SessionPhase.STOPPING}
     if told and means_failed(session.progress):
         tail = system_log_tail(api, terms.uuid)
-        stop(api, terms, leaves_replacement=True)
+        (stop_failed or partial(stop, api, terms, leaves_replacement=True))()
         raise OctaSessionFailedError(
             f"session {terms.uuid} on node {terms.node_id} failed: {session.progress}; it was stopped{_quoted(tail)}",
             uuid=terms.uuid,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, task
 from airflow_runs import Renting, run
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.operators.start import OctaStartMachineOperator, OctaStartRenderOperator
+from airflow_provider.operators.vpn import OctaStartVpnOperator
 from airflow_provider.rental_key import rental_key
-from octa_provider import JobSpec, JobState
+from airflow_provider.sensors.session import OctaSessionReadySensor
+from airflow_provider.task_group import octa_session
+from octa_provider import JobSpec, JobState, MachineRequest
 from octa_provider.job.jobs import Jobs
 
 NEVER_READY = {"kind": "never_ready", "times": 1}
@@ -140,3 +145,41 @@ def test_a_killed_task_rents_no_other_machine_also_where_it_keeps_its_own(
 def test_what_cannot_be_tried_is_refused_when_parsed(wrong: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         job(**wrong)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda **argument: OctaStartMachineOperator(task_id="start", image="alpine:3", **argument),
+        lambda **argument: OctaStartRenderOperator(task_id="start", **argument),
+        lambda **argument: OctaStartVpnOperator(task_id="start", **argument),
+        lambda **argument: OctaSessionReadySensor(task_id="ready", session="a", **argument),
+        lambda **argument: octa_session("gpu", image="alpine:3", **argument).__enter__(),
+    ],
+)
+def test_steps_that_rent_or_wait_alone_refuse_it_and_say_what_has_it(step: Callable[..., object]) -> None:
+    with DAG("refused", schedule=None), pytest.raises(ValueError, match="Use OctaRunJobOperator, which takes it, or"):
+        step(start_attempts=2)
+
+
+def test_a_task_of_ones_own_has_it(renting: Renting) -> None:
+    renting.emulator.faults(NEVER_READY)
+    with DAG("own", schedule=None) as dag:
+
+        @task
+        def look() -> list[str]:
+            with (
+                OctaHook()
+                .get_conn()
+                .rentals.rent(
+                    MachineRequest("alpine:3"), key="own/look", ready_timeout_s=2, poll_s=0.2, start_attempts=2
+                ) as rental
+            ):
+                return [rental.uuid, *(one.uuid for one in rental.tried)]
+
+        look()
+    ended = run(dag)
+    second, first = ended.result("look")
+    assert {session["uuid"] for session in renting.sessions} == {first, second}
+    assert renting.most_at_once == 1
+    assert renting.running() == []

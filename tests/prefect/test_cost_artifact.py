@@ -10,6 +10,7 @@ import pytest
 from prefect import flow
 from prefect_server import PrefectServer
 from renting import Renting
+from test_events import events_of
 from this_run import this_run
 from waiting_for import wait_for
 
@@ -44,6 +45,27 @@ def test_it_is_named_by_the_work(server: PrefectServer, renting: Renting) -> Non
 
     names = ("nightly-training", "chunk-1", "evaluation", "a-look")
     assert keys_of(server, nightly()) == {f"octa-{name}-cost" for name in names}
+
+
+def test_each_machine_that_was_tried_for_a_block_has_its_row_and_its_events(
+    server: PrefectServer, renting: Renting
+) -> None:
+    renting.emulator.faults({"kind": "never_ready", "times": 1})
+
+    @flow
+    def steps() -> str:
+        request = MachineRequest("alpine:3")
+        with rented_machine(request, name="A look", ready_deadline_s=5.0, start_attempts=2, **QUICK):
+            return this_run()
+
+    rows, _ = bill_of(server, steps(), "octa-a-look-cost")
+    sessions = [session["uuid"] for session in renting.sessions]
+    assert [row["session"] for row in rows] == sessions
+    assert len(sessions) == 2
+    for session in renting.sessions:
+        events = events_of(server, session["uuid"], "started", "stopped")
+        assert events[0]["resource"]["octa.node-id"] == str(session["node_id"])
+        assert events[-1]["payload"]["cost_wei"] == str(session["charge_wei"])
 
 
 def test_the_bill_is_of_all_tries(server: PrefectServer, renting: Renting) -> None:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from renting import Renting
 
 from octa_provider import MachineRequest, RenderRequest
-from octa_provider.errors import OctaBudgetError, OctaNoMachineError, OctaWaitTimeoutError
+from octa_provider.errors import OctaBudgetError, OctaConfigError, OctaNoMachineError, OctaWaitTimeoutError
 from prefect_blocks import OctaCredentials, RentedMachine, rented_machine
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -81,6 +81,21 @@ def test_a_machine_that_does_not_come_up_is_stopped(renting: Renting, form: str)
     with pytest.raises(OctaWaitTimeoutError, match="it was stopped"):
         in_block(form, lambda machine: None, ready_deadline_s=1.0)
     assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_another_machine_is_rented_when_one_does_not_come_up(renting: Renting, form: str) -> None:
+    renting.emulator.faults({"kind": "never_ready", "times": 1})
+
+    def inside(machine: RentedMachine) -> tuple[str, list[str]]:
+        assert (machine.session.uuid, renting.running()) == (machine.rental.uuid, [machine.rental.uuid])
+        return machine.rental.uuid, [one.uuid for one in machine.rental.tried]
+
+    uuid, tried = in_block(form, inside, ready_deadline_s=5.0, start_attempts=2)
+    assert [session["uuid"] for session in renting.sessions] == [*tried, uuid]
+    assert len({session["node_id"] for session in renting.sessions}) == 2
+    assert renting.never_two_at_once()
     assert renting.running() == []
 
 
@@ -251,6 +266,19 @@ def test_what_can_not_be_rented_costs_nothing(renting: Renting) -> None:
     with pytest.raises(OctaBudgetError):
         in_block("plain", lambda machine: None, max_cost_usd=5.0)
     assert renting.sessions == []
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"start_attempts": 11}, "start_attempts must be a whole number from 1 to 10"),
+        ({"start_attempts": 2, "requirements": {"node_id": 5}}, "node_id=5 allows none"),
+        ({"ready_deadline_s": float("nan")}, "ready_deadline_s"),
+    ],
+)
+def test_what_can_not_be_tried_is_refused_before_the_block(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(OctaConfigError, match=sentence):
+        rented_machine(REQUEST, **options)
 
 
 def test_prefects_end_of_a_flow_is_no_exception() -> None:
