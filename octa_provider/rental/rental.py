@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from octa_provider.errors import OctaConfigError, OctaError, tell_also
 from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
 from octa_provider.rental.stop import stop
@@ -44,6 +42,7 @@ class Rental(Terms, frozen=True, eq=False):
         claim: what the store of intents knows it by; None for a session that tells its key itself.
         known_from: Unix time, by `Clock.steady_time`, from which on it was known here: since it was started, or, when
             `adopted`, first seen. Counts where the API does not tell how long it has run.
+        labels: what the session was labelled with; of one that was adopted its own.
     """
 
     _api: RentalApi | None = None
@@ -150,7 +149,7 @@ class Rental(Terms, frozen=True, eq=False):
         }
 
     def __hash__(self) -> int:
-        return hash(msgspec.structs.replace(self.terms, known_from=None))
+        return hash(self.terms)
 
     def __repr__(self) -> str:
         return f"Rental({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
@@ -193,5 +192,6 @@ def rental_of(
         price_usd=told_usd if offered_usd is None else offered_usd,
         price_wei=offered_wei,
         started_at=None if session is None else session.started_at,
+        labels={} if session is None else session.labels,
         _api=api,
     )

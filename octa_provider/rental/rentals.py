@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from octa_provider.errors import OctaConfigError, OctaError
-from octa_provider.market.request import Request
+from octa_provider.market.request import Request, VpnRequest
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.key import with_namespace
@@ -127,17 +127,21 @@ class Rentals:
         whole = self.full_key(key)
         mark = fingerprint_of(request) if fingerprint is None else fingerprint
 
+        labels = {} if isinstance(request, VpnRequest) else dict(request.labels)
+
         def rental(started: Started) -> Rental:
+            found = rental_of(
+                self._api, started.uuid, whole, started.session, service=request.service, machine=started.machine
+            )
             return msgspec.structs.replace(
-                rental_of(
-                    self._api, started.uuid, whole, started.session, service=request.service, machine=started.machine
-                ),
+                found,
                 adopted=started.adopted,
                 claim=started.claim,
                 max_cost_usd=max_cost_usd,
                 max_duration_s=max_duration_s,
                 max_price_usd=requirements.max_price_usd,
                 known_from=self._api.clock.steady_time(),
+                labels=found.labels if started.adopted else labels,
             )
 
         def has_same_fingerprint(session: Session) -> bool:

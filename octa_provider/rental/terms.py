@@ -64,6 +64,7 @@ class Terms(msgspec.Struct, frozen=True):
         claim: what the store of intents knows it by; None for a session that tells its key itself.
         known_from: Unix time, by `Clock.steady_time`, from which on it was known here: since it was started, or, when
             `adopted`, first seen. Counts where the API does not tell how long it has run.
+        labels: what the session was labelled with; of one that was adopted its own.
     """
 
     uuid: str
@@ -79,6 +80,11 @@ class Terms(msgspec.Struct, frozen=True):
     max_price_usd: _Bounded | None = None
     claim: str | None = None
     known_from: _Time | None = None
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        # A mapping has none.
+        return hash((self.uuid, self.key))
 
     @property
     def is_capped(self) -> bool:
@@ -88,6 +94,7 @@ class Terms(msgspec.Struct, frozen=True):
     def to_dict(self) -> dict[str, Any]:
         """The terms as a small JSON value, without secrets."""
         state = {name: getattr(self, name) for name in Terms.__struct_fields__}
+        state["labels"] = dict(self.labels)
         state["started_at"] = None if self.started_at is None else self.started_at.isoformat()
         return state
 
