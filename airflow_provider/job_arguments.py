@@ -21,6 +21,7 @@ from airflow_provider.templated import (
     check_known,
     checked_cap,
     is_known,
+    known_texts,
 )
 from octa_provider.job.spec import JobSpec
 from octa_provider.market.requirements import Requirements
@@ -50,6 +51,7 @@ _FIELDS = (
     "entrypoint",
     "app",
     "start_attempts",
+    "labels",
 )
 
 
@@ -83,16 +85,19 @@ class DescribesJob(ChoosesMachine):
         app: uuid of an app of the catalogue.
         start_attempts: how many machines are tried, one after the other, when one does not come up within
             `ready_timeout_s`. What each has cost is on the bill, and counts towards `max_cost_usd`.
+        labels: words of your own on the session, such as `{"project": "atlas"}`, to find it and to split a bill by.
+            Whoever has the account's key, and the machine's owner, read them: no secrets.
         octa_conn_id: the connection.
         kwargs: which machine, as of `ChoosesMachine`; and as of every operator.
     """
 
     template_fields: Sequence[str] = (*ChoosesMachine.template_fields, *_FIELDS, "wait_for_machine_s", "octa_conn_id")
-    mapping_fields: ClassVar[frozenset[str]] = ChoosesMachine.mapping_fields | {"envs", "inputs", "outputs"}
+    mapping_fields: ClassVar[frozenset[str]] = ChoosesMachine.mapping_fields | {"envs", "inputs", "labels", "outputs"}
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "command": "bash",
         "envs": "json",
         "inputs": "json",
+        "labels": "json",
         "outputs": "json",
         "requirements": "json",
     }
@@ -119,6 +124,7 @@ class DescribesJob(ChoosesMachine):
         entrypoint: str = "",
         app: str = "",
         start_attempts: int | str = 1,
+        labels: Mapping[str, str] | None = None,
         octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -142,6 +148,7 @@ class DescribesJob(ChoosesMachine):
         self.entrypoint = entrypoint
         self.app = app
         self.start_attempts = start_attempts
+        self.labels = labels
         self.octa_conn_id = octa_conn_id
 
     def check_known_arguments(self) -> None:
@@ -156,6 +163,7 @@ class DescribesJob(ChoosesMachine):
         if is_known(self.machine_node_id) and (node_id := as_int("node_id", self.machine_node_id)) is not None:
             # The one thing about the machine that the job itself has a say in.
             known["requirements"] = Requirements(node_id=node_id)
+        known["labels"] = known_texts("labels", self.labels)
         if isinstance(self.secret_envs, Mapping):
             # Their names are known, and settle much.
             known["secret_envs"] = dict.fromkeys(self.secret_envs, "known later")
@@ -242,7 +250,7 @@ class DescribesJob(ChoosesMachine):
     @staticmethod
     def _build(given: Mapping[str, Any]) -> JobSpec:
         values: dict[str, Any] = {"image": "known/later", "command": "known later"} | dict(given)
-        for name in ("envs", "inputs", "outputs"):
+        for name in ("envs", "inputs", "labels", "outputs"):
             values[name] = as_texts(name, values.get(name))
         values["secret_envs"] = as_secrets("secret_envs", values.get("secret_envs"))
         for name in ("http_ports", "ports"):

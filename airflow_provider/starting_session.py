@@ -48,6 +48,8 @@ class StartsSession(ChoosesMachine, TellsLineage):
     Args:
         disk_gb: disk in GB.
         envs: environment variables. The account's sessions show them: no secrets.
+        labels: words of your own on the session, such as `{"project": "atlas"}`, to find it and to split a bill by.
+            Whoever has the account's key, and the machine's owner, read them: no secrets.
         max_cost_usd: refuse, and while the ready sensor waits for it also stop, what costs more.
         max_duration_s: refuse what the balance can't pay for so many seconds, and while the ready sensor waits also
             stop what has run longer.
@@ -63,14 +65,15 @@ class StartsSession(ChoosesMachine, TellsLineage):
         "octa_conn_id",
         "disk_gb",
         "envs",
+        "labels",
         "max_cost_usd",
         "max_duration_s",
         "deadline_s",
         "wait_for_machine_s",
         *ChoosesMachine.template_fields,
     )
-    mapping_fields: ClassVar[frozenset[str]] = ChoosesMachine.mapping_fields | {"envs"}
-    template_fields_renderers: ClassVar[dict[str, str]] = {"envs": "json", "requirements": "json"}
+    mapping_fields: ClassVar[frozenset[str]] = ChoosesMachine.mapping_fields | {"envs", "labels"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {"envs": "json", "labels": "json", "requirements": "json"}
     operator_extra_links = LINKS
     ui_color = "#d5f2e3"
 
@@ -79,6 +82,7 @@ class StartsSession(ChoosesMachine, TellsLineage):
         *,
         disk_gb: int | str = 10,
         envs: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         max_cost_usd: float | str | None = None,
         max_duration_s: float | str | None = None,
         deadline_s: float | str = 300.0,
@@ -91,6 +95,7 @@ class StartsSession(ChoosesMachine, TellsLineage):
         super().__init__(**kwargs)
         self.disk_gb = disk_gb
         self.envs = envs
+        self.labels = labels
         self.max_cost_usd = max_cost_usd
         self.max_duration_s = max_duration_s
         self.deadline_s = deadline_s

@@ -44,6 +44,7 @@ def octa_session(
     app: str = NOT_GIVEN,
     disk_gb: int | str = NOT_GIVEN,
     envs: Mapping[str, str] | None = NOT_GIVEN,
+    labels: Mapping[str, str] | None = NOT_GIVEN,
     node_id: int | str | None = NOT_GIVEN,
     gpu_model: str | Sequence[str] | None = NOT_GIVEN,
     gpu_count: int | str | None = NOT_GIVEN,
@@ -85,6 +86,8 @@ def octa_session(
         disk_gb: disk in GB.
         envs: environment variables. The account's sessions show them: no secrets. Those go with a command, over SSH: as
             `envs` of `RemoteMachine.run`, or as `secret_envs` of `OctaRunJobOperator`.
+        labels: words of your own on the session, such as `{"project": "atlas"}`, to find it and to split a bill by.
+            Whoever has the account's key, and the machine's owner, read them: no secrets.
         node_id: this machine and no other.
         gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.

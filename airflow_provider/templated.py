@@ -23,6 +23,7 @@ __all__ = [
     "checked_cap",
     "checked_deadline",
     "is_known",
+    "known_texts",
 ]
 
 #: What an empty value becomes when a template renders it: `{{ params.country }}` of None is the text `None`.
@@ -155,6 +156,21 @@ def as_texts(name: str, values: Mapping[Any, Any] | None) -> dict[str, str]:
         os.fspath(key) if isinstance(key, os.PathLike) else str(key): as_word(f"{name}[{key!r}]", value)
         for key, value in (values or {}).items()
     }
+
+
+def known_texts(name: str, values: Any) -> dict[str, str]:
+    """What is known of a mapping when the DAG file is parsed: a value that is known later is left empty.
+
+    Args:
+        name: the argument's name, for the error.
+        values: what was given.
+
+    Raises:
+        ValueError: it is no mapping of names to texts, and will be none.
+    """
+    if not isinstance(values, Mapping):
+        return as_texts(name, values) if is_known(values) else {}
+    return as_texts(name, {key: value if is_known(value) else "" for key, value in values.items()})
 
 
 def as_word(name: str, value: Any) -> str:

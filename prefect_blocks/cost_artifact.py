@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext, TaskRunContext
 
+from octa_provider.wire.labels import label_texts
 from octa_provider.wire.money import usd_text
 
 __all__ = ["artifact_name", "flow_name_here", "flow_run_id_here", "put_cost", "put_cost_of_orphan", "row"]
@@ -56,6 +58,7 @@ def row(
     cost_usd: float | None,
     exit_code: int | None = None,
     done: float | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """One session of the bill; columns that a person looks for come first.
 
@@ -67,6 +70,7 @@ def row(
         cost_usd: what it cost, in USD.
         exit_code: the command's.
         done: how far the work was, from 0 to 1.
+        labels: what the session is labelled with; a column only where there are any.
     """
     return {
         "outcome": outcome,
@@ -76,6 +80,7 @@ def row(
         "exit code": "" if exit_code is None else str(exit_code),
         "node": "" if node_id is None else str(node_id),
         "session": uuid,
+        **({"labels": ", ".join(label_texts(labels))} if labels else {}),
     }
 
 
@@ -93,6 +98,8 @@ def put_cost(name: str, about: str, new: dict[str, str], flow_run_id: UUID | Non
     with _lock:
         earlier = [] if flow_run_id is None else _rows(key, flow_run_id)
         rows = [one for one in earlier if one.get("session") != new["session"]] + [new]
+        if any("labels" in one for one in rows):
+            rows = [{**one, "labels": one.get("labels", "")} for one in rows]
         costs = [float(one["USD"]) for one in rows if one.get("USD")]
         total = f": {usd_text(sum(costs), 6)}" if len(costs) == len(rows) else ""
         tries = f" in {len(rows)} sessions" if len(rows) > 1 else ""

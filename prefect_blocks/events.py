@@ -76,7 +76,7 @@ def emit(
         reason: why, in one sentence.
         flow_run_id: the flow run that it belongs to, where this is not said by one.
         name: what the work is called; the session's uuid when left out.
-        labels: of the work, to filter by.
+        labels: of the work, to filter by, beside those of the session.
     """
     payload = payload_of(price_usd=rental.price_usd, bill=bill, result=result, reason=reason)
     emit_of(
@@ -87,7 +87,7 @@ def emit(
         payload,
         flow_run_id=flow_run_id,
         name=name,
-        labels=labels,
+        labels={**(labels or {}), **rental.labels},
     )
 
 

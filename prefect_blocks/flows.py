@@ -38,6 +38,7 @@ def run_job_flow(
     secret_envs: dict[str, str] | None = None,
     max_duration_s: float | None = None,
     result_file: str | None = None,
+    labels: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run a command to completion on a rented machine.
 
@@ -55,6 +56,7 @@ def run_job_flow(
         credentials: name of a saved `OctaCredentials` block; empty for the environment's account.
         max_duration_s: the job is stopped when its machine has run so many seconds, whatever it does.
         result_file: a JSON file that the command writes: its value is in the result, under `value`. Needs SSH.
+        labels: words of your own on the session, to find it and to split a bill by; as of `run_job`.
         secret_envs: environment variable to the name of a saved Secret block; the value goes over SSH alone.
 
     Returns:
@@ -78,6 +80,7 @@ def run_job_flow(
         max_cost_usd=max_cost_usd,
         max_duration_s=max_duration_s,
         result_file=result_file,
+        labels=labels,
         poll_s=poll_s,
         credentials=credentials_named(credentials),
     )

@@ -107,6 +107,11 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
         description="Seconds for which the machine of a command that failed is kept, for a look: it bills on, for so "
         "long at most where the reaper flow runs. Nothing stops it.",
     )
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="Words of your own on the session, to find it and to split a bill by. Whoever has the account's "
+        "key, and the machine's owner, read them: no secrets.",
+    )
     log_path: str | None = Field(default=None, description="A local file that gets the command's output.")
     progress: str | None = Field(
         default=None,
@@ -149,6 +154,7 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
             start_attempts=self.start_attempts,
             result_file=self.result_file,
             keep_failed_s=self.keep_failed_s,
+            labels=self.labels,
         )
 
     def trigger(  # type: ignore[override]

@@ -193,7 +193,7 @@ class JobFollower:
         emit("ended", rental, result=self.result, name=self._report.about)
         if self.result.kept_until is None:
             emit("stopped", rental, result=self.result, bill=own_bill(self.result), name=self._report.about)
-        self._report.ended(self.result, self._urls)
+        self._report.ended(self.result, self._urls, self.state.rental.labels)
 
     def _tell(self, event: JobEvent) -> None:
         if event.kind == "stopped":

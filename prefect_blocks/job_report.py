@@ -105,12 +105,13 @@ class JobReport:
         """
         self._logger.warning("%s", text)
 
-    def ended(self, result: JobResult, urls: Mapping[int | str, str]) -> None:
+    def ended(self, result: JobResult, urls: Mapping[int | str, str], labels: Mapping[str, str] | None = None) -> None:
         """The job has ended, its machine is stopped, or kept: tell what it came to. Takes some seconds at most.
 
         Args:
             result: what it came to.
             urls: what it published while it ran: port to URL.
+            labels: what its session is labelled with.
         """
         cost = "" if result.cost_usd is None else f", {usd_text(result.cost_usd, 6)}"
         if result.kept_until is None:
@@ -138,6 +139,7 @@ class JobReport:
             cost_usd=spent,
             exit_code=result.exit_code,
             done=1.0 if result.succeeded else self._tracker.fraction,
+            labels=labels,
         )
         self._bill(result.tried, new)
         links = [
@@ -174,6 +176,7 @@ class JobReport:
             cost_usd=bill.charge_usd,
             exit_code=state.exit_code,
             done=self._tracker.fraction,
+            labels=state.rental.labels,
         )
         self._bill(state.tried, new)
         self._reports.flush(FLUSH_S)

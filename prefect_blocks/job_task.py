@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from octa_provider.job.events import OnEvent
 from octa_provider.market.requirements import Requirements
 from octa_provider.timing.limits import checked_cap
+from octa_provider.wire.labels import checked_labels
 from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.job import OctaJob
 from prefect_blocks.requirement_fields import fields_of, requirements_of
@@ -42,6 +43,7 @@ def run_job(
     start_attempts: int = 1,
     keep_failed_s: float | None = None,
     wait_for_machine_s: float = 0.0,
+    labels: Mapping[str, str] | None = None,
     log_path: str | None = None,
     progress: str | None = None,
     progress_total: int | None = None,
@@ -82,6 +84,9 @@ def run_job(
             look: it bills on, for so long at most where the reaper flow runs. None stops it.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once. What waits
             is running, not failed; the end of the run ends the wait.
+        labels: words of your own on the session, such as `{"project": "atlas"}`, to find it and to split a bill by.
+            Whoever has the account's key, and the machine's owner, read them: no secrets. With others it is the same
+            work.
         log_path: a local file that gets the command's output.
         progress: how to read progress from the output: `blender`, a regular expression, or None for `NN%` and `i/n`.
         progress_total: how many steps there are; for Blender the frames.
@@ -128,6 +133,7 @@ def run_job(
         start_attempts=start_attempts,
         keep_failed_s=keep_failed_s,
         wait_for_machine_s=wait_for_machine_s,
+        labels=checked_labels({} if labels is None else labels),
         log_path=log_path,
         progress=progress,
         progress_total=progress_total,

@@ -90,6 +90,7 @@ class MachineReport:
             node_id=self.rental.node_id,
             duration_s=bill.duration_s,
             cost_usd=bill.charge_usd,
+            labels=self.rental.labels,
         )
         self._reports.put("cost", partial(put_cost, artifact_name(self._name), self._name, new, self._flow_run_id))
         self._reports.flush(FLUSH_S)

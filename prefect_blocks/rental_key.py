@@ -13,10 +13,11 @@ import os
 import threading
 import weakref
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from prefect.context import FlowRunContext, TaskRunContext
@@ -24,7 +25,11 @@ from prefect.context import FlowRunContext, TaskRunContext
 from octa_provider.errors import OctaConfigError
 from octa_provider.rental.key import rental_key as join_parts
 
-__all__ = ["PREFIX", "flow_run_of", "is_worker_key", "rental_key", "task_run_of", "worker_key"]
+if TYPE_CHECKING:
+    from octa_provider.market.request import Request
+    from octa_provider.market.requirements import Requirements
+
+__all__ = ["PREFIX", "flow_run_of", "is_worker_key", "rental_key", "rented_on", "task_run_of", "worker_key"]
 
 PREFIX = "prefect"
 _WORKER = "worker"
@@ -62,6 +67,16 @@ _numbers: dict[int, _Numbers] = {}
 _numbers_lock = threading.Lock()
 
 
+def rented_on(request: Request, requirements: Requirements) -> list[object]:
+    """What is rented, for `rental_key`. Not its labels: with others it is the same work.
+
+    Args:
+        request: what to rent.
+        requirements: which machine.
+    """
+    return [request.service, _unlabelled(asdict(request)), asdict(requirements)]
+
+
 def rental_key(rented: object, name: str | None = None) -> str:
     """The work key of something rented here and now: `prefect/<flow run>/<task or "flow">/<digest>-<number>`.
 
@@ -87,7 +102,10 @@ def rental_key(rented: object, name: str | None = None) -> str:
     if task is not None and task.task_run.flow_run_id != flow_run_id:
         # A flow that was called by a task: the task is another run's.
         task = None
-    digest = _digest([rented, {} if task is None else task.parameters])
+    parameters: Mapping[str, Any] = {} if task is None else task.parameters
+    if task is not None and task.task.fn.__module__.startswith(f"{__package__}."):
+        parameters = _unlabelled(parameters)
+    digest = _digest([rented, parameters])
     place = "flow" if task is None else task.task.name
     if flow.detached and task is not None:
         # In another process than the flow: nobody here knows which numbers were given out.
@@ -149,6 +167,10 @@ def _of_try(flow: FlowRunContext) -> _Numbers:
             forget: Callable[..., object] = _numbers.pop
             weakref.finalize(flow, forget, id(flow), None)
         return _numbers[id(flow)]
+
+
+def _unlabelled(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != "labels"}
 
 
 def _digest(value: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from prefect_blocks.in_thread import cancellation, run_in_thread, run_in_thread_
 from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.machine_report import MachineReport
 from prefect_blocks.rental_guard import GuardedRental, guard, let_go
-from prefect_blocks.rental_key import rental_key
+from prefect_blocks.rental_key import rental_key, rented_on
 from prefect_blocks.requirement_fields import requirements_of
 from prefect_blocks.secret_values import shown_values
 
@@ -201,7 +200,6 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         self._report: MachineReport | None = None
 
     def __enter__(self) -> RentedMachine:
-        what = [self._request.service, asdict(self._request), asdict(self._requirements)]
         self._report = report = MachineReport(self._name or self._key or flow_name_here() or "machine", _logger())
         up: list[Session] = []
         with ExitStack() as stack:
@@ -209,7 +207,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
             rental = stack.enter_context(
                 client.rentals.rent(
                     self._request,
-                    key=rental_key(what, self._key),
+                    key=rental_key(rented_on(self._request, self._requirements), self._key),
                     requirements=self._requirements,
                     max_cost_usd=self._max_cost_usd,
                     max_duration_s=self._max_duration_s,

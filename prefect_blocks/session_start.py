@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from prefect import get_run_logger
@@ -21,7 +20,7 @@ from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation
 from prefect_blocks.lifetime import Lifetime
 from prefect_blocks.rental_guard import guard, let_go
-from prefect_blocks.rental_key import rental_key
+from prefect_blocks.rental_key import rental_key, rented_on
 from prefect_blocks.requirement_fields import requirements_of
 from prefect_blocks.session_argument import rental_of
 from prefect_blocks.stop_on_error import stop_on_error
@@ -80,6 +79,7 @@ def start_machine(
     outlives_flow: bool = False,
     deadline_s: float = 300.0,
     wait_for_machine_s: float = 0.0,
+    labels: Mapping[str, str] | None = None,
     key: str | None = None,
     credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
@@ -92,6 +92,9 @@ def start_machine(
         image: container image, such as `blender:4.5`.
         start_command: what the container runs.
         envs: environment variables; the account's sessions show them, so no secrets.
+        labels: words of your own on the session, such as `{"project": "atlas"}`, to find it and to split a bill by.
+            Whoever has the account's key, and the machine's owner, read them: no secrets. With others it is the same
+            work.
         disk_gb: disk in GB.
         ports: TCP ports to expose.
         http_ports: ports to publish as URLs.
@@ -124,6 +127,7 @@ def start_machine(
         http_ports=tuple(http_ports),
         entrypoint=entrypoint,
         app=app,
+        labels={} if labels is None else labels,
     )
     return _start(
         request,
@@ -147,6 +151,7 @@ def start_render(
     outlives_flow: bool = False,
     deadline_s: float = 300.0,
     wait_for_machine_s: float = 0.0,
+    labels: Mapping[str, str] | None = None,
     key: str | None = None,
     credentials: OctaCredentials | str | None = None,
 ) -> dict[str, Any]:
@@ -156,6 +161,7 @@ def start_render(
         disk_gb: disk in GB.
         envs: environment variables; the account's sessions show them, so no secrets.
         multi_gpu_worker: one worker for all GPUs of the machine; None leaves it to the API.
+        labels: as of `start_machine`.
         requirements: fields of the core's `Requirements`; the cheapest machine when left out.
         max_cost_usd: refuse what can't be paid, and stop what has cost so much, in USD, as long as this process lives.
         max_duration_s: refuse what the balance can't pay for that long, and stop what has run so many seconds.
@@ -174,7 +180,12 @@ def start_render(
         OctaConfigError: a value that can't work, before any money is spent.
         OctaCancelledError: the run is being ended; what was started was stopped.
     """
-    request = RenderRequest(disk_gb=disk_gb, envs=dict(envs or {}), multi_gpu_worker=multi_gpu_worker)
+    request = RenderRequest(
+        disk_gb=disk_gb,
+        envs=dict(envs or {}),
+        multi_gpu_worker=multi_gpu_worker,
+        labels={} if labels is None else labels,
+    )
     return _start(
         request,
         requirements,
@@ -245,7 +256,7 @@ def _start(
     with hearing_signals(), credentials.get_client() as client, stop_on_error() as on_started:
         rental = client.rentals.start(
             request,
-            key=rental_key([request.service, asdict(request), asdict(wanted)], key),
+            key=rental_key(rented_on(request, wanted), key),
             requirements=wanted,
             deadline_s=times_s[0],
             wait_for_machine_s=times_s[1],

@@ -67,8 +67,8 @@ def _starting(work: Callable[P, T]) -> Task[P, T]:
 
 def _cacheable(work: Callable[P, T]) -> Task[P, T]:
     # Keys are no inputs: other ones give the same result, and none belongs into a cache key, not even its hash. Nor is
-    # who is told what happens.
-    policy = DEFAULT - "credentials" - "secret_envs" - "on_event"
+    # who is told what happens, or how the session is labelled.
+    policy = DEFAULT - "credentials" - "secret_envs" - "on_event" - "labels"
     return OctaTask(work, name=f"octa_{work.__name__}", cache_policy=policy, tags={"octaspace"})
 
 

@@ -157,6 +157,7 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
 
     _lacking: str = PrivateAttr(default="")
     _needs_key: bool = PrivateAttr(default=False)
+    _own_labels: dict[str, str] | None = PrivateAttr(default=None)
     _typed_secrets: list[str] = PrivateAttr(default_factory=list)
 
     @classmethod
@@ -197,6 +198,9 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
             kwargs: the same by name.
         """
         asked = set(self.env)
+        if self._own_labels is None:
+            # Prefect adds names of its own, which a stranger's machine has no need of.
+            self._own_labels = dict(self.labels)
         super().prepare_for_flow_run(flow_run, *args, **kwargs)
         own = {name: value for name, value in self.env.items() if name not in asked}
         # What is asked for as a secret is not to be had in the open as well, unless it is asked for twice.
@@ -239,6 +243,7 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
             via=self.via,
             max_cost_usd=self.max_cost_usd,
             start_attempts=self.start_attempts,
+            labels=self.labels if self._own_labels is None else self._own_labels,
         )
 
     @property

@@ -193,6 +193,7 @@ def octa_task(
     app: str = NOT_GIVEN,
     start_attempts: int | str = NOT_GIVEN,
     wait_for_machine_s: float | str = NOT_GIVEN,
+    labels: Mapping[str, str] | None = NOT_GIVEN,
     skip_on_exit_code: int | Collection[int] | None = NOT_GIVEN,
     on_finish_action: str = NOT_GIVEN,
     keep_failed_s: float | str = NOT_GIVEN,
@@ -251,6 +252,8 @@ def octa_task(
             `max_cost_usd`.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken, with `deferrable` without a
             worker slot; 0 (default) fails at once.
+        labels: words of your own on the session, such as `{"project": "atlas"}`, to find it and to split a bill by.
+            Whoever has the account's key, and the machine's owner, read them: no secrets.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
         on_finish_action: `stop` (default); `stop_succeeded`: as `stop`, but the session of a command that failed, or
             ran into `timeout_s`, is kept for `keep_failed_s`, for a look into it; or `keep`: the session runs and bills

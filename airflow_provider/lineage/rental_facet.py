@@ -82,6 +82,7 @@ def _session(one: SessionBill) -> dict[str, Any]:
             "costUsd": one.cost_usd,
             "costWei": _text(one.cost_wei),
             "billedSeconds": one.billed_s,
+            **({"labels": one.labels} if one.labels else {}),
         }
     )
 

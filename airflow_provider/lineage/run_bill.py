@@ -50,6 +50,7 @@ class SessionBill:
         cost_wei: what it was charged, in wei; None as long as it runs, or where the API does not tell.
         cost_usd: the same in USD.
         billed_s: seconds that it ran.
+        labels: what it was labelled with.
     """
 
     uuid: str
@@ -59,6 +60,7 @@ class SessionBill:
     cost_wei: int | None = None
     cost_usd: float | None = None
     billed_s: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -113,6 +115,7 @@ class RunBill:
         one = self.session(terms.uuid)
         one.node_id = terms.node_id if terms.node_id is not None else one.node_id
         one.price_usd = terms.price_usd if terms.price_usd is not None else one.price_usd
+        one.labels = terms.labels or one.labels
 
     @_ends_no_task
     def seen(self, session: Session) -> None:

@@ -79,6 +79,8 @@ class OctaRunJobOperator(RunsJob):
             `max_cost_usd`. The next one is not waited for: `retries` do.
         wait_for_machine_s: seconds to wait for a machine when none fits or all are taken, with `deferrable` without a
             worker slot; 0 (default) fails at once.
+        labels: words of your own on the session, such as `{"project": "atlas"}`, to find it and to split a bill by.
+            Whoever has the account's key, and the machine's owner, read them: no secrets.
         skip_on_exit_code: an exit code, or several, that skip the task instead of failing it.
         on_finish_action: `stop` (default); `stop_succeeded`: as `stop`, but the session of a command that failed, or
             ran into `timeout_s`, is kept for `keep_failed_s`, for a look into it; or `keep`: the session runs and bills
@@ -161,6 +163,7 @@ class OctaRunJobOperator(RunsJob):
         app: str = "",
         start_attempts: int | str = 1,
         wait_for_machine_s: float | str = 0.0,
+        labels: Mapping[str, str] | None = None,
         skip_on_exit_code: int | Collection[int] | None = None,
         on_finish_action: str = "stop",
         keep_failed_s: float | str = 3600.0,
@@ -207,6 +210,7 @@ class OctaRunJobOperator(RunsJob):
             app=app,
             start_attempts=start_attempts,
             wait_for_machine_s=wait_for_machine_s,
+            labels=labels,
             octa_conn_id=octa_conn_id,
             **kwargs,
         )

@@ -10,7 +10,17 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.starting_session import StartsSession
-from airflow_provider.templated import as_flag, as_int, as_ints, as_text, as_texts, as_word, check_known, is_known
+from airflow_provider.templated import (
+    as_flag,
+    as_int,
+    as_ints,
+    as_text,
+    as_texts,
+    as_word,
+    check_known,
+    is_known,
+    known_texts,
+)
 from octa_provider.market.request import MachineRequest, RenderRequest
 
 if TYPE_CHECKING:
@@ -35,6 +45,8 @@ class OctaStartMachineOperator(StartsSession):
         disk_gb: disk in GB.
         envs: environment variables. The account's sessions show them: no secrets. Those go with a command, over SSH: as
             `envs` of `RemoteMachine.run`, or as `secret_envs` of `OctaRunJobOperator`.
+        labels: words of your own on the session, such as `{"project": "atlas"}`, to find it and to split a bill by.
+            Whoever has the account's key, and the machine's owner, read them: no secrets.
         node_id: this machine and no other.
         gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
@@ -99,6 +111,7 @@ class OctaStartMachineOperator(StartsSession):
         app: str = "",
         disk_gb: int | str = 10,
         envs: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         node_id: int | str | None = None,
         gpu_model: str | Sequence[str] | None = None,
         gpu_count: int | str | None = None,
@@ -123,6 +136,7 @@ class OctaStartMachineOperator(StartsSession):
         super().__init__(
             disk_gb=disk_gb,
             envs=envs,
+            labels=labels,
             node_id=node_id,
             gpu_model=gpu_model,
             gpu_count=gpu_count,
@@ -158,6 +172,7 @@ class OctaStartMachineOperator(StartsSession):
             image=as_text("image", self.image) or "",
             disk_gb=as_int("disk_gb", self.disk_gb) or MachineRequest.disk_gb,
             envs=as_texts("envs", self.envs),
+            labels=as_texts("labels", self.labels),
             ports=as_ints("ports", self.ports),
             http_ports=as_ints("http_ports", self.http_ports),
             start_command=as_word("start_command", self.start_command or ""),
@@ -171,6 +186,7 @@ class OctaStartMachineOperator(StartsSession):
             app=self.app if is_known(self.app) else "",
             disk_gb=_known_disk(self.disk_gb, MachineRequest.disk_gb),
             envs=as_texts("envs", self.envs) if is_known(self.envs) else {},
+            labels=known_texts("labels", self.labels),
             ports=as_ints("ports", self.ports) if is_known(self.ports) else (),
             http_ports=as_ints("http_ports", self.http_ports) if is_known(self.http_ports) else (),
         )
@@ -183,6 +199,8 @@ class OctaStartRenderOperator(StartsSession):
         multi_gpu_worker: one worker for all cards of the machine; None leaves it to OctaSpace.
         disk_gb: disk in GB.
         envs: environment variables. The account's sessions show them: no secrets.
+        labels: words of your own on the session, such as `{"project": "atlas"}`, to find it and to split a bill by.
+            Whoever has the account's key, and the machine's owner, read them: no secrets.
         node_id: this machine and no other.
         gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
@@ -217,6 +235,7 @@ class OctaStartRenderOperator(StartsSession):
         multi_gpu_worker: bool | str | None = None,
         disk_gb: int | str = 10,
         envs: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
         node_id: int | str | None = None,
         gpu_model: str | Sequence[str] | None = None,
         gpu_count: int | str | None = None,
@@ -241,6 +260,7 @@ class OctaStartRenderOperator(StartsSession):
         super().__init__(
             disk_gb=disk_gb,
             envs=envs,
+            labels=labels,
             node_id=node_id,
             gpu_model=gpu_model,
             gpu_count=gpu_count,
@@ -270,6 +290,7 @@ class OctaStartRenderOperator(StartsSession):
         return RenderRequest(
             disk_gb=as_int("disk_gb", self.disk_gb) or RenderRequest.disk_gb,
             envs=as_texts("envs", self.envs),
+            labels=as_texts("labels", self.labels),
             multi_gpu_worker=as_flag("multi_gpu_worker", self.multi_gpu_worker),
         )
 
@@ -278,6 +299,7 @@ class OctaStartRenderOperator(StartsSession):
         RenderRequest(
             disk_gb=_known_disk(self.disk_gb, RenderRequest.disk_gb),
             envs=as_texts("envs", self.envs) if is_known(self.envs) else {},
+            labels=known_texts("labels", self.labels),
         )
 
 

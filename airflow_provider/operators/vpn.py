@@ -69,7 +69,7 @@ class OctaStartVpnOperator(StartsSession):
         octa_conn_id: str = OctaHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        for name in ("disk_gb", "envs"):
+        for name in ("disk_gb", "envs", "labels"):
             if name in kwargs:
                 raise ValueError(f"{name} is not for a VPN: leave it out.")
         super().__init__(

@@ -11,6 +11,7 @@ from airflow_provider.owner import TaskOwner, owner_of
 from octa_provider.rental.key import key_parts
 from octa_provider.text.plain_text import plain_words
 from octa_provider.text.quantities import counted, shown_duration
+from octa_provider.wire.labels import label_texts
 from octa_provider.wire.money import cost_text, octa_text, price_text, usd_text
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Row:
         steps: of such a task a line each: its run; the task, its map index, the machine of a batch.
         path: where Airflow shows the task, behind its base URL; empty for no task.
         detail: what only those who may stop it are told: the rental key.
+        labels: what it is labelled with, as far as it may be told.
         cards: the graphics cards.
         node: which node it is on, and where that is.
         age: since when it runs, as a length of time.
@@ -52,6 +54,7 @@ class Row:
     steps: tuple[str, ...]
     path: str
     detail: str
+    labels: str
     cards: str
     node: str
     age: str
@@ -128,6 +131,8 @@ def _row(owned: OwnedSession, connection_id: str, may: Permissions) -> Row:
         steps=() if task is None else _steps(task),
         path="" if task is None else _path(task),
         detail=_said(owned.key, 4 * _MOST_CHARS) if task is None and is_allowed and owned.key is not None else "",
+        # They may name work of an Airflow that is not the reader's, as its key does.
+        labels=_said(", ".join(label_texts(owned.labels)), 4 * _MOST_CHARS) if task is not None or is_allowed else "",
         cards="" if session.hardware is None else session.hardware.cards,
         node=_node(owned),
         age=shown_duration(owned.age_s),

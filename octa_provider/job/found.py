@@ -57,7 +57,7 @@ def find_job(
     if session is not None:
         node_id = session.node_id if terms.node_id is None else terms.node_id
         usd = price_usd(session) if terms.price_usd is None else terms.price_usd
-        terms = msgspec.structs.replace(terms, node_id=node_id, price_usd=usd)
+        terms = msgspec.structs.replace(terms, node_id=node_id, price_usd=usd, labels=terms.labels or session.labels)
     now = api.clock.steady_time()
     return JobState(
         key=terms.key or "",

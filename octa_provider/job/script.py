@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV
 from octa_provider.rental.tried_machine import TRIED_ENV
+from octa_provider.wire.labels import LABELS_ENV
 from octa_provider.wire.session_envs import JOB_ENV
 
 #: Where a job over SSH keeps its files, below the login folder.
@@ -46,7 +47,7 @@ if [ $? -eq 1 ]; then c=timeout; [ -z "$octa_g" ] || kill -KILL -$p 2>/dev/null;
 _OURS = "unset octa_n octa_h octa_d octa_g octa_r"
 
 # With the nonce a command could forge its own end. What runs on beside it has an environment without.
-_FORGET = f"unset {JOB_ENV} {RENTAL_MARK_ENV} {REPLACES_ENV} {TRIED_ENV}"
+_FORGET = f"unset {JOB_ENV} {RENTAL_MARK_ENV} {REPLACES_ENV} {TRIED_ENV} {LABELS_ENV}"
 
 # It comes in the environment, which /proc shows of every process as it was when its program began: so the shell begins
 # anew without it, and reads it from a pipe. $1 is what then runs.

@@ -21,12 +21,15 @@ from octa_provider.market.requirements import Requirements
 from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV
 from octa_provider.rental.tried_machine import TRIED_ENV, check_start_attempts
 from octa_provider.timing.limits import MIN_RUN_S, checked_cap, checked_seconds
+from octa_provider.wire.labels import LABELS_ENV, checked_labels
 from octa_provider.wire.session_envs import JOB_ENV, RENTAL_KEY_ENV
 
 if TYPE_CHECKING:
     from octa_provider.files.placed import Placed
 
 VIAS = ("auto", "container", "ssh")
+#: What carries more than the user's own variables.
+_OURS = (JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV, TRIED_ENV, LABELS_ENV)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ class JobSpec:
         keep_failed_s: None stops the machine, however the job ends. Seconds keep that of a command that failed, or ran
             into `timeout_s`, for a look: it bills on, for so long at most, and no longer than its caps allow, where
             something of ours is there to stop it. See `octa_provider.job.keeping`.
+        labels: words of your own on the session, such as `{"project": "atlas"}`, to find the machine and to split a
+            bill by: at most 32, names of 63 characters, values of 128. No secrets: whoever has the account's key, and
+            the machine's owner, read them. With other labels it is the same job: an adopted session keeps its own.
 
     Raises:
         OctaConfigError: a value that can't work, before any money is spent.
@@ -93,6 +99,7 @@ class JobSpec:
     app: str = ""
     start_attempts: int = 1
     keep_failed_s: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._refuse_other_types()
@@ -131,10 +138,9 @@ class JobSpec:
                 )
         for local in (*self.inputs, *self.outputs.values()):
             _check_local(local)
-        secret_envs = checked_secret_envs(
-            self.secret_envs, self.envs, (JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV, TRIED_ENV)
-        )
+        secret_envs = checked_secret_envs(self.secret_envs, self.envs, _OURS)
         object.__setattr__(self, "secret_envs", secret_envs)
+        object.__setattr__(self, "labels", checked_labels(self.labels))
         checked_result_file(self.result_file, self.inputs.values())
         self.request("")
 
@@ -233,6 +239,7 @@ class JobSpec:
             start_command=start_command,
             entrypoint=self.entrypoint,
             app=self.app,
+            labels=self.labels,
         )
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar, TypeAlias
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.market.payer import checked_payer_id
+from octa_provider.wire.labels import LABELS_ENV, checked_labels, labels_envs
 
 VPN_SUBKINDS = ("wg", "openvpn", "ss", "v2ray", "http_proxy")
 V2RAY_PROTOCOLS = ("trojan", "vmess", "vless")
@@ -30,6 +31,9 @@ class MachineRequest:
         app: uuid of an app from `client.apps`.
         organization_id: the organisation that pays; the client's when neither of these two is given.
         project_id: what for, in that organisation.
+        labels: words of your own, such as `{"project": "atlas"}`, to find the machine and to split a bill by: at most
+            32, names of 63 characters, values of 128. Whoever has the account's key, and the machine's owner, read
+            them.
 
     Raises:
         OctaConfigError: an argument that the API could only refuse.
@@ -47,6 +51,7 @@ class MachineRequest:
     app: str = ""
     organization_id: int | str | None = None
     project_id: int | str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("image", "start_command", "entrypoint", "app"):
@@ -59,6 +64,7 @@ class MachineRequest:
         object.__setattr__(self, "http_ports", _ports("http_ports", self.http_ports))
         for name in ("organization_id", "project_id"):
             object.__setattr__(self, name, checked_payer_id(name, getattr(self, name)))
+        object.__setattr__(self, "labels", checked_labels(self.labels))
 
     def payload(self, node_id: int) -> object:
         """The body of `POST /services/mr`: an array of one item (the form marked *send*)."""
@@ -68,7 +74,7 @@ class MachineRequest:
             "disk_size": self.disk_gb,
             "image": self.image,
             "app": self.app,
-            "envs": dict(self.envs),
+            "envs": {**self.envs, **labels_envs(self.labels)},
             "ports": list(self.ports),
             "http_ports": list(self.http_ports),
             "start_command": self.start_command,
@@ -104,6 +110,7 @@ class RenderRequest:
         disk_gb: disk in GB.
         envs: environment variables.
         multi_gpu_worker: one worker for all GPUs of the machine; None leaves it to the API.
+        labels: as of a `MachineRequest`.
 
     Raises:
         OctaConfigError: an argument that the API could only refuse.
@@ -114,18 +121,20 @@ class RenderRequest:
     disk_gb: int = 10
     envs: Mapping[str, str] = field(default_factory=dict, repr=False)
     multi_gpu_worker: bool | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "disk_gb", _disk(self.disk_gb))
         object.__setattr__(self, "envs", _envs(self.envs))
         if self.multi_gpu_worker is not None and not isinstance(self.multi_gpu_worker, bool):
             raise OctaConfigError("multi_gpu_worker must be True, False or None")
+        object.__setattr__(self, "labels", checked_labels(self.labels))
 
     def payload(self, node_id: int) -> object:
         """The body of `POST /services/render`; the hyphens of the last field are real (C)."""
         body: dict[str, object] = {"node_id": node_id, "disk_size": self.disk_gb}
-        if self.envs:
-            body["envs"] = dict(self.envs)
+        if envs := {**self.envs, **labels_envs(self.labels)}:
+            body["envs"] = envs
         if self.multi_gpu_worker is not None:
             body["multi-gpu-worker"] = self.multi_gpu_worker
         return body
@@ -199,6 +208,8 @@ def _envs(value: object) -> dict[str, str]:
         if not is_env_name(name):
             raise OctaConfigError(f"envs: {name!r} is not a name of an environment variable")
         _check_text(f"envs: the value of {name}", text)
+    if LABELS_ENV in value:
+        raise OctaConfigError(f"envs must not set {LABELS_ENV}: it carries the labels, which are given apart")
     return dict(value)
 
 

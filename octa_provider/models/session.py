@@ -29,6 +29,7 @@ from octa_provider.wire.fields import (
     url_map,
     usd_from_ten_thousandths,
 )
+from octa_provider.wire.labels import read_labels
 from octa_provider.wire.model import Model
 from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
@@ -227,6 +228,11 @@ class Session(Model, frozen=True, kw_only=True):
     def rental_key(self) -> str | None:
         """The rental key it was started under; None when it has none or the API does not echo the environment."""
         return self.user_envs.get(RENTAL_KEY_ENV) if self.user_envs else None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels it was started with, made plain; empty when it has none or the environment is not echoed."""
+        return read_labels(self.user_envs)
 
 
 def _endpoint(value: object) -> Endpoint | None:

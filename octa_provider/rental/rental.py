@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from octa_provider.errors import OctaConfigError, OctaError, tell_also
 from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
 from octa_provider.rental.elsewhere import billed_again
@@ -49,6 +47,7 @@ class Rental(Terms, frozen=True, eq=False):
             `adopted`, first seen. Counts where the API does not tell how long it has run.
         tried: the machines before, which never came up: what they cost is off `max_cost_usd` already. A job counts its
             own.
+        labels: what the session was labelled with; of one that was adopted its own.
     """
 
     _api: RentalApi | None = None
@@ -159,7 +158,7 @@ class Rental(Terms, frozen=True, eq=False):
         }
 
     def __hash__(self) -> int:
-        return hash(msgspec.structs.replace(self.terms, known_from=None))
+        return hash(self.terms)
 
     def __repr__(self) -> str:
         return f"Rental({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
@@ -203,5 +202,6 @@ def rental_of(
         price_wei=offered_wei,
         started_at=None if session is None else session.started_at,
         tried=tried_before_rental(session),
+        labels={} if session is None else session.labels,
         _api=api,
     )

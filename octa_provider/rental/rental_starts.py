@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from octa_provider.market.request import Request
+from octa_provider.market.request import Request, VpnRequest
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.key import with_namespace
 from octa_provider.rental.leaving import Leaving
@@ -120,6 +120,8 @@ class RentalStarts:
         whole = self.full_key(key)
         mark = fingerprint_of(request) if fingerprint is None else fingerprint
 
+        labels = {} if isinstance(request, VpnRequest) else dict(request.labels)
+
         def rental(started: Started) -> Rental:
             known = rental_of(
                 self._api, started.uuid, whole, started.session, service=request.service, machine=started.machine
@@ -132,6 +134,7 @@ class RentalStarts:
                 max_duration_s=max_duration_s,
                 max_price_usd=requirements.max_price_usd,
                 known_from=self._api.clock.steady_time(),
+                labels=known.labels if started.adopted else labels,
             )
 
         new_try = partial(

@@ -13,7 +13,7 @@ from octa_provider.rental.market_look import sessions_seen
 from octa_provider.rental.terms import Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from octa_provider.models import Session
     from octa_provider.rental.rental_api import RentalApi
@@ -23,7 +23,7 @@ __all__ = ["OwnedSession", "Running", "age_s", "namespace_of", "of_uuid", "runni
 
 @dataclass(frozen=True)
 class OwnedSession:
-    """A session, whose it is, and what it has cost. Nothing of its environment but the key is in here.
+    """A session, whose it is, and what it has cost. Nothing of its environment but the key and the labels is in here.
 
     Attributes:
         session: as the API shows it; what strangers wrote is in it as they wrote it.
@@ -36,6 +36,7 @@ class OwnedSession:
         charge_wei: what it has cost so far, as the API charges it.
         charge_usd: the same in USD, for display.
         spent_usd: the most that its charge, or its time at its price, comes to; what caps go by.
+        labels: what it was labelled with, made plain; empty for none.
     """
 
     session: Session = field(repr=False)
@@ -48,6 +49,7 @@ class OwnedSession:
     charge_wei: int | None
     charge_usd: float | None
     spent_usd: float | None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def uuid(self) -> str:
@@ -145,4 +147,5 @@ def _with_owner(api: RentalApi, session: Session, key: str | None) -> OwnedSessi
         charge_wei=session.charge_wei,
         charge_usd=terms.usd(session.charge_wei, session),
         spent_usd=spent_usd(terms, session, api.clock),
+        labels=session.labels,
     )

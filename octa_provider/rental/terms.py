@@ -81,6 +81,7 @@ class Terms(msgspec.Struct, frozen=True):
             `adopted`, first seen. Counts where the API does not tell how long it has run.
         tried: the machines before, which never came up: what they cost is off `max_cost_usd` already. A job counts its
             own.
+        labels: what the session was labelled with; of one that was adopted its own.
     """
 
     uuid: str
@@ -97,6 +98,11 @@ class Terms(msgspec.Struct, frozen=True):
     claim: str | None = None
     known_from: _Time | None = None
     tried: tuple[TriedMachine, ...] = ()
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        # A mapping has none.
+        return hash((self.uuid, self.key))
 
     @property
     def is_capped(self) -> bool:
@@ -106,6 +112,7 @@ class Terms(msgspec.Struct, frozen=True):
     def to_dict(self) -> dict[str, Any]:
         """The terms as a small JSON value, without secrets; `tried` is in it where a machine was."""
         state = {name: getattr(self, name) for name in Terms.__struct_fields__}
+        state["labels"] = dict(self.labels)
         state["started_at"] = None if self.started_at is None else self.started_at.isoformat()
         tried = [asdict(one) for one in state.pop("tried")]
         return state | ({"tried": tried} if tried else {})

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+LABELS = {"project": "atlas", "übung": "1/2"}
 SECRET = "a-token-that-nobody-sees"
 BEGAN = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
@@ -148,7 +149,7 @@ def _steps(folder: Path, name: str) -> None:
     from airflow_provider.operators.start import OctaStartMachineOperator
     from airflow_provider.operators.stop import OctaStopSessionOperator
 
-    start = OctaStartMachineOperator(task_id="start", image="alpine:3", start_command="sleep 600")
+    start = OctaStartMachineOperator(task_id="start", image="alpine:3", start_command="sleep 600", labels=LABELS)
     OctaStopSessionOperator(task_id="stop", session=start.output)
 
 
@@ -187,7 +188,7 @@ def _broken() -> Any:
 
 TASKS: dict[str, Callable[[Path, str], object]] = {
     "files": _files,
-    "deferred": lambda folder, name: _job(name, deferrable=True),
+    "deferred": lambda folder, name: _job(name, deferrable=True, labels=LABELS),
     "fails": _fails,
     "deferred_fails": lambda folder, name: _job(name, "exit 3", deferrable=True),
     "skips": lambda folder, name: _job(name, "exit 3", skip_on_exit_code=3),

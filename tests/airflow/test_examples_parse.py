@@ -51,6 +51,7 @@ LIGHT = {
         "timing",
         "timing.limits",
         "wire",
+        "wire.labels",
         "wire.money",
         "wire.session_envs",
     ),

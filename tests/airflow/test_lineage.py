@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import HOME
-from lineage_runs import SECRET, Told, names, tell
+from lineage_runs import LABELS, SECRET, Told, names, tell
 
 import airflow_provider.lineage
 from octa_provider.emulator.testing import EmulatorHandle
@@ -147,6 +147,12 @@ def test_a_batch_tells_its_folder_its_machines_and_its_cost(
 def test_lineage_that_breaks_ends_no_task_and_leaves_nothing(told: Told) -> None:
     assert told.states["broken"] == "success"
     assert "octaspace_rental" not in told.event("broken")["run"]["facets"]
+
+
+def test_labels_are_told_with_their_session(told: Told) -> None:
+    for task in ("start", "deferred"):
+        assert told.rental(task)["sessions"][0]["labels"] == LABELS
+    assert "labels" not in told.rental("files")["sessions"][0]
 
 
 def test_no_secret_is_told(told: Told, shared_emulator: EmulatorHandle) -> None:

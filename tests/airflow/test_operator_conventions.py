@@ -46,7 +46,11 @@ MADE_BY_USERS = [
 ]
 #: Airflow itself needs `node_id` and `output` of every task, so that these arguments are kept under other names.
 RENAMED = {"machine_node_id": "node_id", "output_folder": "output"}
-NOT_FOR_A_VPN = {"disk_gb", "envs", "requirements", *REQUIREMENT_FIELDS} - {"node_id", "country", "exclude_nodes"}
+NOT_FOR_A_VPN = {"disk_gb", "envs", "labels", "requirements", *REQUIREMENT_FIELDS} - {
+    "node_id",
+    "country",
+    "exclude_nodes",
+}
 
 
 def own_bases(operator: type) -> list[type]:

@@ -50,9 +50,9 @@ def visitor(app: Any) -> Callable[[str | None], Visitor]:
     return lambda role: Visitor(app, role)
 
 
-def rented(octa: EmulatorHandle, key: str = A_TASK, namespace: str = HERE) -> str:
+def rented(octa: EmulatorHandle, key: str = A_TASK, namespace: str = HERE, **labels: str) -> str:
     with OctaClient(octa.api_key, base_url=octa.base_url, namespace=namespace) as client:
-        return client.rentals.start(MachineRequest("alpine:3", disk_gb=5), key=key).uuid
+        return client.rentals.start(MachineRequest("alpine:3", disk_gb=5, labels=labels), key=key).uuid
 
 
 def keyless(octa: EmulatorHandle, **fields: object) -> str:
@@ -233,6 +233,27 @@ def test_what_strangers_wrote_is_text(octa: EmulatorHandle, visitor: Any) -> Non
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert '"onload=' not in page
     assert "\u202e" not in page
+
+
+def test_labels_are_shown_to_who_sees_the_work(octa: EmulatorHandle, visitor: Any) -> None:
+    rented(octa, project="atlas", user="<b>ana</b>")
+    rented(octa, namespace="farm", project="secret-film")
+    page = visitor("VIEWER").page().text
+    assert "project=atlas, user=&lt;b&gt;ana&lt;/b&gt;" in page
+    # As its key, it may name work of an Airflow that is not the reader's.
+    assert "secret-film" not in page
+    assert "secret-film" in visitor("OP").page().text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 70_000, '{"a": "' + "x" * 10_000_000 + '"}', "no JSON", json.dumps({"\x1b[2J": "\u202e<script>" * 9_000})],
+)
+def test_hostile_labels_keep_nobody_from_the_page(octa: EmulatorHandle, visitor: Any, text: str) -> None:
+    uuid = keyless(octa, envs={"OCTA_LABELS": text})
+    page = visitor("ADMIN").page()
+    assert (page.status_code, uuid in page.text, "\u202e" in page.text) == (200, True, False)
+    assert len(page.text) < 20_000
 
 
 def test_no_script_of_a_stranger_would_run(octa: EmulatorHandle, visitor: Any) -> None:

@@ -19,6 +19,7 @@ from octa_provider.cli.output import finding, streams
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.http.clock_skew import clock_skew_s
+from octa_provider.market.request import MachineRequest
 
 Cli = Callable[..., Any]
 Start = Callable[..., str]
@@ -96,6 +97,27 @@ def test_sessions_are_listed_with_key_and_cost(cli: Cli, start: Start) -> None:
     listed = {s["uuid"]: s for s in json.loads(cli("sessions", "--json").out)}
     assert listed[uuid]["rental_key"] == "cli/list/one"
     assert "user_envs" not in listed[uuid]
+
+
+def test_sessions_are_found_by_their_labels(cli: Cli, start: Start, octa: OctaClient) -> None:
+    plain = start("cli/label/none")
+    assert "labels" not in cli("sessions").out.splitlines()[0]
+
+    def labelled(key: str, **labels: str) -> str:
+        return octa.rentals.start(MachineRequest("ubuntu:24.04", labels=labels), key=key).uuid
+
+    atlas = labelled("cli/label/a", project="atlas", user="ana")
+    other = labelled("cli/label/b", project="borealis")
+    shown = cli("sessions").out.splitlines()
+    assert shown[0].split()[-1] == "labels"
+    assert next(line for line in shown if atlas in line).endswith("project=atlas, user=ana")
+    assert next(line for line in shown if plain in line).endswith("  -")
+    found = json.loads(cli("sessions", "--label", "project=atlas", "--label", "user=ana", "--json").out)
+    assert [(one["uuid"], one["labels"]) for one in found] == [(atlas, {"project": "atlas", "user": "ana"})]
+    none = cli("sessions", "--label", "project=atlas", "--label", "user=bob")
+    assert (none.out, none.err.strip()) == ("", "no session with such labels runs")
+    assert cli("stop", other).status == 0
+    assert other in cli("sessions", "--recent", "--label", "project=borealis").out
 
 
 def test_finished_sessions_are_listed_with_why_they_ended(cli: Cli, start: Start) -> None:

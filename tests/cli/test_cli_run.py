@@ -56,6 +56,31 @@ def test_an_organization_pays_that_the_line_or_the_shell_names(
     assert "--organization-id is no id: copy it again, without spaces" in refused.err
 
 
+def test_labels_travel_with_the_session(cli: Cli) -> None:
+    shown = cli(*QUICK, "--json", "--label", "project=atlas", "--label", "formula=a=b", "--", "true")
+    uuid = json.loads(shown.out)["uuid"]
+    listed = {one["uuid"]: one["labels"] for one in json.loads(cli("sessions", "--recent", "--json").out)}
+    assert listed[uuid] == {"project": "atlas", "formula": "a=b"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--label", "project"), "'project' must be NAME=VALUE"),
+        (("--label", "=x"), "--label '' is no name of a label"),
+        (("--label", "a=b\nc"), "--label the value of a must be text of at most 128 printable characters"),
+        (("--label", "a=b", "--label", "a=c"), "--label gives a twice"),
+        (("--env", "OCTA_LABELS={}"), "--env must not set OCTA_LABELS"),
+    ],
+)
+def test_what_can_be_no_label_is_refused(cli: Cli, emulator: EmulatorHandle, words: tuple[str, ...], said: str) -> None:
+    before = len(emulator.ledger()["sessions"])
+    shown = cli(*QUICK, *words, "--", "true")
+    assert shown.status == 2
+    assert said in shown.err
+    assert len(emulator.ledger()["sessions"]) == before
+
+
 def test_ports_are_published_and_told_while_the_command_runs(cli: Cli, emulator: EmulatorHandle) -> None:
     shown = cli(*QUICK, "--http-port", "8188", "--port", "5000", "--port", "5001", "--", "sleep 1")
     assert shown.status == 0

@@ -72,6 +72,11 @@ def test_a_flow_run_of_a_pool_has_its_name_and_labels(server: PrefectServer, ren
     for event in events_of(server, renting.sessions[0]["uuid"], "started", "stopped"):
         assert event["resource"]["octa.label.team"] == "lighting"
         assert event["resource"]["prefect.resource.name"] == "shot-12"
+    # What Prefect calls the flow run stays here.
+    with renting.client() as octa:
+        session = octa.rentals.look_up(renting.sessions[0]["uuid"])
+    assert session is not None
+    assert session.labels == {"team": "lighting"}
 
 
 def test_tasks_and_blocks(server: PrefectServer, renting: Renting) -> None:

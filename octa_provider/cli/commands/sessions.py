@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
+from octa_provider.cli.options.job_parts import label
 from octa_provider.cli.output.listing import add_json_option, plain, print_json, print_table
 from octa_provider.cli.output.wording import shown_cost, shown_time
 from octa_provider.text.quantities import counted, shown_duration
+from octa_provider.wire.labels import label_texts
 from octa_provider.wire.money import usd_of
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   octa-provider sessions
   octa-provider sessions --recent
+  octa-provider sessions --label project=atlas
   octa-provider sessions --json | jq -r '.[].uuid'
 """
 
@@ -31,6 +36,14 @@ def add_parser(commands: Any) -> None:
         epilog=EXAMPLES,
     )
     parser.add_argument("--recent", action="store_true", help="those that have finished lately instead")
+    parser.add_argument(
+        "--label",
+        type=label,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="only those with this label; given more than once, only those with all of them",
+    )
     add_json_option(parser)
     add_connection_options(parser)
     parser.set_defaults(run=run)
@@ -47,27 +60,42 @@ def run(arguments: argparse.Namespace) -> int:
         )
     # The API's recent list holds active ones too: what has an end has ended.
     wanted = [session for session in listed if session.finished_at is not None or not arguments.recent]
+    wanted = [session for session in wanted if dict(arguments.label).items() <= session.labels.items()]
     sessions = sorted(wanted, key=lambda s: (s.started_at is None, s.started_at, s.uuid))
     if arguments.json:
         # The environment itself stays out: it may hold secrets.
         print_json(
             [
-                {**plain(s), "rental_key": s.rental_key, "namespace": _namespace(s), "phase": s.phase.value}
+                {
+                    **plain(s),
+                    "rental_key": s.rental_key,
+                    "namespace": _namespace(s),
+                    "phase": s.phase.value,
+                    "labels": s.labels,
+                }
                 for s in sessions
             ]
         )
     elif not sessions:
-        tell("no session has finished lately" if arguments.recent else "no session runs")
+        those = "no session with such labels" if arguments.label else "no session"
+        tell(f"{those} has finished lately" if arguments.recent else f"{those} runs")
     elif arguments.recent:
-        print_table(_RECENT_COLUMNS, [_recent_row(s) for s in sessions])
+        _print(_RECENT_COLUMNS, sessions, _recent_row)
     else:
-        now = datetime.now(timezone.utc)
-        print_table(_COLUMNS, [_row(s, now) for s in sessions])
+        _print(_COLUMNS, sessions, partial(_row, now=datetime.now(timezone.utc)))
     return 0
 
 
 _COLUMNS = ("uuid", "service", ">node", "started", ">age", "progress", ">cost", "namespace", "rental key")
 _RECENT_COLUMNS = ("uuid", "service", ">node", "finished", ">ran", "ended by", ">cost", "namespace", "rental key")
+
+
+def _print(columns: Sequence[str], sessions: Sequence[Session], row: Callable[[Session], tuple[object, ...]]) -> None:
+    labels = [", ".join(label_texts(session.labels)) for session in sessions]
+    # Where nobody has labelled anything, the table stays as narrow as it was.
+    told = any(labels)
+    rows = [(*row(one), text) if told else row(one) for one, text in zip(sessions, labels, strict=True)]
+    print_table((*columns, "labels") if told else columns, rows)
 
 
 def _row(session: Session, now: datetime) -> tuple[object, ...]:

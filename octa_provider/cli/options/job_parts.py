@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from octa_provider.errors import OctaConfigError
 from octa_provider.market.request import is_env_name
 
-__all__ = ["env", "input_pair", "once", "output_pair", "secret_env"]
+__all__ = ["env", "input_pair", "label", "labels_once", "once", "output_pair", "secret_env"]
 
 
 def env(text: str) -> tuple[str, str]:
@@ -20,6 +20,14 @@ def env(text: str) -> tuple[str, str]:
     if name not in os.environ:
         raise argparse.ArgumentTypeError(f"{name} is not set in this shell: write {name}=VALUE, or export it")
     return name, os.environ[name]
+
+
+def label(text: str) -> tuple[str, str]:
+    """A label from `NAME=VALUE`."""
+    name, given, value = text.partition("=")
+    if not given:
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=VALUE, as in project=atlas")
+    return name, value
 
 
 def secret_env(text: str) -> tuple[str, str]:
@@ -71,3 +79,19 @@ def once(pairs: list[tuple[str, str]], option: str) -> Mapping[str | os.PathLike
                 f"{option} names {first} twice, for {second} and {once[first]}: name it once, and copy it there"
             )
     return once
+
+
+def labels_once(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """The labels by their names, none of which may be lost.
+
+    Args:
+        pairs: as they were given.
+
+    Raises:
+        OctaConfigError: two have the same name and another value.
+    """
+    labels = dict(pairs)
+    for name, value in pairs:
+        if labels[name] != value:
+            raise OctaConfigError(f"--label gives {name} twice, with two values: a session has one of each name")
+    return labels

@@ -56,6 +56,7 @@ _EITHER_VIA = re.compile(r"\bvia='(\w+)' or '(\w+)'")
 _ENVS = re.compile(r"^envs\b:?")
 _IN_ENVS = re.compile(r"\bis in envs and in secret_envs\b")
 _SECRET_ENVS = re.compile(r"\bsecret_envs\b:?")
+_LABELS = re.compile(r"^labels\b:?")
 _VIA_MUST = re.compile(r"^via must")
 _PORTS_MUST = re.compile(r"^ports must")
 _LONGEST = re.compile(r"\bmax_duration_s(?:=\S+)?")
@@ -75,6 +76,7 @@ _PHRASES = (
     (_ENVS, "--env"),
     (_IN_ENVS, "is given with --env and with --secret-env"),
     (_SECRET_ENVS, "--secret-env"),
+    (_LABELS, "--label"),
     (_VIA_MUST, "--via must"),
     (_PORTS_MUST, "--port must"),
     (_LONGEST, "the cap on its duration"),

@@ -41,13 +41,17 @@ def test_a_deferred_job_shows_its_log_and_ends_in_the_trigger(airflow: Airflow) 
     assert work.running == []
 
 
-def test_files_go_and_come_from_a_worker(airflow: Airflow) -> None:
-    work = airflow.work("deferred_files", "sleep 1")
+@pytest.mark.parametrize("dag_id", ["deferred_files", "deferred_files_in_trigger"])
+def test_files_go_and_come(airflow: Airflow, dag_id: str) -> None:
+    """By a worker that comes back for them, and by the triggerer, which sees the same."""
+    work = airflow.work(dag_id, "sleep 1")
     (work.folder / "input").write_text("whole\n")
     assert work.ended() == "success"
     assert is_whole(work)
     assert len(work.sessions) == 1
     assert work.running == []
+    # One process begins, and one ends it; between them one sends, which one that fetches is not.
+    assert len(work.tries) == (2 if dag_id.endswith("in_trigger") else 3)
 
 
 def test_killed_while_starting(airflow: Airflow) -> None:

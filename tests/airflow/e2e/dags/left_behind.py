@@ -58,19 +58,23 @@ one_job("worker_timeout", deferrable=False, execution_timeout=timedelta(seconds=
 one_job("deferred_timeout", deferrable=True, execution_timeout=timedelta(seconds=8), retries=0)
 one_job("deferred_soon_given_up", SoonGivenUp, deferrable=True, retries=0)
 one_job("deferred_kept", deferrable=True, on_kill_action="keep")
-one_job(
-    "deferred_files",
-    deferrable=True,
-    command="{{ params.command }}; cp data/input output",
-    inputs={"{{ params.folder }}/input": "data/input"},
-    outputs={"output": "{{ params.folder }}/output"},
-)
+for name, in_trigger in (("deferred_files", False), ("deferred_files_in_trigger", True)):
+    one_job(
+        name,
+        deferrable=True,
+        command="{{ params.command }}; cp data/input output",
+        inputs={"{{ params.folder }}/input": "data/input"},
+        outputs={"output": "{{ params.folder }}/output"},
+        files_in_trigger=in_trigger,
+    )
 
 one_job(
     "deferred_capped",
     deferrable=True,
     command="{{ params.command }}; echo whole > output",
     outputs={"output": "{{ params.folder }}/output"},
+    # Its files are the workers'.
+    files_in_trigger=False,
     max_cost_usd=0.05,
 )
 
