@@ -22,7 +22,7 @@ from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.timing.clock import Clock
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 class ShortClock(Clock):
