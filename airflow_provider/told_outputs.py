@@ -8,12 +8,14 @@ from typing import Any
 from octa_provider.text.plain_text import plain_words
 from octa_provider.text.quantities import counted
 
-__all__ = ["MOST_CHARS", "MOST_NAMES", "told_outputs"]
+__all__ = ["MOST_CHARS", "MOST_NAMES", "outputs_for_a_worker", "told_outputs"]
 
 #: Airflow keeps a row of its database for each XCom and each event, and reads it whole.
 MOST_NAMES = 50
 MOST_CHARS = 8_000
 _NAMES_A_RECORD = 100
+#: A trigger's event is kept only until a worker has read it, which tells lineage of all of them.
+_MOST_CARRIED_CHARS = 100_000
 
 
 def told_outputs(result: Mapping[str, Any], tell: Callable[..., object]) -> dict[str, Any]:
@@ -37,3 +39,13 @@ def told_outputs(result: Mapping[str, Any], tell: Callable[..., object]) -> dict
             tell("%s", "\n".join(map(plain_words, outputs[begin : begin + _NAMES_A_RECORD])))
         tell("::endgroup::")
     return {**result, "outputs": told, "outputs_count": result.get("outputs_count", len(outputs))}
+
+
+def outputs_for_a_worker(result: Mapping[str, Any], tell: Callable[..., object]) -> Mapping[str, Any]:
+    """A job's result as a trigger's event takes it to a worker: with all outputs, unless they are very many.
+
+    Args:
+        result, tell: as of `told_outputs`, which the worker calls.
+    """
+    is_carried = sum(map(len, result["outputs"])) <= _MOST_CARRIED_CHARS
+    return result if is_carried else told_outputs(result, tell)

@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.job_json import job_from_json, job_to_json
 from airflow_provider.shared_files import claims_marks
-from airflow_provider.told_outputs import told_outputs
+from airflow_provider.told_outputs import outputs_for_a_worker
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
 from airflow_provider.triggers.hand_over import TAKE_OVER_S, stop_when_kept_long_enough, watch_until_taken_over
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
@@ -262,7 +262,7 @@ class OctaJobTrigger(BaseTrigger):
             stop_when_kept_long_enough(self._settings, result.uuid, result.kept_until)
         # What the result has need not travel twice.
         state = state.having(log=None, collected=(), value=None)
-        told = told_outputs(result.to_json(), self.log.info)
+        told = outputs_for_a_worker(result.to_json(), self.log.info)
         return {"what": "ended", "job": job_to_json(state), "result": told}
 
     def _is_too_late(self) -> bool:

@@ -13,7 +13,7 @@ from airflow_runs import Renting, run
 
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.task_memory import TaskMemory
-from airflow_provider.told_outputs import MOST_CHARS, MOST_NAMES, told_outputs
+from airflow_provider.told_outputs import MOST_CHARS, MOST_NAMES, outputs_for_a_worker, told_outputs
 from octa_provider import JobOutcome, JobState
 from octa_provider.rental.terms import Terms
 
@@ -103,3 +103,12 @@ def test_a_name_of_a_stranger_folds_no_log_and_makes_no_line(caplog: pytest.LogC
     _, lines = told(names, caplog)
     assert len(lines) == len(names) + 2
     assert lines.count("::endgroup::") == 1
+
+
+def test_a_trigger_hands_a_worker_all_outputs_unless_they_are_very_many(caplog: pytest.LogCaptureFixture) -> None:
+    few = {"outputs": [f"/out/{n:04}.png" for n in range(200)]}
+    assert outputs_for_a_worker(few, print) == few
+    many = outputs_for_a_worker({"outputs": [f"/out/{n:04}.png" for n in range(20_000)]}, lambda *line: None)
+    assert (len(many["outputs"]), many["outputs_count"]) == (MOST_NAMES, 20_000)
+    # What a worker then tells of it is the same.
+    assert told_outputs(many, print) == many

@@ -125,8 +125,9 @@ def test_marked(airflow: Airflow, dag_id: str, state: str) -> None:
         work.until("its process should say so", lambda: "was marked as a success" in work.log)
         assert "Traceback" not in work.log
         loud = [line for line in work.log.splitlines() if '"level":"error"' in line or '"level":"warning"' in line]
-        # Airflow's own, before it ends the process.
-        assert [line for line in loud if "Server indicated the task shouldn't be running anymore" not in line] == []
+        # Airflow's own: before it ends the process, and where a busy machine's process takes more than the 5 s it gets.
+        theirs = ("Server indicated the task shouldn't be running anymore", "Task killed!")
+        assert [line for line in loud if not any(words in line for words in theirs)] == []
 
 
 @BOTH
