@@ -30,6 +30,7 @@ from prefect.settings import (
 from prefect_server import PrefectServer
 from renting import Renting
 
+from octa_provider.errors import OctaConfigError
 from octa_provider.models import Session
 from octa_provider.rental.json_values import rental_json
 from octa_provider.rental.rental import Rental
@@ -145,12 +146,15 @@ def test_of_the_workers_settings_only_what_a_flow_run_needs_goes_to_the_machine(
     with temporary_settings(settings), caplog.at_level(logging.WARNING):
         assert "secret" in json.dumps(get_current_settings().to_environment_variables())
         configuration.prepare_for_flow_run(FlowRun(id=uuid4(), flow_id=uuid4(), name="f"))
-    spec = configuration.spec()
-    envs = spec.envs
+    # Without its key the flow run would only bill: it is not begun.
+    with pytest.raises(OctaConfigError, match="set the job variable via to ssh") as refused:
+        configuration.spec()
+    assert "admin" not in str(refused.value)
+    envs = configuration.env
     assert "secret" not in json.dumps(dict(envs))
     assert envs["PREFECT_API_URL"] == "https://prefect.example.com/api"
     assert envs["PREFECT_LOGGING_LEVEL"] == "DEBUG"
     assert envs["HUGGING_FACE_TOKEN"] == "asked for"
     assert "PREFECT__FLOW_RUN_ID" in envs
     assert "set the job variable via to ssh" in caplog.text
-    assert spec.secret_envs == {}
+    assert configuration.secret_envs == {}
