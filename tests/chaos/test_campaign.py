@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,14 +51,14 @@ def test_hundreds_of_runs_leave_nothing_double_nothing_touch_nobody_elses_and_te
     ],
 )
 def test_the_campaign_notices_when_a_rule_is_taken_out(rule: str, fault: str) -> None:
-    assert [verdict for verdict in without(rule, fault) if verdict.leaked or verdict.doubled]
+    assert is_noticed(rule, fault, lambda verdict: verdict.leaked or verdict.doubled)
 
 
 @pytest.mark.parametrize(
     ("rule", "fault"), [("namespaces", "two installations"), ("leaving others alone", "one room, two tries")]
 )
 def test_it_notices_who_takes_or_stops_what_is_somebody_elses(rule: str, fault: str) -> None:
-    assert [verdict for verdict in without(rule, fault) if verdict.foreign]
+    assert is_noticed(rule, fault, lambda verdict: verdict.foreign)
 
 
 def test_it_notices_what_runs_above_its_cap() -> None:
@@ -65,7 +66,12 @@ def test_it_notices_what_runs_above_its_cap() -> None:
     assert [wrong for wrong in told if "above the cap" in wrong]
 
 
-def without(rule: str, fault: str) -> list[Verdict]:
+def without(rule: str, fault: str, seed: int = 1) -> list[Verdict]:
     """Runs of ours without one of its rules."""
-    verdicts, _ = run_campaign(Campaign({f"without {rule}": 12}, seed=1, workers=2, faults=(fault,)))
+    verdicts, _ = run_campaign(Campaign({f"without {rule}": 12}, seed=seed, workers=2, faults=(fault,)))
     return verdicts
+
+
+def is_noticed(rule: str, fault: str, is_wrong: Callable[[Verdict], object]) -> bool:
+    """Whether such runs do what is wrong; on a busy machine two tries meet less often."""
+    return any(any(map(is_wrong, without(rule, fault, seed))) for seed in range(1, 6))
