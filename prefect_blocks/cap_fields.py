@@ -1,14 +1,15 @@
-"""Caps as fields of forms: a number that can hold, or one clear sentence before any money is spent."""
+"""Caps and tries as fields of forms: a number that can hold, or one clear sentence before any money is spent."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, ValidationInfo
+from pydantic import BeforeValidator, Field, ValidationInfo
 
+from octa_provider.rental.tried_machine import MOST_START_ATTEMPTS
 from octa_provider.timing.limits import checked_cap
 
-__all__ = ["Cap", "CapOrNone"]
+__all__ = ["Cap", "CapOrNone", "StartAttempts"]
 
 
 def _checked(value: object, info: ValidationInfo) -> float | None:
@@ -18,3 +19,13 @@ def _checked(value: object, info: ValidationInfo) -> float | None:
 
 Cap = Annotated[float, BeforeValidator(_checked)]
 CapOrNone = Annotated[float | None, BeforeValidator(_checked)]
+StartAttempts = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=MOST_START_ATTEMPTS,
+        title="Machines to Try",
+        description="How many machines are tried, one after the other, when one does not come up within the ready "
+        "timeout. What each has cost is on the bill, and counts towards the cost cap.",
+    ),
+]

@@ -16,9 +16,8 @@ from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.progress import ProgressTracker
-from octa_provider.rental.tried_machine import MOST_START_ATTEMPTS
 from prefect_blocks.at_exit import hearing_signals
-from prefect_blocks.cap_fields import CapOrNone
+from prefect_blocks.cap_fields import CapOrNone, StartAttempts
 from prefect_blocks.cost_artifact import flow_name_here
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, run_in_thread_or_undo
@@ -92,14 +91,7 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
         title="Wait for a Machine",
         description="Seconds to wait for a machine when none fits or all are taken; 0 fails at once.",
     )
-    start_attempts: int = Field(
-        default=1,
-        ge=1,
-        le=MOST_START_ATTEMPTS,
-        title="Machines to Try",
-        description="How many machines are tried, one after the other, when one does not come up within the ready "
-        "timeout. What each has cost is on the bill, and counts towards the cost cap.",
-    )
+    start_attempts: StartAttempts = 1
     keep_failed_s: float | None = Field(
         default=None,
         gt=0,

@@ -17,9 +17,8 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.job.spec import JobSpec
 from octa_provider.market.request import is_env_name
 from octa_provider.rental.key import NAMESPACE_ENV
-from octa_provider.rental.tried_machine import MOST_START_ATTEMPTS
 from octa_provider.text.loggers import plain_logger
-from prefect_blocks.cap_fields import Cap, CapOrNone
+from prefect_blocks.cap_fields import Cap, CapOrNone, StartAttempts
 from prefect_blocks.credentials import OctaCredentials, account_of, acredentials_named
 from prefect_blocks.infrastructure_pid import VIA_ENV
 from prefect_blocks.known_names import refuse_unknown
@@ -90,14 +89,7 @@ class OctaMachine(RequirementFields, OctaAccountAndImage):
         description="Seconds to wait for a machine when none fits or all are taken; 0 fails at once. A worker that "
         "takes the flow run over waits anew.",
     )
-    start_attempts: int = Field(
-        default=1,
-        ge=1,
-        le=MOST_START_ATTEMPTS,
-        title="Machines to Try",
-        description="How many machines are tried, one after the other, when one does not come up within the ready "
-        "timeout. What each has cost is on the bill, and counts towards the cost cap.",
-    )
+    start_attempts: StartAttempts = 1
     cancel_grace_s: float = Field(
         default=60.0,
         ge=0,

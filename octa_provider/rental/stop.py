@@ -9,10 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import (
-    OctaAuthenticationError,
     OctaConfigError,
     OctaError,
-    OctaForbiddenError,
     OctaNotFoundError,
     OctaStopError,
 )
@@ -24,7 +22,7 @@ from octa_provider.timing.backoff import pauses
 from octa_provider.timing.deadline import Deadline
 from octa_provider.timing.limits import usable_seconds
 from octa_provider.timing.outage import outages
-from octa_provider.timing.refusals import Refusals
+from octa_provider.timing.refusals import Refusals, is_refused_key
 
 if TYPE_CHECKING:
     from octa_provider.api.api import Api
@@ -187,13 +185,9 @@ def _ask_to_stop(octa: Api, uuids: Sequence[str], score: int | None) -> OctaErro
         with ThreadPoolExecutor(min(AT_ONCE, len(uuids)), "octa-stop") as threads:
             problems = list(threads.map(ask, uuids))
     for problem in problems:
-        if problem is not None and _is_refused_key(problem):
+        if problem is not None and is_refused_key(problem):
             raise problem
     return next((problem for problem in reversed(problems) if problem is not None), None)
-
-
-def _is_refused_key(error: OctaError) -> bool:
-    return isinstance(error, (OctaAuthenticationError, OctaForbiddenError))
 
 
 def _ask_one_to_stop(octa: Api, score: int | None, uuid: str) -> OctaError | None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from octa_provider.errors import OctaAuthenticationError, OctaForbiddenError
 from octa_provider.timing.clock import Clock
 
-__all__ = ["REFUSED_S", "Refusals"]
+__all__ = ["REFUSED_S", "Refusals", "is_refused_key"]
 
 #: Whoever ends us waits half a minute before it kills, and has to be told by then that something may run.
 REFUSED_S = 20.0
+
+
+def is_refused_key(error: BaseException) -> bool:
+    """Whether an error says that the API does not take the key."""
+    return isinstance(error, (OctaAuthenticationError, OctaForbiddenError))
 
 
 class Refusals:
@@ -29,7 +34,7 @@ class Refusals:
             error: what was answered.
             key_was_accepted: whether the API has ever taken the key.
         """
-        if not key_was_accepted or not isinstance(error, (OctaAuthenticationError, OctaForbiddenError)):
+        if not key_was_accepted or not is_refused_key(error):
             return False
         now = self._clock.monotonic()
         if self._since is None:

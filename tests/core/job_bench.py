@@ -106,6 +106,15 @@ class Bench:
         assert state.phase in (JobPhase.RUNNING, JobPhase.EXITED), state
         return state
 
+    def begun_in_vain(self, spec: JobSpec) -> JobState:
+        """A job over SSH whose machine is up, and can't begin its command."""
+        state = self.polled(self.client.jobs.start(spec, self.key), lambda s: s.phase is JobPhase.READY)
+        folder = self.folder(state.rental.uuid) / "octa-job"
+        eventually(folder.exists, "the log keeper's folder")
+        folder.rename(folder.with_name("moved"))
+        folder.write_text("in the way")
+        return self.client.jobs.begin(state, spec, private_key=self.ssh_key)
+
     def stop(self) -> None:
         self.emulator.clear_faults()
         self.client.rentals.stop(self.key)

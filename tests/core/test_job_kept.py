@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from job_bench import Bench, LeapingClock, ShortClock, emulator, eventually
+from job_bench import Bench, LeapingClock, ShortClock, emulator
 
 from octa_provider import JobEvent, JobOutcome, JobResult, JobSpec, JobState
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.errors import OctaCancelledError
 from octa_provider.job.script import WORK_FOLDER
-from octa_provider.job.state import JobPhase
 from octa_provider.models import Session
 from octa_provider.rental.intents import FolderIntents
 from octa_provider.rental.kept import kept_under
@@ -86,12 +85,7 @@ def test_one_that_never_came_up_is_not_kept(bench: Bench) -> None:
 
 def test_one_that_could_not_begin_the_command_is_not_kept(bench: Bench) -> None:
     job = spec("true", via="ssh")
-    state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
-    folder = bench.folder(state.rental.uuid) / "octa-job"
-    eventually(folder.exists, "the log keeper's folder")
-    folder.rename(folder.with_name("moved"))
-    folder.write_text("in the way")
-    state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
+    state = bench.begun_in_vain(job)
     assert state.outcome is JobOutcome.FAILED
     assert (bench.client.jobs.finish(state).kept_until, running(bench)) == (None, [])
 

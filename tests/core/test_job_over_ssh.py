@@ -350,12 +350,7 @@ def test_a_machine_that_forgot_the_command_is_no_success(bench: Bench) -> None:
 
 def test_a_machine_that_cannot_begin_the_command_says_why(bench: Bench) -> None:
     job = spec("true")
-    state = bench.polled(bench.client.jobs.start(job, bench.key), lambda s: s.phase is JobPhase.READY)
-    folder = bench.folder(state.rental.uuid) / "octa-job"
-    eventually(folder.exists, "the log keeper's folder")
-    folder.rename(folder.with_name("moved"))
-    folder.write_text("in the way")
-    state = bench.client.jobs.begin(state, job, private_key=bench.ssh_key)
+    state = bench.begun_in_vain(job)
     assert state.outcome is JobOutcome.FAILED
     assert "the machine could not begin the command (exit code 90)" in state.message
 

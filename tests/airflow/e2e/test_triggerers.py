@@ -9,10 +9,18 @@ import signal
 import time
 
 import pytest
-from airflow_at_work import Airflow
+from airflow_at_work import Airflow, Work
 from test_killed import is_whole
 
 pytestmark = [pytest.mark.e2e]
+
+
+def assert_done_once(work: Work) -> None:
+    assert work.ended() == "success"
+    assert is_whole(work)
+    assert (work.folder / "runs").read_text() == "run\n"
+    assert len(work.sessions) == 1
+    assert work.running == []
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "shut down"])
@@ -21,11 +29,7 @@ def test_triggerer_ended_and_started_again(airflow: Airflow, signum: signal.Sign
     work.until_deferred()
     airflow.services.kill("triggerer", signum)
     airflow.services.begin("triggerer")
-    assert work.ended() == "success"
-    assert is_whole(work)
-    assert (work.folder / "runs").read_text() == "run\n"
-    assert len(work.sessions) == 1
-    assert work.running == []
+    assert_done_once(work)
 
 
 def test_of_two_triggerers_one_follows_a_job_and_the_other_takes_over_when_it_dies(airflow: Airflow) -> None:
@@ -43,11 +47,7 @@ def test_of_two_triggerers_one_follows_a_job_and_the_other_takes_over_when_it_di
     work.until("the second should have its trigger", lambda: work.log.count(started) == 2)
     assert len(work.running) == 1
     (work.folder / "go").touch()
-    assert work.ended() == "success"
-    assert is_whole(work)
-    assert (work.folder / "runs").read_text() == "run\n"
-    assert len(work.sessions) == 1
-    assert work.running == []
+    assert_done_once(work)
 
 
 def test_a_triggerer_that_stalls_and_comes_back(airflow: Airflow) -> None:
@@ -66,11 +66,7 @@ def test_a_triggerer_that_stalls_and_comes_back(airflow: Airflow) -> None:
     time.sleep(5)
     assert len(work.running) == 1
     (work.folder / "go").touch()
-    assert work.ended() == "success"
-    assert is_whole(work)
-    assert (work.folder / "runs").read_text() == "run\n"
-    assert len(work.sessions) == 1
-    assert work.running == []
+    assert_done_once(work)
     airflow.services.kill("triggerer")
 
 
