@@ -34,7 +34,12 @@ def kept() -> list[str]:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each try is on a worker of its own: nothing that one writes to its disk is there for the next."""
+    """Each try is on a worker of its own: nothing that one writes to its disk is there for the next.
+
+    Nor is what tests of other files left among this Airflow's Variables, such as the notes of sessions that were kept.
+    """
+    for name in kept():
+        forget_variable(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "this worker"))
     monkeypatch.setenv("OCTA_STATE_DIR", str(tmp_path / "this worker"))
 

@@ -83,7 +83,7 @@ class Pool:
     def at_work(self, folder: Path) -> str:
         """A run of the flow `works` that has begun on a machine which Prefect knows of; returns its id."""
         run = self.submit("works", {"folder": str(folder)}, command=ENGINE)
-        wait_for((folder / "runs").exists, "the flow runs", 90)
+        wait_for((folder / "runs").exists, "the flow runs")
         wait_for(lambda: self.server.flow_run(run)["infrastructure_pid"], "the machine is known")
         return run
 

@@ -41,7 +41,7 @@ def reaper(server: PrefectServer, renting: Renting, tmp_path: Path) -> Iterator[
     }
     process = start_process([sys.executable, SCRIPT], tmp_path / "reaper.log", settings)
     try:
-        wait_for(lambda: "is being served" in process.output, f"the reaper serves: {process.log}", 90)
+        wait_for(lambda: "is being served" in process.output, f"the reaper serves: {process.log}")
         yield process
     finally:
         process.kill()
@@ -82,7 +82,7 @@ def test_a_flow_run_that_crashes_is_reaped_at_once(
     wait_for((flows.folder / "runs").exists, "it runs")
     os.kill(engine_of(runner), signal.SIGKILL)
     server.wait_for_state(run, "Crashed")
-    wait_for(lambda: len(renting.running()) == 1, "the machine of the crashed run is stopped", 90)
+    wait_for(lambda: len(renting.running()) == 1, "the machine of the crashed run is stopped")
     assert [str(flow_run_of(key)) for key in still_running(renting)] == [other], "another run's machine is left alone"
     reaped = wait_for(lambda: [r for r in server.runs_of("octa-reap-orphans") if made_by_automation(r)], "its run")
     server.wait_for_state(reaped[0]["id"], "Completed")
@@ -105,7 +105,7 @@ def test_a_flow_run_whose_whole_machine_is_gone_is_ended_and_reaped(
         # Its last one, as the flow's process sends them; the real ones are 30 s apart at least. A server that is busy
         # may not have read the automation yet when it comes: then another one is its last.
         wait_for(lambda: last_heartbeat_ends(server, run), "its silence is noticed", 300)
-        wait_for(lambda: not renting.running(), "its machine is stopped", 90)
+        wait_for(lambda: not renting.running(), "its machine is stopped")
     finally:
         automation.delete()
     assert "heartbeats" in server.flow_run(run)["state"]["message"]

@@ -82,7 +82,7 @@ class Approving:
         self.process = flows.engine(self.run)
 
     def wait_for_the_question(self) -> None:
-        self.server.wait_for_state(self.run, "Paused", seconds=120)
+        self.server.wait_for_state(self.run, "Paused", seconds=600)
 
     def answer(self, **values: Any) -> None:
         result = self.server.post(f"/flow_runs/{self.run}/resume", run_input=values)

@@ -117,7 +117,7 @@ def test_a_service_answers_while_the_flow_works(renting: Renting, cook: Cook) ->
 def test_the_reaper_is_scheduled(server: PrefectServer, cook: Cook) -> None:
     process = cook('name="every-night"')
     try:
-        wait_for(lambda: "is being served" in process.output, "the reaper serves", 90)
+        wait_for(lambda: "is being served" in process.output, "the reaper serves")
         (found,) = server.post("/deployments/filter", deployments={"name": {"any_": ["every-night"]}})
         assert [one["schedule"]["cron"] for one in found["schedules"]] == ["0 3 * * *"]
         assert found["parameters"] == {"max_age_s": 172800}

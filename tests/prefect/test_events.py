@@ -32,7 +32,7 @@ def events_of(server: PrefectServer, uuid: str, *names: str) -> list[dict[str, A
         return sorted(found["events"], key=lambda event: event["occurred"])
 
     wanted = {f"octa.session.{name}" for name in names}
-    wait_for(lambda: wanted <= {event["event"] for event in seen()}, f"{wanted}", 30)
+    wait_for(lambda: wanted <= {event["event"] for event in seen()}, f"{wanted}")
     return seen()
 
 

@@ -68,7 +68,7 @@ def run(flow: Flow[..., Any], *args: Any, **kwargs: Any) -> tuple[str, State[Any
 
 
 def logged(server: PrefectServer, flow_run_id: str, text: str) -> None:
-    wait_for(lambda: any(text in line for line in server.logs_of(flow_run_id)), f"{text!r} is in the log", 30)
+    wait_for(lambda: any(text in line for line in server.logs_of(flow_run_id)), f"{text!r} is in the log")
 
 
 @pytest.fixture(autouse=True)

@@ -43,7 +43,7 @@ def test_progress_cost_and_links_are_artifacts(
 
     def watch() -> None:
         try:
-            wait_for(lambda: bar() is not None, "a bar while it runs", 60)
+            wait_for(lambda: bar() is not None, "a bar while it runs")
             seen.append(bar())
         finally:
             (tmp_path / "end").touch()
@@ -88,7 +88,7 @@ def test_a_bar_that_the_job_draws_moves_the_artifact_and_is_logged_once(
 
     def watch() -> None:
         try:
-            wait_for(lambda: bar() == 30.0, "the bar as the job has drawn it", 60)
+            wait_for(lambda: bar() == 30.0, "the bar as the job has drawn it")
             seen.append(bar())
         finally:
             (tmp_path / "end").touch()

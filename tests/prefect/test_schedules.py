@@ -33,11 +33,11 @@ def test_a_deployment_with_a_schedule_runs_by_itself(
     question = {"deployments": {"id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_ASC"}
     first = wait_for(lambda: server.post("/flow_runs/filter", **question), "a run is scheduled", 120)[0]
     assert first["auto_scheduled"]
-    server.wait_for_state(first["id"], "Completed", seconds=240)
+    server.wait_for_state(first["id"], "Completed", seconds=600)
     server.post(f"/deployments/{deployment}/pause_deployment")
     for run in server.post("/flow_runs/filter", **question):
         if run["state_type"] not in ("COMPLETED", "SCHEDULED"):
-            server.wait_for_state(run["id"], "Completed", seconds=120)
+            server.wait_for_state(run["id"], "Completed", seconds=600)
     renting.wait_until_none_runs()
 
 

@@ -93,7 +93,7 @@ def test_the_cap_of_a_flow_run_in_a_pool_holds(
     try:
         worker = pool.worker(**FOR_EVER)
         run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=0.05)
-        wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+        wait_for((tmp_path / "runs").exists, "the flow runs")
         wait_for(lambda: own_server.flow_run(run)["infrastructure_pid"], "the machine is known")
         own_server.go_away(way)
         uuid = renting.running()[0]
@@ -115,7 +115,7 @@ def test_a_worker_that_prefect_ends_since_its_server_is_away_sees_to_its_machine
         quick = {"PREFECT_CLIENT_MAX_RETRIES": "1", "PREFECT_WORKER_QUERY_SECONDS": "0.1"}
         worker = pool.worker(**quick)
         run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=0.05)
-        wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+        wait_for((tmp_path / "runs").exists, "the flow runs")
         wait_for(lambda: own_server.flow_run(run)["infrastructure_pid"], "the machine is known")
         own_server.go_away("killed")
         wait_for(lambda: "are seen to their end first" in worker.output, "Prefect has given the worker up", 200)

@@ -79,7 +79,7 @@ def measured(sessions: Sessions, count: int, run: Callable[[], list[Any]]) -> li
                 time.sleep(MEASURED_S)
                 seen.extend(sessions.requests()[before:])
                 # A wait that is at a look of its own is not counted for a moment; one that has left stays away.
-                wait_for(lambda: watcher.waiting == count, f"{count} wait still", 60)
+                wait_for(lambda: watcher.waiting == count, f"{count} wait still")
         finally:
             sessions.come_up()
 

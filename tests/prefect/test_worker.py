@@ -45,7 +45,7 @@ def test_a_machine_that_dies_marks_the_flow_run_as_crashed(
 ) -> None:
     pool.worker()
     run = pool.submit("works", {"folder": str(tmp_path)})
-    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for((tmp_path / "runs").exists, "the flow runs")
     renting.emulator.end_session(renting.running()[0], "the node is gone")
     server.wait_for_state(run, "Crashed")
 
@@ -90,7 +90,7 @@ def test_cancelled_while_the_machine_comes_up(server: PrefectServer, renting: Re
 def test_cancelled_while_the_flow_runs(server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path) -> None:
     pool.worker()
     run = pool.submit("works", {"folder": str(tmp_path)})
-    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for((tmp_path / "runs").exists, "the flow runs")
     server.set_state(run, "CANCELLING")
     server.wait_for_state(run, "Cancelled")
     renting.wait_until_none_runs()
@@ -102,7 +102,7 @@ def test_cancelled_and_the_process_hangs(server: PrefectServer, renting: Renting
     pool.worker()
     # A process in whose machine no runner is left to end it.
     run = pool.submit("hangs", {"folder": str(tmp_path)}, command=ENGINE, cancel_grace_s=2)
-    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for((tmp_path / "runs").exists, "the flow runs")
     server.set_state(run, "CANCELLING")
     server.wait_for_state(run, "Cancelled")
     renting.wait_until_none_runs()
@@ -232,7 +232,7 @@ def test_a_restarted_worker_keeps_to_the_cap(
 ) -> None:
     first = pool.worker()
     run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=5.0, command=ENGINE)
-    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for((tmp_path / "runs").exists, "the flow runs")
     wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
     first.kill()
     pool.worker()

@@ -182,7 +182,7 @@ def test_two_workers_of_one_pool_do_not_follow_the_same_machine(
     """The second is there while the first follows; then the first dies, and exactly one run has one machine."""
     first = pool.worker("first")
     run = pool.submit("works", {"folder": str(tmp_path)})
-    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for((tmp_path / "runs").exists, "the flow runs")
     wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
     second = pool.worker("second")
     wait_for(lambda: "started" in second.output.lower(), "the second one is up")
@@ -190,7 +190,7 @@ def test_two_workers_of_one_pool_do_not_follow_the_same_machine(
     assert "Following session" not in second.output
     first.kill()
     # Prefect counts a worker as gone after three heartbeats; these are two seconds here.
-    wait_for(lambda: "Following session" in second.output, "the second one takes over", 60)
+    wait_for(lambda: "Following session" in second.output, "the second one takes over")
     wait_for(lambda: server.flow_run(run)["labels"]["prefect.worker.name"] == "second", "it says so")
     (tmp_path / "end").touch()
     server.wait_for_state(run, "Completed")

@@ -141,16 +141,16 @@ def test_the_next_worker_sees_a_flow_run_over_ssh_to_its_end(
     if moment == "before it is begun":
         renting.emulator.ssh(**CLOSED)
     run = pool.submit("works", {"folder": str(tmp_path)}, via="ssh", command=ENGINE)
-    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known", 90)
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
     if moment == "while it runs":
-        wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+        wait_for((tmp_path / "runs").exists, "the flow runs")
     else:
         with renting.client() as client:
             wait_for(lambda: client.sessions.list()[0].is_ready, "the machine is up")
     first.kill()
     renting.emulator.ssh()
     pool.worker(PREFECT_API_KEY=KEY)
-    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for((tmp_path / "runs").exists, "the flow runs")
     (tmp_path / "end").touch()
     server.wait_for_state(run, "Completed")
     renting.wait_until_none_runs()
@@ -165,7 +165,7 @@ def test_cancelled_while_the_machine_lets_nobody_in(server: PrefectServer, renti
     try:
         pool.worker()
         run = pool.submit("greets", via="ssh", cancel_grace_s=600)
-        wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known", 90)
+        wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
         time.sleep(2)
         server.set_state(run, "CANCELLING")
         server.wait_for_state(run, "Cancelled")
@@ -180,7 +180,7 @@ def test_cancelled_over_ssh_while_the_flow_runs(
 ) -> None:
     pool.worker()
     run = pool.submit("works", {"folder": str(tmp_path)}, via="ssh")
-    wait_for((tmp_path / "runs").exists, "the flow runs", 90)
+    wait_for((tmp_path / "runs").exists, "the flow runs")
     server.set_state(run, "CANCELLING")
     server.wait_for_state(run, "Cancelled")
     renting.wait_until_none_runs()
@@ -193,7 +193,7 @@ def test_a_worker_that_ends_leaves_a_machine_that_it_can_not_reach_to_the_next_o
     renting.emulator.ssh(**CLOSED)
     first = pool.worker("first")
     run = pool.submit("works", {"folder": str(tmp_path)}, via="ssh", command=ENGINE)
-    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known", 90)
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
     time.sleep(2)
     pool.end_of(first)
     assert len(renting.running()) == 1

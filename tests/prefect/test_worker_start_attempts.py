@@ -61,9 +61,9 @@ def test_a_worker_that_is_killed_between_two_machines_leaves_the_rest_to_the_nex
     before = renting.count_requests("GET", "/services/mr")
     run = pool.submit("greets", **TWO)
     if fault["method"] == "GET":
-        wait_for(lambda: renting.count_requests("GET", "/services/mr") >= before + 2, "it looks for another", 120)
+        wait_for(lambda: renting.count_requests("GET", "/services/mr") >= before + 2, "it looks for another")
     else:
-        wait_for(lambda: len(renting.sessions) == 2, "it has another", 120)
+        wait_for(lambda: len(renting.sessions) == 2, "it has another")
     worker.kill()
     renting.emulator.clear_faults()
     pool.worker()
@@ -88,7 +88,7 @@ def test_one_that_is_cancelled_while_its_second_machine_comes_up_has_none(
     renting.emulator.faults(NEVER_READY | {"times": None})
     pool.worker()
     run = pool.submit("greets", start_attempts=3, ready_timeout_s=15)
-    wait_for(lambda: len(renting.sessions) == 2, "a second one", 120)
+    wait_for(lambda: len(renting.sessions) == 2, "a second one")
     server.set_state(run, "CANCELLING")
     server.wait_for_state(run, "Cancelled")
     renting.wait_until_none_runs()
