@@ -22,6 +22,7 @@ from airflow_provider.try_note import forget_try
 from airflow_provider.written_file import local_file
 from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.job.keeping import when_text
+from octa_provider.job.look_pace import LookPace
 from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, StartElsewhere, Step, Wait, next_step
 from octa_provider.job.state import JobPhase
 from octa_provider.remote.target import check_key, ssh_key
@@ -30,6 +31,7 @@ from octa_provider.rental.stop import stop_command
 from octa_provider.rental.tried_machine import TriedMachine
 from octa_provider.text.plain_text import plain_words
 from octa_provider.text.quantities import shown_duration
+from octa_provider.watch.watcher import watcher_for
 from octa_provider.wire.money import cost_text
 
 if TYPE_CHECKING:
@@ -40,11 +42,15 @@ if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
     from octa_provider import JobSpec, JobState, OctaClient, Rental
     from octa_provider.job.teller import JobTeller
+    from octa_provider.models import Session
+    from octa_provider.watch.watcher import Watcher
 
 __all__ = ["TAIL_LINES", "JobOnWorker"]
 
 #: So many of the last lines are told with a failure.
 TAIL_LINES = 20
+#: A wait asks so often whether the task is killed: Airflow 3 gives it five seconds then.
+NOTICE_KILL_S = 0.25
 
 
 @dataclass
@@ -143,7 +149,6 @@ class JobOnWorker:
             fail_task(error)
         self._is_stopped = started.rental.uuid == state.rental.uuid
         if not self._is_stopped:
-            self._is_linked = False
             self._tell_started(started)
         return started
 
@@ -156,6 +161,7 @@ class JobOnWorker:
         self._xcom.tell_uuid(rental.uuid)
 
     def _tell_started(self, state: JobState) -> None:
+        self._is_linked = False
         rental = self.client.rentals.restore(state.rental)
         verb = "Carrying on with" if state.attempts > 1 else "Started"
         self.operator.log.info("%s session %s, rental key %s", verb, session_text(rental), state.key)
@@ -209,34 +215,33 @@ class JobOnWorker:
         # The triggerer has just looked at what it could not watch.
         is_looked_at, is_begin_tried = False, stays
         self._tell(state)
-        with local_file(self.log_path) as log_file:
+        with local_file(self.log_path) as log_file, watcher_for(self.client, self.poll_s) as watcher:
+            pace = self._pace(watcher)
             while True:
-                now = self.client.clock.steady_time()
-                before, step = state, self._next_step(state, now, result, is_begin_tried)
+                before, step = state, self._next_step(state, result, is_begin_tried)
                 if isinstance(step, Begin | Wait | StartElsewhere):
                     # A task that is killed rents no further machine, also where it leaves the one it has.
                     self.kill_switch.refuse()
                 match step:
                     case Begin():
-                        state, is_begin_tried = self._begin(state), True
+                        defers = self.defer is not None and not stays
+                        state, is_begin_tried = self._begin(state, None if defers else pace.hurry), True
                     case Wait() if self.defer is not None and not stays:
                         self.defer(state)
-                    case Wait(until):
-                        if is_looked_at:
-                            self.kill_switch.sleep(until - now)
-                            self.kill_switch.refuse()
-                        state, is_looked_at, is_begin_tried = self._look(state), True, False
+                    case Wait():
+                        session = self._until_due(pace, state) if is_looked_at else None
+                        state, is_looked_at, is_begin_tried = self._look(state, session, pace), True, False
                     case BeginAnew(why):
                         self.operator.log.warning("What an earlier try left has ended (%s): beginning anew", why)
                         self.tail.clear()
                         self.discard(state.key, why)
                         before = state = self.start()
-                        self._is_stopped = False
+                        self._is_stopped, pace = False, self._pace(watcher)
                         result, stays, is_looked_at, is_begin_tried = None, False, False, False
                     case StartElsewhere(why):
                         self.operator.log.warning("The machine never came up (%s): stopping it, trying another", why)
                         self.tail.clear()
-                        state = self._start_elsewhere(state)
+                        state, pace = self._start_elsewhere(state), self._pace(watcher)
                         stays, is_looked_at, is_begin_tried = False, False, False
                     case Collect():
                         before = state = self._collect(state, log_file.path)
@@ -250,11 +255,10 @@ class JobOnWorker:
                     self._memory.keep_job(state)
                 self._tell(state)
 
-    def _next_step(self, state: JobState, now: float, result: dict[str, Any] | None, is_begin_tried: bool) -> Step:
+    def _next_step(self, state: JobState, result: dict[str, Any] | None, is_begin_tried: bool) -> Step:
         return next_step(
             state,
-            now=now,
-            poll_s=self.poll_s,
+            now=self.client.clock.steady_time(),
             # A session that has been stopped has no files any more, but its log.
             collects=result is None or not state.over_ssh,
             keeps_session=self.keeps_session,
@@ -265,28 +269,50 @@ class JobOnWorker:
             may_start_elsewhere=result is None,
         )
 
-    def _begin(self, state: JobState) -> JobState:
-        self._link(state)
+    def _pace(self, watcher: Watcher) -> LookPace:
+        return LookPace(watcher, self.client.clock, self.poll_s, asked_every_s=NOTICE_KILL_S)
+
+    def _until_due(self, pace: LookPace, state: JobState) -> Session | None:
+        """Wait until the job is worth a look; returns its session where a list has just shown it."""
+        try:
+            session = pace.wait_until_due(state, self._is_killed)
+        except OctaError as error:
+            fail_task(error)
+        self.kill_switch.refuse()
+        return session
+
+    def _begin(self, state: JobState, on_end: Callable[[], object] | None) -> JobState:
+        if self.spec.inputs:
+            # They may take long, and the machine can be looked at meanwhile. A command does not wait for its links.
+            self._link_once(state)
         before = self.client.clock.monotonic()
         try:
-            begun = self.client.jobs.begin(state, self.spec, private_key=self.private_key, is_cancelled=self._is_killed)
+            begun = self.client.jobs.begin(
+                state, self.spec, private_key=self.private_key, is_cancelled=self._is_killed, on_end=on_end
+            )
         except OctaError as error:
             fail_task(error)
         if begun.phase is JobPhase.RUNNING:
             took_s = self.client.clock.monotonic() - before
             self.operator.log.info("%s", begun_text(len(self.spec.inputs), took_s))
+            self._link_once(begun)
         return begun
 
-    def _look(self, state: JobState) -> JobState:
+    def _look(self, state: JobState, session: Session | None, pace: LookPace) -> JobState:
         try:
             state = self.client.jobs.poll(
-                state, private_key=self.private_key, on_line=self._on_line, is_cancelled=self._is_killed
+                state,
+                session=session,
+                private_key=self.private_key,
+                on_line=self._on_line,
+                is_cancelled=self._is_killed,
+                reads_log=pace.reads_log,
+                on_end=pace.hurry,
             )
         except OctaError as error:
             fail_task(error)
-        if state.phase is JobPhase.RUNNING and not self._is_linked:
-            self._is_linked = True
-            self._link(state)
+        if state.phase is JobPhase.RUNNING:
+            self._link_once(state)
         return state
 
     def _collect(self, state: JobState, log_path: str | None) -> JobState:
@@ -345,7 +371,10 @@ class JobOnWorker:
         raise_for_outcome(state, self.tail, self.skip_on_exit_code)
         return result if self.spec.result_file is None else result["value"]
 
-    def _link(self, state: JobState) -> None:
+    def _link_once(self, state: JobState) -> None:
+        if self._is_linked:
+            return
+        self._is_linked = True
         try:
             session = self.client.services.session(state.rental.uuid).info()
             self.run_bill.seen(session)

@@ -9,7 +9,6 @@ its own does the work.
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -27,8 +26,6 @@ _HANDLER_S = 4.0
 _REQUEST_S = 1.5
 #: Of the machines of a batch, so many are asked for at the same time.
 _AT_ONCE = 16
-#: How soon a worker that waits notices that it is killed.
-_NOTICE_S = 0.25
 
 
 class KillSwitch:
@@ -68,17 +65,6 @@ class KillSwitch:
         """
         if self.pulled:
             raise OctaTaskKilledError("The task was killed.")
-
-    def sleep(self, seconds: float) -> None:
-        """Wait, at most until the task is killed.
-
-        Args:
-            seconds: how long.
-        """
-        # In slices: the handler of SIGTERM only sets a flag, and SIGKILL comes five seconds later.
-        until = time.monotonic() + seconds
-        while not self.pulled and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _NOTICE_S))
 
     def _ask_for_stop(self) -> None:
         # Asking is not stopping for certain: execute does that if it is given the time, else the next try or a reaper.

@@ -7,7 +7,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio
 import msgspec
 
 from octa_provider.errors import OctaConfigError
@@ -114,7 +113,7 @@ class FlowRunMachine:
                             return None
                         state, pace = other, LookPace(watcher, clock, poll_s)
                     else:
-                        session = await self._until_due(pace, step, state, seen, grace)
+                        session = await self._until_due(pace, state, seen, grace)
                         if _has_to_go(state, seen, grace):
                             break
                         state = await self._in_thread(partial(self._look, state, session, pace))
@@ -161,22 +160,15 @@ class FlowRunMachine:
         seen = await read_state(self._prefect, self._flow_run.id)
         return state.having(never_up=seen.state is not None and seen.state.is_pending())
 
-    async def _until_due(
-        self, pace: LookPace, step: Wait, state: JobState, seen: SeenState, grace: CancelGrace
-    ) -> Session | None:
+    async def _until_due(self, pace: LookPace, state: JobState, seen: SeenState, grace: CancelGrace) -> Session | None:
         """Wait until the machine is worth a look, or has to go; returns it as the shared list has shown it."""
-        poll_s = self._configuration.poll_s
-        if state.phase is JobPhase.READY:
-            # It is up and could not be begun yet: that is tried again at the usual interval.
-            await anyio.sleep(max(0.0, step.until - self._octa.clock.steady_time()))
-            return None
         waiting = asyncio.ensure_future(pace.until_due(state))
         try:
             while not (waiting.done() or _has_to_go(state, seen, grace)):
                 if seen.is_over:
                     # Its process has told Prefect its end, and is about to end itself.
                     pace.hurry()
-                await asyncio.wait([waiting], timeout=poll_s)
+                await asyncio.wait([waiting], timeout=self._configuration.poll_s)
             return waiting.result() if waiting.done() else None
         finally:
             waiting.cancel()

@@ -41,6 +41,8 @@ TAIL_LINES = 20
 _KILL_S = 25.0
 #: The triggers of a thousand jobs may wait for their turn behind one that cannot be stopped.
 STOP_S = 120.0
+#: When all is over, what is behind the task's links may be told for so long.
+LINK_S = 10.0
 
 
 class OctaJobTrigger(BaseTrigger):
@@ -96,7 +98,7 @@ class OctaJobTrigger(BaseTrigger):
         self.shared = None if shared is None else dict(shared)
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._settings: ConnectionSettings | None = None
-        self._linked = False
+        self._linking: asyncio.Future[None] | None = None
         self._gpu = ""
         self._cancelled = False
 
@@ -129,6 +131,9 @@ class OctaJobTrigger(BaseTrigger):
             except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
                 self.log.error("The job %s can't be watched: %s: %s", state.key, type(error).__name__, error)
                 event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
+            if self._linking is not None and event["what"] in {"ended", "deadline"}:
+                # Nothing bills any more.
+                await asyncio.wait([self._linking], timeout=LINK_S)
             await until_task_may_resume(self, begun)
         except asyncio.CancelledError:
             # The thread of a look that is under way goes on without this coroutine.
@@ -183,8 +188,6 @@ class OctaJobTrigger(BaseTrigger):
                     poll_s=self.poll_interval,
                     collects=self.collects and state.exit_code is not None,
                     is_begin_tried=is_begin_tried,
-                    # One that could not be begun yet is looked at, and tried again, at the usual interval.
-                    is_watched=state.phase is not JobPhase.READY,
                     may_start_elsewhere=True,
                 )
                 match step:
@@ -211,12 +214,8 @@ class OctaJobTrigger(BaseTrigger):
                         return await self._finish(here, state)
                 if self._left_s() == 0.0:
                     return await self._give_up(here, state)
-                session = None
                 try:
-                    if state.phase is JobPhase.READY:
-                        await asyncio.sleep(min(self.poll_interval, self._left_s() or self.poll_interval))
-                    else:
-                        session = await asyncio.wait_for(pace.until_due(state), self._left_s())
+                    session = await asyncio.wait_for(pace.until_due(state), self._left_s())
                 except asyncio.TimeoutError:
                     continue
                 try:
@@ -250,8 +249,8 @@ class OctaJobTrigger(BaseTrigger):
         self.job = job_to_json(state)
         if session is not None and session.hardware is not None:
             self._gpu = session.hardware.cards
-        if state.phase not in {JobPhase.STARTING, JobPhase.READY} and not self._linked:
-            await self._link(session)
+        if state.phase not in {JobPhase.STARTING, JobPhase.READY} and session is not None:
+            self._link(session)
         return state
 
     async def _finish(self, here: Account, state: JobState) -> dict[str, Any]:
@@ -284,17 +283,21 @@ class OctaJobTrigger(BaseTrigger):
         bill = await in_thread(rental.stop, deadline_s=STOP_S, leaves_replacement=True)
         return {"what": "deadline", "job": job_to_json(state), "bill": carried_dict(bill.to_dict())}
 
-    async def _link(self, session: Session | None) -> None:
-        """Put the session's addresses behind the task's links, once it is up; needs Airflow 3."""
+    def _link(self, session: Session) -> None:
+        """Put the session's addresses behind the task's links, once it is up; needs Airflow 3.
+
+        Nobody waits for that: Airflow's API server may take seconds, in which the command ends and its machine bills.
+        """
         from airflow_provider.links import push_from_trigger
 
-        if session is None or self.task_instance is None:
-            return
-        self._linked = True
-        try:
-            await in_thread(push_from_trigger, self.task_instance, session)
-        except Exception as error:  # noqa: BLE001 - for want of a link no job is lost
-            self.log.warning("No links to session %s: %s: %s", session.uuid, type(error).__name__, error)
+        async def push() -> None:
+            try:
+                await in_thread(push_from_trigger, self.task_instance, session)
+            except Exception as error:  # noqa: BLE001 - for want of a link no job is lost
+                self.log.warning("No links to session %s: %s: %s", session.uuid, type(error).__name__, error)
+
+        if self._linking is None and self.task_instance is not None:
+            self._linking = asyncio.ensure_future(to_the_end(push()))
 
     async def _stop_if_killed(self) -> None:
         job = job_from_json(self.job)

@@ -7,6 +7,8 @@ one, is worth one at once.
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ from octa_provider.job.pacing import look_pause_s
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.rental.caps import over_budget
+from octa_provider.timing.deadline import Deadline
+from octa_provider.watch.watcher import ASKED_EVERY_S
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -26,8 +30,6 @@ __all__ = ["LookPace"]
 
 #: The list is asked once in an interval; a look is due this much after it should have told, when it tells nothing.
 OUTAGE_S = 30.0
-#: A wait in a thread asks so often whether the job was cancelled: orchestrators kill what does not end in 30 s.
-SLICE_S = 1.0
 
 
 class LookPace:
@@ -37,13 +39,15 @@ class LookPace:
         watcher: the account's.
         clock: the client's.
         poll_s: seconds between two looks, at least.
+        asked_every_s: seconds between two times that a wait in a thread asks whether the job was cancelled.
 
     Attributes:
         reads_log: whether the look that is due may read the log; see `Jobs.poll`.
     """
 
-    def __init__(self, watcher: Watcher, clock: Clock, poll_s: float) -> None:
+    def __init__(self, watcher: Watcher, clock: Clock, poll_s: float, *, asked_every_s: float = ASKED_EVERY_S) -> None:
         self.reads_log = True
+        self._asked_every_s = asked_every_s
         self._watcher = watcher
         self._clock = clock
         self._poll_s = poll_s
@@ -77,12 +81,16 @@ class LookPace:
             state: the job, as it was at the last look.
 
         Returns:
-            The session as the list has just shown it, for `Jobs.poll`; None when the list told nothing of it for a
-            while, so that the look has to ask itself.
+            The session as the list has just shown it, for `Jobs.poll`; None when the look has to ask itself: the list
+            told nothing of it for a while, or its machine is up and its command could not be begun yet, which is tried
+            again after each look.
 
         Raises:
             OctaAuthenticationError, OctaForbiddenError: the key was refused.
         """
+        if state.phase is JobPhase.READY:
+            await asyncio.sleep(self._ready_pause_s())
+            return None
         is_due = self._begin(state)
         with suppress(OctaSessionFailedError):
             while self._silent_in_s > 0 and not self._is_woken:
@@ -96,15 +104,32 @@ class LookPace:
 
         Args:
             state: the job, as it was at the last look.
-            is_cancelled: asked about every second; when it says yes the wait ends.
+            is_cancelled: asked again and again; when it says yes the wait ends.
         """
+        if state.phase is JobPhase.READY:
+            pause = Deadline(self._clock, self._ready_pause_s())
+            while not pause.passed and not is_cancelled():
+                pause.pause(self._asked_every_s)
+            return None
         is_due = self._begin(state)
+
+        def is_over() -> bool:
+            # Whoever wakes it may do so before it waits.
+            return self._is_woken or is_cancelled()
+
         with suppress(OctaSessionFailedError):
-            while self._silent_in_s > 0 and not self._is_woken and not is_cancelled():
+            while self._silent_in_s > 0 and not is_over():
                 with suppress(OctaWaitTimeoutError):
-                    return self._watcher.wait(state.rental.uuid, is_due, min(SLICE_S, self._silent_in_s))
+                    return self._watcher.wait(
+                        state.rental.uuid, is_due, self._silent_in_s, is_over, self._asked_every_s
+                    )
         self._woken_or_silent()
         return None
+
+    def _ready_pause_s(self) -> float:
+        # Of jobs that came up together not all come again together.
+        self.reads_log = True
+        return self._poll_s * random.uniform(0.9, 1.1)
 
     def _woken_or_silent(self) -> None:
         """The look that comes now asks for the session itself."""

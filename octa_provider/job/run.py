@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,7 +15,7 @@ from octa_provider.job.look_pace import LookPace
 from octa_provider.job.next_step import Begin, Collect, Finish, StartElsewhere, Step, Wait, next_step
 from octa_provider.job.result import JobResult
 from octa_provider.job.spec import JobSpec
-from octa_provider.job.state import JobPhase, JobState
+from octa_provider.job.state import JobState
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.timing.limits import checked_pause
 from octa_provider.watch.watcher import watcher_for
@@ -28,12 +27,8 @@ if TYPE_CHECKING:
     from octa_provider.rental.rental import Rental
     from octa_provider.rental.rentals import Rentals
     from octa_provider.rental.terms import Bill
-    from octa_provider.timing.clock import Clock
 
 __all__ = ["Pace", "see_to_the_end"]
-
-#: A pause asks so often whether the job was cancelled: orchestrators kill what does not end within half a minute.
-SLICE_S = 1.0
 
 
 class JobSteps(Protocol):
@@ -196,7 +191,6 @@ def see_to_the_end(
         cleaned_up_by(clean_up),
         _pace_of(rentals, poll_s) if pace is None else nullcontext(pace) as paced,
     ):
-        session: Session | None = None
         is_first = True
         state = start(rented.append)
         tell(state)
@@ -205,12 +199,7 @@ def see_to_the_end(
         step: Step = next_step(state, now=now, may_start_elsewhere=True) if state.ended else Wait(now)
         while not isinstance(step, Finish):
             if isinstance(step, Wait):
-                if is_first or state.phase is JobPhase.READY:
-                    # One that could not be begun yet is asked for itself, and tried again soon.
-                    _pause_until(step.until, rentals.clock, is_cancelled)
-                    session = None
-                else:
-                    session = paced.wait_until_due(state, is_cancelled)
+                session = None if is_first else paced.wait_until_due(state, is_cancelled)
                 is_first = False
                 if is_cancelled():
                     raise OctaCancelledError(f"the job {key} was cancelled; its session was stopped")
@@ -262,7 +251,6 @@ def see_to_the_end(
             step = next_step(
                 state,
                 now=rentals.clock.steady_time(),
-                poll_s=poll_s * random.uniform(0.9, 1.1),
                 is_begin_tried=isinstance(step, Begin),
                 may_start_elsewhere=True,
             )
@@ -290,10 +278,3 @@ def _pace_of(rentals: Rentals, poll_s: float) -> Iterator[Pace]:
     """The pace of one more job of an account: one list call for all of them, and turns to read their logs."""
     with watcher_for(rentals.api, poll_s) as watcher:
         yield LookPace(watcher, rentals.clock, poll_s)
-
-
-def _pause_until(until: float, clock: Clock, is_cancelled: Callable[[], bool]) -> None:
-    left = until - clock.steady_time()
-    while left > 0 and not is_cancelled():
-        clock.sleep(min(left, SLICE_S))
-        left -= SLICE_S

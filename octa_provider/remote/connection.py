@@ -69,6 +69,12 @@ class SshConnection:
         """Whether there is a connection of this process to close."""
         return self._connection is not None and self._pid == os.getpid()
 
+    @property
+    def alive(self) -> asyncssh.SSHClientConnection | None:
+        """The connection that there is; None when this process has none, or it was lost."""
+        connection = self._connection if self.is_open else None
+        return None if connection is None or connection.is_closed() else connection
+
     async def get(self, within_s: float) -> asyncssh.SSHClientConnection:
         """The connection, made when there is none or it was lost.
 

@@ -63,7 +63,9 @@ class Listening:
                 raise OctaSshError(f"{self._connection.where} says more than it was asked for")
 
         async def work() -> int | None:
-            connection = await self._connection.get(0.0)
+            connection = self._connection.alive
+            if connection is None:
+                raise OctaSshError(f"there is no connection to {self._connection.where} to listen over", lost=True)
             return await run_command(connection, command, "", said, refuse_length, lambda: 0)
 
         try:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["wait_until_ready", "wait_until_ready_async"]
 
-#: A wait in a thread looks up so often whether it was cancelled.
-SLICE_S = 2.0
-
 
 def wait_until_ready(
     watcher: Watcher, rental: Rental, deadline_s: float, is_cancelled: Callable[[], bool] = lambda: False
@@ -35,7 +32,7 @@ def wait_until_ready(
         watcher: the account's; it stops later twins of the session.
         rental: the session; its caps are held.
         deadline_s: seconds to wait for.
-        is_cancelled: asked every few seconds; when it says yes the wait ends.
+        is_cancelled: asked about every second; when it says yes the wait ends.
 
     Returns:
         The ready session, with its addresses; None when it was too late or the wait was cancelled: it runs on.
@@ -48,7 +45,7 @@ def wait_until_ready(
     deadline = Deadline(rental.api.clock, deadline_s)
     while not is_cancelled():
         try:
-            session = watcher.wait(rental.uuid, _worth_a_look(rental), min(SLICE_S, max(deadline.left_s, 0.0)))
+            session = watcher.wait(rental.uuid, _worth_a_look(rental), max(deadline.left_s, 0.0), is_cancelled)
         except OctaWaitTimeoutError:
             if deadline.passed:
                 return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ class Waiter:
         deadline_s: seconds that they wait.
         deadline_at: when that is over, on the clock.
         tell: called with how the wait ends, from any thread, and more than once: the first time counts.
+        asked_every_s: seconds between two times that they look up whether they still wait.
     """
 
     uuid: str
@@ -29,6 +31,7 @@ class Waiter:
     deadline_s: float
     deadline_at: float
     tell: Callable[[Session | BaseException], None]
+    asked_every_s: float = math.inf
 
     @property
     def too_late(self) -> OctaWaitTimeoutError:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
+import math
 import os
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["Watcher", "watcher_for"]
 
 log = plain_logger("octa_provider.watch.watcher")
+
+#: A wait in a thread asks so often whether it was cancelled: orchestrators kill what does not end in 30 s.
+ASKED_EVERY_S = 1.0
+_MOMENT_S = 0.001
 
 
 class Watcher:
@@ -88,20 +94,32 @@ class Watcher:
         """How many wait now."""
         return len(self._waiters)
 
-    def wait(self, uuid: str, predicate: Callable[[Session], object], deadline_s: float) -> Session:
+    def wait(
+        self,
+        uuid: str,
+        predicate: Callable[[Session], object],
+        deadline_s: float,
+        is_cancelled: Callable[[], bool] | None = None,
+        asked_every_s: float = ASKED_EVERY_S,
+    ) -> Session:
         """Wait until `predicate` says yes, or the session has finished.
+
+        One wait for as long as it takes: one that ends and is begun again misses the list that comes in between, which
+        is each of them where the API is slow.
 
         Args:
             uuid: the session.
             predicate: told the session at every look; runs in the poller's thread, so it must be quick. What it raises
                 is raised here.
             deadline_s: seconds to wait for.
+            is_cancelled: asked in this thread, again and again; when it says yes the wait ends as one that is too late.
+            asked_every_s: seconds between two times that it is asked.
 
         Returns:
             The session: one that the predicate likes, or one with `phase` FINISHED.
 
         Raises:
-            OctaWaitTimeoutError: too late; the session runs on.
+            OctaWaitTimeoutError: too late, or `is_cancelled` said yes; the session runs on.
             OctaSessionFailedError: the session is gone and the API tells nothing of it.
             OctaAuthenticationError, OctaForbiddenError: the key was refused.
         """
@@ -113,10 +131,17 @@ class Watcher:
             outcomes.append(outcome)
             told.set()
 
-        waiter = self._joined(uuid, predicate, deadline_s, tell)
+        if is_cancelled is None:
+            asked_every_s = math.inf
+        waiter = self._joined(uuid, predicate, deadline_s, tell, asked_every_s)
         try:
             # The poller may hang in a request; a deadline in real time does not wait for it.
-            told.wait(min(deadline_s, threading.TIMEOUT_MAX) if self._sleeps_for_real else None)
+            until = time.monotonic() + deadline_s if self._sleeps_for_real else math.inf
+            # On another clock seconds pass in no time.
+            longest_s = min(asked_every_s if self._sleeps_for_real else _MOMENT_S, threading.TIMEOUT_MAX)
+            while (left_s := until - time.monotonic()) > 0 and not (is_cancelled is not None and is_cancelled()):
+                if told.wait(min(left_s, longest_s)):
+                    break
             outcome = outcomes[0] if outcomes else waiter.too_late
         finally:
             self._forget(waiter)
@@ -170,12 +195,13 @@ class Watcher:
         predicate: Callable[[Session], object],
         deadline_s: float,
         tell: Callable[[Session | BaseException], None],
+        asked_every_s: float = math.inf,
     ) -> Waiter:
         """One more who waits, until they are forgotten; the poller runs meanwhile. No `with`: that is 0.4 kB a wait."""
         if self._process != os.getpid():
             # A fork: those who wait, and the thread, are the parent's.
             self._nobody_yet()
-        waiter = Waiter(uuid, predicate, deadline_s, self._clock.monotonic() + deadline_s, tell)
+        waiter = Waiter(uuid, predicate, deadline_s, self._clock.monotonic() + deadline_s, tell, asked_every_s)
         with self._lock:
             self._waiters[waiter] = None
             self._nobody_waits.clear()
@@ -262,11 +288,11 @@ class Watcher:
         waiter.tell(outcome)
 
     def _pause(self) -> None:
-        """Until the next look, or the first deadline on a clock that is not the system's."""
-        until = self._poll_at
+        """Until the next look; on a clock that is not the system's, until the first of those who wait looks up."""
+        until, now = self._poll_at, self._clock.monotonic()
         if not self._sleeps_for_real:
             with self._lock:
-                until = min([until, *(waiter.deadline_at for waiter in self._waiters)])
+                until = min([until, *(min(one.deadline_at, now + one.asked_every_s) for one in self._waiters)])
         self._sleep(until - self._clock.monotonic())
 
     def _sleep(self, seconds: float) -> None:

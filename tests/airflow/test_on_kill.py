@@ -131,19 +131,20 @@ def test_a_task_that_is_killed_since_it_was_marked_as_a_success_ends_quietly(
     """The whole way, with Airflow's own signals, is among the tests in `e2e`."""
     with DAG(f"marked_{state}", schedule=None) as dag:
         OctaRunJobOperator(task_id="job", image="alpine:3", command="sleep 600", poll_interval=0.2)
-    poll, switches = Jobs.poll, list[KillSwitch]()
+    poll, make, switches = Jobs.poll, KillSwitch.__init__, list[KillSwitch]()
 
-    def sleep(switch: KillSwitch, seconds: float) -> None:
-        switches.append(switch)
+    def made(self: KillSwitch, *arguments: Any, **options: Any) -> None:
+        make(self, *arguments, **options)
+        switches.append(self)
 
     def mark_and_kill(*arguments: Any, **options: Any) -> Any:
-        if switches and not switches[-1].pulled:
+        if not switches[-1].pulled:
             with create_session() as session:
                 session.query(TaskRow).filter_by(dag_id=dag.dag_id, task_id="job").update({"state": state})
             switches[-1].pull()
         return poll(*arguments, **options)
 
-    monkeypatch.setattr(KillSwitch, "sleep", sleep)
+    monkeypatch.setattr(KillSwitch, "__init__", made)
     monkeypatch.setattr(Jobs, "poll", mark_and_kill)
     with caplog.at_level(logging.INFO):
         ended = run(dag)

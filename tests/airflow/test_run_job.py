@@ -15,7 +15,9 @@ from airflow_runs import Renting, run
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.rental_key import rental_key
-from octa_provider import JobSpec
+from octa_provider import JobSpec, JobState
+from octa_provider.job.jobs import Jobs
+from octa_provider.models import SessionPhase
 
 
 def job(**arguments: Any) -> OctaRunJobOperator:
@@ -92,6 +94,32 @@ def test_files_go_and_come(
     steps = ["Started session", "Ready: sent 1 input and began the command", "Fetched 1 file within", "Stopped session"]
     places = [log.index(step) for step in [*steps, "succeeded; cost"]]
     assert places == sorted(places)
+    assert renting.running() == []
+
+
+def test_the_end_of_a_command_over_ssh_is_heard_and_not_waited_for(
+    renting: Renting, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next look is far away, and the machine bills until somebody knows."""
+    start = Jobs.start
+
+    def started_and_up(jobs: Jobs, *arguments: Any, **options: Any) -> JobState:
+        state = start(jobs, *arguments, **options)
+        with renting.client() as client:
+            while client.services.session(state.rental.uuid).info().phase is not SessionPhase.READY:
+                time.sleep(0.1)
+        return state
+
+    monkeypatch.setattr(Jobs, "start", started_and_up)
+    ended = run_job(
+        "heard",
+        command="sleep 1",
+        via="ssh",
+        poll_interval=3000,
+        execution_timeout=timedelta(seconds=300),
+        deferrable=deferrable,
+    )
+    assert ended.state == "success"
     assert renting.running() == []
 
 

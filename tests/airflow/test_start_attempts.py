@@ -115,7 +115,11 @@ def test_a_killed_task_rents_no_other_machine_also_where_it_keeps_its_own(
     renting.emulator.faults(NEVER_READY | {"times": None})
     with DAG("killed_and_keeps", schedule=None) as dag:
         job(on_kill_action="keep")
-    poll = Jobs.poll
+    poll, make = Jobs.poll, KillSwitch.__init__
+
+    def made(self: KillSwitch, *arguments: Any, **options: Any) -> None:
+        make(self, *arguments, **options)
+        killed.append(self)
 
     def poll_and_be_killed(*arguments: Any, **options: Any) -> JobState:
         state = poll(*arguments, **options)
@@ -123,9 +127,9 @@ def test_a_killed_task_rents_no_other_machine_also_where_it_keeps_its_own(
             killed[0].pulled = True
         return state
 
-    killed: list[Any] = []
+    killed: list[KillSwitch] = []
     monkeypatch.setattr(Jobs, "poll", poll_and_be_killed)
-    monkeypatch.setattr(KillSwitch, "sleep", lambda switch, seconds: killed.append(switch))
+    monkeypatch.setattr(KillSwitch, "__init__", made)
     ended = run(dag)
     assert ended.tasks == {"job": "failed"}
     assert len(renting.sessions) == 1

@@ -25,6 +25,7 @@ from airflow_provider.triggers.job import OctaJobTrigger
 from airflow_provider.triggers.session import OctaSessionReadyTrigger
 from octa_provider import JobOutcome, JobSpec, JobState, MachineRequest
 from octa_provider.job.state import JobPhase
+from octa_provider.models import Session
 from octa_provider.watch.seen import SeenSessions
 
 NEVER_READY = {"kind": "never_ready", "times": None}
@@ -328,6 +329,23 @@ def test_a_link_that_cannot_be_told_ends_no_job(renting: Renting, monkeypatch: p
     assert len(asked) == 1
     assert event["what"] == "ended"
     assert event["result"]["outcome"] == "succeeded"
+
+
+def test_no_end_waits_for_a_link_that_takes_its_time(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's API server may take seconds for it, which would be billed."""
+    was_gone: list[bool] = []
+
+    def takes_its_time(ti: object, session: Session) -> None:
+        deadline = time.monotonic() + 60
+        while renting.running() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        was_gone.append(not renting.running())
+
+    monkeypatch.setattr("airflow_provider.links.push_from_trigger", takes_its_time)
+    trigger = job_trigger(begun_job(renting, "slow-link", "sleep 1; echo hello"))
+    trigger.task_instance = TaskInstance()
+    (event,) = all_events(trigger)
+    assert (event["result"]["outcome"], was_gone) == ("succeeded", [True])
 
 
 @pytest.mark.parametrize(

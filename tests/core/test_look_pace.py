@@ -146,6 +146,18 @@ def test_what_somebody_else_tells_of_its_end_is_looked_at_without_a_turn(
     asyncio.run(main())
 
 
+def test_a_list_that_is_slow_to_come_is_missed_by_no_thread(emulator: EmulatorHandle, client: OctaClient) -> None:
+    """A thread looks up from its wait each second; the list takes longer, as over a slow line."""
+    spec = JobSpec(image="alpine:3", command="true")
+    state = client.jobs.start(spec, "pace/slow-list")
+    emulator.faults({"kind": "delay", "path": "/sessions", "seconds": 1.2, "times": None})
+    before = requests_of(emulator)[LISTS]
+    result = client.jobs.watch(
+        state, spec, poll_s=POLL_S, is_cancelled=lambda: requests_of(emulator)[LISTS] > before + 10
+    )
+    assert result.succeeded
+
+
 def running(ran_s: float, timeout_s: float = 1e6) -> JobState:
     end_by = 1000.0 + timeout_s + GRACE_S - ran_s
     return JobState("k", Terms("u"), "n", False, timeout_s, 0.0, 0.0, phase=JobPhase.RUNNING, end_by=end_by)

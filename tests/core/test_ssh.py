@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from job_bench import cuttable, in_fork
+from job_bench import cuttable, eventually, in_fork
 from odd_server import refused_port
 from picture_bytes import picture
 
@@ -865,6 +865,23 @@ def test_a_connection_that_died_between_two_calls_is_made_again(rented: Rented) 
         proxy.cut()
         assert remote.run("echo back").output == "back\n"
         assert proxy.connections == 2
+
+
+def test_a_connection_that_died_is_not_made_again_to_listen(rented: Rented) -> None:
+    """Whoever waits looks at times all the same, and makes it; a machine that is gone is asked by nobody else."""
+    told: list[str] = []
+
+    def hears() -> bool:
+        remote.listen("echo again", told.append)
+        return bool(told)
+
+    with cuttable(rented.target.port) as proxy, RemoteMachine(replace(rented.target, port=proxy.port)) as remote:
+        remote.run("true")
+        proxy.cut()
+        remote.listen("echo over the lost one", told.append)
+        remote.run("true")
+        eventually(hears, "what the machine says over the one that was made again")
+        assert set(told) == {"again\n"}
 
 
 def test_a_transfer_goes_on_after_a_lost_connection_but_not_for_ever(
