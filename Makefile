@@ -204,13 +204,15 @@ bench-requests: $(CORE)/.made $(AIRFLOW)/.made $(PREFECT)/.made
 	@PYTHONPATH=. $(AIRFLOW)/bin/python benchmarks/job_requests.py --by airflow $(BENCH)
 	@PYTHONPATH=. $(PREFECT)/bin/python benchmarks/job_requests.py --by prefect $(BENCH)
 
-# What jobs are billed beyond their commands, in parts of the pause between two looks, by the core and by a whole Airflow:
-# make bench-billed BENCH="--rounds 12 --ways ssh"
+# What jobs are billed beyond their commands, in parts of the pause between two looks, by the core, a whole Airflow, and
+# Prefect in a flow and by a worker: make bench-billed BENCH="--rounds 12 --ways ssh --json rows.jsonl"
 .PHONY: bench-billed
-bench-billed: $(CORE)/.made $(AIRFLOW)/.made
+bench-billed: $(CORE)/.made $(AIRFLOW)/.made $(PREFECT)/.made
 	@PYTHONPATH=. $(CORE)/bin/python -m benchmarks.billed_seconds --by core $(BENCH)
 	@PYTHONPATH=. $(AIRFLOW)/bin/python -m benchmarks.billed_seconds --by airflow-worker $(BENCH)
 	@PYTHONPATH=. $(AIRFLOW)/bin/python -m benchmarks.billed_seconds --by airflow-deferred $(BENCH)
+	@PYTHONPATH=. $(PREFECT)/bin/python -m benchmarks.billed_seconds --by prefect-flow $(BENCH)
+	@PYTHONPATH=. $(PREFECT)/bin/python -m benchmarks.billed_seconds --by prefect-worker $(BENCH)
 
 # The fuzzers of make test with as many inputs as one likes: make fuzz FUZZ=20000
 FUZZ ?= 3000

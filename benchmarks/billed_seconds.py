@@ -3,9 +3,11 @@
 make bench-billed
 python -m benchmarks.billed_seconds --by core --poll 5 --rounds 6
 
-Each job's command tells by the clock when it began and ended; the emulator's ledger tells what was billed. What is left
-of it, without the machine's own start-up, is what we make a user pay for nothing. The commands take different times, so
-that their ends fall anywhere between two looks. `airflow` is a whole Airflow: scheduler, triggerer, workers.
+Each job's command tells by the clock when it began and ended; the emulator's ledger tells when its machine was up and
+when it was gone. What is left of that without the command is what we make a user pay for nothing. Machines take
+different times to come up, and commands to end, so that both fall anywhere between two looks. `airflow-...` is a whole
+Airflow: scheduler, triggerer, workers. `prefect-flow` is `run_job` in a flow; `prefect-worker` is a worker of type
+`octa`, with the command in the place of the flow run's own process, whose start nobody can spare.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
 
 #: Runs jobs on an emulator, with so many seconds between two looks.
 By = Callable[[EmulatorHandle, Sequence["Job"], float], None]
-#: From the start of a session until its machine is up, which nobody can spare.
+#: From the start of a session until its machine is up, at least; each next one of a round takes longer.
 START_UP_S = 2.0
+#: The goal: in all, in pauses between two looks, on average.
+GOAL = 1.0
 #: Seconds of the shortest command; each next one of a round is longer by a part of the pause between two looks.
 SHORTEST_S = 4.0
 
@@ -63,14 +67,12 @@ class Job:
         way: how.
         command: what it runs; tells when it began and ended in the file `times` of its folder.
         folder: where its files are.
-        begins_after_s: seconds that it is started after the first, so that machines come up anywhere between two looks.
     """
 
     name: str
     way: Way
     command: str
     folder: Path
-    begins_after_s: float
 
 
 def jobs_of(way: Way, rounds: int, poll_s: float, folder: Path) -> list[Job]:
@@ -90,10 +92,12 @@ def jobs_of(way: Way, rounds: int, poll_s: float, folder: Path) -> list[Job]:
         here.mkdir()
         (here / "scene.txt").write_text("scene\n")
         times = here / "times"
-        command = f"date +%s.%N > {times}; sleep {seconds:.2f}; date +%s.%N >> {times}"
+        # A session's home folder is named after it.
+        begin = f"date +%s.%N > {times}; echo $HOME > {here / 'home'}"
+        command = f"{begin}; sleep {seconds:.2f}; date +%s.%N >> {times}"
         if way.has_files:
             command = f"{command}; cp scene.txt out.txt"
-        jobs.append(Job(here.name, way, command, here, poll_s * number / rounds))
+        jobs.append(Job(here.name, way, command, here))
     return jobs
 
 
@@ -109,7 +113,6 @@ def by_core(emulator: EmulatorHandle, jobs: Sequence[Job], poll_s: float) -> Non
                     "outputs": {"out.txt": str(job.folder / "out.txt")},
                 }
             spec = JobSpec(image="ubuntu:24.04", command=job.command, timeout_s=600, via=job.way.via, **files)
-            time.sleep(job.begins_after_s)
             result = octa.jobs.run(spec, f"billed/{job.name}", private_key=emulator.ssh_private_key, poll_s=poll_s)
             assert result.succeeded, result.message
 
@@ -146,9 +149,7 @@ def by_airflow(kind: str) -> By:
 
     def run(emulator: EmulatorHandle, jobs: Sequence[Job], poll_s: float) -> None:
         with airflow(emulator) as services:
-            begun = time.monotonic()
             for job in jobs:
-                time.sleep(max(0.0, begun + job.begins_after_s - time.monotonic()))
                 conf = {"command": job.command, "folder": str(job.folder)}
                 services.trigger(f"billed-{job.way.name}-{kind}", job.name, conf)
             for job in jobs:
@@ -159,10 +160,26 @@ def by_airflow(kind: str) -> By:
     return run
 
 
+def by_prefect_flow(emulator: EmulatorHandle, jobs: Sequence[Job], poll_s: float) -> None:
+    """`run_job`, each in a task of one flow; with a real Prefect server."""
+    from benchmarks.prefect_jobs import run_in_a_flow
+
+    run_in_a_flow(emulator, jobs, poll_s)
+
+
+def by_prefect_worker(emulator: EmulatorHandle, jobs: Sequence[Job], poll_s: float) -> None:
+    """A worker process, whose machines run the command in the place of a flow run's process."""
+    from benchmarks.prefect_jobs import run_by_a_worker
+
+    run_by_a_worker(emulator, jobs, poll_s)
+
+
 BY: dict[str, By] = {
     "core": by_core,
     "airflow-worker": by_airflow("worker"),
     "airflow-deferred": by_airflow("deferred"),
+    "prefect-flow": by_prefect_flow,
+    "prefect-worker": by_prefect_worker,
 }
 
 
@@ -171,7 +188,7 @@ class Unused:
     """Billed seconds of a job that neither its command nor the machine's start-up took.
 
     Attributes:
-        before: from when the machine is up until the command begins.
+        before: from when the machine is up until the command begins; at least 0.
         after: from its end until the session is gone.
     """
 
@@ -184,11 +201,54 @@ def unused(emulator: EmulatorHandle, jobs: Sequence[Job]) -> list[Unused]:
     sessions = emulator.ledger(requests=False)["sessions"]
     found = []
     for job in jobs:
-        (session,) = [one for one in sessions if f"/{job.name}" in one["rental_key"]]
+        home = (job.folder / "home").read_text()
+        (session,) = [one for one in sessions if one["uuid"] in home]
         began, ended = map(float, (job.folder / "times").read_text().split())
-        up = session["started_ms"] / 1000 + START_UP_S
-        found.append(Unused(began - up, session["stopped_ms"] / 1000 - ended))
+        found.append(
+            Unused(max(0.0, began - session["ready_ms"] / 1000), max(0.0, session["stopped_ms"] / 1000 - ended))
+        )
     return found
+
+
+def slow_starts(rounds: int, poll_s: float) -> list[dict[str, object]]:
+    """The faults by which no two machines of a round take the same time to come up.
+
+    Args:
+        rounds: how many machines.
+        poll_s: seconds between two looks.
+    """
+    return [{"kind": "slow_start", "after": number, "seconds": poll_s * number / rounds} for number in range(rounds)]
+
+
+def measure(by: str, way: Way, rounds: int, poll_s: float) -> dict[str, object]:
+    """What jobs of one way are billed for nothing, in pauses between two looks.
+
+    Args:
+        by: who runs them.
+        way: how.
+        rounds: how many, at once.
+        poll_s: seconds between two looks.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="octa-billed-") as folder,
+        start_emulator(in_process=False, machines=40, room=4, start_delay_s=START_UP_S) as emulator,
+    ):
+        emulator.faults(*slow_starts(rounds, poll_s))
+        jobs = jobs_of(way, rounds, poll_s, Path(folder))
+        BY[by](emulator, jobs, poll_s)
+        found = unused(emulator, jobs)
+    both = [one.before + one.after for one in found]
+    polls = statistics.mean(both) / poll_s
+    return {
+        "by": by,
+        "way": way.name,
+        "polls": round(polls, 2),
+        "goal": GOAL,
+        "reached": polls <= GOAL,
+        "worst": round(max(both) / poll_s, 2),
+        "before": [round(one.before, 1) for one in found],
+        "after": [round(one.after, 1) for one in found],
+    }
 
 
 def main() -> None:
@@ -198,27 +258,17 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=[way.name for way in WAYS], default=[way.name for way in WAYS])
     parser.add_argument("--poll", type=float, default=5.0, help="seconds between two looks")
     parser.add_argument("--rounds", type=int, default=6, help="jobs of each way, at once")
+    parser.add_argument("--json", type=Path, help="a file that gets the rows too, behind those that it has")
     arguments = parser.parse_args()
     for way in WAYS:
-        if way.name not in arguments.ways:
+        # A worker's flow run fetches what it needs itself.
+        if way.name not in arguments.ways or (way.has_files and arguments.by == "prefect-worker"):
             continue
-        with (
-            tempfile.TemporaryDirectory(prefix="octa-billed-") as folder,
-            start_emulator(in_process=False, machines=40, room=4, start_delay_s=START_UP_S) as emulator,
-        ):
-            jobs = jobs_of(way, arguments.rounds, arguments.poll, Path(folder))
-            BY[arguments.by](emulator, jobs, arguments.poll)
-            found = unused(emulator, jobs)
-        both = [one.before + one.after for one in found]
-        row = {
-            "by": arguments.by,
-            "way": way.name,
-            "polls": round(statistics.mean(both) / arguments.poll, 2),
-            "worst": round(max(both) / arguments.poll, 2),
-            "before": [round(one.before, 1) for one in found],
-            "after": [round(one.after, 1) for one in found],
-        }
-        print(json.dumps(row), flush=True)
+        row = json.dumps(measure(arguments.by, way, arguments.rounds, arguments.poll))
+        print(row, flush=True)
+        if arguments.json is not None:
+            with arguments.json.open("a") as rows:
+                rows.write(f"{row}\n")
 
 
 if __name__ == "__main__":

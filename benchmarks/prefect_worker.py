@@ -1,4 +1,4 @@
-"""A real Prefect server, a worker process, and flow runs whose machines it follows: for `job_requests.py`."""
+"""A real Prefect server, a worker process, and flow runs whose machines it follows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,61 @@ import httpx
 
 from octa_provider.emulator.testing import EmulatorHandle
 
-__all__ = ["flow_runs_followed"]
+__all__ = ["flow_runs_followed", "prefect_server", "worker_serving"]
 
 #: All machines run by then.
 PATIENCE_S = 900.0
+
+
+@contextmanager
+def prefect_server() -> Iterator[str]:
+    """A real server, which this process uses too; yields its API's URL."""
+    os.environ.update(PREFECT_LOGGING_LEVEL="ERROR", PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1")
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        from prefect.settings import get_current_settings
+
+        yield str(get_current_settings().api.url)
+
+
+@contextmanager
+def worker_serving(
+    emulator: EmulatorHandle, query_s: int = 5
+) -> Iterator[tuple[Callable[..., None], subprocess.Popen[bytes]]]:
+    """A worker that serves a work pool of its own.
+
+    Args:
+        emulator: where the machines are rented.
+        query_s: seconds between two times that it asks for flow runs.
+
+    Yields what makes a flow run, called with its job variables, and the worker's process.
+    """
+    with (
+        prefect_server() as url,
+        tempfile.TemporaryDirectory(prefix="octa-worker-") as home,
+        httpx.Client(base_url=url + "/", timeout=60) as server,
+    ):
+
+        def post(path: str, **body: Any) -> Any:
+            # SQLite is busy, now and then.
+            while (answer := server.post(path, json=body)).status_code == 503:
+                time.sleep(0.5)
+            answer.raise_for_status()
+            return answer.json()
+
+        pool, deployment = _pool(post)
+        worker = _start_worker(url, pool, emulator, Path(home), query_s)
+
+        def submit(**job_variables: Any) -> None:
+            path = f"deployments/{deployment}/create_flow_run"
+            post(path, state={"type": "SCHEDULED"}, job_variables=job_variables)
+
+        try:
+            yield submit, worker
+        finally:
+            worker.kill()
+            worker.wait()
 
 
 @contextmanager
@@ -35,56 +86,34 @@ def flow_runs_followed(emulator: EmulatorHandle, count: int, command: str, poll_
 
     Yields the id of the worker's process, once all of them run.
     """
-    os.environ.update(PREFECT_LOGGING_LEVEL="ERROR", PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1")
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120), tempfile.TemporaryDirectory(prefix="octa-worker-") as home:
-        from prefect.settings import get_current_settings
-
-        url = str(get_current_settings().api.url)
-        pool = _submit(url, count, command, poll_s)
-        worker = _start_worker(url, pool, emulator, Path(home))
-        try:
-            _until_all_run(emulator, count, worker)
-            yield worker.pid
-        finally:
-            worker.kill()
-            worker.wait()
+    with worker_serving(emulator) as (submit, worker):
+        for _ in range(count):
+            submit(command=command, image="alpine:3", poll_s=poll_s, stream_output=False)
+        _until_all_run(emulator, count, worker)
+        yield worker.pid
 
 
-def _submit(url: str, count: int, command: str, poll_s: float) -> str:
-    """A work pool with so many flow runs in it; returns its name."""
+def _pool(post: Callable[..., Any]) -> tuple[str, str]:
+    """A work pool with one deployment; returns its name and the deployment's id."""
     from prefect_blocks import OctaWorker
 
     pool = f"bench-{uuid.uuid4().hex[:8]}"
-    with httpx.Client(base_url=url + "/", timeout=60) as server:
-
-        def post(path: str, **body: Any) -> Any:
-            # SQLite is busy, now and then.
-            while (answer := server.post(path, json=body)).status_code == 503:
-                time.sleep(0.5)
-            answer.raise_for_status()
-            return answer.json()
-
-        post("work_pools/", name=pool, type="octa", base_job_template=OctaWorker.get_default_base_job_template())
-        deployment = post(
-            "deployments/",
-            name=pool,
-            flow_id=post("flows/", name="bench")["id"],
-            work_pool_name=pool,
-            entrypoint="bench.py:bench",
-            job_variables={"command": command, "image": "alpine:3", "poll_s": poll_s, "stream_output": False},
-        )
-        for _ in range(count):
-            post(f"deployments/{deployment['id']}/create_flow_run", state={"type": "SCHEDULED"})
-    return pool
+    post("work_pools/", name=pool, type="octa", base_job_template=OctaWorker.get_default_base_job_template())
+    deployment = post(
+        "deployments/",
+        name=pool,
+        flow_id=post("flows/", name="bench")["id"],
+        work_pool_name=pool,
+        entrypoint="bench.py:bench",
+    )
+    return pool, str(deployment["id"])
 
 
-def _start_worker(url: str, pool: str, emulator: EmulatorHandle, home: Path) -> subprocess.Popen[bytes]:
+def _start_worker(url: str, pool: str, emulator: EmulatorHandle, home: Path, query_s: int) -> subprocess.Popen[bytes]:
     settings = {
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": url,
-        "PREFECT_WORKER_QUERY_SECONDS": "5",
+        "PREFECT_WORKER_QUERY_SECONDS": str(query_s),
         "PREFECT_LOGGING_LEVEL": "WARNING",
         **emulator.env(),
     }

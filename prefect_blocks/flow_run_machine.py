@@ -98,10 +98,13 @@ class FlowRunMachine:
         clock, poll_s = self._octa.clock, self._configuration.poll_s
         grace = CancelGrace(self._configuration.cancel_grace_s)
         step: Step = Wait(clock.steady_time())
-        async with watch_state(self._prefect, self._flow_run.id, poll_s) as seen:
-            # All machines of the account that this worker follows share one list call, and a pace to read their logs.
-            with watcher_for(self._octa, poll_s) as watcher:
-                pace = LookPace(watcher, clock, poll_s)
+        # All machines of the account that this worker follows share one list call, and a pace to read their logs.
+        with watcher_for(self._octa, poll_s) as watcher:
+            pace = LookPace(watcher, clock, poll_s)
+            # Once its process has told Prefect its end, it is about to end itself.
+            async with watch_state(
+                self._prefect, self._flow_run.id, poll_s, lambda: pace.hurry("the flow run")
+            ) as seen:
                 while isinstance(step, Begin | Wait | StartElsewhere):
                     if isinstance(step, Begin):
                         state = await self._in_thread(partial(self._begin, state, pace))
@@ -165,9 +168,6 @@ class FlowRunMachine:
         waiting = asyncio.ensure_future(pace.until_due(state))
         try:
             while not (waiting.done() or _has_to_go(state, seen, grace)):
-                if seen.is_over:
-                    # Its process has told Prefect its end, and is about to end itself.
-                    pace.hurry()
                 await asyncio.wait([waiting], timeout=self._configuration.poll_s)
             return waiting.result() if waiting.done() else None
         finally:

@@ -53,7 +53,7 @@ class LookPace:
         self._poll_s = poll_s
         self._seen: int | None = None
         self._heard_at: float | None = None
-        self._is_hurried = False
+        self._hurried_by: set[str] = set()
         self._is_woken = False
         self._has_looked = False
         self._is_due_now: Callable[[Session], bool] | None = None
@@ -61,14 +61,17 @@ class LookPace:
         #: Since when its log is due to be read, where there was no turn for it.
         self._log_due_at: float | None = None
 
-    def hurry(self) -> None:
+    def hurry(self, by: str = "the machine") -> None:
         """Something else tells that the command has ended, or is about to: it is looked at without waiting for a turn.
 
         Looks come as close then as those at a command that speaks, and grow rarer if it runs on all the same. May be
         called from any thread.
+
+        Args:
+            by: who tells. Each is believed once: a machine that says it all the time has no more looks for that.
         """
-        if not self._is_hurried:
-            self._is_hurried = True
+        if by not in self._hurried_by:
+            self._hurried_by.add(by)
             self._heard_at = self._due_at = self._clock.monotonic()
             self._is_woken = True
             if self._is_due_now is not None:
@@ -180,7 +183,7 @@ class LookPace:
         # The list comes at intervals too, of which a look that is due a moment later would take one more.
         if self._clock.monotonic() < self._due_at - self._poll_s / 2:
             return False
-        if state.phase is not JobPhase.RUNNING or self._is_hurried or self._is_late(state):
+        if state.phase is not JobPhase.RUNNING or self._hurried_by or self._is_late(state):
             return True
         log_due_at = self._due_at if self._log_due_at is None else self._log_due_at
         may_read = self._watcher.log_reads.ask(state.rental.uuid, log_due_at)

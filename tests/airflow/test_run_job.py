@@ -287,7 +287,6 @@ def fail_once(marker: Path) -> Any:
     """What a first try, whose session was kept, leaves behind."""
 
     def before(context: Any) -> None:
-        from octa_provider import JobState
         from octa_provider.job.result import JobOutcome
 
         client = OctaHook().get_conn()

@@ -146,6 +146,30 @@ def test_what_somebody_else_tells_of_its_end_is_looked_at_without_a_turn(
     asyncio.run(main())
 
 
+def test_each_who_tells_of_its_end_is_believed_once(emulator: EmulatorHandle, client: OctaClient) -> None:
+    """A flow run says that it is over, its process ends a moment later, and a machine may lie."""
+
+    async def main() -> None:
+        with watcher_for(client, POLL_S) as watcher:
+            pace = LookPace(watcher, client.clock, 600.0)
+            for by in ("the flow run", "the machine"):
+                waiting = asyncio.ensure_future(pace.until_due(state))
+                await asyncio.sleep(0)
+                pace.hurry(by)
+                assert await asyncio.wait_for(waiting, PATIENCE_S) is None
+            waiting = asyncio.ensure_future(pace.until_due(state))
+            await asyncio.sleep(0)
+            pace.hurry()
+            lists = requests_of(emulator)[LISTS]
+            await reached(lambda: requests_of(emulator)[LISTS] >= lists + 5)
+            assert not waiting.done()
+            waiting.cancel()
+
+    (started_state,) = started(client, 1)
+    state = started_state.running(client.clock, client.services.session(started_state.rental.uuid).info())
+    asyncio.run(main())
+
+
 def test_a_list_that_is_slow_to_come_is_missed_by_no_thread(emulator: EmulatorHandle, client: OctaClient) -> None:
     """A thread looks up from its wait each second; the list takes longer, as over a slow line."""
     spec = JobSpec(image="alpine:3", command="true")

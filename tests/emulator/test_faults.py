@@ -150,6 +150,14 @@ def test_never_ready_stays_in_its_startup_phase(tenant):
     assert tenant.listed() == [fine]
 
 
+def test_slow_start_comes_up_so_much_later(tenant):
+    tenant.emulator.faults({"kind": "slow_start", "seconds": 2})
+    slow, next_one = tenant.ready("echo hi"), tenant.ready("echo hi")
+    took_ms = [one["ready_ms"] - one["started_ms"] for one in map(tenant.entry, (slow, next_one))]
+    assert took_ms[0] >= 2000
+    assert tenant.entry(slow)["ready_ms"] <= tenant.entry(next_one)["started_ms"]
+
+
 def test_node_dies_after_a_start_on_it(tenant):
     tenant.emulator.faults({"kind": "node_dies", "seconds": 1.5})
     uuid = tenant.ready("sleep 1000")

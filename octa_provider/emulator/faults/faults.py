@@ -22,6 +22,7 @@ A fault is a JSON object with a `kind` and any of these:
 | `late_listing` | the session starts, lists show it `seconds` later | `seconds` (1) |
 | `raise_price` | just before the start the node's price becomes `factor` times as high | `factor` (5) |
 | `never_ready` | the session stays in its startup phase | |
+| `slow_start` | the session comes up so much later | `seconds` (1) |
 | `node_dies` | the node goes `seconds` after the start; with `node_id` alone, `seconds` from now | `seconds` (1) |
 | `no_user_envs` | answers lack `user_envs` | `form`: "missing", "null" or "empty" |
 | `missing_fields` | records lack these fields | `fields`: a list of names |
@@ -66,6 +67,7 @@ _DEFAULTS: dict[str, tuple[str, str]] = {
     "late_listing": ("POST", _START),
     "raise_price": ("POST", _START),
     "never_ready": ("POST", _START),
+    "slow_start": ("POST", _START),
     "node_dies": ("POST", _START),
     "no_user_envs": ("GET", r"^/(sessions|services/[^/]+/info)$"),
     "missing_fields": ("GET", r"^/(sessions|services/[^/]+/info)$"),

@@ -38,6 +38,7 @@ def session_entry(platform: Platform, session: Session) -> dict[str, Any]:
         "user_envs": session.order.envs,
         "rental_key": session.rental_key,
         "started_ms": session.started_ns // 1_000_000,
+        "ready_ms": session.ready_ns // 1_000_000 if session.ready_ns else None,
         "stopped_ms": None if session.stopped_ns is None else session.stopped_ns // 1_000_000,
         "stopped_by": session.stopped_by,
         "termination_reason": session.termination_reason,

@@ -67,6 +67,7 @@ def _start_faults() -> StartFaults:
     return StartFaults(
         price_factor=math.prod(fault.option("factor", 5) for fault in exchange().faults_of("raise_price")),
         never_ready=bool(exchange().faults_of("never_ready")),
+        slow_s=sum(fault.option("seconds", 1) for fault in exchange().faults_of("slow_start")),
         dies_after_s=dying[0].option("seconds", 1) if dying else None,
         hidden_s=hidden[0].option("seconds", 1) if hidden else 0.0,
     )

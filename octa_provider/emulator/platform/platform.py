@@ -81,7 +81,7 @@ class Platform:
                 container = self._containers[session.uuid] = self._container(session)
                 await container.open()
             elif not session.is_ready:
-                self._bring_up_later(session)
+                self._bring_up_later(session, self.settings.start_delay_s)
             self.ledger.write_session(session)
         self.in_background(self.funds.watch())
 
@@ -159,7 +159,7 @@ class Platform:
         self._running[session.uuid] = session
         self.note(session, STARTING_TEXTS[0])
         self.funds.look_again()
-        self._bring_up_later(session)
+        self._bring_up_later(session, self.settings.start_delay_s + faults.slow_s)
         if faults.dies_after_s is not None:
             self.in_background(self.let_nodes_die([node.node_id], faults.dies_after_s))
         return session
@@ -223,13 +223,13 @@ class Platform:
             self.ssh_weather,
         )
 
-    def _bring_up_later(self, session: Session) -> None:
-        task = asyncio.create_task(self._bring_up(session))
+    def _bring_up_later(self, session: Session, within_s: float) -> None:
+        task = asyncio.create_task(self._bring_up(session, within_s))
         self._bringing_up[session.uuid] = task
         task.add_done_callback(lambda _: self._bringing_up.pop(session.uuid, None))
 
-    async def _bring_up(self, session: Session) -> None:
-        pause_s = self.settings.start_delay_s / len(STARTING_TEXTS)
+    async def _bring_up(self, session: Session, within_s: float) -> None:
+        pause_s = within_s / len(STARTING_TEXTS)
         texts = STARTING_TEXTS[:4] if session.never_ready else STARTING_TEXTS
         for text in texts:
             come_up(session, text)
