@@ -19,6 +19,7 @@ from octa_provider.job.state import JobPhase, JobState
 from octa_provider.models import SessionPhase
 from octa_provider.rental.caps import over_budget
 from octa_provider.timing.deadline import Deadline
+from octa_provider.watch.log_reads import READS_A_LOOK
 from octa_provider.watch.watcher import ASKED_EVERY_S
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ __all__ = ["LookPace"]
 
 #: The list is asked once in an interval; a look is due this much after it should have told, when it tells nothing.
 OUTAGE_S = 30.0
+#: A log of more is read less often while nothing comes: all of it arrives each time.
+SMALL_LOG_BYTES = 256 * 1024
 
 
 class LookPace:
@@ -170,7 +173,17 @@ class LookPace:
 
     def _pause_s(self, state: JobState) -> float:
         quiet_s = None if self._heard_at is None else max(0.0, self._clock.monotonic() - self._heard_at)
+        if self._is_read_for_little(state):
+            quiet_s = 0.0
         return look_pause_s(state, self._clock.steady_time(), self._poll_s, quiet_s)
+
+    def _is_read_for_little(self, state: JobState) -> bool:
+        """Whether a quiet job may be read at each look all the same, so that its end bills no longer than that."""
+        if state.over_ssh:
+            # It tells its end itself.
+            return False
+        seen = 0 if state.log is None else state.log.seen
+        return self._watcher.waiting < READS_A_LOOK and seen <= SMALL_LOG_BYTES
 
     def _is_due(self, state: JobState, session: Session) -> bool:
         """In the watcher's thread: whether a look is due now, and may read the log."""

@@ -1,8 +1,8 @@
 """How often a job that is watched in a list is worth a look of its own.
 
 A look reads the log, whole each time, which is a request of its own. So the pause grows with how long the command has
-been quiet: one that speaks is followed closely. What is noticed late of a quiet one is billed, but is never more than a
-fiftieth of what it has run for, as far as `LogReads` has a turn for it.
+been quiet: one that speaks is followed closely, and so are the first few of a process. What is noticed late of a quiet
+one is billed, but is never more than a fiftieth of what it has run for, as far as `LogReads` has a turn for it.
 """
 
 from __future__ import annotations

@@ -170,6 +170,39 @@ def test_each_who_tells_of_its_end_is_believed_once(emulator: EmulatorHandle, cl
     asyncio.run(main())
 
 
+def test_of_few_quiet_jobs_each_is_read_at_every_look_and_of_many_none(
+    emulator: EmulatorHandle, client: OctaClient
+) -> None:
+    """What is noticed late is billed; what is read for nothing is a request."""
+
+    async def main() -> None:
+        with watcher_for(client, POLL_S) as watcher:
+            others = list[asyncio.Task[Session]]()
+            for count in (0, 2):
+                others += [asyncio.create_task(watcher.wait_async(uuid, never, 600)) for _ in range(count)]
+                await asyncio.sleep(0)
+                few = LookPace(watcher, client.clock, POLL_S)
+                assert await asyncio.wait_for(few.until_due(quiet), PATIENCE_S) is not None
+            others.append(asyncio.create_task(watcher.wait_async(uuid, never, 600)))
+            await asyncio.sleep(0)
+            many = asyncio.ensure_future(LookPace(watcher, client.clock, POLL_S).until_due(quiet))
+            lists = requests_of(emulator)[LISTS]
+            await reached(lambda: requests_of(emulator)[LISTS] >= lists + 10)
+            assert not many.done()
+            for task in (many, *others):
+                task.cancel()
+
+    def never(session: Session) -> bool:
+        return False
+
+    (state,) = started(client, 1)
+    uuid = state.rental.uuid
+    runs = state.running(client.clock, client.services.session(uuid).info())
+    # For an hour.
+    quiet = runs.having(timeout_s=7200.0, end_by=(runs.end_by or 0.0) + 7200 - runs.timeout_s - 3600)
+    asyncio.run(main())
+
+
 def test_a_list_that_is_slow_to_come_is_missed_by_no_thread(emulator: EmulatorHandle, client: OctaClient) -> None:
     """A thread looks up from its wait each second; the list takes longer, as over a slow line."""
     spec = JobSpec(image="alpine:3", command="true")
