@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from airflow_provider.variables import forget_variable, read_variable, variable_names, write_variable
-from octa_provider.rental.intents import EXPIRES_S, Intent
+from octa_provider.rental.intents import Intent
 from octa_provider.text.loggers import plain_logger
 
 __all__ = ["VARIABLE_PREFIX", "VariableIntents"]
@@ -72,6 +72,10 @@ class VariableIntents:
         """The intents of every key whose session is not known yet, each with its key."""
         return tuple((key, intent) for key, intent in self._all() if intent.uuid is None)
 
+    def kept(self) -> tuple[tuple[str, Intent], ...]:
+        """The notes of sessions that are kept although their work has failed, each with what it is noted as."""
+        return tuple((key, intent) for key, intent in self._all() if intent.kept_until is not None)
+
     def forget_what_is_over(self, now: float, active: Collection[str]) -> None:
         """Remove what nobody asks for again: requests long past, and sessions that are gone.
 
@@ -80,7 +84,7 @@ class VariableIntents:
             active: the uuids of the account's sessions that run.
         """
         for key, intent in self._all():
-            if intent.is_over(now) or (intent.uuid not in {None, *active} and now - intent.at > EXPIRES_S):
+            if intent.may_be_forgotten(now, active):
                 self.remove(key, intent.attempt)
 
     def _all(self) -> list[tuple[str, Intent]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
-from airflow_provider.exceptions import OctaUnwatchedError
+from airflow_provider.exceptions import OctaJobFailedError, OctaUnwatchedError
 from airflow_provider.failure import fail_task
 from airflow_provider.job_arguments import DescribesJob
 from airflow_provider.job_deferral import defer_job, latest_end_of
@@ -147,6 +147,7 @@ class RunsJob(DescribesJob, TellsLineage):
                 raise OctaUnwatchedError(f"The job {key} could not be watched: {event['message']}")
             work, state = self._prepare(context, client), job_from_json(event["job"])
             from airflow_provider.shared_files import forget_marks
+            from octa_provider.job.result import JobOutcome
 
             if event["what"] in {"ready", "exited"}:
                 from octa_provider.job.take_over import take_over
@@ -160,7 +161,17 @@ class RunsJob(DescribesJob, TellsLineage):
             result = event["result"] if event["what"] == "ended" else None
             if result is None:
                 work.kill_switch.refuse()
-            return work.see_to_the_end(state, result=result, stays=event["what"] == "unwatched")
+            missing = self._missing(state, event)
+            if missing is not None:
+                state = state.having(outcome=JobOutcome.FAILED, message=missing)
+                result = {**event["result"], "outcome": JobOutcome.FAILED.value, "message": missing}
+            try:
+                return work.see_to_the_end(state, result=result, stays=event["what"] == "unwatched")
+            except OctaJobFailedError as error:
+                if missing is None:
+                    raise
+                # Another try would pay for it all again, and put it there again.
+                raise AirflowFailException(str(error)) from error
         except BaseException as error:
             self.stop_after(error, client, key)
             if self._is_success_already(error, context):
@@ -346,10 +357,32 @@ class RunsJob(DescribesJob, TellsLineage):
         from airflow_provider.shared_files import files_to_share
 
         try:
-            return files_to_share(spec, state, log_path)
+            return files_to_share(spec, state, log_path, value_of=self._value_of(), texts=self._texts())
         except OctaError:
             # An input has gone meanwhile: a worker will tell of it when it would send it.
             return None
+
+    def _missing(self, state: JobState, event: Mapping[str, Any]) -> str | None:
+        """What is not here of the files that a triggerer has fetched for a job that succeeded; see `missing_text`."""
+        from airflow_provider.fetched_there import missing_text
+        from octa_provider.job.result import JobOutcome
+
+        def pause(seconds: float) -> None:
+            assert self.kill_switch is not None
+            self.kill_switch.sleep(seconds)
+            self.kill_switch.refuse()
+
+        if event.get("fetched") is None or state.outcome is not JobOutcome.SUCCEEDED:
+            return None
+        return missing_text(event["result"]["outputs"], event["fetched"], pause=pause)
+
+    def _value_of(self) -> str | None:
+        """The output of the job that is a value of the task's, and no file; None for none."""
+        return None
+
+    def _texts(self) -> dict[str, dict[str, Any]]:
+        """The inputs of the job that are made for it from texts; see `files_to_share`."""
+        return {}
 
     def _collects(self, spec: JobSpec) -> bool:
         return bool(spec.outputs) or spec.result_file is not None or as_text("log_path", self.log_path) is not None

@@ -57,7 +57,10 @@ class FlowRunMachine:
 
     async def rent(self) -> JobState | None:
         """Rent a machine, or adopt the one that the flow run has: see `FlowRunStarts.first`."""
-        return await self._starts.first()
+        state = await self._starts.first()
+        if state is not None and state.rental.adopted:
+            self._output.taken_over_by(self._starts.worker_name)
+        return state
 
     async def find(self, pid: InfrastructurePid) -> JobState:
         """The job of a machine that another worker has rented for the flow run.
@@ -69,6 +72,7 @@ class FlowRunMachine:
             OctaError: the sessions could not be listed.
         """
         self._is_found = True
+        self._output.taken_over_by(self._starts.worker_name)
         terms = msgspec.structs.replace(pid.rental(self._octa).terms, max_cost_usd=self._configuration.max_cost_usd)
         return await self._in_thread(
             partial(

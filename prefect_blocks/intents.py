@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, t
 from prefect.types import MAX_VARIABLE_VALUE_LENGTH
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.rental.intents import EXPIRES_S, Intent
+from octa_provider.rental.intents import Intent
 from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
@@ -107,6 +107,11 @@ class PrefectIntents:
         kept = self._ask(lambda client: _variables(client, NAME_PREFIX)) or []
         return (*self._otherwise.pending(), *((key, intent) for key, intent in kept if intent.uuid is None))
 
+    def kept(self) -> tuple[tuple[str, Intent], ...]:
+        """The notes of sessions that are kept although their work has failed, each with what it is noted as."""
+        kept = self._ask(lambda client: _variables(client, NAME_PREFIX)) or []
+        return (*self._otherwise.kept(), *((key, intent) for key, intent in kept if intent.kept_until is not None))
+
     def clear(self, active: Collection[str], now: float) -> int:
         """Forget what nobody will ask for any more: requests of long ago that left no session which still runs.
 
@@ -118,7 +123,7 @@ class PrefectIntents:
             How many were forgotten.
         """
         kept = self._ask(lambda client: _variables(client, NAME_PREFIX)) or []
-        old = [(key, one) for key, one in kept if one.uuid not in active and now - one.at > EXPIRES_S]
+        old = [(key, one) for key, one in kept if one.may_be_forgotten(now, active)]
         for key, intent in old:
             self.remove(key, intent.attempt)
         return len(old)

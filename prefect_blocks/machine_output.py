@@ -46,6 +46,17 @@ class FlowRunLog:
         self._at = now()
         self._sent = 0
         self._left_out = 0
+        self._first = ""
+
+    def begin_anew(self, why: str) -> None:
+        """Say, before the next line and only if there is one, that the output comes from its beginning.
+
+        How far whoever followed it before had come died with him.
+
+        Args:
+            why: in a few words.
+        """
+        self._first = f"({why}: the machine's output from its beginning; what stands above of it comes again)"
 
     def line(self, line: str) -> None:
         """Send a line, or count it as left out.
@@ -57,12 +68,15 @@ class FlowRunLog:
         self._room = min(BURST_LINES, self._room + (now - self._at) * LINES_PER_S)
         self._at = now
         # What is said of those that were left out takes room too.
-        needed = 2 if self._left_out else 1
+        needed = 1 + bool(self._left_out) + bool(self._first)
         if self._room < needed or self._sent >= MOST_LINES:
             self._left_out += 1
             return
         self._room -= needed
         self._sent += 1
+        if self._first:
+            self._send(self._first)
+            self._first = ""
         self.tell_left_out()
         self._send(line if len(line) <= MOST_CHARS else f"{line[:MOST_CHARS]}... ({len(line)} characters)")
 
@@ -115,6 +129,15 @@ class MachineOutput:
             self._log.line(line)
         if self._on_terminal:
             self._on_terminal = _printed(f"{self._name} | {line}")
+
+    def taken_over_by(self, worker_name: str) -> None:
+        """What this machine has printed before may have come here already, by another worker.
+
+        Args:
+            worker_name: of the worker that follows it from now on.
+        """
+        if self._log is not None:
+            self._log.begin_anew(f"worker {plain_words(worker_name)} has taken over")
 
     def ended(self) -> None:
         """There are no more."""

@@ -53,13 +53,16 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
     template_fields: Sequence[str] = (*OctaRunJobOperator.template_fields, "op_args", "op_kwargs")
 
     def __init__(self, *, python: str = "python3", **kwargs: Any) -> None:
-        for name in ("command", "via", "wait_for_completion", "result_file", "files_in_trigger"):
+        for name in ("command", "via", "wait_for_completion", "result_file"):
             if name in kwargs:
                 raise ValueError(f"{name} is not for @task.octa: leave it out.")
         self.python = python
         self._folder: Path | None = None
-        self._result_name = ""
-        super().__init__(command="known later", via="ssh", files_in_trigger=False, **kwargs)
+        #: Of what the function is called with, there: the same for the same.
+        self._remote = ""
+        #: What is sent to be called.
+        self._made: dict[str, dict[str, Any]] = {}
+        super().__init__(command="known later", via="ssh", **kwargs)
 
     def execute(self, context: Context) -> Any:
         """Run the function; returns what it returned."""
@@ -72,8 +75,10 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         """Do what the trigger came back for; at the end returns what the function returned."""
         with ExitStack() as stack:
             folder = self._enter_folder(stack, context, event)
-            super().execute_resumed(context, _fetched_to(folder, event))
-            return self._value()
+            result = super().execute_resumed(context, _fetched_to(folder, event))
+            # A job that had to begin anew has left a file.
+            is_here = _brings_value(event) and not self._result_path.exists()
+            return result["value"] if is_here else self._value()
 
     def _enter_folder(self, stack: ExitStack, context: Context, event: dict[str, Any] | None) -> Path:
         """The private folder for as long as the stack is open; a disk that has no room for it ends the session too."""
@@ -98,7 +103,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
 
     def lineage_outputs(self) -> Iterable[MadeFiles]:
         """As of every job; without the file that brings the result, which is gone by then."""
-        return [one for one in super().lineage_outputs() if Path(str(one[0])).name != self._result_name]
+        return [one for one in super().lineage_outputs() if Path(str(one[0])).name != f"{self._remote}.json"]
 
     @contextmanager
     def _private_folder(self) -> Iterator[Path]:
@@ -116,26 +121,40 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         script = script_that_calls(source, self.python_callable.__name__)
         arguments = call_arguments(self.python_callable, list(self.op_args), dict(self.op_kwargs), context)
         # What is not the same function with the same arguments must not carry on with what that left.
-        remote = f"octa-task-{hashlib.sha256((script + arguments).encode()).hexdigest()[:16]}"
+        remote = self._remote = f"octa-task-{hashlib.sha256((script + arguments).encode()).hexdigest()[:16]}"
         # Written here, where a disk that is full ends the session too.
         assert self._folder is not None
-        for name, text in (("run.py", script), ("arguments.json", arguments)):
-            (self._folder / name).write_text(text, encoding="utf-8")
+        made = {
+            self._folder / "run.py": {"text": script},
+            # The arguments by their names too: some tell that a value is a secret.
+            self._folder / "arguments.json": {"text": arguments, "says": json.loads(arguments)},
+        }
+        for path, one in made.items():
+            path.write_text(one["text"], encoding="utf-8")
+        self._made = {str(path): one for path, one in made.items()}
         self.command = [self.python, "-u", f"{remote}/run.py"]
         spec = super().job_spec(context)
-        # Its name tells it from whatever the user fetches.
-        self._result_name = f"{remote}.json"
-        fetched = str(self._folder / _RESULT_FOLDER / self._result_name)
         return replace(
             spec,
-            inputs={**spec.inputs, **{str(self._folder / n): f"{remote}/{n}" for n in ("run.py", "arguments.json")}},
-            outputs={**spec.outputs, f"{remote}/result.json": fetched},
+            inputs={**spec.inputs, **{str(path): f"{remote}/{path.name}" for path in made}},
+            outputs={**spec.outputs, self._value_of(): str(self._result_path)},
         )
+
+    def _value_of(self) -> str:
+        return f"{self._remote}/result.json"
+
+    def _texts(self) -> dict[str, dict[str, Any]]:
+        return self._made
+
+    @property
+    def _result_path(self) -> Path:
+        """Where a worker fetches the result to; its name tells it from whatever the user fetches."""
+        assert self._folder is not None
+        return self._folder / _RESULT_FOLDER / f"{self._remote}.json"
 
     def _value(self) -> Any:
         # It is there: a job that succeeded has all its outputs, wherever else the user's are.
-        assert self._folder is not None
-        path = self._folder / _RESULT_FOLDER / self._result_name
+        path = self._result_path
         if path.stat().st_size > MOST_RESULT_BYTES:
             raise AirflowFailException(f"The function's result is longer than {MOST_RESULT_BYTES} bytes: fetch a file.")
         try:
@@ -143,6 +162,13 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             return carried(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, RecursionError) as error:
             raise AirflowFailException(f"The function's result is no JSON value: {error}") from error
+
+
+def _brings_value(event: dict[str, Any] | None) -> bool:
+    """Whether the triggerer has read the function's result, and the event carries it."""
+    job = (event or {}).get("job")
+    told = job.get("result_file") if isinstance(job, Mapping) else None
+    return event is not None and event.get("what") == "ended" and bool(_RESULT.fullmatch(str(told)))
 
 
 def _fetched_to(folder: Path, event: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -202,6 +228,7 @@ def octa_task(
     poll_interval: float | str = NOT_GIVEN,
     deferrable: bool = NOT_GIVEN,
     on_event: OnEvent | None = NOT_GIVEN,
+    files_in_trigger: bool = NOT_GIVEN,
     octa_conn_id: str = NOT_GIVEN,
     **kwargs: Any,
 ) -> Any:
@@ -268,6 +295,9 @@ def octa_task(
         deferrable: whether to wait in the triggerer; Airflow's `[operators] default_deferrable` when left out.
         on_event: a plain function, called on a worker, not on the rented machine, with each thing that happens; as of
             `OctaRunJobOperator`.
+        files_in_trigger: True (default) lets the triggerer of a deferred task read the function's result, of at most
+            256 kB, and stop the machine before the task waits for a worker; also send source and arguments of up to
+            16 kB. Other files as of `OctaRunJobOperator`. False leaves all of it to workers.
         octa_conn_id: the connection.
         kwargs: as of every operator.
 

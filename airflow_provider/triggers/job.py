@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider.fetched_there import fetched_here
 from airflow_provider.job_json import job_from_json, job_to_json
 from airflow_provider.shared_files import claims_marks
 from airflow_provider.told_outputs import outputs_for_a_worker
@@ -64,9 +65,9 @@ class OctaJobTrigger(BaseTrigger):
     Yields one event, a dict with `what`, `job` (the state by then), `is_ready_told` and `gpu` (the machine's cards):
         `ready`: the session is up, the command is to be begun by a worker. `exited`: files are to be fetched, the
         session runs. `elsewhere`: the machine never came up and was stopped, another one is to be tried. `ended`: all
-        is over; `result` as `JobResult.to_json`, `tail` the last lines. `deadline`: it was stopped at `deadline_at`,
-        and came to `bill`. `unwatched`: it runs, and cannot be watched from here (`message` says why). `broken`: it
-        could not be stopped from here, and may run.
+        is over; `result` as `JobResult.to_json`, `tail` the last lines, `fetched` where its files were put from here.
+        `deadline`: it was stopped at `deadline_at`, and came to `bill`. `unwatched`: it runs, and cannot be watched
+        from here (`message` says why). `broken`: it could not be stopped from here, and may run.
     """
 
     def __init__(
@@ -254,6 +255,8 @@ class OctaJobTrigger(BaseTrigger):
         return state
 
     async def _finish(self, here: Account, state: JobState) -> dict[str, Any]:
+        from octa_provider.job.state import JobPhase
+
         if not self.stops:
             return {"what": "ended", "job": job_to_json(state), "result": None}
         result = await in_thread(here.client.jobs.finish, state)
@@ -262,7 +265,10 @@ class OctaJobTrigger(BaseTrigger):
         # What the result has need not travel twice.
         state = state.having(log=None, collected=(), value=None)
         told = outputs_for_a_worker(result.to_json(), self.log.info)
-        return {"what": "ended", "job": job_to_json(state), "result": told}
+        event = {"what": "ended", "job": job_to_json(state), "result": told}
+        if self.shared is not None and state.phase is JobPhase.COLLECTED:
+            event["fetched"] = await in_thread(fetched_here, told["outputs"], self.shared["log_path"])
+        return event
 
     def _is_too_late(self) -> bool:
         return self._cancelled or self._left_s() == 0.0

@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -105,13 +105,14 @@ class Intent(msgspec.Struct, frozen=True):
         """The session that it has become; None for a request without an answer, and for a note of one that is kept."""
         return self.uuid if self.kept_until is None else None
 
-    def is_over(self, now: float) -> bool:
-        """True when it is too old to act on.
+    def may_be_forgotten(self, now: float, active: Collection[str]) -> bool:
+        """True when nobody asks for it again: a request long past, or a session that is gone, as far as is known.
 
         Args:
             now: Unix time in seconds.
+            active: the uuids of the account's sessions that run. A store may hold what was rented on another account.
         """
-        return self.uuid is None and now - self.at > EXPIRES_S
+        return self.uuid not in active and now - max(self.at, self.kept_until or self.at) > EXPIRES_S
 
     def to_dict(self) -> dict[str, Any]:
         """The intent as a small JSON value without secrets."""
@@ -164,6 +165,9 @@ class Intents(Protocol):
 
     def pending(self) -> tuple[tuple[str, Intent], ...]:
         """The intents of every key whose session is not known yet, each with its key."""
+
+    def kept(self) -> tuple[tuple[str, Intent], ...]:
+        """The notes of sessions that are kept although their work has failed, each with what it is noted as."""
 
 
 class FolderIntents:
@@ -243,6 +247,10 @@ class FolderIntents:
     def pending(self) -> tuple[tuple[str, Intent], ...]:
         """Every intent whose session is not known yet."""
         return tuple((key, intent) for key, intent in self._all("*.json") if intent.uuid is None)
+
+    def kept(self) -> tuple[tuple[str, Intent], ...]:
+        """Every note of a session that is kept."""
+        return tuple((key, intent) for key, intent in self._all("*.json") if intent.kept_until is not None)
 
     def _path(self, key: str, attempt: str) -> Path:
         return self._folder / f"{_digest(key)}.{_digest(attempt)[:16]}.json"

@@ -10,7 +10,9 @@ import math
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from octa_provider.errors import OctaError
 from octa_provider.rental.intents import Intent
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from octa_provider.rental.terms import Terms
     from octa_provider.timing.clock import Clock
 
-__all__ = ["forget_kept", "is_kept", "kept_now", "kept_under", "note_kept"]
+__all__ = ["forget_ended", "forget_kept", "is_kept", "kept_now", "kept_under", "note_kept"]
+
+log = plain_logger("octa_provider.rental.kept")
 
 #: A note that is written so far ahead, in seconds, tells that a wall clock was set: what it keeps is kept no longer.
 _AHEAD_S = 3600.0
@@ -91,6 +95,35 @@ def forget_kept(api: RentalApi, key: str, uuids: Collection[str] | Iterable[str]
     """
     for uuid in kept_under(api, key).keys() & set(uuids):
         api.intents.remove(_noted_as(key), uuid)
+
+
+def forget_ended(api: RentalApi, active: Iterable[Session], key: str | None = None) -> None:
+    """Forget that sessions were kept of which the account tells that they have ended, whoever stopped them.
+
+    One that it tells nothing of is another account's, or ended long ago: that is forgotten with time. Nothing depends
+    on it, so an outage is no error.
+
+    Args:
+        api: the API, and the store of intents.
+        active: the account's active sessions.
+        key: a rental key, whole; of all keys when left out.
+    """
+    if key is None:
+        notes = api.intents.kept()
+    else:
+        notes = tuple((_noted_as(key), note) for note in api.intents.read(_noted_as(key)))
+    running = {session.uuid for session in active}
+    gone = [(name, note.uuid) for name, note in notes if note.uuid is not None and note.uuid not in running]
+    if not gone:
+        return
+    try:
+        ended = {one.uuid for one in api.sessions.list(recent=True) if one.finished_at is not None}
+    except OctaError as error:
+        log.info("which of the sessions that were kept have ended can't be asked now: %s", error)
+        return
+    for name, uuid in gone:
+        if uuid in ended:
+            api.intents.remove(name, uuid)
 
 
 def _until(note: Intent, clock: Clock) -> float:

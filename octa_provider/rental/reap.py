@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaStopError
-from octa_provider.rental.kept import is_kept
+from octa_provider.rental.kept import forget_ended, forget_kept, is_kept
 from octa_provider.rental.key import split_namespace
 from octa_provider.rental.lost_answer import reckoned
 from octa_provider.rental.rental import rental_of
@@ -117,6 +117,8 @@ def reap(
         for session, key in ours
         if is_orphan(session, key)
     )
+    if not orphans and not dry_run:
+        forget_ended(api.within(deadline), active)
     if dry_run or not orphans:
         return Reaped(orphans, (), (), len(ours) - len(orphans))
     uuids = [orphan.uuid for orphan in orphans]
@@ -128,6 +130,11 @@ def reap(
         log.error("%s", error)
         failed, ended = error.uuids, {}
     stopped = tuple(uuid for uuid in uuids if uuid not in failed)
+    for orphan in orphans:
+        if orphan.uuid in stopped:
+            # Also where a store can't tell all that it holds.
+            forget_kept(api, orphan.key, (orphan.uuid,))
+    forget_ended(api.within(deadline), active)
     bills = tuple(
         rental_of(api, orphan.uuid, orphan.key, session).bill(session)
         for orphan in orphans

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaConfigError, OctaStopError
 from octa_provider.models import SessionPhase
 from octa_provider.rental.cost import too_dear
-from octa_provider.rental.kept import forget_kept, kept_under
+from octa_provider.rental.kept import forget_ended, forget_kept, kept_under
 from octa_provider.rental.key import earlier_forms
 from octa_provider.rental.mark import RentalMark, runs_under
 from octa_provider.rental.started import Started
@@ -45,11 +45,14 @@ class UnderKey:
         """
         start = self._start
         replaced: set[str] = set()
-        settled = Deadline(start.api.clock, start.settle_s)
+        settled, is_looked_up = Deadline(start.api.clock, start.settle_s), False
         while True:
             sessions = start.listed()
             mine = self.mine(sessions)
             self._stop_what_was_kept_long_enough(sessions)
+            if not is_looked_up:
+                is_looked_up = True
+                forget_ended(start.octa, sessions, start.key)
             living = [session for session in mine if session.phase is not SessionPhase.STOPPING]
             recalled = None if mine else start.lost.recall(sessions, start.deadline, may_wait=not settled.passed)
             keep = oldest(living) if recalled is None else recalled[1]

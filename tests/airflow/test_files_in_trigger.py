@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -11,15 +13,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, Context, mask_secret
+from airflow.providers.common.compat.sdk import DAG, Context, mask_secret, task
 from airflow_runs import Renting, run
 from on_a_loop import cancelled, event_of, on_a_loop
 
+from airflow_provider import fetched_there
 from airflow_provider.job_json import job_to_json
 from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.running_job import RunsJob
 from airflow_provider.shared_files import claims_marks, files_to_share, spec_to_begin
 from airflow_provider.triggers.job import OctaJobTrigger
 from octa_provider import JobSpec, JobState, OctaCancelledError
+from octa_provider.job.return_value import MOST_VALUE_BYTES
 from octa_provider.remote.machine import RemoteMachine
 from octa_provider.rental.terms import Terms
 
@@ -127,6 +132,123 @@ def test_a_worker_moves_what_the_triggerer_does_not_see(
     run_with_files(tmp_path)
     assert Noting.came_back_for == BY_WORKERS
     assert renting.running() == []
+
+
+def test_a_worker_that_does_not_see_what_was_fetched_fails_and_says_where_it_is(
+    renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Another disk than the one that was marked: the machine is gone, and so is whatever was on it."""
+    run_trigger = OctaJobTrigger.run
+
+    async def on_another_disk(self: OctaJobTrigger) -> Any:
+        async for event in run_trigger(self):
+            (tmp_path / "results" / "out.txt").rename(tmp_path / "elsewhere.txt")
+            # Of an earlier run, say.
+            (tmp_path / "results" / "out.txt").write_text("old")
+            yield event
+
+    monkeypatch.setattr(OctaJobTrigger, "run", on_another_disk)
+    monkeypatch.setattr(fetched_there, "LOOK_S", 0.5)
+    monkeypatch.setattr(fetched_there, "PAUSE_S", 0.1)
+    outputs = {"out.txt": str(tmp_path / "results" / "out.txt")}
+    with DAG("unseen", schedule=None) as dag:
+        OctaRunJobOperator(
+            task_id="job",
+            image="alpine:3",
+            command="echo whole > out.txt",
+            outputs=outputs,
+            poll_interval=0.2,
+            deferrable=True,
+            retries=1,
+        )
+    ended = run(dag)
+    # Another try would pay for all of it once more.
+    assert (ended.state, len(renting.sessions)) == ("failed", 1)
+    said = f"does not see 1 of them, such as {outputs['out.txt']}: fetch them there"
+    log = capfd.readouterr().out
+    assert f"triggerer on host {socket.gethostname()} has fetched 1 file" in log
+    assert said in log
+    assert int(ended.result("job", "cost")["cost_wei"]) > 0
+    assert renting.running() == []
+
+
+def test_what_comes_a_moment_later_is_not_missing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.write_text("whole")
+    fetched = fetched_there.fetched_here([str(out)], None)
+    out.unlink()
+    assert fetched_there.missing_text([str(out)], fetched, pause=lambda seconds: out.write_text("whole")) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "arguments", "came_back_for"),
+    [
+        (3, {}, HERE),
+        (MOST_VALUE_BYTES, {}, ["exited"]),
+        (3, {"files_in_trigger": False}, BY_WORKERS),
+        (3, {"secret_envs": {"TOKEN": "s3cret"}}, ["ready", "ended"]),
+    ],
+    ids=["small", "large", "not wanted", "secrets"],
+)
+def test_a_functions_machine_waits_for_no_worker(
+    renting: Renting,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    arguments: dict[str, Any],
+    came_back_for: list[str],
+) -> None:
+    came: list[str] = []
+    resumed = RunsJob.execute_resumed
+
+    def noting(self: Any, context: Context, event: dict[str, Any] | None = None) -> Any:
+        assert event is not None
+        came.append(event["what"])
+        # What is stopped there, nobody waits for.
+        assert (renting.running() == []) == (event["what"] == "ended")
+        return resumed(self, context, event)
+
+    monkeypatch.setattr(RunsJob, "execute_resumed", noting)
+    with DAG("function_in_trigger", schedule=None) as dag:
+
+        @task.octa(
+            image="python:3.12",
+            poll_interval=0.2,
+            deferrable=True,
+            outputs={"out.txt": str(tmp_path / "out.txt")},
+            **arguments,
+        )
+        def writes(letters: int, *, also: Any) -> list[Any]:
+            with open("out.txt", "w") as file:
+                file.write("written")
+            return ["x" * letters, also]
+
+        writes(size, also={"ü": None})
+    ended = run(dag)
+    assert ended.state == "success"
+    assert ended.result("writes") == ["x" * size, {"ü": None}]
+    assert (tmp_path / "out.txt").read_text() == "written"
+    assert came == came_back_for
+    assert list(tmp_path.glob(".octa-mark-*")) == []
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize(
+    ("says", "is_sent"),
+    [({"kwargs": {"number": 1}}, True), ({"kwargs": {"password": "s3cret"}}, False), ({"args": ["x" * 20_000]}, False)],
+    ids=["plain", "secret", "long"],
+)
+def test_source_and_arguments_travel_where_they_may(tmp_path: Path, says: dict[str, Any], is_sent: bool) -> None:
+    gone = str(tmp_path / "gone" / "arguments.json")
+    spec = JobSpec(image="python:3", command="true", inputs={gone: "f/arguments.json"})
+    shared = files_to_share(spec, state_of(spec), None, texts={gone: {"text": json.dumps(says), "says": says}})
+    begun = spec_to_begin(shared, tmp_path)
+    assert (begun is not None) == is_sent
+    if begun is None:
+        assert "s3cret" not in repr(shared)
+    else:
+        ((path, remote),) = begun.inputs.items()
+        assert (json.loads(Path(path).read_text()), remote) == (says, "f/arguments.json")
 
 
 @pytest.mark.parametrize(

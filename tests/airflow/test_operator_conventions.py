@@ -172,7 +172,7 @@ def test_an_editor_shows_every_argument_with_its_type_and_default(operator: type
 @pytest.mark.parametrize(
     ("function", "operator", "left_out"),
     [
-        (octa_task, OctaRunJobOperator, {"command", "via", "wait_for_completion", "result_file", "files_in_trigger"}),
+        (octa_task, OctaRunJobOperator, {"command", "via", "wait_for_completion", "result_file"}),
         (octa_session, OctaStartMachineOperator, {"deferrable", "octa_conn_id"}),
     ],
 )

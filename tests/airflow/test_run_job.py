@@ -245,8 +245,10 @@ def test_only_the_session_of_a_command_that_failed_is_kept(
     now = time.time()
     monkeypatch.setattr(client.clock, "time", lambda: now + 1790)
     assert client.rentals.reap("airflow", dry_run=False).stopped == ()
+    assert len(client.intents.kept()) == 1
     monkeypatch.setattr(client.clock, "time", lambda: now + 1801)
     assert client.rentals.reap("airflow", dry_run=False).stopped == (kept,)
+    assert client.intents.kept() == ()
 
 
 def test_a_retry_runs_beside_the_session_that_the_failed_try_kept(renting: Renting, deferrable: bool) -> None:

@@ -18,7 +18,8 @@ from octa_provider.errors import OctaCancelledError
 from octa_provider.job.script import WORK_FOLDER
 from octa_provider.models import Session
 from octa_provider.rental.intents import FolderIntents
-from octa_provider.rental.kept import kept_under
+from octa_provider.rental.kept import kept_under, note_kept
+from octa_provider.rental.terms import Terms
 from octa_provider.watch.watcher import Watcher
 
 __all__ = ["emulator"]
@@ -205,3 +206,34 @@ def test_what_the_command_left_is_there_for_the_look(bench: Bench, tmp_path: Pat
     assert result.kept_until is not None
     assert (tmp_path / "half.txt").read_text() == "half\n"
     assert list(bench.folder(result.uuid).rglob("half.txt"))
+
+
+@pytest.mark.parametrize("by", ["reaper", "next try"])
+def test_what_has_ended_is_noted_no_longer(bench: Bench, by: str) -> None:
+    uuid, api = ran(bench, spec()).uuid, bench.client
+    bench.client.rentals.reap(bench.key, is_alive=lambda key: True, dry_run=False)
+    assert uuid in kept_under(api, bench.key)
+    # By whoever does not see the note, as a person at the account's page.
+    bench.client.rentals.open(uuid).stop()
+    assert [one.uuid for _, one in api.intents.kept()] == [uuid]
+    if by == "reaper":
+        bench.client.rentals.reap("another/work", is_alive=lambda key: True, dry_run=True)
+        assert uuid in kept_under(api, bench.key)
+        bench.client.rentals.reap("another/work", is_alive=lambda key: True, dry_run=False)
+    else:
+        ran(bench, spec("true"))
+    assert api.intents.kept() == ()
+
+
+def test_a_note_of_another_accounts_session_stays(bench: Bench) -> None:
+    """One store may serve several accounts: what this one tells nothing of may run on another."""
+    api = bench.client
+    until = bench.clock.time() + 7200
+    note_kept(api, Terms("0" * 8 + "-0000-4000-8000-" + "0" * 12, key=bench.key), until)
+    ((_, note),) = api.intents.kept()
+    bench.client.rentals.reap("", is_alive=lambda key: True, dry_run=False)
+    ran(bench, spec("true"))
+    assert [one for _, one in api.intents.kept()] == [note]
+    assert not note.may_be_forgotten(until, ())
+    assert note.may_be_forgotten(until + 3601, ())
+    api.intents.remove(f"kept/{bench.key}", note.attempt)

@@ -80,9 +80,9 @@ class Pool:
         )
         return str(deployment["id"])
 
-    def at_work(self, folder: Path) -> str:
+    def at_work(self, folder: Path, **variables: object) -> str:
         """A run of the flow `works` that has begun on a machine which Prefect knows of; returns its id."""
-        run = self.submit("works", {"folder": str(folder)}, command=ENGINE)
+        run = self.submit("works", {"folder": str(folder)}, command=ENGINE, **variables)
         wait_for((folder / "runs").exists, "the flow runs")
         wait_for(lambda: self.server.flow_run(run)["infrastructure_pid"], "the machine is known")
         return run

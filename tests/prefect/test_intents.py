@@ -83,6 +83,11 @@ def test_written_read_replaced_and_removed(server: PrefectServer, store: Prefect
     store.put(KEY, first.started("uuid"))
     assert store.read(KEY) == (second, first.started("uuid"))
     assert store.claimed() == {"uuid": KEY}
+    kept = intent("uuid").started("uuid").kept(2.0)
+    store.put(f"kept/{KEY}", kept)
+    assert (store.kept(), store.claimed()) == (((f"kept/{KEY}", kept),), {"uuid": KEY})
+    store.remove(f"kept/{KEY}", "uuid")
+    assert store.kept() == ()
     for key, attempt in ((KEY, "a"), (KEY, "b"), (KEY, "b"), ("ns/another", "c")):
         store.remove(key, attempt)
     assert store.read(KEY) == ()

@@ -102,6 +102,18 @@ def test_a_line_without_end_is_cut(sent: list[dict[str, Any]]) -> None:
     assert sent[0]["message"] == "x" * MOST_CHARS + "... (1000000 characters)"
 
 
+def test_the_log_says_where_another_worker_begins_anew(sent: list[dict[str, Any]]) -> None:
+    output = MachineOutput("run", {}, on_terminal=False, log=FlowRunLog(RUN, Hand()))
+    output.taken_over_by("second")
+    output.ended()
+    assert sent == []
+    for line in ("1/4", "2/4"):
+        output.line(line)
+    told = [one["message"] for one in sent]
+    assert told[0].startswith("(worker second has taken over: the machine's output from its beginning;")
+    assert told[1:] == ["1/4", "2/4"]
+
+
 @pytest.mark.e2e
 def test_several_at_once_are_told_apart(server: PrefectServer, renting: Renting, pool: Pool) -> None:
     worker = pool.worker()

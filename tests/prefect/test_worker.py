@@ -140,7 +140,7 @@ def test_a_worker_that_ends_leaves_its_machines_to_the_next_one(
     server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
 ) -> None:
     first = pool.worker("first")
-    run = pool.at_work(tmp_path)
+    run = pool.at_work(tmp_path, log_output=True)
     pool.end_of(first)
     assert len(renting.running()) == 1
     pool.worker("first")
@@ -148,6 +148,8 @@ def test_a_worker_that_ends_leaves_its_machines_to_the_next_one(
     server.wait_for_state(run, "Completed")
     renting.wait_until_none_runs()
     assert len(renting.sessions) == 1
+    # What its process has logged stands there twice, with this between.
+    wait_for(lambda: any("worker first has taken over: the machine's" in one for one in server.logs_of(run)), "told")
 
 
 def test_killed_while_it_starts_a_machine(server: PrefectServer, renting: Renting, pool: Pool) -> None:
