@@ -72,6 +72,10 @@ class VariableIntents:
         """The intents of every key whose session is not known yet, each with its key."""
         return tuple((key, intent) for key, intent in self._all() if intent.uuid is None)
 
+    def kept(self) -> tuple[Intent, ...]:
+        """The notes of every session that is kept for a look."""
+        return tuple(intent for _, intent in self._all() if intent.kept_until is not None)
+
     def forget_what_is_over(self, now: float, active: Collection[str]) -> None:
         """Remove what nobody asks for again: requests long past, and sessions that are gone.
 

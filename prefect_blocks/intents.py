@@ -107,6 +107,11 @@ class PrefectIntents:
         kept = self._ask(lambda client: _variables(client, NAME_PREFIX)) or []
         return (*self._otherwise.pending(), *((key, intent) for key, intent in kept if intent.uuid is None))
 
+    def kept(self) -> tuple[Intent, ...]:
+        """The notes of every session that is kept for a look."""
+        known = self._ask(lambda client: _variables(client, NAME_PREFIX)) or []
+        return (*self._otherwise.kept(), *(intent for _, intent in known if intent.kept_until is not None))
+
     def clear(self, active: Collection[str], now: float) -> int:
         """Forget what nobody will ask for any more: requests of long ago that left no session which still runs.
 

@@ -165,6 +165,9 @@ class Intents(Protocol):
     def pending(self) -> tuple[tuple[str, Intent], ...]:
         """The intents of every key whose session is not known yet, each with its key."""
 
+    def kept(self) -> tuple[Intent, ...]:
+        """The notes of sessions that are kept for a look, of every key; see `octa_provider.rental.kept`."""
+
 
 class FolderIntents:
     """Intents in a folder, one small file each. What can't be read or written is logged and passed over.
@@ -243,6 +246,10 @@ class FolderIntents:
     def pending(self) -> tuple[tuple[str, Intent], ...]:
         """Every intent whose session is not known yet."""
         return tuple((key, intent) for key, intent in self._all("*.json") if intent.uuid is None)
+
+    def kept(self) -> tuple[Intent, ...]:
+        """The notes of every session that is kept for a look."""
+        return tuple(intent for _, intent in self._all("*.json") if intent.kept_until is not None)
 
     def _path(self, key: str, attempt: str) -> Path:
         return self._folder / f"{_digest(key)}.{_digest(attempt)[:16]}.json"

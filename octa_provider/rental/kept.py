@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from octa_provider.rental.terms import Terms
     from octa_provider.timing.clock import Clock
 
-__all__ = ["forget_kept", "is_kept", "kept_now", "kept_under", "note_kept"]
+__all__ = ["all_kept", "forget_kept", "is_kept", "kept_now", "kept_under", "note_kept"]
 
 #: A note that is written so far ahead, in seconds, tells that a wall clock was set: what it keeps is kept no longer.
 _AHEAD_S = 3600.0
@@ -53,6 +53,15 @@ def kept_under(api: RentalApi, key: str) -> dict[str, float]:
     """
     notes = api.intents.read(_noted_as(key))
     return {note.uuid: _until(note, api.clock) for note in notes if note.uuid is not None}
+
+
+def all_kept(api: RentalApi) -> dict[str, float]:
+    """The sessions of every key that were kept, as far as the store of intents sees them; as `kept_under`.
+
+    Args:
+        api: the API, and the store of intents.
+    """
+    return {note.uuid: _until(note, api.clock) for note in api.intents.kept() if note.uuid is not None}
 
 
 def kept_now(api: RentalApi, key: str) -> frozenset[str]:
