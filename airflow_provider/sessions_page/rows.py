@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from airflow_provider.owner import TaskOwner, owner_of
+from octa_provider.job.keeping import when_text
 from octa_provider.rental.key import key_parts
 from octa_provider.text.plain_text import plain_words
 from octa_provider.text.quantities import counted, shown_duration
@@ -22,6 +23,8 @@ __all__ = ["Row", "Table", "may_stop", "table_for", "task_of"]
 
 _MOST_CHARS = 80
 _MOST_READ = 4096
+#: Unix seconds: what is beyond has no date.
+_MOST_S = 1e11
 _PROGRAMS = {"cli": "The command line", "prefect": "Prefect", "airflow": "Another Airflow"}
 
 
@@ -44,7 +47,8 @@ class Row:
         cost: what it has cost until now.
         price: what an hour costs.
         may_stop: whether there is a button.
-        has_task: whether a task of this Airflow waits for it.
+        kept: that it is kept for a look, and until when; empty for any other.
+        after_stop: what becomes of its work when it is stopped, as a sentence.
     """
 
     uuid: str
@@ -61,7 +65,8 @@ class Row:
     cost: str
     price: str
     may_stop: bool
-    has_task: bool
+    kept: str
+    after_stop: str
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,22 @@ def _row(owned: OwnedSession, connection_id: str, may: Permissions) -> Row:
         cost=_cost(owned),
         price="" if owned.price_usd is None else price_text(owned.price_usd),
         may_stop=is_allowed,
-        has_task=task is not None,
+        kept="" if owned.kept_until is None else _kept(owned.kept_until),
+        after_stop=_after_stop(owned, task),
     )
+
+
+def _kept(until: float) -> str:
+    # A note may be anybody's; one that is out of all reason keeps nobody from the page.
+    return "its command failed: kept" + (f" until {when_text(until)}" if 0.0 <= until < _MOST_S else "")
+
+
+def _after_stop(owned: OwnedSession, task: TaskOwner | None) -> str:
+    if owned.kept_until is not None:
+        return "Its command has failed: nothing waits for it."
+    if task is None:
+        return "It is of no task of this Airflow."
+    return "Its task will find it gone, and fail or try again."
 
 
 def _starter(owned: OwnedSession) -> str:

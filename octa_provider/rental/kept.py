@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from octa_provider.rental.terms import Terms
     from octa_provider.timing.clock import Clock
 
-__all__ = ["forget_ended", "forget_kept", "is_kept", "kept_now", "kept_under", "note_kept"]
+__all__ = ["all_kept", "forget_ended", "forget_kept", "is_kept", "kept_now", "kept_under", "note_kept"]
 
 log = plain_logger("octa_provider.rental.kept")
 
@@ -57,6 +57,15 @@ def kept_under(api: RentalApi, key: str) -> dict[str, float]:
     """
     notes = api.intents.read(_noted_as(key))
     return {note.uuid: _until(note, api.clock) for note in notes if note.uuid is not None}
+
+
+def all_kept(api: RentalApi) -> dict[str, float]:
+    """The sessions of every key that were kept, as far as the store of intents sees them; as `kept_under`.
+
+    Args:
+        api: the API, and the store of intents.
+    """
+    return {note.uuid: _until(note, api.clock) for _, note in api.intents.kept() if note.uuid is not None}
 
 
 def kept_now(api: RentalApi, key: str) -> frozenset[str]:

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from octa_provider.rental.cost import price_usd, spent_usd
+from octa_provider.rental.kept import all_kept
 from octa_provider.rental.key import MAX_KEY_CHARS, split_namespace
 from octa_provider.rental.mark import RentalMark
 from octa_provider.rental.market_look import sessions_seen
@@ -37,6 +38,8 @@ class OwnedSession:
         charge_usd: the same in USD, for display.
         spent_usd: the most that its charge, or its time at its price, comes to; what caps go by.
         labels: what it was labelled with, made plain; empty for none.
+        kept_until: Unix time until which it is kept for a look, since its command has failed, and which may be over;
+            None for any other, and where this store of intents does not know.
     """
 
     session: Session = field(repr=False)
@@ -50,6 +53,7 @@ class OwnedSession:
     charge_usd: float | None
     spent_usd: float | None
     labels: Mapping[str, str] = field(default_factory=dict)
+    kept_until: float | None = None
 
     @property
     def uuid(self) -> str:
@@ -120,7 +124,8 @@ def age_s(api: RentalApi, session: Session) -> float | None:
 
 def _owned(api: RentalApi, sessions: Sequence[Session]) -> list[OwnedSession]:
     keys = _keys(api, sessions)
-    return [_with_owner(api, session, keys.get(session.uuid)) for session in sessions]
+    kept = all_kept(api) if sessions else {}
+    return [_with_owner(api, session, keys.get(session.uuid), kept.get(session.uuid)) for session in sessions]
 
 
 def _keys(api: RentalApi, sessions: Iterable[Session]) -> dict[str, str]:
@@ -132,7 +137,7 @@ def _keys(api: RentalApi, sessions: Iterable[Session]) -> dict[str, str]:
     return {uuid: key for uuid, key in told.items() if key is not None}
 
 
-def _with_owner(api: RentalApi, session: Session, key: str | None) -> OwnedSession:
+def _with_owner(api: RentalApi, session: Session, key: str | None, kept_until: float | None) -> OwnedSession:
     namespace = None if key is None else namespace_of(api, session, key)
     is_own = key is not None and namespace == api.namespace
     terms = Terms(uuid=session.uuid, key=key)
@@ -148,4 +153,5 @@ def _with_owner(api: RentalApi, session: Session, key: str | None) -> OwnedSessi
         charge_usd=terms.usd(session.charge_wei, session),
         spent_usd=spent_usd(terms, session, api.clock),
         labels=session.labels,
+        kept_until=kept_until,
     )

@@ -13,9 +13,9 @@ from airflow.models.log import Log
 from airflow.utils.session import create_session
 
 from airflow_provider.hooks.octa import OctaHook
-from airflow_provider.intents import VARIABLE_PREFIX
-from airflow_provider.variables import variable_names
-from octa_provider import MachineRequest, OctaClient, VpnRequest
+from airflow_provider.intents import VARIABLE_PREFIX, VariableIntents
+from airflow_provider.variables import forget_variable, read_variable, variable_names, write_variable
+from octa_provider import JobSpec, MachineRequest, OctaClient, VpnRequest
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.rental.key import rental_key
 
@@ -245,6 +245,27 @@ def test_labels_are_shown_to_who_sees_the_work(octa: EmulatorHandle, visitor: An
     # As its key, it may name work of an Airflow that is not the reader's.
     assert "secret-film" not in page
     assert "secret-film" in visitor("OP").page().text
+
+
+def test_a_session_that_is_kept_for_a_look_tells_so_and_that_nothing_waits_for_it(
+    octa: EmulatorHandle, visitor: Any
+) -> None:
+    with OctaClient(octa.api_key, base_url=octa.base_url, namespace=HERE, intents=VariableIntents()) as client:
+        spec = JobSpec("alpine:3", "exit 3", keep_failed_s=600)
+        result = client.jobs.run(spec, A_TASK, poll_s=0.2)
+        page = visitor("VIEWER").page().text
+        assert result.uuid in page
+        assert "its command failed: kept until " in page
+        page = visitor("ADMIN").page().text
+        assert "Its command has failed: nothing waits for it." in page
+        assert "Its task will find it gone" not in page
+        # What somebody made of its note keeps nobody from the page.
+        (name,) = variable_names(VARIABLE_PREFIX)
+        note = json.loads(read_variable(name))
+        note["intents"][0] |= {"kept_until": 1e300, "at": 1e300}
+        write_variable(name, json.dumps(note), "odd")
+        assert visitor("VIEWER").page().status_code == 200
+        forget_variable(name)
 
 
 @pytest.mark.parametrize(

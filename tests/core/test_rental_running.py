@@ -9,6 +9,7 @@ import pytest
 from octa_provider.client import OctaClient
 from octa_provider.market.request import VpnRequest
 from octa_provider.rental.intents import FolderIntents
+from octa_provider.rental.kept import note_kept
 from octa_provider.rental.key import MAX_KEY_CHARS
 from octa_provider.rental.running import OwnedSession
 from tests.core.rental_bench import LIST, Bench, bench, emulator
@@ -50,6 +51,21 @@ def test_a_session_that_tells_no_key_is_known_by_what_was_written_down(bench: Be
         found = of(studio, vpn.uuid)
     assert found.session.rental_key is None
     assert (found.is_own, found.work_key) == (True, "airflow/a/b/vpn/-1")
+
+
+def test_a_session_that_is_kept_for_a_look_tells_until_when(bench: Bench, tmp_path: Path) -> None:
+    with installation(bench, "studio", tmp_path) as studio, installation(bench, "farm", tmp_path / "farm") as farm:
+        kept = studio.rentals.start(bench.request, key="airflow/a/b/kept/-1")
+        other = studio.rentals.start(bench.request, key="airflow/a/b/other/-1")
+        until = bench.clock.time() + 600
+        assert note_kept(studio.rentals._api, kept.terms, until)
+        assert of(studio, kept.uuid).kept_until == pytest.approx(until)
+        found = studio.rentals.look_up(kept.uuid)
+        assert found is not None
+        assert found.kept_until == pytest.approx(until)
+        assert of(studio, other.uuid).kept_until is None
+        # Nobody has told an installation elsewhere.
+        assert of(farm, kept.uuid).kept_until is None
 
 
 def test_a_text_that_is_too_long_for_a_key_is_none(bench: Bench, tmp_path: Path) -> None:

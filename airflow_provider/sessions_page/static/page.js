@@ -8,6 +8,7 @@
   const asked = document.getElementById("asked");
   const { connection, stopHeader } = page.dataset;
   const everyMs = Number(page.dataset.refreshS) * 1000;
+  const ANSWER_MS = 60000;
   const stopped = new Set();
   let stopping = 0;
   let askedAt = performance.now();
@@ -91,7 +92,15 @@
   const ask = (cell, isSure) => {
     cell.querySelector(".stop").hidden = isSure;
     cell.querySelector(".sure").hidden = !isSure;
-    cell.querySelector(isSure ? ".really" : ".stop").focus();
+    // A key that is held down, or pressed twice, must not answer the question with yes.
+    cell.querySelector(isSure ? ".keep" : ".stop").focus({ preventScroll: true });
+  };
+
+  const takeBack = (cell) => {
+    // The page does not refresh while it asks, and who asked may have gone home.
+    if (!cell.querySelector(".sure").hidden && !cell.querySelector(".really").disabled) {
+      ask(cell, false);
+    }
   };
 
   const stop = async (cell) => {
@@ -132,6 +141,7 @@
     const cell = event.target.closest("td.act");
     if (event.target.matches(".stop")) {
       ask(cell, true);
+      setTimeout(takeBack, ANSWER_MS, cell);
     } else if (event.target.matches(".keep")) {
       ask(cell, false);
     } else if (event.target.matches(".really")) {
