@@ -171,8 +171,9 @@ $(PREFECT_PEERS)/.made: pyproject.toml constraints/prefect.txt constraints/prefe
 	@touch $@
 
 .PHONY: bench
-bench: $(PEERS)/.made $(PREFECT_PEERS)/.made
-	@PYTHONPATH=.:tests/core $(PEERS)/bin/python -m benchmarks.bench --prefect-python $(PREFECT_PEERS)/bin/python $(BENCH)
+bench: $(PEERS)/.made $(PREFECT_PEERS)/.made $(CORE)/.made
+	@PYTHONPATH=.:tests/core $(PEERS)/bin/python -m benchmarks.bench --prefect-python $(PREFECT_PEERS)/bin/python \
+		--core-python $(CORE)/bin/python $(BENCH)
 
 .PHONY: bench-import
 bench-import: $(PEERS)/.made
