@@ -89,10 +89,11 @@ class Row:
     def table(self) -> str:
         """For a person."""
         lines = [self.title, f"  {'':<26}{'ratio':>8}{'quartiles':>16}{self.unit or 'CPU ms':>11}"]
+        scale = 1 if self.unit else 1e3
         for name, seconds in self.seconds.items():
             low, middle, high = statistics.quantiles(self.ratios(name), n=4)
             lines.append(
-                f"  {name:<26}{middle:>8.2f}{f'{low:.2f}-{high:.2f}':>16}{statistics.median(seconds) * (1 if self.unit else 1e3):>11.3f}"
+                f"  {name:<26}{middle:>8.2f}{f'{low:.2f}-{high:.2f}':>16}{statistics.median(seconds) * scale:>11.3f}"
             )
         goal = self.goal
         what = (

@@ -2,8 +2,8 @@
 
 make bench BENCH="--only log"
 
-Over SSH it is measured: a job on the emulator prints a little more at each look, and all bytes that the connection brings
-are counted, its own among them. The log of a container is whole each time, so that it is a question of how often: that
+Over SSH it is measured: a job on the emulator prints a little more at each look, and all bytes that the connection
+brings are counted, its own among them. The log of a container is whole each time, so that it is a question of how often: that
 is reckoned from the pauses that follow one another, for a job that prints evenly, beside a look every five seconds.
 """
 
@@ -58,27 +58,29 @@ def over_ssh(looks: int, bytes_a_look: int = BYTES_A_LOOK) -> float:
     command = f"while [ ! -e end ]; do [ ! -e more ] || {{ rm more; head -c {bytes_a_look} /dev/zero | tr '\\0' x; "
     command += "echo; }; sleep 0.01 2>/dev/null; done"
     spec = JobSpec(image="alpine:3", command=command, via="ssh")
-    with start_emulator(in_process=False, machines=4, start_delay_s=0.05, quirks=False) as emulator:
-        with OctaClient(emulator.api_key, base_url=emulator.base_url) as octa:
-            state = octa.jobs.start(spec, "benchmark/log")
-            while state.phase is not JobPhase.READY:
-                state = octa.jobs.poll(state)
-                time.sleep(0.05)
-            state = octa.jobs.begin(state, spec, private_key=emulator.ssh_private_key)
-            folder = emulator.state / "sessions" / state.rental.uuid / "octa-job"
-            while not (folder / "work").exists():
-                time.sleep(0.01)
-            SSHConnection.data_received = counted
-            try:
-                for number in range(looks):
-                    (folder / "work" / "more").touch()
-                    while (folder / "job.log").stat().st_size < (number + 1) * (bytes_a_look + 1):
-                        time.sleep(0.01)
-                    state = octa.jobs.poll(state, private_key=emulator.ssh_private_key, on_line=lambda line: None)
-            finally:
-                SSHConnection.data_received = real
-            printed = (folder / "job.log").stat().st_size
-            octa.rentals.restore(state.rental).stop()
+    with (
+        start_emulator(in_process=False, machines=4, start_delay_s=0.05, quirks=False) as emulator,
+        OctaClient(emulator.api_key, base_url=emulator.base_url) as octa,
+    ):
+        state = octa.jobs.start(spec, "benchmark/log")
+        while state.phase is not JobPhase.READY:
+            state = octa.jobs.poll(state)
+            time.sleep(0.05)
+        state = octa.jobs.begin(state, spec, private_key=emulator.ssh_private_key)
+        folder = emulator.state / "sessions" / state.rental.uuid / "octa-job"
+        while not (folder / "work").exists():
+            time.sleep(0.01)
+        SSHConnection.data_received = counted
+        try:
+            for number in range(looks):
+                (folder / "work" / "more").touch()
+                while (folder / "job.log").stat().st_size < (number + 1) * (bytes_a_look + 1):
+                    time.sleep(0.01)
+                state = octa.jobs.poll(state, private_key=emulator.ssh_private_key, on_line=lambda line: None)
+        finally:
+            SSHConnection.data_received = real
+        printed = (folder / "job.log").stat().st_size
+        octa.rentals.restore(state.rental).stop()
     assert state.log is not None
     assert state.log.seen == printed, "a look left something of the log"
     return came[0] / printed

@@ -133,7 +133,7 @@ class JobPoll:
         return "" if read else "its log could not be read"
 
     def _look_over_ssh(self, session: Session) -> str:
-        """The same for a command over SSH; only where the machine can't be reached, by the log that the API has of it."""
+        """The same for a command over SSH: by the API's log only where the machine can't be reached."""
         is_read = False
 
         def read_file(machine: RemoteMachine) -> None:
