@@ -3,8 +3,9 @@
 make bench BENCH="--only log"
 
 Over SSH it is measured: a job on the emulator prints a little more at each look, and all bytes that the connection
-brings are counted, its own among them. The log of a container is whole each time, so that it is a question of how often: that
-is reckoned from the pauses that follow one another, for a job that prints evenly, beside a look every five seconds.
+brings are counted, its own among them. The log of a container is whole each time, so that it is a question of how
+often: that is reckoned from the pauses that follow one another, for a job that prints evenly, beside a look every five
+seconds.
 """
 
 from __future__ import annotations
