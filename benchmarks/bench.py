@@ -14,17 +14,18 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import catalogue, import_time, log_bytes, many_waits, small_get, start_cost
+from benchmarks import catalogue, files_over_ssh, import_time, log_bytes, many_waits, small_get, start_cost
 from benchmarks.interleaved import Goal, Row
 
-ROWS = ("get", "catalogue", "help", "prefect", "operators", "waits", "log")
+ROWS = ("get", "catalogue", "help", "prefect", "operators", "waits", "log", *files_over_ssh.GOALS)
 
 
 #: Rows on the emulator, which the environment with the peers may lack, and their goals.
-ON_EMULATOR = {"log": log_bytes.GOAL}
+ON_EMULATOR = {"log": log_bytes.GOAL, **files_over_ssh.GOALS}
 
 
 def main() -> int:
@@ -48,10 +49,14 @@ def main() -> int:
             "operators": lambda: import_time.measure(rounds, bytecode),
             "waits": lambda: many_waits.measure(),
             "log": lambda: log_bytes.measure(),
+            **{name: partial(files_over_ssh.measure, name, rounds) for name in files_over_ssh.GOALS},
         }
         for name in arguments.only:
             if name == "prefect" and not arguments.prefect_python:
                 print("prefect: left out, no --prefect-python\n")
+                continue
+            if name in files_over_ssh.GOALS and files_over_ssh.sshd() is None:
+                print(f"{name}: left out, there is no sshd here (Debian: openssh-server)\n")
                 continue
             if name in ON_EMULATOR and not find_spec("pytest"):
                 if not arguments.core_python:
