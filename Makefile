@@ -171,17 +171,18 @@ $(PREFECT_PEERS)/.made: pyproject.toml constraints/prefect.txt constraints/prefe
 	@touch $@
 
 .PHONY: bench
-bench: $(PEERS)/.made $(PREFECT_PEERS)/.made
-	@PYTHONPATH=.:tests/core $(PEERS)/bin/python -m benchmarks.bench --prefect-python $(PREFECT_PEERS)/bin/python $(BENCH)
+bench: $(PEERS)/.made $(PREFECT_PEERS)/.made $(CORE)/.made
+	@PYTHONPATH=.:tests/core $(PEERS)/bin/python -m benchmarks.bench --prefect-python $(PREFECT_PEERS)/bin/python \
+		--core-python $(CORE)/bin/python $(BENCH)
 
 .PHONY: bench-import
 bench-import: $(PEERS)/.made
 	@PYTHONPATH=. $(PEERS)/bin/python -m benchmarks.bench --only operators --rounds $(or $(ROUNDS),15)
 
-# How quick files move over a line of 100 ms, beside scp: make bench-transfer BENCH="--big-mb 200"
+# How quick files move over SSH, beside scp and rsync, against a real sshd: make bench-transfer BENCH="--rounds 3"
 .PHONY: bench-transfer
 bench-transfer: $(CORE)/.made
-	@$(CORE)/bin/python benchmarks/transfer.py $(BENCH)
+	@PYTHONPATH=. $(CORE)/bin/python -m benchmarks.bench --only files files-cpu small-files $(BENCH)
 
 # What a batch costs and when it ends, simulated, beside equal chunks: make bench-batch BENCH="--frames 1000 --frame-s 900 --deadline-h 4"
 # And how long its plan takes for 10,000 machines and a million frames: make bench-plan

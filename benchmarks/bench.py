@@ -11,13 +11,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import catalogue, import_time, many_waits, small_get, start_cost
+from benchmarks import catalogue, files_over_ssh, import_time, log_bytes, many_waits, small_get, start_cost
+from benchmarks.interleaved import Goal, Row
 
-ROWS = ("get", "catalogue", "help", "prefect", "operators", "waits")
+ROWS = ("get", "catalogue", "help", "prefect", "operators", "waits", "log", *files_over_ssh.GOALS)
+
+
+#: Rows on the emulator, which the environment with the peers may lack, and their goals.
+ON_EMULATOR = {"log": log_bytes.GOAL, **files_over_ssh.GOALS}
 
 
 def main() -> int:
@@ -27,6 +35,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=11, help="turns of each subject, 2 or more")
     parser.add_argument("--json", type=Path, help="write every figure into this file")
     parser.add_argument("--prefect-python", help="of an environment with Prefect, for the row `prefect`")
+    parser.add_argument("--core-python", help="of an environment with the emulator, for rows that need it")
     arguments = parser.parse_args()
     rounds = max(2, arguments.rounds)
     rows = {}
@@ -39,16 +48,37 @@ def main() -> int:
             "prefect": lambda: start_cost.measure_prefect(rounds, bytecode, arguments.prefect_python),
             "operators": lambda: import_time.measure(rounds, bytecode),
             "waits": lambda: many_waits.measure(),
+            "log": lambda: log_bytes.measure(),
+            **{name: partial(files_over_ssh.measure, name, rounds) for name in files_over_ssh.GOALS},
         }
         for name in arguments.only:
             if name == "prefect" and not arguments.prefect_python:
                 print("prefect: left out, no --prefect-python\n")
                 continue
-            rows[name] = row = measures[name]()
+            if name in files_over_ssh.GOALS and files_over_ssh.sshd() is None:
+                print(f"{name}: left out, there is no sshd here (Debian: openssh-server)\n")
+                continue
+            if name in ON_EMULATOR and not find_spec("pytest"):
+                if not arguments.core_python:
+                    print(f"{name}: left out, no --core-python\n")
+                    continue
+                row = _measured_by(arguments.core_python, name, rounds, bytecode / f"{name}.json", ON_EMULATOR[name])
+            else:
+                row = measures[name]()
+            rows[name] = row
             print(row.table() + "\n", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps({name: row.to_dict() for name, row in rows.items()}, indent=1) + "\n")
     return 0 if all(row.is_reached for row in rows.values()) else 1
+
+
+def _measured_by(python: str, name: str, rounds: int, told: Path, goal: Goal) -> Row:
+    """A row that a process with another Python measures."""
+    command = [python, "-m", "benchmarks.bench", "--only", name, "--rounds", str(rounds), "--json", str(told)]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+    if not told.exists():
+        raise SystemExit(f"{name} could not be measured: {python} ended with {ended.returncode}")
+    return Row.from_dict(json.loads(told.read_text())[name], goal)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 #: CPU seconds that something took.
 Measure = Callable[[], float]
@@ -39,12 +40,14 @@ class Row:
         yardstick: the subject that is 1.00.
         seconds: CPU seconds of each subject, a figure a round.
         goal: what is to be reached.
+        unit: what is counted instead, such as `bytes`, where it is not CPU seconds.
     """
 
     title: str
     yardstick: str
     seconds: Mapping[str, Sequence[float]]
     goal: Goal
+    unit: str = ""
 
     def ratios(self, subject: str, against: str | None = None) -> list[float]:
         """A subject over another (the yardstick when left out), round by round."""
@@ -71,22 +74,31 @@ class Row:
         return {
             "title": self.title,
             "yardstick": self.yardstick,
-            "cpu_seconds": {name: list(seconds) for name, seconds in self.seconds.items()},
+            self.unit or "cpu_seconds": {name: list(seconds) for name, seconds in self.seconds.items()},
             "figure": self.figure,
             "goal": self.goal.most,
             "reached": self.is_reached,
         }
 
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any], goal: Goal) -> Row:
+        """What `to_dict` has told, of a process with another Python."""
+        unit = next(name for name, value in told.items() if isinstance(value, Mapping))
+        return cls(told["title"], told["yardstick"], told[unit], goal, unit="" if unit == "cpu_seconds" else unit)
+
     def table(self) -> str:
         """For a person."""
-        lines = [self.title, f"  {'':<26}{'ratio':>8}{'quartiles':>16}{'CPU ms':>11}"]
+        lines = [self.title, f"  {'':<26}{'ratio':>8}{'quartiles':>16}{self.unit or 'CPU ms':>11}"]
+        scale = 1 if self.unit else 1e3
         for name, seconds in self.seconds.items():
             low, middle, high = statistics.quantiles(self.ratios(name), n=4)
             lines.append(
-                f"  {name:<26}{middle:>8.2f}{f'{low:.2f}-{high:.2f}':>16}{statistics.median(seconds) * 1e3:>11.3f}"
+                f"  {name:<26}{middle:>8.2f}{f'{low:.2f}-{high:.2f}':>16}{statistics.median(seconds) * scale:>11.3f}"
             )
         goal = self.goal
-        what = f"{goal.subject} over {goal.against}" if goal.against else f"CPU seconds of {goal.subject}"
+        what = (
+            f"{goal.subject} over {goal.against}" if goal.against else f"{self.unit or 'CPU seconds'} of {goal.subject}"
+        )
         verdict = "reached" if self.is_reached else "missed"
         return "\n".join([*lines, f"  {what}: {self.figure:.3f}, goal at most {goal.most:g}: {verdict}"])
 

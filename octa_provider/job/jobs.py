@@ -264,7 +264,8 @@ class Jobs:
             private_key, on_line, on_unfinished: as in `run`.
             session: the job's session as it was seen a moment ago, in a list for one; it is not asked for again.
             is_cancelled: asked while something arrives from the API; when it says yes, the look is cut short.
-            reads_log: False leaves the log of a command over SSH to another look, but for what it has printed last.
+            reads_log: False leaves the API's log alone where the machine of a command over SSH can't be reached for its
+                own, but for what it has printed last.
             on_end: called when a command over SSH has ended after this look, where the connection lives so long: in
                 another thread, so it must be quick, and once at most. It is time for the next look then.
 

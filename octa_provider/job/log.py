@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaError, OctaNotFoundError
+from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaError, OctaNotFoundError, OctaSshError
 from octa_provider.files.local_files import expanded
 from octa_provider.files.whole_file import whole_file
 from octa_provider.job.result import JobOutcome
 from octa_provider.job.script import lacks_shell, read_marker
 from octa_provider.job.state import JobPhase, JobState
+from octa_provider.logs.file_log import FileLog, FilePart
 from octa_provider.logs.session_log import SessionLog
 from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain
@@ -55,11 +56,7 @@ def read_job_log(
         turned out to have no shell. And whether the log could be read.
     """
 
-    def tell(text: str) -> None:
-        if on_unfinished is not None and (printed := text.partition(MARK)[0]):
-            on_unfinished(printed)
-
-    session_log = _log_of(api, state, on_unfinished=None if on_unfinished is None else tell)
+    session_log = _log_of(api, state, on_unfinished=_without_mark(on_unfinished))
     read = True
     if recent:
         lines = session_log.last_lines(LAST_LINES_S, is_cancelled)
@@ -68,12 +65,7 @@ def read_job_log(
     try:
         # Of a finished session nothing more will come, so that also an unfinished line counts.
         for line in lines:
-            marker = read_marker(line, state.nonce)
-            if marker is not None and state.phase is not JobPhase.EXITED:
-                state = state.having(phase=JobPhase.EXITED, exit_code=marker.exit_code, timed_out=marker.timed_out)
-            text = line if marker is None else marker.before
-            if on_line is not None and (marker is None or text):
-                on_line(text)
+            state = _told(line, state, on_line)
     except OctaCancelledError:
         read = False
     except OctaError as error:
@@ -90,6 +82,42 @@ def read_job_log(
     if state.phase is not JobPhase.EXITED and any(lacks_shell(entry.message) for entry in session_log.system):
         return state.ending(JobOutcome.FAILED, NO_SHELL), read
     return state, read
+
+
+def read_file_log(
+    api: Api,
+    state: JobState,
+    read: Callable[[int], FilePart],
+    *,
+    on_line: Callable[[str], object] | None = None,
+    on_unfinished: Callable[[str], object] | None = None,
+) -> tuple[JobState, bool]:
+    """As `read_job_log`, from the file on the machine that a command over SSH prints into: only what is new in it.
+
+    Args:
+        api: masks its key.
+        state: the job.
+        read: reads the file from an offset on.
+        on_line, on_unfinished: as in `read_job_log`.
+    """
+    tell = _without_mark(on_unfinished)
+
+    def shown(line: str) -> str:
+        return api.masked(plain(line))
+
+    def tell_unfinished(text: str) -> None:
+        if tell is not None and (text := shown(text)):
+            tell(text)
+
+    is_read = True
+    file_log = FileLog(read, state.log, None if tell is None else tell_unfinished)
+    try:
+        for line in file_log.new_lines():
+            state = _told(shown(line), state, on_line)
+    except (OctaCancelledError, OctaSshError) as error:
+        log.debug("the log of %s could not be read to its end: %s", state.key, error)
+        is_read = False
+    return state.having(log=file_log.cursor), is_read
 
 
 def save_job_log(
@@ -156,6 +184,28 @@ def _write(lines: Iterable[str], nonce: str, path: str | os.PathLike[str]) -> No
             marker = read_marker(line, nonce)
             if marker is None or marker.before:
                 file.write(f"{line if marker is None else marker.before}\n".encode())
+
+
+def _without_mark(on_unfinished: Callable[[str], object] | None) -> Callable[[str], object] | None:
+    if on_unfinished is None:
+        return None
+
+    def tell(text: str) -> None:
+        if printed := text.partition(MARK)[0]:
+            on_unfinished(printed)
+
+    return tell
+
+
+def _told(line: str, state: JobState, on_line: Callable[[str], object] | None) -> JobState:
+    """The state after a line that has been told: of phase `EXITED` when it was the marker."""
+    marker = read_marker(line, state.nonce)
+    if marker is not None and state.phase is not JobPhase.EXITED:
+        state = state.having(phase=JobPhase.EXITED, exit_code=marker.exit_code, timed_out=marker.timed_out)
+    text = line if marker is None else marker.before
+    if on_line is not None and (marker is None or text):
+        on_line(text)
+    return state
 
 
 def _log_of(api: Api, state: JobState, on_unfinished: Callable[[str], object] | None = None) -> SessionLog:

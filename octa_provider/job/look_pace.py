@@ -198,11 +198,14 @@ class LookPace:
             return False
         if state.phase is not JobPhase.RUNNING or self._hurried_by or self._is_late(state):
             return True
+        if state.over_ssh and (state.log is None or state.log.of_file):
+            # Its end is told over SSH, and its log read there, which asks the API nothing.
+            self.reads_log = False
+            return True
         log_due_at = self._due_at if self._log_due_at is None else self._log_due_at
         may_read = self._watcher.log_reads.ask(state.rental.uuid, log_due_at)
         self._log_due_at = None if may_read else log_due_at
         if state.over_ssh:
-            # Its end is told over SSH, which asks the API nothing.
             self.reads_log = may_read
             return True
         return may_read

@@ -98,7 +98,11 @@ def begin_detached(
 
 
 def look_at_detached(
-    session: Session, state: JobState, private_key: str | Path | None, on_end: Callable[[], object] | None = None
+    session: Session,
+    state: JobState,
+    private_key: str | Path | None,
+    on_end: Callable[[], object] | None = None,
+    then: Callable[[RemoteMachine], object] = lambda machine: None,
 ) -> DetachedStatus:
     """Ask the machine how the command is doing.
 
@@ -107,6 +111,7 @@ def look_at_detached(
         state: the job.
         private_key: as in `Jobs.run`.
         on_end: as in `Jobs.poll`.
+        then: called with the machine once it has told of a command that has begun.
 
     Raises:
         OctaSshError: the machine can't be reached, or has no shell.
@@ -115,6 +120,8 @@ def look_at_detached(
         status = _look(machine, state.nonce)
         if status.state == "running":
             _listen(machine, on_end)
+        if status.state != "absent":
+            then(machine)
         return status
 
 

@@ -14,11 +14,13 @@ from octa_provider.errors import (
     OctaSshError,
 )
 from octa_provider.job.line_listener import LineListener, OnLine
-from octa_provider.job.log import read_job_log
+from octa_provider.job.log import read_file_log, read_job_log
 from octa_provider.job.over_ssh import look_at_detached
 from octa_provider.job.result import JobOutcome
+from octa_provider.job.script import LOG_FILE
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.job.verdict import end_exited, end_overdue
+from octa_provider.logs.file_log import FilePart
 from octa_provider.models import SessionPhase
 from octa_provider.remote.target import ssh_key
 from octa_provider.rental.caps import refuse_over_budget, spends_too_much
@@ -30,6 +32,7 @@ from octa_provider.timing.outage import outages
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
+    from octa_provider.remote.machine import RemoteMachine
     from octa_provider.rental.rental_api import RentalApi
     from octa_provider.timing.clock import Clock
 
@@ -130,15 +133,23 @@ class JobPoll:
         return "" if read else "its log could not be read"
 
     def _look_over_ssh(self, session: Session) -> str:
-        """The same for a command over SSH."""
-        if self._is_heard and self._reads_log:
-            self._read_log()
-            self._state = end_exited(self._state, "the command was killed")
-            if self._state.ended:
-                return ""
+        """The same for a command over SSH: by the API's log only where the machine can't be reached."""
+        is_read = False
+
+        def read_file(machine: RemoteMachine) -> None:
+            nonlocal is_read
+            # After it was asked: of a command that has ended, the log is whole then.
+            is_read = self._read_file(machine)
+
         try:
-            status = look_at_detached(session, self._state, ssh_key(self._private_key), self._on_end)
+            then = read_file if self._is_heard else _nothing
+            status = look_at_detached(session, self._state, ssh_key(self._private_key), self._on_end, then)
         except OctaSshError as error:
+            if self._is_heard and (self._reads_log or self._is_first_failure):
+                self._read_log()
+                self._state = end_exited(self._state, "the command was killed")
+                if self._state.ended:
+                    return ""
             if not error.lost:
                 self._state = self._state.ending(JobOutcome.LOST, f"{error}: outcome unknown")
                 return ""
@@ -147,7 +158,7 @@ class JobPoll:
         if status.state == "absent":
             self._state = self._state.ending(JobOutcome.LOST, "the machine has forgotten the command: outcome unknown")
         elif status.state != "running":
-            if self._is_heard:
+            if self._is_heard and not is_read:
                 self._read_rest_of_log()
             end = status.marker
             self._state = self._state.having(
@@ -155,13 +166,31 @@ class JobPoll:
                 exit_code=None if end is None else end.exit_code,
                 timed_out=end is not None and end.timed_out,
             )
-            self._state = end_exited(self._state, "the command was killed")
+        self._state = end_exited(self._state, "the command was killed")
         return ""
 
     @property
     def _is_heard(self) -> bool:
         """Whether anybody wants what the command prints."""
         return self._on_line is not None or self._on_unfinished is not None
+
+    @property
+    def _is_first_failure(self) -> bool:
+        """Whether the log was read over SSH up to now: then one look through the API needs no turn of its own."""
+        return self._state.log is None or self._state.log.of_file
+
+    def _read_file(self, machine: RemoteMachine) -> bool:
+        def is_cancelled() -> bool:
+            return self._is_cancelled() or self._enough()
+
+        self._state, is_read = read_file_log(
+            self._api,
+            self._state,
+            lambda offset: FilePart(*machine.read_part(LOG_FILE, offset, is_cancelled=is_cancelled)),
+            on_line=self._on_line,
+            on_unfinished=self._on_unfinished,
+        )
+        return is_read
 
     def _read_log(self) -> bool:
         self._state, read = read_job_log(
@@ -197,6 +226,10 @@ class JobPoll:
         )
         # One that is the container's own may have begun without anybody having seen it.
         return lost.having(never_up=lost.over_ssh and self._state.phase in {JobPhase.STARTING, JobPhase.READY})
+
+
+def _nothing(machine: RemoteMachine) -> None:
+    pass
 
 
 def _up(state: JobState, clock: Clock, session: Session) -> JobState:

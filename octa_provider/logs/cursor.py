@@ -26,6 +26,7 @@ class LogCursor(msgspec.Struct, frozen=True):
         head: the first bytes of the text.
         stale: how many answers in a row were older than what had been seen.
         gaps: how often the text was replaced, so that lines may be missing.
+        of_file: it counts the bytes of the file itself that the log is kept in, which only grows: see `FileLog`.
 
     Raises:
         ValueError: its parts do not fit together.
@@ -37,6 +38,7 @@ class LogCursor(msgspec.Struct, frozen=True):
     head: bytes = b""
     stale: _Count = 0
     gaps: _Count = 0
+    of_file: bool = False
 
     def __post_init__(self) -> None:
         if len(self.tail) != min(self.seen, TAIL_BYTES) or self.held > self.seen or len(self.head) > HEAD_BYTES:

@@ -14,6 +14,7 @@ import msgspec
 
 from octa_provider.errors import OctaDecodeError
 from octa_provider.text.carried import whole_pairs
+from octa_provider.text.open_character import open_character
 from octa_provider.wire.exact_json import decode_json
 
 __all__ = ["JsonPieces"]
@@ -196,7 +197,7 @@ class JsonPieces:
                 self._at += end + 1
                 yield piece[:end]
                 return
-            whole = len(piece) - max(_open_escape(painted), _open_character(piece))
+            whole = len(piece) - max(_open_escape(painted), open_character(piece))
             self._at += whole
             yield piece[:whole]
             if len(piece) < window and not self._grow():
@@ -226,15 +227,3 @@ def _open_escape(painted: bytes) -> int:
     end = painted[-_LONGEST_INCOMPLETE:]
     found = _INCOMPLETE.search(end)
     return len(end) - found.start() if found else 0
-
-
-def _open_character(piece: bytes) -> int:
-    """How many bytes at the end belong to a UTF-8 character that is not complete."""
-    for back in range(1, min(3, len(piece)) + 1):
-        byte = piece[-back]
-        if byte >= 0xC0:
-            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            return back if length > back else 0
-        if byte < 0x80:
-            break
-    return 0

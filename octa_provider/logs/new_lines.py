@@ -67,7 +67,7 @@ class LogFollower:
         tail = (past.tail + self._block[max(0, self._at - TAIL_BYTES) : self._at])[-TAIL_BYTES:]
         last = self._block.rfind(b"\n", 0, self._at)
         held = past.held + self._at if last < 0 else self._at - last - 1
-        return LogCursor(past.seen + self._at, tail, held, head, past.stale, past.gaps)
+        return LogCursor(past.seen + self._at, tail, held, head, past.stale, past.gaps, past.of_file)
 
     def feed(self, text: SpooledText, *, is_last: bool = False) -> Iterator[str]:
         """The complete lines that are new in `text`, without their ends; the unfinished last one is held.
@@ -85,10 +85,13 @@ class LogFollower:
         text = text if is_last else WholeCharacters(text)
         if not text.size:
             return
-        if is_stale(text, past):
+        if not past.of_file and is_stale(text, past):
             self._cursor = msgspec.structs.replace(past, stale=past.stale + 1)
             return
         overlap = find_overlap(text, past)
+        if past.of_file and past.seen and not overlap:
+            # The file has been read further than an API has come, which says nothing new then.
+            return
         if not overlap and past.seen:
             log.warning("the log was replaced by another text: lines may be missing")
             yield from self.finish()
@@ -104,6 +107,24 @@ class LogFollower:
             self._line = LineParts()
         yield from self._lines(text)
 
+    def feed_rest(self, rest: SpooledText, unfinished: bytes = b"") -> Iterator[str]:
+        """The complete lines that are new in a file that only grows, of which only what is new has been read.
+
+        Args:
+            rest: the file from `cursor.seen` on.
+            unfinished: the line that was held, where it is longer than the cursor has kept.
+        """
+        self._settle()
+        past = self._cursor
+        unfinished = unfinished or past.tail[len(past.tail) - min(past.held, len(past.tail)) :]
+        self._cursor = msgspec.structs.replace(past, stale=0, of_file=True)
+        self._line = LineParts()
+        self._line.add(unfinished)
+        # What was seen of its states has been told.
+        self._states = DrawnStates(len(unfinished))
+        self._tell_states(unfinished)
+        yield from self._lines(rest, past.seen)
+
     def finish(self) -> Iterator[str]:
         """The unfinished last line, when no more will come. Nothing if there is none."""
         self._settle()
@@ -112,8 +133,8 @@ class LogFollower:
             line, self._line = self._line, LineParts()
             yield line.text()
 
-    def _lines(self, text: SpooledText) -> Iterator[str]:
-        while block := text.read(self._cursor.seen, BLOCK_BYTES):
+    def _lines(self, text: SpooledText, begins_at: int = 0) -> Iterator[str]:
+        while block := text.read(self._cursor.seen - begins_at, BLOCK_BYTES):
             self._block = block
             lines = block.split(b"\n")
             rest = lines.pop()

@@ -49,8 +49,10 @@ def find_overlap(text: SpooledText, past: LogCursor) -> int:
         return 0
     if text.size >= past.seen and text.read(past.seen - len(tail), len(tail)) == tail:
         return past.seen
-    if len(tail) < past.seen:
-        found = _last_end_of(tail, text, min(past.seen - 1, text.size))
+    if len(tail) < past.seen or past.of_file:
+        # In front of what a file holds an API may show what the container's own start has printed.
+        furthest = text.size if past.of_file else min(past.seen - 1, text.size)
+        found = _last_end_of(tail, text, furthest)
         if found:
             return found
     start = text.read(0, len(tail))

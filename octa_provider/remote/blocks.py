@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["FILES_AT_ONCE", "Line"]
 
 FILES_AT_ONCE = 64
-#: What every server takes in one packet is 32 kB; what tells more is asked for more.
-BLOCK_BYTES = 128 * 1024
+#: What every server takes in one packet is 32 kB; what tells more is asked for more, up to what OpenSSH takes.
+BLOCK_BYTES = 255 * 1024
 IN_FLIGHT_BYTES = 8 * 1024 * 1024
 
 

@@ -22,6 +22,7 @@ from octa_provider.files.local_files import LocalTree, shown
 from octa_provider.remote.command import KEPT_OUTPUT_CHARS, CommandResult, run_command, with_envs
 from octa_provider.remote.connection import SshConnection
 from octa_provider.remote.fetching import FileFetching
+from octa_provider.remote.file_part import read_part
 from octa_provider.remote.listening import Listening
 from octa_provider.remote.loop import wait_for
 from octa_provider.remote.moving import Moving
@@ -151,6 +152,30 @@ class RemoteMachine:
                 that fails, or whose connection is lost, nothing is told.
         """
         self._listening.listen(command, told)
+
+    def read_part(
+        self, remote: str, offset: int, *, is_cancelled: Callable[[], bool] = lambda: False
+    ) -> tuple[int, bytes]:
+        """Read a file from an offset on, as far as 4 MB and half a minute go: of a log, what is new in it.
+
+        Args:
+            remote: the file, relative to the login folder or absolute.
+            offset: bytes from its beginning.
+            is_cancelled: asked again and again; when it says yes it is given up.
+
+        Returns:
+            The size of the file as it was, and the bytes from the offset up to there.
+
+        Raises:
+            OctaSshError: no connection, or there is no such file.
+            OctaCancelledError: `is_cancelled` said yes.
+        """
+
+        async def work() -> tuple[int, bytes]:
+            return await read_part(await self._connection.get(self.connect_within_s), remote, offset)
+
+        reading = with_ssh_errors(work(), f"read {shown(remote)} on", self._connection)
+        return wait_for(reading, is_cancelled=is_cancelled)
 
     def put(
         self,

@@ -171,6 +171,44 @@ def test_a_connection_that_breaks_while_the_command_runs_ends_nothing(
     assert (state.outcome, state.exit_code, lines) == (JobOutcome.FAILED, 5, ["start"])
 
 
+def test_the_log_comes_over_ssh_and_no_byte_of_it_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    came, real = [0], RemoteMachine.read_part
+
+    def counted(self: RemoteMachine, remote: str, offset: int, **options: Any) -> tuple[int, bytes]:
+        size, data = real(self, remote, offset, **options)
+        came[0] += len(data)
+        return size, data
+
+    monkeypatch.setattr(RemoteMachine, "read_part", counted)
+    lines: list[str] = []
+    state = bench.running_state(spec("for n in 1 2 3 4 5 6 7 8; do seq $n 100; printf half; sleep 0.1; echo; done"))
+    whole = bench.folder(state.rental.uuid) / "octa-job" / "job.log"
+    asked = bench.emulator.ledger(requests=False)["request_counts"].get("GET /services/{uuid}/logs", 0)
+    state = bench.polled(state, private_key=bench.ssh_key, on_line=lines.append)
+    assert state.outcome is JobOutcome.SUCCEEDED
+    assert lines == [text for n in range(1, 9) for text in [*map(str, range(n, 101)), "half"]]
+    # A line that was torn between two looks is held, and not read again.
+    assert 0 < came[0] <= whole.stat().st_size
+    assert bench.emulator.ledger(requests=False)["request_counts"].get("GET /services/{uuid}/logs", 0) == asked
+
+
+def test_a_machine_that_cannot_be_reached_any_more_is_heard_through_the_api(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = spec("echo one; while [ ! -e go ]; do sleep 0.05; done; echo two; exit 6")
+    state, lines = bench.running_state(job), list[str]()
+    with cuttable(port_of(bench, state.rental.uuid)) as proxy:
+        through(monkeypatch, proxy)
+        heard = {"private_key": bench.ssh_key, "on_line": lines.append}
+        state = bench.polled(state, lambda _: lines == ["one"], **heard)
+        assert state.log is not None
+        assert state.log.of_file
+        proxy.close()
+        (bench.folder(state.rental.uuid) / "octa-job" / "work" / "go").touch()
+        state = bench.polled(state, **heard)
+    assert (state.outcome, state.exit_code, lines) == (JobOutcome.FAILED, 6, ["one", "two"])
+
+
 @pytest.mark.parametrize("cut_after", [1, 3000, 4000, 5000])
 def test_a_connection_that_breaks_while_the_job_is_begun_begins_it_once(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cut_after: int

@@ -12,8 +12,9 @@ import pytest
 from octa_provider import JobSpec, OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.job.look_pace import LookPace
-from octa_provider.job.pacing import LONGEST_PAUSE_S, look_pause_s
+from octa_provider.job.pacing import LONGEST_PAUSE_S, WHOLE_LOG_BYTES_PER_S, look_pause_s
 from octa_provider.job.state import GRACE_S, JobPhase, JobState
+from octa_provider.logs.cursor import TAIL_BYTES, LogCursor
 from octa_provider.models import Session
 from octa_provider.rental.terms import Terms
 from octa_provider.watch.log_reads import MOST_LOOKS_KEPT, READS_A_LOOK
@@ -227,3 +228,16 @@ def test_a_quiet_job_is_looked_at_ever_more_seldom_and_one_that_speaks_closely()
     assert look_pause_s(running(100_000), 1000.0, 5.0, quiet_s=1000.0) == pytest.approx(20.0)
     # What was heard before it ran, as at an adopted one, is nothing heard.
     assert look_pause_s(running(500), 1000.0, 5.0, quiet_s=9999.0) == pytest.approx(10.0)
+
+
+def test_a_log_that_has_become_long_is_read_more_seldom_and_never_later_than_a_fiftieth() -> None:
+    def speaking(log_bytes: int, *, of_file: bool = False) -> JobState:
+        tail = b"x" * min(log_bytes, TAIL_BYTES)
+        return running(3000).having(log=LogCursor(log_bytes, tail, of_file=of_file))
+
+    pauses = [look_pause_s(speaking(size), 1000.0, 5.0, quiet_s=1.0) for size in (10**5, 10**6, 4 * 10**6, 10**9)]
+    assert pauses == pytest.approx([5.0, 5.0, 4 * 10**6 / WHOLE_LOG_BYTES_PER_S, 60.0])
+    early = running(300).having(log=speaking(10**9).log)
+    assert look_pause_s(early, 1000.0, 5.0, quiet_s=1.0) == pytest.approx(6.0)
+    # Over SSH only what is new comes, however long it is.
+    assert look_pause_s(speaking(10**9, of_file=True), 1000.0, 5.0, quiet_s=1.0) == 5.0

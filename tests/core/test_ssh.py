@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncssh.constants import FXP_CLOSE, FXP_OPEN
+from asyncssh.sftp import SFTPClientHandler
 from job_bench import cuttable, eventually, in_fork
 from odd_server import refused_port
 from picture_bytes import picture
@@ -300,6 +303,34 @@ def test_a_folder_goes_there_and_comes_back_with_all_in_it(machine: RemoteMachin
         str(p.relative_to(tmp_path / "back")): p.read_bytes() for p in (tmp_path / "back").rglob("*") if p.is_file()
     }
     assert found == files
+
+
+def test_many_small_files_move_at_a_time_and_each_takes_few_round_trips(
+    machine: RemoteMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a long line that is what a small file costs; `make bench-transfer` measures it."""
+    asked, open_now, most_open = Counter[str](), [0], [0]
+    real = SFTPClientHandler._make_request
+
+    async def counted(self: SFTPClientHandler, kind: Any, *words: Any) -> Any:
+        asked[str(kind)] += 1
+        answer = await real(self, kind, *words)
+        open_now[0] += {FXP_OPEN: 1, FXP_CLOSE: -1}.get(kind, 0)
+        most_open[0] = max(most_open[0], open_now[0])
+        return answer
+
+    monkeypatch.setattr(SFTPClientHandler, "_make_request", counted)
+    (tmp_path / "many").mkdir()
+    for number in range(100):
+        (tmp_path / "many" / str(number)).write_bytes(b"small")
+    machine.put(tmp_path / "many", "many")
+    assert most_open[0] >= 32
+    assert asked.total() <= 5 * 100 + 10
+    asked.clear()
+    most_open[0] = 0
+    machine.get("many", tmp_path / "back")
+    assert most_open[0] >= 32
+    assert asked.total() <= 5 * 100 + 10
 
 
 def test_what_does_not_exist_here_is_not_sent(machine: RemoteMachine, tmp_path: Path) -> None:
