@@ -120,7 +120,7 @@ chaos: $(CORE)/.made $(SDK)/.made
 MATRIX := 3.0 3.1 3.2
 MATRIX_TESTS := $(addprefix tests/airflow/,test_private_names.py test_supervisor.py test_examples_parse.py test_plugin.py \
 	test_job_sensor.py test_examples.py test_killed_in_dag_test.py)
-MATRIX_ACTS := $(addprefix tests/airflow/e2e/,test_killed.py test_triggerers.py)
+MATRIX_ACTS := $(addprefix tests/airflow/e2e/,test_killed.py test_cancelled.py test_triggerers.py)
 
 $(MATRIX:%=$(VENVS)/airflow-%/.made): $(VENVS)/airflow-%/.made: pyproject.toml constraints/airflow-%.txt $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
