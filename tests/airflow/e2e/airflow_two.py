@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import requests
-from airflow_at_work import Services
 
 from demo.airflow_services import AIRFLOW
 from demo.child_processes import ChildProcesses
+from tests.airflow.e2e.airflow_processes import Services
 
 
 class ServicesOfTwo(Services):

@@ -53,10 +53,15 @@ def test_whatever_ended_the_try_its_machine_is_seen_gone_and_the_next_has_its_ow
     deferred.until_stopped()
 
 
-def test_the_next_try_that_comes_while_the_machine_is_being_stopped_takes_it_for_nobodys(deferred: Work) -> None:
+@pytest.mark.parametrize("is_paused", [False, True], ids=["at once", "paused"])
+def test_the_next_try_after_a_clear_waits_until_the_machine_is_gone(deferred: Work, is_paused: bool) -> None:
+    """Of what has no state Airflow cancels no trigger: the machine of a paused DAG runs on until that goes on."""
     first = deferred.running[0]
     (deferred.folder / "again").touch()
+    deferred.pause(is_paused)
     deferred.clear()
+    deferred.until("it should be cleared", lambda: deferred.task["state"] != "deferred")
+    deferred.pause(False)
     deferred.until("the first session should be stopped", lambda: first not in deferred.running)
     assert deferred.ended() == "success"
     assert is_whole(deferred)
