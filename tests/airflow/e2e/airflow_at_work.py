@@ -30,6 +30,8 @@ RETRIES_KILLED = IS_TWO or VERSION >= (3, 1, 1)
 RESTARTS_CLEARED = IS_TWO or VERSION >= (3, 1, 0)
 #: In 3.0 the retry of a deferred task takes the first try's end for its own (apache/airflow#56704).
 TRIES_AGAIN = IS_TWO or VERSION >= (3, 1, 1)
+#: Before, Airflow takes no success from a task that was marked as one meanwhile: an error in its log, whatever it does.
+TAKES_THE_SAME_STATE = VERSION >= (3, 3)
 #: `task_state_store`: what tells a retry how far the log was read.
 KEEPS_STATE = VERSION >= (3, 3)
 

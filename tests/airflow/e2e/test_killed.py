@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from airflow_at_work import IS_TWO, KEEPS_STATE, RESTARTS_CLEARED, Airflow, Work
+from airflow_at_work import IS_TWO, KEEPS_STATE, RESTARTS_CLEARED, TAKES_THE_SAME_STATE, Airflow, Work
 
 pytestmark = [pytest.mark.e2e]
 
@@ -125,6 +125,7 @@ def test_marked(airflow: Airflow, dag_id: str, state: str) -> None:
     assert len(work.sessions) == 1
     if (dag_id, state) == ("on_worker", "success"):
         work.until("its process should say so", lambda: "was marked as a success" in work.log)
+    if TAKES_THE_SAME_STATE and (dag_id, state) == ("on_worker", "success"):
         assert "Traceback" not in work.log
         loud = [line for line in work.log.splitlines() if '"level":"error"' in line or '"level":"warning"' in line]
         # Airflow's own: before it ends the process, and where a busy machine's process takes more than the 5 s it gets.
