@@ -85,8 +85,9 @@ def ask(question: Any) -> Any:
     # A triggerer that has shut down answers no more, and its process does not end before this thread does.
     while not answer.done() and loop.is_running() and (left := until - time.monotonic()) > 0:
         wait([answer], timeout=min(left, _LOOK_S))
-    if not answer.done() or answer.cancelled():
-        # It is not cancelled: before 3.2.2 its answer would be taken for that of the next question.
+    # It is not cancelled: before 3.2.2 its answer would be taken for that of the next question. When the line to the
+    # supervisor ends, that is an error there; from then on it cancels what waits.
+    if not answer.done() or answer.cancelled() or isinstance(answer.exception(), (EOFError, OSError)):
         raise OctaAirflowUnreachableError(f"The triggerer has not answered within {ANSWER_S:.0f} s, or has shut down.")
     return answer.result()
 

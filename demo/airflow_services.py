@@ -21,7 +21,8 @@ from octa_provider.emulator.container.free_port import free_port
 
 START_DEADLINE_S = 120.0
 REPOSITORY = Path(__file__).resolve().parents[1]
-AIRFLOW = Path(sys.executable).parent / "airflow"
+# Not the script `airflow`, which is of no use once its environment was moved.
+AIRFLOW = (sys.executable, "-m", "airflow")
 
 
 class AirflowError(OrchestratorError):
@@ -39,6 +40,9 @@ class AirflowServices:
         connections: by connection id, the fields of the connection.
         logs: where the processes' logs go; the tasks' logs go to ``home``.
     """
+
+    #: Where the REST API is below the URL.
+    api = "api/v2"
 
     def __init__(
         self,
@@ -122,7 +126,7 @@ class AirflowServices:
         log = self.logs / "airflow-db-migrate.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
-            made = subprocess.run([AIRFLOW, "db", "migrate"], env=self.env, stdout=output, stderr=output, check=False)
+            made = subprocess.run([*AIRFLOW, "db", "migrate"], env=self.env, stdout=output, stderr=output, check=False)
         if made.returncode:
             raise AirflowError(f"Airflow's database could not be made: see {log}")
 
@@ -139,7 +143,7 @@ class AirflowServices:
             ("triggerer", ("--skip-serve-logs",)),
         ):
             self.children.start(
-                f"Airflow's {name}", [AIRFLOW, name, *arguments], self.logs / f"airflow-{name}.log", self.env_of(name)
+                f"Airflow's {name}", [*AIRFLOW, name, *arguments], self.logs / f"airflow-{name}.log", self.env_of(name)
             )
         self.wait("Airflow's API server", self.log_in)
         self.wait(f"the DAG {dag_id}", lambda: self.has_dag(dag_id))
@@ -172,7 +176,7 @@ class AirflowServices:
         Raises:
             AirflowError: its file has an error.
         """
-        if self.http.get(f"{self.url}/api/v2/dags/{dag_id}", timeout=10).ok:
+        if self.http.get(f"{self.url}/{self.api}/dags/{dag_id}", timeout=10).ok:
             return True
         for error in self.get("importErrors")["import_errors"]:
             raise AirflowError(f"{error['filename']} cannot be read:\n{error['stack_trace']}")
@@ -184,7 +188,7 @@ class AirflowServices:
         Raises:
             AirflowError: it refuses.
         """
-        return self.checked(self.http.get(f"{self.url}/api/v2/{path}", params=query, timeout=30))
+        return self.checked(self.http.get(f"{self.url}/{self.api}/{path}", params=query, timeout=30))
 
     def checked(self, answer: requests.Response) -> Any:
         if not answer.ok:
@@ -211,7 +215,7 @@ class AirflowServices:
         """
         for pause_s in (0.5, 1.0, 2.0, None):
             with suppress(requests.Timeout):
-                answer = self.http.request(method, f"{self.url}/api/v2/{path}", json=body, timeout=30)
+                answer = self.http.request(method, f"{self.url}/{self.api}/{path}", json=body, timeout=30)
                 if answer.status_code < 500 or pause_s is None:
                     break
             if pause_s is None:

@@ -184,7 +184,7 @@ def test_a_timeout_and_then_a_retry_run_one_at_a_time(renting: Renting, tmp_path
 
 
 @pytest.mark.skipif(
-    IS_THREE, reason="a trigger of Airflow 3 asks its triggerer, tried in tests/airflow/e2e/test_killed.py"
+    IS_THREE, reason="a trigger of Airflow 3 asks its triggerer, tried in tests/airflow/e2e/test_cancelled.py"
 )
 @pytest.mark.parametrize(
     ("state", "stops"),

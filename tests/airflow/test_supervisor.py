@@ -30,13 +30,16 @@ QUESTIONS = 30
 
 
 def answers_late(line: socket.socket, held: threading.Event) -> None:
-    """As the supervisor: each Variable holds its own name. Nothing is answered before `held` is set."""
+    """As the supervisor: each Variable holds its own name. Nothing is answered before `held` is set; `end` ends it."""
     decode = msgpack.Decoder(_RequestFrame).decode
     file = line.makefile("rb")
     while len(length := file.read(4)) == 4:
         frame = decode(file.read(int.from_bytes(length, "big")))
         held.wait()
         key = frame.body["key"]
+        if key == "end":
+            line.shutdown(socket.SHUT_RDWR)
+            return
         answer = VariableResult(key=key, value=f"of {key}").model_dump()
         line.sendall(_ResponseFrame(id=frame.id, body=answer).as_bytes())
 
@@ -127,6 +130,17 @@ def test_a_triggerer_that_shuts_down_keeps_no_thread_waiting(monkeypatch: pytest
     on_a_loop(main).join(60)
     assert len(told) == 1
     assert "has shut down" in told[0]
+
+
+def test_a_supervisor_that_is_gone_keeps_no_thread_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        held = threading.Event()
+        held.set()
+        async with triggerers_line(monkeypatch, held):
+            with pytest.raises(OctaAirflowUnreachableError, match="has shut down"):
+                await in_thread(ask, GetVariable(key="end"))
+
+    on_a_loop(main)
 
 
 def test_where_there_is_nobody_to_ask_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,89 +3,40 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from airflow import __version__ as airflow_version
 
-from demo.airflow_services import AIRFLOW, AirflowServices
-from demo.child_processes import Child, ChildProcesses, send, session_members
+from demo.child_processes import ChildProcesses
 from octa_provider.emulator.testing import EmulatorHandle
+from tests.airflow.e2e.airflow_processes import PATIENCE_S, Services
 from tests.core.batch.run.quick_renderer import write_scene
 
 T = TypeVar("T")
 
 VERSION = tuple(int(part) for part in airflow_version.split(".")[:3])
-#: Before, Airflow fails a task whose process is killed, whatever its retries are (apache/airflow#55753).
-RETRIES_KILLED = VERSION >= (3, 1, 1)
-#: Before, a task that is cleared while it runs stays `restarting` for ever (apache/airflow#55045).
-RESTARTS_CLEARED = VERSION >= (3, 1, 0)
+IS_TWO = VERSION < (3,)
+#: 3.0 fails a task whose process is killed, whatever its retries are (apache/airflow#55753).
+RETRIES_KILLED = IS_TWO or VERSION >= (3, 1, 1)
+#: In 3.0 a task that is cleared while it runs stays `restarting` for ever (apache/airflow#55045).
+RESTARTS_CLEARED = IS_TWO or VERSION >= (3, 1, 0)
+#: In 3.0 the retry of a deferred task takes the first try's end for its own (apache/airflow#56704).
+TRIES_AGAIN = IS_TWO or VERSION >= (3, 1, 1)
+#: Before, Airflow takes no success from a task that was marked as one meanwhile: an error in its log, whatever it does.
+TAKES_THE_SAME_STATE = VERSION >= (3, 3)
 #: `task_state_store`: what tells a retry how far the log was read.
 KEEPS_STATE = VERSION >= (3, 3)
 
 DAGS = Path(__file__).parent / "dags"
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
-PATIENCE_S = 60.0
-
-
-class Services(AirflowServices):
-    """Airflow's processes, quicker to notice what is gone."""
-
-    def environment(self, connections: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
-        """The environment of all of it."""
-        return super().environment(connections) | {
-            "AIRFLOW__CORE__PARALLELISM": "6",
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "1",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "1",
-            "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
-            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
-            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
-            # A warning of Airflow's own about it would drown the rest.
-            "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "5",
-            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]),
-        }
-
-    def child(self, name: str) -> Child:
-        """One of the processes."""
-        return next(child for child in self.children.children if child.name == f"Airflow's {name}")
-
-    def kill(self, name: str, signum: signal.Signals = signal.SIGKILL) -> None:
-        """Kill a process with all that it started, as when its machine is gone; or shut it down by another signal."""
-        child = self.child(name)
-        for pid in session_members(child) if signum is signal.SIGKILL else [child.process.pid]:
-            send(pid, signum)
-        child.process.wait()
-        self.children.children.remove(child)
-
-    def stall(self, name: str) -> Callable[[], None]:
-        """Stop a process and all that it started in their tracks, as a machine that hangs; returns what wakes them."""
-        pids = session_members(self.child(name))
-        for pid in pids:
-            send(pid, signal.SIGSTOP)
-
-        def wake() -> None:
-            for pid in pids:
-                send(pid, signal.SIGCONT)
-
-        return wake
-
-    def logged(self, name: str) -> str:
-        """The log of the youngest process of that name."""
-        child = next(child for child in reversed(self.children.children) if child.name == f"Airflow's {name}")
-        return child.log.read_text(errors="replace")
-
-    def begin(self, name: str) -> None:
-        """Start one of the processes again."""
-        log = self.logs / f"airflow-{name}-{time.monotonic_ns()}.log"
-        arguments = [] if name == "api-server" else ["--skip-serve-logs"]
-        self.children.start(f"Airflow's {name}", [AIRFLOW, name, *arguments], log, self.env_of(name))
 
 
 @dataclass(frozen=True)
@@ -144,9 +95,15 @@ class Work:
         folder = self.services.home / "logs" / f"dag_id={self.dag_id}" / f"run_id={self.run_id}"
         return "\n".join(path.read_text() for path in sorted(folder.rglob("*.log*")))
 
-    def until(self, what: str, ask: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+    @property
+    def triggers_begun(self) -> int:
+        """How often a trigger of it began."""
+        begun = rf"trigger {self.dag_id}/{self.run_id}/\S+ \(ID \d+\) starting"
+        return len(re.findall(begun, self.log + self.services.triggerers_log))
+
+    def until(self, what: str, ask: Callable[[], T]) -> T:
         """Wait until something is so."""
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + PATIENCE_S
         while not (answer := ask()):
             self.services.children.check()
             assert time.monotonic() < deadline, (
@@ -162,14 +119,14 @@ class Work:
     def until_deferred(self) -> None:
         """Until its trigger runs: before that, Airflow calls nobody when a user acts."""
         self.until("the task should be deferred", lambda: self.state == "deferred" and self.running)
-        self.until("its trigger should run", lambda: f"trigger {self.dag_id}/{self.run_id}/" in self.log)
+        self.until("its trigger should run", lambda: self.triggers_begun)
 
-    def until_stopped(self, patience_s: float = PATIENCE_S) -> None:
-        self.until(f"nothing should run, not {self.running}", lambda: not self.running, patience_s)
+    def until_stopped(self) -> None:
+        self.until(f"nothing should run, not {self.running}", lambda: not self.running)
 
     def until_deleted_and_stopped(self) -> None:
         """As `until_stopped`, of a run that Airflow no longer knows."""
-        deadline = time.monotonic() + 30.0
+        deadline = time.monotonic() + PATIENCE_S
         while self.running:
             self.services.children.check()
             assert time.monotonic() < deadline, f"{self.running} run on"
@@ -204,7 +161,18 @@ class Work:
 
     def clear(self) -> None:
         body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": ["job"], "only_failed": False}
+        # Airflow 2 leaves a run that has ended as it is.
+        body |= {"reset_dag_runs": True}
         self.services.ask("POST", f"dags/{self.dag_id}/clearTaskInstances", body)
+
+    def put_off(self) -> None:
+        """Let it wait for its retry, as Airflow leaves a try that failed."""
+        with closing(sqlite3.connect(self.services.database_file, timeout=120)) as database, database:
+            database.execute(
+                "UPDATE task_instance SET state = 'up_for_retry', end_date = start_date, next_method = NULL, "
+                "next_kwargs = NULL WHERE dag_id = ? AND run_id = ? AND task_id = 'job'",
+                (self.dag_id, self.run_id),
+            )
 
     def pause(self, is_paused: bool = True) -> None:
         """Pause the DAG, or let it go on."""
@@ -245,6 +213,15 @@ class Airflow:
         return Work(self.services, self.emulator, dag_id, run_id, folder)
 
 
+def services_of_this_version() -> type[Services]:
+    """The processes of the Airflow that is installed."""
+    if not IS_TWO:
+        return Services
+    from tests.airflow.e2e.airflow_two import ServicesOfTwo
+
+    return ServicesOfTwo
+
+
 @contextmanager
 def airflow_at_work(
     emulator: EmulatorHandle, folder: Path, dag_file: str = "left_behind.py", first_dag: str = "reap"
@@ -266,7 +243,9 @@ def airflow_at_work(
     (folder / "work").mkdir()
     with ChildProcesses() as children:
         connections = {"octa_default": connection}
-        services = Services(children, folder / "home", DAGS / dag_file, "", connections, folder / "logs")
+        services = services_of_this_version()(
+            children, folder / "home", DAGS / dag_file, "", connections, folder / "logs"
+        )
         services.prepare()
         services.start(first_dag)
         yield Airflow(services, emulator, folder / "work")

@@ -42,7 +42,7 @@ def test_a_triggerer_that_is_killed_while_it_watches_loses_nothing(airflow: Airf
     work.until_deferred()
     airflow.services.kill("triggerer")
     airflow.services.begin("triggerer")
-    work.until("the run should end", lambda: work.state in {"success", "failed"}, 180.0)
+    work.until("the run should end", lambda: work.state in {"success", "failed"})
     assert work.state == "success"
     assert frames(work) == drawn(work) == list(range(1, 61))
     assert len(work.sessions) == 1

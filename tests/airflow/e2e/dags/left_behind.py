@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from airflow.providers.common.compat.sdk import DAG, Param
+from airflow.providers.common.compat.sdk import DAG, Param, get_current_context
 
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.reap import OctaReapOperator
@@ -35,6 +35,16 @@ class SoonGivenUp(OctaRunJobOperator):
         raise AssertionError("unreachable: defer raises")
 
 
+class GivenUpOnce(OctaRunJobOperator):
+    """Airflow itself ends the wait of the first try after a few seconds."""
+
+    def defer(self, *, timeout: timedelta | None = None, **arguments: Any) -> NoReturn:
+        if get_current_context()["ti"].try_number == 1:
+            timeout = timedelta(seconds=8)
+        super().defer(timeout=timeout, **arguments)
+        raise AssertionError("unreachable: defer raises")
+
+
 def one_job(name: str, operator: type[OctaRunJobOperator] = OctaRunJobOperator, **arguments: Any) -> None:
     with DAG(name, schedule=None, params=PARAMS, max_active_runs=50):
         operator(
@@ -57,6 +67,7 @@ one_job("deferred", deferrable=True)
 one_job("worker_timeout", deferrable=False, execution_timeout=timedelta(seconds=8), retries=0)
 one_job("deferred_timeout", deferrable=True, execution_timeout=timedelta(seconds=8), retries=0)
 one_job("deferred_soon_given_up", SoonGivenUp, deferrable=True, retries=0)
+one_job("deferred_given_up_once", GivenUpOnce, deferrable=True)
 one_job("deferred_kept", deferrable=True, on_kill_action="keep")
 for name, in_trigger in (("deferred_files", False), ("deferred_files_in_trigger", True)):
     one_job(

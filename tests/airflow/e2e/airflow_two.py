@@ -1,0 +1,86 @@
+"""The processes of an Airflow 2: the scheduler reads the DAGs, and the REST API is the old one's."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import requests
+
+from demo.airflow_services import AIRFLOW
+from demo.child_processes import ChildProcesses
+from tests.airflow.e2e.airflow_processes import Services
+
+
+class ServicesOfTwo(Services):
+    """As `Services`: a web server, a scheduler, a triggerer."""
+
+    api = "api/v1"
+
+    def __init__(
+        self,
+        children: ChildProcesses,
+        home: Path,
+        dag_file: Path,
+        closing: str,
+        connections: Mapping[str, Mapping[str, object]],
+        logs: Path,
+    ) -> None:
+        super().__init__(children, home, dag_file, closing, connections, logs)
+        # Nobody logs in: only this machine can reach it, and only while the tests run.
+        (home / "webserver_config.py").write_text('AUTH_ROLE_PUBLIC = "Admin"\n')
+
+    def environment(self, connections: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+        """The environment of all of it."""
+        return super().environment(connections) | {
+            # Several tasks at a time with SQLite, which Airflow 3 allows and Airflow 2 advises against.
+            "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
+            "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
+            "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+            "AIRFLOW__SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "1",
+            "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "12",
+            "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "1",
+            "AIRFLOW__WEBSERVER__BASE_URL": self.url,
+            "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_hex(32),
+        }
+
+    @property
+    def triggerers_log(self) -> str:
+        """Of what all triggerers logged, what is not in the logs of their tasks: that a trigger begins."""
+        return "\n".join(path.read_text(errors="replace") for path in self.logs.glob("airflow-triggerer*.log"))
+
+    def start(self, dag_id: str) -> None:
+        """Start the processes and wait until the DAG can be run.
+
+        Raises:
+            AirflowError: it takes too long, or the DAG's file has an error.
+        """
+        address = ["--hostname", "127.0.0.1", "--port", self.url.rpartition(":")[2], "--workers", "1"]
+        for name, arguments in (
+            ("webserver", address),
+            ("scheduler", ["--skip-serve-logs"]),
+            ("triggerer", ["--skip-serve-logs"]),
+        ):
+            log = self.logs / f"airflow-{name}.log"
+            self.children.start(f"Airflow's {name}", [*AIRFLOW, name, *arguments], log, self.env)
+        self.wait("Airflow's web server", self.log_in)
+        self.wait(f"the DAG {dag_id}", lambda: self.has_dag(dag_id))
+
+    def log_in(self) -> bool:
+        """Whether the web server answers."""
+        try:
+            return self.http.get(f"{self.url}/{self.api}/health", timeout=5).ok
+        except requests.RequestException:
+            return False  # not listening yet
+
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, object]) -> None:
+        """Start a run with these parameters."""
+        body = {"dag_run_id": run_id, "conf": dict(conf)}
+        self.ask("POST", f"dags/{dag_id}/dagRuns", body, also_fine=409)
+
+    def ask(self, method: str, path: str, body: object = None, also_fine: int | None = None) -> None:
+        """As in `AirflowServices`; a task is only said to be changed here unless one asks for more."""
+        if method == "PATCH" and "/taskInstances/" in path and isinstance(body, dict):
+            body = {"dry_run": False} | body
+        super().ask(method, path, body, also_fine)
