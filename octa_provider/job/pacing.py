@@ -2,8 +2,8 @@
 
 A look reads the log, whole each time, which is a request of its own. So the pause grows with how long the command has
 been quiet, and with how long its log has become: one that speaks, and has not said much, is followed closely, and so
-are the first few of a process. What is noticed late is billed, but is never more than a fiftieth of what it has run for,
-as far as `LogReads` has a turn for it. Of a log that is read over SSH only what is new comes.
+are the first few of a process. What is noticed late is billed, but is never more than a fiftieth of what it has run
+for, as far as `LogReads` has a turn for it. Of a log that is read over SSH only what is new comes.
 """
 
 from __future__ import annotations
