@@ -265,6 +265,10 @@ def test_what_a_listener_raises_ends_the_batch_with_nothing_running(studio: Stud
     with pytest.raises(BrokenPipeError):
         studio.run(studio.batch("1-12"), on_event=fail)
     assert studio.nothing_runs()
+    # What it cost until then is in the folder, for whoever reads the results alone.
+    told = json.loads((studio.output / "manifest.json").read_text())
+    assert int(told["cost_wei"]) == studio.octa.batches.status(studio.output).cost_wei > 0
+    assert all(one["has_ended"] for one in told["machines"])
 
 
 def test_an_api_that_is_away_when_a_run_begins_is_asked_again(studio: Studio) -> None:
