@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,8 @@ def add_machines(bill: RunBill, manifest: Path) -> None:
     try:
         with manifest.open("rb") as file:
             told = json.loads(file.read(_MOST_BYTES + 1))
-        machines = [_machine(one) for one in told["machines"] if one.get("uuid")]
+        labels = told.get("labels") or {}
+        machines = [_machine(one, labels) for one in told["machines"] if one.get("uuid")]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return
     # Of some the account has told more since the manifest was written.
@@ -77,7 +79,7 @@ def note_what_it_cost(bill: RunBill, client: OctaClient, output: Path, key: str,
         log.warning("OpenLineage is not told what this batch cost: %s: %s", type(error).__name__, error)
 
 
-def _machine(told: dict[str, Any]) -> SessionBill:
+def _machine(told: dict[str, Any], labels: Mapping[str, str]) -> SessionBill:
     return SessionBill(
         uuid=str(told["uuid"]),
         node_id=told.get("node_id"),
@@ -85,4 +87,5 @@ def _machine(told: dict[str, Any]) -> SessionBill:
         cost_wei=whole_wei(told.get("cost_wei")),
         cost_usd=told.get("cost_usd"),
         billed_s=told.get("duration_s"),
+        labels=dict(labels),
     )

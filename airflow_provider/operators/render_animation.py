@@ -77,6 +77,8 @@ class OctaRenderAnimationOperator(RunsBatch):
         order: `forward`, `backward`, or `spread`: first those that are far apart.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds for a machine to come up.
+        labels: words of your own on each machine's session, such as `{"project": "atlas"}`, to find it and to split a
+            bill by. Whoever has the account's key, and the machines' owners, read them: no secrets.
         quote: what `OctaPlanRenderOperator` returned: the batch never costs more than its "at most", and nothing is
             rented where today's market can't keep it, where the scene changed since, or where this worker sees another
             output folder. None asks nobody.
@@ -132,6 +134,7 @@ class OctaRenderAnimationOperator(RunsBatch):
         order: str = "forward",
         disk_gb: int | str = 20,
         ready_timeout_s: float | str = 900.0,
+        labels: Mapping[str, str] | None = None,
         quote: Mapping[str, Any] | str | None = None,
         poll_interval: float | str = 5.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -158,6 +161,7 @@ class OctaRenderAnimationOperator(RunsBatch):
             order=order,
             disk_gb=disk_gb,
             ready_timeout_s=ready_timeout_s,
+            labels=labels,
             poll_interval=poll_interval,
             octa_conn_id=octa_conn_id,
             **kwargs,

@@ -169,7 +169,7 @@ def _batch(folder: Path, name: str, broken: str = "") -> None:
     plan = quick_batch(folder / name, "1-4", max_machines=2, tries_per_frame=1)
     if broken:
         break_frames(folder / name, broken, folder / "never")
-    OctaRenderAnimationOperator(task_id=name, **plan)
+    OctaRenderAnimationOperator(task_id=name, labels=LABELS, **plan)
 
 
 def _raising_batch(folder: Path, name: str) -> None:

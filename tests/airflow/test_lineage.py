@@ -162,7 +162,7 @@ def test_lineage_that_breaks_ends_no_task_and_leaves_nothing(told: Told) -> None
 
 
 def test_labels_are_told_with_their_session(told: Told) -> None:
-    for task in ("start", "deferred"):
+    for task in ("start", "deferred", "batch"):
         assert told.rental(task)["sessions"][0]["labels"] == LABELS
     assert "labels" not in told.rental("files")["sessions"][0]
 
