@@ -10,7 +10,7 @@ from airflow_provider.batch_values import check_check, known_renderer, to_check,
 from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.machine_requirements import check_requirements, to_requirements
 from airflow_provider.rendering import RendersWhatIsWritten
-from airflow_provider.templated import as_float, as_int, as_ints, as_text, checked_cap, is_known
+from airflow_provider.templated import as_float, as_int, as_ints, as_text, as_texts, checked_cap, is_known, known_texts
 from octa_provider.errors import OctaConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _NEEDED = {"scene": "the scene's file or folder", "output": "the folder that get
 _FIELDS = (
     *("scene", "frames", "output", "main", "renderer", "requirements", "check", "max_machines", "finish_within_s"),
     *("max_cost_usd", "confidence", "max_failed_frames", "tries_per_frame", "seconds_per_frame", "on_changed"),
-    *("order", "disk_gb", "ready_timeout_s"),
+    *("order", "disk_gb", "ready_timeout_s", "labels"),
 )
 
 
@@ -62,16 +62,19 @@ class DescribesBatch(RendersWhatIsWritten):
         order: `forward`, `backward`, or `spread`: first those that are far apart.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds for a machine to come up.
+        labels: words of your own on each machine's session, such as `{"project": "atlas"}`, to find it and to split a
+            bill by. Whoever has the account's key, and the machines' owners, read them: no secrets.
         octa_conn_id: the connection.
         kwargs: as of every operator.
     """
 
     template_fields: Sequence[str] = (*map(_attribute, _FIELDS), "octa_conn_id")
-    mapping_fields: ClassVar[frozenset[str]] = frozenset({"renderer", "requirements", "check"})
+    mapping_fields: ClassVar[frozenset[str]] = frozenset({"renderer", "requirements", "check", "labels"})
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "renderer": "json",
         "requirements": "json",
         "check": "json",
+        "labels": "json",
     }
 
     def __init__(
@@ -95,6 +98,7 @@ class DescribesBatch(RendersWhatIsWritten):
         order: str = "forward",
         disk_gb: int | str = 20,
         ready_timeout_s: float | str = 900.0,
+        labels: Mapping[str, str] | None = None,
         octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -118,6 +122,7 @@ class DescribesBatch(RendersWhatIsWritten):
         self.order = order
         self.disk_gb = disk_gb
         self.ready_timeout_s = ready_timeout_s
+        self.labels = labels
         self.octa_conn_id = octa_conn_id
 
     def check_known_arguments(self) -> None:
@@ -131,6 +136,7 @@ class DescribesBatch(RendersWhatIsWritten):
         # What is not known yet is left at what always works.
         known = {name: value for name, value in self._given().items() if is_known(value)}
         known |= {"renderer": known_renderer(self.renderer), "requirements": None, "check": None}
+        known["labels"] = known_texts("labels", self.labels)
         self._build({"scene": "known/later", "frames": (1,), "output": "known/later"} | known)
 
     def batch(self) -> Batch:
@@ -153,6 +159,7 @@ class DescribesBatch(RendersWhatIsWritten):
             "renderer": to_renderer(given.get("renderer")),
             "requirements": to_requirements(given.get("requirements"), {}),
             "check": to_check(given.get("check")),
+            "labels": as_texts("labels", given.get("labels")),
             "max_cost_usd": checked_cap("max_cost_usd", given.get("max_cost_usd")),
         }
         values.update((name, _path(name, given.get(name))) for name in _TEXTS)

@@ -71,4 +71,9 @@ class BatchFields(BaseModel):
     ready_timeout_s: float = Field(
         default=900.0, title="Ready Timeout", description="Seconds that a machine may take to come up."
     )
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="Words of your own on each machine's session, to find it and to split a bill by. Whoever has the "
+        "account's key, and the machines' owners, read them: no secrets.",
+    )
     poll_s: float = Field(default=2.0, gt=0, title="Poll Interval", description="Seconds between two looks.")

@@ -46,6 +46,7 @@ def plan_render_flow(
     order: str = "forward",
     disk_gb: int = 20,
     ready_timeout_s: float = 900.0,
+    labels: dict[str, str] | None = None,
     measure: bool = False,
     poll_s: float = 2.0,
     credentials: str = "",
@@ -74,6 +75,8 @@ def plan_render_flow(
         order: `forward`, `backward`, or `spread`: first those that are far apart.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds that a machine may take to come up.
+        labels: words of your own on each machine's session, such as `{"project": "atlas"}`, to find it and to split a
+            bill by. Whoever has the account's key, and the machines' owners, read them: no secrets.
         measure: where nothing tells what a frame takes, rent one machine and render the first, the middle and the last
             frame; they are kept in the output folder. Without it say `seconds_per_frame`.
         poll_s: seconds between two looks at a machine.
@@ -111,6 +114,7 @@ def render_animation_flow(
     order: str = "forward",
     disk_gb: int = 20,
     ready_timeout_s: float = 900.0,
+    labels: dict[str, str] | None = None,
     quote: dict[str, Any] | None = None,
     poll_s: float = 2.0,
     credentials: str = "",
@@ -139,6 +143,8 @@ def render_animation_flow(
         order: `forward`, `backward`, or `spread`: first those that are far apart.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds that a machine may take to come up.
+        labels: words of your own on each machine's session, such as `{"project": "atlas"}`, to find it and to split a
+            bill by. Whoever has the account's key, and the machines' owners, read them: no secrets.
         quote: what `plan_render_flow` returned, once it was approved: the batch never costs more than its "at most",
             and is refused where today's market can't keep it, or the scene changed. Left out, nobody is asked.
         poll_s: seconds between two looks at a machine.
@@ -169,6 +175,7 @@ def _batch(given: dict[str, Any]) -> OctaRenderBatch:
             "credentials": credentials_named(given["credentials"]),
             "renderer": given["renderer"] or {},
             "check": given["check"] or {},
+            "labels": given["labels"] or {},
         }
         | fields_of(requirements_of(given["requirements"]))
     )

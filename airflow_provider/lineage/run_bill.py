@@ -98,7 +98,7 @@ class RunBill:
     @property
     def is_told(self) -> bool:
         """Whether there is anything to tell."""
-        return bool(self.sessions) or self.outcome is not None
+        return bool(self.sessions) or self.outcome is not None or self.frames is not None
 
     @property
     def machines(self) -> int:

@@ -55,6 +55,8 @@ class OctaPlanRenderOperator(RunsBatch):
         order: `forward`, `backward`, or `spread`: first those that are far apart.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds for a machine to come up.
+        labels: words of your own on each machine's session, such as `{"project": "atlas"}`, to find it and to split a
+            bill by. Whoever has the account's key, and the machines' owners, read them: no secrets.
         measure: True rents one machine, and bills, where nothing tells yet what a frame takes.
         poll_interval: seconds between two looks at that machine.
         octa_conn_id: the connection.
@@ -101,6 +103,7 @@ class OctaPlanRenderOperator(RunsBatch):
         order: str = "forward",
         disk_gb: int | str = 20,
         ready_timeout_s: float | str = 900.0,
+        labels: Mapping[str, str] | None = None,
         measure: bool | str = False,
         poll_interval: float | str = 5.0,
         octa_conn_id: str = DEFAULT_CONN_ID,
@@ -125,6 +128,7 @@ class OctaPlanRenderOperator(RunsBatch):
             order=order,
             disk_gb=disk_gb,
             ready_timeout_s=ready_timeout_s,
+            labels=labels,
             poll_interval=poll_interval,
             octa_conn_id=octa_conn_id,
             **kwargs,

@@ -10,11 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred, conf
 
 from airflow_provider.connection_form import DEFAULT_CONN_ID
-from airflow_provider.exceptions import OctaUnwatchedError
-from airflow_provider.lineage.batch_machines import add_machines
+from airflow_provider.exceptions import OctaBatchBusyError, OctaUnwatchedError
+from airflow_provider.lineage.batch_machines import add_machines, note_what_it_cost
 from airflow_provider.lineage.run_bill import RunBill
 from airflow_provider.lineage.tells_lineage import MadeFiles
 from airflow_provider.links import BATCH_LINKS
@@ -77,6 +77,8 @@ class OctaRenderAnimationOperator(RunsBatch):
         order: `forward`, `backward`, or `spread`: first those that are far apart.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds for a machine to come up.
+        labels: words of your own on each machine's session, such as `{"project": "atlas"}`, to find it and to split a
+            bill by. Whoever has the account's key, and the machines' owners, read them: no secrets.
         quote: what `OctaPlanRenderOperator` returned: the batch never costs more than its "at most", and nothing is
             rented where today's market can't keep it, where the scene changed since, or where this worker sees another
             output folder. None asks nobody.
@@ -132,6 +134,7 @@ class OctaRenderAnimationOperator(RunsBatch):
         order: str = "forward",
         disk_gb: int | str = 20,
         ready_timeout_s: float | str = 900.0,
+        labels: Mapping[str, str] | None = None,
         quote: Mapping[str, Any] | str | None = None,
         poll_interval: float | str = 5.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -158,6 +161,7 @@ class OctaRenderAnimationOperator(RunsBatch):
             order=order,
             disk_gb=disk_gb,
             ready_timeout_s=ready_timeout_s,
+            labels=labels,
             poll_interval=poll_interval,
             octa_conn_id=octa_conn_id,
             **kwargs,
@@ -172,6 +176,9 @@ class OctaRenderAnimationOperator(RunsBatch):
         super().check_known_arguments()
         check_known(self, min_pause_s=_checked_pause)
 
+    #: Frames that came while this process looked.
+    _accepted = 0
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Render, or go on with what an earlier try has left; then wait here, or defer."""
         self.run_bill = RunBill()
@@ -180,6 +187,7 @@ class OctaRenderAnimationOperator(RunsBatch):
             return self._go_on(context, client, {}, may_pause=self.deferrable)
         except BaseException as error:
             self.leave_nothing(error, client, context)
+            self._note_cost(error, client, context, {})
             raise
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -201,16 +209,19 @@ class OctaRenderAnimationOperator(RunsBatch):
             return self._go_on(context, client, earlier, may_pause=told["what"] != "unwatched")
         except BaseException as error:
             self.leave_nothing(error, client, context)
+            self._note_cost(error, client, context, earlier)
             raise
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every operator; but when Airflow itself ended the wait, it would call nothing else: stop first."""
         if next_method == "__fail__":
             try:
-                client = self.connect(context)
-                self.leave_nothing(OctaUnwatchedError("the wait was ended"), client, context)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
-                tell_which_batch_may_run(rental_key(context), why=f"{type(error).__name__}: {error}")
+                client, self.run_bill = self.connect(context), RunBill()
+                error = OctaUnwatchedError("the wait was ended")
+                self.leave_nothing(error, client, context)
+                self._note_cost(error, client, context, {})
+            except Exception as failed:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
+                tell_which_batch_may_run(rental_key(context), why=f"{type(failed).__name__}: {failed}")
         return super().resume_execution(next_method, next_kwargs, context)
 
     def lineage_outputs(self) -> Iterable[MadeFiles]:
@@ -225,6 +236,16 @@ class OctaRenderAnimationOperator(RunsBatch):
             # Here, beside the task: a folder far away may take its time.
             add_machines(self.run_bill, Path(self.run_bill.manifest))
         return super()._lineage(has_ended=has_ended)
+
+    def _note_cost(
+        self, error: BaseException, client: OctaClient, context: Context, earlier: Mapping[str, Any]
+    ) -> None:
+        """What the batch has come to until it was ended by an error; one that has ended by itself has told it."""
+        bill = self.run_bill
+        if bill is None or bill.outcome is not None or isinstance(error, TaskDeferred | OctaBatchBusyError):
+            return
+        rendered = (earlier.get("rendered") or 0) + self._accepted
+        note_what_it_cost(bill, client, Path(str(self.output_folder)).expanduser(), rental_key(context), rendered)
 
     def _go_on(
         self, context: Context, client: OctaClient, earlier: Mapping[str, Any], *, may_pause: bool
@@ -254,6 +275,7 @@ class OctaRenderAnimationOperator(RunsBatch):
 
             def on_event(event: BatchEvent) -> None:
                 task.event(event)
+                self._accepted += event.kind == "frame accepted"
                 lines.event(event)
 
             options = self.run_options(on_event, deadline_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from octa_provider.files.local_files import expanded, shown
 from octa_provider.market.requirements import Requirements
 from octa_provider.render.frames import MAX_FRAMES, Frames, parse
 from octa_provider.timing.limits import checked_cap, checked_seconds
+from octa_provider.wire.labels import checked_labels
 
 __all__ = ["ON_CHANGED", "Batch"]
 
@@ -48,6 +49,8 @@ class Batch:
         order: `forward`, `backward`, or `spread`: first those that are far apart, to see the whole film early.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds for a machine to come up.
+        labels: words of your own on each machine's session, such as `{"project": "atlas"}`, as of `JobSpec`. With
+            others it is the same batch: what runs already keeps its own.
 
     Raises:
         OctaConfigError: an argument that can't work.
@@ -71,6 +74,7 @@ class Batch:
     order: str = "forward"
     disk_gb: int = 20
     ready_timeout_s: float = 900.0
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -84,6 +88,7 @@ class Batch:
         if self.seconds_per_frame is not None:
             put(self, "seconds_per_frame", checked_seconds("seconds_per_frame", self.seconds_per_frame, least_s=0.001))
         put(self, "ready_timeout_s", checked_seconds("ready_timeout_s", self.ready_timeout_s, least_s=1.0))
+        put(self, "labels", checked_labels(self.labels))
         put(self, "max_cost_usd", checked_cap("max_cost_usd", self.max_cost_usd))
         if isinstance(self.confidence, bool) or not isinstance(self.confidence, (int, float)):
             raise OctaConfigError(f"confidence must be a number from 0.5 to 0.99, not {self.confidence!r}")

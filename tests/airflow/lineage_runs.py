@@ -169,7 +169,26 @@ def _batch(folder: Path, name: str, broken: str = "") -> None:
     plan = quick_batch(folder / name, "1-4", max_machines=2, tries_per_frame=1)
     if broken:
         break_frames(folder / name, broken, folder / "never")
-    OctaRenderAnimationOperator(task_id=name, **plan)
+    OctaRenderAnimationOperator(task_id=name, labels=LABELS, **plan)
+
+
+def _raising_batch(folder: Path, name: str) -> None:
+    from quick_batch import quick_batch
+
+    from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
+
+    class Raises(OctaRenderAnimationOperator):
+        """Ends with an error of its own once a frame is there, and so without a result."""
+
+        def run_options(self, on_event: Callable[[Any], object], deadline_at: float | None = None) -> dict[str, Any]:
+            def raising(event: Any) -> None:
+                on_event(event)
+                if event.kind == "frame accepted":
+                    raise RuntimeError("nobody has thought of this")
+
+            return super().run_options(raising, deadline_at)
+
+    Raises(task_id=name, **quick_batch(folder / name, "1-4", max_machines=2))
 
 
 def _broken() -> Any:
@@ -197,6 +216,7 @@ TASKS: dict[str, Callable[[Path, str], object]] = {
     "steps": _steps,
     "sensor": _sensor,
     "batch": _batch,
+    "raising_batch": _raising_batch,
     "broken_batch": lambda folder, name: _batch(folder, name, "3"),
 }
 

@@ -10,6 +10,8 @@ from airflow.providers.common.compat.sdk import DAG, task
 from airflow_runs import Renting, run
 
 from airflow_provider.operators.job import OctaRunJobOperator
+from airflow_provider.operators.plan_render import OctaPlanRenderOperator
+from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
 from airflow_provider.operators.start import OctaStartMachineOperator, OctaStartRenderOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
 from airflow_provider.operators.vpn import OctaStartVpnOperator
@@ -40,6 +42,8 @@ MAKERS: list[Callable[[Any], Any]] = [
     lambda labels: OctaStartRenderOperator(task_id="start", labels=labels),
     made_by_task,
     made_by_group,
+    lambda labels: OctaPlanRenderOperator(task_id="plan", scene="s", frames="1", output="o", labels=labels),
+    lambda labels: OctaRenderAnimationOperator(task_id="render", scene="s", frames="1", output="o", labels=labels),
 ]
 
 

@@ -144,13 +144,25 @@ def test_a_batch_tells_its_folder_its_machines_and_its_cost(
     assert [one["costWei"] for one in rental["sessions"]] == list(map(str, charged))
 
 
+def test_a_batch_that_raises_tells_what_it_cost_until_then(told: Told, sessions: dict[str, dict[str, Any]]) -> None:
+    rental = told.rental("raising_batch", "FAIL")
+    assert "outcome" not in rental
+    assert rental["batch"]["frames"] == 4
+    assert 1 <= rental["batch"]["rendered"] <= rental["batch"]["done"] <= 4
+    charged = [sessions[one["uuid"]]["charge_wei"] for one in rental["sessions"]]
+    assert rental["machines"] == len(charged) >= 1
+    assert [one["costWei"] for one in rental["sessions"]] == list(map(str, charged))
+    assert rental["costWei"] == str(sum(charged))
+    assert int(rental["costWei"]) > 0
+
+
 def test_lineage_that_breaks_ends_no_task_and_leaves_nothing(told: Told) -> None:
     assert told.states["broken"] == "success"
     assert "octaspace_rental" not in told.event("broken")["run"]["facets"]
 
 
 def test_labels_are_told_with_their_session(told: Told) -> None:
-    for task in ("start", "deferred"):
+    for task in ("start", "deferred", "batch"):
         assert told.rental(task)["sessions"][0]["labels"] == LABELS
     assert "labels" not in told.rental("files")["sessions"][0]
 

@@ -64,7 +64,7 @@ def posts(emulator: EmulatorHandle) -> int:
 
 def test_every_frame_comes_and_no_machine_is_left(cli: Cli, emulator: EmulatorHandle, work: Work) -> None:
     # Machines that tell their price in USD.
-    shown = cli(*work.words, "--yes", "--max-price-usd", "3")
+    shown = cli(*work.words, "--yes", "--max-price-usd", "3", "--label", "project=atlas")
     assert (shown.status, work.frames) == (0, names(1, 6)), shown.out + shown.err
     lines = shown.out.splitlines()
     assert any(line.startswith("6 frames on ") and "nine times in ten no more than" in line for line in lines)
@@ -72,6 +72,7 @@ def test_every_frame_comes_and_no_machine_is_left(cli: Cli, emulator: EmulatorHa
     assert any(line.startswith(f"whole: 6 of 6 frames in {work.out}, 6 rendered now by ") for line in lines)
     assert any(line.startswith("cost of the batch: ") and "; planned " in line for line in lines)
     assert "rental key: cli/" in shown.err
+    assert cli("sessions", "--recent", "--label", "project=atlas").out.count("project=atlas") >= 1
     assert emulator.ledger()["running"] == 0
 
 

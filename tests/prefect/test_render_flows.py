@@ -72,9 +72,13 @@ def test_what_it_returns_does_not_grow_with_the_frames(renting: Renting, tmp_pat
 
 
 def test_again_renders_nothing_and_asks_for_nothing(renting: Renting, tmp_path: Path) -> None:
-    first = render_animation_flow(**shot(tmp_path, "1-3", **ONE_MACHINE))
+    first = render_animation_flow(**shot(tmp_path, "1-3", labels={"project": "atlas"}, **ONE_MACHINE))
     count = len(renting.sessions)
-    again = render_animation_flow(**shot(tmp_path, "1-3"))
+    ours = {one["uuid"] for one in renting.sessions}
+    with renting.client() as client:
+        labelled = [one.labels for one in client.sessions.list(recent=True) if one.uuid in ours]
+    assert labelled == [{"project": "atlas"}] * count
+    again = render_animation_flow(**shot(tmp_path, "1-3", labels={"project": "another"}))
     assert (again["outcome"], again["rendered"], again["machines"]) == ("whole", 0, 0)
     assert again["cost_wei"] == first["cost_wei"]
     assert len(renting.sessions) == count

@@ -39,7 +39,10 @@ _TERMS = (
     "order",
     "disk_gb",
     "ready_timeout_s",
+    "labels",
 )
+#: What the folder of an earlier release does not know.
+_LATER: dict[str, Any] = {"labels": {}}
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ class BatchRecord:
                 renderer=dict(value["renderer"]),
                 check=dict(value["check"]),
                 requirements=dict(value["requirements"]),
-                terms={name: value["terms"][name] for name in _TERMS},
+                terms={name: (_LATER | value["terms"])[name] for name in _TERMS},
             )
             # What can't be made a batch again is told now, and not when somebody wants to go on with it.
             record.batch(path.parent.parent)

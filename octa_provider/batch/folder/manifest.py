@@ -31,6 +31,7 @@ def manifest_of(layout: Layout, record: BatchRecord, history: History, size: int
     return {
         "fingerprint": record.fingerprint,
         "key": record.key,
+        "labels": record.terms["labels"],
         "scene": record.scene,
         "main": record.main,
         "image": record.renderer["image"],

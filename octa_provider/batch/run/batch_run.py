@@ -14,7 +14,7 @@ from octa_provider.batch.rates import usd_per_wei
 from octa_provider.batch.result import BatchOutcome, BatchResult
 from octa_provider.batch.run.coordinator import Coordinator
 from octa_provider.batch.run.crew import Crew
-from octa_provider.batch.run.ending import end_of
+from octa_provider.batch.run.ending import end_of, results_left
 from octa_provider.batch.run.first_machine import find_first_machine
 from octa_provider.batch.run.left_machines import AWAY_S, estimate_of_kept, take_over
 from octa_provider.batch.run.market import Market, speeds_seen
@@ -95,7 +95,7 @@ class BatchRun:
         """
         self._teller.tell("started")
         message = ""
-        with cleaned_up_by(self._clean_up):
+        with results_left(self._folder), cleaned_up_by(self._clean_up):
             try:
                 outcome = self._render()
                 message = self._message
@@ -123,7 +123,7 @@ class BatchRun:
             OctaSceneError: the scene can't be rendered.
             OctaError: as `run`.
         """
-        with cleaned_up_by(self._clean_up):
+        with results_left(self._folder), cleaned_up_by(self._clean_up):
             market = self._market()
             self._take_over()
             missing = self._quote.missing()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 from octa_provider.batch.plan import PlanLine
 from octa_provider.batch.result import BatchOutcome, BatchResult
 from octa_provider.batch.run.parts import BatchParts
@@ -9,9 +13,30 @@ from octa_provider.errors import OctaError
 from octa_provider.render.frames import Frames
 from octa_provider.text.loggers import plain_logger
 
-__all__ = ["end_of"]
+if TYPE_CHECKING:
+    from octa_provider.batch.folder.batch_folder import BatchFolder
+
+__all__ = ["end_of", "results_left"]
 
 log = plain_logger("octa_provider.batch.run.ending")
+
+
+@contextmanager
+def results_left(folder: BatchFolder) -> Iterator[None]:
+    """A block which, when it raises, leaves the results as they are then: what was rented has cost something.
+
+    Args:
+        folder: of the batch.
+    """
+    try:
+        yield
+    except BaseException:
+        if folder.history.machines:
+            try:
+                folder.write_results()
+            except (OctaError, OSError) as error:
+                log.warning("the results could not be written: %s", error)
+        raise
 
 
 def end_of(

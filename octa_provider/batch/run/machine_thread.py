@@ -179,7 +179,9 @@ class MachineThread(threading.Thread):
             return None
         with parts.lock:
             parts.folder.renting(self.number, self.estimate.node_id, parts.machine_key(self.number))
-        request = MachineRequest(image=batch.renderer.image, disk_gb=batch.disk_gb, start_command=stay_command())
+        request = MachineRequest(
+            image=batch.renderer.image, disk_gb=batch.disk_gb, start_command=stay_command(), labels=batch.labels
+        )
         try:
             return parts.rentals.start(
                 request,

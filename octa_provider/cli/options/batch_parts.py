@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.cli.options.durations import positive_seconds
+from octa_provider.cli.options.job_parts import label, labels_once
 from octa_provider.cli.options.numbers import number, whole_number
 from octa_provider.cli.options.parser import add_renamed
 from octa_provider.cli.options.requirements import add_requirement_options, requirements_of
@@ -157,6 +158,15 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="for a machine to come up (default: 15m)",
     )
+    add(
+        "--label",
+        type=label,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="words of your own on each machine's session, to find it and to split a bill by. The account and the "
+        "machines' owners read them",
+    )
 
 
 def batch_of(arguments: argparse.Namespace) -> Batch:
@@ -200,6 +210,7 @@ def _terms(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(arguments, name) for name in _TERMS}
     given["finish_within_s"] = arguments.within_s if arguments.within_s is not None else arguments.by_s
     given["disk_gb"] = arguments.disk_gb
+    given["labels"] = labels_once(arguments.label) or None
     given["requirements"] = _requirements(arguments)
     return {name: value for name, value in given.items() if value is not None}
 

@@ -84,6 +84,23 @@ def test_every_tenth_frame_first_and_the_rest_later_is_one_batch(studio: Studio)
     assert check_frames(studio.output, "1001-1020").whole
 
 
+def test_labels_are_on_every_machine_and_make_no_other_batch(studio: Studio) -> None:
+    told = {"project": "atlas", "\u00fcbung": "1/2"}
+    assert studio.run(studio.batch("1-3", labels=told)).outcome is BatchOutcome.WHOLE
+    labelled = [one.labels for one in studio.octa.sessions.list(recent=True)]
+    assert labelled == [told] * len(labelled) != []
+    assert json.loads((studio.output / "manifest.json").read_text())["labels"] == told
+    # What is rendered is not rendered again for another word; the folder of an earlier release knows none.
+    assert studio.run(studio.batch("1-3", labels={"project": "other"})).rendered == 0
+    record = studio.output / ".octa" / "batch.json"
+    value = json.loads(record.read_text())
+    assert value["terms"].pop("labels") == told
+    record.write_text(json.dumps(value))
+    assert studio.octa.batches.resume(studio.output, private_key=studio.emulator.ssh_private_key).rendered == 0
+    with pytest.raises(OctaConfigError, match="labels: the value of project"):
+        studio.batch("1-3", labels={"project": "two\nlines"})
+
+
 def test_a_resume_needs_the_folder_alone(studio: Studio) -> None:
     stopped = studio.run(
         studio.batch("1-12", frame_s=0.1), is_cancelled=lambda: len(studio.told("frame accepted")) >= 3
@@ -265,6 +282,10 @@ def test_what_a_listener_raises_ends_the_batch_with_nothing_running(studio: Stud
     with pytest.raises(BrokenPipeError):
         studio.run(studio.batch("1-12"), on_event=fail)
     assert studio.nothing_runs()
+    # What it cost until then is in the folder, for whoever reads the results alone.
+    told = json.loads((studio.output / "manifest.json").read_text())
+    assert int(told["cost_wei"]) == studio.octa.batches.status(studio.output).cost_wei > 0
+    assert all(one["has_ended"] for one in told["machines"])
 
 
 def test_an_api_that_is_away_when_a_run_begins_is_asked_again(studio: Studio) -> None:
