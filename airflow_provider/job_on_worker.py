@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from octa_provider import JobSpec, JobState, OctaClient, Rental
     from octa_provider.job.teller import JobTeller
     from octa_provider.models import Session
+    from octa_provider.remote.transfer import TransferProgress
     from octa_provider.watch.watcher import Watcher
 
 __all__ = ["TAIL_LINES", "JobOnWorker"]
@@ -251,7 +252,8 @@ class JobOnWorker:
                         result = result | {"logs_path": log_file.saved()}
                         self.run_bill.job_ended(result)
                         return self._conclude(state, told_outputs(result, self.operator.log.info))
-                if state != before:
+                if state != before and state.phase is not JobPhase.READY:
+                    # That its machine is up the next try sees itself, and the command waits to be begun.
                     self._memory.keep_job(state)
                 self._tell(state)
 
@@ -282,13 +284,20 @@ class JobOnWorker:
         return session
 
     def _begin(self, state: JobState, on_end: Callable[[], object] | None) -> JobState:
-        if self.spec.inputs:
-            # They may take long, and the machine can be looked at meanwhile. A command does not wait for its links.
-            self._link_once(state)
+        def link_meanwhile(progress: TransferProgress) -> None:
+            # The command does not wait for its links, which Airflow may take seconds for.
+            if progress.files_done < progress.files_total:
+                self._link_once(state)
+
         before = self.client.clock.monotonic()
         try:
             begun = self.client.jobs.begin(
-                state, self.spec, private_key=self.private_key, is_cancelled=self._is_killed, on_end=on_end
+                state,
+                self.spec,
+                private_key=self.private_key,
+                on_transfer=link_meanwhile,
+                is_cancelled=self._is_killed,
+                on_end=on_end,
             )
         except OctaError as error:
             fail_task(error)

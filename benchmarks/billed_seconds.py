@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 #: Runs jobs on an emulator, with so many seconds between two looks.
 By = Callable[[EmulatorHandle, Sequence["Job"], float], None]
-#: From the start of a session until its machine is up, at least; each next one of a round takes longer.
-START_UP_S = 2.0
+#: From the start of a session until its machine is up, at least; each next one of a round takes longer. A real one
+#: takes minutes, in which a task has long been handed over to the triggerer.
+START_UP_S = 12.0
 #: The goal: in all, in pauses between two looks, on average.
 GOAL = 1.0
 #: Seconds of the shortest command; each next one of a round is longer by a part of the pause between two looks.
