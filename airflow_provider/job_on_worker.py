@@ -7,26 +7,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider.failure import fail_task
 from airflow_provider.job_ending import raise_for_outcome
-from airflow_provider.job_xcom import JobXCom
-from airflow_provider.rental_key import rental_key
+from airflow_provider.job_starts import StartsJob
 from airflow_provider.shared_files import begun_text, fetched_text
-from airflow_provider.task_memory import TaskMemory
 from airflow_provider.told_outputs import told_outputs
 from airflow_provider.try_note import forget_try
 from airflow_provider.written_file import local_file
-from octa_provider.errors import OctaError, OctaNoMachineError
+from octa_provider.errors import OctaError
 from octa_provider.job.keeping import when_text
 from octa_provider.job.look_pace import LookPace
 from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, StartElsewhere, Step, Wait, next_step
 from octa_provider.job.state import JobPhase
-from octa_provider.remote.target import check_key, ssh_key
-from octa_provider.rental.session_text import session_text
 from octa_provider.rental.stop import stop_command
 from octa_provider.rental.tried_machine import TriedMachine
 from octa_provider.text.plain_text import plain_words
@@ -35,14 +30,10 @@ from octa_provider.watch.watcher import watcher_for
 from octa_provider.wire.money import cost_text
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator, Context
-
-    from airflow_provider.kill_switch import KillSwitch
-    from airflow_provider.lineage.run_bill import RunBill
     from airflow_provider.written_file import FileArgument
-    from octa_provider import JobSpec, JobState, OctaClient, Rental
-    from octa_provider.job.teller import JobTeller
+    from octa_provider import JobState
     from octa_provider.models import Session
+    from octa_provider.remote.transfer import TransferProgress
     from octa_provider.watch.watcher import Watcher
 
 __all__ = ["TAIL_LINES", "JobOnWorker"]
@@ -53,147 +44,29 @@ TAIL_LINES = 20
 NOTICE_KILL_S = 0.25
 
 
-@dataclass
-class JobOnWorker:
+@dataclass(kw_only=True)
+class JobOnWorker(StartsJob):
     """The job of one task, in one process of it.
 
     Attributes:
-        operator: the task's; its outlets are told, and its log is written to.
-        context: of the task.
-        client: the API.
-        spec: the job.
-        kill_switch: tells that the task is killed, and is told the session.
-        private_key: for SSH; None for what the core finds itself.
+        operator, context, client, spec, kill_switch, private_key, stops_on_kill, told, run_bill, wait_for_machine_s,
+            no_machine, is_linked, is_stopped: as of `StartsJob`.
         poll_s: seconds between two looks.
         log_path: what gets the command's whole output; None for nothing.
         skip_on_exit_code: exit codes that skip the task.
         keeps_session: whether the session runs on when the job has ended.
-        stops_on_kill: whether a kill ends a start that is under way.
-        told: tells what happens; None for nobody.
-        run_bill: is told what was rented, and what it came to.
         defer: hands the job on to the triggerer, and raises; None waits for it here.
-        wait_for_machine_s: seconds that a start waits here for a machine.
-        no_machine: told why nothing could be rented; raises, to wait elsewhere or to fail.
         tail: the last lines that the command printed.
         was_deferred: whether this try has come back from the triggerer.
     """
 
-    operator: BaseOperator
-    context: Context
-    client: OctaClient
-    spec: JobSpec
-    kill_switch: KillSwitch
-    private_key: str | Path | None = field(repr=False)
     poll_s: float
     log_path: FileArgument | None
     skip_on_exit_code: Collection[int]
     keeps_session: bool
-    stops_on_kill: bool
-    told: JobTeller | None
-    run_bill: RunBill
     defer: Callable[[JobState], NoReturn] | None
-    wait_for_machine_s: float
-    no_machine: Callable[[OctaNoMachineError], NoReturn]
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
     was_deferred: bool = False
-
-    def __post_init__(self) -> None:
-        """Find what the task tells others, and what its tries tell each other."""
-        self._xcom, self._memory = JobXCom(self.context), TaskMemory(self.context)
-        self._is_linked = False
-        # Of a machine that never came up, and that no other one took the place of.
-        self._is_stopped = False
-
-    def start(self, earlier: JobState | None = None) -> JobState:
-        """Start the job, or carry on with what an earlier try started.
-
-        Args:
-            earlier: how far an earlier try has told it to be, if it did.
-
-        Raises:
-            TaskDeferred: the triggerer waits for a machine.
-            OctaTaskError, AirflowFailException: it could not be started; see `fail_task`.
-        """
-        try:
-            if self.spec.over_ssh:
-                # A key that can't be read, or none at all, would be found out when the machine bills.
-                check_key(ssh_key(self.private_key))
-            state = self.client.jobs.start(
-                self.spec,
-                rental_key(self.context),
-                earlier=earlier,
-                is_cancelled=self._is_start_cancelled,
-                on_started=self._remember,
-                private_key=self.private_key,
-                wait_for_machine_s=self.wait_for_machine_s,
-                on_waiting=self.operator.log.info,
-            )
-        except OctaNoMachineError as error:
-            self.no_machine(error)
-        except OctaError as error:
-            fail_task(error)
-        self._tell_started(state)
-        return state
-
-    def _start_elsewhere(self, state: JobState) -> JobState:
-        """Stop the machine, which never came up, and start on another; the same state where there is none."""
-        try:
-            started = self.client.jobs.start_elsewhere(
-                state,
-                self.spec,
-                private_key=self.private_key,
-                is_cancelled=self._is_start_cancelled,
-                on_started=self._remember,
-            )
-        except OctaError as error:
-            fail_task(error)
-        self._is_stopped = started.rental.uuid == state.rental.uuid
-        if not self._is_stopped:
-            self._tell_started(started)
-        return started
-
-    def _is_start_cancelled(self) -> bool:
-        return self.kill_switch.pulled and self.stops_on_kill
-
-    def _remember(self, rental: Rental) -> None:
-        self.kill_switch.uuid = rental.uuid
-        self.run_bill.rented(rental)
-        self._xcom.tell_uuid(rental.uuid)
-
-    def _tell_started(self, state: JobState) -> None:
-        self._is_linked = False
-        rental = self.client.rentals.restore(state.rental)
-        verb = "Carrying on with" if state.attempts > 1 else "Started"
-        self.operator.log.info("%s session %s, rental key %s", verb, session_text(rental), state.key)
-        for one in state.tried:
-            self.run_bill.never_came_up(asdict(one))
-        self.run_bill.rented(rental)
-        self._xcom.tell_session(rental)
-        self._memory.keep_job(state)
-        self._tell(state)
-
-    def _tell(self, state: JobState) -> None:
-        if self.told is not None:
-            self.told.saw(state)
-
-    def discard(self, key: str, why: str = "") -> None:
-        """Stop what an earlier try has left.
-
-        Args:
-            key: the rental key.
-            why: it is not carried on with, where it was.
-
-        Raises:
-            OctaTaskError, AirflowFailException: it could not be stopped; see `fail_task`.
-        """
-        try:
-            bills = self.client.rentals.stop(key, leaves_kept=True)
-        except OctaError as error:
-            fail_task(error)
-        for bill in bills:
-            self.operator.log.info("Stopped session %s of an earlier try", bill.uuid)
-        if self.told is not None:
-            self.told.cut_short(why, bills)
 
     def see_to_the_end(self, state: JobState, *, result: dict[str, Any] | None = None, stays: bool = False) -> Any:
         """Carry out what comes next, and what comes next then, until the job has ended.
@@ -214,7 +87,7 @@ class JobOnWorker:
         """
         # The triggerer has just looked at what it could not watch.
         is_looked_at, is_begin_tried = False, stays
-        self._tell(state)
+        self.tell(state)
         with local_file(self.log_path) as log_file, watcher_for(self.client, self.poll_s) as watcher:
             pace = self._pace(watcher)
             while True:
@@ -236,12 +109,12 @@ class JobOnWorker:
                         self.tail.clear()
                         self.discard(state.key, why)
                         before = state = self.start()
-                        self._is_stopped, pace = False, self._pace(watcher)
+                        self.is_stopped, pace = False, self._pace(watcher)
                         result, stays, is_looked_at, is_begin_tried = None, False, False, False
                     case StartElsewhere(why):
                         self.operator.log.warning("The machine never came up (%s): stopping it, trying another", why)
                         self.tail.clear()
-                        state, pace = self._start_elsewhere(state), self._pace(watcher)
+                        state, pace = self.start_elsewhere(state), self._pace(watcher)
                         stays, is_looked_at, is_begin_tried = False, False, False
                     case Collect():
                         before = state = self._collect(state, log_file.path)
@@ -251,9 +124,10 @@ class JobOnWorker:
                         result = result | {"logs_path": log_file.saved()}
                         self.run_bill.job_ended(result)
                         return self._conclude(state, told_outputs(result, self.operator.log.info))
-                if state != before:
-                    self._memory.keep_job(state)
-                self._tell(state)
+                if state != before and state.phase is not JobPhase.READY:
+                    # That its machine is up the next try sees itself, and the command waits to be begun.
+                    self.memory.keep_job(state)
+                self.tell(state)
 
     def _next_step(self, state: JobState, result: dict[str, Any] | None, is_begin_tried: bool) -> Step:
         return next_step(
@@ -282,13 +156,20 @@ class JobOnWorker:
         return session
 
     def _begin(self, state: JobState, on_end: Callable[[], object] | None) -> JobState:
-        if self.spec.inputs:
-            # They may take long, and the machine can be looked at meanwhile. A command does not wait for its links.
-            self._link_once(state)
+        def link_meanwhile(progress: TransferProgress) -> None:
+            # The command does not wait for its links, which Airflow may take seconds for.
+            if progress.files_done < progress.files_total:
+                self._link_once(state)
+
         before = self.client.clock.monotonic()
         try:
             begun = self.client.jobs.begin(
-                state, self.spec, private_key=self.private_key, is_cancelled=self._is_killed, on_end=on_end
+                state,
+                self.spec,
+                private_key=self.private_key,
+                on_transfer=link_meanwhile,
+                is_cancelled=self._is_killed,
+                on_end=on_end,
             )
         except OctaError as error:
             fail_task(error)
@@ -357,14 +238,14 @@ class JobOnWorker:
         self.kill_switch.concluded = True
         cost = cost_text(result["cost_wei"], result["cost_usd"], octa_digits=6, unknown="unknown")
         log.info("Job %s: %s; cost %s", result["key"], result["outcome"], cost)
-        self._xcom.tell_result(self.operator, result)
+        self.xcom.tell_result(self.operator, result)
         if self.told is not None and not self.keeps_session and kept_until is None:
             # Amounts of wei are text in it.
             wei = result["cost_wei"]
             tried = [TriedMachine.from_dict(one) for one in result["tried"]]
             self.told.stopped(None if wei is None else int(wei), result["cost_usd"], result["duration_s"], tried)
         if self.spec.result_file is not None:
-            self._xcom.tell_job(result)
+            self.xcom.tell_job(result)
         if self.was_deferred and not self._stays:
             # A trigger that is ended late would take a session that is kept for one that nobody needs.
             forget_try(self.context["ti"])
@@ -372,13 +253,13 @@ class JobOnWorker:
         return result if self.spec.result_file is None else result["value"]
 
     def _link_once(self, state: JobState) -> None:
-        if self._is_linked:
+        if self.is_linked:
             return
-        self._is_linked = True
+        self.is_linked = True
         try:
             session = self.client.services.session(state.rental.uuid).info()
             self.run_bill.seen(session)
-            self._xcom.link(session)
+            self.xcom.link(session)
         except OctaError as error:
             self.operator.log.info("No links to session %s: %s", state.rental.uuid, error)
 
@@ -394,4 +275,4 @@ class JobOnWorker:
     @property
     def _stays(self) -> bool:
         """Whether the session runs on when the task ends."""
-        return self.keeps_session and not self._is_stopped
+        return self.keeps_session and not self.is_stopped

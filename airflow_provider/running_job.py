@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
 
+from airflow_provider.deferring_job import DefersJob
 from airflow_provider.exceptions import OctaJobFailedError, OctaUnwatchedError
 from airflow_provider.failure import fail_task
-from airflow_provider.job_arguments import DescribesJob
-from airflow_provider.job_deferral import defer_job, latest_end_of
 from airflow_provider.job_event import event_or_broken, key_told_by, uuid_told_by
 from airflow_provider.job_json import job_from_json, job_to_json
+from airflow_provider.job_refusals import STARTS_ONLY, TRIES_ELSEWHERE, checked_interval
 from airflow_provider.job_xcom import JobXCom
 from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.lineage.job_lineage import bill_of_event, made_files
@@ -25,85 +26,42 @@ from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_m
 from airflow_provider.marked_success import is_marked_success
 from airflow_provider.rental_key import rental_key
 from airflow_provider.stop_on_failure import stop_after, tell_what_may_run
-from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
-from airflow_provider.templated import as_float, as_text, checked_deadline
+from airflow_provider.templated import as_float, as_text
 from octa_provider.errors import OctaError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider.job_on_worker import JobOnWorker
-    from airflow_provider.written_file import FileArgument
-    from octa_provider import JobSpec, JobState, OctaClient
-    from octa_provider.job.events import OnEvent
+    from octa_provider import JobState, OctaClient
     from octa_provider.job.teller import JobTeller
 
-__all__ = ["KEEPS_FAILED", "STARTS_ONLY", "TELLS_WAITING", "TRIES_ELSEWHERE", "RunsJob", "checked_interval"]
-
-#: Why a job is refused that nobody waits for.
-STARTS_ONLY = (
-    "wait_for_completion=False only starts a command, and is for jobs without inputs, outputs, secret_envs and "
-    "result_file, which a worker has to move over SSH: leave them out, or let the task wait, with deferrable=True for "
-    "no worker slot."
-)
-
-#: The same for one that nobody could start on another machine.
-TRIES_ELSEWHERE = (
-    "start_attempts tries another machine when one never comes up, which takes a task that waits: leave it out, or let "
-    "the task wait, with deferrable=True for no worker slot."
-)
-
-#: The same for what nobody would tell.
-TELLS_WAITING = (
-    "on_event is called by a task that waits for its job: leave it out, or let the task wait, with deferrable=True for "
-    "no worker slot."
-)
-
-#: The same for one whose failure nobody would see here.
-KEEPS_FAILED = (
-    "on_finish_action='stop_succeeded' is for a task that waits for its job: leave it out, or let the task wait, with "
-    "deferrable=True for no worker slot."
-)
-
-#: Airflow's own limit of a wait, which calls nobody back, comes so much later than the last end of the job, or than
-#: the end of `execution_timeout`.
-_LATER_S = 1800.0
-_LATER_THAN_TIMEOUT_S = 600.0
+__all__ = ["RunsJob"]
 
 
-class RunsJob(DescribesJob, TellsLineage):
+class RunsJob(DefersJob, TellsLineage):
     """The way of a task with a job; the operator that is made of it sets how.
 
     Attributes:
-        log_path: a file that gets the command's whole output; None for none.
+        log_path, on_finish_action, on_kill_action, on_event, files_in_trigger: as of `DefersJob`.
         skip_on_exit_code: exit codes that skip the task instead of failing it.
-        on_finish_action: `stop`, `keep` or `stop_succeeded`: what becomes of the session when the job has ended.
         keep_failed_s: seconds for which `stop_succeeded` keeps that of a command that failed.
-        on_kill_action: `stop` or `keep`: what becomes of it when the task is killed.
         durable: whether a try carries on with what an earlier one left.
         wait_for_completion: whether the task ends with the job, or as soon as it is started.
         poll_interval: seconds between two looks.
         deferrable: whether to wait in the triggerer.
-        on_event: called on a worker with each thing that happens; None for nobody.
-        files_in_trigger: whether a triggerer that sees the worker's files may move them.
         kill_switch: made when the task runs; a kill pulls it.
     """
 
     operator_extra_links = LINKS
-    log_path: FileArgument | None
     skip_on_exit_code: frozenset[int]
-    on_finish_action: str
     keep_failed_s: float | str
-    on_kill_action: str
     durable: bool
     wait_for_completion: bool
     poll_interval: float | str
     deferrable: bool
-    on_event: OnEvent | None
-    files_in_trigger: bool
     kill_switch: KillSwitch | None = None
-    _told: JobTeller | None = None
 
     def execute(self, context: Context) -> Any:
         """Start, or carry on with what an earlier try started; then wait here, or defer."""
@@ -326,42 +284,6 @@ class RunsJob(DescribesJob, TellsLineage):
             ),
         )
 
-    def _defer(self, context: Context, spec: JobSpec, poll_s: float, state: JobState) -> NoReturn:
-        latest_end = latest_end_of(state, spec.timeout_s)
-        deadline_at = task_deadline_at(self.execution_timeout, context)
-        given_up_at = latest_end + _LATER_S
-        if deadline_at is not None:
-            given_up_at = min(given_up_at, deadline_at + _LATER_THAN_TIMEOUT_S)
-        defer_job(
-            self,
-            context,
-            state,
-            octa_conn_id=self.octa_conn_id,
-            namespace=self._settings.namespace,
-            poll_s=poll_s,
-            latest_end=latest_end,
-            deadline_at=deadline_at,
-            given_up_at=given_up_at,
-            collects=spec.over_ssh and self._collects(spec),
-            stops=self.on_finish_action != "keep",
-            stops_on_kill=self.on_kill_action == "stop",
-            is_ready_told=self._told is not None and self._told.is_ready_told,
-            shared=self._shared(spec, state),
-        )
-
-    def _shared(self, spec: JobSpec, state: JobState) -> dict[str, Any] | None:
-        # Nobody there could tell `on_event`; a URL is written to by a worker.
-        log_path = as_text("log_path", self.log_path)
-        if not self.files_in_trigger or self.on_event is not None or "://" in (log_path or ""):
-            return None
-        from airflow_provider.shared_files import files_to_share
-
-        try:
-            return files_to_share(spec, state, log_path, value_of=self._value_of(), texts=self._texts())
-        except OctaError:
-            # An input has gone meanwhile: a worker will tell of it when it would send it.
-            return None
-
     def _missing(self, state: JobState, event: Mapping[str, Any]) -> str | None:
         """What is not here of the files that a triggerer has fetched for a job that succeeded; see `missing_text`."""
         from airflow_provider.fetched_there import missing_text
@@ -369,23 +291,12 @@ class RunsJob(DescribesJob, TellsLineage):
 
         def pause(seconds: float) -> None:
             assert self.kill_switch is not None
-            self.kill_switch.sleep(seconds)
+            time.sleep(seconds)
             self.kill_switch.refuse()
 
         if event.get("fetched") is None or state.outcome is not JobOutcome.SUCCEEDED:
             return None
         return missing_text(event["result"]["outputs"], event["fetched"], pause=pause)
-
-    def _value_of(self) -> str | None:
-        """The output of the job that is a value of the task's, and no file; None for none."""
-        return None
-
-    def _texts(self) -> dict[str, dict[str, Any]]:
-        """The inputs of the job that are made for it from texts; see `files_to_share`."""
-        return {}
-
-    def _collects(self, spec: JobSpec) -> bool:
-        return bool(spec.outputs) or spec.result_file is not None or as_text("log_path", self.log_path) is not None
 
     def _know_uuid(self, uuid: str | None) -> None:
         assert self.kill_switch is not None
@@ -393,15 +304,3 @@ class RunsJob(DescribesJob, TellsLineage):
 
     def _known_uuid(self) -> str | None:
         return None if self.kill_switch is None else self.kill_switch.uuid
-
-
-def checked_interval(poll_interval: float | str) -> float:
-    """A rendered `poll_interval`.
-
-    Args:
-        poll_interval: seconds between two looks.
-
-    Raises:
-        ValueError: it leaves no time.
-    """
-    return checked_deadline(poll_interval, "poll_interval", 5)

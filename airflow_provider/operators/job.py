@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider.connection_form import DEFAULT_CONN_ID
-from airflow_provider.running_job import (
-    KEEPS_FAILED,
-    STARTS_ONLY,
-    TELLS_WAITING,
-    TRIES_ELSEWHERE,
-    RunsJob,
-    checked_interval,
-)
+from airflow_provider.job_refusals import KEEPS_FAILED, STARTS_ONLY, TELLS_WAITING, TRIES_ELSEWHERE, checked_interval
+from airflow_provider.running_job import RunsJob
 from airflow_provider.templated import as_codes, as_int, check_known, checked_deadline, is_known
 
 if TYPE_CHECKING:

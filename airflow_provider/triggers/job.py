@@ -16,12 +16,13 @@ from airflow_provider.shared_files import claims_marks
 from airflow_provider.told_outputs import outputs_for_a_worker
 from airflow_provider.triggers.account import Account, account, settings_in_trigger
 from airflow_provider.triggers.hand_over import TAKE_OVER_S, stop_when_kept_long_enough, watch_until_taken_over
-from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
+from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over, stop_session
 from airflow_provider.triggers.resume_pace import until_task_may_resume
+from airflow_provider.triggers.session_link import SessionLink
 from airflow_provider.triggers.shared_moves import SharedMoves
 from airflow_provider.triggers.shown_event import ShownEvent
 from airflow_provider.triggers.worker_threads import in_thread, to_the_end
-from octa_provider.errors import OctaConfigError, OctaError
+from octa_provider.errors import OctaConfigError
 from octa_provider.text.carried import carried, carried_dict
 from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain_words
@@ -38,12 +39,8 @@ __all__ = ["TAIL_LINES", "OctaJobTrigger"]
 log = plain_logger(__name__)
 
 TAIL_LINES = 20
-#: Airflow gives `on_kill` of a trigger 30 s.
-_KILL_S = 25.0
 #: The triggers of a thousand jobs may wait for their turn behind one that cannot be stopped.
 STOP_S = 120.0
-#: When all is over, what is behind the task's links may be told for so long.
-LINK_S = 10.0
 
 
 class OctaJobTrigger(BaseTrigger):
@@ -99,7 +96,7 @@ class OctaJobTrigger(BaseTrigger):
         self.shared = None if shared is None else dict(shared)
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._settings: ConnectionSettings | None = None
-        self._linking: asyncio.Future[None] | None = None
+        self._link = SessionLink()
         self._gpu = ""
         self._cancelled = False
 
@@ -132,9 +129,9 @@ class OctaJobTrigger(BaseTrigger):
             except Exception as error:  # noqa: BLE001 - a trigger that raises leaves its session billing
                 self.log.error("The job %s can't be watched: %s: %s", state.key, type(error).__name__, error)
                 event = {"what": "broken", "message": f"{type(error).__name__}: {error}"}
-            if self._linking is not None and event["what"] in {"ended", "deadline"}:
+            if event["what"] in {"ended", "deadline"}:
                 # Nothing bills any more.
-                await asyncio.wait([self._linking], timeout=LINK_S)
+                await self._link.pushed()
             await until_task_may_resume(self, begun)
         except asyncio.CancelledError:
             # The thread of a look that is under way goes on without this coroutine.
@@ -251,7 +248,7 @@ class OctaJobTrigger(BaseTrigger):
         if session is not None and session.hardware is not None:
             self._gpu = session.hardware.cards
         if state.phase not in {JobPhase.STARTING, JobPhase.READY} and session is not None:
-            self._link(session)
+            self._link.push(self.task_instance, session)
         return state
 
     async def _finish(self, here: Account, state: JobState) -> dict[str, Any]:
@@ -289,22 +286,6 @@ class OctaJobTrigger(BaseTrigger):
         bill = await in_thread(rental.stop, deadline_s=STOP_S, leaves_replacement=True)
         return {"what": "deadline", "job": job_to_json(state), "bill": carried_dict(bill.to_dict())}
 
-    def _link(self, session: Session) -> None:
-        """Put the session's addresses behind the task's links, once it is up; needs Airflow 3.
-
-        Nobody waits for that: Airflow's API server may take seconds, in which the command ends and its machine bills.
-        """
-        from airflow_provider.links import push_from_trigger
-
-        async def push() -> None:
-            try:
-                await in_thread(push_from_trigger, self.task_instance, session)
-            except Exception as error:  # noqa: BLE001 - for want of a link no job is lost
-                self.log.warning("No links to session %s: %s: %s", session.uuid, type(error).__name__, error)
-
-        if self._linking is None and self.task_instance is not None:
-            self._linking = asyncio.ensure_future(to_the_end(push()))
-
     async def _stop_if_killed(self) -> None:
         job = job_from_json(self.job)
         # After this trigger's end a worker that sends or fetches files uses the session, and whoever it is kept for.
@@ -315,15 +296,4 @@ class OctaJobTrigger(BaseTrigger):
         await in_thread(claims_marks, self.shared)
         settings = self._settings or await settings_in_trigger(self.octa_conn_id, self.namespace)
         self.log.warning("The task was ended by a user: stopping session %s", job.rental.uuid)
-        await in_thread(_stop_session, settings, job.rental.uuid)
-
-
-def _stop_session(settings: ConnectionSettings, uuid: str) -> None:
-    """Stop one session, and not its key: a task that was cleared may have started anew by now."""
-    try:
-        with settings.client() as client:
-            client.rentals.open(uuid).stop(deadline_s=_KILL_S)
-    except OctaError as error:
-        from octa_provider.rental.stop import may_bill_text
-
-        log.error("%s\n%s", may_bill_text(uuid), error)
+        await in_thread(stop_session, settings, job.rental.uuid)

@@ -5,22 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider.task_states import states_of
 from airflow_provider.triggers.worker_threads import in_thread
 from airflow_provider.try_note import noted_try
+from octa_provider.errors import OctaError
 from octa_provider.text.loggers import plain_logger
 
-__all__ = ["TELLS_KILLS", "TaskNow", "Watched", "how_it_waits", "is_task_over", "task_now"]
+if TYPE_CHECKING:
+    from airflow_provider.connection_settings import ConnectionSettings
+
+__all__ = ["TELLS_KILLS", "TaskNow", "Watched", "how_it_waits", "is_task_over", "stop_session", "task_now"]
 
 log = plain_logger(__name__)
 
 #: From Airflow 3.3 on a user's act calls `on_kill`. Before, it is a cancel like any other.
 TELLS_KILLS = hasattr(BaseTrigger, "on_kill")
 
+#: Airflow gives `on_kill` of a trigger 30 s.
+_KILL_S = 25.0
 _IS_THREE = find_spec("airflow.sdk") is not None
 _OVER = frozenset(
     {"failed", "success", "skipped", "removed", "upstream_failed", "up_for_retry", "up_for_reschedule", "restarting"}
@@ -136,3 +142,19 @@ def _task_now_in_database(ti: Any) -> TaskNow:
         if found is None or found.state is None:
             return TaskNow(None)
         return TaskNow(str(getattr(found.state, "value", found.state)), found.try_number != ti.try_number)
+
+
+def stop_session(settings: ConnectionSettings, uuid: str) -> None:
+    """Stop one session, and not its key: a task that was cleared may have started anew by now.
+
+    Args:
+        settings: the connection's.
+        uuid: the session.
+    """
+    try:
+        with settings.client() as client:
+            client.rentals.open(uuid).stop(deadline_s=_KILL_S)
+    except OctaError as error:
+        from octa_provider.rental.stop import may_bill_text
+
+        log.error("%s\n%s", may_bill_text(uuid), error)

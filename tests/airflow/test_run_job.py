@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_runs import Renting, run
 
 from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.job_xcom import JobXCom
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.rental_key import rental_key
 from octa_provider import JobSpec, JobState
@@ -121,6 +122,23 @@ def test_the_end_of_a_command_over_ssh_is_heard_and_not_waited_for(
     )
     assert ended.state == "success"
     assert renting.running() == []
+
+
+def test_a_command_does_not_wait_for_its_links(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Airflow's API server may take seconds for them, which are billed."""
+    began, had_begun = tmp_path / "began", list[bool]()
+
+    def takes_its_time(xcom: JobXCom, session: object) -> None:
+        deadline = time.monotonic() + 60
+        while not began.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        had_begun.append(began.exists())
+
+    monkeypatch.setattr(JobXCom, "link", takes_its_time)
+    assert run_job("linked", command=f"touch {began}; sleep 1", via="ssh").state == "success"
+    assert had_begun == [True]
 
 
 def test_the_whole_log_is_saved(renting: Renting, deferrable: bool, tmp_path: Path) -> None:

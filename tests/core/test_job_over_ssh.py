@@ -722,3 +722,18 @@ def test_the_machine_itself_tells_that_a_command_has_ended(tmp_path: Path, comma
     assert result.outcome is (
         JobOutcome.LOST if expected is None else JobOutcome.FAILED if expected else JobOutcome.SUCCEEDED
     )
+
+
+@pytest.mark.parametrize("says", ["echo ended", "yes ended", "echo ended; exit 1"])
+def test_a_machine_that_lies_about_the_end_ends_nothing_early(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, says: str
+) -> None:
+    monkeypatch.setattr("octa_provider.job.over_ssh.await_end_command", lambda: says)
+    result = bench.client.jobs.run(
+        spec("sleep 1; echo whole > out", outputs={"out": tmp_path / "out"}),
+        bench.key,
+        private_key=bench.ssh_key,
+        poll_s=0.1,
+    )
+    assert result.outcome is JobOutcome.SUCCEEDED, result.message
+    assert (tmp_path / "out").read_text() == "whole\n"
