@@ -263,7 +263,9 @@ class DescribesJob(ChoosesMachine):
             values[name] = as_text(name, values.get(name)) or ""
         for name in ("disk_gb", "start_attempts"):
             values[name] = as_int(name, values.get(name))
-        values["result_file"] = as_text("result_file", values.get("result_file"))
+        if not isinstance(values.get("result_file"), bool):
+            # A flag would become the name of a file, which no command writes.
+            values["result_file"] = as_text("result_file", values.get("result_file"))
         values["image"] = as_text("image", values["image"]) or ""
         if not isinstance(values["command"], str):
             values["command"] = [as_word("command", word) for word in values["command"] or ()]

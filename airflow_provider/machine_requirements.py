@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from airflow_provider.templated import as_float, as_int, as_ints, as_names, as_text, is_known
+from airflow_provider.templated import as_float, as_int, as_ints, as_names, as_text, is_known, refuse_empty_cap
 from octa_provider.market.requirements import Requirements
 
 __all__ = ["REQUIREMENT_FIELDS", "check_requirements", "to_requirements"]
@@ -82,6 +82,8 @@ def _converted(name: str, value: Any) -> Any:
         return as_ints(name, value)
     if name in _NAMES:
         return as_names(name, value)
+    if name == "max_price_usd":
+        refuse_empty_cap(name, value)
     if name == "order_by":
         return as_text(name, value)
     return as_int(name, value) if name in _WHOLE else as_float(name, value)

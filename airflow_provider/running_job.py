@@ -139,13 +139,15 @@ class RunsJob(DefersJob, TellsLineage):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every operator; but when Airflow itself ended the wait, it would call nothing else: stop first."""
         if next_method == "__fail__":
-            key, self.run_bill = rental_key(context), RunBill()
+            key, uuid, self.run_bill = rental_key(context), None, RunBill()
             try:
+                # Before the connection, which may be what is missing: it names what may bill.
+                uuid = JobXCom(context).uuid()
                 client = self.connect(context)
-                self._know_uuid(JobXCom(context).uuid())
+                self._know_uuid(uuid)
                 self.stop_after(OctaUnwatchedError("the wait was ended"), client, key)
             except Exception as error:  # noqa: BLE001 - whatever it is, the task's own error must not be lost
-                tell_what_may_run(key, self._known_uuid(), f"{type(error).__name__}: {error}")
+                tell_what_may_run(key, uuid, f"{type(error).__name__}: {error}")
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider.exceptions import OctaTaskKilledError
 from octa_provider.errors import OctaBudgetError, OctaNetworkError, OctaNoMachineError, OctaStartUnclearError
+from octa_provider.rental.key import namespace_words
+from octa_provider.text.command_line import option_words
 from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
@@ -86,9 +88,17 @@ def tell_which_batch_may_run(key: str, namespace: str | None = None, why: object
         namespace: of the machines' keys, where it is known.
         why: what stood in the way.
     """
-    where = ["--any-namespace"] if namespace is None else ["--namespace", namespace] if namespace else []
-    command = shlex.join(["octa-provider", "reap", *where, "--prefix", _of_batch(key), "--yes"])
-    log.error("Machines of the batch may still run and bill: clear this task, or stop them: %s", command)
+    if namespace is None:
+        # A key without its namespace finds nothing, and a key of any namespace may be another Airflow's.
+        log.error(
+            "Machines of the batch may still run and bill: clear this task, or look for those whose key ends in "
+            "%s/... and stop each by its uuid: octa-provider sessions",
+            _of_batch(key),
+        )
+    else:
+        words = [*namespace_words(namespace), *option_words("--prefix", _of_batch(key)), "--yes"]
+        command = shlex.join(["octa-provider", "reap", *words])
+        log.error("Machines of the batch may still run and bill: clear this task, or stop them: %s", command)
     if why:
         log.error("They could not be stopped: %s", why)
 

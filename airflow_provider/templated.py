@@ -24,6 +24,7 @@ __all__ = [
     "checked_deadline",
     "is_known",
     "known_texts",
+    "refuse_empty_cap",
 ]
 
 #: What an empty value becomes when a template renders it: `{{ params.country }}` of None is the text `None`.
@@ -91,6 +92,7 @@ def as_int(name: str, value: Any) -> int | None:
         raise ValueError(f"{name}={value!r} is not a whole number; give one, such as {name}=1.")
     if value is None or isinstance(value, int):
         return value
+    _refuse_collection(name, value, "a whole number")
     text = as_text(name, value)
     try:
         return None if text is None else int(text)
@@ -110,6 +112,7 @@ def as_float(name: str, value: Any) -> float | None:
     """
     if isinstance(value, bool):
         raise ValueError(f"{name}={value!r} is not a number; give one, such as {name}=0.5.")
+    _refuse_collection(name, value, "a number")
     text = value if isinstance(value, int | float) else as_text(name, value)
     try:
         known = None if text is None else text if isinstance(text, int) else float(text)
@@ -187,9 +190,9 @@ def as_word(name: str, value: Any) -> str:
     return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
 
-def _refuse_collection(name: str, value: object) -> None:
+def _refuse_collection(name: str, value: object, wanted: str = "text") -> None:
     if isinstance(value, Mapping | list | tuple | set | frozenset):
-        raise ValueError(f"{name}={value!r} is a {type(value).__name__}, and text was wanted: give text.")
+        raise ValueError(f"{name}={value!r} is a {type(value).__name__}, and {wanted} was wanted: give {wanted}.")
 
 
 def as_codes(name: str, codes: int | Collection[int] | None) -> frozenset[int]:
@@ -269,9 +272,24 @@ def checked_cap(name: str, value: Any) -> float | None:
         value: the rendered value.
 
     Raises:
-        ValueError: it caps nothing, or everything.
+        ValueError: it caps nothing, or everything, or its template came to nothing at all.
     """
+    refuse_empty_cap(name, value)
     known = as_float(name, value)
     if known is not None and not (math.isfinite(known) and known > 0):
         raise ValueError(f"{name}={value!r} is no cap: give a number above 0, or leave it out.")
     return known
+
+
+def refuse_empty_cap(name: str, value: Any) -> None:
+    """Refuse a cap whose template came to nothing, such as that of a field that somebody left empty: money needs a yes.
+
+    Args:
+        name: the argument's name, for the error.
+        value: the rendered value.
+
+    Raises:
+        ValueError: it is text without anything in it.
+    """
+    if isinstance(value, str) and not value.strip():
+        raise ValueError(f"{name} is empty, which caps nothing: give a number above 0, or None where no cap is meant.")

@@ -21,7 +21,8 @@ log = plain_logger(__name__)
 def made_files(bill: RunBill, declared: Iterable[object]) -> list[MadeFiles]:
     """What a job has made here: what its author names, each with the number of its files; what lies elsewhere; its log.
 
-    The names that an author gives are the same in every run, however many files a folder gets.
+    The names that an author gives are the same in every run, however many files a folder gets. Of very many files a
+    triggerer hands over the first names alone: one place has them all, and of several nobody knows how many each got.
 
     Args:
         bill: of the job.
@@ -40,6 +41,9 @@ def made_files(bill: RunBill, declared: Iterable[object]) -> list[MadeFiles]:
             elsewhere.append(file)
     is_whole = bill.outcome == "succeeded"
     made: list[MadeFiles] = [(place, count) for place, count in counts.items() if count or is_whole]
+    if bill.fetched_count > len(bill.fetched):
+        total = bill.fetched_count if len(counts) == 1 and not elsewhere else None
+        made = [(place, total) for place, _ in made]
     return [*made, *((file, 1) for file in elsewhere), *([] if bill.log is None else [(bill.log, None)])]
 
 

@@ -74,7 +74,8 @@ class RunBill:
         tries: how many tries have worked on it.
         cost_wei: what all came to, in wei; None where it is not known of all.
         cost_usd: the same in USD.
-        fetched: the local files that were fetched.
+        fetched: the local files that were fetched, or the first of them.
+        fetched_count: how many files were fetched.
         log: where the command's output was written to.
         frames: of a batch, how many frames were asked for, are done, and were rendered by this try; None otherwise.
         folder: of a batch, where its frames lie.
@@ -89,6 +90,7 @@ class RunBill:
     cost_wei: int | None = None
     cost_usd: float | None = None
     fetched: tuple[str, ...] = ()
+    fetched_count: int = 0
     log: str | None = None
     frames: Mapping[str, Any] | None = None
     folder: str | None = None
@@ -142,6 +144,7 @@ class RunBill:
         """
         self.outcome, self.exit_code, self.tries = result["outcome"], result["exit_code"], result["attempts"]
         self.fetched, self.log = tuple(result["outputs"]), result["logs_path"]
+        self.fetched_count = result.get("outputs_count", len(self.fetched))
         wei: list[Any] = [whole_wei(one["cost_wei"]) for one in (result, *result["tried"])]
         usd = [one["cost_usd"] for one in (result, *result["tried"])]
         self.cost_wei, self.cost_usd = wei[0], usd[0]

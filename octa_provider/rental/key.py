@@ -12,6 +12,7 @@ import re
 from urllib.parse import unquote
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.text.command_line import option_words
 
 NAMESPACE_ENV = "OCTA_NAMESPACE"
 #: More than the names of any orchestrator come to, percent-encoded; less than an environment variable can hold.
@@ -71,6 +72,16 @@ def checked_namespace(namespace: object) -> str:
     if encoded in _FIRST_PARTS:
         raise OctaConfigError(f"the namespace {encoded} is what keys begin with: take another, such as {encoded}-prod")
     return encoded
+
+
+def namespace_words(namespace: str) -> list[str]:
+    """The option that gives a command line a namespace, as words that are still to be quoted.
+
+    Args:
+        namespace: as `checked_namespace` gives it; empty for none.
+    """
+    # The command line encodes what it is given, as everybody who names a namespace does.
+    return option_words("--namespace", unquote(namespace, errors="replace")) if namespace else []
 
 
 def with_namespace(key: str, namespace: str) -> str:

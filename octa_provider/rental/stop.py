@@ -15,7 +15,9 @@ from octa_provider.errors import (
     OctaStopError,
 )
 from octa_provider.rental.kept import kept_now
+from octa_provider.rental.key import namespace_words
 from octa_provider.rental.mark import replaced_by, runs_under
+from octa_provider.text.command_line import option_words
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import is_transient
 from octa_provider.timing.backoff import pauses
@@ -149,7 +151,7 @@ def stop(
 
 def stop_command(uuids: Sequence[str], key: str | None = None) -> str:
     """The command line that stops these sessions, to be pasted into a shell; that of the key when there are none."""
-    words = ["--key", key] if key is not None and not uuids else uuids
+    words = option_words("--key", key) if key is not None and not uuids else uuids
     return shlex.join(["octa-provider", "stop", *words])
 
 
@@ -161,7 +163,7 @@ def may_bill_text(uuid: str) -> str:
 def _left(api: RentalApi, running: Iterable[str], key: str | None) -> str:
     uuids = list(running)
     what = ", ".join(uuids) or f"the sessions of {key}"
-    reap = shlex.join(["octa-provider", "reap", *(["--namespace", api.namespace] if api.namespace else [])])
+    reap = shlex.join(["octa-provider", "reap", *namespace_words(api.namespace)])
     return f"{what}. Run: {stop_command(uuids, key)}, or find what is left: {reap}"
 
 

@@ -52,15 +52,31 @@ def test_what_caps_nothing_is_refused_when_the_dag_is_parsed(operator: Any, name
     assert str(told.value).count(".") <= 2
 
 
+@pytest.mark.parametrize("value", [[5], (5,), {"usd": 5}])
+def test_a_collection_is_no_cap_and_a_number_is_asked_for(value: object) -> None:
+    with pytest.raises(ValueError, match=r"max_cost_usd=.*, and a number was wanted: give a number"):
+        start_machine(max_cost_usd=value)
+
+
 @pytest.mark.parametrize("value", [5, 0.5, "5", "{{ params.cap }}", None])
 def test_a_cap_is_a_number_or_a_text_of_one_or_a_template(value: object) -> None:
     assert start_machine(max_cost_usd=value, max_duration_s=value).max_cost_usd == value
 
 
+@pytest.mark.parametrize("name", ["max_cost_usd", "max_duration_s", "max_price_usd"])
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_cap_is_refused_when_the_dag_is_parsed(name: str, value: str) -> None:
+    for operator in (start_machine, start_render, run_job):
+        with pytest.raises(ValueError, match=f"{name} is empty, which caps nothing: give a number above 0, or None"):
+            operator(**{name: value})
+
+
 @pytest.mark.parametrize("name", ["max_cost_usd", "max_duration_s"])
-def test_a_cap_that_is_rendered_to_none_starts_nothing(renting: Renting, name: str) -> None:
+@pytest.mark.parametrize("value", ["{{ 'inf' }}", "{{ '' }}"])
+def test_a_cap_that_is_rendered_to_none_starts_nothing(renting: Renting, name: str, value: str) -> None:
+    """Such as of a field of a form that somebody left empty."""
     with DAG("caps_rendered", schedule=None) as dag:
-        start_machine(**{name: "{{ 'inf' }}", "retries": 3})
+        start_machine(**{name: value, "retries": 3})
     ended = run(dag)
     assert ended.tasks == {"start": "failed"}
     assert ended.ti("start").try_number == 1

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,8 @@ from airflow_provider.operators.start import OctaStartMachineOperator
 from airflow_provider.rental_key import rental_key
 from airflow_provider.sensors.job import OctaJobSensor
 from airflow_provider.sensors.session import OctaSessionReadySensor
-from octa_provider import JobSpec, JobState, MachineRequest
+from airflow_provider.stop_on_failure import tell_which_batch_may_run
+from octa_provider import JobSpec, JobState, MachineRequest, OctaClient
 from octa_provider.job.jobs import Jobs
 
 
@@ -37,10 +43,10 @@ class TaskInstance:
         return self.xcoms.get(key)
 
 
-def begun(renting: Renting, command: str = "sleep 600") -> tuple[JobState, Any]:
+def begun(renting: Renting, command: str = "sleep 600", namespace: str = "") -> tuple[JobState, Any]:
     """A job that runs, as a try that deferred has left it, and the context of the task that comes back."""
     context: Any = {"ti": TaskInstance()}
-    with renting.client() as client:
+    with OctaClient(renting.emulator.api_key, base_url=renting.emulator.base_url, namespace=namespace) as client:
         state = client.jobs.start(JobSpec(image="alpine:3", command=command), rental_key(context))
     context["ti"].xcoms["uuid"] = state.rental.uuid
     return state, context
@@ -129,6 +135,17 @@ def test_a_wait_that_airflow_ended_stops_by_uuid_what_tells_no_key(renting: Rent
     assert renting.running() == []
 
 
+def test_a_batch_of_no_known_namespace_names_no_command_that_finds_nothing(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the key alone it would: the machines' keys begin with a namespace, and "nothing to stop" is no comfort."""
+    tell_which_batch_may_run("airflow/d/r/t/-1", None, "no connection")
+    said = "".join(capfd.readouterr()) + caplog.text
+    assert "airflow/d/r/t/-1/batch/..." in said
+    assert "octa-provider sessions" in said
+    assert "reap" not in said
+
+
 def operators_that_wait(state: JobState, conn_id: str) -> list[Any]:
     return [
         job(octa_conn_id=conn_id),
@@ -151,16 +168,22 @@ def test_each_operator_that_waits_stops_when_airflow_ends_the_wait(renting: Rent
 def test_a_wait_that_airflow_ended_tells_its_own_error_and_what_may_run_when_nobody_can_be_asked(
     renting: Renting, which: int, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    state, context = begun(renting)
+    state, context = begun(renting, namespace="prod")
     operator = operators_that_wait(state, "octa_unknown")[which]
     with pytest.raises(AirflowException) as told:
         operator.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
     assert "Trigger" in str(told.value) or "Deferral" in type(told.value).__name__
     assert "octa_unknown" not in str(told.value)
-    assert "may still run and bill" in "".join(capfd.readouterr()) + caplog.text
+    said = "".join(capfd.readouterr()) + caplog.text
+    assert "may still run and bill" in said
     assert renting.running() == [state.rental.uuid]
-    with renting.client() as client:
-        client.rentals.open(state.rental.uuid).stop()
+    # Pasted into a shell that knows the account, and nothing of this Airflow's namespace.
+    pasted = re.search(r"octa-provider (stop [^\n\"]*)", said)
+    assert pasted is not None, said
+    environment = os.environ | {"OCTA_API_KEY": renting.emulator.api_key, "OCTA_BASE_URL": renting.emulator.base_url}
+    program = [sys.executable, "-m", "octa_provider", *shlex.split(pasted[1])]
+    subprocess.run(program, env=environment, check=True, timeout=600)
+    assert renting.running() == []
 
 
 def test_a_resume_without_its_connection_names_what_may_run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
 from airflow_provider.stop_on_failure import tell_which_batch_may_run
 from airflow_provider.task_memory import TaskMemory
-from octa_provider import MachineRequest
+from octa_provider import MachineRequest, OctaClient
 
 
 class TaskInstance:
@@ -175,7 +176,8 @@ def test_what_can_not_be_stopped_is_named_with_the_command_that_does(
     renting: Renting, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = "airflow/dag/run/render/-1"
-    with OctaHook().get_conn() as client:
+    where = {"base_url": renting.emulator.base_url, "namespace": "-o'brien"}
+    with OctaClient(renting.emulator.api_key, **where) as client:
         rental = client.rentals.start(
             MachineRequest(image="alpine:3", start_command="sleep 600"), key=f"{key}/batch/0a1b2c3d/m1"
         )
@@ -184,7 +186,5 @@ def test_what_can_not_be_stopped_is_named_with_the_command_that_does(
     command = line.partition("or stop them: ")[2]
     environment = os.environ | {"OCTA_API_KEY": renting.emulator.api_key, "OCTA_BASE_URL": renting.emulator.base_url}
     program = Path(sys.executable).parent / "octa-provider"
-    subprocess.run(
-        [*(f"{program} {command.removeprefix('octa-provider ')}".split())], env=environment, check=True, timeout=100
-    )
+    subprocess.run([program, *shlex.split(command)[1:]], env=environment, check=True, timeout=600)
     assert rental.uuid not in renting.running()

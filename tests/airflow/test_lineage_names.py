@@ -52,6 +52,15 @@ def test_what_an_author_names_is_told_with_what_it_holds_and_what_lies_elsewhere
     assert ("/out/one.txt", 0) in made_files(bill, declared)
 
 
+def test_of_more_files_than_a_triggerer_hands_over_no_wrong_number_is_told() -> None:
+    bill = RunBill()
+    names = [f"/out/frames/{number:05}.png" for number in range(50)]
+    ended = {"outcome": "succeeded", "exit_code": 0, "attempts": 1, "logs_path": None}
+    bill.job_ended({**ended, "outputs": names, "outputs_count": 10_000})
+    assert made_files(bill, ["/out/frames"]) == [("/out/frames", 10_000)]
+    assert made_files(bill, ["/out/frames", "/out/more"]) == [("/out/frames", None), ("/out/more", None)]
+
+
 def test_so_many_names_and_no_more_are_told() -> None:
     pytest.importorskip("airflow.providers.openlineage")
     from airflow_provider.lineage.open_lineage import lineage_of

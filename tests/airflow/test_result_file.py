@@ -57,6 +57,7 @@ def test_a_success_that_left_no_value_fails_the_task_and_says_so(
     ("wrong", "sentence"),
     [
         ({"result_file": "/tmp/x.json"}, "must be a file in the command's folder"),
+        ({"result_file": True}, "result_file must be a path in the command's folder"),
         ({"result_file": "x.json", "via": "container"}, "result_file is read over SSH"),
         ({"result_file": "x.json", "wait_for_completion": False}, "wait_for_completion=False only starts a command"),
     ],

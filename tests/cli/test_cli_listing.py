@@ -18,6 +18,7 @@ from octa_provider.cli.commands import doctor
 from octa_provider.cli.output import finding, streams
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle
+from octa_provider.errors import OctaStopError
 from octa_provider.http.clock_skew import clock_skew_s
 from octa_provider.market.request import MachineRequest
 
@@ -304,6 +305,40 @@ def test_reap_sees_its_own_namespace_alone_unless_told_so(
     assert ours in mine.out
     assert emulator.ledger()["running_uuids"] == [theirs]
     assert theirs in cli("reap", "--namespace", "prod", "--any-namespace", "--prefix", "dev", "--yes").out
+    assert emulator.ledger()["running"] == 0
+
+
+@pytest.mark.parametrize("namespace", ["prod", "-prod", "o'brien $HOME"])
+@pytest.mark.parametrize("key", ["airflow/a", "--yes", "`id`;'\"&"])
+def test_what_is_told_of_a_session_that_was_not_stopped_works_when_it_is_pasted(
+    cli: Cli, emulator: EmulatorHandle, namespace: str, key: str
+) -> None:
+    where = {"base_url": emulator.base_url, "namespace": namespace}
+    with OctaClient(emulator.api_key, **where) as client:
+        uuid = client.rentals.start(MachineRequest(image="alpine:3"), key=key).uuid
+        emulator.faults({"kind": "status", "status": 503, "method": "GET", "path": "/sessions*", "times": None})
+        with pytest.raises(OctaStopError) as refused:
+            client.rentals.stop(key, deadline_s=0.2)
+        emulator.clear_faults()
+    commands = re.search(r"Run: (.*), or find what is left: ([^\n]*?)\.?$", str(refused.value), re.MULTILINE)
+    assert commands is not None, str(refused.value)
+    _, *found = shlex.split(commands[2])
+    assert uuid in cli(*found).out
+    _, *stop = shlex.split(commands[1])
+    assert cli(*stop).status == 0
+    assert emulator.ledger()["running"] == 0
+
+
+def test_the_name_of_the_work_alone_tells_what_runs_of_it_in_another_namespace(
+    cli: Cli, start_in: Callable[[str, str], str], emulator: EmulatorHandle
+) -> None:
+    theirs = start_in("prod", "airflow/a/b/c/-1")
+    shown = cli("stop", "--key", "airflow/a/b/c/-1")
+    assert shown.status == 1
+    assert "prod/airflow/a/b/c/-1 runs, in another namespace, and is left alone" in shown.err
+    assert emulator.ledger()["running_uuids"] == [theirs]
+    _, *command = shlex.split(shown.err.partition("all the same: ")[2])
+    assert cli(*command).status == 0
     assert emulator.ledger()["running"] == 0
 
 

@@ -115,7 +115,15 @@ def _stop(
             _print_bill(octa.rentals.open(uuid).stop(deadline_s=left_s))
         return 0
     if is_key or "/" in name:
-        return _stop_key(octa, name, score, left_s)
+        status = _stop_key(octa, name, score, left_s)
+        elsewhere = [s for s in active if (mark := RentalMark.of(s)) and s.rental_key == f"{mark.namespace}/{name}"]
+        for session in elsewhere:
+            # A message may have named the work alone, and "no session runs" is not all there is to know.
+            tell(
+                f"octa-provider: {shown_text(session.rental_key)} runs, in another namespace, and is left alone. "
+                f"To stop it all the same: {shown_text(stop_command([session.uuid]))}"
+            )
+        return 1 if elsewhere else status
     bill = octa.rentals.stop_only(name, score=score, deadline_s=left_s)
     if bill.charge_wei is None and bill.duration_s is None:
         tell(f"octa-provider: no session {shown_text(bill.uuid)} runs or ran lately: see `octa-provider sessions`")
