@@ -25,6 +25,10 @@ from octa_provider import MachineRequest
 pytestmark = [pytest.mark.e2e]
 
 ROOT = Path(__file__).parents[2]
+ASKS_A_PERSON = pytest.mark.skipif(
+    airflow.__version__.startswith(("3.1.", "3.2.")),
+    reason="dag.test() of Airflow 3.1 and 3.2 hands an approval's trigger no answer, which only a triggerer does",
+)
 HAS_APPROVAL = not airflow.__version__.startswith(("2.", "3.0."))
 
 
@@ -168,6 +172,7 @@ def test_a_night_keeps_to_its_budget_and_its_price(
     assert renting.running() == []
 
 
+@ASKS_A_PERSON
 def test_a_quote_is_approved_and_kept(renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     conf = approved_run(tmp_path)
     answered = answer_when_asked("Approve")
@@ -186,6 +191,7 @@ def test_a_quote_is_approved_and_kept(renting: Renting, tmp_path: Path, capfd: p
     assert renting.running() == []
 
 
+@ASKS_A_PERSON
 def test_a_quote_that_is_not_approved_rents_nothing_more(renting: Renting, tmp_path: Path) -> None:
     conf = approved_run(tmp_path)
     answered = answer_when_asked("Reject")

@@ -140,10 +140,16 @@ class Work:
     def ended_though_killed(self) -> str:
         """As `ended`, after a kill of the task's process; where Airflow does not try again, a person clears it."""
         if not RETRIES_KILLED:
-            assert self.ended() == "failed"
-            self.clear()
-            self.until("it should be tried again", lambda: self.state not in ENDED)
+            self.clear_failed()
         return self.ended()
+
+    def clear_failed(self) -> None:
+        """Wait until it has failed, and have it tried again."""
+        assert self.ended() == "failed"
+        # A scheduler that ends the run at the same time forgets the clear.
+        self.until("the run should have failed", lambda: self.services.run_state(self.dag_id, self.run_id) == "failed")
+        self.clear()
+        self.until("it should be tried again", lambda: self.state not in ENDED)
 
     def kill_process(self) -> None:
         """Kill -9 of the process that runs the task."""
