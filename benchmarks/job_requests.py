@@ -1,4 +1,4 @@
-"""How many requests a minute running jobs make, and how many threads follow them.
+"""How many requests a minute running jobs make, and how many threads, what CPU and memory it takes to follow them.
 
 make bench-requests
 python benchmarks/job_requests.py --by core --jobs 1 50 500 --seconds 60
@@ -108,7 +108,7 @@ FOLLOWED = {"core": by_core, "airflow": by_airflow, "prefect": by_prefect}
 
 
 def measure(by: str, count: int, kind: str, seconds: float) -> dict[str, object]:
-    """What jobs that run ask for, in all and by route, and the threads of who follows them.
+    """What jobs that run ask for, in all and by route, and the threads, CPU share and memory of who follows them.
 
     Args:
         by: who follows them.
@@ -118,12 +118,18 @@ def measure(by: str, count: int, kind: str, seconds: float) -> dict[str, object]
     """
     with start_emulator(in_process=False, machines=40, room=50, start_delay_s=0.1) as emulator:
         with FOLLOWED[by](emulator, count, COMMANDS[kind]) as pid:
+            # The first look at each job reads its log without a turn, and a busy machine is slow to bring them up.
+            while _requests(emulator)["GET /services/{uuid}/logs"] < count:
+                time.sleep(1.0)
             time.sleep(WARM_UP_S)
+            cpu_s = _cpu_s(pid)
             before = _requests(emulator)
             begun = time.monotonic()
             time.sleep(seconds)
             a_minute = 60 / (time.monotonic() - begun)
+            resident_mb = _resident_mb(pid)
             made, threads = _requests(emulator) - before, len(list(Path(f"/proc/{pid}/task").iterdir()))
+            cpu_s = _cpu_s(pid) - cpu_s
             running = emulator.ledger(requests=False)["running"]
         for uuid in emulator.ledger(requests=False)["running_uuids"]:
             emulator.end_session(uuid)
@@ -134,8 +140,21 @@ def measure(by: str, count: int, kind: str, seconds: float) -> dict[str, object]
         "kind": kind,
         "requests_a_minute": round(made.total() * a_minute, 1),
         "threads": threads,
+        "cpu_share": round(cpu_s * a_minute / 60, 4),
+        "resident_mb": resident_mb,
         "by_route": {route: round(number * a_minute, 1) for route, number in made.most_common()},
     }
+
+
+def _cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has taken."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_mb(pid: int) -> float:
+    """Megabytes of memory that a process has now."""
+    return round(int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]) / 1024, 1)
 
 
 def _requests(emulator: EmulatorHandle) -> Counter[str]:

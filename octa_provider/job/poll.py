@@ -44,6 +44,8 @@ OUTAGE_S = 1800.0
 UNSEEN_S = 300.0
 #: The API's log may lag behind a command over SSH that has ended.
 LOG_LAG_S = 10.0
+#: The log of a command over SSH is read for so long in one look, however much of it the machine says there is.
+READ_S = 120.0
 #: The session is asked for so long, in one look.
 LOOK_S = 60.0
 
@@ -180,13 +182,20 @@ class JobPoll:
         return self._state.log is None or self._state.log.of_file
 
     def _read_file(self, machine: RemoteMachine) -> bool:
+        deadline = Deadline(self._api.clock, READ_S)
+
         def is_cancelled() -> bool:
-            return self._is_cancelled() or self._enough()
+            return deadline.passed or self._is_cancelled() or self._enough()
+
+        def read_part(offset: int) -> FilePart:
+            if is_cancelled():
+                raise OctaCancelledError("the rest of the log is left to the next look")
+            return FilePart(*machine.read_part(LOG_FILE, offset, is_cancelled=is_cancelled))
 
         self._state, is_read = read_file_log(
             self._api,
             self._state,
-            lambda offset: FilePart(*machine.read_part(LOG_FILE, offset, is_cancelled=is_cancelled)),
+            read_part,
             on_line=self._on_line,
             on_unfinished=self._on_unfinished,
         )

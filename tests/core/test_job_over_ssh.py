@@ -192,6 +192,15 @@ def test_the_log_comes_over_ssh_and_no_byte_of_it_twice(bench: Bench, monkeypatc
     assert bench.emulator.ledger(requests=False)["request_counts"].get("GET /services/{uuid}/logs", 0) == asked
 
 
+def test_a_machine_whose_log_never_ends_holds_up_no_look(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("octa_provider.job.poll.READ_S", 0.5)
+    state, lines = bench.running_state(spec("sleep 60")), list[str]()
+    monkeypatch.setattr(RemoteMachine, "read_part", lambda *_, **__: (10**20, b"more\n"))
+    state = bench.client.jobs.poll(state, private_key=bench.ssh_key, on_line=lines.append)
+    assert state.phase is JobPhase.RUNNING
+    assert set(lines) == {"more"}
+
+
 def test_a_machine_that_cannot_be_reached_any_more_is_heard_through_the_api(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
