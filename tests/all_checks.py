@@ -110,7 +110,7 @@ CHECKS = (
     Check("core", "core", ("pytest", "-q", "-n", "3", *COVERAGE, *CORE_TESTS), lane=2, niceness=QUICK_CLOCKS),
     # The same lines thousands of times: to count them would take twice as long as to run them.
     Check("campaigns", "core", ("pytest", "-q", "-n", "2", "tests/chaos", "tests/fuzz"), lane=2, niceness=QUICK_CLOCKS),
-    Check("prefect", "prefect", ("pytest", "-q", "-n", "2", "tests/prefect"), lane=3, niceness=PATIENT),
+    Check("prefect", "prefect", ("pytest", "-q", "-n", "3", "tests/prefect"), lane=3, niceness=PATIENT),
 )
 _printing = threading.Lock()
 
