@@ -75,6 +75,7 @@ class Outcome:
 
 
 CORE_TESTS = ("tests/core", "tests/emulator", "tests/cli", "tests/demo")
+CAMPAIGNS = ("tests/chaos", "tests/fuzz")
 SLOW = tuple(
     f"--ignore=tests/{name}"
     for name in (
@@ -90,6 +91,8 @@ SLOW = tuple(
 )
 COVERAGE = ("--cov=octa_provider", "--cov-branch", "--cov-report=term:skip-covered", "--cov-fail-under=95")
 AIRFLOW_TESTS = ("pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/airflow", "--ignore=tests/airflow/e2e")
+#: A file's tests stay together, with what is started for it; a worker that has ended takes half of what another has.
+SHARED = ("--dist", "worksteal", "-n")
 #: How much each leaves to the others: of two that want the same core the smaller number gets most of it.
 QUICK_CLOCKS, PATIENT = 3, 10
 CHECKS = (
@@ -102,15 +105,15 @@ CHECKS = (
     # A page for everything public, and no link that leads nowhere.
     Check("docs", "docs", ("mkdocs", "build", "--strict", "--quiet"), tests=False, program=True),
     # What a contributor waits for: not what renders, kills, or draws thousands of inputs.
-    Check("quick", "core", ("pytest", "-q", "-n", "3", *CORE_TESTS[:3], *SLOW), is_part=True),
+    Check("quick", "core", ("pytest", "-q", *SHARED, "3", *CORE_TESTS[:3], *SLOW), is_part=True),
     # A whole Airflow, whose scheduler fails healthy tasks when it gets no time: before everything else.
     Check("airflow-e2e", "airflow", ("pytest", "-q", "tests/airflow/e2e"), lane=1),
     Check("airflow", "airflow", AIRFLOW_TESTS, lane=1, niceness=PATIENT),
     Check("airflow-2.11", "airflow-2.11", AIRFLOW_TESTS, lane=1, niceness=PATIENT),
-    Check("core", "core", ("pytest", "-q", "-n", "3", *COVERAGE, *CORE_TESTS), lane=2, niceness=QUICK_CLOCKS),
+    Check("core", "core", ("pytest", "-q", *SHARED, "3", *COVERAGE, *CORE_TESTS), lane=2, niceness=QUICK_CLOCKS),
     # The same lines thousands of times: to count them would take twice as long as to run them.
-    Check("campaigns", "core", ("pytest", "-q", "-n", "2", "tests/chaos", "tests/fuzz"), lane=2, niceness=QUICK_CLOCKS),
-    Check("prefect", "prefect", ("pytest", "-q", "-n", "3", "tests/prefect"), lane=3, niceness=PATIENT),
+    Check("campaigns", "core", ("pytest", "-q", *SHARED, "2", *CAMPAIGNS), lane=2, niceness=QUICK_CLOCKS),
+    Check("prefect", "prefect", ("pytest", "-q", *SHARED, "3", "tests/prefect"), lane=3, niceness=PATIENT),
 )
 _printing = threading.Lock()
 
