@@ -94,7 +94,7 @@ AIRFLOW_TESTS = ("pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/airflow
 #: A file's tests stay together, with what is started for it; a worker that has ended takes half of what another has.
 SHARED = ("--dist", "worksteal", "-n")
 #: How much each leaves to the others: of two that want the same core the smaller number gets most of it.
-QUICK_CLOCKS, PATIENT = 3, 10
+QUICK_CLOCKS, PATIENT = 5, 10
 CHECKS = (
     Check("lint", "core", ("ruff", "check", "."), tests=False),
     Check("format", "core", ("ruff", "format", "--check", "."), tests=False),
