@@ -209,6 +209,7 @@ def test_a_burst_does_not_buy_time_for_a_drip(serve: Serve, connect: Connect) ->
     assert isinstance(ends_in_time(lambda: list(SessionLog(octa, "u").new_lines())), OctaTimeoutError)
 
 
+@pytest.mark.no_cover  # It is 20 MB of the same few lines.
 def test_a_request_that_nobody_takes_is_bounded(connect: Connect) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

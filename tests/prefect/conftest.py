@@ -10,10 +10,21 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import pytest
 
 HOME = Path(tempfile.mkdtemp(prefix="octa-prefect-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+
+def one_certificate(folder: Path) -> Path:
+    """A file with the first of the certificates that are trusted: nothing in these tests is asked over TLS."""
+    end = "-----END CERTIFICATE-----\n"
+    path = folder / "one-certificate.pem"
+    path.write_text(Path(certifi.where()).read_text().partition(end)[0] + end)
+    return path
+
+
 for name in [name for name in os.environ if name.startswith(("PREFECT_", "OCTA_"))]:
     if name != "OCTA_EMULATOR_BLENDER_PYTHON":
         del os.environ[name]
@@ -25,6 +36,8 @@ os.environ.update(
     DO_NOT_TRACK="1",
     PREFECT_LOGGING_LEVEL="WARNING",
     PREFECT_LOGGING_TO_API_BATCH_INTERVAL="0.2",
+    # Each of Prefect's clients reads all the world's certificates, a dozen times in a flow run: here one is enough.
+    SSL_CERT_FILE=str(one_certificate(HOME)),
 )
 
 from flow_process import FlowProcesses  # noqa: E402

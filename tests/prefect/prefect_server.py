@@ -163,9 +163,13 @@ class PrefectServer:
 @contextlib.contextmanager
 def start_prefect_server(home: Path) -> Iterator[PrefectServer]:
     home.mkdir(parents=True)
+    copied = {}
     if MIGRATED.exists():
         shutil.copy(MIGRATED, home / "prefect.db")
+        # The blocks of Prefect's own are in it.
+        copied["PREFECT_API_BLOCKS_REGISTER_ON_START"] = "false"
     environment = {
+        **copied,
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",

@@ -22,6 +22,9 @@ COMMAND = "octa-fake-renderer --frames {frames} --output {output} --seconds 0.5"
 #: Seconds that a frame takes on the studio's clock.
 FRAME_S = 10.0
 PAUSE_S = 30.0
+#: To pause, and then to be over. A busy computer is the only reason for more than a few.
+MOST_TRIES = 10
+MOST_PAUSES = 200
 
 
 def batch_of(studio: Studio, frames: str, **options: Any) -> Batch:
@@ -29,13 +32,13 @@ def batch_of(studio: Studio, frames: str, **options: Any) -> Batch:
     return studio.batch(frames, **{"renderer": renderer, "seconds_per_frame": FRAME_S, "max_machines": 2, **options})
 
 
-def pause(studio: Studio, batch: Batch, most: int = 10) -> BatchResult:
+def pause(studio: Studio, batch: Batch) -> BatchResult:
     """Render until it pauses.
 
     Machines whose frames take very different times, as those of a busy computer do, are watched to the end: then it is
     tried anew.
     """
-    for _ in range(most):
+    for _ in range(MOST_TRIES):
         paused = studio.run(batch, pause_s=PAUSE_S)
         if paused.outcome is BatchOutcome.PAUSED:
             break
@@ -44,7 +47,7 @@ def pause(studio: Studio, batch: Batch, most: int = 10) -> BatchResult:
     return paused
 
 
-def run_until_over(studio: Studio, batch: Batch, most: int = 20) -> list[BatchResult]:
+def run_until_over(studio: Studio, batch: Batch) -> list[BatchResult]:
     """Come back whenever it says so, until it is no longer paused.
 
     On a busy machine, whose seconds the studio's clock multiplies, the most that the plan said can be spent before the
@@ -52,7 +55,7 @@ def run_until_over(studio: Studio, batch: Batch, most: int = 20) -> list[BatchRe
     """
     goes_on = {BatchOutcome.PAUSED} if batch.max_cost_usd else {BatchOutcome.PAUSED, BatchOutcome.OVER_BUDGET}
     results: list[BatchResult] = []
-    while len(results) < most:
+    while len(results) < MOST_PAUSES:
         results.append(studio.run(batch, pause_s=PAUSE_S))
         if results[-1].outcome not in goes_on:
             break
@@ -133,8 +136,16 @@ def test_whoever_is_interrupted_at_the_pause_leaves_nothing_running(studio: Stud
         if event.kind == "paused":
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        studio.run(batch_of(studio, "1-60"), pause_s=PAUSE_S, on_event=interrupt)
+    def is_interrupted() -> bool:
+        try:
+            studio.run(batch_of(studio, "1-60"), pause_s=PAUSE_S, on_event=interrupt)
+        except KeyboardInterrupt:
+            return True
+        # A busy computer kept it from pausing.
+        studio.begin_anew()
+        return False
+
+    assert any(is_interrupted() for _ in range(MOST_TRIES))
     assert studio.nothing_runs()
 
 
