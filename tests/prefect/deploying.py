@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import yaml
-from pool import FLOWS, Pool
+from pool import FLOWS, Pool, env_of_machine
 from prefect_server import BIN, PrefectServer
 
 
@@ -16,7 +16,7 @@ def deploy(
 ) -> subprocess.CompletedProcess[str]:
     """Deploy a flow of `machine_flows.py` as `from-yaml`, with these job variables."""
     (folder / "machine_flows.py").write_text((FLOWS / "machine_flows.py").read_text())
-    env = {"PATH": str(Path(sys.executable).parent), "PREFECT_API_URL": server.api_url}
+    env = env_of_machine(server)
     variables = {"image": "prefect:3", "poll_s": 0.5, "env": env} | job_variables
     deployment = {
         "name": "from-yaml",

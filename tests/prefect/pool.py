@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import uuid
@@ -16,6 +17,15 @@ from waiting_for import wait_for
 FLOWS = Path(__file__).parent / "flows"
 #: Executes a flow run without Prefect's runner around it, which is another process: for what the runner has no part in.
 ENGINE = "python -m prefect.engine"
+
+
+def env_of_machine(server: PrefectServer) -> dict[str, str]:
+    """What a flow run needs on an emulated machine, to which nothing comes by itself."""
+    return {
+        "PATH": str(Path(sys.executable).parent),
+        "PREFECT_API_URL": server.api_url,
+        "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],
+    }
 
 
 class Pool:
@@ -62,7 +72,7 @@ class Pool:
     def deploy(self, flow_name: str, parameters: dict[str, Any] | None = None, **job_variables: Any) -> str:
         """A deployment of the flow; returns its id."""
         flow_id = self.server.post("/flows/", name=flow_name)["id"]
-        env = {"PATH": str(Path(sys.executable).parent), "PREFECT_API_URL": self.server.api_url}
+        env = env_of_machine(self.server)
         env |= {"PREFECT_RUNNER_HEARTBEAT_FREQUENCY": "30", "PREFECT_LOGGING_LEVEL": "INFO"}
         # Seconds between two looks whether it was cancelled; ten when nothing is said.
         env |= {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}

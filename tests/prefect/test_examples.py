@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import BLENDER_PYTHON
 from examples import EXAMPLES, example
-from pool import Pool
+from pool import Pool, env_of_machine
 from prefect import Flow
 from prefect.states import State
 from prefect_server import PrefectServer, start_process
@@ -173,7 +173,7 @@ def test_many_waits(renting: Renting) -> None:
 
 def test_work_pool(server: PrefectServer, renting: Renting, pool: Pool) -> None:
     pool.worker()
-    env = {"PATH": str(Path(sys.executable).parent), "PREFECT_API_URL": server.api_url}
+    env = env_of_machine(server)
     deployment = example("work_pool").deploy(
         str(EXAMPLES), pool.name, env=env, image="prefect:3", poll_s=0.5, gpu_model="4090", max_cost_usd=1.0
     )
