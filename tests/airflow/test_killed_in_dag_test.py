@@ -29,7 +29,7 @@ from test_triggers import begun_job, job_trigger, stopped
 
 IS_THREE = find_spec("airflow.sdk") is not None
 HERE = Path(__file__).parent
-PATIENCE_S = 200.0
+PATIENCE_S = 600.0
 
 BOTH = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "deferred"])
 
