@@ -110,7 +110,8 @@ def read_file_log(
             tell(text)
 
     is_read = True
-    file_log = FileLog(read, state.log, None if tell is None else tell_unfinished)
+    unfinished = None if tell is None else tell_unfinished
+    file_log = FileLog(read, state.log, unfinished, api.transport.secret or "")
     try:
         for line in file_log.new_lines():
             state = _told(shown(line), state, on_line)

@@ -44,6 +44,8 @@ class FileLog:
         read: reads the file from an offset on.
         cursor: how far an earlier follower was.
         on_unfinished: as `LogFollower` has it.
+        secret: what neither a line nor the cursor may hold, the API key; as many asterisks stand in its place, as in a
+            log that comes through the API.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class FileLog:
         read: Callable[[int], FilePart],
         cursor: LogCursor | None = None,
         on_unfinished: Callable[[str], object] | None = None,
+        secret: str = "",
     ) -> None:
-        self._read = read
+        self._read_raw = read
+        self._secret = secret.encode()
         self._on_unfinished = on_unfinished
         self._follower = LogFollower(cursor, on_unfinished=on_unfinished)
 
@@ -79,12 +83,18 @@ class FileLog:
                 yield from self._begin_anew()
                 continue
             data = part.data[: len(part.data) - open_character(part.data)]
+            # What may be the beginning of the secret is not yet seen until more follows.
+            data = data[: len(data) - _open_word(data, self._secret)]
             if len(data) <= again:
                 return
             yield from self._follower.feed_rest(SpooledText.of(data[again:]), data[:again])
             if self.cursor.held > MAX_LINE_BYTES and b"\r" not in self.cursor.tail:
                 yield from self._follower.finish()
             end = part.size if end is None else end
+
+    def _read(self, offset: int) -> FilePart:
+        size, data = self._read_raw(offset)
+        return FilePart(size, data.replace(self._secret, b"*" * len(self._secret)) if self._secret else data)
 
     def _find_place(self) -> Iterator[str]:
         """Find the place in the file of what the API has shown."""
@@ -102,9 +112,11 @@ class FileLog:
         if not end:
             yield from self._begin_anew()
             return
+        again = _open_word(data[:end], self._secret)
+        end -= again
         seen, tail = begin + end, data[max(0, end - TAIL_BYTES) : end]
         head = past.head if begin else data[: min(end, HEAD_BYTES)]
-        placed = LogCursor(seen, tail, min(past.held, seen), head, 0, past.gaps, of_file=True)
+        placed = LogCursor(seen, tail, min(max(0, past.held - again), seen), head, 0, past.gaps, of_file=True)
         self._follower = LogFollower(placed, on_unfinished=self._on_unfinished)
 
     def _begin_anew(self) -> Iterator[str]:
@@ -112,6 +124,14 @@ class FileLog:
         yield from self._follower.finish()
         anew = LogCursor(gaps=self.cursor.gaps + 1, of_file=True)
         self._follower = LogFollower(anew, on_unfinished=self._on_unfinished)
+
+
+def _open_word(data: bytes, word: bytes) -> int:
+    """How many bytes at the end of `data` are the beginning of a word that goes on."""
+    for length in range(min(len(word) - 1, len(data)), 0, -1):
+        if data.endswith(word[:length]):
+            return length
+    return 0
 
 
 def _read_again(cursor: LogCursor) -> int:
