@@ -81,10 +81,7 @@ def test_a_job_whose_files_have_markdown_for_names_shows_their_names(
         return str(context.flow_run.id)
 
     flow_run_id = job()
-    with get_client(sync_client=True) as client:
-        shown = [
-            str(a.data) for a in client.read_artifacts() if a.type == "markdown" and str(a.flow_run_id) == flow_run_id
-        ]
+    shown = [str(one["data"]) for one in server.artifacts_of(flow_run_id) if one["type"] == "markdown"]
     assert len(shown) == 1
     assert all(line.startswith("- ") for line in shown[0].splitlines())
 

@@ -41,13 +41,14 @@ def test_all_fields_reach_the_core(tmp_path: Path) -> None:
         order="spread",
         disk_gb=30,
         ready_timeout_s=100.0,
+        labels={"project": "atlas"},
         check={"size": [8, 8], "one_colour": "allow"},
     )
     batch = OctaRenderBatch(**given, gpu_count=2, exclude_nodes=[7]).batch()
     assert batch.requirements == Requirements(gpu_count=2, exclude_nodes=(7,))
     assert (batch.check.size, batch.check.one_colour, batch.renderer.image) == ((8, 8), "allow", "python:3.12")
     plain = ("main", "max_cost_usd", "confidence", "max_failed_frames", "tries_per_frame", "on_changed", "order")
-    plain += ("disk_gb", "ready_timeout_s", "max_machines", "finish_within_s", "seconds_per_frame")
+    plain += ("disk_gb", "ready_timeout_s", "max_machines", "finish_within_s", "seconds_per_frame", "labels")
     assert {name: getattr(batch, name) for name in plain} == {name: given[name] for name in plain}
     assert set(Batch.__dataclass_fields__) == {*plain, "scene", "frames", "output", "renderer", "requirements", "check"}
 

@@ -144,12 +144,12 @@ def test_a_worker_that_ends_leaves_its_machines_to_the_next_one(
     pool.end_of(first)
     assert len(renting.running()) == 1
     pool.worker("first")
+    # What its process has logged stands there twice, with this between.
+    wait_for(lambda: any("worker first has taken over: the machine's" in one for one in server.logs_of(run)), "told")
     (tmp_path / "end").touch()
     server.wait_for_state(run, "Completed")
     renting.wait_until_none_runs()
     assert len(renting.sessions) == 1
-    # What its process has logged stands there twice, with this between.
-    wait_for(lambda: any("worker first has taken over: the machine's" in one for one in server.logs_of(run)), "told")
 
 
 def test_killed_while_it_starts_a_machine(server: PrefectServer, renting: Renting, pool: Pool) -> None:
