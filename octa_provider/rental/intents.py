@@ -269,6 +269,9 @@ class FolderIntents:
                     continue
                 except (ValueError, KeyError, TypeError) as error:
                     log.warning("%s is not an intent and is left alone: %s", path, error)
+        except FileNotFoundError:
+            # The last of them has just ended, and their folder with it.
+            return found
         except OSError as error:
             log.warning("the intents in %s can't be read: %s", self._folder, error)
         return found

@@ -765,3 +765,24 @@ def test_an_empty_account_is_told_at_once(bench: Bench) -> None:
     with pytest.raises(OctaBudgetError, match="empty"):
         bench.start()
     assert bench.clock.at_s == 0
+
+
+def test_a_start_that_ends_while_another_reads_what_all_have_begun_is_no_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last one takes the folder with it."""
+    folder, enough = tmp_path / "intents", threading.Event()
+
+    def start_and_end() -> None:
+        store, intent = FolderIntents(folder), Intent("attempt", "print", "mr", 7, ("before",), 1.0)
+        while not enough.is_set():
+            store.put("key", intent)
+            store.remove("key", "attempt")
+
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(start_and_end)
+        for _ in range(3000):
+            FolderIntents(folder).pending()
+        enough.set()
+        ending.result()
+    assert [one.message for one in caplog.records if "can't be read" in one.message] == []
