@@ -111,9 +111,9 @@ class AirflowServices:
         writes too, needs to end. That passes with the patience, and the request is asked for again.
 
         Args:
-            process: as in `airflow api-server`.
+            process: as in `airflow api-server`, or `airflow webserver` of Airflow 2.
         """
-        if process != "api-server":
+        if process not in {"api-server", "webserver"}:
             return self.env
         return {**self.env, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database(8)}
 
@@ -183,12 +183,15 @@ class AirflowServices:
         return False
 
     def get(self, path: str, **query: str | int) -> Any:
-        """Read from the REST API.
+        """Read from the REST API, and again when it waited too long for its database.
 
         Raises:
-            AirflowError: it refuses.
+            AirflowError: it refuses, or does not answer.
         """
-        return self.checked(self.http.get(f"{self.url}/{self.api}/{path}", params=query, timeout=30))
+        for _ in range(4):
+            with suppress(requests.Timeout):
+                return self.checked(self.http.get(f"{self.url}/{self.api}/{path}", params=query, timeout=30))
+        raise AirflowError(f"Airflow did not answer GET {path}")
 
     def checked(self, answer: requests.Response) -> Any:
         if not answer.ok:

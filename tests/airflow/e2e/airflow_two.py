@@ -64,7 +64,7 @@ class ServicesOfTwo(Services):
             ("triggerer", ["--skip-serve-logs"]),
         ):
             log = self.logs / f"airflow-{name}.log"
-            self.children.start(f"Airflow's {name}", [*AIRFLOW, name, *arguments], log, self.env)
+            self.children.start(f"Airflow's {name}", [*AIRFLOW, name, *arguments], log, self.env_of(name))
         self.wait("Airflow's web server", self.log_in)
         self.wait(f"the DAG {dag_id}", lambda: self.has_dag(dag_id))
 

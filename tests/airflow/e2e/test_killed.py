@@ -135,8 +135,11 @@ def test_marked(airflow: Airflow, dag_id: str, state: str) -> None:
 
 @BOTH
 def test_cleared(airflow: Airflow, dag_id: str) -> None:
-    work = airflow.work(dag_id, "if [ -e $F/again ]; then sleep 1; echo whole > $F/output; else sleep 600; fi")
+    work = airflow.work(
+        dag_id, "if [ -e $F/again ]; then sleep 1; echo whole > $F/output; else touch $F/begun; sleep 600; fi"
+    )
     until_at_work(work)
+    work.until("its command should have begun", (work.folder / "begun").exists)
     first = work.running[0]
     (work.folder / "again").touch()
     work.clear()
