@@ -13,7 +13,7 @@ from test_killed import is_whole
 
 pytestmark = [pytest.mark.e2e]
 
-ONCE_MORE = "if [ -e $F/again ]; then echo whole > $F/output; else sleep 600; fi"
+ONCE_MORE = "if [ -e $F/again ]; then echo whole > $F/output; else touch $F/begun; sleep 600; fi"
 
 
 @pytest.fixture
@@ -21,6 +21,7 @@ def deferred(airflow: Airflow) -> Iterator[Work]:
     """A job that waits deferred, and whose machine takes its time to stop: it is cancelled each second meanwhile."""
     work = airflow.work("deferred", ONCE_MORE)
     work.until_deferred()
+    work.until("its command should have begun", (work.folder / "begun").exists)
     airflow.emulator.faults(
         {"kind": "delay", "method": "POST", "path": f"/services/{work.running[0]}/stop", "seconds": 4}
     )
@@ -73,6 +74,7 @@ def test_a_wait_that_airflow_gives_up_while_its_trigger_runs_is_tried_again(airf
     """The trigger is cancelled while a worker stops the machine and lets the task wait for its retry."""
     work = airflow.work("deferred_given_up_once", ONCE_MORE)
     work.until_deferred()
+    work.until("its command should have begun", (work.folder / "begun").exists)
     first = work.running[0]
     (work.folder / "again").touch()
     work.until("the first session should be stopped", lambda: first not in work.running)
