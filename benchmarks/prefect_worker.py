@@ -50,7 +50,7 @@ def worker_serving(
     with (
         prefect_server() as url,
         tempfile.TemporaryDirectory(prefix="octa-worker-") as home,
-        httpx.Client(base_url=url + "/", timeout=60) as server,
+        httpx.Client(base_url=url + "/", timeout=300) as server,
     ):
 
         def post(path: str, **body: Any) -> Any:
