@@ -9,7 +9,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,11 @@ def worker_serving(
     ):
 
         def post(path: str, **body: Any) -> Any:
-            # SQLite is busy, now and then.
-            while (answer := server.post(path, json=body)).status_code == 503:
+            # SQLite is busy, now and then. What is made is made once: it has a name of its own.
+            while True:
+                with suppress(httpx.TransportError):
+                    if (answer := server.post(path, json=body)).status_code != 503:
+                        break
                 time.sleep(0.5)
             answer.raise_for_status()
             return answer.json()
@@ -65,7 +68,8 @@ def worker_serving(
 
         def submit(**job_variables: Any) -> None:
             path = f"deployments/{deployment}/create_flow_run"
-            post(path, state={"type": "SCHEDULED"}, job_variables=job_variables)
+            name = uuid.uuid4().hex
+            post(path, state={"type": "SCHEDULED"}, job_variables=job_variables, idempotency_key=name)
 
         try:
             yield submit, worker
