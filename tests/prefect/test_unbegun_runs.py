@@ -12,7 +12,7 @@ from waiting_for import wait_for
 
 pytestmark = [pytest.mark.e2e]
 
-SLOW_MARKET = {"kind": "delay", "method": "GET", "path": "^/services/mr$", "seconds": 600, "times": None}
+SLOW_MARKET = {"kind": "delay", "method": "GET", "path": "^/services/mr$", "seconds": 60, "times": None}
 
 
 def left_before_its_post(server: PrefectServer, renting: Renting, pool: Pool, name: str = "first") -> str:

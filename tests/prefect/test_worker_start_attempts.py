@@ -48,8 +48,8 @@ def test_a_flow_run_whose_machine_never_comes_up_runs_on_another(
 @pytest.mark.parametrize(
     "fault",
     [
-        {"kind": "delay", "method": "GET", "path": "^/services/mr$", "seconds": 600, "after": 1},
-        {"kind": "delay", "after_effect": True, **START, "seconds": 600, "after": 1},
+        {"kind": "delay", "method": "GET", "path": "^/services/mr$", "seconds": 60, "after": 1},
+        {"kind": "delay", "after_effect": True, **START, "seconds": 60, "after": 1},
     ],
     ids=["stopped, and no other started", "another started, and nobody told"],
 )
