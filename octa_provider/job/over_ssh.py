@@ -102,7 +102,7 @@ def look_at_detached(
     state: JobState,
     private_key: str | Path | None,
     on_end: Callable[[], object] | None = None,
-    then: Callable[[RemoteMachine], object] = lambda machine: None,
+    then: Callable[[RemoteMachine], object] | None = None,
 ) -> DetachedStatus:
     """Ask the machine how the command is doing.
 
@@ -120,7 +120,7 @@ def look_at_detached(
         status = _look(machine, state.nonce)
         if status.state == "running":
             _listen(machine, on_end)
-        if status.state != "absent":
+        if status.state != "absent" and then is not None:
             then(machine)
         return status
 

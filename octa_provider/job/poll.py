@@ -144,7 +144,7 @@ class JobPoll:
             is_read = self._read_file(machine)
 
         try:
-            then = read_file if self._is_heard else _nothing
+            then = read_file if self._is_heard else None
             status = look_at_detached(session, self._state, ssh_key(self._private_key), self._on_end, then)
         except OctaSshError as error:
             if self._is_heard and (self._reads_log or self._is_first_failure):
@@ -235,10 +235,6 @@ class JobPoll:
         )
         # One that is the container's own may have begun without anybody having seen it.
         return lost.having(never_up=lost.over_ssh and self._state.phase in {JobPhase.STARTING, JobPhase.READY})
-
-
-def _nothing(machine: RemoteMachine) -> None:
-    pass
 
 
 def _up(state: JobState, clock: Clock, session: Session) -> JobState:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from octa_provider.cli.options.connection import add_connection_options, open_client, tell
 from octa_provider.cli.options.durations import positive_seconds, seconds
-from octa_provider.cli.options.job_parts import env, input_pair, label, labels_once, once, output_pair, secret_env
+from octa_provider.cli.options.job_parts import (
+    add_label_option,
+    env,
+    input_pair,
+    labels_once,
+    once,
+    output_pair,
+    secret_env,
+)
 from octa_provider.cli.options.new_key import new_key
 from octa_provider.cli.options.numbers import number, whole_number
 from octa_provider.cli.options.parser import add_renamed
@@ -76,15 +84,7 @@ def add_parser(commands: Any) -> None:
         metavar="NAME",
         help="environment variable whose value, from this shell, goes to the machine over SSH alone, never to the API",
     )
-    add(
-        "--label",
-        type=label,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="words of your own on the session, to find it and to split a bill by. The account and the machine's owner "
-        "read them",
-    )
+    add_label_option(parser, "the session", "the machine's owner")
     add(
         "--input",
         type=input_pair,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.cli.options.durations import positive_seconds
-from octa_provider.cli.options.job_parts import label, labels_once
+from octa_provider.cli.options.job_parts import add_label_option, labels_once
 from octa_provider.cli.options.numbers import number, whole_number
 from octa_provider.cli.options.parser import add_renamed
 from octa_provider.cli.options.requirements import add_requirement_options, requirements_of
@@ -158,15 +158,7 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="for a machine to come up (default: 15m)",
     )
-    add(
-        "--label",
-        type=label,
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="words of your own on each machine's session, to find it and to split a bill by. The account and the "
-        "machines' owners read them",
-    )
+    add_label_option(group, "each machine's session", "the machines' owners")
 
 
 def batch_of(arguments: argparse.Namespace) -> Batch:

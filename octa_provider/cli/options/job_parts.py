@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from octa_provider.errors import OctaConfigError
 from octa_provider.market.request import is_env_name
 
-__all__ = ["env", "input_pair", "label", "labels_once", "once", "output_pair", "secret_env"]
+__all__ = ["add_label_option", "env", "input_pair", "label", "labels_once", "once", "output_pair", "secret_env"]
 
 
 def env(text: str) -> tuple[str, str]:
@@ -28,6 +28,24 @@ def label(text: str) -> tuple[str, str]:
     if not given:
         raise argparse.ArgumentTypeError(f"{text!r} must be NAME=VALUE, as in project=atlas")
     return name, value
+
+
+def add_label_option(parser: argparse._ActionsContainer, whose: str, read_by: str) -> None:
+    """The option for labels, which `labels_once` makes one value of.
+
+    Args:
+        parser: a parser, or a group of its options, which gets it.
+        whose: the sessions that are labelled, for the help.
+        read_by: who reads it there besides the account, for the help.
+    """
+    parser.add_argument(
+        "--label",
+        type=label,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"words of your own on {whose}, to find it and to split a bill by. The account and {read_by} read them",
+    )
 
 
 def secret_env(text: str) -> tuple[str, str]:

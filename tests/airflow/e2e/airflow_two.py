@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 
 import requests
 
 from demo.airflow_services import AIRFLOW
-from demo.child_processes import ChildProcesses
 from tests.airflow.e2e.airflow_processes import Services
 
 
@@ -18,18 +16,11 @@ class ServicesOfTwo(Services):
 
     api = "api/v1"
 
-    def __init__(
-        self,
-        children: ChildProcesses,
-        home: Path,
-        dag_file: Path,
-        closing: str,
-        connections: Mapping[str, Mapping[str, object]],
-        logs: Path,
-    ) -> None:
-        super().__init__(children, home, dag_file, closing, connections, logs)
+    def prepare(self) -> None:
+        """Make the database."""
         # Nobody logs in: only this machine can reach it, and only while the tests run.
-        (home / "webserver_config.py").write_text('AUTH_ROLE_PUBLIC = "Admin"\n')
+        (self.home / "webserver_config.py").write_text('AUTH_ROLE_PUBLIC = "Admin"\n')
+        super().prepare()
 
     def environment(self, connections: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
         """The environment of all of it."""
