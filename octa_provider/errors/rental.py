@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from octa_provider.errors.root import MAX_BODY_CHARS, OctaError
 from octa_provider.text.carried import sound
 from octa_provider.text.plain_text import plain
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """One machine that was not taken, and why.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaNoMachineError, Refusal
@@ -22,7 +23,7 @@ MIB = 1024**2
 TOO_EXPENSIVE = "too expensive"
 
 
-Check = tuple[str, Callable[["Machine"], bool]]
+Check = tuple[str, Callable[["Machine"], object]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def rank(machines: Iterable[Machine], requirements: Requirements) -> Ranking:
         TOO_EXPENSIVE: f"{TOO_EXPENSIVE} (cheapest {price_text(cheapest, 2)})" if cheapest < math.inf else TOO_EXPENSIVE
     }
     refusals = tuple(Refusal(node_id, shown.get(reason, reason)) for _, _, node_id, reason, _ in misses)
-    nearest = min(misses, key=lambda miss: miss[:3])[-1] if misses else None
+    nearest = min(misses, key=itemgetter(0, 1, 2))[-1] if misses else None
     return Ranking(tuple(fitting), refusals, nearest)
 
 
@@ -118,16 +119,16 @@ def rank_vpn(machines: Iterable[VpnMachine], requirements: Requirements) -> tupl
 
 
 def _checks(want: Requirements) -> list[Check]:
-    """Each requirement that was set, as a reason and a test; the order decides which reason is told."""
+    """Each requirement that was set, as a reason and a test, true where it is met; the order decides which reason is told."""
     checks: list[Check] = []
 
-    def add(wanted: object, reason: str, met: Callable[[Machine], bool]) -> None:
+    def add(wanted: object, reason: str, met: Callable[[Machine], object]) -> None:
         if wanted is not None and wanted != ():
             checks.append((reason, met))
 
     excluded, gpus_of, gpu_count = frozenset(want.exclude_nodes), _gpu_counter(want), want.gpu_count or 0
     add(want.exclude_nodes, "excluded", lambda m: m.node_id not in excluded)
-    add(want.gpu_model, f"without a {_either(want.gpu_models)} GPU", lambda m: gpus_of(m) > 0)
+    add(want.gpu_model, f"without a {_either(want.gpu_models)} GPU", gpus_of)
     add(want.gpu_count, "too few GPUs", lambda m: gpus_of(m) >= gpu_count)
     add(want.gpu_memory_gb, "too little GPU memory", lambda m: _at_least(m.gpu_memory_mb, want.gpu_memory_gb, GB / MIB))
     add(want.cpu_cores, "too few cores", lambda m: _at_least(m.cpu_cores, want.cpu_cores))

@@ -141,7 +141,7 @@ class _Catalogue:
         base_usd, storage_usd, traffic_usd = read.base_usd, read.storage_usd, read.traffic_usd
         return Machine(
             # A copy: the whole answer need not stay for the sake of one machine.
-            raw=cast(Any, msgspec.Raw(bytes(record))),
+            raw=cast(Any, record.copy()),
             node_id=read.node_id,
             country=text(read.country),
             country_iso=text(read.country_iso),
@@ -174,7 +174,7 @@ class _Catalogue:
             traffic_wei=traffic_wei,
             market_price=read.market_price,
             currency_usd=read.currency_usd,
-            reliability=_reliability(bytes(read.reliability)),
+            reliability=_reliability(read.reliability),
             features=self._feature_names(bytes(read.features)),
             available_ports=read.available_ports,
             arch=text(read.arch),
@@ -211,14 +211,14 @@ def _wei(first: int | None, second: int | None, ether: msgspec.Raw) -> int | Non
     return price
 
 
-def _reliability(piece: bytes) -> Reliability | None:
+def _reliability(piece: msgspec.Raw) -> Reliability | None:
     try:
         read = _RELIABILITY.decode(piece)
     except msgspec.DecodeError:
-        return decode_reliability(decode_json(piece))
+        return decode_reliability(_payload(piece))
     rating = read.rating
     return Reliability(
-        raw=cast(Any, msgspec.Raw(piece)),
+        raw=cast(Any, piece.copy()),
         uptime=read.uptime,
         stability=read.stability,
         score=None if rating is None else rating.score,
