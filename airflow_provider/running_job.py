@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTas
 from airflow_provider.deferring_job import DefersJob
 from airflow_provider.exceptions import OctaJobFailedError, OctaUnwatchedError
 from airflow_provider.failure import fail_task
-from airflow_provider.job_event import event_or_broken, key_told_by, uuid_told_by
+from airflow_provider.job_event import anothers_text, event_or_broken, is_anothers, key_told_by, uuid_told_by
 from airflow_provider.job_json import job_from_json, job_to_json
 from airflow_provider.job_refusals import STARTS_ONLY, TRIES_ELSEWHERE, checked_interval
 from airflow_provider.job_xcom import JobXCom
@@ -92,7 +92,12 @@ class RunsJob(DefersJob, TellsLineage):
                 tell_what_may_run(key_told_by(event) or key, uuid_told_by(event))
             raise
         try:
-            self._know_uuid(uuid_told_by(event) or JobXCom(context).uuid())
+            own = JobXCom(context).uuid()
+            self._know_uuid(own or uuid_told_by(event))
+            if is_anothers(event, own):
+                self.log.warning("%s", anothers_text(event, own))
+                self.run_bill = RunBill()
+                return self._start(context, self._prepare(context, client))
             if "job" in event and (told := self._teller(client)) is not None:
                 told.take_over(job_from_json(event["job"]), is_ready_told=event.get("is_ready_told") is True)
             if (wait := MachineWait.told_by(event)) is not None:

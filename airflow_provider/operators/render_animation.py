@@ -194,6 +194,10 @@ class OctaRenderAnimationOperator(RunsBatch):
         """Do what the trigger came back for."""
         told = event or {"what": "unwatched", "message": "the trigger told nothing"}
         earlier, self.run_bill = told.get("carried_on") or {}, RunBill()
+        if event and ("carried_on" not in event or earlier.get("key") not in {None, rental_key(context)}):
+            # As of `airflow_provider.job_event`.
+            self.log.warning("The triggerer answered with what another task waits for: going on with this one's batch")
+            told, earlier = {"what": "due"}, {}
         try:
             client = self.connect(context)
         except Exception:
@@ -294,6 +298,7 @@ class OctaRenderAnimationOperator(RunsBatch):
         if result.outcome is BatchOutcome.PAUSED:
             switch.refuse()
             so_far = {"mark": mark, "finish_at": finish_at, "namespace": client.namespace}
+            so_far["key"] = rental_key(context)
             self._defer(context, result, deadline_at, so_far | task.so_far(result))
         switch.concluded = True
         if result.outcome is BatchOutcome.CANCELLED and not switch.pulled and deadline_at is not None:

@@ -21,7 +21,7 @@ from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.job_deferral import defer_job, latest_end_of
 from airflow_provider.job_ending import raise_for_outcome
-from airflow_provider.job_event import event_or_broken
+from airflow_provider.job_event import anothers_text, event_or_broken, is_anothers, uuid_told_by
 from airflow_provider.job_json import job_from_json
 from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.lineage.job_lineage import bill_of_event
@@ -118,6 +118,9 @@ class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator, TellsLineage):
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Take what the trigger saw; it has stopped the session, if it could."""
         event, self.run_bill = event_or_broken(event), RunBill()
+        if is_anothers(event, own := uuid_told_by(self.job if isinstance(self.job, Mapping) else {})):
+            self.log.warning("%s", anothers_text(event, own))
+            return self.execute(context)
         bill_of_event(self.run_bill, event)
         if event["what"] == "ended":
             self._tail.extend(event["tail"])

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensor
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.machine_arguments import ChoosesMachine
+from airflow_provider.machine_wait import WAIT_EVENTS
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.templated import check_known
 from octa_provider.errors import OctaConfigError, OctaError, OctaNoMachineError
@@ -134,6 +135,9 @@ class OctaMachineAvailableSensor(ChoosesMachine, BaseSensorOperator):
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Take what the trigger saw."""
         event = event or {"what": "unseen", "message": "the trigger told nothing"}
+        if event["what"] not in WAIT_EVENTS:
+            self.log.warning("The triggerer answered with what another task waits for: waiting on")
+            return self.execute(context)
         if event["what"] == "machine":
             return event["machine"]
         if event["what"] == "no machine":

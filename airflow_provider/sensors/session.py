@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider.exceptions import OctaUnwatchedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.job_event import anothers_text, event_or_broken, is_anothers
 from airflow_provider.links import LINKS, push, push_addresses
 from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.session_reference import SessionArgument, SessionReference
@@ -108,7 +109,10 @@ class OctaSessionReadySensor(RendersWhatIsWritten, BaseSensorOperator):
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Take what the trigger saw."""
-        event = event or {"what": "broken", "message": "the trigger told nothing"}
+        event, own = event_or_broken(event), _told(self.session)
+        if is_anothers(event, own):
+            self.log.warning("%s", anothers_text(event, own))
+            return self.execute(context)
         if event["what"] == "ready":
             if time.time() - event.get("at", 0.0) > _LONG_AGO_S:
                 # It may have been stopped while this task waited for a worker.

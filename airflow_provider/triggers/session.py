@@ -36,8 +36,8 @@ class OctaSessionReadyTrigger(BaseTrigger):
         poll_interval: seconds between two list calls, at least.
         namespace: the one of the rental key's client; None for what was deferred before there were any.
 
-    Yields one event, a dict with `what`: `ready` (with `session`, as the sensor returns it), `failed` (ended, or
-    stopped at a cap), `late` (stopped), `unwatched` (Airflow does not tell the connection here) or
+    Yields one event, a dict with `uuid` and `what`: `ready` (with `session`, as the sensor returns it), `failed`
+    (ended, or stopped at a cap), `late` (stopped), `unwatched` (Airflow does not tell the connection here) or
     `broken` (with `message`).
     """
 
@@ -92,7 +92,7 @@ class OctaSessionReadyTrigger(BaseTrigger):
                 stops_on_kill=False,
                 poll_s=self.poll_interval,
             )
-        yield ShownEvent(payload=carried(event))
+        yield ShownEvent(payload=carried({"uuid": self.session.get("uuid")} | event))
 
     async def _wait(self) -> dict[str, Any]:
         from octa_provider.watch.ready import wait_until_ready_async

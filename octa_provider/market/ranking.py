@@ -119,7 +119,7 @@ def rank_vpn(machines: Iterable[VpnMachine], requirements: Requirements) -> tupl
 
 
 def _checks(want: Requirements) -> list[Check]:
-    """Each requirement that was set, as a reason and a test, true where it is met; the order decides which reason is told."""
+    """Each requirement that was set, as a reason and a test, true where met; the order decides which reason is told."""
     checks: list[Check] = []
 
     def add(wanted: object, reason: str, met: Callable[[Machine], object]) -> None:
