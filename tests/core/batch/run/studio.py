@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +36,22 @@ class Studio:
     Attributes:
         emulator: where the machines are.
         octa: the client.
+        speed: seconds that pass in a real one.
         scene: a folder with a scene.
         output: where frames go.
         events: what the last run told, without `progress`.
+        looked_at: Unix times: when the last run began, of each of its events, and when it returned.
     """
 
-    def __init__(self, emulator: EmulatorHandle, octa: OctaClient, folder: Path) -> None:
+    def __init__(self, emulator: EmulatorHandle, octa: OctaClient, folder: Path, speed: float) -> None:
         self.emulator = emulator
         self.octa = octa
+        self.speed = speed
         self.scene = write_scene(folder / "scene")
         self.output = folder / "out"
         self.events: list[BatchEvent] = []
+        self.looked_at: list[float] = []
+        self._known_at: dict[str, float] = {}
         self._charged_before = 0
 
     def begin_anew(self) -> None:
@@ -60,16 +67,22 @@ class Studio:
 
     def run(self, batch: Batch, **options: Any) -> BatchResult:
         """Render it, and keep what it tells."""
-        self.events = []
+        self.events, self.looked_at, self._known_at = [], [time.time()], {}
         on_event = options.pop("on_event", lambda event: None)
 
         def note(event: BatchEvent) -> None:
+            self.looked_at.append(time.time())
+            if event.kind == "machine rented" and event.uuid is not None:
+                self._known_at[event.uuid] = time.time()
             if event.kind != "progress":
                 self.events.append(event)
             on_event(event)
 
         options = {"pacing": PACING, "private_key": self.emulator.ssh_private_key, **options}
-        return self.octa.batches.run(batch, "test/batch", on_event=note, **options)
+        try:
+            return self.octa.batches.run(batch, "test/batch", on_event=note, **options)
+        finally:
+            self.looked_at.append(time.time())
 
     def told(self, kind: str) -> list[BatchEvent]:
         """The events of a kind."""
@@ -88,6 +101,18 @@ class Studio:
     def nothing_runs(self) -> bool:
         """Whether no session runs."""
         return bool(self.emulator.ledger(requests=False)["running"] == 0)
+
+    def one_look_wei(self) -> int:
+        """What the machines of the last run cost, at most, before it knew of them, between two of its looks, and while
+        it stopped them: as long as each of that really took, on a computer that is busy or held."""
+        gap_s = max(after - before for before, after in pairwise(self.looked_at))
+        stop_s = self.looked_at[-1] - self.looked_at[-2]
+        cost_wei = 0.0
+        for session in self.emulator.ledger()["sessions"]:
+            known_at = self._known_at.get(session["uuid"], self.looked_at[-1])
+            unknown_s = max(0.0, known_at - session["started_ms"] / 1000)
+            cost_wei += int(session["price_wei"]) * (unknown_s + gap_s + stop_s) * self.speed / 3600
+        return int(cost_wei)
 
     def charged_wei(self) -> int:
         """What all sessions were charged, since the output was begun."""
@@ -108,4 +133,4 @@ def open_studio(folder: Path, *, speed: float = SPEED, **options: Any) -> Iterat
         start_emulator(speed=speed, **settings) as emulator,
         OctaClient(emulator.api_key, base_url=emulator.base_url, clock=FastClock(speed)) as octa,
     ):
-        yield Studio(emulator, octa, folder)
+        yield Studio(emulator, octa, folder, speed)
