@@ -20,7 +20,7 @@ from octa_provider.emulator.testing import EmulatorHandle
 PROGRAM = [sys.executable, "-m", "octa_provider"]
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
 OTHERS = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGXCPU]
-LONG_S = 60.0
+LONG_S = 600.0
 #: Where a job is when the signal comes: the request that is held up there, and what is told before it.
 MOMENTS: dict[str, tuple[dict[str, Any] | None, str]] = {
     "starting": ({"kind": "delay", "seconds": 1.5, "method": "POST", "path": "^/services/mr$"}, "rental key: "),

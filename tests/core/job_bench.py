@@ -22,7 +22,7 @@ from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobPhase, JobState
 from octa_provider.timing.clock import Clock
 
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 
 
 class ShortClock(Clock):
@@ -197,7 +197,7 @@ class CuttableProxy:
         self._listener.close()
         self.cut()
         for carrier in self._carriers:
-            carrier.join(5)
+            carrier.join(60)
         for pair in self._pairs:
             for end in pair:
                 end.close()

@@ -115,7 +115,7 @@ def test_the_parts_can_be_called_from_different_processes(bench: Bench, tmp_path
     said = {}
     for part in ("start", "poll", "collect", "finish"):
         command = [sys.executable, "-c", PART, json.dumps({**options, "part": part})]
-        said[part] = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+        said[part] = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
     result = json.loads(said["finish"])
     assert said["poll"] == "began\nended\n"
     assert (result["outcome"], result["exit_code"]) == ("succeeded", 0)

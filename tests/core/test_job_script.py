@@ -90,7 +90,7 @@ class Machine:
 
     def over_ssh(self, line: str, stdin: str = "") -> str:
         process = self.start(line)
-        return process.communicate(stdin.replace("/bin/sh", str(self.shell)), timeout=20)[0].strip()
+        return process.communicate(stdin.replace("/bin/sh", str(self.shell)), timeout=600)[0].strip()
 
     def begin(self, command: str, timeout_s: float = 30, envs: dict[str, str] | None = None) -> str:
         return self.over_ssh(*begin_command(command, timeout_s, NONCE, envs or {}))

@@ -172,7 +172,7 @@ def test_of_plain_processes_that_race_for_the_only_machine_each_gets_its_one_ses
                 assert racer.stdin is not None
                 racer.stdin.write("go\n")
                 racer.stdin.flush()
-            uuids = {racer.communicate(timeout=60)[0].strip() for racer in racers}
+            uuids = {racer.communicate(timeout=600)[0].strip() for racer in racers}
         finally:
             for racer in racers:
                 racer.kill()
@@ -435,7 +435,7 @@ with OctaClient(on_response=die) as octa:
 
 
 def killed_in_its_post(bench: Bench, what: str) -> None:
-    ended = subprocess.run([sys.executable, "-c", KILLED, bench.key, what], env=environment(bench.emulator), timeout=60)
+    ended = subprocess.run([sys.executable, "-c", KILLED, bench.key, what], env=environment(bench.emulator), timeout=600)
     assert ended.returncode == 9
     assert len(bench.running()) == 1
 
@@ -744,7 +744,7 @@ def test_what_is_no_intent_is_refused(name: str, odd: object) -> None:
 def test_a_listing_that_comes_late_after_a_kill_is_waited_for(bench: Bench) -> None:
     bench.emulator.faults({"kind": "late_listing", "seconds": 1.0, **START})
     ended = subprocess.run(
-        [sys.executable, "-c", KILLED, bench.key, "rental"], env=environment(bench.emulator), timeout=60
+        [sys.executable, "-c", KILLED, bench.key, "rental"], env=environment(bench.emulator), timeout=600
     )
     assert ended.returncode == 9
     with OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url) as octa:

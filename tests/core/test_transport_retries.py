@@ -202,4 +202,4 @@ def test_a_calls_timeout_replaces_the_clients(serve: Serve, connect: Connect) ->
     started = time.monotonic()
     with pytest.raises(OctaNetworkError):
         connect(server, timeout=30).sessions.list(timeout=0.1, retries=0)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20

