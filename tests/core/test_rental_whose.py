@@ -435,7 +435,9 @@ with OctaClient(on_response=die) as octa:
 
 
 def killed_in_its_post(bench: Bench, what: str) -> None:
-    ended = subprocess.run([sys.executable, "-c", KILLED, bench.key, what], env=environment(bench.emulator), timeout=600)
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, bench.key, what], env=environment(bench.emulator), timeout=600
+    )
     assert ended.returncode == 9
     assert len(bench.running()) == 1
 

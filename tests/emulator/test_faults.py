@@ -172,8 +172,9 @@ def test_slow_start_comes_up_so_much_later(tenant):
 
 def test_node_dies_after_a_start_on_it(tenant):
     tenant.emulator.faults({"kind": "node_dies", "seconds": 1.5})
-    uuid = tenant.ready("sleep 1000")
+    uuid = tenant.start("sleep 1000")
     eventually(lambda: tenant.listed() == [])
+    assert tenant.entry(uuid)["stopped_ms"] - tenant.entry(uuid)["started_ms"] >= 1500
     assert (tenant.entry(uuid)["stopped_by"], tenant.entry(uuid)["termination_reason"]) == ("fault", "node offline")
     assert tenant.post().json()[0]["reason"] == "Node not found"
     assert 1001 not in [record and record["node_id"] for record in tenant.get("/services/mr")]

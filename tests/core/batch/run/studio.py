@@ -52,6 +52,7 @@ class Studio:
         self.events: list[BatchEvent] = []
         self.looked_at: list[float] = []
         self._known_at: dict[str, float] = {}
+        self._overslept_s = 0.0
         self._charged_before = 0
 
     def begin_anew(self) -> None:
@@ -67,7 +68,7 @@ class Studio:
 
     def run(self, batch: Batch, **options: Any) -> BatchResult:
         """Render it, and keep what it tells."""
-        self.events, self.looked_at, self._known_at = [], [time.time()], {}
+        self.events, self.looked_at = [], [time.time()]
         on_event = options.pop("on_event", lambda event: None)
 
         def note(event: BatchEvent) -> None:
@@ -83,6 +84,12 @@ class Studio:
             return self.octa.batches.run(batch, "test/batch", on_event=note, **options)
         finally:
             self.looked_at.append(time.time())
+
+    def sleep(self, seconds: float) -> None:
+        """Let somebody else render on for so many seconds of the studio's clock."""
+        began = time.time()
+        self.octa.clock.sleep(seconds)
+        self._overslept_s += max(0.0, time.time() - began - seconds / self.speed)
 
     def told(self, kind: str) -> list[BatchEvent]:
         """The events of a kind."""
@@ -103,15 +110,15 @@ class Studio:
         return bool(self.emulator.ledger(requests=False)["running"] == 0)
 
     def one_look_wei(self) -> int:
-        """What the machines of the last run cost, at most, before it knew of them, between two of its looks, and while
-        it stopped them: as long as each of that really took, on a computer that is busy or held."""
+        """What the machines of the last run cost, at most, before it knew of them, between two of its looks, while it
+        stopped them, and until it was back late: as long as each of that really took, on a computer that is busy."""
         gap_s = max(after - before for before, after in pairwise(self.looked_at))
         stop_s = self.looked_at[-1] - self.looked_at[-2]
         cost_wei = 0.0
         for session in self.emulator.ledger()["sessions"]:
             known_at = self._known_at.get(session["uuid"], self.looked_at[-1])
             unknown_s = max(0.0, known_at - session["started_ms"] / 1000)
-            cost_wei += int(session["price_wei"]) * (unknown_s + gap_s + stop_s) * self.speed / 3600
+            cost_wei += int(session["price_wei"]) * (unknown_s + gap_s + stop_s + self._overslept_s) * self.speed / 3600
         return int(cost_wei)
 
     def charged_wei(self) -> int:
@@ -131,6 +138,6 @@ def open_studio(folder: Path, *, speed: float = SPEED, **options: Any) -> Iterat
     settings: dict[str, Any] = {"start_delay_s": 0.1, "machines": 10, **options}
     with (
         start_emulator(speed=speed, **settings) as emulator,
-        OctaClient(emulator.api_key, base_url=emulator.base_url, clock=FastClock(speed)) as octa,
+        OctaClient(emulator.api_key, base_url=emulator.base_url, clock=FastClock(speed, emulator.base_url)) as octa,
     ):
         yield Studio(emulator, octa, folder, speed)
