@@ -48,7 +48,7 @@ with OctaClient(options["api_key"], base_url=options["base_url"]) as client:
 def spec(via: str, out: Path, **changes: Any) -> JobSpec:
     outputs = {"out": str(out)} if via == "ssh" else {}
     return JobSpec(
-        **({"image": "ubuntu:24.04", "command": COMMAND, "timeout_s": 30, "via": via, "outputs": outputs} | changes)
+        **({"image": "ubuntu:24.04", "command": COMMAND, "timeout_s": 600, "via": via, "outputs": outputs} | changes)
     )
 
 

@@ -28,7 +28,7 @@ __all__ = ["bench", "emulator"]
 
 
 def spec(command: str, **changes: Any) -> JobSpec:
-    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 30, "via": "ssh"} | changes))
+    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 600, "via": "ssh"} | changes))
 
 
 @contextmanager

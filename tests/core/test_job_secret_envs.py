@@ -58,7 +58,7 @@ ODD = {
 
 
 def spec(command: str, **changes: Any) -> JobSpec:
-    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 30} | changes))
+    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 600} | changes))
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_secret_reaches_the_command_and_nothing_else(
         f"find . -name started >> files; mv files octa-job/work; {command}",
         envs={"PLAIN": "seen-by-all"},
         secret_envs={"TOKEN": SECRET},
-        timeout_s=3 if command == "sleep 60" else 30,
+        timeout_s=3 if command == "sleep 60" else 600,
         outputs={"cmdlines": tmp_path / "cmdlines", "files": tmp_path / "files"},
     )
     result = bench.client.jobs.run(
