@@ -103,13 +103,13 @@ def test_a_secret_reaches_the_command_and_nothing_else(
     """Neither the API, nor a log, a state, a result, a file there or here, nor what `ps` shows there."""
     states: list[JobState] = []
     lines: list[str] = []
-    cmdlines = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; echo; done 2>/dev/null > cmdlines"
+    cmdlines = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' > cmdlines"
     job = spec(
         f'test "${{#TOKEN}}" -eq 16 || exit 99; {cmdlines}; cd; find . -type f -exec grep -l "$TOKEN" {{}} + > files; '
         f"find . -name started >> files; mv files octa-job/work; {command}",
         envs={"PLAIN": "seen-by-all"},
         secret_envs={"TOKEN": SECRET},
-        timeout_s=3 if command == "sleep 60" else 600,
+        timeout_s=10 if command == "sleep 60" else 600,
         outputs={"cmdlines": tmp_path / "cmdlines", "files": tmp_path / "files"},
     )
     result = bench.client.jobs.run(

@@ -372,7 +372,7 @@ def test_a_session_that_is_being_stopped_is_waited_out_and_started_anew() -> Non
 
 
 def test_a_session_whose_stop_hangs_is_named_at_the_deadline() -> None:
-    with slow_to_stop(60.0) as handle, client_of(handle) as octa:
+    with slow_to_stop(10_000.0) as handle, client_of(handle) as octa:
         going = octa.rentals.start(REQUEST, key="going/two")
         octa.services.session(going.uuid).stop()
         with pytest.raises(OctaError, match=f"still being stopped.*octa-provider stop {going.uuid}"):
@@ -401,7 +401,7 @@ def test_whoever_watches_a_session_has_its_later_twins_stopped_and_no_others(ben
         OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url) as octa,
         watcher_for(octa, 0.02) as watcher,
     ):
-        watcher.wait(rental.uuid, lambda session: bench.session(twin)["stopped_ms"] is not None, deadline_s=30)
+        watcher.wait(rental.uuid, lambda session: bench.session(twin)["stopped_ms"] is not None, deadline_s=600)
     assert bench.running() == [rental.uuid]
     assert bench.session(stranger)["stopped_ms"] is None
 
@@ -414,7 +414,7 @@ def test_whoever_watches_the_later_of_two_leaves_the_older_one_to_its_holder(ben
         OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url) as octa,
         watcher_for(octa, 0.02) as watcher,
     ):
-        watcher.wait(later, lambda session: looks.append(session) or len(looks) > 5, deadline_s=30)
+        watcher.wait(later, lambda session: looks.append(session) or len(looks) > 5, deadline_s=600)
     assert sorted(bench.running()) == sorted([older, later])
 
 
