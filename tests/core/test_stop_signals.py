@@ -334,7 +334,7 @@ def _looking_a_name_up() -> None:
     from octa_provider import OctaClient
 
     # As a resolver that does not answer: a call of C that no signal interrupts.
-    socket.getaddrinfo = lambda *args, **options: __import__("ctypes").CDLL(None).sleep(20)  # type: ignore[assignment]
+    socket.getaddrinfo = lambda *args, **options: __import__("ctypes").CDLL(None).sleep(1000)  # type: ignore[assignment]
     OctaClient("k", base_url="https://api.example", timeout=LONG_S).sessions.list()
 
 

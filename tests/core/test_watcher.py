@@ -607,16 +607,20 @@ def test_only_the_first_outcome_counts() -> None:
     api, watcher = real()
     api.active = {"a": ready("a")}
     troubles: list[object] = []
+    late = threading.Event()
 
     def slow(seen: Session) -> bool:
-        time.sleep(0.3)
+        late.wait(600)
         return True
 
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: troubles.append(context))
         with pytest.raises(OctaWaitTimeoutError):
             await watcher.wait_async("a", slow, 0.1)
-        await asyncio.sleep(0.4)
+        late.set()
+        for thread in api.threads:
+            await asyncio.to_thread(thread.join, 600)
+        await asyncio.sleep(0.05)
 
     asyncio.run(main())
     assert troubles == []

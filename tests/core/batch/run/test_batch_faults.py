@@ -11,6 +11,7 @@ from batch_faults import FAULTS, Fault
 from studio import Studio
 
 from octa_provider.batch.renderers.renderer import Renderer
+from octa_provider.batch.result import BatchOutcome
 from octa_provider.pictures import check_frames
 
 FRAMES = "1-16"
@@ -31,9 +32,15 @@ def test_no_fault_of_a_machine_loses_a_frame(studio: Studio, fault: Fault, caplo
     )
     options = {"seconds_per_frame": 30.0, "finish_within_s": 500.0, "max_machines": 3, **fault.options}
     batch = studio.batch(FRAMES, renderer=renderer, ready_timeout_s=120.0, **options)
-    result = studio.run(batch, on_event=lambda event: fault.act(studio, event, seen))
-    told = [f"{event.kind}: {event.reason}" for event in studio.events if event.reason]
-    words = " ".join([*(event.reason for event in studio.events), result.message, caplog.text])
+    reasons: list[str] = []
+    for _ in range(10):
+        result = studio.run(batch, on_event=lambda event: fault.act(studio, event, seen))
+        reasons += [*(event.reason for event in studio.events), result.message]
+        # A busy computer's seconds can spend the plan's most: then it is run again, as its message says.
+        if result.outcome is not BatchOutcome.OVER_BUDGET:
+            break
+    told = [reason for reason in reasons if reason]
+    words = " ".join([*reasons, caplog.text])
     assert result.outcome in (fault.outcome, *(("late",) if fault.outcome == "whole" else ())), (result, told)
     assert check_frames(studio.output, FRAMES, patterns=name).whole
     assert re.search(fault.told, words), told
