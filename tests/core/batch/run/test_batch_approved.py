@@ -55,7 +55,7 @@ def test_another_scene_or_more_frames_than_were_quoted_rent_nothing(studio: Stud
 
 def test_a_batch_stops_at_what_was_quoted(studio: Studio) -> None:
     """The machines are 20 times slower than was said: nobody pays for that without being asked again."""
-    batch = studio.batch("1-24", frame_s=3.0, seconds_per_frame=3.0, max_machines=2)
+    batch = studio.batch("1-24", frame_s=12.0, seconds_per_frame=3.0, max_machines=2)
     quote = studio.octa.batches.quote(batch)
     result = studio.run(batch, quote=quote)
     assert result.outcome is BatchOutcome.OVER_BUDGET
