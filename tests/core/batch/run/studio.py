@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from octa_provider import OctaClient
 from octa_provider.batch.batch import Batch
 from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.renderers.renderer import Renderer
-from octa_provider.batch.result import BatchResult
+from octa_provider.batch.result import BatchOutcome, BatchResult
 from octa_provider.batch.run.parts import Pacing
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 
@@ -27,6 +28,8 @@ except ImportError:
 
 #: Seconds that pass in a real one.
 SPEED = 20.0
+#: Of one batch, each with a plan of its own, on a busy computer.
+MOST_QUOTES = 20
 PACING = Pacing(poll_s=4.0, quiet_s=4.0, lost_after_s=200.0)
 
 
@@ -67,8 +70,25 @@ class Studio:
         return Batch(frames=frames, output=self.output, renderer=renderer, **options)
 
     def run(self, batch: Batch, **options: Any) -> BatchResult:
-        """Render it, and keep what it tells."""
-        self.events, self.looked_at = [], [time.time()]
+        """Render it, and keep what it tells.
+
+        A busy computer's seconds, of which each is many here, can spend what the plan said at most: then it is run
+        again, as its message says, unless somebody has set, approved or been asked for a price.
+        """
+        self.events = []
+        result = self._run(batch, **options)
+        if batch.max_cost_usd is None and not {"quote", "approve", "pause_s"} & options.keys():
+            rendered = result.rendered
+            for _ in range(MOST_QUOTES):
+                if result.outcome is not BatchOutcome.OVER_BUDGET:
+                    break
+                result = self._run(batch, **options)
+                rendered += result.rendered
+            result = replace(result, rendered=rendered)
+        return result
+
+    def _run(self, batch: Batch, **options: Any) -> BatchResult:
+        self.looked_at = [time.time()]
         on_event = options.pop("on_event", lambda event: None)
 
         def note(event: BatchEvent) -> None:
