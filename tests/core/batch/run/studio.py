@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -76,16 +76,14 @@ class Studio:
         again, as its message says, unless somebody has set, approved or been asked for a price.
         """
         self.events = []
-        result = self._run(batch, **options)
-        if batch.max_cost_usd is None and not {"quote", "approve", "pause_s"} & options.keys():
-            rendered = result.rendered
-            for _ in range(MOST_QUOTES):
-                if result.outcome is not BatchOutcome.OVER_BUDGET:
-                    break
-                result = self._run(batch, **options)
-                rendered += result.rendered
-            result = replace(result, rendered=rendered)
-        return result
+        if batch.max_cost_usd is not None or {"quote", "approve", "pause_s"} & options.keys():
+            return self._run(batch, **options)
+        return _to_its_end(lambda: self._run(batch, **options))
+
+    def resume(self) -> BatchResult:
+        """Go on with what is in the output, by that alone."""
+        key = self.emulator.ssh_private_key
+        return _to_its_end(lambda: self.octa.batches.resume(self.output, private_key=key))
 
     def _run(self, batch: Batch, **options: Any) -> BatchResult:
         self.looked_at = [time.time()]
@@ -144,6 +142,17 @@ class Studio:
     def charged_wei(self) -> int:
         """What all sessions were charged, since the output was begun."""
         return int(self.emulator.ledger(requests=False)["billed_wei"]) - self._charged_before
+
+
+def _to_its_end(run: Callable[[], BatchResult]) -> BatchResult:
+    result = run()
+    rendered = result.rendered
+    for _ in range(MOST_QUOTES):
+        if result.outcome is not BatchOutcome.OVER_BUDGET:
+            break
+        result = run()
+        rendered += result.rendered
+    return replace(result, rendered=rendered)
 
 
 @contextmanager

@@ -100,14 +100,14 @@ def test_labels_are_on_every_machine_and_make_no_other_batch(studio: Studio) -> 
 
 def test_a_resume_needs_the_folder_alone(studio: Studio) -> None:
     stopped = studio.run(
-        studio.batch("1-12", frame_s=0.1), is_cancelled=lambda: len(studio.told("frame accepted")) >= 3
+        studio.batch("1-24", frame_s=0.4), is_cancelled=lambda: len(studio.told("frame accepted")) >= 3
     )
     assert stopped.outcome is BatchOutcome.CANCELLED
-    assert 3 <= stopped.done < 12
+    assert 3 <= stopped.done < 24
     assert studio.nothing_runs()
-    resumed = studio.octa.batches.resume(studio.output, private_key=studio.emulator.ssh_private_key)
+    resumed = studio.resume()
     assert resumed.outcome is BatchOutcome.WHOLE
-    assert resumed.rendered == 12 - stopped.done
+    assert resumed.rendered == 24 - stopped.done
     assert resumed.cost_wei == studio.charged_wei()
 
 
@@ -132,7 +132,7 @@ def test_a_scene_that_is_saved_while_it_is_rendered_is_given_to_no_other_machine
             for uuid in studio.emulator.ledger()["running_uuids"]:
                 studio.emulator.end_session(uuid)
 
-    batch = studio.batch("1-20", frame_s=0.3, seconds_per_frame=6.0, max_machines=1)
+    batch = studio.batch("1-20", frame_s=0.6, seconds_per_frame=12.0, max_machines=1)
     with pytest.raises(OctaLocalFileError, match="scene was changed while it was rendered"):
         studio.run(batch, on_event=save_and_lose_the_machine)
     assert studio.starts() == 1
@@ -293,13 +293,13 @@ def test_an_api_that_is_away_when_a_run_begins_is_asked_again(studio: Studio) ->
 def test_terms_that_were_refused_are_not_gone_on_with(studio: Studio) -> None:
     key = studio.emulator.ssh_private_key
     stopped = studio.run(
-        studio.batch("1-6", frame_s=0.3, seconds_per_frame=5.0),
+        studio.batch("1-6", frame_s=1.5, seconds_per_frame=5.0),
         is_cancelled=lambda: len(studio.told("frame accepted")) >= 2,
     )
     assert stopped.outcome is BatchOutcome.CANCELLED
     with pytest.raises(OctaPlanError):
         studio.octa.batches.resume(studio.output, private_key=key, finish_within_s=1.0)
-    more = studio.batch("1-600", frame_s=0.3, seconds_per_frame=5.0)
+    more = studio.batch("1-600", frame_s=1.5, seconds_per_frame=5.0)
     assert studio.run(more, approve=lambda plan: False).rendered == 0
-    resumed = studio.octa.batches.resume(studio.output, private_key=key)
+    resumed = studio.resume()
     assert (resumed.outcome, resumed.frames) == (BatchOutcome.WHOLE, 6)
