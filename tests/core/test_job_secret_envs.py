@@ -308,7 +308,7 @@ def test_the_fingerprint_knows_the_names_of_secrets_alone() -> None:
 
 def test_a_job_without_secrets_has_the_fingerprint_that_it_had_before_there_were_any() -> None:
     """Else the try after an upgrade would stop what runs, and start it anew."""
-    assert spec("true", envs={"A": "1"}).fingerprint == "b3f4b5a0fbf1e5a7"
+    assert spec("true", envs={"A": "1"}, timeout_s=30).fingerprint == "b3f4b5a0fbf1e5a7"
 
 
 def test_a_spec_does_not_show_its_secrets_and_keeps_them_as_they_were_checked() -> None:

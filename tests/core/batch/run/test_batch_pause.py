@@ -23,7 +23,7 @@ COMMAND = "octa-fake-renderer --frames {frames} --output {output} --seconds 0.5"
 FRAME_S = 10.0
 PAUSE_S = 30.0
 #: To pause, and then to be over. A busy computer is the only reason for more than a few.
-MOST_TRIES = 10
+MOST_TRIES = 20
 MOST_PAUSES = 200
 
 
