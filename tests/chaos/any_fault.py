@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 #: How many seconds of the client's waiting pass in a real one.
 SPEED = 200.0
 TIMEOUT_S = 0.1
+#: Of a client that meets no faults: a busy computer answers nobody in so short a time.
+PATIENT_S = 300.0
 #: Real seconds; the settle time of 20 s takes 0.1 s here.
 LATE_S = 0.03
 

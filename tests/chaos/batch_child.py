@@ -39,7 +39,8 @@ def main() -> int:
         finish_within_s=told["within_s"],
         seconds_per_frame=told.get("seconds_per_frame"),
     )
-    with OctaClient(told["api_key"], base_url=told["base_url"], clock=FastClock(told.get("speed", SPEED))) as octa:
+    clock = FastClock(told.get("speed", SPEED), told["base_url"])
+    with OctaClient(told["api_key"], base_url=told["base_url"], clock=clock) as octa:
         result = octa.batches.run(
             batch, KEY, private_key=Path(told["private_key"]), pacing=Pacing(poll_s=4.0, quiet_s=4.0)
         )

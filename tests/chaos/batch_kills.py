@@ -32,9 +32,9 @@ from tests.core.batch.run.quick_renderer import write_scene
 FRAMES = "1-24"
 MACHINES = 3
 #: A run that takes so long has hung.
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 #: Of a batch that costs more than was planned with.
-_QUOTES = 3
+_QUOTES = 20
 
 
 @dataclass

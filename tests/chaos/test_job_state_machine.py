@@ -19,7 +19,7 @@ from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.spec import JobSpec
 from octa_provider.job.state import JobState
 from octa_provider.market.requirements import Requirements
-from tests.chaos.any_fault import LATE_S, SPEED, TIMEOUT_S, faults, hours
+from tests.chaos.any_fault import LATE_S, PATIENT_S, SPEED, TIMEOUT_S, faults, hours
 from tests.chaos.quick_clock import QuickClock
 
 MAX_POLLS = 300
@@ -48,7 +48,7 @@ class JobMachine(RuleBasedStateMachine):
             image="ubuntu:24.04",
             command=f"echo working; sleep 0.02; exit {exit_code}",
             requirements=Requirements(max_price_usd=5),
-            timeout_s=1200,
+            timeout_s=6000,
             ready_timeout_s=1200,
         )
         if fault is not None:
@@ -59,11 +59,14 @@ class JobMachine(RuleBasedStateMachine):
         time.sleep(LATE_S + TIMEOUT_S)
         self.emulator.clear_faults()
         if hasattr(self, "spec"):
-            result = self.client.jobs.run(self.spec, self.key, poll_s=2)
-            if result.outcome is JobOutcome.NOT_READY:
-                # It had adopted one that never comes up, and has stopped it.
-                self.check(result)
-                result = self.client.jobs.run(self.spec, self.key, poll_s=2)
+            with OctaClient(
+                self.emulator.api_key, base_url=self.emulator.base_url, timeout=PATIENT_S, clock=self.clock
+            ) as patient:
+                result = patient.jobs.run(self.spec, self.key, poll_s=2)
+                if result.outcome is JobOutcome.NOT_READY:
+                    # It had adopted one that never comes up, and has stopped it.
+                    self.check(result)
+                    result = patient.jobs.run(self.spec, self.key, poll_s=2)
             assert result.exit_code == self.exit_code
             self.check(result)
         self.client.close()

@@ -29,7 +29,7 @@ from octa_provider.market.requirements import Requirements
 from octa_provider.rental.cost import PRICE_STEP_USD
 from octa_provider.rental.rental import Rental
 from octa_provider.rental.terms import Bill
-from tests.chaos.any_fault import BLINDING, LATE_S, SPEED, TIMEOUT_S, faults, hours
+from tests.chaos.any_fault import BLINDING, LATE_S, PATIENT_S, SPEED, TIMEOUT_S, faults, hours
 from tests.chaos.quick_clock import QuickClock
 
 HOUR_S = 3600.0
@@ -55,14 +55,15 @@ class RentalMachine(RuleBasedStateMachine):
         self.client = self.client_of("ours")
         self.neighbour = self.client_of("neighbour")
         self.emulator.clear_faults()
-        self.neighbours = self.neighbour.rentals.start(MachineRequest("ubuntu:24.04"), key=self.key)
+        self.patient_neighbour = self.client_of("neighbour", PATIENT_S)
+        self.neighbours = self.patient_neighbour.rentals.start(MachineRequest("ubuntu:24.04"), key=self.key)
 
-    def client_of(self, namespace: str) -> OctaClient:
+    def client_of(self, namespace: str, timeout_s: float = TIMEOUT_S) -> OctaClient:
         """A client of one of the two installations."""
         return OctaClient(
             self.emulator.api_key,
             base_url=self.emulator.base_url,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             namespace=namespace,
             clock=self.clock,
         )
@@ -71,10 +72,12 @@ class RentalMachine(RuleBasedStateMachine):
         """However it went: the next try and its stop leave nothing, and every bill was true."""
         time.sleep(LATE_S + TIMEOUT_S)
         self.emulator.clear_faults()
-        rental = self.client.rentals.start(MachineRequest("ubuntu:24.04"), key=self.key)
-        self.bills.append(rental.stop())
+        with self.client_of("ours", PATIENT_S) as patient:
+            rental = patient.rentals.start(MachineRequest("ubuntu:24.04"), key=self.key)
+            self.bills.append(rental.stop())
         self.client.close()
         self.neighbours.stop()
+        self.patient_neighbour.close()
         self.neighbour.close()
         sessions = self.sessions()
         assert [s["uuid"] for s in sessions.values() if s["stopped_ms"] is None] == []

@@ -23,7 +23,7 @@ from typing import Any
 
 from tests.chaos.boundaries import Boundaries
 
-HANG_S = 40.0
+HANG_S = 300.0
 
 
 def serve() -> None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 
 from octa_provider.emulator.testing import EmulatorHandle
 
-LONG_S = 60.0
+LONG_S = 600.0
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 

@@ -109,5 +109,5 @@ def test_what_python_finds_on_its_way_out_is_not_told() -> None:
         "sys.argv = ['octa-provider', '--version']\n"
         "sys.exit(main())\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")

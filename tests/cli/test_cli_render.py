@@ -192,7 +192,7 @@ def test_more_signals_while_the_machines_are_stopped_change_nothing(emulator: Em
     process = started(emulator, work)
     wait_for(process, " is ready")
     emulator.faults(
-        {"kind": "delay", "seconds": 3.0, "times": None, "method": "POST", "path": "^/services/[^/]+/stop$"}
+        {"kind": "status", "status": 503, "times": None, "method": "POST", "path": "^/services/[^/]+/stop$"}
     )
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None
@@ -201,8 +201,8 @@ def test_more_signals_while_the_machines_are_stopped_change_nothing(emulator: Em
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
         process.send_signal(number)
         time.sleep(0.3)
-    _, err = process.communicate(timeout=LONG_S)
     emulator.clear_faults()
+    _, err = process.communicate(timeout=LONG_S)
     assert process.returncode == 143, err
     assert emulator.ledger()["running"] == 0
 

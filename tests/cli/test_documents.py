@@ -40,7 +40,7 @@ def test_python_in_the_documents_compiles_and_where_it_says_so_runs(
             env=os.environ | emulator.env(),
             cwd=tmp_path,
             check=True,
-            timeout=90,
+            timeout=600,
         )
         assert emulator.ledger()["running"] == 0
 
@@ -50,7 +50,7 @@ def test_the_readmes_test_passes(tmp_path: Path) -> None:
     block = next(b for b in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "def test_" in b)
     (tmp_path / "test_pipeline.py").write_text(block)
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=tmp_path, check=True, timeout=90
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=tmp_path, check=True, timeout=600
     )
 
 

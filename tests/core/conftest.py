@@ -53,7 +53,7 @@ def connect(clock: HeldClock) -> Iterator[Callable[..., OctaClient]]:
 
         def make(*where: OddServer | str, **options: Any) -> OctaClient:
             urls = [place if isinstance(place, str) else place.url for place in where]
-            settings: dict[str, Any] = {"base_url": urls, "clock": clock, "timeout": 5.0, **options}
+            settings: dict[str, Any] = {"base_url": urls, "clock": clock, "timeout": 300.0, **options}
             return stack.enter_context(OctaClient(settings.pop("api_key", KEY), **settings))
 
         yield make

@@ -111,7 +111,7 @@ def endless(data: bytes, every_s: float) -> Step:
     return step
 
 
-def silent(seconds: float = 5.0) -> Step:
+def silent(seconds: float = 1000.0) -> Step:
     """Read the request and say nothing until the client hangs up."""
 
     def step(connection: socket.socket, request: Received) -> bool:

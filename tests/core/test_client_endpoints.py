@@ -42,7 +42,7 @@ def asked(emulator: EmulatorHandle) -> str:
 
 
 def ready(octa: OctaClient, uuid: str) -> Session:
-    for _ in range(500):
+    for _ in range(60_000):
         session = octa.services.session(uuid).info()
         if session.phase is SessionPhase.READY:
             return session
@@ -198,7 +198,7 @@ def test_a_machine_from_start_to_stop(octa: OctaClient, emulator: EmulatorHandle
     assert asked(emulator) == f"GET /services/{uuid}/info"
     assert (session.uuid, session.service, session.node_id, session.rental_key) == (uuid, "mr", node_id, "k/1")
 
-    for _ in range(500):
+    for _ in range(60_000):
         logs = service.logs()
         if "hello" in logs.container:
             break

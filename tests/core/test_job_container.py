@@ -22,7 +22,7 @@ __all__ = ["bench", "emulator"]
 
 
 def spec(command: str, **changes: object) -> JobSpec:
-    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 30} | changes))  # type: ignore[arg-type]
+    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 600} | changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

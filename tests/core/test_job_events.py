@@ -29,7 +29,7 @@ TALKS = "echo 1/4; sleep 0.3; echo 4/4; exit 3"
 
 
 def spec(command: str = TALKS, **changes: object) -> JobSpec:
-    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 60} | changes))  # type: ignore[arg-type]
+    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 6000} | changes))  # type: ignore[arg-type]
 
 
 def kinds(events: list[JobEvent]) -> list[str]:
@@ -143,7 +143,7 @@ def test_a_try_that_carries_on_says_so(bench: Bench) -> None:
 def test_each_machine_that_is_tried_has_its_start_its_stop_and_its_own_cost(leaping: Bench) -> None:
     leaping.emulator.faults({"kind": "never_ready", "times": 1})
     events: list[JobEvent] = []
-    job = spec("echo hello", ready_timeout_s=20, start_attempts=2)
+    job = spec("echo hello", ready_timeout_s=100, start_attempts=2)
     result = leaping.client.jobs.run(job, leaping.key, on_event=events.append, poll_s=0.5)
     assert kinds(events) == ["started", "stopped", "started", "ready", "line", "ended", "stopped"]
     first, second = (event for event in events if event.kind == "stopped")
@@ -157,7 +157,7 @@ def test_each_machine_that_is_tried_has_its_start_its_stop_and_its_own_cost(leap
 def test_a_machine_that_never_comes_up_is_never_ready(leaping: Bench) -> None:
     leaping.emulator.faults({"kind": "never_ready", "times": None})
     events: list[JobEvent] = []
-    leaping.client.jobs.run(spec(ready_timeout_s=20), leaping.key, on_event=events.append, poll_s=0.5)
+    leaping.client.jobs.run(spec(ready_timeout_s=100), leaping.key, on_event=events.append, poll_s=0.5)
     leaping.emulator.clear_faults()
     assert kinds(events) == ["started", "ended", "stopped"]
     assert events[-1].outcome is JobOutcome.NOT_READY

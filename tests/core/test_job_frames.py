@@ -31,7 +31,7 @@ def test_a_job_that_brings_seven_of_ten_frames_lacks_three_whatever_lay_in_the_f
         command="mkdir frames; for i in 1 2 3 4 5 6 7; do cp picture.png frames/frame_000$i.png; done",
         inputs={picture: "picture.png"},
         outputs={"frames": written.format(tmp_path)},
-        timeout_s=30,
+        timeout_s=600,
     )
     result = bench.client.jobs.run(job, bench.key, private_key=bench.ssh_key, poll_s=0.1)
     assert result.succeeded

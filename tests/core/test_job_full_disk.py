@@ -25,7 +25,7 @@ NO_PLACE = "/proc/self/fdinfo"
 
 
 def spec(command: str, **changes: object) -> JobSpec:
-    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 60} | changes))  # type: ignore[arg-type]
+    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 600} | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ __all__ = ["bench", "emulator"]
 
 
 def spec(command: str, **changes: Any) -> JobSpec:
-    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 30, "via": "ssh"} | changes))
+    return JobSpec(**({"image": "ubuntu:24.04", "command": command, "timeout_s": 600, "via": "ssh"} | changes))
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def test_a_key_that_the_machine_refuses_to_the_end_is_said_and_the_session_stopp
 ) -> None:
     other = tmp_path / "other"
     asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(other))
-    result = bench.client.jobs.run(spec("true", ready_timeout_s=2), bench.key, private_key=other, poll_s=0.1)
+    result = bench.client.jobs.run(spec("true", ready_timeout_s=5), bench.key, private_key=other, poll_s=0.1)
     assert result.outcome is JobOutcome.NOT_READY
     assert "refused the key: give the private key whose public half is in the OctaSpace account" in result.message
     assert bench.running() == 0

@@ -23,7 +23,7 @@ BAR = (
 
 
 def spec(via: str, command: str = BAR) -> JobSpec:
-    return JobSpec(image="ubuntu:24.04", command=command, timeout_s=60, via=via)
+    return JobSpec(image="ubuntu:24.04", command=command, timeout_s=600, via=via)
 
 
 @pytest.mark.parametrize("via", ["container", "ssh"])

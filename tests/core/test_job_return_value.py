@@ -19,7 +19,7 @@ __all__ = ["bench", "emulator"]
 
 
 def spec(command: str, **changes: Any) -> JobSpec:
-    given = {"image": "ubuntu:24.04", "command": command, "timeout_s": 30, "result_file": "result.json"}
+    given = {"image": "ubuntu:24.04", "command": command, "timeout_s": 600, "result_file": "result.json"}
     return JobSpec(**(given | changes))
 
 

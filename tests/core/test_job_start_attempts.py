@@ -29,7 +29,7 @@ NEVER_AT_ALL = {"kind": "never_ready", "times": None}
 
 
 def spec(command: str = "echo hello", **changes: Any) -> JobSpec:
-    given: dict[str, Any] = {"image": "ubuntu:24.04", "command": command, "ready_timeout_s": 20, "start_attempts": 2}
+    given: dict[str, Any] = {"image": "ubuntu:24.04", "command": command, "ready_timeout_s": 60, "start_attempts": 2}
     return JobSpec(**(given | changes))
 
 
@@ -121,7 +121,7 @@ def test_a_machine_that_goes_before_it_is_up_is_left_for_another_where_no_comman
     bench.emulator.faults(NEVER_READY)
     state = bench.client.jobs.start(spec(via=via), bench.key, private_key=bench.ssh_key)
     bench.emulator.end_session(state.rental.uuid)
-    bench.clock.shift_s += 60
+    bench.clock.shift_s += 100
     result = bench.client.jobs.watch(state, spec(via=via), private_key=bench.ssh_key, poll_s=0.5)
     assert (result.succeeded, len(result.tried)) == (bool(tried), tried)
     assert len(tried_one_by_one(bench)) == 1 + tried
@@ -129,7 +129,7 @@ def test_a_machine_that_goes_before_it_is_up_is_left_for_another_where_no_comman
 
 def test_a_machine_that_cannot_be_stopped_keeps_another_from_being_started(bench: Bench) -> None:
     state = bench.client.jobs.start(spec(), bench.key)
-    bench.clock.shift_s += 60
+    bench.clock.shift_s += 100
     bench.emulator.faults(
         {"kind": "status", "status": 500, "method": "POST", "path": "/services/*/stop", "times": None}
     )
@@ -335,7 +335,7 @@ def test_whoever_cancels_before_the_other_machine_has_none(bench: Bench) -> None
 def test_a_watcher_that_dies_before_the_other_machine_is_started_leaves_it_to_the_next(bench: Bench) -> None:
     bench.emulator.faults(NEVER_READY)
     state = bench.client.jobs.start(spec(), bench.key)
-    bench.clock.shift_s += 60
+    bench.clock.shift_s += 100
     state = bench.client.jobs.poll(state)
     assert state.may_start_elsewhere
     result: JobResult = bench.client.jobs.run(

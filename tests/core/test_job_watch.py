@@ -17,7 +17,7 @@ __all__ = ["bench", "emulator"]
 
 
 def spec(command: str = "echo done") -> JobSpec:
-    return JobSpec(image="alpine:3", command=command, timeout_s=60)
+    return JobSpec(image="alpine:3", command=command, timeout_s=6000)
 
 
 def test_it_ends_as_run_would(bench: Bench) -> None:

@@ -41,7 +41,7 @@ def test_an_on_line_that_raises_does_not_end_the_job(
         raise error
 
     command = "for i in 1 2 3; do echo $i; sleep 0.2; done; exit 3"
-    spec = JobSpec(image="ubuntu:24.04", command=command, timeout_s=30)
+    spec = JobSpec(image="ubuntu:24.04", command=command, timeout_s=600)
     with caplog.at_level(logging.WARNING):
         result = bench.client.jobs.run(spec, bench.key, on_line=on_line, poll_s=0.1)
     assert (result.outcome, result.exit_code) == (JobOutcome.FAILED, 3)
@@ -56,7 +56,7 @@ def test_what_ends_a_process_ends_the_job_too(bench: Bench, error: BaseException
     def on_line(line: str) -> None:
         raise error
 
-    spec = JobSpec(image="ubuntu:24.04", command="echo 1; sleep 300", timeout_s=300)
+    spec = JobSpec(image="ubuntu:24.04", command="echo 1; sleep 300", timeout_s=6000)
     with pytest.raises(type(error)):
         bench.client.jobs.run(spec, bench.key, on_line=on_line, poll_s=0.1)
     assert bench.emulator.ledger()["running"] == 0

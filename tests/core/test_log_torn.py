@@ -78,7 +78,7 @@ def test_a_log_that_was_cut_inside_a_character_is_no_other_log() -> None:
 def test_a_job_whose_output_is_looked_at_inside_a_character_gives_each_line_once(bench: Bench) -> None:
     lines: list[str] = []
     command = r"for i in 1 2 3; do echo epoch $i; done; printf 'caf\303'; sleep 2; printf '\251 ok\n'; echo last"
-    bench.client.jobs.run(JobSpec("ubuntu:24.04", command, timeout_s=60), bench.key, on_line=lines.append, poll_s=0.2)
+    bench.client.jobs.run(JobSpec("ubuntu:24.04", command, timeout_s=600), bench.key, on_line=lines.append, poll_s=0.2)
     assert lines == ["epoch 1", "epoch 2", "epoch 3", "café ok", "last"]
 
 

@@ -21,7 +21,7 @@ from octa_provider.watch.log_reads import MOST_LOOKS_KEPT, READS_A_LOOK
 from octa_provider.watch.watcher import Watcher, watcher_for
 
 POLL_S = 0.1
-PATIENCE_S = 60.0
+PATIENCE_S = 600.0
 QUIET = "sleep 600"
 LISTS, LOGS = "GET /sessions", "GET /services/{uuid}/logs"
 

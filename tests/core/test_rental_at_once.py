@@ -68,7 +68,7 @@ def test_processes_that_start_one_key_at_once_get_one_session(bench: Bench) -> N
             assert child.stdin is not None
             child.stdin.write("go\n")
             child.stdin.flush()
-        uuids = {json.loads(child.communicate(timeout=20)[0])["uuid"] for child in children}
+        uuids = {json.loads(child.communicate(timeout=600)[0])["uuid"] for child in children}
     finally:
         for child in children:
             child.kill()

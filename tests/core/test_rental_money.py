@@ -361,11 +361,14 @@ def test_a_wait_keeps_its_deadline_whatever_pause_the_server_asks_for(bench: Ben
 def test_many_sessions_are_stopped_at_the_same_time(bench: Bench) -> None:
     for number in range(12):
         bench.start(key=f"{bench.key}/{number}")
-    # One after the other would take 24 s.
     bench.emulator.faults({"kind": "delay", "seconds": 2.0, **STOP, "times": None})
     with OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url) as octa:
-        reaped = octa.rentals.reap(bench.key, dry_run=False, deadline_s=20)
+        reaped = octa.rentals.reap(bench.key, dry_run=False, deadline_s=600)
     assert (len(reaped.stopped), reaped.failed) == (12, ())
+    stops = [one for one in bench.emulator.ledger()["requests"] if one["faults"] == ["delay"]]
+    begun = sorted(stop["at_ms"] for stop in stops)
+    # One after the other, each would have begun when the one before was over.
+    assert begun[-1] - begun[0] < (len(begun) - 1) * 2000
 
 
 @pytest.mark.parametrize("score", [0, 6, True, "5", 2.5])

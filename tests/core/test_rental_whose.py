@@ -172,7 +172,7 @@ def test_of_plain_processes_that_race_for_the_only_machine_each_gets_its_one_ses
                 assert racer.stdin is not None
                 racer.stdin.write("go\n")
                 racer.stdin.flush()
-            uuids = {racer.communicate(timeout=60)[0].strip() for racer in racers}
+            uuids = {racer.communicate(timeout=600)[0].strip() for racer in racers}
         finally:
             for racer in racers:
                 racer.kill()
@@ -372,7 +372,7 @@ def test_a_session_that_is_being_stopped_is_waited_out_and_started_anew() -> Non
 
 
 def test_a_session_whose_stop_hangs_is_named_at_the_deadline() -> None:
-    with slow_to_stop(60.0) as handle, client_of(handle) as octa:
+    with slow_to_stop(10_000.0) as handle, client_of(handle) as octa:
         going = octa.rentals.start(REQUEST, key="going/two")
         octa.services.session(going.uuid).stop()
         with pytest.raises(OctaError, match=f"still being stopped.*octa-provider stop {going.uuid}"):
@@ -401,7 +401,7 @@ def test_whoever_watches_a_session_has_its_later_twins_stopped_and_no_others(ben
         OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url) as octa,
         watcher_for(octa, 0.02) as watcher,
     ):
-        watcher.wait(rental.uuid, lambda session: bench.session(twin)["stopped_ms"] is not None, deadline_s=30)
+        watcher.wait(rental.uuid, lambda session: bench.session(twin)["stopped_ms"] is not None, deadline_s=600)
     assert bench.running() == [rental.uuid]
     assert bench.session(stranger)["stopped_ms"] is None
 
@@ -414,7 +414,7 @@ def test_whoever_watches_the_later_of_two_leaves_the_older_one_to_its_holder(ben
         OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url) as octa,
         watcher_for(octa, 0.02) as watcher,
     ):
-        watcher.wait(later, lambda session: looks.append(session) or len(looks) > 5, deadline_s=30)
+        watcher.wait(later, lambda session: looks.append(session) or len(looks) > 5, deadline_s=600)
     assert sorted(bench.running()) == sorted([older, later])
 
 
@@ -435,7 +435,9 @@ with OctaClient(on_response=die) as octa:
 
 
 def killed_in_its_post(bench: Bench, what: str) -> None:
-    ended = subprocess.run([sys.executable, "-c", KILLED, bench.key, what], env=environment(bench.emulator), timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, bench.key, what], env=environment(bench.emulator), timeout=600
+    )
     assert ended.returncode == 9
     assert len(bench.running()) == 1
 
@@ -744,7 +746,7 @@ def test_what_is_no_intent_is_refused(name: str, odd: object) -> None:
 def test_a_listing_that_comes_late_after_a_kill_is_waited_for(bench: Bench) -> None:
     bench.emulator.faults({"kind": "late_listing", "seconds": 1.0, **START})
     ended = subprocess.run(
-        [sys.executable, "-c", KILLED, bench.key, "rental"], env=environment(bench.emulator), timeout=60
+        [sys.executable, "-c", KILLED, bench.key, "rental"], env=environment(bench.emulator), timeout=600
     )
     assert ended.returncode == 9
     with OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url) as octa:

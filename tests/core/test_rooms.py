@@ -30,7 +30,7 @@ def checked(house: Path) -> tuple[int, str]:
         env={"PATH": "/usr/bin:/bin", "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=600,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr

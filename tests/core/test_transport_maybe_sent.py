@@ -75,7 +75,7 @@ def test_a_server_that_hangs_up_before_reading_counts_as_sent(serve: Serve, conn
 
 
 def test_a_read_timeout_may_have_sent_it_and_is_a_timeout(serve: Serve, connect: Connect) -> None:
-    error = failure(connect(serve(silent()), timeout=0.1))
+    error = failure(connect(serve(silent()), timeout=0.5))
     assert error.maybe_sent
     assert isinstance(error, OctaTimeoutError)
 
@@ -91,13 +91,13 @@ def test_a_body_that_falls_silent_is_a_timeout(serve: Serve, connect: Connect) -
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[")
         return silent()(connection, request)
 
-    error = failure(connect(serve(stall), timeout=0.1))
+    error = failure(connect(serve(stall), timeout=0.5))
     assert error.maybe_sent
     assert isinstance(error, OctaTimeoutError)
 
 
 def test_a_dripping_body_ends_at_the_timeout_though_no_read_is_slow(serve: Serve, connect: Connect) -> None:
-    error = failure(connect(serve(drip(b" ", 0.02)), timeout=0.2, clock=SYSTEM_CLOCK))
+    error = failure(connect(serve(drip(b" ", 0.02, declared=100_000)), timeout=0.5, clock=SYSTEM_CLOCK))
     assert isinstance(error, OctaTimeoutError)
     assert error.maybe_sent
 

@@ -124,7 +124,7 @@ class Tunnel(OddServer):
             back = threading.Thread(target=_pump, args=(far, connection), daemon=True)
             back.start()
             _pump(connection, far)
-            back.join(5)
+            back.join(60)
         return False
 
 

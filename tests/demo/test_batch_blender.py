@@ -119,7 +119,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
         lines.append(f"exec({MAKE.format(size=SIZE, change=change, path=str(folder / name / 'my shot.blend'))!r})")
     (folder / "make.py").write_text("\n".join(lines) + "\nimport os\nos._exit(0)\n")
-    subprocess.run([blender_python(), folder / "make.py"], check=True, capture_output=True, timeout=110)
+    subprocess.run([blender_python(), folder / "make.py"], check=True, capture_output=True, timeout=600)
     return folder
 
 
@@ -163,7 +163,7 @@ class Machine:
 
     def run(self, renderer: BlenderRenderer, frames: list[int], **arguments: int) -> tuple[int, str]:
         process = self.start(renderer, frames, **arguments)
-        said, _ = process.communicate(timeout=280)
+        said, _ = process.communicate(timeout=800)
         return process.returncode, said
 
     def files(self) -> dict[str, int]:
@@ -210,7 +210,7 @@ def lay(path: Path) -> bool:
 
 
 def wait_for(path: Path) -> None:
-    until = time.monotonic() + 250
+    until = time.monotonic() + 800
     while not path.exists():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -239,7 +239,7 @@ def test_an_empty_file_skips_a_frame_of_a_running_blender_and_can_t_be_laid_once
     assert not lay(machine.out / renderer.skip_file(2))
     assert lay(machine.out / renderer.skip_file(3))
     (tmp_path / "go").touch()
-    said, _ = process.communicate(timeout=250)
+    said, _ = process.communicate(timeout=800)
     assert process.returncode == 0, said
     sizes = machine.files()
     assert sizes["frame_0003.png"] == 0

@@ -25,7 +25,7 @@ def blender_python() -> str:
 
 def run_blender(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [blender_python(), COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=110, check=False
+        [blender_python(), COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=600, check=False
     )
 
 
@@ -38,7 +38,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's scene, small and rough."""
     path = tmp_path_factory.mktemp("scene") / "scene.blend"
     make = [blender_python(), REPOSITORY / "demo" / "make_scene.py", path, "--size", *map(str, SIZE), "--samples", "1"]
-    subprocess.run([str(part) for part in make], check=True, capture_output=True, timeout=110)
+    subprocess.run([str(part) for part in make], check=True, capture_output=True, timeout=600)
     return path
 
 
@@ -288,7 +288,7 @@ def test_the_console_reads_its_standard_input(tmp_path: Path) -> None:
         input=f"open({str(tmp_path / 'said')!r}, 'w').close()\n",
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

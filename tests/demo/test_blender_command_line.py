@@ -86,7 +86,7 @@ def blender(tmp_path: Path) -> Path:
 
 def make(path: Path, *more: str) -> Path:
     path.parent.mkdir()
-    subprocess.run([blender_python(), "-c", MAKE, path, *more], check=True, capture_output=True, timeout=110)
+    subprocess.run([blender_python(), "-c", MAKE, path, *more], check=True, capture_output=True, timeout=600)
     return path
 
 

@@ -50,7 +50,7 @@ def said_to(emulator: EmulatorHandle, place: Path, line: str) -> str:
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-m", "octa_provider", *words]
-    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode == 0, (line, done.stdout, done.stderr)
     return done.stdout
 

@@ -18,7 +18,7 @@ seen: dict[str, object] = {}
 
 def ready(uuid: str) -> dict[str, object]:
     """The session as soon as its flag says that it is ready."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     while not (info := client.services.session(uuid).info().data)["is_ready"]:
         assert time.monotonic() < deadline, info
         time.sleep(0.1)

@@ -10,7 +10,7 @@ from typing import Any
 from octa_provider.emulator.testing import EmulatorHandle
 
 
-def eventually(check: Callable[[], Any], within_s: float = 10.0) -> Any:
+def eventually(check: Callable[[], Any], within_s: float = 600.0) -> Any:
     """Return what `check` returns as soon as it is true; fail when it never is."""
     deadline = time.monotonic() + within_s
     while not (result := check()):

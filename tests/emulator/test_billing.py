@@ -55,9 +55,10 @@ def test_an_advanced_clock_makes_sessions_older_but_does_not_move_the_ledger(hir
     tenant.emulator.advance_clock(7200)
     assert before - tenant.info(uuid)["started_at"] == 7_200_000
     assert tenant.entry(uuid)["started_ms"] == before
+    stopped_after_ms = int(time.time() * 1000)
     tenant.stop(uuid)
     record = tenant.get("/sessions?recent=true")[0]
-    assert abs(record["finished_at"] - time.time() * 1000) < 5000
+    assert stopped_after_ms <= record["finished_at"] <= time.time() * 1000
     assert record["finished_at"] - record["started_at"] >= 7_200_000
 
 
@@ -102,9 +103,7 @@ def test_running_sessions_end_when_the_balance_is_used_up_and_no_later(hire, adv
 def test_a_balance_runs_out_by_itself(hire):
     tenant = hire(balance_octa=0.5, speed=3600)
     tenant.start()
-    started = time.monotonic()
     eventually(lambda: tenant.listed() == [])
-    assert time.monotonic() - started < 8
     assert 0 <= tenant.emulator.ledger()["balance_wei"] < 10**17
 
 

@@ -32,7 +32,7 @@ def launch(*arguments, **options):
 
 def finish(child):
     with child:
-        return child.wait(10)
+        return child.wait(600)
 
 
 def test_it_prints_one_line_and_ends_well_on_a_signal(tmp_path):

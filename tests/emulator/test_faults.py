@@ -1,5 +1,6 @@
 """Every kind of fault, as a client meets it."""
 
+import contextlib
 import time
 
 import pytest
@@ -8,6 +9,11 @@ from tenancy import eventually
 
 from octa_provider.emulator.faults.faults import KINDS, Faults, parse_fault
 from octa_provider.errors import OctaConfigError
+
+
+def now_ms():
+    """The present, as the ledger tells it."""
+    return int(time.time() * 1000)
 
 
 def keyed(tenant, key="k", **fields):
@@ -55,16 +61,19 @@ def test_status_with_effect_starts_the_session_all_the_same(tenant):
 
 
 def test_delay_holds_the_request_or_the_answer(tenant):
-    tenant.emulator.faults({"kind": "delay", "seconds": 0.6, "path": "/services/mr", "times": None})
-    with pytest.raises(requests.Timeout):
+    tenant.emulator.faults({"kind": "delay", "seconds": 0.6, "path": "/services/mr"})
+    asked_ms = now_ms()
+    with contextlib.suppress(requests.Timeout):
         tenant.call("POST", "/services/mr", tenant.order(), timeout=0.05)
-    assert tenant.listed() == []
     eventually(lambda: len(tenant.listed()) == 1)
+    assert tenant.emulator.ledger()["sessions"][-1]["started_ms"] - asked_ms >= 600
     tenant.emulator.clear_faults()
     tenant.emulator.faults({"kind": "delay", "seconds": 0.5, "path": "/services/mr", "after_effect": True})
-    with pytest.raises(requests.Timeout):
-        tenant.call("POST", "/services/mr", tenant.order(), timeout=0.1)
-    eventually(lambda: len(tenant.listed()) == 2)
+    keyed(tenant)
+    assert len(tenant.listed()) == 2
+    ledger = tenant.emulator.ledger()
+    held = next(request for request in reversed(ledger["requests"]) if request["faults"])
+    assert held["duration_ms"] >= 500
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -107,12 +116,13 @@ def test_truncate_breaks_the_answer_off(tenant):
 @pytest.mark.parametrize("answer", [500, 504, "drop"])
 def test_late_commit_answers_an_error_and_happens_later(tenant, answer):
     tenant.emulator.faults({"kind": "late_commit", "seconds": 0.6, "answer": answer})
+    asked_ms = now_ms()
     if answer == "drop":
         fails(tenant, "POST", "/services/mr", tenant.order())
     else:
         assert keyed(tenant).status_code == answer
-    assert tenant.listed() == []
     eventually(lambda: len(tenant.listed()) == 1)
+    assert tenant.emulator.ledger()["sessions"][-1]["started_ms"] - asked_ms >= 600
 
 
 def test_late_commit_can_leave_the_client_hanging(tenant):
@@ -131,10 +141,12 @@ def test_a_late_commit_of_a_refused_start_stays_nothing(tenant):
 
 
 def test_late_listing_bills_a_session_that_no_list_shows_yet(tenant):
-    tenant.emulator.faults({"kind": "late_listing", "seconds": 0.8})
+    tenant.emulator.faults({"kind": "late_listing", "seconds": 10_000}, {"kind": "late_listing", "seconds": 0.2})
     keyed(tenant)
     assert tenant.listed() == []
     assert tenant.emulator.ledger()["running"] == 1
+    keyed(tenant)
+    assert tenant.emulator.ledger()["running"] == 2
     eventually(lambda: len(tenant.listed()) == 1)
 
 
@@ -160,8 +172,9 @@ def test_slow_start_comes_up_so_much_later(tenant):
 
 def test_node_dies_after_a_start_on_it(tenant):
     tenant.emulator.faults({"kind": "node_dies", "seconds": 1.5})
-    uuid = tenant.ready("sleep 1000")
+    uuid = tenant.start("sleep 1000")
     eventually(lambda: tenant.listed() == [])
+    assert tenant.entry(uuid)["stopped_ms"] - tenant.entry(uuid)["started_ms"] >= 1500
     assert (tenant.entry(uuid)["stopped_by"], tenant.entry(uuid)["termination_reason"]) == ("fault", "node offline")
     assert tenant.post().json()[0]["reason"] == "Node not found"
     assert 1001 not in [record and record["node_id"] for record in tenant.get("/services/mr")]

@@ -23,7 +23,7 @@ def test_every_documented_call_of_the_python_sdk_works(hire, seed):
         env=os.environ | tenant.emulator.env(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert ran.returncode == 0, ran.stderr
     seen = json.loads(ran.stdout)

@@ -54,7 +54,7 @@ def test_a_stubborn_process_is_killed_after_its_grace():
         child.stdout.readline()
         started = time.monotonic()
         asyncio.run(end(name, 0.2))
-        assert 0.2 <= time.monotonic() - started < 5
+        assert time.monotonic() - started >= 0.2
         assert child.wait() == -signal.SIGKILL
 
 
@@ -75,10 +75,17 @@ def test_an_end_is_noticed_for_children_and_for_others(monkeypatch, has_pidfd, o
             raise OSError("not here")
 
         monkeypatch.setattr(process.os, "pidfd_open", unsupported)
-    with subprocess.Popen(["sh", "-c", "sleep 0.2 & echo $!; wait"], stdout=subprocess.PIPE) as child:
-        pid = child.pid if ours else int(child.stdout.readline())
-        started = time.monotonic()
-        asyncio.run(asyncio.wait_for(wait_for_exit(pid), 5))
-        assert time.monotonic() - started >= 0.1
+
+    async def noticed():
+        waits = asyncio.create_task(wait_for_exit(pid))
+        await asyncio.sleep(0.1)
+        assert not waits.done()
+        os.kill(sleeps, signal.SIGTERM)
+        await asyncio.wait_for(waits, 600)
+
+    with subprocess.Popen(["sh", "-c", "sleep 1000 & echo $!; wait"], stdout=subprocess.PIPE) as child:
+        sleeps = int(child.stdout.readline())
+        pid = child.pid if ours else sleeps
+        asyncio.run(noticed())
         assert child.wait() == 0
-    asyncio.run(asyncio.wait_for(wait_for_exit(pid), 5))
+    asyncio.run(asyncio.wait_for(wait_for_exit(pid), 600))

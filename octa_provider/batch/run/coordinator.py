@@ -17,6 +17,7 @@ from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.pausing import Pausing
 from octa_provider.batch.run.places import Places
 from octa_provider.batch.run.scene_errors import SceneErrors
+from octa_provider.batch.run.spending import Spending
 from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.run.told import Paused
 from octa_provider.batch.shares import next_actions
@@ -33,8 +34,6 @@ __all__ = ["Coordinator"]
 
 log = plain_logger("octa_provider.batch.run.coordinator")
 
-#: What a stop takes, for the money that it costs.
-_STOPPING_S = 10.0
 #: The market is looked at again after so long, when the plan's machines are used up.
 _LOOK_AGAIN_S = 60.0
 #: Reasons that are told at the end.
@@ -80,7 +79,7 @@ class Coordinator:
         self._state = state
         self._places = places
         self._teller = teller
-        self._max_cost_wei = max_cost_wei
+        self._spending = Spending(parts, crew, max_cost_wei)
         self._is_cancelled = is_cancelled
         self._dispatch = Dispatch(crew, places)
         self._hearing = Hearing(parts, crew, state, places, self._dispatch, teller, errors, processes)
@@ -141,7 +140,7 @@ class Coordinator:
                     self._hearing.hear(number, told)
             if self._is_cancelled():
                 raise OctaCancelledError("the batch was cancelled")
-            if self._is_spent():
+            if self._spending.is_at_its_end():
                 return "over budget"
             actions = next_actions(self._state, self._now())
             if self._lacks_machines(actions) and self._look_at_market():
@@ -186,12 +185,6 @@ class Coordinator:
 
     def _now(self) -> float:
         return self._parts.clock.monotonic()
-
-    def _is_spent(self) -> bool:
-        if self._max_cost_wei is None:
-            return False
-        soon_s = self._parts.pacing.poll_s + _STOPPING_S
-        return self._crew.spent_wei() + int(self._crew.wei_per_s() * soon_s) >= self._max_cost_wei
 
     def _tell_progress(self) -> None:
         state = self._state

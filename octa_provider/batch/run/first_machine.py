@@ -9,6 +9,7 @@ from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.measurement import FirstMachine
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.scene_errors import SceneErrors
+from octa_provider.batch.run.spending import Spending
 from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.run.told import (
     Bad,
@@ -104,7 +105,7 @@ class _Trial:
         self._crew = crew
         self._teller = teller
         self._estimate = estimate
-        self._max_cost_wei = max_cost_wei
+        self._spending = Spending(parts, crew, max_cost_wei)
         self._is_cancelled = is_cancelled
         self._errors = errors
 
@@ -187,8 +188,7 @@ class _Trial:
     def _check(self) -> None:
         if self._is_cancelled():
             raise OctaCancelledError("the batch was cancelled")
-        soon = self._crew.spent_wei() + int(self._crew.wei_per_s() * 2 * self._parts.pacing.poll_s)
-        if self._max_cost_wei is not None and soon >= self._max_cost_wei:
+        if self._spending.is_at_its_end():
             raise OctaBudgetError("the budget was spent before the batch could begin")
 
     def _ended(self, told: Told) -> str | None:

@@ -46,7 +46,7 @@ def run(folder: Path, frames: list[int], main: str = "ball.pov") -> subprocess.C
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=250,
+        timeout=600,
         check=False,
     )
 

@@ -42,7 +42,7 @@ def start(machine: Path, script: str, shell: str = "sh", **environment: str) -> 
 
 def run(machine: Path, script: str, shell: str = "sh", **environment: str) -> tuple[int, str]:
     process = start(machine, script, shell, **environment)
-    said, _ = process.communicate(timeout=100)
+    said, _ = process.communicate(timeout=600)
     return process.returncode, said
 
 
@@ -75,7 +75,7 @@ def test_two_processes_of_a_machine_render_each_frame_once_and_help_each_other(m
     slow = renderer('[ "$CUDA_VISIBLE_DEVICES" = 0 ] && sleep 0.3; ' + WRITES)
     frames = list(range(1, 13))
     two = [start(machine, slow.process_script(frames, "s", turn=turn, turns=2)) for turn in (0, 1)]
-    said = [process.communicate(timeout=100)[0].split("\n")[:-1] for process in two]
+    said = [process.communicate(timeout=600)[0].split("\n")[:-1] for process in two]
     assert sorted(said[0] + said[1]) == sorted(f"made {frame}" for frame in frames)
     assert said[0][0] == "made 1"
     assert said[1][0] == "made 2"
@@ -88,7 +88,7 @@ def test_a_file_laid_while_it_runs_skips_a_frame_that_has_not_begun_and_no_other
     waits = renderer(f"while [ {{frame}} = 1 ] && ! [ -e ../go ]; do sleep 0.02; done; {WRITES}")
     process = start(machine, waits.process_script([1, 2, 3], "s"))
     out = machine / "out"
-    until = time.monotonic() + 60
+    until = time.monotonic() + 600
     while not (out / waits.skip_file(1)).exists():
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -100,7 +100,7 @@ def test_a_file_laid_while_it_runs_skips_a_frame_that_has_not_begun_and_no_other
     assert not steal(1)
     assert steal(2)
     (machine / "go").touch()
-    assert process.communicate(timeout=100)[0] == "made 1\nmade 3\n"
+    assert process.communicate(timeout=600)[0] == "made 1\nmade 3\n"
     assert made(machine) == ["f_001.txt", "f_003.txt"]
 
 

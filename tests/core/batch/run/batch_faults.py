@@ -46,6 +46,11 @@ class Fault:
     options: dict[str, Any] = field(default_factory=dict)
     ending: str = "png"
 
+    @property
+    def is_done_meanwhile(self) -> bool:
+        """Whether it is made while the machines render, which they may have done by then."""
+        return self.act is not _nothing
+
 
 def _render(form: str, **options: Any) -> dict[str, Any]:
     return {"kind": "render", "form": form, **options}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from studio import PACING, Studio, open_studio
+from studio import Studio, open_studio
 
 from octa_provider.batch.renderers.renderer import Renderer
 from octa_provider.batch.result import BatchOutcome
@@ -25,7 +25,6 @@ FRAMES, COUNT = "1-10", 10
 MACHINES, TRIES = 3, 3
 COMMAND = "octa-fake-renderer --frames {frames} --output {output} --seconds 0.15 --load-seconds 0.2 --device OPTIX"
 NODES = [1001, 1003, 1005, 1007, 1009]
-WEI_PER_HOUR_S = 3600
 
 bad_frames = st.builds(
     lambda form, node, after, times: (
@@ -137,10 +136,7 @@ def check_whats_there(studio: Studio, cap: float | None) -> None:
         assert len(nodes) <= 2 * TRIES
     # 6: charged at most the cap and one look.
     if cap is not None:
-        hourly = max((s["price_wei"] for s in ledger["sessions"]), default=0)
-        usd_per_wei = _usd_per_wei(studio)
-        slack = MACHINES * hourly * (2 * PACING.poll_s + 40) / WEI_PER_HOUR_S * usd_per_wei
-        assert studio.charged_wei() * usd_per_wei <= cap + slack
+        assert (studio.charged_wei() - studio.one_look_wei()) * _usd_per_wei(studio) <= cap
 
 
 def _usd_per_wei(studio: Studio) -> float:

@@ -17,7 +17,7 @@ from octa_provider.remote.machine import RemoteMachine
 from octa_provider.rental.rental import Rental
 
 #: A batch that waits for ever is ended after so many real seconds.
-_END_S = 60.0
+_END_S = 600.0
 
 
 def ends() -> Callable[[], bool]:
