@@ -59,7 +59,8 @@ def renting(shared_emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch) ->
         "conn_type": "octa",
         "host": shared_emulator.base_url,
         "password": shared_emulator.api_key,
-        "extra": {"timeout": 5, "retries": 1, "ssh_key_file": str(shared_emulator.ssh_private_key)},
+        # An answer may take as long as a busy machine takes for it.
+        "extra": {"timeout": 120, "retries": 1, "ssh_key_file": str(shared_emulator.ssh_private_key)},
     }
     monkeypatch.setenv("AIRFLOW_CONN_OCTA_DEFAULT", json.dumps(connection))
     renting = Renting(shared_emulator, monkeypatch)

@@ -75,7 +75,7 @@ def tell(folder: Path, home: Path, **environment: str) -> Told:
         env=dict(airflow.environment),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=850,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
     return Told(events.read_text(), json.loads((folder / "states.json").read_text()))

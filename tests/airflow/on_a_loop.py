@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from airflow_runs import Renting
+
 from airflow_provider.triggers.batch import OctaBatchTrigger
 from airflow_provider.triggers.job import OctaJobTrigger
 from airflow_provider.triggers.machine import OctaMachineTrigger
@@ -33,13 +35,24 @@ def all_events(*triggers: Trigger) -> list[dict[str, Any]]:
     return on_a_loop(main)
 
 
-def on_a_loop(main: Callable[[], Coroutine[Any, Any, T]], patience_s: float = 60.0) -> T:
+def on_a_loop(main: Callable[[], Coroutine[Any, Any, T]], patience_s: float = 800.0) -> T:
     """Run a coroutine on a loop of its own; a wait that never ends fails the test."""
 
     async def in_time() -> T:
         return await asyncio.wait_for(main(), patience_s)
 
     return asyncio.run(in_time())
+
+
+async def once_watched(renting: Renting) -> None:
+    """Wait until a trigger that has just been made a task has looked at the account's sessions."""
+
+    def looks() -> int:
+        return int(renting.emulator.ledger(requests=False)["request_counts"].get("GET /sessions", 0))
+
+    before = looks()
+    while looks() == before:
+        await asyncio.sleep(0.05)
 
 
 async def cancelled(tasks: list[asyncio.Task[Any]]) -> None:

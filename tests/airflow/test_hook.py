@@ -144,6 +144,6 @@ def test_a_record_that_can_not_be_read_is_not_told_by_every_task(renting: Rentin
         "from airflow_provider.hooks.octa import OctaHook\n"
         "print(len(OctaHook().get_conn().services.mr.available().odd))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=800, check=True)
     assert done.stdout.strip().splitlines()[-1] == "1"
     assert "could not be read" not in done.stdout + done.stderr

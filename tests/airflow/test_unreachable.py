@@ -107,7 +107,7 @@ def pasted(text: str, renting: Renting) -> int:
         [sys.executable, "-m", "octa_provider", *command],
         env=os.environ | renting.emulator.env(),
         capture_output=True,
-        timeout=120,
+        timeout=800,
     )
     return done.returncode
 
