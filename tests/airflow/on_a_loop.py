@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from airflow_runs import Renting
@@ -60,28 +58,3 @@ async def cancelled(tasks: list[asyncio.Task[Any]]) -> None:
     for one in tasks:
         one.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class _Collected(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-@contextmanager
-def what_held_up_the_loop(longest_s: float) -> Iterator[list[str]]:
-    """What asyncio's debug mode says about callbacks that took longer, on the loop that runs this block."""
-    loop, logger, handler = asyncio.get_running_loop(), logging.getLogger("asyncio"), _Collected()
-    loop.set_debug(True)
-    loop.slow_callback_duration = longest_s
-    logger.addHandler(handler)
-    slow: list[str] = []
-    try:
-        yield slow
-    finally:
-        logger.removeHandler(handler)
-        loop.set_debug(False)
-        slow += [line for line in handler.lines if line.startswith("Executing")]

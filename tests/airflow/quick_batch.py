@@ -45,10 +45,10 @@ def hold_frames(folder: Path, after: int, until: Path) -> None:
         until: the file.
     """
     script = folder / "scene" / "shot.py"
+    frames = str(folder / "out" / "frame_*.png")
     held = (
         "import glob, os, sys, time\n"
-        f"while len(glob.glob({str(folder / 'out' / 'frame_*.png')!r})) >= {after} and not os.path.exists({str(until)!r}):\n"
-        "    time.sleep(0.05)\n"
+        f"while len(glob.glob({frames!r})) >= {after} and not os.path.exists({str(until)!r}): time.sleep(0.05)\n"
         f"if os.path.exists({str(until)!r}): sys.argv[3] = '0'\n"
     )
     script.write_text(held + script.read_text())

@@ -123,7 +123,7 @@ def test_test_connection_says_when_nobody_answers(renting: Renting) -> None:
 
 def test_test_connection_says_when_the_answer_is_late(renting: Renting) -> None:
     renting.connection("octa_slow", extra={"timeout": 0.2})
-    renting.emulator.faults({"kind": "delay", "path": "/accounts", "seconds": 1})
+    renting.emulator.faults({"kind": "delay", "path": "*", "method": "*", "seconds": 3600, "times": None})
     assert OctaHook("octa_slow").test_connection() == (
         False,
         f"{renting.emulator.base_url} did not answer within 0.2 seconds: check the base URL and the network.",

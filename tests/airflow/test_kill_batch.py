@@ -7,8 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -56,20 +54,20 @@ def test_a_kill_stops_every_machine_and_asks_airflow_for_nothing(
     """As on Airflow 3: a handler calls `on_kill`, and `execute` goes on behind it."""
     operator = OctaRenderAnimationOperator(task_id="render", **quick_batch(tmp_path, "1-900", frame_s=1.0))
     ti = TaskInstance()
-    handled: list[tuple[float, list[str]]] = []
+    handled: list[list[str]] = []
 
     def handler(number: int, frame: object) -> None:
         def refused(self: object, *arguments: Any) -> Any:
             ti.asked.append(type(self).__name__)
             raise RuntimeError("it would wait for ever")
 
-        asked, begun = len(ti.asked), time.monotonic()
+        asked = len(ti.asked)
         with monkeypatch.context() as patch:
             patch.setattr(OctaHook, "get_connection", refused)
             for name in ("mark_of", "keep_mark"):
                 patch.setattr(TaskMemory, name, refused)
             operator.on_kill()
-        handled.append((time.monotonic() - begun, ti.asked[asked:]))
+        handled.append(ti.asked[asked:])
 
     before = signal.signal(signal.SIGTERM, handler)
     is_so = renting.running if moment == "while it is rented" else lambda: whole_frames(tmp_path)
@@ -80,9 +78,7 @@ def test_a_kill_stops_every_machine_and_asks_airflow_for_nothing(
     finally:
         killer.join()
         signal.signal(signal.SIGTERM, before)
-    ((took_s, asked_for),) = handled
-    assert asked_for == []
-    assert took_s < 4.5
+    assert handled == [[]]
     assert renting.sessions
     assert renting.running() == []
 

@@ -25,7 +25,7 @@ from airflow_runs import Renting, run
 from dag_to_kill import AT, dag_to_kill
 from on_a_loop import cancelled, event_of, on_a_loop, once_watched
 from test_triggers import begun_job, job_trigger, stopped
-from waited_for import PATIENCE_S, once, time_is_over_once, until
+from waited_for import PATIENCE_S, once, once_there, time_is_over_once, until
 
 IS_THREE = find_spec("airflow.sdk") is not None
 HERE = Path(__file__).parent
@@ -56,11 +56,6 @@ def process_until(process: subprocess.Popen[bytes], log: Path, what: Callable[[]
         assert process.poll() is None, log.read_text()[-3000:]
         assert time.monotonic() < deadline, log.read_text()[-3000:]
         time.sleep(0.05)
-
-
-def once_there(file: Path) -> str:
-    """A command that waits for a file, in the machine's shell: machines are processes on this computer."""
-    return f"while [ ! -e {file} ]; do sleep 0.1; done"
 
 
 def once_killed(folder: Path) -> str:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,11 @@ def once(what: Callable[[], object], act: Callable[[], object]) -> threading.Thr
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread
+
+
+def once_there(file: Path) -> str:
+    """A shell command that waits for a file: emulated machines are processes on this computer, and see it."""
+    return f"while [ ! -e {file} ]; do sleep 0.1; done"
 
 
 @contextmanager

@@ -34,8 +34,8 @@ A fault is a JSON object with a `kind` and any of these:
 | `render` | a machine renders as its `form` says | `form`, `frame`, `factor` (5), `devices`, `scene` |
 | `site_vanishes` | every node of `country` (its name or ISO code) goes, `seconds` from now | `country`, `seconds` (1) |
 
-What a `delay` holds up goes on as soon as the faults are lifted: give more `seconds` than anybody waits, and lift it once
-what is to happen meanwhile has happened.
+What a `delay` holds up goes on as soon as the faults are lifted: give more `seconds` than anybody waits, and lift it
+once what is to happen meanwhile has happened.
 
 A `render` fault is met by frames (or by processes that render), not by requests: `node_id` is the node that renders,
 `times` and `after` count frames.
