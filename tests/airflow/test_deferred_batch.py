@@ -70,9 +70,7 @@ def test_a_process_that_dies_while_the_batch_is_deferred_loses_nothing(renting: 
     arguments = deferred(tmp_path)
     drawn = noted_frames(tmp_path)
     with first_try(log, name, kind="batch", **arguments) as process:
-        process_until(
-            process, log, lambda: "render on while" in log.read_text() or "renders on while" in log.read_text()
-        )
+        process_until(process, log, lambda: "on while this task waits" in log.read_text())
     (session,) = renting.running()
     go_on(tmp_path)
     ended = run(batch_to_kill(name, **arguments), at=AT)

@@ -22,6 +22,7 @@ from airflow_provider.operators.stop import OctaStopSessionOperator
 from airflow_provider.operators.vpn import OctaStartVpnOperator
 from airflow_provider.sensors.machine import OctaMachineAvailableSensor
 from airflow_provider.triggers.machine import OctaMachineTrigger
+from octa_provider.rental import machine_wait as core_wait
 
 EMPTY = {"kind": "garbage", "method": "GET", "path": "^/services/(mr|vpn)$", "body": "[]", "times": None}
 AWAY = {"kind": "status", "status": 503, "method": "*", "path": "*", "times": None}
@@ -36,7 +37,10 @@ def job(**arguments: Any) -> OctaRunJobOperator:
 def room_once_asked(renting: Renting, times: int = 1) -> Iterator[None]:
     """Nothing is on offer until the market has been looked at so often."""
     renting.emulator.faults(EMPTY | {"times": times})
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        # Not a quarter of a minute later.
+        patch.setattr(core_wait, "machine_poll_s", lambda *given: 1.0)
+        yield
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
@@ -44,7 +48,7 @@ def test_a_job_waits_for_a_machine_and_rents_once(
     renting: Renting, capfd: pytest.CaptureFixture[str], deferrable: bool
 ) -> None:
     with DAG("job_waits", schedule=None) as dag:
-        job(deferrable=deferrable, wait_for_machine_s=12)
+        job(deferrable=deferrable, wait_for_machine_s=600)
     with room_once_asked(renting):
         assert run(dag).state == "success"
     assert len(renting.sessions) == 1
@@ -74,7 +78,7 @@ def test_without_a_wait_a_deferrable_job_fails_at_once(renting: Renting, capfd: 
 
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_start_waits_too(renting: Renting, deferrable: bool) -> None:
-    with DAG("start_waits", schedule=None, params={"wait": 12}) as dag:
+    with DAG("start_waits", schedule=None, params={"wait": 600}) as dag:
         started = OctaStartMachineOperator(
             task_id="start", image="alpine:3", wait_for_machine_s="{{ params.wait }}", deferrable=deferrable
         )
@@ -86,7 +90,7 @@ def test_a_start_waits_too(renting: Renting, deferrable: bool) -> None:
 
 def test_a_vpn_is_waited_for_without_a_slot_too(renting: Renting) -> None:
     with DAG("vpn_waits", schedule=None) as dag:
-        started = OctaStartVpnOperator(task_id="start", wait_for_machine_s=12, deferrable=True)
+        started = OctaStartVpnOperator(task_id="start", wait_for_machine_s=600, deferrable=True)
         OctaStopSessionOperator(task_id="stop", session=started.output).as_teardown(setups=started)
     with room_once_asked(renting):
         assert run(dag).state == "success"
@@ -94,7 +98,7 @@ def test_a_vpn_is_waited_for_without_a_slot_too(renting: Renting) -> None:
 
 
 def test_a_function_waits_for_its_machine(renting: Renting) -> None:
-    @task.octa(image="python:3.12", deferrable=True, wait_for_machine_s=12, poll_interval=0.2)
+    @task.octa(image="python:3.12", deferrable=True, wait_for_machine_s=600, poll_interval=0.2)
     def answer() -> int:
         return 42
 
@@ -147,7 +151,7 @@ def trigger(**arguments: Any) -> OctaMachineTrigger:
         "service": "mr",
         "requirements": {},
         "began_at": now,
-        "until": now + 30,
+        "until": now + 3600,
         "poll_interval": 0.2,
     }
     return OctaMachineTrigger(**(defaults | arguments))
@@ -231,7 +235,7 @@ def test_a_trigger_that_is_cancelled_has_rented_nothing(renting: Renting) -> Non
 
 
 def sensor(**arguments: Any) -> OctaMachineAvailableSensor:
-    return OctaMachineAvailableSensor(**({"task_id": "free", "poke_interval": 0.2, "timeout": 20} | arguments))
+    return OctaMachineAvailableSensor(**({"task_id": "free", "poke_interval": 0.2, "timeout": 800} | arguments))
 
 
 @pytest.mark.parametrize("how", [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}])

@@ -18,6 +18,9 @@ import pytest
 
 from airflow_provider.triggers.batch import OctaBatchTrigger
 from airflow_provider.triggers.job import OctaJobTrigger
+from octa_provider import JobState
+from octa_provider.job.jobs import Jobs
+from octa_provider.timing.clock import SYSTEM_CLOCK
 
 #: Nothing is waited for longer; less than a test may take.
 PATIENCE_S = 800.0
@@ -47,6 +50,16 @@ def once(what: Callable[[], object], act: Callable[[], object]) -> threading.Thr
 def once_there(file: Path) -> str:
     """A shell command that waits for a file: emulated machines are processes on this computer, and see it."""
     return f"while [ ! -e {file} ]; do sleep 0.1; done"
+
+
+def first_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time in which its machine must be up is over at once for what a job starts first, and not for another one."""
+    start = Jobs.start
+
+    def is_late(jobs: Jobs, *arguments: Any, **options: Any) -> JobState:
+        return start(jobs, *arguments, **options).having(ready_by=SYSTEM_CLOCK.steady_time())
+
+    monkeypatch.setattr(Jobs, "start", is_late)
 
 
 @contextmanager
