@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,14 @@ def shared_emulator() -> Iterator[EmulatorHandle]:
     blender = {"blender_python": str(BLENDER_PYTHON)} if BLENDER_PYTHON.exists() else {}
     with start_emulator(machines=12, room=50, **blender) as emulator:
         yield emulator
+
+
+@pytest.fixture
+def nobodys_url() -> Iterator[str]:
+    """An address at which nobody listens, nor will meanwhile: the port is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture

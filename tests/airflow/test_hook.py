@@ -10,7 +10,6 @@ from airflow_runs import Renting
 
 from airflow_provider.connection_settings import ConnectionSettings
 from airflow_provider.hooks.octa import OctaHook
-from octa_provider.emulator.container.free_port import free_port
 
 try:
     from airflow.sdk import Connection
@@ -81,8 +80,8 @@ def test_settings_show_no_secret() -> None:
     assert "abc" not in shown
 
 
-def test_several_base_urls_fail_over(renting: Renting) -> None:
-    renting.connection("octa_two", host=f"http://127.0.0.1:{free_port()}, {renting.emulator.base_url}")
+def test_several_base_urls_fail_over(renting: Renting, nobodys_url: str) -> None:
+    renting.connection("octa_two", host=f"{nobodys_url}, {renting.emulator.base_url}")
     assert OctaHook("octa_two").test_connection()[0]
 
 
@@ -113,8 +112,8 @@ def test_test_connection_says_what_to_do(renting: Renting, fields: dict[str, obj
     assert renting.emulator.api_key not in message
 
 
-def test_test_connection_says_when_nobody_answers(renting: Renting) -> None:
-    renting.connection("octa_gone", host=f"http://127.0.0.1:{free_port()}")
+def test_test_connection_says_when_nobody_answers(renting: Renting, nobodys_url: str) -> None:
+    renting.connection("octa_gone", host=nobodys_url)
     works, message = OctaHook("octa_gone").test_connection()
     assert not works
     assert "127.0.0.1" in message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 from airflow_runs import Renting, run
 from on_a_loop import cancelled, event_of, on_a_loop
+from waited_for import once
 
 from airflow_provider.machine_wait import MachineWait
 from airflow_provider.operators.job import OctaRunJobOperator
@@ -117,13 +117,11 @@ def test_a_full_market_is_asked_again_and_a_machine_that_gets_room_is_rented_onc
     before = len(posts(renting))
     renting.emulator.faults({"kind": "refuse", "reason": "Node is busy", "times": None})
     with DAG("full_market", schedule=None) as dag:
-        job(deferrable=True, wait_for_machine_s=180)
-    until = threading.Timer(3.0, renting.emulator.clear_faults)
-    until.start()
-    try:
-        assert run(dag).state == "success"
-    finally:
-        until.cancel()
+        job(deferrable=True, wait_for_machine_s=800)
+    # Once the last of them has refused.
+    lifting = once(lambda: len(posts(renting)) - before >= nodes, renting.emulator.clear_faults)
+    assert run(dag).state == "success"
+    lifting.join()
     assert len(renting.sessions) == 1
     # All once, and of those that were left alone for a while all but once more.
     assert len(posts(renting)) - before <= 2 * nodes + 1
@@ -224,7 +222,8 @@ def test_a_trigger_that_is_cancelled_has_rented_nothing(renting: Renting) -> Non
 
     async def main() -> None:
         waits = asyncio.ensure_future(event_of(trigger()))
-        await asyncio.sleep(0.5)
+        while not renting.emulator.request("GET", "/_emulator/faults").json()[0]["met"]:
+            await asyncio.sleep(0.05)
         await cancelled([waits])
 
     on_a_loop(main)
