@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 from airflow_runs import Renting, run
-from waited_for import first_is_late, time_is_over_once
+from waited_for import first_is_late, is_followed, time_is_over_once
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.operators.job import OctaRunJobOperator
@@ -106,7 +106,7 @@ def test_a_task_that_times_out_tells_the_stop_and_what_it_cost(
 ) -> None:
     events: list[JobEvent] = []
     late = {"command": f"touch {tmp_path}/begun; sleep 3600", "execution_timeout": timedelta(hours=1)}
-    with time_is_over_once((tmp_path / "begun").exists, deferred=deferrable):
+    with time_is_over_once(lambda: is_followed(renting, tmp_path / "begun"), deferred=deferrable):
         run_job("late", **late, deferrable=deferrable, on_event=events.append)
     assert kinds(events)[0] == "started"
     assert kinds(events)[-1] == "stopped"

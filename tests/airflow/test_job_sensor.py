@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 from airflow_runs import Renting, Run, run
-from waited_for import time_is_over_once
+from waited_for import is_followed, time_is_over_once
 
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.sensors.job import OctaJobSensor
@@ -85,7 +85,7 @@ def test_a_sensor_that_waits_too_long_stops_the_job(renting: Renting, mode: dict
 @pytest.mark.parametrize("which", ["poke", "deferred"])
 def test_a_sensors_execution_timeout_stops_the_job(renting: Renting, tmp_path: Path, which: str) -> None:
     """Airflow 3 does not count it while the sensor is deferred: the trigger does."""
-    with time_is_over_once((tmp_path / "begun").exists, deferred=which == "deferred"):
+    with time_is_over_once(lambda: is_followed(renting, tmp_path / "begun"), deferred=which == "deferred"):
         ended = begun_and_waited_for(
             f"sensed_timeout_{which}",
             f"touch {tmp_path}/begun; sleep 3600",

@@ -25,7 +25,7 @@ from airflow_runs import Renting, run
 from dag_to_kill import AT, dag_to_kill
 from on_a_loop import cancelled, event_of, on_a_loop, once_watched
 from test_triggers import begun_job, job_trigger, stopped
-from waited_for import PATIENCE_S, once, once_there, time_is_over_once, until
+from waited_for import PATIENCE_S, is_followed, once, once_there, time_is_over_once, until
 
 IS_THREE = find_spec("airflow.sdk") is not None
 HERE = Path(__file__).parent
@@ -174,7 +174,7 @@ def test_a_timeout_and_then_a_retry_run_one_at_a_time(renting: Renting, tmp_path
         retries=1,
         retry_delay=timedelta(0),
     )
-    with time_is_over_once((tmp_path / "again").exists, deferred=deferrable):
+    with time_is_over_once(lambda: is_followed(renting, tmp_path / "again"), deferred=deferrable):
         ended = run(dag)
     if ended.state == "running":
         # On Airflow 2 the timeout passes through `dag.test()`: the same run goes on when it is asked for again.

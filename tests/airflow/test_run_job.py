@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 from airflow_runs import Renting, run
-from waited_for import PATIENCE_S, once_there, time_is_over_once
+from waited_for import PATIENCE_S, is_followed, once_there, time_is_over_once
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.job_xcom import JobXCom
@@ -186,7 +186,7 @@ def test_a_session_that_never_comes_up_is_stopped(renting: Renting, deferrable: 
 
 def test_an_execution_timeout_stops_the_session(renting: Renting, deferrable: bool, tmp_path: Path) -> None:
     late = {"command": f"touch {tmp_path}/begun; sleep 3600", "execution_timeout": timedelta(hours=1)}
-    with time_is_over_once((tmp_path / "begun").exists, deferred=deferrable):
+    with time_is_over_once(lambda: is_followed(renting, tmp_path / "begun"), deferred=deferrable):
         ended = run_job("timeout", **late, deferrable=deferrable)
     assert ended.tasks == {"job": "failed"}
     assert len(renting.sessions) == 1
@@ -393,7 +393,7 @@ def test_a_session_whose_key_is_not_echoed_is_stopped_by_its_uuid(
 ) -> None:
     renting.emulator.faults({"kind": "no_user_envs", "times": None, "method": "*", "path": "*"})
     late = {"command": f"touch {tmp_path}/begun; sleep 3600", "execution_timeout": timedelta(hours=1)}
-    with time_is_over_once((tmp_path / "begun").exists, deferred=deferrable):
+    with time_is_over_once(lambda: is_followed(renting, tmp_path / "begun"), deferred=deferrable):
         ended = run_job("not_echoed", **late, deferrable=deferrable)
     assert ended.tasks == {"job": "failed"}
     renting.emulator.clear_faults()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow_runs import Renting
 
 from airflow_provider.triggers.batch import OctaBatchTrigger
 from airflow_provider.triggers.job import OctaJobTrigger
@@ -50,6 +51,15 @@ def once(what: Callable[[], object], act: Callable[[], object]) -> threading.Thr
 def once_there(file: Path) -> str:
     """A shell command that waits for a file: emulated machines are processes on this computer, and see it."""
     return f"while [ ! -e {file} ]; do sleep 0.1; done"
+
+
+def is_followed(renting: Renting, begun: Path) -> bool:
+    """Whether the command of a job has begun, which makes a file, and whoever has started it has looked at it since."""
+    if not begun.exists():
+        return False
+    running = renting.running()
+    asked = [one["path"] for one in renting.emulator.ledger()["requests"] if one["method"] == "GET"]
+    return any(uuid in path for path in asked for uuid in running)
 
 
 def first_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
