@@ -28,7 +28,8 @@ os.environ.update(
     # Airflow 3.2's `dag.test()` ends in an error of its server without one; `airflow standalone` makes one.
     AIRFLOW__API_AUTH__JWT_SECRET=secrets.token_hex(32),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
-    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db",
+    # Whoever writes may be kept from the processor meanwhile.
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db?timeout=60",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
 )
 subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)

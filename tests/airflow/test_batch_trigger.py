@@ -13,6 +13,7 @@ from on_a_loop import all_events, cancelled, event_of, on_a_loop, once_watched
 from test_hand_over import WAITS, handed_over, quick, waits
 from test_triggers import TaskInstance, begun_session, requests_since, stopped, stored_and_made_anew
 
+from airflow_provider.triggers import account as account_module
 from airflow_provider.triggers import batch as batch_module
 from airflow_provider.triggers import batch_hand_over
 from airflow_provider.triggers.batch import OctaBatchTrigger
@@ -176,7 +177,8 @@ def test_a_worker_that_comes_finds_every_machine(renting: Renting, monkeypatch: 
     stopped(renting, *uuids)
 
 
-def test_what_can_not_be_watched_here_is_handed_to_a_worker(renting: Renting) -> None:
+def test_what_can_not_be_watched_here_is_handed_to_a_worker(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_module, "ASK_AGAIN_AFTER_S", (0.1, 0.1))
     uuids = machines(renting, "unwatched", 1)
     (event,) = all_events(batch_trigger(uuids, octa_conn_id="not_there"))
     assert event["what"] == "unwatched"

@@ -85,7 +85,13 @@ def test_a_sensor_that_waits_too_long_stops_the_job(renting: Renting, mode: dict
 @pytest.mark.parametrize("which", ["poke", "deferred"])
 def test_a_sensors_execution_timeout_stops_the_job(renting: Renting, tmp_path: Path, which: str) -> None:
     """Airflow 3 does not count it while the sensor is deferred: the trigger does."""
-    with time_is_over_once(lambda: is_followed(renting, tmp_path / "begun"), deferred=which == "deferred"):
+    asked: list[int] = []
+
+    def sensed() -> bool:
+        """Not the task that began it."""
+        return bool(asked) and is_followed(renting, tmp_path / "begun", after=asked[0])
+
+    with time_is_over_once(sensed, deferred=which == "deferred"):
         ended = begun_and_waited_for(
             f"sensed_timeout_{which}",
             f"touch {tmp_path}/begun; sleep 3600",
@@ -93,6 +99,7 @@ def test_a_sensors_execution_timeout_stops_the_job(renting: Renting, tmp_path: P
             execution_timeout=timedelta(hours=1),
             # Longer than the other one, which is told first.
             timeout=7200,
+            pre_execute=lambda context: asked.append(len(renting.emulator.ledger()["requests"])),
         )
     assert ended.ti("end").state == "failed"
     assert renting.running() == []

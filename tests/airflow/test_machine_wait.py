@@ -13,7 +13,6 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 from airflow_runs import Renting, run
 from on_a_loop import cancelled, event_of, on_a_loop
-from waited_for import once
 
 from airflow_provider.machine_wait import MachineWait
 from airflow_provider.operators.job import OctaRunJobOperator
@@ -22,6 +21,7 @@ from airflow_provider.operators.stop import OctaStopSessionOperator
 from airflow_provider.operators.vpn import OctaStartVpnOperator
 from airflow_provider.sensors.machine import OctaMachineAvailableSensor
 from airflow_provider.triggers.machine import OctaMachineTrigger
+from octa_provider.market import node_memory
 from octa_provider.rental import machine_wait as core_wait
 
 EMPTY = {"kind": "garbage", "method": "GET", "path": "^/services/(mr|vpn)$", "body": "[]", "times": None}
@@ -34,12 +34,18 @@ def job(**arguments: Any) -> OctaRunJobOperator:
 
 
 @contextmanager
+def looks_often() -> Iterator[None]:
+    """A long wait looks at the market after a second, not after a quarter of a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core_wait, "machine_poll_s", lambda *given: 1.0)
+        yield
+
+
+@contextmanager
 def room_once_asked(renting: Renting, times: int = 1) -> Iterator[None]:
     """Nothing is on offer until the market has been looked at so often."""
     renting.emulator.faults(EMPTY | {"times": times})
-    with pytest.MonkeyPatch.context() as patch:
-        # Not a quarter of a minute later.
-        patch.setattr(core_wait, "machine_poll_s", lambda *given: 1.0)
+    with looks_often():
         yield
 
 
@@ -111,20 +117,22 @@ def test_a_function_waits_for_its_machine(renting: Renting) -> None:
     assert len(renting.sessions) == 1
 
 
-def test_a_full_market_is_asked_again_and_a_machine_that_gets_room_is_rented_once(renting: Renting) -> None:
+def test_a_full_market_is_asked_again_and_a_machine_that_gets_room_is_rented_once(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with renting.client() as client:
         nodes = len(client.services.mr.available())
     before = len(posts(renting))
-    renting.emulator.faults({"kind": "refuse", "reason": "Node is busy", "times": None})
+    renting.emulator.faults({"kind": "refuse", "reason": "Node is busy", "times": nodes})
     with DAG("full_market", schedule=None) as dag:
         job(deferrable=True, wait_for_machine_s=800)
-    # Once the last of them has refused.
-    lifting = once(lambda: len(posts(renting)) - before >= nodes, renting.emulator.clear_faults)
-    assert run(dag).state == "success"
-    lifting.join()
+    # Those that have refused are left alone for a while.
+    monkeypatch.setattr(node_memory, "TAKEN_S", 3.0)
+    with looks_often():
+        assert run(dag).state == "success"
     assert len(renting.sessions) == 1
-    # All once, and of those that were left alone for a while all but once more.
-    assert len(posts(renting)) - before <= 2 * nodes + 1
+    # However many refuse, and however often they are asked again.
+    assert len(posts(renting)) - before == nodes + 1
 
 
 def posts(renting: Renting) -> list[dict[str, Any]]:

@@ -132,6 +132,12 @@ def test_nothing_to_stop_is_fine(renting: Renting) -> None:
     assert renting.sessions == []
 
 
+def kill_and_answer(renting: Renting) -> None:
+    """Kill this process while its request is under way, whose answer comes after that."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    renting.emulator.clear_faults()
+
+
 @pytest.mark.parametrize("when", ["while it is posted", "once it is known"])
 def test_a_kill_while_starting_leaves_nothing(renting: Renting, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     """As on Airflow 3: the handler runs `on_kill` in the main thread, and `execute` goes on behind it."""
@@ -142,7 +148,7 @@ def test_a_kill_while_starting_leaves_nothing(renting: Renting, monkeypatch: pyt
         renting.emulator.faults(
             {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 3600, "after_effect": True}
         )
-        once(renting.running, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        once(renting.running, lambda: kill_and_answer(renting))
     else:
         original = TaskInstance.xcom_push
 
@@ -156,7 +162,6 @@ def test_a_kill_while_starting_leaves_nothing(renting: Renting, monkeypatch: pyt
     def handler(number: int, frame: object) -> None:
         operator.on_kill()
         handled.append(number)
-        renting.emulator.clear_faults()
 
     before = signal.signal(signal.SIGTERM, handler)
     try:
@@ -177,7 +182,7 @@ def test_a_kill_that_raises_leaves_nothing(renting: Renting, monkeypatch: pytest
     renting.emulator.faults(
         {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 3600, "after_effect": True}
     )
-    once(renting.running, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    once(renting.running, lambda: kill_and_answer(renting))
 
     def handler(number: int, frame: object) -> None:
         operator.on_kill()

@@ -264,7 +264,7 @@ def test_only_the_session_of_a_command_that_failed_is_kept(
     assert "BILLS ON" in log
     assert f"octa-provider stop {kept}" in log
     client = OctaHook().get_conn()
-    ((_, note),) = client.intents.kept()
+    (note,) = (note for _, note in client.intents.kept() if note.uuid == kept)
     until = note.kept_until
     monkeypatch.setattr(client.clock, "time", lambda: until - 1)
     assert client.rentals.reap("airflow", dry_run=False).stopped == ()

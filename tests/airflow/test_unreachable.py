@@ -17,6 +17,7 @@ from airflow_provider.stop_on_failure import stop_after
 from octa_provider import MachineRequest
 from octa_provider.errors import OctaNetworkError
 from octa_provider.rental.rentals import Rentals
+from octa_provider.timing import asking
 
 ALARM = "may still run and bill"
 
@@ -53,6 +54,8 @@ def test_an_api_that_was_never_reached_fails_the_task_with_the_cause_and_no_alar
         return stop(rentals, key, deadline_s=deadline_s, **options)
 
     monkeypatch.setattr(Rentals, "stop", noted)
+    # As after a quarter of a minute.
+    monkeypatch.setattr(asking, "SHORT_S", 1.0)
     renting.connection("octa_away", host=host)
     with DAG(f"away_{operator.__name__}_{len(why)}", schedule=None) as dag:
         operator(octa_conn_id="octa_away")

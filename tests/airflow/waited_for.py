@@ -53,12 +53,18 @@ def once_there(file: Path) -> str:
     return f"while [ ! -e {file} ]; do sleep 0.1; done"
 
 
-def is_followed(renting: Renting, begun: Path) -> bool:
-    """Whether the command of a job has begun, which makes a file, and whoever has started it has looked at it since."""
+def is_followed(renting: Renting, begun: Path, after: int = 0) -> bool:
+    """Whether the command of a job has begun, which makes a file, and somebody has looked at its session.
+
+    Args:
+        renting: what knows the session.
+        begun: the file.
+        after: how many requests there were before the look.
+    """
     if not begun.exists():
         return False
     running = renting.running()
-    asked = [one["path"] for one in renting.emulator.ledger()["requests"] if one["method"] == "GET"]
+    asked = [one["path"] for one in renting.emulator.ledger()["requests"][after:] if one["method"] == "GET"]
     return any(uuid in path for path in asked for uuid in running)
 
 
