@@ -148,14 +148,14 @@ async def _measured(emulator: EmulatorHandle, triggers: Sequence[Any], seconds: 
 
     tasks = [asyncio.create_task(wait(trigger)) for trigger in triggers]
     await asyncio.sleep(warm_up_s)
+    begun, lag_s = time.monotonic(), list[float]()
     before = len(await asyncio.to_thread(_requests, emulator))
-    begun, lag_s = time.monotonic(), []
     while time.monotonic() - begun < seconds:
         asleep = time.monotonic()
         await asyncio.sleep(0.01)
         lag_s.append(time.monotonic() - asleep - 0.01)
-    watched_s = time.monotonic() - begun
     made = (await asyncio.to_thread(_requests, emulator))[before:]
+    watched_s = time.monotonic() - begun
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -31,9 +31,10 @@ from octa_provider.emulator.server import Emulator, serve_until
 from octa_provider.emulator.settings import API_KEY_VARIABLE, EmulatorSettings
 from octa_provider.wire.money import WEI_PER_OCTA, wei_of_octa
 
+#: On a machine that is busy: what has failed is told at once, and only what hangs takes so long.
 _STARTED_WITHIN_S = 300.0
-_STOPPED_WITHIN_S = 120.0
 _ANSWERED_WITHIN_S = 300.0
+_STOPPED_WITHIN_S = 120.0
 
 
 class EmulatorHandle:

@@ -121,7 +121,7 @@ class Renting:
         return max((int(overlaps[key]["max_running"]) for key in ours if key in overlaps), default=0)
 
     def client(self) -> OctaClient:
-        return OctaClient(self.emulator.api_key, base_url=self.emulator.base_url)
+        return OctaClient(self.emulator.api_key, base_url=self.emulator.base_url, timeout=120)
 
     def connection(self, name: str, **fields: Any) -> None:
         """Another connection."""

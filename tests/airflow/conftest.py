@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,8 @@ os.environ.update(
     # Airflow 3.2's `dag.test()` ends in an error of its server without one; `airflow standalone` makes one.
     AIRFLOW__API_AUTH__JWT_SECRET=secrets.token_hex(32),
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
-    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db",
+    # Whoever writes may be kept from the processor meanwhile.
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db?timeout=60",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
 )
 subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
@@ -53,13 +55,22 @@ def shared_emulator() -> Iterator[EmulatorHandle]:
 
 
 @pytest.fixture
+def nobodys_url() -> Iterator[str]:
+    """An address at which nobody listens, nor will meanwhile: the port is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
 def renting(shared_emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch) -> Iterator[Renting]:
     """The emulator behind the connection `octa_default`; nothing may be left running on it."""
     connection = {
         "conn_type": "octa",
         "host": shared_emulator.base_url,
         "password": shared_emulator.api_key,
-        "extra": {"timeout": 5, "retries": 1, "ssh_key_file": str(shared_emulator.ssh_private_key)},
+        # An answer may take as long as a busy machine takes for it.
+        "extra": {"timeout": 120, "retries": 1, "ssh_key_file": str(shared_emulator.ssh_private_key)},
     }
     monkeypatch.setenv("AIRFLOW_CONN_OCTA_DEFAULT", json.dumps(connection))
     renting = Renting(shared_emulator, monkeypatch)

@@ -30,7 +30,7 @@ class Installation:
     def python(self, *arguments: str) -> str:
         """Run Python in it; returns what it printed last."""
         done = subprocess.run(
-            [sys.executable, *arguments], env=dict(self.environment), capture_output=True, text=True, timeout=240
+            [sys.executable, *arguments], env=dict(self.environment), capture_output=True, text=True, timeout=800
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout.strip().splitlines()[-1]

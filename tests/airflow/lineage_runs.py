@@ -75,7 +75,7 @@ def tell(folder: Path, home: Path, **environment: str) -> Told:
         env=dict(airflow.environment),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=850,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
     return Told(events.read_text(), json.loads((folder / "states.json").read_text()))
@@ -85,6 +85,7 @@ def main(folder: Path) -> None:
     """Run the DAG, and write down what became of its tasks."""
     from airflow.providers.common.compat.sdk import DAG
     from airflow_runs import run
+    from waited_for import time_is_over_once
 
     with DAG("lineage", schedule=None, start_date=BEGAN) as dag:
         for name, make in TASKS.items():
@@ -93,8 +94,11 @@ def main(folder: Path) -> None:
         _broken() << others
     # Of its own: on Airflow 2 `dag.test()` ends with a task whose time is over.
     with DAG("lineage_late", schedule=None, start_date=BEGAN) as late:
-        _job("late", "sleep 600", deferrable=True, execution_timeout=timedelta(seconds=3))
-    states = run(late).tasks | run(dag).tasks
+        begun = folder / "late"
+        _job("late", f"touch {begun}; sleep 3600", deferrable=True, execution_timeout=timedelta(hours=1))
+    with time_is_over_once(begun.exists, deferred=True):
+        states = run(late).tasks
+    states |= run(dag).tasks
     (folder / "states.json").write_text(json.dumps(states))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from airflow_runs import Renting
 
 from airflow_provider.triggers.batch import OctaBatchTrigger
 from airflow_provider.triggers.job import OctaJobTrigger
@@ -33,7 +33,7 @@ def all_events(*triggers: Trigger) -> list[dict[str, Any]]:
     return on_a_loop(main)
 
 
-def on_a_loop(main: Callable[[], Coroutine[Any, Any, T]], patience_s: float = 60.0) -> T:
+def on_a_loop(main: Callable[[], Coroutine[Any, Any, T]], patience_s: float = 800.0) -> T:
     """Run a coroutine on a loop of its own; a wait that never ends fails the test."""
 
     async def in_time() -> T:
@@ -42,33 +42,19 @@ def on_a_loop(main: Callable[[], Coroutine[Any, Any, T]], patience_s: float = 60
     return asyncio.run(in_time())
 
 
+async def once_watched(renting: Renting) -> None:
+    """Wait until a trigger that has just been made a task has looked at the account's sessions."""
+
+    def looks() -> int:
+        return int(renting.emulator.ledger(requests=False)["request_counts"].get("GET /sessions", 0))
+
+    before = looks()
+    while looks() == before:
+        await asyncio.sleep(0.05)
+
+
 async def cancelled(tasks: list[asyncio.Task[Any]]) -> None:
     """As a triggerer that shuts down ends its triggers."""
     for one in tasks:
         one.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class _Collected(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-@contextmanager
-def what_held_up_the_loop(longest_s: float) -> Iterator[list[str]]:
-    """What asyncio's debug mode says about callbacks that took longer, on the loop that runs this block."""
-    loop, logger, handler = asyncio.get_running_loop(), logging.getLogger("asyncio"), _Collected()
-    loop.set_debug(True)
-    loop.slow_callback_duration = longest_s
-    logger.addHandler(handler)
-    slow: list[str] = []
-    try:
-        yield slow
-    finally:
-        logger.removeHandler(handler)
-        loop.set_debug(False)
-        slow += [line for line in handler.lines if line.startswith("Executing")]

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from airflow_runs import Renting
-from on_a_loop import all_events, cancelled, event_of, on_a_loop
+from on_a_loop import all_events, cancelled, event_of, on_a_loop, once_watched
 from test_hand_over import WAITS, handed_over, quick, waits
 from test_triggers import TaskInstance, begun_session, requests_since, stopped, stored_and_made_anew
 
+from airflow_provider.triggers import account as account_module
 from airflow_provider.triggers import batch as batch_module
 from airflow_provider.triggers import batch_hand_over
 from airflow_provider.triggers.batch import OctaBatchTrigger
@@ -49,7 +50,7 @@ def test_it_wakes_a_worker_when_a_machine_has_gone(renting: Renting) -> None:
 
     async def main() -> dict[str, Any]:
         task = asyncio.create_task(event_of(trigger))
-        await asyncio.sleep(1.0)
+        await once_watched(renting)
         await asyncio.to_thread(renting.emulator.end_session, uuids[1])
         return await task
 
@@ -73,7 +74,7 @@ def test_the_machines_of_many_batches_cost_one_list_call(renting: Renting) -> No
     async def main() -> float:
         begun = time.monotonic()
         tasks = [asyncio.create_task(event_of(batch_trigger(uuids, poll_interval=1))) for uuids in batches]
-        while requests_since(renting, before, "/sessions") < 3 and time.monotonic() < begun + 60:
+        while requests_since(renting, before, "/sessions") < 3:
             await asyncio.sleep(0.3)
         await cancelled(tasks)
         return time.monotonic() - begun
@@ -120,7 +121,7 @@ def test_a_users_act_stops_the_machines_and_nothing_else_does(
 
         async def main() -> None:
             task = asyncio.create_task(event_of(trigger))
-            await asyncio.sleep(0.5)
+            await once_watched(renting)
             await cancelled([task])
 
         on_a_loop(main)
@@ -176,7 +177,8 @@ def test_a_worker_that_comes_finds_every_machine(renting: Renting, monkeypatch: 
     stopped(renting, *uuids)
 
 
-def test_what_can_not_be_watched_here_is_handed_to_a_worker(renting: Renting) -> None:
+def test_what_can_not_be_watched_here_is_handed_to_a_worker(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_module, "ASK_AGAIN_AFTER_S", (0.1, 0.1))
     uuids = machines(renting, "unwatched", 1)
     (event,) = all_events(batch_trigger(uuids, octa_conn_id="not_there"))
     assert event["what"] == "unwatched"

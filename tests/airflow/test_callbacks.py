@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 from airflow_runs import Renting, run
+from waited_for import first_is_late, is_followed, time_is_over_once
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.operators.job import OctaRunJobOperator
@@ -100,10 +101,13 @@ def test_a_callback_that_ends_its_process_has_the_machine_stopped(renting: Renti
 
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "deferred"])
-def test_a_task_that_times_out_tells_the_stop_and_what_it_cost(renting: Renting, deferrable: bool) -> None:
+def test_a_task_that_times_out_tells_the_stop_and_what_it_cost(
+    renting: Renting, tmp_path: Path, deferrable: bool
+) -> None:
     events: list[JobEvent] = []
-    timeout = timedelta(seconds=4)
-    run_job("late", command="sleep 300", execution_timeout=timeout, deferrable=deferrable, on_event=events.append)
+    late = {"command": f"touch {tmp_path}/begun; sleep 3600", "execution_timeout": timedelta(hours=1)}
+    with time_is_over_once(lambda: is_followed(renting, tmp_path / "begun"), deferred=deferrable):
+        run_job("late", **late, deferrable=deferrable, on_event=events.append)
     assert kinds(events)[0] == "started"
     assert kinds(events)[-1] == "stopped"
     assert "ended" not in kinds(events)
@@ -111,10 +115,13 @@ def test_a_task_that_times_out_tells_the_stop_and_what_it_cost(renting: Renting,
     assert renting.running() == []
 
 
-def test_each_machine_that_is_tried_is_told_started_and_stopped(renting: Renting) -> None:
+def test_each_machine_that_is_tried_is_told_started_and_stopped(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     events: list[JobEvent] = []
     renting.emulator.faults({"kind": "never_ready", "times": 1})
-    tries = {"ready_timeout_s": 2, "start_attempts": 2}
+    first_is_late(monkeypatch)
+    tries = {"ready_timeout_s": 600, "start_attempts": 2}
     assert run_job("tries", deferrable=True, on_event=events.append, **tries).state == "success"
     assert kinds(events) == ["started", "stopped", *LATE]
     first, second = sorted(renting.sessions, key=lambda session: session["started_ms"])

@@ -19,7 +19,7 @@ CONN_ID = "octa_in_the_database"
 @pytest.fixture
 def stored(renting: Renting) -> Iterator[Renting]:
     """A connection that Airflow alone can tell, as one that was made in its UI."""
-    extra = {"timeout": 5, "retries": 1, "namespace": "stored"}
+    extra = {"timeout": 120, "retries": 1, "namespace": "stored"}
     emulator = renting.emulator
     with create_session() as session:
         row = {"conn_id": CONN_ID, "conn_type": "octa", "host": emulator.base_url, "password": emulator.api_key}

@@ -11,17 +11,28 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow_runs import Renting, run
 from dag_to_kill import AT, batch_to_kill
-from quick_batch import quick_batch, whole_frames
+from quick_batch import hold_frames, quick_batch, whole_frames
 from test_kill_batch import noted_frames
-from test_killed_in_dag_test import first_try, until
+from test_killed_in_dag_test import first_try, process_until
+from waited_for import once, pauses_end_at_once
 
 from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
 
 
 def deferred(folder: Path, frames: str = "1-40", **changes: Any) -> dict[str, Any]:
-    """A batch that is worth a pause: of one machine, since two change their shares more often."""
+    """A batch that is worth a pause, since the most of it is held until `go_on`.
+
+    Of one machine: two change their shares more often.
+    """
     options = {"frame_s": 1.0, "max_machines": 1, "deferrable": True, "min_pause_s": 10}
-    return quick_batch(folder, frames, **options | changes)
+    batch = quick_batch(folder, frames, **options | changes)
+    hold_frames(folder, 3, until=folder / "paused")
+    return batch
+
+
+def go_on(folder: Path) -> None:
+    """Render what was held."""
+    (folder / "paused").touch()
 
 
 def said(capfd: pytest.CaptureFixture[str]) -> str:
@@ -34,7 +45,10 @@ def test_a_batch_renders_on_while_its_task_holds_no_slot(
 ) -> None:
     arguments = deferred(tmp_path)
     drawn = noted_frames(tmp_path)
-    ended = run(batch_to_kill("deferred_batch", **arguments))
+    with pauses_end_at_once() as pauses:
+        going_on = once(lambda: pauses, lambda: go_on(tmp_path))
+        ended = run(batch_to_kill("deferred_batch", **arguments))
+        going_on.join()
     assert ended.state == "success"
     log = said(capfd)
     assert "1 machine renders on while this task waits without a slot" in log
@@ -43,7 +57,8 @@ def test_a_batch_renders_on_while_its_task_holds_no_slot(
     told = ended.result("render")
     # As one try, however often a worker came back.
     assert (told["done"], told["rendered"], told["machines"]) == (40, 40, 1)
-    assert told["seconds"] > 30
+    drawn_at = [path.stat().st_mtime for path in (tmp_path / "out").glob("frame_*.png")]
+    assert told["seconds"] > max(drawn_at) - min(drawn_at)
     (session,) = renting.sessions
     assert int(told["cost_wei"]) == int(session["charge_wei"])
     assert json.loads(Path(told["manifest"]).read_text())["whole"] is True
@@ -55,8 +70,9 @@ def test_a_process_that_dies_while_the_batch_is_deferred_loses_nothing(renting: 
     arguments = deferred(tmp_path)
     drawn = noted_frames(tmp_path)
     with first_try(log, name, kind="batch", **arguments) as process:
-        until(process, log, lambda: "render on while" in log.read_text() or "renders on while" in log.read_text())
+        process_until(process, log, lambda: "on while this task waits" in log.read_text())
     (session,) = renting.running()
+    go_on(tmp_path)
     ended = run(batch_to_kill(name, **arguments), at=AT)
     assert ended.state == "success"
     assert whole_frames(tmp_path) == list(range(1, 41))
@@ -68,9 +84,10 @@ def test_a_process_that_dies_while_the_batch_is_deferred_loses_nothing(renting: 
 def test_a_timeout_while_it_is_deferred_stops_every_machine(
     renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    ended = run(
-        batch_to_kill("deferred_batch_late", **deferred(tmp_path, "1-90"), execution_timeout=timedelta(seconds=18))
-    )
+    with pauses_end_at_once(time_is_over=True):
+        ended = run(
+            batch_to_kill("deferred_batch_late", **deferred(tmp_path, "1-90"), execution_timeout=timedelta(hours=1))
+        )
     assert ended.tasks == {"render": "failed"}
     assert "waits without a slot" in said(capfd)
     assert whole_frames(tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset
 from airflow_runs import Renting, run
 from test_run_job import run_job
+from waited_for import once_there
 
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.logs import OctaFetchLogsOperator
@@ -53,9 +54,15 @@ def test_a_retry_where_one_can_help(renting: Renting, tmp_path: Path) -> None:
     assert renting.most_at_once == 1
 
 
-def test_a_machine_that_dies_is_made_up_for_by_a_retry(renting: Renting) -> None:
+def test_a_machine_that_dies_is_made_up_for_by_a_retry(renting: Renting, tmp_path: Path) -> None:
     renting.emulator.faults({"kind": "node_dies", "seconds": 1, "times": 1})
-    ended = run_job("node_died", command="sleep 2; echo whole", retries=1, deferrable=True, **AT_ONCE)
+
+    def tried_again(context: Any) -> None:
+        if context["ti"].try_number > 1:
+            (tmp_path / "again").touch()
+
+    command = f"{once_there(tmp_path / 'again')}; echo whole"
+    ended = run_job("node_died", command=command, retries=1, deferrable=True, pre_execute=tried_again, **AT_ONCE)
     assert ended.state == "success"
     assert len(renting.sessions) == 2
     assert renting.most_at_once == 1

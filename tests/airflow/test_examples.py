@@ -273,7 +273,7 @@ def answer_when_asked(option: str) -> Callable[[], dict[str, Any]]:
         from airflow.utils.session import create_session
 
         user: Any = SimpleNamespace(get_id=lambda: "1", get_name=lambda: "anna")
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 800
         while time.monotonic() < deadline:
             time.sleep(0.2)
             with create_session() as session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,19 +45,26 @@ def up_over_ssh(renting: Renting, name: str, **spec: Any) -> JobState:
         )
 
 
-def handed_over(trigger: Any, until: Callable[[], object], patience_s: float = 30.0) -> dict[str, Any]:
+def handed_over(trigger: Any, until: Callable[[], object]) -> dict[str, Any]:
     """Run a trigger to its event, as a triggerer does, and let its loop go on until something is so."""
     trigger.task_instance = TaskInstance()
 
     async def main() -> dict[str, Any]:
         event = await event_of(trigger)
-        deadline = time.monotonic() + patience_s
         while not await asyncio.to_thread(until):
-            assert time.monotonic() < deadline, "what should come never came"
             await asyncio.sleep(0.1)
         return event
 
     return on_a_loop(main)
+
+
+@pytest.fixture
+def later_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How many seconds later it is for what watches after the event, in its one item."""
+    later = [0.0]
+    clock = SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + later[0])
+    monkeypatch.setattr(hand_over, "time", clock)
+    return later
 
 
 def watches_no_more() -> bool:
@@ -80,26 +88,45 @@ def test_a_cap_that_is_reached_while_no_worker_comes_stops_the_session(
 
 
 def test_a_deadline_that_passes_while_no_worker_comes_stops_the_session(
-    renting: Renting, monkeypatch: pytest.MonkeyPatch
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, later_s: list[float]
 ) -> None:
     waits(monkeypatch, WAITS)
-    state = up_over_ssh(renting, "deadline")
-    event = handed_over(job_trigger(state, deadline_at=time.time() + 8), lambda: renting.running() == [])
+
+    def it_passes() -> bool:
+        later_s[0] = 7200.0
+        return renting.running() == []
+
+    state = up_over_ssh(renting, "deadline", ready_timeout_s=36_000.0)
+    event = handed_over(job_trigger(state, deadline_at=time.time() + 3600), it_passes)
     assert event["what"] == "ready"
 
 
 def test_a_worker_has_its_time_however_short_the_jobs_own_deadline(
-    renting: Renting, monkeypatch: pytest.MonkeyPatch
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, later_s: list[float]
 ) -> None:
     from airflow_provider.triggers import job as job_module
 
-    waits(monkeypatch, WAITS)
-    monkeypatch.setattr(job_module, "TAKE_OVER_S", 4.0)
-    state = up_over_ssh(renting, "patience", ready_timeout_s=3.0)
-    begun = time.time()
-    event = handed_over(job_trigger(state), lambda: renting.running() == [])
+    looks: list[float] = []
+
+    def now(ti: Any) -> TaskNow:
+        looks.append(later_s[0])
+        return WAITS
+
+    def comes_later_and_later() -> bool:
+        # Beyond the job's own deadline, and seen so twice.
+        later_s[0] = max(later_s[0], 3600.0)
+        if looks.count(3600.0) > 2:
+            if later_s[0] == 3600.0:
+                still.append(len(renting.running()))
+            later_s[0] = 20_000.0
+        return renting.running() == []
+
+    still: list[int] = []
+    monkeypatch.setattr(killed_by_user, "task_now", now)
+    monkeypatch.setattr(job_module, "TAKE_OVER_S", 10_000.0)
+    event = handed_over(job_trigger(up_over_ssh(renting, "patience", ready_timeout_s=1800.0)), comes_later_and_later)
     assert event["what"] == "ready"
-    assert time.time() - begun >= 4.0
+    assert still == [1]
 
 
 def test_a_wall_clock_that_is_set_forward_leaves_a_worker_its_time(
@@ -151,27 +178,27 @@ def test_a_session_that_is_to_be_kept_on_a_kill_is_kept(renting: Renting, monkey
 
 
 def test_when_airflow_does_not_answer_a_cap_holds_and_a_deadline_waits(
-    renting: Renting, monkeypatch: pytest.MonkeyPatch
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, later_s: list[float]
 ) -> None:
     """A worker may be fetching the files by now; a cap is a cap all the same."""
-    waits(monkeypatch, ConnectionError("the API server is away"))
-    trigger = job_trigger(up_over_ssh(renting, "not-told", max_cost_usd=0.5), deadline_at=time.time() + 5)
+    trigger = job_trigger(up_over_ssh(renting, "not-told", max_cost_usd=0.5), deadline_at=time.time() + 3600)
 
-    def later() -> bool:
-        return time.time() > trigger.deadline_at + 2
-
-    def hours_pass() -> bool:
-        renting.emulator.advance_clock(3600)
-        return renting.running() == []
+    def does_not_answer(ti: Any) -> TaskNow:
+        looks.append(later_s[0])
+        raise ConnectionError("the API server is away")
 
     def first_the_deadline() -> bool:
-        if not later():
+        later_s[0] = 7200.0
+        if looks.count(7200.0) < 3:
             return False
         if not seen:
             seen.append(len(renting.running()))
-        return hours_pass()
+        renting.emulator.advance_clock(3600)
+        return renting.running() == []
 
+    looks: list[float] = []
     seen: list[int] = []
+    monkeypatch.setattr(killed_by_user, "task_now", does_not_answer)
     handed_over(trigger, first_the_deadline)
     assert seen == [1]
 

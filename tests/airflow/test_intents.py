@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 from airflow_runs import Renting, run
 from dag_to_kill import AT, dag_to_kill
-from test_killed_in_dag_test import first_try, until
+from test_killed_in_dag_test import first_try, process_until
 
 from airflow_provider import intents as intents_module
 from airflow_provider.intents import VariableIntents
@@ -139,12 +139,15 @@ def test_killed_between_the_request_and_its_answer(renting: Renting, tmp_path: P
     name, log = f"killed_no_answer_{echo}", tmp_path / "log"
     arguments = {"command": f"echo whole >> {tmp_path}/output"}
     renting.emulator.faults(
-        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 8, "after_effect": True},
+        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 3600, "after_effect": True},
         *([] if echo else [NO_ECHO]),
     )
     with first_try(log, name, **arguments) as process:
-        until(process, log, renting.running)
+        process_until(process, log, renting.running)
         process.send_signal(signal.SIGKILL)
+    renting.emulator.clear_faults()
+    if not echo:
+        renting.emulator.faults(NO_ECHO)
     ended = run(dag_to_kill(name, **arguments), at=AT)
     assert ended.state == "success"
     assert (tmp_path / "output").read_text() == "whole\n"

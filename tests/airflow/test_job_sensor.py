@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 from airflow_runs import Renting, Run, run
+from waited_for import is_followed, time_is_over_once
 
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.sensors.job import OctaJobSensor
@@ -27,7 +29,9 @@ def mode(request: pytest.FixtureRequest) -> dict[str, Any]:
 def begun_and_waited_for(name: str, command: str, mode: dict[str, Any], **arguments: Any) -> Run:
     with DAG(name, schedule=None) as dag:
         begin = OctaRunJobOperator(task_id="begin", image="alpine:3", command=command, wait_for_completion=False)
-        OctaJobSensor(**{"task_id": "end", "job": begin.output, "poke_interval": 0.3, "timeout": 60} | mode | arguments)
+        OctaJobSensor(
+            **{"task_id": "end", "job": begin.output, "poke_interval": 0.3, "timeout": 800} | mode | arguments
+        )
     return run(dag)
 
 
@@ -79,11 +83,24 @@ def test_a_sensor_that_waits_too_long_stops_the_job(renting: Renting, mode: dict
 
 
 @pytest.mark.parametrize("which", ["poke", "deferred"])
-def test_a_sensors_execution_timeout_stops_the_job(renting: Renting, which: str) -> None:
+def test_a_sensors_execution_timeout_stops_the_job(renting: Renting, tmp_path: Path, which: str) -> None:
     """Airflow 3 does not count it while the sensor is deferred: the trigger does."""
-    ended = begun_and_waited_for(
-        f"sensed_timeout_{which}", "sleep 600", MODES[which], execution_timeout=timedelta(seconds=3)
-    )
+    asked: list[int] = []
+
+    def sensed() -> bool:
+        """Not the task that began it."""
+        return bool(asked) and is_followed(renting, tmp_path / "begun", after=asked[0])
+
+    with time_is_over_once(sensed, deferred=which == "deferred"):
+        ended = begun_and_waited_for(
+            f"sensed_timeout_{which}",
+            f"touch {tmp_path}/begun; sleep 3600",
+            MODES[which],
+            execution_timeout=timedelta(hours=1),
+            # Longer than the other one, which is told first.
+            timeout=7200,
+            pre_execute=lambda context: asked.append(len(renting.emulator.ledger()["requests"])),
+        )
     assert ended.ti("end").state == "failed"
     assert renting.running() == []
 

@@ -7,8 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,8 +16,9 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow_runs import Renting, run
 from dag_to_kill import AT, batch_to_kill
-from quick_batch import quick_batch, whole_frames
-from test_killed_in_dag_test import first_try, until
+from quick_batch import hold_frames, quick_batch, whole_frames
+from test_killed_in_dag_test import first_try, process_until
+from waited_for import once, time_is_over_once, until
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.kill_switch import KillSwitch
@@ -41,20 +40,6 @@ class TaskInstance:
         self.asked.append(key)
 
 
-def when(what: Callable[[], object], act: Callable[[], object]) -> threading.Thread:
-    def wait() -> None:
-        deadline = time.monotonic() + 100
-        while not what():
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.02)
-        act()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
-
-
 def noted_frames(folder: Path) -> Callable[[], list[int]]:
     """Have machines note each frame that they have rendered; returns what tells which, each as often as it was."""
     drawn, script = folder / "drawn", folder / "scene" / "shot.py"
@@ -67,49 +52,47 @@ def test_a_kill_stops_every_machine_and_asks_airflow_for_nothing(
     renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """As on Airflow 3: a handler calls `on_kill`, and `execute` goes on behind it."""
-    operator = OctaRenderAnimationOperator(task_id="render", **quick_batch(tmp_path, "1-90", frame_s=1.0))
+    operator = OctaRenderAnimationOperator(task_id="render", **quick_batch(tmp_path, "1-900", frame_s=1.0))
     ti = TaskInstance()
-    handled: list[tuple[float, list[str]]] = []
+    handled: list[list[str]] = []
 
     def handler(number: int, frame: object) -> None:
         def refused(self: object, *arguments: Any) -> Any:
             ti.asked.append(type(self).__name__)
             raise RuntimeError("it would wait for ever")
 
-        asked, begun = len(ti.asked), time.monotonic()
+        asked = len(ti.asked)
         with monkeypatch.context() as patch:
             patch.setattr(OctaHook, "get_connection", refused)
             for name in ("mark_of", "keep_mark"):
                 patch.setattr(TaskMemory, name, refused)
             operator.on_kill()
-        handled.append((time.monotonic() - begun, ti.asked[asked:]))
+        handled.append(ti.asked[asked:])
 
     before = signal.signal(signal.SIGTERM, handler)
     is_so = renting.running if moment == "while it is rented" else lambda: whole_frames(tmp_path)
-    killer = when(is_so, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    killer = once(is_so, lambda: os.kill(os.getpid(), signal.SIGTERM))
     try:
         with pytest.raises(AirflowException, match="was killed"):
             operator.execute({"ti": ti})  # type: ignore[arg-type]
     finally:
         killer.join()
         signal.signal(signal.SIGTERM, before)
-    ((took_s, asked_for),) = handled
-    assert asked_for == []
-    assert took_s < 4.5
+    assert handled == [[]]
     assert renting.sessions
     assert renting.running() == []
 
 
 def test_a_kill_that_raises_leaves_nothing(renting: Renting, tmp_path: Path) -> None:
     """As on Airflow 2: the handler raises inside `execute`."""
-    operator = OctaRenderAnimationOperator(task_id="render", **quick_batch(tmp_path, "1-90", frame_s=1.0))
+    operator = OctaRenderAnimationOperator(task_id="render", **quick_batch(tmp_path, "1-900", frame_s=1.0))
 
     def handler(number: int, frame: object) -> None:
         operator.on_kill()
         raise AirflowException("Task received SIGTERM signal")
 
     before = signal.signal(signal.SIGTERM, handler)
-    killer = when(lambda: whole_frames(tmp_path), lambda: os.kill(os.getpid(), signal.SIGTERM))
+    killer = once(lambda: whole_frames(tmp_path), lambda: os.kill(os.getpid(), signal.SIGTERM))
     try:
         with pytest.raises(AirflowException, match="SIGTERM"):
             operator.execute({"ti": TaskInstance()})  # type: ignore[arg-type,typeddict-item]
@@ -128,9 +111,7 @@ def test_on_kill_alone_asks_every_machine_of_the_batch_and_no_other_to_stop(rent
         for key in (*keys, other):
             client.rentals.start(MachineRequest(image="alpine:3", start_command="sleep 600"), key=key)
         KillSwitch(hook.settings, "airflow/dag/run/render/-1", is_batch=True).pull()
-        deadline = time.monotonic() + 30
-        while len(renting.running()) > 1 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: len(renting.running()) == 1)
         (left,) = renting.running()
         assert client.services.session(left).info().rental_key.endswith(other)
         client.rentals.stop(other)
@@ -143,31 +124,51 @@ def test_a_worker_that_is_gone_loses_no_frame_and_the_next_try_renders_none_twic
     # One machine: two may both be given a frame at the end, whichever has it first.
     arguments = quick_batch(tmp_path, "1-40", frame_s=0.3, max_machines=1)
     drawn = noted_frames(tmp_path)
+    hold_frames(tmp_path, 4, until=tmp_path / "killed")
     with first_try(log, name, kind="batch", **arguments) as process:
-        until(process, log, lambda: len(whole_frames(tmp_path)) >= 4)
+        process_until(process, log, lambda: len(whole_frames(tmp_path)) >= 4)
     running, before = renting.running(), whole_frames(tmp_path)
     assert running
+    (tmp_path / "killed").touch()
     ended = run(batch_to_kill(name, **arguments), at=AT)
     assert ended.state == "success"
     assert whole_frames(tmp_path) == list(range(1, 41))
     assert set(running) <= {session["uuid"] for session in renting.sessions}
     assert ended.result("render")["rendered"] <= 40 - len(before)
-    # What the machine went on with alone was fetched, not rendered again.
-    assert sorted(drawn()) == list(range(1, 41))
+    # What was there, and what the machine went on with alone, was not rendered again; but perhaps the frame that it was
+    # at when it was found.
+    assert set(drawn()) == set(range(1, 41))
+    assert len(drawn()) <= 41
+    assert [drawn().count(frame) for frame in before] == [1] * len(before)
     assert renting.running() == []
 
 
 def test_a_timeout_stops_the_batch_and_the_next_try_goes_on(renting: Renting, tmp_path: Path) -> None:
-    arguments = quick_batch(tmp_path, "1-30", frame_s=0.6)
+    again = tmp_path / "again"
+
+    def tried_again(context: Any) -> None:
+        if context["ti"].try_number > 1:
+            again.touch()
+
+    arguments = quick_batch(tmp_path, "1-12", frame_s=0.3)
+    hold_frames(tmp_path, 3, until=again)
     dag = batch_to_kill(
-        "batch_timeout", **arguments, execution_timeout=timedelta(seconds=8), retries=5, retry_delay=timedelta(0)
+        "batch_timeout",
+        **arguments,
+        execution_timeout=timedelta(hours=1),
+        retries=1,
+        retry_delay=timedelta(0),
+        pre_execute=tried_again,
     )
-    ended = run(dag)
-    while ended.state == "running":
-        # On Airflow 2 the timeout passes through `dag.test()`: the same run goes on when it is asked for again.
+    with time_is_over_once(lambda: len(whole_frames(tmp_path)) >= 3, deferred=False):
+        ended = run(dag)
+    if ended.state == "running":
+        # On Airflow 2 the timeout passes through `dag.test()`, which begins the same run anew when it is asked again.
+        again.touch()
         ended = run(dag, at=ended.dag_run.execution_date)
+    assert again.exists()
     assert ended.state == "success"
-    assert whole_frames(tmp_path) == list(range(1, 31))
+    assert whole_frames(tmp_path) == list(range(1, 13))
     assert len(renting.sessions) >= 2
     assert renting.running() == []
 

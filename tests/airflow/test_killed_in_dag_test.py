@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,13 +23,12 @@ import airflow
 import pytest
 from airflow_runs import Renting, run
 from dag_to_kill import AT, dag_to_kill
-from on_a_loop import cancelled, event_of, on_a_loop
+from on_a_loop import cancelled, event_of, on_a_loop, once_watched
 from test_triggers import begun_job, job_trigger, stopped
+from waited_for import PATIENCE_S, is_followed, once, once_there, time_is_over_once, until
 
 IS_THREE = find_spec("airflow.sdk") is not None
 HERE = Path(__file__).parent
-PATIENCE_S = 600.0
-
 BOTH = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "deferred"])
 
 
@@ -51,7 +49,8 @@ def first_try(log: Path, name: str, **arguments: Any) -> Iterator[subprocess.Pop
             process.send_signal(signal.SIGKILL)
 
 
-def until(process: subprocess.Popen[bytes], log: Path, what: Callable[[], object]) -> None:
+def process_until(process: subprocess.Popen[bytes], log: Path, what: Callable[[], object]) -> None:
+    """Wait until something is so, while the process still runs."""
     deadline = time.monotonic() + PATIENCE_S
     while not what():
         assert process.poll() is None, log.read_text()[-3000:]
@@ -59,18 +58,24 @@ def until(process: subprocess.Popen[bytes], log: Path, what: Callable[[], object
         time.sleep(0.05)
 
 
+def once_killed(folder: Path) -> str:
+    """A command that waits until the test has killed the first try, however long that takes."""
+    return once_there(folder / "killed")
+
+
 @BOTH
 def test_killed_while_running(renting: Renting, tmp_path: Path, deferrable: bool) -> None:
     name, log = f"killed_running_{deferrable}", tmp_path / "log"
     arguments = {
-        "command": f"echo run >> {tmp_path}/runs; sleep 5; echo whole > {tmp_path}/output",
+        "command": f"echo run >> {tmp_path}/runs; {once_killed(tmp_path)}; echo whole > {tmp_path}/output",
         "deferrable": deferrable,
     }
     with first_try(log, name, **arguments) as process:
-        until(process, log, (tmp_path / "runs").exists)
+        process_until(process, log, (tmp_path / "runs").exists)
         if deferrable:
-            until(process, log, lambda: "running trigger in line" in log.read_text())
+            process_until(process, log, lambda: "running trigger in line" in log.read_text())
     assert len(renting.running()) == 1
+    (tmp_path / "killed").touch()
     ended = run(dag_to_kill(name, **arguments), at=AT)
     assert ended.state == "success"
     assert ended.result("job")["attempts"] == 2
@@ -84,10 +89,11 @@ def test_killed_while_starting(renting: Renting, tmp_path: Path) -> None:
     """The session is rented, and the answer never reaches the process."""
     log, arguments = tmp_path / "log", {"command": f"echo whole >> {tmp_path}/output"}
     renting.emulator.faults(
-        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 5, "after_effect": True}
+        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 3600, "after_effect": True}
     )
     with first_try(log, "killed_starting", **arguments) as process:
-        until(process, log, renting.running)
+        process_until(process, log, renting.running)
+    renting.emulator.clear_faults()
     ended = run(dag_to_kill("killed_starting", **arguments), at=AT)
     assert ended.state == "success"
     assert (tmp_path / "output").read_text() == "whole\n"
@@ -103,7 +109,7 @@ def test_what_is_not_durable_is_stopped_before_it_begins_anew(renting: Renting, 
         "deferrable": True,
     }
     with first_try(log, "killed_not_durable", **arguments) as process:
-        until(process, log, (tmp_path / "runs").exists)
+        process_until(process, log, (tmp_path / "runs").exists)
     ended = run(dag_to_kill("killed_not_durable", **arguments), at=AT)
     assert ended.state == "success"
     assert ended.result("job")["attempts"] == 1
@@ -117,13 +123,14 @@ def test_files_of_a_killed_try_come_with_the_next(renting: Renting, tmp_path: Pa
     log, target = tmp_path / "log", tmp_path / "result" / "out"
     (tmp_path / "in").write_text("whole")
     arguments = {
-        "command": f"echo run >> {tmp_path}/runs; sleep 3; cp data/in out",
+        "command": f"echo run >> {tmp_path}/runs; {once_killed(tmp_path)}; cp data/in out",
         "inputs": {str(tmp_path / "in"): "data/in"},
         "outputs": {"out": str(target)},
         "deferrable": True,
     }
     with first_try(log, "killed_files", **arguments) as process:
-        until(process, log, (tmp_path / "runs").exists)
+        process_until(process, log, (tmp_path / "runs").exists)
+    (tmp_path / "killed").touch()
     ended = run(dag_to_kill("killed_files", **arguments), at=AT)
     assert ended.state == "success"
     assert (tmp_path / "runs").read_text() == "run\n"
@@ -135,18 +142,18 @@ def test_files_of_a_killed_try_come_with_the_next(renting: Renting, tmp_path: Pa
 @BOTH
 def test_an_api_that_is_gone_for_a_while_ends_no_job(renting: Renting, tmp_path: Path, deferrable: bool) -> None:
     def outage() -> None:
-        while not (tmp_path / "begun").exists():
-            time.sleep(0.05)
         renting.emulator.faults({"kind": "drop_before", "path": "*", "method": "*", "times": None})
-        time.sleep(5)
+        (tmp_path / "away").touch()
+        # The command ends meanwhile, of which nobody hears.
+        until((tmp_path / "output").exists)
+        until(lambda: renting.emulator.request("GET", "/_emulator/faults").json()[0]["met"] >= 3)
         renting.emulator.clear_faults()
 
-    thread = threading.Thread(target=outage)
-    thread.start()
+    thread = once((tmp_path / "begun").exists, outage)
     ended = run(
         dag_to_kill(
             f"outage_{deferrable}",
-            command=f"touch {tmp_path}/begun; sleep 2; echo whole > {tmp_path}/output",
+            command=f"touch {tmp_path}/begun; {once_there(tmp_path / 'away')}; echo whole > {tmp_path}/output",
             deferrable=deferrable,
         )
     )
@@ -161,14 +168,14 @@ def test_an_api_that_is_gone_for_a_while_ends_no_job(renting: Renting, tmp_path:
 def test_a_timeout_and_then_a_retry_run_one_at_a_time(renting: Renting, tmp_path: Path, deferrable: bool) -> None:
     dag = dag_to_kill(
         f"timeout_{deferrable}",
-        command=f"test -e {tmp_path}/again || {{ touch {tmp_path}/again; sleep 600; }}; echo whole",
+        command=f"test -e {tmp_path}/again || {{ touch {tmp_path}/again; sleep 3600; }}; echo whole",
         deferrable=deferrable,
-        # The second try must be whole within it, on a busy machine too.
-        execution_timeout=timedelta(seconds=20),
+        execution_timeout=timedelta(hours=1),
         retries=1,
         retry_delay=timedelta(0),
     )
-    ended = run(dag)
+    with time_is_over_once(lambda: is_followed(renting, tmp_path / "again"), deferred=deferrable):
+        ended = run(dag)
     if ended.state == "running":
         # On Airflow 2 the timeout passes through `dag.test()`: the same run goes on when it is asked for again.
         ended = run(dag, at=ended.dag_run.execution_date)
@@ -212,7 +219,7 @@ def test_a_cancel_is_told_from_a_users_act_by_the_tasks_row(
 
     async def main() -> None:
         task = asyncio.create_task(event_of(trigger))
-        await asyncio.sleep(0.5)
+        await once_watched(renting)
         await cancelled([task])
 
     on_a_loop(main)

@@ -51,7 +51,7 @@ def test_a_killed_task_moves_no_more_files(
     )
 
     def kill() -> None:
-        if stuck.wait(60):
+        if stuck.wait(800):
             operator.on_kill()
 
     killer = threading.Thread(target=kill)

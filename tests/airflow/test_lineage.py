@@ -31,7 +31,7 @@ def sessions(shared_emulator: EmulatorHandle, told: Told) -> dict[str, dict[str,
 
 @pytest.fixture(scope="module")
 def told(shared_emulator: EmulatorHandle, folder: Path) -> Told:
-    extra = {"timeout": 5, "retries": 1, "ssh_key_file": str(shared_emulator.ssh_private_key)}
+    extra = {"timeout": 120, "retries": 1, "ssh_key_file": str(shared_emulator.ssh_private_key)}
     connection = {"conn_type": "octa", "host": shared_emulator.base_url, "password": shared_emulator.api_key}
     told = tell(folder, HOME, AIRFLOW_CONN_OCTA_DEFAULT=json.dumps(connection | {"extra": extra}))
     assert shared_emulator.ledger(requests=False)["running_uuids"] == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,8 @@ from airflow_provider.operators.stop import OctaStopSessionOperator
 from airflow_provider.operators.vpn import OctaStartVpnOperator
 from airflow_provider.sensors.machine import OctaMachineAvailableSensor
 from airflow_provider.triggers.machine import OctaMachineTrigger
+from octa_provider.market import node_memory
+from octa_provider.rental import machine_wait as core_wait
 
 EMPTY = {"kind": "garbage", "method": "GET", "path": "^/services/(mr|vpn)$", "body": "[]", "times": None}
 AWAY = {"kind": "status", "status": 503, "method": "*", "path": "*", "times": None}
@@ -33,10 +34,19 @@ def job(**arguments: Any) -> OctaRunJobOperator:
 
 
 @contextmanager
+def looks_often() -> Iterator[None]:
+    """A long wait looks at the market after a second, not after a quarter of a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core_wait, "machine_poll_s", lambda *given: 1.0)
+        yield
+
+
+@contextmanager
 def room_once_asked(renting: Renting, times: int = 1) -> Iterator[None]:
     """Nothing is on offer until the market has been looked at so often."""
     renting.emulator.faults(EMPTY | {"times": times})
-    yield
+    with looks_often():
+        yield
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
@@ -44,7 +54,7 @@ def test_a_job_waits_for_a_machine_and_rents_once(
     renting: Renting, capfd: pytest.CaptureFixture[str], deferrable: bool
 ) -> None:
     with DAG("job_waits", schedule=None) as dag:
-        job(deferrable=deferrable, wait_for_machine_s=12)
+        job(deferrable=deferrable, wait_for_machine_s=600)
     with room_once_asked(renting):
         assert run(dag).state == "success"
     assert len(renting.sessions) == 1
@@ -74,7 +84,7 @@ def test_without_a_wait_a_deferrable_job_fails_at_once(renting: Renting, capfd: 
 
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_start_waits_too(renting: Renting, deferrable: bool) -> None:
-    with DAG("start_waits", schedule=None, params={"wait": 12}) as dag:
+    with DAG("start_waits", schedule=None, params={"wait": 600}) as dag:
         started = OctaStartMachineOperator(
             task_id="start", image="alpine:3", wait_for_machine_s="{{ params.wait }}", deferrable=deferrable
         )
@@ -86,7 +96,7 @@ def test_a_start_waits_too(renting: Renting, deferrable: bool) -> None:
 
 def test_a_vpn_is_waited_for_without_a_slot_too(renting: Renting) -> None:
     with DAG("vpn_waits", schedule=None) as dag:
-        started = OctaStartVpnOperator(task_id="start", wait_for_machine_s=12, deferrable=True)
+        started = OctaStartVpnOperator(task_id="start", wait_for_machine_s=600, deferrable=True)
         OctaStopSessionOperator(task_id="stop", session=started.output).as_teardown(setups=started)
     with room_once_asked(renting):
         assert run(dag).state == "success"
@@ -94,7 +104,7 @@ def test_a_vpn_is_waited_for_without_a_slot_too(renting: Renting) -> None:
 
 
 def test_a_function_waits_for_its_machine(renting: Renting) -> None:
-    @task.octa(image="python:3.12", deferrable=True, wait_for_machine_s=12, poll_interval=0.2)
+    @task.octa(image="python:3.12", deferrable=True, wait_for_machine_s=600, poll_interval=0.2)
     def answer() -> int:
         return 42
 
@@ -107,22 +117,22 @@ def test_a_function_waits_for_its_machine(renting: Renting) -> None:
     assert len(renting.sessions) == 1
 
 
-def test_a_full_market_is_asked_again_and_a_machine_that_gets_room_is_rented_once(renting: Renting) -> None:
+def test_a_full_market_is_asked_again_and_a_machine_that_gets_room_is_rented_once(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with renting.client() as client:
         nodes = len(client.services.mr.available())
     before = len(posts(renting))
-    renting.emulator.faults({"kind": "refuse", "reason": "Node is busy", "times": None})
+    renting.emulator.faults({"kind": "refuse", "reason": "Node is busy", "times": nodes})
     with DAG("full_market", schedule=None) as dag:
-        job(deferrable=True, wait_for_machine_s=180)
-    until = threading.Timer(3.0, renting.emulator.clear_faults)
-    until.start()
-    try:
+        job(deferrable=True, wait_for_machine_s=800)
+    # Those that have refused are left alone for a while.
+    monkeypatch.setattr(node_memory, "TAKEN_S", 3.0)
+    with looks_often():
         assert run(dag).state == "success"
-    finally:
-        until.cancel()
     assert len(renting.sessions) == 1
-    # All once, and of those that were left alone for a while all but once more.
-    assert len(posts(renting)) - before <= 2 * nodes + 1
+    # However many refuse, and however often they are asked again.
+    assert len(posts(renting)) - before == nodes + 1
 
 
 def posts(renting: Renting) -> list[dict[str, Any]]:
@@ -147,7 +157,7 @@ def trigger(**arguments: Any) -> OctaMachineTrigger:
         "service": "mr",
         "requirements": {},
         "began_at": now,
-        "until": now + 30,
+        "until": now + 3600,
         "poll_interval": 0.2,
     }
     return OctaMachineTrigger(**(defaults | arguments))
@@ -220,7 +230,8 @@ def test_a_trigger_that_is_cancelled_has_rented_nothing(renting: Renting) -> Non
 
     async def main() -> None:
         waits = asyncio.ensure_future(event_of(trigger()))
-        await asyncio.sleep(0.5)
+        while not renting.emulator.request("GET", "/_emulator/faults").json()[0]["met"]:
+            await asyncio.sleep(0.05)
         await cancelled([waits])
 
     on_a_loop(main)
@@ -231,7 +242,7 @@ def test_a_trigger_that_is_cancelled_has_rented_nothing(renting: Renting) -> Non
 
 
 def sensor(**arguments: Any) -> OctaMachineAvailableSensor:
-    return OctaMachineAvailableSensor(**({"task_id": "free", "poke_interval": 0.2, "timeout": 20} | arguments))
+    return OctaMachineAvailableSensor(**({"task_id": "free", "poke_interval": 0.2, "timeout": 800} | arguments))
 
 
 @pytest.mark.parametrize("how", [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}])

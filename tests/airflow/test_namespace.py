@@ -34,7 +34,7 @@ AT = datetime(2026, 1, 2, tzinfo=timezone.utc)
 
 
 def named(renting: Renting, namespace: str) -> None:
-    renting.connection("octa_default", extra={"namespace": namespace, "timeout": 5})
+    renting.connection("octa_default", extra={"namespace": namespace, "timeout": 120})
 
 
 def namespace_of(**fields: Any) -> str | None:

@@ -32,4 +32,4 @@ def test_the_readmes_first_dag_has_its_four_steps_and_stops_as_a_teardown(tmp_pa
     )
     file = tmp_path / "first_render.py"
     file.write_text(f"{readme_dag()}\n{check}")
-    subprocess.run([sys.executable, str(file)], check=True, timeout=120, cwd=ROOT)
+    subprocess.run([sys.executable, str(file)], check=True, timeout=800, cwd=ROOT)

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, Param
 from airflow_runs import Renting, Run, run
-from quick_batch import break_frames, quick_batch, whole_frames
+from quick_batch import break_frames, hold_frames, quick_batch, whole_frames
+from waited_for import once, until
 
 from airflow_provider.batch_on_worker import BatchTask
 from airflow_provider.exceptions import OctaBatchIncompleteError, OctaTaskKilledError
@@ -64,17 +64,7 @@ def charged_wei(renting: Renting) -> int:
 def once_it_renders(renting: Renting, folder: Path, act: Callable[[], object]) -> threading.Thread:
     """Do something as soon as a frame of a batch that runs has come."""
 
-    def wait() -> None:
-        deadline = time.monotonic() + 120
-        while not (renting.running() and whole_frames(folder)):
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.02)
-        act()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
+    return once(lambda: renting.running() and whole_frames(folder), act)
 
 
 def test_a_batch_renders_every_frame_and_tells_what_it_came_to(
@@ -184,11 +174,17 @@ def test_a_scene_that_can_not_be_rendered_fails_for_good(
 
 
 def test_the_budget_is_of_the_whole_batch(renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    hours = once_it_renders(renting, tmp_path, lambda: renting.emulator.advance_clock(10 * 3600))
-    assert run(render("batch_spends", **quick_batch(tmp_path, "1-9", frame_s=0.5))).state == "success"
+    def hours_pass() -> None:
+        renting.emulator.advance_clock(10 * 3600)
+        (tmp_path / "later").touch()
+
+    arguments = quick_batch(tmp_path, "1-9", frame_s=0.5)
+    hold_frames(tmp_path, 1, until=tmp_path / "later")
+    hours = once_it_renders(renting, tmp_path, hours_pass)
+    assert run(render("batch_spends", **arguments)).state == "success"
     hours.join()
     before = len(renting.sessions)
-    more = quick_batch(tmp_path, "1-40", frame_s=0.5, max_cost_usd=0.5)
+    more = arguments | {"frames": "1-40", "max_cost_usd": 0.5}
     ended = run(render("batch_spends", **more, retries=3))
     assert ended.tasks == {"render": "failed"}
     assert "the budget of 0.5 USD is spent" in said(capfd)
@@ -270,6 +266,7 @@ def test_a_folder_that_another_process_renders_into_is_left_alone(
 ) -> None:
     """Airflow takes a worker for dead that it does not hear of; the next try must not stop what that one renders."""
     arguments = quick_batch(tmp_path, "1-30", frame_s=0.3)
+    hold_frames(tmp_path, 3, until=tmp_path / "refused")
     dag = render("batch_busy", **arguments)
     with OctaHook().get_conn() as client:
         operator = dag.get_task("render")
@@ -279,16 +276,14 @@ def test_a_folder_that_another_process_renders_into_is_left_alone(
             kwargs={"private_key": renting.emulator.ssh_private_key},
         )
         other.start()
-        deadline = time.monotonic() + 60
-        while not whole_frames(tmp_path):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: whole_frames(tmp_path))
         ended = run(dag)
         assert ended.tasks == {"render": "failed"}
         log = said(capfd)
         assert "OctaBatchBusyError" in log
         assert f"process {os.getpid()} on " in log
         assert renting.running() != []
+        (tmp_path / "refused").touch()
         other.join()
     assert whole_frames(tmp_path) == list(range(1, 31))
 

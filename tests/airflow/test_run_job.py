@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 from airflow_runs import Renting, run
+from waited_for import PATIENCE_S, is_followed, once_there, time_is_over_once
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.job_xcom import JobXCom
@@ -117,7 +119,7 @@ def test_the_end_of_a_command_over_ssh_is_heard_and_not_waited_for(
         command="sleep 1",
         via="ssh",
         poll_interval=3000,
-        execution_timeout=timedelta(seconds=300),
+        execution_timeout=timedelta(seconds=850),
         deferrable=deferrable,
     )
     assert ended.state == "success"
@@ -131,7 +133,7 @@ def test_a_command_does_not_wait_for_its_links(
     began, had_begun = tmp_path / "began", list[bool]()
 
     def takes_its_time(xcom: JobXCom, session: object) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while not began.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         had_begun.append(began.exists())
@@ -182,8 +184,10 @@ def test_a_session_that_never_comes_up_is_stopped(renting: Renting, deferrable: 
     assert renting.running() == []
 
 
-def test_an_execution_timeout_stops_the_session(renting: Renting, deferrable: bool) -> None:
-    ended = run_job("timeout", command="sleep 600", execution_timeout=timedelta(seconds=4), deferrable=deferrable)
+def test_an_execution_timeout_stops_the_session(renting: Renting, deferrable: bool, tmp_path: Path) -> None:
+    late = {"command": f"touch {tmp_path}/begun; sleep 3600", "execution_timeout": timedelta(hours=1)}
+    with time_is_over_once(lambda: is_followed(renting, tmp_path / "begun"), deferred=deferrable):
+        ended = run_job("timeout", **late, deferrable=deferrable)
     assert ended.tasks == {"job": "failed"}
     assert len(renting.sessions) == 1
     assert renting.running() == []
@@ -260,11 +264,12 @@ def test_only_the_session_of_a_command_that_failed_is_kept(
     assert "BILLS ON" in log
     assert f"octa-provider stop {kept}" in log
     client = OctaHook().get_conn()
-    now = time.time()
-    monkeypatch.setattr(client.clock, "time", lambda: now + 1790)
+    (note,) = (note for _, note in client.intents.kept() if note.uuid == kept)
+    until = note.kept_until
+    monkeypatch.setattr(client.clock, "time", lambda: until - 1)
     assert client.rentals.reap("airflow", dry_run=False).stopped == ()
     assert len(client.intents.kept()) == 1
-    monkeypatch.setattr(client.clock, "time", lambda: now + 1801)
+    monkeypatch.setattr(client.clock, "time", lambda: until + 1)
     assert client.rentals.reap("airflow", dry_run=False).stopped == (kept,)
     assert client.intents.kept() == ()
 
@@ -319,18 +324,24 @@ def fail_once(marker: Path) -> Any:
     return before
 
 
-def test_an_adopted_session_that_was_being_stopped_is_no_result(renting: Renting, deferrable: bool) -> None:
+def test_an_adopted_session_that_was_being_stopped_is_no_result(
+    renting: Renting, deferrable: bool, tmp_path: Path
+) -> None:
     """A task was cleared: the kill of its first try reaches the session after the second has adopted it."""
 
+    command = f"{once_there(tmp_path / 'stopped')}; echo whole"
+
     def vanish(context: Any) -> None:
-        import threading
-
         client = OctaHook().get_conn()
-        state = client.jobs.start(JobSpec(image="alpine:3", command="sleep 2; echo whole"), rental_key(context))
-        uuid = state.rental.uuid
-        threading.Timer(1.0, client.rentals.open(uuid).stop).start()
+        state = client.jobs.start(JobSpec(image="alpine:3", command=command), rental_key(context))
 
-    ended = run_job("stopped_under_us", command="sleep 2; echo whole", pre_execute=once(vanish), deferrable=deferrable)
+        def stop() -> None:
+            client.rentals.open(state.rental.uuid).stop()
+            (tmp_path / "stopped").touch()
+
+        threading.Timer(1.0, stop).start()
+
+    ended = run_job("stopped_under_us", command=command, pre_execute=once(vanish), deferrable=deferrable)
     assert ended.state == "success"
     assert ended.result("job")["attempts"] == 1
     assert len(renting.sessions) == 2
@@ -377,9 +388,13 @@ def test_templates_are_let_through_when_parsed() -> None:
     )
 
 
-def test_a_session_whose_key_is_not_echoed_is_stopped_by_its_uuid(renting: Renting, deferrable: bool) -> None:
+def test_a_session_whose_key_is_not_echoed_is_stopped_by_its_uuid(
+    renting: Renting, deferrable: bool, tmp_path: Path
+) -> None:
     renting.emulator.faults({"kind": "no_user_envs", "times": None, "method": "*", "path": "*"})
-    ended = run_job("not_echoed", command="sleep 600", execution_timeout=timedelta(seconds=4), deferrable=deferrable)
+    late = {"command": f"touch {tmp_path}/begun; sleep 3600", "execution_timeout": timedelta(hours=1)}
+    with time_is_over_once(lambda: is_followed(renting, tmp_path / "begun"), deferred=deferrable):
+        ended = run_job("not_echoed", **late, deferrable=deferrable)
     assert ended.tasks == {"job": "failed"}
     renting.emulator.clear_faults()
     assert len(renting.sessions) == 1

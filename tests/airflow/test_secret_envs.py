@@ -48,10 +48,11 @@ def where_it_stands(value: str, renting: Renting, *texts: str) -> list[str]:
     """Everywhere that a secret can be read: what was printed, Airflow's database and log files, the API."""
     places = {str(number): text for number, text in enumerate(texts)}
     places["the API"] = json.dumps(renting.emulator.ledger())
+    found = [place for place, text in places.items() if value in text]
     for path in HOME.rglob("*"):
-        if path.is_file() and path.name != "airflow.cfg":
-            places[str(path)] = path.read_bytes().decode("latin-1")
-    return [place for place, text in places.items() if value in text]
+        if path.is_file() and path.name != "airflow.cfg" and value.encode() in path.read_bytes():
+            found.append(str(path))
+    return found
 
 
 def rendered(ti: Any, field: str = "secret_envs") -> Any:

@@ -18,6 +18,7 @@ from airflow_provider.sessions_page.rows import Row, Table
 
 HERE = Path(airflow_provider.__file__).parent / "sessions_page"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+WIDTHS = (1400, 1100, 390, 320)
 #: Puts what it finds where the browser prints it.
 PROBE = """
 const act = (name) => document.querySelector(`td.act ${name}`);
@@ -53,8 +54,13 @@ ROW = Row(
 )
 
 
-def looked_at(folder: Path, width: int) -> dict[str, Any]:
-    """What a browser of that width makes of a page of thirty such sessions, its last sentence being bad news."""
+@pytest.fixture(scope="module")
+def looked_at(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+    """What a browser of each width makes of a page of thirty such sessions, its last sentence being bad news.
+
+    A browser takes long to start, where it gets little time: one has all of them in it.
+    """
+    folder = tmp_path_factory.mktemp("page")
     shutil.copytree(HERE / "static", folder / "static")
     pages = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True)
     drawn = pages.get_template("page.html").render(
@@ -66,12 +72,14 @@ def looked_at(folder: Path, width: int) -> dict[str, Any]:
         refresh_s=3600,
         stop_header="X-Octa-Page",
     )
-    # In a frame of that width, as Airflow shows it: a headless window has a least width of its own.
+    # In frames of these widths, as Airflow shows it: a headless window has a least width of its own.
     (folder / "probe.js").write_text(PROBE)
     (folder / "page.html").write_text(drawn.replace("</head>", '<script src="probe.js" defer></script></head>'))
+    frame = '<iframe src="page.html" style="width:{}px;height:800px;border:0"></iframe>'
     (folder / "frame.html").write_text(
-        f'<iframe src="page.html" style="width:{width}px;height:800px;border:0"></iframe><pre></pre><script>'
-        'onload = () => { document.querySelector("pre").textContent = frames[0].document.title; };</script>'
+        "".join(frame.format(width) for width in WIDTHS) + "<pre></pre><script>onload = () => { "
+        "const told = Array.from(frames, (frame) => frame.document.title); "
+        'document.querySelector("pre").textContent = `[${told.join()}]`; };</script>'
     )
     options = [
         "--headless=new",
@@ -85,19 +93,20 @@ def looked_at(folder: Path, width: int) -> dict[str, Any]:
         [str(BROWSER), *options, profile, "--virtual-time-budget=2000", "--dump-dom", (folder / "frame.html").as_uri()],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        timeout=600,
+        timeout=800,
         check=True,
     ).stdout.decode()
     told = re.search("<pre>(.*)</pre>", dumped)
     assert told is not None, dumped
-    found: dict[str, Any] = json.loads(unescape(told[1]))
-    return found
+    return dict(zip(WIDTHS, json.loads(unescape(told[1])), strict=True))
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs a Chromium")
-@pytest.mark.parametrize("width", [1400, 1100, 390, 320])
-def test_every_button_is_within_reach_whatever_strangers_wrote(tmp_path: Path, width: int) -> None:
-    found = looked_at(tmp_path, width)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_button_is_within_reach_whatever_strangers_wrote(
+    looked_at: dict[int, dict[str, Any]], width: int
+) -> None:
+    found = looked_at[width]
     assert found["width"] == width
     assert found["page"] <= width
     for name in ("stop", "really", "keep"):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 from airflow_runs import Renting, run
+from waited_for import first_is_late
 
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.kill_switch import KillSwitch
@@ -20,24 +21,31 @@ from airflow_provider.sensors.session import OctaSessionReadySensor
 from airflow_provider.task_group import octa_session
 from octa_provider import JobSpec, JobState, MachineRequest
 from octa_provider.job.jobs import Jobs
+from octa_provider.rental import start_ready
 
 NEVER_READY = {"kind": "never_ready", "times": 1}
 
 
 def job(**arguments: Any) -> OctaRunJobOperator:
     defaults = {"task_id": "job", "image": "alpine:3", "command": "echo hello", "poll_interval": 0.2}
-    return OctaRunJobOperator(**(defaults | {"ready_timeout_s": 2, "start_attempts": 2} | arguments))
+    return OctaRunJobOperator(**(defaults | {"ready_timeout_s": 600, "start_attempts": 2} | arguments))
 
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "deferred"])
 @pytest.mark.parametrize("via", ["container", "ssh"])
 def test_a_job_whose_machine_never_comes_up_runs_on_another(
-    renting: Renting, tmp_path: Path, deferrable: bool, via: str, capfd: pytest.CaptureFixture[str]
+    renting: Renting,
+    tmp_path: Path,
+    deferrable: bool,
+    via: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    first_is_late(monkeypatch)
     files = {"command": "echo hello > out", "outputs": {"out": tmp_path / "out"}} if via == "ssh" else {}
     renting.emulator.faults(NEVER_READY)
     with DAG("tries_another", schedule=None) as dag:
-        job(ready_timeout_s=6 if via == "ssh" else 2, deferrable=deferrable, start_attempts="{{ 2 }}", **files)
+        job(deferrable=deferrable, start_attempts="{{ 2 }}", **files)
     ended = run(dag)
     assert ended.state == "success"
     result = ended.result("job")
@@ -87,15 +95,16 @@ def test_an_adopted_job_that_has_spent_its_cap_is_begun_anew_nowhere(renting: Re
         renting.emulator.faults({"kind": "status", "status": 200, "path": "/services/*/info", "body": info, "times": 2})
 
     with DAG("cap_is_spent", schedule=None) as dag:
-        job(max_cost_usd=0.2, ready_timeout_s=60, pre_execute=vanish)
+        job(max_cost_usd=0.2, pre_execute=vanish)
     ended = run(dag)
     assert ended.tasks == {"job": "failed"}
     assert (len(renting.sessions), renting.running()) == (1, [])
 
 
 def test_a_machine_that_never_came_up_is_not_kept_and_is_on_the_bill_though_there_is_no_other(
-    renting: Renting, capfd: pytest.CaptureFixture[str]
+    renting: Renting, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    first_is_late(monkeypatch)
     offered = [machine.node_id for machine in renting.client().services.mr.available()]
     renting.emulator.faults(NEVER_READY)
     with DAG("no_other", schedule=None) as dag:
@@ -112,6 +121,7 @@ def test_a_machine_that_never_came_up_is_not_kept_and_is_on_the_bill_though_ther
 def test_a_killed_task_rents_no_other_machine_also_where_it_keeps_its_own(
     renting: Renting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    first_is_late(monkeypatch)
     renting.emulator.faults(NEVER_READY | {"times": None})
     with DAG("killed_and_keeps", schedule=None) as dag:
         job(on_kill_action="keep")
@@ -166,7 +176,14 @@ def test_steps_that_rent_or_wait_alone_refuse_it_and_say_what_has_it(step: Calla
         step(start_attempts=2)
 
 
-def test_a_task_of_ones_own_has_it(renting: Renting) -> None:
+def test_a_task_of_ones_own_has_it(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait, waited = start_ready.wait_until_ready, list[str]()
+
+    def first_is_given_up(api: Any, terms: Any, **options: Any) -> Any:
+        waited.append(terms.uuid)
+        return wait(api, terms, **options | ({"deadline_s": 1.0} if len(waited) == 1 else {}))
+
+    monkeypatch.setattr(start_ready, "wait_until_ready", first_is_given_up)
     renting.emulator.faults(NEVER_READY)
     with DAG("own", schedule=None) as dag:
 
@@ -176,7 +193,7 @@ def test_a_task_of_ones_own_has_it(renting: Renting) -> None:
                 OctaHook()
                 .get_conn()
                 .rentals.rent(
-                    MachineRequest("alpine:3"), key="own/look", ready_timeout_s=2, poll_s=0.2, start_attempts=2
+                    MachineRequest("alpine:3"), key="own/look", ready_timeout_s=600, poll_s=0.2, start_attempts=2
                 ) as rental
             ):
                 return [rental.uuid, *(one.uuid for one in rental.tried)]

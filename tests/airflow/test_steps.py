@@ -30,7 +30,7 @@ def stop(started: Any, **arguments: Any) -> OctaStopSessionOperator:
 
 def ready(started: Any, **arguments: Any) -> OctaSessionReadySensor:
     return OctaSessionReadySensor(
-        **({"task_id": "ready", "session": started.output, "poke_interval": 0.2, "timeout": 20} | arguments)
+        **({"task_id": "ready", "session": started.output, "poke_interval": 0.2, "timeout": 800} | arguments)
     )
 
 
@@ -260,7 +260,7 @@ def test_fetched_lines_show_text_alone(renting: Renting, tmp_path: Path, capfd: 
 
 def until_printed(context: Any, text: str) -> None:
     client, uuid = OctaHook().get_conn(), context["ti"].xcom_pull(task_ids="start", key="uuid")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 800
     while text not in client.services.session(uuid).logs().container:
         assert time.monotonic() < deadline, "nothing was printed"
         time.sleep(0.2)

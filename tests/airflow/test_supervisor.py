@@ -19,6 +19,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetVariable, VariableResult, _RequestFrame, _ResponseFrame
 from msgspec import msgpack
 from on_a_loop import on_a_loop
+from waited_for import PATIENCE_S
 
 from airflow_provider import supervisor
 from airflow_provider.exceptions import OctaAirflowUnreachableError
@@ -29,12 +30,13 @@ from airflow_provider.variables import read_variable
 QUESTIONS = 30
 
 
-def answers_late(line: socket.socket, held: threading.Event) -> None:
+def answers_late(line: socket.socket, held: threading.Event, asked: threading.Event) -> None:
     """As the supervisor: each Variable holds its own name. Nothing is answered before `held` is set; `end` ends it."""
     decode = msgpack.Decoder(_RequestFrame).decode
     file = line.makefile("rb")
     while len(length := file.read(4)) == 4:
         frame = decode(file.read(int.from_bytes(length, "big")))
+        asked.set()
         held.wait()
         key = frame.body["key"]
         if key == "end":
@@ -45,10 +47,12 @@ def answers_late(line: socket.socket, held: threading.Event) -> None:
 
 
 @asynccontextmanager
-async def triggerers_line(monkeypatch: pytest.MonkeyPatch, held: threading.Event) -> AsyncIterator[Any]:
-    """The line between a triggerer and its supervisor, whose answers wait for `held`."""
+async def triggerers_line(
+    monkeypatch: pytest.MonkeyPatch, held: threading.Event, asked: threading.Event | None = None
+) -> AsyncIterator[Any]:
+    """The line between a triggerer and its supervisor, whose answers wait for `held`; `asked` is set at a question."""
     here, there = socket.socketpair()
-    thread = threading.Thread(target=answers_late, args=(there, held), daemon=True)
+    thread = threading.Thread(target=answers_late, args=(there, held, asked or threading.Event()), daemon=True)
     thread.start()
     reader, writer = await asyncio.open_connection(sock=here)
     given = {"async_reader": reader, "async_writer": writer, "socket": None}
@@ -86,14 +90,14 @@ def test_what_threads_ask_takes_no_answer_of_the_triggerers(monkeypatch: pytest.
 @pytest.mark.parametrize("is_cancelled", [True, False], ids=["cancelled", "too late"])
 def test_an_answer_that_nobody_waits_for_is_nobody_elses(monkeypatch: pytest.MonkeyPatch, is_cancelled: bool) -> None:
     """A trigger is cancelled while its thread asks; or the answer is late."""
-    monkeypatch.setattr(supervisor, "ANSWER_S", 60.0 if is_cancelled else 0.1)
+    monkeypatch.setattr(supervisor, "ANSWER_S", PATIENCE_S if is_cancelled else 0.1)
 
     async def main() -> str:
-        held = threading.Event()
-        async with triggerers_line(monkeypatch, held) as comms:
+        held, asked = threading.Event(), threading.Event()
+        async with triggerers_line(monkeypatch, held, asked) as comms:
             asking = asyncio.create_task(in_thread(ask, GetVariable(key="first")))
             if is_cancelled:
-                await asyncio.sleep(0.2)
+                await asyncio.to_thread(asked.wait, PATIENCE_S)
                 asking.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await asking
@@ -109,7 +113,7 @@ def test_an_answer_that_nobody_waits_for_is_nobody_elses(monkeypatch: pytest.Mon
 
 
 def test_a_triggerer_that_shuts_down_keeps_no_thread_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    held, told = threading.Event(), []
+    held, asked, told = threading.Event(), threading.Event(), []
 
     def asks() -> None:
         try:
@@ -118,16 +122,16 @@ def test_a_triggerer_that_shuts_down_keeps_no_thread_waiting(monkeypatch: pytest
             told.append(str(error))
 
     async def main() -> threading.Thread:
-        async with triggerers_line(monkeypatch, held):
+        async with triggerers_line(monkeypatch, held, asked):
             supervisor.note_loop()
             thread = threading.Thread(target=asks, daemon=True)
             thread.start()
-            await asyncio.sleep(0.5)
+            await asyncio.to_thread(asked.wait, PATIENCE_S)
             # What is pending ends with the loop.
             monkeypatch.setattr(held, "set", lambda: None)
             return thread
 
-    on_a_loop(main).join(60)
+    on_a_loop(main).join(PATIENCE_S)
     assert len(told) == 1
     assert "has shut down" in told[0]
 

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from airflow.models.trigger import Trigger as TriggerRow
 from airflow_runs import Renting
-from on_a_loop import Trigger, all_events, cancelled, event_of, on_a_loop, what_held_up_the_loop
+from on_a_loop import Trigger, all_events, cancelled, event_of, on_a_loop, once_watched
+from requests.adapters import HTTPAdapter
+from waited_for import PATIENCE_S, once_there
 
 from airflow_provider.job_json import job_to_json
 from airflow_provider.triggers import account as account_module
@@ -73,8 +75,7 @@ def test_all_triggers_of_a_connection_share_one_list_call(renting: Renting) -> N
     async def main() -> float:
         begun = time.monotonic()
         tasks = [asyncio.create_task(event_of(trigger)) for trigger in (*jobs, *sessions)]
-        # On a busy machine a look takes as long as it takes.
-        while requests_since(renting, before, "/sessions") < 4 and time.monotonic() < begun + 60:
+        while requests_since(renting, before, "/sessions") < 4:
             await asyncio.sleep(0.5)
         await cancelled(tasks)
         return time.monotonic() - begun
@@ -89,29 +90,36 @@ def test_all_triggers_of_a_connection_share_one_list_call(renting: Renting) -> N
     stopped(renting, *renting.running())
 
 
-def test_nothing_blocks_the_loop(renting: Renting) -> None:
-    """Each answer takes a second: a request made on the loop would hold it up for as long."""
+def test_nothing_blocks_the_loop(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer comes before the loop lets it: a request made on the loop would hold it up for as long."""
     states = [begun_job(renting, f"slow-{n}", "echo hello") for n in range(3)]
     uuids = [begun_session(renting, f"slow-{n}") for n in range(3)]
-    renting.emulator.faults({"kind": "delay", "seconds": 1, "times": None})
+    renting.emulator.faults({"kind": "delay", "seconds": 3600, "times": None})
+    send, asked_by = HTTPAdapter.send, set[threading.Thread]()
 
-    async def main() -> tuple[list[str], list[str], list[dict[str, Any]]]:
-        with what_held_up_the_loop(0.8) as slow:
-            triggers: list[Trigger] = [job_trigger(state) for state in states]
-            triggers += [session_trigger(uuid) for uuid in uuids]
-            events = await asyncio.gather(*(event_of(trigger) for trigger in triggers))
-        with what_held_up_the_loop(0.8) as noticed:
-            await asyncio.create_task(holds_up())
-        return slow, noticed, events
+    def noted(*arguments: Any, **options: Any) -> Any:
+        asked_by.add(threading.current_thread())
+        return send(*arguments, **options)
 
-    async def holds_up() -> None:
-        time.sleep(1)
+    def is_held() -> bool:
+        (fault,) = renting.emulator.request("GET", "/_emulator/faults").json()
+        return bool(fault["met"])
 
-    slow, noticed, events = on_a_loop(main)
+    async def main() -> list[dict[str, Any]]:
+        triggers: list[Trigger] = [job_trigger(state) for state in states]
+        triggers += [session_trigger(uuid) for uuid in uuids]
+        events = asyncio.gather(*(event_of(trigger) for trigger in triggers))
+        while not await asyncio.to_thread(is_held):
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(renting.emulator.clear_faults)
+        return await events
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HTTPAdapter, "send", noted)
+        events = on_a_loop(main)
     assert [event["what"] for event in events] == ["ended"] * 3 + ["ready"] * 3
-    assert len(noticed) == 1
-    assert slow == []
-    renting.emulator.clear_faults()
+    assert asked_by
+    assert threading.current_thread() not in asked_by
     assert len(renting.running()) == 3
     stopped(renting, *uuids)
 
@@ -215,17 +223,18 @@ def test_a_trigger_that_runs_twice_of_a_containers_job_leaves_the_machine_in_its
     stopped(renting, other.rental.uuid)
 
 
-def test_a_trigger_that_was_ended_goes_on_elsewhere(renting: Renting) -> None:
+def test_a_trigger_that_was_ended_goes_on_elsewhere(renting: Renting, tmp_path: Path) -> None:
     """A triggerer is shut down in the middle; another carries on with what was stored when the task deferred."""
-    trigger = job_trigger(begun_job(renting, "moved", "echo one; sleep 2; echo two"))
+    trigger = job_trigger(begun_job(renting, "moved", f"echo one; {once_there(tmp_path / 'moved')}; echo two"))
 
     async def main() -> None:
         task = asyncio.create_task(event_of(trigger))
-        await asyncio.sleep(1)
+        await once_watched(renting)
         await cancelled([task])
 
     on_a_loop(main)
     assert len(renting.running()) == 1
+    (tmp_path / "moved").touch()
     (event,) = all_events(stored_and_made_anew(trigger))
     assert event["result"]["outcome"] == "succeeded"
     assert event["tail"][-1] == "two"
@@ -297,7 +306,7 @@ def test_airflow_that_does_not_tell_the_connection_ends_no_job(
 
 
 def test_a_connection_that_comes_back_is_asked_for_again(renting: Renting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(account_module, "ASK_AGAIN_AFTER_S", (0.5,) * 10)
+    monkeypatch.setattr(account_module, "ASK_AGAIN_AFTER_S", (0.5,) * 1000)
     trigger = job_trigger(begun_job(renting, "comes-back", "echo hello"), octa_conn_id="octa_later")
 
     async def main() -> dict[str, Any]:
@@ -336,7 +345,7 @@ def test_no_end_waits_for_a_link_that_takes_its_time(renting: Renting, monkeypat
     was_gone: list[bool] = []
 
     def takes_its_time(ti: object, session: Session) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while renting.running() and time.monotonic() < deadline:
             time.sleep(0.05)
         was_gone.append(not renting.running())
@@ -404,7 +413,7 @@ def test_a_kill_and_the_end_of_the_work_at_once_stop_once(renting: Renting, monk
 
     async def main() -> None:
         task = asyncio.create_task(event_of(trigger))
-        await asyncio.sleep(0.5)
+        await once_watched(renting)
         await asyncio.gather(trigger.on_kill(), cancelled([task]))
 
     on_a_loop(main)
@@ -420,7 +429,7 @@ def test_a_cancel_that_comes_again_while_airflow_is_asked_keeps_no_session_from_
 
     def answers_late(ti: Any) -> killed_by_user.TaskNow:
         is_asked.set()
-        may_answer.wait(60)
+        may_answer.wait(PATIENCE_S)
         return killed_by_user.TaskNow("failed")
 
     monkeypatch.setattr(killed_by_user, "task_now", answers_late)
@@ -430,7 +439,10 @@ def test_a_cancel_that_comes_again_while_airflow_is_asked_keeps_no_session_from_
 
     async def main() -> None:
         task = asyncio.create_task(trigger.on_kill() if tells_kills else event_of(trigger))
-        await asyncio.sleep(0.5)
+        if not tells_kills:
+            await once_watched(renting)
+        # Once begun, it has something to cancel.
+        await asyncio.sleep(0.1)
         while not is_asked.is_set():
             task.cancel()
             await asyncio.sleep(0.1)
@@ -450,14 +462,21 @@ def test_a_task_is_not_resumed_before_its_executor_has_told_of_the_deferral(
 
     from airflow_provider.triggers import resume_pace
 
-    monkeypatch.setattr(resume_pace, "SOONEST_S", 1.0)
+    monkeypatch.setattr(resume_pace, "SOONEST_S", 3600.0)
 
-    def seconds(task_instance: object, ran_s: float) -> float:
-        begun = time.monotonic()
+    def pauses(task_instance: object, ran_s: float) -> list[float]:
+        """What it waits for; nobody waits here."""
+        told: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            told.append(seconds)
+
+        monkeypatch.setattr(resume_pace, "asyncio", SimpleNamespace(sleep=sleep))
         trigger: Any = SimpleNamespace(task_instance=task_instance)
-        asyncio.run(resume_pace.until_task_may_resume(trigger, begun - ran_s))
-        return time.monotonic() - begun
+        asyncio.run(resume_pace.until_task_may_resume(trigger, time.monotonic() - ran_s))
+        return told
 
-    assert seconds(None, 0.0) < 0.5
-    assert seconds("a task", 5.0) < 0.5
-    assert seconds("a task", 0.0) >= 0.9
+    assert pauses(None, 0.0) == []
+    assert pauses("a task", 3601.0) == [0.0]
+    (waited_s,) = pauses("a task", 1800.0)
+    assert 0 < waited_s <= 1800.0

@@ -10,6 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
 from airflow_runs import Renting, run
 from test_run_job import run_job
+from waited_for import until
 
 from airflow_provider.operators.logs import OctaFetchLogsOperator
 from airflow_provider.written_file import write_text
@@ -23,8 +24,7 @@ def uuid(renting: Renting) -> str:
         request = MachineRequest(image="alpine:3", start_command="echo printed; sleep 600")
         rental = client.rentals.start(request, key="tests/written")
         rental.wait_until_ready(poll_s=0.1)
-        while "printed" not in rental.logs().container:
-            pass
+        until(lambda: "printed" in rental.logs().container)
         rental.stop()
     return rental.uuid
 

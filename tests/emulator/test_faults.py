@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -74,6 +75,18 @@ def test_delay_holds_the_request_or_the_answer(tenant):
     ledger = tenant.emulator.ledger()
     held = next(request for request in reversed(ledger["requests"]) if request["faults"])
     assert held["duration_ms"] >= 500
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+def test_a_delay_is_over_when_it_is_lifted(tenant, after_effect):
+    tenant.emulator.faults({"kind": "delay", "seconds": 3600, "path": "/services/mr", "after_effect": after_effect})
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(tenant.call, "POST", "/services/mr", tenant.order(), timeout=600)
+        eventually(lambda: tenant.emulator.request("GET", "/_emulator/faults").json()[0]["met"] == 1)
+        assert not answer.done()
+        tenant.emulator.clear_faults()
+        assert answer.result().ok
+    assert len(tenant.listed()) == 1
 
 
 @pytest.mark.parametrize("reset", [False, True])

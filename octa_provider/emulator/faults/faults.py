@@ -13,7 +13,7 @@ A fault is a JSON object with a `kind` and any of these:
 | --- | --- | --- |
 | `refuse` | a 2xx that starts nothing | `reason` |
 | `status` | that status; `effect: true` lets it happen all the same | `status` (503), `retry_after`, `body`, `effect` |
-| `delay` | the request waits, then happens; `after_effect: true` waits with the answer | `seconds` (1) |
+| `delay` | the request waits, then happens; `after_effect: true` waits with the answer | `seconds` (1) at most |
 | `drop_before` | the connection closes, nothing happened | `seconds` (0) to wait first, `reset: true` for a TCP reset |
 | `drop_after` | it happens, the connection closes before a byte of the answer | the same |
 | `garbage` | it happens, the answer is no JSON | `status` (200), `body` |
@@ -34,12 +34,16 @@ A fault is a JSON object with a `kind` and any of these:
 | `render` | a machine renders as its `form` says | `form`, `frame`, `factor` (5), `devices`, `scene` |
 | `site_vanishes` | every node of `country` (its name or ISO code) goes, `seconds` from now | `country`, `seconds` (1) |
 
+What a `delay` holds up goes on as soon as the faults are lifted: give more `seconds` than anybody waits, and lift it
+once what is to happen meanwhile has happened.
+
 A `render` fault is met by frames (or by processes that render), not by requests: `node_id` is the node that renders,
 `times` and `after` count frames.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import random
 import re
@@ -158,12 +162,14 @@ class Fault:
         spec: the object that described it.
         seen: matching requests so far.
         met: requests that it changed.
+        lifted: set when it is no longer in force.
     """
 
     kind: str
     spec: dict[str, Any]
     seen: int = 0
     met: int = 0
+    lifted: asyncio.Event = field(default_factory=asyncio.Event)
     _turns: Counter[str] = field(default_factory=Counter)
     _random: random.Random = field(default_factory=random.Random)
 
@@ -283,7 +289,9 @@ class Faults:
         self.active.append(fault)
 
     def clear(self) -> None:
-        """Lift every fault."""
+        """Lift every fault; a request that one of them delays goes on."""
+        for fault in self.active:
+            fault.lifted.set()
         self.active.clear()
 
     def take(self, method: str, path: str, node_ids: set[int]) -> list[Fault]:
