@@ -1,6 +1,7 @@
 """Every kind of fault, as a client meets it."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -65,6 +66,18 @@ def test_delay_holds_the_request_or_the_answer(tenant):
     with pytest.raises(requests.Timeout):
         tenant.call("POST", "/services/mr", tenant.order(), timeout=0.1)
     eventually(lambda: len(tenant.listed()) == 2)
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+def test_what_a_delay_holds_goes_on_when_it_is_lifted(tenant, after_effect):
+    tenant.emulator.faults({"kind": "delay", "seconds": 3600, "path": "/services/mr", "after_effect": after_effect})
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(tenant.call, "POST", "/services/mr", tenant.order(), timeout=600)
+        eventually(lambda: tenant.emulator.request("GET", "/_emulator/faults").json()[0]["met"] == 1)
+        assert not answer.done()
+        tenant.emulator.clear_faults()
+        assert answer.result().ok
+    assert len(tenant.listed()) == 1
 
 
 @pytest.mark.parametrize("reset", [False, True])

@@ -31,7 +31,7 @@ async def answer_with_faults(request: web.Request, handler: Handler) -> web.Stre
     faults = exchange().faults
     for fault in faults:
         if fault.kind == "delay" and not fault.option("after_effect", False):
-            await asyncio.sleep(fault.option("seconds", 1))
+            await _wait_out(fault)
         elif fault.kind == "drop_before":
             return await _drop(request, fault)
         elif fault.kind == "refuse":
@@ -47,7 +47,7 @@ async def answer_with_faults(request: web.Request, handler: Handler) -> web.Stre
     for fault in faults:
         match fault.kind:
             case "delay" if fault.option("after_effect", False):
-                await asyncio.sleep(fault.option("seconds", 1))
+                await _wait_out(fault)
             case "drop_after":
                 return await _drop(request, fault)
             case "garbage":
@@ -64,6 +64,11 @@ async def answer_with_faults(request: web.Request, handler: Handler) -> web.Stre
                 payload = json.loads(_bytes(response) or b"null")
                 response = json_answer(edited(payload, fault), response.status)
     return response
+
+
+async def _wait_out(fault: Fault) -> None:
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(fault.lifted.wait(), fault.option("seconds", 1))
 
 
 def _refusal(request: web.Request, fault: Fault) -> web.Response:

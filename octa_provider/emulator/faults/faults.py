@@ -13,7 +13,7 @@ A fault is a JSON object with a `kind` and any of these:
 | --- | --- | --- |
 | `refuse` | a 2xx that starts nothing | `reason` |
 | `status` | that status; `effect: true` lets it happen all the same | `status` (503), `retry_after`, `body`, `effect` |
-| `delay` | the request waits, then happens; `after_effect: true` waits with the answer | `seconds` (1) |
+| `delay` | the request waits, then happens; `after_effect: true` waits with the answer | `seconds` (1) at most |
 | `drop_before` | the connection closes, nothing happened | `seconds` (0) to wait first, `reset: true` for a TCP reset |
 | `drop_after` | it happens, the connection closes before a byte of the answer | the same |
 | `garbage` | it happens, the answer is no JSON | `status` (200), `body` |
@@ -40,6 +40,7 @@ A `render` fault is met by frames (or by processes that render), not by requests
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import random
 import re
@@ -158,12 +159,14 @@ class Fault:
         spec: the object that described it.
         seen: matching requests so far.
         met: requests that it changed.
+        lifted: set once it is in force no more.
     """
 
     kind: str
     spec: dict[str, Any]
     seen: int = 0
     met: int = 0
+    lifted: asyncio.Event = field(default_factory=asyncio.Event)
     _turns: Counter[str] = field(default_factory=Counter)
     _random: random.Random = field(default_factory=random.Random)
 
@@ -283,7 +286,9 @@ class Faults:
         self.active.append(fault)
 
     def clear(self) -> None:
-        """Lift every fault."""
+        """Lift every fault; what one of them delays goes on at once."""
+        for fault in self.active:
+            fault.lifted.set()
         self.active.clear()
 
     def take(self, method: str, path: str, node_ids: set[int]) -> list[Fault]:
