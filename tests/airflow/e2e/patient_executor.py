@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from airflow.executors.local_executor import LocalExecutor
@@ -11,9 +15,25 @@ from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 #: A task that is killed gets so many seconds from SIGTERM to SIGKILL. That `on_kill` needs less than Airflow's 5 s is
 #: shown in `tests/airflow/test_on_kill.py`; on a busy machine they may be over before the process has had its turn.
 KILLED_TASK_S = 300.0
-_FIRST_SIGNAL, _, _FORCE = WatchedSubprocess.kill.__defaults__  # type: ignore[misc]
-# Its processes are forked from the scheduler's.
-WatchedSubprocess.kill.__defaults__ = (_FIRST_SIGNAL, KILLED_TASK_S, _FORCE)
+_LOOK_S = 0.5
+_kill = WatchedSubprocess.kill
+
+
+def _kill_patiently(
+    self: Any, signal_to_send: signal.Signals = signal.SIGINT, escalation_delay: float = 5.0, force: bool = False
+) -> None:
+    if force and self._exit_code is None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal_to_send)
+        until = time.monotonic() + KILLED_TASK_S
+        # In short turns: once it has ended nothing else ends such a turn.
+        while self._exit_code is None and time.monotonic() < until:
+            self._service_subprocess(max_wait_time=_LOOK_S, raise_on_timeout=False, expect_signal=signal_to_send)
+    _kill(self, signal_to_send, escalation_delay, force)
+
+
+# What supervises the tasks is forked from the scheduler, which imports this.
+WatchedSubprocess.kill = _kill_patiently  # type: ignore[method-assign]
 
 
 class PatientExecutor(LocalExecutor):
