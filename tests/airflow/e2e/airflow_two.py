@@ -30,9 +30,8 @@ class ServicesOfTwo(Services):
             "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
             "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
-            "AIRFLOW__SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "1",
             "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "1",
-            # As in `Services`.
+            # As in `Services`. A worker ends its own task after this too, or after LOCAL_TASK_JOB_HEARTBEAT_SEC.
             "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": NEVER_S,
             "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "300",
             "AIRFLOW__CORE__DAG_FILE_PROCESSOR_TIMEOUT": "600",
