@@ -43,6 +43,11 @@ class AirflowServices:
 
     #: Where the REST API is below the URL.
     api = "api/v2"
+    #: Seconds that Airflow may take to come up, and the API server for one answer.
+    start_deadline_s = START_DEADLINE_S
+    answer_s = 30.0
+    #: A request that got no answer is sent again after each of these pauses, in seconds.
+    pauses_s: tuple[float, ...] = (0.5, 1.0, 2.0)
 
     def __init__(
         self,
@@ -150,12 +155,12 @@ class AirflowServices:
 
     def wait(self, what: str, is_there: Callable[[], bool]) -> None:
         """Wait for something to come up while the processes live."""
-        deadline = time.monotonic() + START_DEADLINE_S
+        deadline = time.monotonic() + self.start_deadline_s
         while not is_there():
             self.children.check()
             if time.monotonic() > deadline:
                 raise AirflowError(
-                    f"{what} did not come up within {START_DEADLINE_S:.0f} s: see the logs in {self.logs}"
+                    f"{what} did not come up within {self.start_deadline_s:.0f} s: see the logs in {self.logs}"
                 )
             time.sleep(0.2)
 
@@ -176,7 +181,7 @@ class AirflowServices:
         Raises:
             AirflowError: its file has an error.
         """
-        if self.http.get(f"{self.url}/{self.api}/dags/{dag_id}", timeout=10).ok:
+        if self.answer("GET", f"dags/{dag_id}")[0].ok:
             return True
         for error in self.get("importErrors")["import_errors"]:
             raise AirflowError(f"{error['filename']} cannot be read:\n{error['stack_trace']}")
@@ -188,10 +193,32 @@ class AirflowServices:
         Raises:
             AirflowError: it refuses, or does not answer.
         """
-        for _ in range(4):
-            with suppress(requests.Timeout):
-                return self.checked(self.http.get(f"{self.url}/{self.api}/{path}", params=query, timeout=30))
-        raise AirflowError(f"Airflow did not answer GET {path}")
+        answer, _ = self.answer("GET", path, params=query)
+        return self.checked(answer)
+
+    def answer(self, method: str, path: str, **options: Any) -> tuple[requests.Response, bool]:
+        """The answer to a request, and whether it was sent more than once: where none came, or SQLite was locked.
+
+        Args:
+            method, path: the request.
+            options: as of `requests`.
+
+        Raises:
+            AirflowError: no answer came.
+        """
+        answer = None
+        for sent, pause_s in enumerate((*self.pauses_s, None)):
+            # A connection that was kept may be closed at the moment that it is used again.
+            with suppress(requests.Timeout, requests.ConnectionError):
+                answer = self.http.request(method, f"{self.url}/{self.api}/{path}", timeout=self.answer_s, **options)
+                if answer.status_code < 500:
+                    return answer, sent > 0
+            self.children.check()
+            if pause_s is not None:
+                time.sleep(pause_s)
+        if answer is None:
+            raise AirflowError(f"Airflow did not answer {method} {path}")
+        return answer, True
 
     def checked(self, answer: requests.Response) -> Any:
         if not answer.ok:
@@ -216,15 +243,8 @@ class AirflowServices:
         Raises:
             AirflowError: it refuses.
         """
-        for pause_s in (0.5, 1.0, 2.0, None):
-            with suppress(requests.Timeout):
-                answer = self.http.request(method, f"{self.url}/{self.api}/{path}", json=body, timeout=30)
-                if answer.status_code < 500 or pause_s is None:
-                    break
-            if pause_s is None:
-                raise AirflowError(f"Airflow did not answer {method} {path}")
-            time.sleep(pause_s)
-        if answer.status_code == also_fine and pause_s != 0.5:
+        answer, is_second = self.answer(method, path, json=body)
+        if answer.status_code == also_fine and is_second:
             return
         self.checked(answer)
 

@@ -116,6 +116,7 @@ class KilledBatch:
         _, pid, watcher, *_ = self.processes(task_id)[-1]
         send(int(watcher), signal.SIGKILL)
         send(int(pid), signal.SIGKILL)
+        self.services.lose_worker(self.moment.dag_id, self.run_id)
 
     def is_there(self) -> bool:
         """Whether the run is where the fault is to meet it; approves it where it has to go on first."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +34,9 @@ TAKES_THE_SAME_STATE = VERSION >= (3, 3)
 #: `task_state_store`: what tells a retry how far the log was read.
 KEEPS_STATE = VERSION >= (3, 3)
 
+#: Goes on for as long as the test likes: until it has made the file `go`. Each session that runs it is noted in `runs`.
+UNTIL_TOLD = "echo run >> $F/runs; echo begun; until [ -e $F/go ]; do sleep 0.2; done; echo whole > $F/output"
+
 DAGS = Path(__file__).parent / "dags"
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
@@ -54,13 +56,13 @@ class Work:
         return f"dags/{self.dag_id}/dagRuns/{self.run_id}"
 
     @property
-    def task(self) -> dict[str, Any]:
-        """The task instance, as the REST API shows it."""
-        return self.services.tasks(self.dag_id, self.run_id)[0]
+    def state(self) -> str:
+        """The task's state; asked of the database, as an API server that answers all the time slows all others down."""
+        return self.services.read("SELECT state FROM task_instance WHERE dag_id = ? AND run_id = ?", *self.names)
 
     @property
-    def state(self) -> str:
-        return str(self.task["state"])
+    def names(self) -> tuple[str, str]:
+        return self.dag_id, self.run_id
 
     @property
     def sessions(self) -> list[dict[str, Any]]:
@@ -101,6 +103,12 @@ class Work:
         begun = rf"trigger {self.dag_id}/{self.run_id}/\S+ \(ID \d+\) starting"
         return len(re.findall(begun, self.log + self.services.triggerers_log))
 
+    @property
+    def triggers_ended(self) -> int:
+        """How often a trigger of it ended, by itself or cancelled."""
+        ended = rf"trigger completed|trigger {self.dag_id}/{self.run_id}/\S+ \(ID \d+\) completed"
+        return len(re.findall(ended, self.log + self.services.triggerers_log))
+
     def until(self, what: str, ask: Callable[[], T]) -> T:
         """Wait until something is so."""
         deadline = time.monotonic() + PATIENCE_S
@@ -121,6 +129,32 @@ class Work:
         self.until("the task should be deferred", lambda: self.state == "deferred" and self.running)
         self.until("its trigger should run", lambda: self.triggers_begun)
 
+    def until_begun(self) -> None:
+        """Wait until the command of `UNTIL_TOLD` runs."""
+        self.until("its command should have begun", (self.folder / "runs").exists)
+
+    @property
+    def runs(self) -> int:
+        """How often the command of `UNTIL_TOLD` has begun."""
+        return len((self.folder / "runs").read_text().splitlines())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the job has written what it should, at its end."""
+        return (self.folder / "output").read_text() == "whole\n"
+
+    def let_go(self) -> None:
+        """Let the command of `UNTIL_TOLD` end."""
+        (self.folder / "go").touch()
+
+    def until_next_try(self) -> None:
+        """Wait until a process works on a second try."""
+        self.until("a second try should come", lambda: len({one[3] for one in self.tries}) == 2)
+
+    def until_triggered(self, more_than: int) -> None:
+        """Wait until triggers of it have begun more often than that."""
+        self.until("its trigger should run once more", lambda: self.triggers_begun > more_than)
+
     def until_stopped(self) -> None:
         self.until(f"nothing should run, not {self.running}", lambda: not self.running)
 
@@ -137,17 +171,17 @@ class Work:
         self.until("the run should end", lambda: self.state in ENDED)
         return self.state
 
-    def ended_though_killed(self) -> str:
-        """As `ended`, after a kill of the task's process; where Airflow does not try again, a person clears it."""
+    def until_tried_again(self) -> None:
+        """As `until_next_try`, after a kill of its process; where Airflow does not try again, a person clears it."""
         if not RETRIES_KILLED:
             self.clear_failed()
-        return self.ended()
+        self.until_next_try()
 
     def clear_failed(self) -> None:
         """Wait until it has failed, and have it tried again."""
         assert self.ended() == "failed"
         # A scheduler that ends the run at the same time forgets the clear.
-        self.until("the run should have failed", lambda: self.services.run_state(self.dag_id, self.run_id) == "failed")
+        self.until("the run should have failed", lambda: self.services.run_state(*self.names) == "failed")
         self.clear()
         self.until("it should be tried again", lambda: self.state not in ENDED)
 
@@ -160,10 +194,11 @@ class Work:
         _, pid, watcher, _ = self.tries[-1]
         os.kill(int(watcher), signal.SIGKILL)
         os.kill(int(pid), signal.SIGKILL)
+        self.services.lose_worker(*self.names)
 
     def mark(self, state: str) -> None:
         """As a user does in the browser."""
-        self.services.ask("PATCH", f"{self.path}/taskInstances/job", {"new_state": state})
+        self.services.ask("PATCH", f"{self.path}/taskInstances/job", {"new_state": state}, also_fine=409)
 
     def clear(self) -> None:
         body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": ["job"], "only_failed": False}
@@ -173,16 +208,18 @@ class Work:
 
     def put_off(self) -> None:
         """Let it wait for its retry, as Airflow leaves a try that failed."""
-        with closing(sqlite3.connect(self.services.database_file, timeout=120)) as database, database:
-            database.execute(
-                "UPDATE task_instance SET state = 'up_for_retry', end_date = start_date, next_method = NULL, "
-                "next_kwargs = NULL WHERE dag_id = ? AND run_id = ? AND task_id = 'job'",
-                (self.dag_id, self.run_id),
-            )
+        self.services.write(
+            "UPDATE task_instance SET state = 'up_for_retry', end_date = start_date, next_method = NULL, "
+            "next_kwargs = NULL WHERE dag_id = ? AND run_id = ? AND task_id = 'job'",
+            *self.names,
+        )
 
     def pause(self, is_paused: bool = True) -> None:
         """Pause the DAG, or let it go on."""
         self.services.ask("PATCH", f"dags/{self.dag_id}", {"is_paused": is_paused})
+        if is_paused:
+            # What it had begun to schedule is scheduled.
+            self.services.until_scheduled()
 
     def fail_run(self) -> None:
         self.services.ask("PATCH", self.path, {"state": "failed"})
@@ -192,9 +229,14 @@ class Work:
 
 
 def noted_scene(folder: Path) -> None:
-    """A scene whose frames are noted when they have been rendered, each as often as it was."""
+    """A scene whose frames are noted when they have been rendered, each as often as it was; quick ones once told so."""
     script = write_scene(folder / "scene") / "shot.py"
-    script.write_text(script.read_text() + f"open({str(folder / 'drawn')!r}, 'a').write(sys.argv[1] + '\\n')\n")
+    whole = "time.sleep(seconds)"
+    told = f"end = time.time() + seconds\nwhile time.time() < end and not os.path.exists({str(folder / 'go')!r}):"
+    text = script.read_text()
+    assert whole in text
+    text = text.replace(whole, f"{told}\n    time.sleep(0.1)")
+    script.write_text(text + f"open({str(folder / 'drawn')!r}, 'a').write(sys.argv[1] + '\\n')\n")
 
 
 class Airflow:
@@ -206,14 +248,16 @@ class Airflow:
         self.folder = folder
         self._count = 0
 
-    def work(self, dag_id: str, command: str | None = None) -> Work:
-        """Start a run."""
+    def work(self, dag_id: str, command: str | None = None, given: str | None = None) -> Work:
+        """Start a run, in whose folder there is an `input` of that text."""
         self._count += 1
         run_id = f"run_{self._count}"
         folder = self.folder / run_id
         folder.mkdir()
         if dag_id.startswith("batch"):
             noted_scene(folder)
+        if given is not None:
+            (folder / "input").write_text(given)
         conf = {"folder": str(folder)} | ({} if command is None else {"command": command})
         self.services.trigger(dag_id, run_id, {} if dag_id == "reap" else conf)
         return Work(self.services, self.emulator, dag_id, run_id, folder)
@@ -244,7 +288,7 @@ def airflow_at_work(
         "conn_type": "octa",
         "host": emulator.base_url,
         "password": emulator.api_key,
-        "extra": {"timeout": 5, "retries": 1, "ssh_key_file": str(emulator.ssh_private_key)},
+        "extra": {"timeout": 60, "retries": 1, "ssh_key_file": str(emulator.ssh_private_key)},
     }
     (folder / "work").mkdir()
     with ChildProcesses() as children:
@@ -254,4 +298,6 @@ def airflow_at_work(
         )
         services.prepare()
         services.start(first_dag)
+        dags, written = "SELECT count(*) FROM dag", "SELECT count(DISTINCT dag_id) FROM serialized_dag"
+        services.wait("every DAG of the file", lambda: services.read(dags) == services.read(written))
         yield Airflow(services, emulator, folder / "work")

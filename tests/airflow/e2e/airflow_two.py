@@ -8,13 +8,14 @@ from collections.abc import Mapping
 import requests
 
 from demo.airflow_services import AIRFLOW
-from tests.airflow.e2e.airflow_processes import Services
+from tests.airflow.e2e.airflow_processes import LONG_AGO, NEVER_S, Services
 
 
 class ServicesOfTwo(Services):
     """As `Services`: a web server, a scheduler, a triggerer."""
 
     api = "api/v1"
+    executor = "LocalExecutor"
 
     def prepare(self) -> None:
         """Make the database."""
@@ -29,10 +30,13 @@ class ServicesOfTwo(Services):
             "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
             "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
-            "AIRFLOW__SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "1",
-            # On a busy machine a task in good health is late with its heartbeat by more than a dozen seconds.
-            "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "30",
             "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "1",
+            # As in `Services`. A worker ends its own task after this too, or after LOCAL_TASK_JOB_HEARTBEAT_SEC.
+            "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": NEVER_S,
+            "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "300",
+            "AIRFLOW__CORE__DAG_FILE_PROCESSOR_TIMEOUT": "600",
+            "AIRFLOW__SCHEDULER__STALE_DAG_THRESHOLD": NEVER_S,
+            "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "300",
             "AIRFLOW__WEBSERVER__BASE_URL": self.url,
             "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_hex(32),
         }
@@ -41,6 +45,11 @@ class ServicesOfTwo(Services):
     def triggerers_log(self) -> str:
         """Of what all triggerers logged, what is not in the logs of their tasks: that a trigger begins."""
         return "\n".join(path.read_text(errors="replace") for path in self.logs.glob("airflow-triggerer*.log"))
+
+    def lose_worker(self, dag_id: str, run_id: str) -> None:
+        """Let the scheduler miss the worker that runs a task."""
+        jobs = "SELECT job_id FROM task_instance WHERE dag_id = ? AND run_id = ? AND state = 'running'"
+        self.write(f"UPDATE job SET latest_heartbeat = ? WHERE id IN ({jobs})", LONG_AGO, dag_id, run_id)
 
     def start(self, dag_id: str) -> None:
         """Start the processes and wait until the DAG can be run.

@@ -22,6 +22,7 @@ def shared_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow
 @pytest.fixture
 def airflow(shared_airflow: Airflow) -> Iterator[Airflow]:
     """Airflow at work; nothing may be left running on the emulator."""
+    shared_airflow.services.put_right()
     yield shared_airflow
     shared_airflow.emulator.clear_faults()
     left = shared_airflow.emulator.ledger(requests=False)["running_uuids"]

@@ -11,18 +11,15 @@ from airflow_at_work import Airflow, Work
 pytestmark = [pytest.mark.e2e]
 
 
-def until_it_waits_for_a_worker(work: Work) -> None:
-    work.until("the task should wait for a worker that the pause keeps from it", lambda: work.state == "scheduled")
-    assert len(work.running) == 1
-
-
 @pytest.fixture
 def paused(airflow: Airflow) -> Work:
     """A job whose session is up, and whose command no worker comes to begin."""
     work = airflow.work("deferred_capped", "sleep 1")
-    work.until_deferred()
+    work.until_running()
     work.pause()
-    until_it_waits_for_a_worker(work)
+    (work.folder / "defer").touch()
+    work.until("the task should wait for a worker that the pause keeps from it", lambda: work.state == "scheduled")
+    assert len(work.running) == 1
     return work
 
 
@@ -47,6 +44,6 @@ def test_a_user_who_ends_the_task_meanwhile_ends_its_machine(paused: Work) -> No
 def test_a_worker_that_comes_after_all_finds_its_machine(paused: Work) -> None:
     paused.pause(False)
     assert paused.ended() == "success"
-    assert (paused.folder / "output").read_text() == "whole\n"
+    assert paused.is_whole
     assert len(paused.sessions) == 1
     paused.until_stopped()

@@ -6,19 +6,19 @@ Against a real Airflow with all its processes. The job writes `whole` to a file 
 from __future__ import annotations
 
 import signal
-import time
 
 import pytest
-from airflow_at_work import TRIES_AGAIN, Airflow, Work
-from test_killed import is_whole
+from airflow_at_work import TRIES_AGAIN, UNTIL_TOLD, Airflow, Work
 
 pytestmark = [pytest.mark.e2e]
 
 
 def assert_done_once(work: Work) -> None:
+    """Let it end, which it does once."""
+    work.let_go()
     assert work.ended() == "success"
-    assert is_whole(work)
-    assert (work.folder / "runs").read_text() == "run\n"
+    assert work.is_whole
+    assert work.runs == 1
     assert len(work.sessions) == 1
     assert work.running == []
 
@@ -28,10 +28,12 @@ BY_SIGNAL = pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM], 
 
 @BY_SIGNAL
 def test_triggerer_ended_and_started_again(airflow: Airflow, signum: signal.Signals) -> None:
-    work = airflow.work("deferred", "echo run >> $F/runs; sleep 8; echo whole > $F/output")
+    work = airflow.work("deferred", UNTIL_TOLD)
     work.until_deferred()
+    begun = work.triggers_begun
     airflow.services.kill("triggerer", signum)
     airflow.services.begin("triggerer")
+    work.until_triggered(more_than=begun)
     assert_done_once(work)
 
 
@@ -39,43 +41,39 @@ def test_triggerer_ended_and_started_again(airflow: Airflow, signum: signal.Sign
 def test_of_two_triggerers_one_follows_a_job_and_the_other_takes_over_when_it_ends(
     airflow: Airflow, signum: signal.Signals
 ) -> None:
-    work = airflow.work(
-        "deferred", "echo run >> $F/runs; until [ -e $F/go ]; do sleep 0.2; done; echo whole > $F/output"
-    )
+    work = airflow.work("deferred", UNTIL_TOLD)
     work.until_deferred()
     airflow.services.begin("triggerer")
     work.until("the second should be up", lambda: "Starting the triggerer" in airflow.services.logged("triggerer"))
-    # The one that was there first has it; or the second by now, where a busy machine kept the first from its heartbeat.
+    begun = work.triggers_begun
+    # The one that was there first has it.
     airflow.services.kill("triggerer", signum)
-    work.until("the second should have its trigger", lambda: work.triggers_begun >= 2)
+    work.until_triggered(more_than=begun)
     assert len(work.running) == 1
-    (work.folder / "go").touch()
     assert_done_once(work)
 
 
 def test_a_triggerer_that_stalls_and_comes_back(airflow: Airflow) -> None:
     """Another one has taken its trigger over by then: it is told to end it, as if a user had ended the task."""
-    work = airflow.work(
-        "deferred", "echo run >> $F/runs; until [ -e $F/go ]; do sleep 0.2; done; echo whole > $F/output"
-    )
+    work = airflow.work("deferred", UNTIL_TOLD)
     work.until_deferred()
+    begun = work.triggers_begun
     wake = airflow.services.stall("triggerer")
     try:
         airflow.services.begin("triggerer")
-        work.until("its trigger should run once more", lambda: work.triggers_begun >= 2)
+        work.until_triggered(more_than=begun)
     finally:
         wake()
-    time.sleep(5)
+    work.until("the one that stalled should have ended its trigger", lambda: work.triggers_ended)
     assert len(work.running) == 1
-    (work.folder / "go").touch()
-    assert_done_once(work)
     airflow.services.kill("triggerer")
+    assert_done_once(work)
 
 
 def test_half_a_character_in_an_error_of_the_api_ends_its_own_try_alone(airflow: Airflow) -> None:
     """It reached the trigger's event, which can't be encoded, and ended the triggerer with all that waited in it."""
     triggerer = airflow.services.child("triggerer").process
-    work = airflow.work("deferred", "echo begun; sleep 8; echo whole > $F/output")
+    work = airflow.work("deferred", UNTIL_TOLD)
     work.until_deferred()
     airflow.emulator.faults(
         {
@@ -88,9 +86,10 @@ def test_half_a_character_in_an_error_of_the_api_ends_its_own_try_alone(airflow:
     )
     if not TRIES_AGAIN:
         work.clear_failed()
+    work.until_next_try()
+    work.let_go()
     assert work.ended() == "success"
-    assert is_whole(work)
-    assert int(work.tries[-1][3]) > 1
+    assert work.is_whole
     assert airflow.services.child("triggerer").process is triggerer
     assert triggerer.poll() is None
     assert work.running == []

@@ -28,10 +28,10 @@ def note_process(context: Any) -> None:
 
 
 class SoonGivenUp(OctaRunJobOperator):
-    """Airflow itself ends the wait after a few seconds, not half an hour after the job's last deadline."""
+    """Airflow itself ends the wait after a moment, not half an hour after the job's last deadline."""
 
     def defer(self, *, timeout: timedelta | None = None, **arguments: Any) -> NoReturn:
-        super().defer(timeout=timedelta(seconds=8), **arguments)
+        super().defer(timeout=timedelta(seconds=1), **arguments)
         raise AssertionError("unreachable: defer raises")
 
 
@@ -42,6 +42,17 @@ class GivenUpOnce(OctaRunJobOperator):
         if get_current_context()["ti"].try_number == 1:
             timeout = timedelta(seconds=8)
         super().defer(timeout=timeout, **arguments)
+        raise AssertionError("unreachable: defer raises")
+
+
+class DeferredWhenTold(OctaRunJobOperator):
+    """Defers once the test has made the file `defer`: its session is up by then."""
+
+    def defer(self, **arguments: Any) -> NoReturn:
+        told = Path(get_current_context()["params"]["folder"]) / "defer"
+        while not told.exists():
+            time.sleep(0.2)
+        super().defer(**arguments)
         raise AssertionError("unreachable: defer raises")
 
 
@@ -64,8 +75,11 @@ def one_job(name: str, operator: type[OctaRunJobOperator] = OctaRunJobOperator, 
 
 one_job("on_worker", deferrable=False)
 one_job("deferred", deferrable=True)
-one_job("worker_timeout", deferrable=False, execution_timeout=timedelta(seconds=8), retries=0)
-one_job("deferred_timeout", deferrable=True, execution_timeout=timedelta(seconds=8), retries=0)
+# On a busy machine the command has not begun when the first is over, and the test takes the next.
+for seconds in (8, 60, 300):
+    limit: dict[str, Any] = {"execution_timeout": timedelta(seconds=seconds), "retries": 0}
+    one_job(f"worker_timeout_{seconds}", deferrable=False, **limit)
+    one_job(f"deferred_timeout_{seconds}", deferrable=True, **limit)
 one_job("deferred_soon_given_up", SoonGivenUp, deferrable=True, retries=0)
 one_job("deferred_given_up_once", GivenUpOnce, deferrable=True)
 one_job("deferred_kept", deferrable=True, on_kill_action="keep")
@@ -81,6 +95,7 @@ for name, in_trigger in (("deferred_files", False), ("deferred_files_in_trigger"
 
 one_job(
     "deferred_capped",
+    DeferredWhenTold,
     deferrable=True,
     command="{{ params.command }}; echo whole > output",
     outputs={"output": "{{ params.folder }}/output"},
@@ -93,20 +108,20 @@ with DAG("reap", schedule=None):
     OctaReapOperator(task_id="reap", older_than_s=0)
 
 
-def one_batch(name: str, frames: str, **arguments: Any) -> None:
-    """A batch of one machine, each of whose frames takes a second."""
+def one_batch(name: str, **arguments: Any) -> None:
+    """A batch of one machine, whose frames take their time until the test has made the file `go`."""
     with DAG(name, schedule=None, params=PARAMS, max_active_runs=50):
         OctaRenderAnimationOperator(
             task_id="job",
             scene="{{ params.folder }}/scene",
             main="shot.py",
-            frames=frames,
+            frames="1-100",
             output="{{ params.folder }}/out",
             renderer={
                 "image": "python:3.12",
-                "command": "python3 {scene} {frame} {output}/frame_{frame:04d}.png 1.0",
+                "command": "python3 {scene} {frame} {output}/frame_{frame:04d}.png 4.0",
             },
-            seconds_per_frame=1,
+            seconds_per_frame=4,
             max_machines=1,
             poll_interval=1,
             retries=1,
@@ -116,5 +131,5 @@ def one_batch(name: str, frames: str, **arguments: Any) -> None:
         )
 
 
-one_batch("batch_on_worker", "1-30", deferrable=False)
-one_batch("batch_deferred", "1-60", deferrable=True, min_pause_s=10)
+one_batch("batch_on_worker", deferrable=False)
+one_batch("batch_deferred", deferrable=True, min_pause_s=10)
