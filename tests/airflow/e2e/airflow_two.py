@@ -29,9 +29,9 @@ class ServicesOfTwo(Services):
             "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
             "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
-            "AIRFLOW__SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "1",
-            # On a busy machine a task in good health is late with its heartbeat by more than a dozen seconds.
-            "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "30",
+            # On a busy machine a task in good health is late with its heartbeat by half a minute. Its own worker ends
+            # it after this too, or after LOCAL_TASK_JOB_HEARTBEAT_SEC where that is set.
+            "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "60",
             "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "1",
             "AIRFLOW__WEBSERVER__BASE_URL": self.url,
             "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_hex(32),
