@@ -14,6 +14,7 @@ from airflow_provider.exceptions import OctaBatchBusyError
 from airflow_provider.failure import fail_task
 from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.lineage.tells_lineage import TellsLineage
+from airflow_provider.lost_clear import find_lost_clear
 from airflow_provider.rental_key import rental_key
 from airflow_provider.stop_on_failure import stop_batch_after
 from airflow_provider.templated import check_known, checked_deadline
@@ -76,6 +77,7 @@ class RunsBatch(DescribesBatch, TellsLineage):
             fail_task(error)
         self._settings: ConnectionSettings = hook.settings
         self.kill_switch = KillSwitch(hook.settings, rental_key(context), is_batch=True)
+        find_lost_clear(context["ti"])
         return client
 
     def lineage_inputs(self) -> Iterable[object]:

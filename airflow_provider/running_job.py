@@ -22,6 +22,7 @@ from airflow_provider.lineage.job_lineage import bill_of_event, made_files
 from airflow_provider.lineage.run_bill import RunBill
 from airflow_provider.lineage.tells_lineage import MadeFiles, TellsLineage
 from airflow_provider.links import LINKS
+from airflow_provider.lost_clear import find_lost_clear
 from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
 from airflow_provider.marked_success import is_marked_success
 from airflow_provider.rental_key import rental_key
@@ -183,6 +184,7 @@ class RunsJob(DefersJob, TellsLineage):
             fail_task(error)
         self._settings = hook.settings
         self.kill_switch = KillSwitch(hook.settings, rental_key(context))
+        find_lost_clear(context["ti"])
         return client
 
     def stop_after(

@@ -16,6 +16,7 @@ from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.lineage.run_bill import RunBill
 from airflow_provider.lineage.tells_lineage import TellsLineage
 from airflow_provider.links import LINKS, push
+from airflow_provider.lost_clear import find_lost_clear
 from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
 from airflow_provider.rental_key import rental_key
@@ -144,6 +145,7 @@ class StartsSession(ChoosesMachine, TellsLineage):
             stop_after(error, client, key)
             fail_task(error)
         switch = self.kill_switch = KillSwitch(hook.settings, key)
+        find_lost_clear(context["ti"])
 
         from octa_provider.timing.asking import is_transient
 

@@ -201,10 +201,8 @@ class Work:
         self.services.ask("PATCH", f"{self.path}/taskInstances/job", {"new_state": state}, also_fine=409)
 
     def clear(self) -> None:
-        body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": ["job"], "only_failed": False}
-        # Airflow 2 leaves a run that has ended as it is.
-        body |= {"reset_dag_runs": True}
-        self.services.ask("POST", f"dags/{self.dag_id}/clearTaskInstances", body)
+        """As a user does in the browser."""
+        self.services.clear(self.dag_id, self.run_id)
 
     def put_off(self) -> None:
         """Let it wait for its retry, as Airflow leaves a try that failed."""

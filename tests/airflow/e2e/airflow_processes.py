@@ -158,6 +158,11 @@ class Services(AirflowServices):
         """Of what all triggerers logged, what is not in the logs of their tasks."""
         return ""
 
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Clear the task `job` of a run."""
+        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": ["job"], "only_failed": False}
+        self.ask("POST", f"dags/{dag_id}/clearTaskInstances", body)
+
     def begin(self, name: str) -> None:
         """Start one of the processes again."""
         log = self.logs / f"airflow-{name}-{time.monotonic_ns()}.log"
