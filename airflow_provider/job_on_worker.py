@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_provider.failure import fail_task
 from airflow_provider.job_ending import raise_for_outcome
 from airflow_provider.job_starts import StartsJob
+from airflow_provider.odd_value import why_not_carried
 from airflow_provider.shared_files import begun_text, fetched_text
 from airflow_provider.told_outputs import told_outputs
 from airflow_provider.try_note import forget_try
@@ -21,6 +22,7 @@ from octa_provider.errors import OctaError
 from octa_provider.job.keeping import when_text
 from octa_provider.job.look_pace import LookPace
 from octa_provider.job.next_step import Begin, BeginAnew, Collect, Finish, StartElsewhere, Step, Wait, next_step
+from octa_provider.job.result import JobOutcome
 from octa_provider.job.state import JobPhase
 from octa_provider.rental.stop import stop_command
 from octa_provider.rental.tried_machine import TriedMachine
@@ -207,7 +209,8 @@ class JobOnWorker(StartsJob):
         if collected.collected:
             took_s = self.client.clock.monotonic() - before
             self.operator.log.info("%s", fetched_text(len(collected.collected), took_s))
-        return collected
+        why = why_not_carried(collected.value)
+        return collected if why is None else _without_value(collected, why)
 
     def _finish(self, state: JobState) -> dict[str, Any]:
         if self._is_kept_by_nobody(state):
@@ -276,3 +279,11 @@ class JobOnWorker(StartsJob):
     def _stays(self) -> bool:
         """Whether the session runs on when the task ends."""
         return self.keeps_session and not self.is_stopped
+
+
+def _without_value(state: JobState, why: str) -> JobState:
+    """A job whose value Airflow can't carry: one that succeeded has failed, as one that has left none."""
+    if state.outcome is not JobOutcome.SUCCEEDED:
+        return state.having(value=None)
+    said = f"the command succeeded, but its result file {state.result_file} is no value for Airflow: {why}"
+    return state.having(value=None, outcome=JobOutcome.FAILED, message=said)

@@ -136,7 +136,7 @@ class StartsJob:
         verb = "Carrying on with" if state.attempts > 1 else "Started"
         self.operator.log.info("%s session %s, rental key %s", verb, session_text(rental), state.key)
         for one in state.tried:
-            self.run_bill.never_came_up(asdict(one))
+            self.run_bill.had_before(asdict(one))
         self.run_bill.rented(rental)
         self.xcom.tell_session(rental)
         self.memory.keep_job(state)

@@ -32,6 +32,7 @@ from prefect.settings import (
 
 from octa_provider.cli.output.orchestrator_findings import Told, tell_doctor, version_findings
 from octa_provider.errors import OctaError
+from octa_provider.text.command_line import operand_words, option_words
 from octa_provider.wire.money import octa_text
 
 if TYPE_CHECKING:
@@ -131,13 +132,13 @@ def _pools(client: SyncPrefectClient) -> Iterator[Told]:
     if not pools:
         yield None, "no work pool runs flows on rented machines: prefect work-pool create machines --type octa"
     for pool in pools:
-        named = shlex.quote(pool.name)
+        named = shlex.join(operand_words(pool.name))
         if pool.base_job_template.get("variables", {}).get("if") != SCHEMA_OF_NAMED["if"]:
             yield (
                 False,
                 f"the work pool {pool.name!r} has the form of another release, which lets secrets be stored in clear: "
                 "prefect work-pool get-default-base-job-template --type octa --file octa.json && prefect work-pool "
-                f"update {named} --base-job-template octa.json",
+                f"update --base-job-template octa.json {named}",
             )
         workers = client.read_workers_for_work_pool(pool.name)
         online = [one.name for one in workers if str(one.status).upper().endswith("ONLINE")]
@@ -149,7 +150,11 @@ def _pools(client: SyncPrefectClient) -> Iterator[Told]:
                 f"the work pool {pool.name!r} has {'a worker' if len(online) == 1 else f'{len(online)} workers'}",
             )
         else:
-            yield False, f"the work pool {pool.name!r} has no worker: prefect worker start --pool {named}"
+            yield False, f"the work pool {pool.name!r} has no worker: {_start_worker(pool.name)}"
+
+
+def _start_worker(pool: str) -> str:
+    return shlex.join(["prefect", "worker", "start", *option_words("--pool", pool)])
 
 
 def _reaper(client: SyncPrefectClient) -> Iterator[Told]:

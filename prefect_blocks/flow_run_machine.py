@@ -189,7 +189,7 @@ class FlowRunMachine:
     def _tell_stopped(self, state: JobState, duration_s: float | None, cost_usd: float | None) -> None:
         cost = "" if cost_usd is None else f", {usd_text(cost_usd)}"
         if state.tried:
-            cost += f" with {len(state.tried)} before it that never came up"
+            cost += f" with {len(state.tried)} before it"
         self._logger.info("%s", f"Session {state.rental.uuid} was stopped after {duration_s} s{cost}")
 
     # -- in a thread ---------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.rental import Rental
 from octa_provider.rental.session_text import session_text
 from octa_provider.rental.terms import Bill
+from octa_provider.rental.tried_machine import attempts_of
 from prefect_blocks.events import emit
 from prefect_blocks.flow_run_state import mark_as_cancelled, watch_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid
@@ -126,13 +127,13 @@ class FlowRunStarts:
         now = await self._started(partial(self.octa.jobs.start_elsewhere, state, spec))
         if now is None or now.rental.uuid == state.rental.uuid:
             return now
-        left = now.tried[-1]
+        left = next(one for one in now.tried if one.uuid == state.rental.uuid)
         bill = Bill(left.uuid, left.cost_wei, left.cost_usd, left.duration_s, None)
         self.tell("stopped", state, bill=bill, reason=left.message)
         self.logger.warning(
             "%s",
             f"Session {left.uuid} never came up, and was stopped ({left.message}): trying another machine, "
-            f"{len(now.tried) + 1} of {now.start_attempts}",
+            f"{attempts_of(now.tried) + 1} of {now.start_attempts}",
         )
         self._tell_started(now)
         try:

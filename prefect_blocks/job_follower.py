@@ -164,7 +164,7 @@ class JobFollower:
             nonlocal rental
             before, self.state = self.state, state
             if state.rental.uuid != before.rental.uuid:
-                left, gone = state.tried[-1], rental
+                left, gone = next(one for one in state.tried if one.uuid == before.rental.uuid), rental
                 rental = client.rentals.restore(state.rental)
                 bill = Bill(left.uuid, left.cost_wei, left.cost_usd, left.duration_s, None)
                 emit("stopped", gone, bill=bill, reason=left.message, name=self._report.about)

@@ -188,7 +188,13 @@ class JobReport:
 
     def _bill(self, tried: Iterable[TriedMachine], new: dict[str, str]) -> None:
         before = [
-            row("never up", uuid=one.uuid, node_id=one.node_id, duration_s=one.duration_s, cost_usd=one.cost_usd)
+            row(
+                "replaced" if one.replaced else "never up",
+                uuid=one.uuid,
+                node_id=one.node_id,
+                duration_s=one.duration_s,
+                cost_usd=one.cost_usd,
+            )
             for one in tried
         ]
         if self._in_run:

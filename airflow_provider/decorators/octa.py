@@ -24,6 +24,7 @@ from airflow_provider.function_call import call_arguments, refuse_coroutine
 from airflow_provider.function_source import refuse_unknown_names, script_that_calls
 from airflow_provider.job_event import uuid_told_by
 from airflow_provider.not_given import NOT_GIVEN, given_of
+from airflow_provider.odd_value import read_json
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.rental_key import rental_key
 from octa_provider.text.carried import carried
@@ -159,9 +160,9 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             raise AirflowFailException(f"The function's result is longer than {MOST_RESULT_BYTES} bytes: fetch a file.")
         try:
             # What runs there may write what Airflow can't carry.
-            return carried(json.loads(path.read_text(encoding="utf-8")))
+            return carried(read_json(path.read_text(encoding="utf-8")))
         except (ValueError, RecursionError) as error:
-            raise AirflowFailException(f"The function's result is no JSON value: {error}") from error
+            raise AirflowFailException(f"The function's result is no JSON value for Airflow: {error}") from error
 
 
 def _brings_value(event: dict[str, Any] | None) -> bool:

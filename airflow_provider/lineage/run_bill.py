@@ -149,7 +149,7 @@ class RunBill:
         usd = [one["cost_usd"] for one in (result, *result["tried"])]
         self.cost_wei, self.cost_usd = wei[0], usd[0]
         for told in result["tried"]:
-            self.never_came_up(told)
+            self.had_before(told)
         # The result's cost is that of all machines.
         last = self.session(result["uuid"])
         last.node_id, last.billed_s = result["node_id"], result["duration_s"]
@@ -157,8 +157,8 @@ class RunBill:
         last.cost_usd = None if None in usd else max(0.0, usd[0] - sum(usd[1:]))
 
     @_ends_no_task
-    def never_came_up(self, told: Mapping[str, Any]) -> None:
-        """A machine never came up for a job, and was stopped.
+    def had_before(self, told: Mapping[str, Any]) -> None:
+        """A job had a machine before, which was stopped: it never came up, or another one took its place.
 
         Args:
             told: `TriedMachine` as a dict.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.odd_value import why_not_carried
 from airflow_provider.shared_files import begun_text, claims_marks, fetched_text, inputs_to_send, spec_to_begin
 from airflow_provider.triggers.worker_threads import in_thread, threads_of
 from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaLocalFileError
@@ -77,7 +78,9 @@ class SharedMoves:
         if self.shared is None or not await in_thread(claims_marks, self.shared):
             return None
         value_of = self.shared.get("value_of")
-        return await self._fetched(state) if value_of is None else await self._with_value(state, value_of)
+        collected = await (self._fetched(state) if value_of is None else self._with_value(state, value_of))
+        # What Airflow can't carry must not stand in an event.
+        return None if collected is None or why_not_carried(collected.value) is not None else collected
 
     async def _fetched(self, state: JobState) -> JobState | None:
         assert self.shared is not None

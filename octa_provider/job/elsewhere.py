@@ -15,6 +15,7 @@ from octa_provider.job.state import JobState
 from octa_provider.rental.elsewhere import stopped_for_another
 from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.machine_wait import MACHINE_POLL_S
+from octa_provider.rental.tried_machine import all_before, attempts_of
 from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def start_elsewhere(
     tried = (*state.tried, stopped_for_another(api, state.rental, message))
     log.warning(
         "session %s of %s on node %s never came up, and was stopped (%s): trying another machine, %d of %d",
-        *(state.rental.uuid, state.key, state.rental.node_id, state.message, len(tried) + 1, state.start_attempts),
+        *(state.rental.uuid, state.key, state.rental.node_id, state.message),
+        *(attempts_of(tried) + 1, state.start_attempts),
     )
     try:
         started = start_job(
@@ -75,5 +77,5 @@ def start_elsewhere(
         # What the cap or the balance does not allow is begun anew by nobody, as over any budget.
         outcome = JobOutcome.OVER_BUDGET if isinstance(error, OctaBudgetError) else state.outcome
         message = f"{state.message}. No other machine: {error}"
-        return state.having(start_attempts=len(tried), outcome=outcome, message=message)
-    return started.having(tried=tried, start_attempts=state.start_attempts)
+        return state.having(start_attempts=attempts_of(tried), outcome=outcome, message=message)
+    return started.having(tried=all_before(started.tried, tried), start_attempts=state.start_attempts)

@@ -36,7 +36,7 @@ class JobResult:
         message: why, in one sentence; empty for a success.
         logs_path: the file that its output was written to; None when nobody asked for one.
         outputs: the local files that were fetched.
-        cost_wei: what it cost, in wei, exact, those before that never came up (`tried`) among it; None when the API
+        cost_wei: what it cost, in wei, exact, those of the machines before (`tried`) among it; None when the API
             does not tell.
         cost_usd: the same in USD, for display.
         duration_s: seconds that the session ran, the last one.
@@ -47,7 +47,7 @@ class JobResult:
             that adopted it. A try that neither handed its state on (`earlier`) nor started it is not counted.
         value: what the command has returned, a JSON value: that of its `result_file`. None without one. Of a command
             that failed it is what the file holds, if it can be read. It is a stranger's: check it where it matters.
-        tried: the machines before, which never came up, each with its cost; see `JobSpec.start_attempts`.
+        tried: the machines before, each with its cost: they never came up, or were `replaced`; see `TriedMachine`.
         kept_until: Unix time until which the machine is kept for a look, since the command failed
             (`JobSpec.keep_failed_s`): the cost is what it has come to so far, and goes on. None when it was stopped.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from octa_provider.rental.elsewhere import but_not_on, cap_for_another
 from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.rental import Rental
 from octa_provider.rental.stop import stop_command
-from octa_provider.rental.tried_machine import TriedMachine, cap_left
+from octa_provider.rental.tried_machine import TriedMachine, all_before, cap_left
 from octa_provider.rental.tried_mark import tried_before, tried_envs
 from octa_provider.rental.wait import look
 from octa_provider.text.loggers import plain_logger
@@ -81,8 +80,10 @@ def start_job(
         client_keys(SshTarget("", 0, private_key=ssh_key(private_key)))
     nonce = secrets.token_hex(8)
     command = log_keeper_command() if spec.over_ssh else container_command(spec.command_line, spec.timeout_s)
-    request = spec.request(command, JobMark(nonce, fingerprint).envs() | tried_envs(tried))
-    cap_usd = cap_for_another(spec.max_cost_usd, tried)
+    before = {one.uuid: one for one in tried}
+
+    def count(one: TriedMachine) -> None:
+        before.setdefault(one.uuid, one)
 
     stopped = {one.uuid for one in (*tried, *(() if earlier is None else earlier.tried))}
 
@@ -92,15 +93,16 @@ def start_job(
     waits_until = Deadline(api.clock, checked_seconds("wait_for_machine_s", wait_for_machine_s))
     for _ in range(2):
         rental = rentals.start(
-            request,
+            spec.request(command, JobMark(nonce, fingerprint).envs() | tried_envs(before.values())),
             key=key,
             requirements=but_not_on(spec.requirements, tried),
-            max_cost_usd=cap_usd,
+            max_cost_usd=cap_for_another(spec.max_cost_usd, [*before.values()]),
             max_duration_s=spec.max_duration_s,
             fingerprint=fingerprint,
             attempt=nonce,
             is_wanted=is_this_job,
             replaces=stopped,
+            on_replaced=count,
             is_cancelled=is_cancelled,
             on_started=on_started,
             wait_for_machine_s=max(0.0, waits_until.left_s),
@@ -108,31 +110,28 @@ def start_job(
             on_waiting=on_waiting,
             leaving=leaving,
         )
-        run = _run_of_rental(api, rental, fingerprint, nonce) if rental.adopted else _Run(nonce, tried)
+        session = _seen(api, rental) if rental.adopted else None
+        run = _run_of_rental(session, rental, fingerprint, nonce) if rental.adopted else nonce
+        for one in () if session is None else tried_before(session):
+            count(one)
         if run is not None:
-            if earlier is not None and (earlier.nonce, earlier.rental.uuid) == (run.nonce, rental.uuid):
-                return _carry_on(earlier, spec, rental)
-            return _begin_state(api.clock, rental, spec, run, attempts=1 if run.nonce == nonce else 2)
+            if earlier is not None and (earlier.nonce, earlier.rental.uuid) == (run, rental.uuid):
+                return _carry_on(earlier, spec, rental, tuple(before.values()))
+            return _begin_state(api.clock, rental, spec, run, tuple(before.values()), attempts=1 if run == nonce else 2)
         log.warning("the session of %s is gone: started anew", key)
-        rental.stop(leaves_replacement=True)
+        count(TriedMachine.of(rental, rental.stop(leaves_replacement=True), "it was gone", replaced=True))
         stopped.add(rental.uuid)
     raise OctaConfigError(f"the key {key} is used for two different jobs at the same time: give each its own")
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Which run a session is: its nonce, and the machines that were tried before."""
-
-    nonce: str
-    tried: tuple[TriedMachine, ...] = ()
-
-
-def _begin_state(clock: Clock, rental: Rental, spec: JobSpec, run: _Run, attempts: int) -> JobState:
+def _begin_state(
+    clock: Clock, rental: Rental, spec: JobSpec, nonce: str, tried: tuple[TriedMachine, ...], attempts: int
+) -> JobState:
     now = clock.steady_time()
     return JobState(
         key=rental.key or "",
-        rental=msgspec.structs.replace(rental.terms, max_cost_usd=cap_left(spec.max_cost_usd, run.tried)),
-        nonce=run.nonce,
+        rental=msgspec.structs.replace(rental.terms, max_cost_usd=cap_left(spec.max_cost_usd, tried)),
+        nonce=nonce,
         over_ssh=spec.over_ssh,
         timeout_s=spec.timeout_s,
         appear_by=now + APPEARING_S,
@@ -143,24 +142,26 @@ def _begin_state(clock: Clock, rental: Rental, spec: JobSpec, run: _Run, attempt
         attempts=attempts,
         result_file=spec.result_file,
         start_attempts=spec.start_attempts,
-        tried=run.tried,
+        tried=tried,
         keep_failed_s=spec.keep_failed_s,
     )
 
 
-def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
+def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental, tried: tuple[TriedMachine, ...]) -> JobState:
+    tried = all_before(tried, earlier.tried)
     # What the earlier try has fetched may lie on another worker: this one fetches it again.
     return earlier.having(
         # With the caps of now; when it was first rented, its price was known better.
         rental=msgspec.structs.replace(
             earlier.rental,
-            max_cost_usd=cap_left(spec.max_cost_usd, earlier.tried),
+            max_cost_usd=cap_left(spec.max_cost_usd, tried),
             max_duration_s=rental.max_duration_s,
             max_price_usd=rental.max_price_usd,
             key=rental.key,
             claim=rental.claim,
         ),
         attempts=earlier.attempts + 1,
+        tried=tried,
         outputs=_local_names(spec),
         phase=JobPhase.EXITED if earlier.ended else earlier.phase,
         collected=(),
@@ -171,17 +172,19 @@ def _carry_on(earlier: JobState, spec: JobSpec, rental: Rental) -> JobState:
     )
 
 
-def _run_of_rental(api: RentalApi, rental: Rental, fingerprint: str, ours: str) -> _Run | None:
-    """Which run an adopted session is; None when it is another job than this one, or gone."""
+def _seen(api: RentalApi, rental: Rental) -> Session | None:
     deadline = Deadline(api.clock, ADOPT_S)
-    session = ask_until(deadline, lambda: look(api.within(deadline), rental.uuid))
+    return ask_until(deadline, lambda: look(api.within(deadline), rental.uuid))
+
+
+def _run_of_rental(session: Session | None, rental: Rental, fingerprint: str, ours: str) -> str | None:
+    """Which run an adopted session is, by its nonce; None when it is another job than this one, or gone."""
     if session is None or session.phase is SessionPhase.FINISHED:
         return None
     if session.rental_key is None:
         # Not echoed: what the try that started it wrote down names the run.
-        return _Run(rental.claim or ours)
-    nonce = _run_of(session, rental.key or "", fingerprint)
-    return None if nonce is None else _Run(nonce, tried_before(session))
+        return rental.claim or ours
+    return _run_of(session, rental.key or "", fingerprint)
 
 
 def _run_of(session: Session, key: str, wanted: str) -> str | None:

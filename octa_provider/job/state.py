@@ -12,7 +12,7 @@ import msgspec
 from octa_provider.job.result import JobOutcome
 from octa_provider.logs.cursor import LogCursor
 from octa_provider.rental.terms import Terms
-from octa_provider.rental.tried_machine import TriedMachine
+from octa_provider.rental.tried_machine import TriedMachine, attempts_of
 from octa_provider.wire.state import read_state
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class JobState(msgspec.Struct, frozen=True):
         attempts: how many tries are known to have worked on this run; see `JobResult`.
         value: what the command has returned, once collected; see `JobResult`.
         start_attempts: how many machines are tried, this one and those before among them; see `JobSpec`.
-        tried: the machines before, which never came up.
+        tried: the machines before, which never came up, or whose place another one took.
         is_key_refused: whether the machine has answered over SSH, and did not take our key.
         keep_failed_s: seconds for which the machine of a command that fails is kept; None stops it. See `JobSpec`.
         never_up: whether it has ended since its machine never came up, so that another one may do.
@@ -112,7 +112,7 @@ class JobState(msgspec.Struct, frozen=True):
     @property
     def may_start_elsewhere(self) -> bool:
         """True when its machine never came up, and another one is to be tried."""
-        return self.never_up and self.phase is JobPhase.EXITED and len(self.tried) + 1 < self.start_attempts
+        return self.never_up and self.phase is JobPhase.EXITED and attempts_of(self.tried) + 1 < self.start_attempts
 
     @property
     def latest_end(self) -> float:

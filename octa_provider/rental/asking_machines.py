@@ -113,7 +113,7 @@ class AskingMachines:
         ranking = rank(machines, start.requirements)
         if not ranking.machines:
             raise ranking.error()
-        held = within_cap(ranking.machines, start.max_cost_usd)
+        held = within_cap(ranking.machines, start.cap_usd)
         return paid_by_balance(held, start.max_duration_s, self._balance_wei())
 
     def _balance_wei(self) -> int | None:
@@ -144,7 +144,8 @@ class AskingMachines:
             try:
                 # A signal waits for the answer, which alone tells what there is to stop.
                 with signals_held():
-                    uuid, adopted = start.octa.services.start(self._request, machine.node_id).uuid, False
+                    request = start.telling_of_those_before(self._request)
+                    uuid, adopted = start.octa.services.start(request, machine.node_id).uuid, False
                     start.uuids.append(uuid)
                     start.is_unclear = False
             except OctaRejectedError as error:

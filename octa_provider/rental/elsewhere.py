@@ -99,10 +99,11 @@ def cap_for_another(max_cost_usd: float | None, tried: Sequence[TriedMachine]) -
 
 
 def but_not_on(requirements: Requirements, tried: Sequence[TriedMachine]) -> Requirements:
-    """The requirements, without machines that were tried.
+    """The requirements, without machines that never came up.
 
     Args:
         requirements: of all.
         tried: the machines before.
     """
-    return requirements.without_nodes([one.node_id for one in tried if one.node_id is not None])
+    never_up = [one.node_id for one in tried if one.node_id is not None and not one.replaced]
+    return requirements.without_nodes(never_up)

@@ -142,7 +142,7 @@ def _why_no_try(start: StartTry) -> OctaNoMachineError | None:
             octa,
             start.request.service,
             start.requirements,
-            max_cost_usd=start.max_cost_usd,
+            max_cost_usd=start.cap_usd,
             max_age_s=age_s,
             is_cancelled=cancelled,
         )

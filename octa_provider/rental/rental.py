@@ -45,8 +45,8 @@ class Rental(Terms, frozen=True, eq=False):
         claim: what the store of intents knows it by; None for a session that tells its key itself.
         known_from: Unix time, by `Clock.steady_time`, from which on it was known here: since it was started, or, when
             `adopted`, first seen. Counts where the API does not tell how long it has run.
-        tried: the machines before, which never came up: what they cost is off `max_cost_usd` already. A job counts its
-            own.
+        tried: the machines before, which never came up or were replaced: what they cost is off `max_cost_usd`
+            already. A job counts its own.
         labels: what the session was labelled with; of one that was adopted its own.
     """
 

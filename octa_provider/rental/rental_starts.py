@@ -17,11 +17,13 @@ from octa_provider.rental.machine_wait import MACHINE_POLL_S, start_waiting
 from octa_provider.rental.mark import fingerprint_of, is_marked
 from octa_provider.rental.rental import Rental, rental_of
 from octa_provider.rental.renting import rented
+from octa_provider.rental.replaced import Replaced
 from octa_provider.rental.start import start_once
 from octa_provider.rental.start_ready import coming_up_of
 from octa_provider.rental.start_try import StartTry
 from octa_provider.rental.terms import Bill
-from octa_provider.rental.tried_machine import cap_left
+from octa_provider.rental.tried_machine import all_before, cap_left
+from octa_provider.rental.tried_mark import tried_in
 from octa_provider.timing.clock import Clock
 from octa_provider.timing.limits import checked_cap, checked_pause, checked_seconds
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental_api import RentalApi
     from octa_provider.rental.started import Started
+    from octa_provider.rental.tried_machine import TriedMachine
 
 
 #: What was started and did not come up is asked to stop for so long.
@@ -65,6 +68,7 @@ class RentalStarts:
         attempt: str | None = None,
         is_wanted: Callable[[Session], bool] | None = None,
         replaces: Collection[str] = (),
+        on_replaced: Callable[[TriedMachine], object] | None = None,
         on_started: Callable[[Rental], object] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
         wait_for_machine_s: float = 0.0,
@@ -92,6 +96,9 @@ class RentalStarts:
                 has the same fingerprint.
             replaces: uuids of sessions of the key that were stopped, and whose place this one takes: should a list
                 show one again, it is stopped again, and this one stays.
+            on_replaced: called, before this returns, with each session of the same work that was stopped since this one
+                takes its place, such as one whose price has risen: whoever asks counts it himself. Left out, they are
+                in `Rental.tried`, and off `max_cost_usd`, which is the cap on all of them either way.
             on_started: called with the rental as soon as its uuid is known, to write it down.
             is_cancelled: asked before and after every step that spends money; when it says yes, what was started is
                 stopped. It ends the wait for a machine too.
@@ -120,17 +127,20 @@ class RentalStarts:
         whole = self.full_key(key)
         mark = fingerprint_of(request) if fingerprint is None else fingerprint
 
+        replaced = Replaced(() if isinstance(request, VpnRequest) else tried_in(request.envs))
         labels = {} if isinstance(request, VpnRequest) else dict(request.labels)
 
         def rental(started: Started) -> Rental:
             known = rental_of(
                 self._api, started.uuid, whole, started.session, service=request.service, machine=started.machine
             )
+            before = all_before(known.tried, replaced.machines)
             return msgspec.structs.replace(
                 known,
                 adopted=started.adopted,
                 claim=started.claim,
-                max_cost_usd=cap_left(max_cost_usd, known.tried),
+                tried=before if on_replaced is None else known.tried,
+                max_cost_usd=cap_left(max_cost_usd, before),
                 max_duration_s=max_duration_s,
                 max_price_usd=requirements.max_price_usd,
                 known_from=self._api.clock.steady_time(),
@@ -153,17 +163,18 @@ class RentalStarts:
             on_started=None if on_started is None else lambda started: on_started(rental(started)),
             is_cancelled=is_cancelled,
             leaving=leaving,
+            # What one try of a wait has stopped, the next one takes the place of.
+            replaces=set(replaces),
+            replaced=replaced,
         )
-        if not wait_for_machine_s:
-            return rental(start_once(new_try(replaces=set(replaces))))
-        return rental(
-            start_waiting(
-                partial(new_try, replaces=set(replaces)),
-                wait_s=wait_for_machine_s,
-                poll_s=machine_poll_s,
-                on_waiting=on_waiting,
-            )
-        )
+        if wait_for_machine_s:
+            started = start_waiting(new_try, wait_s=wait_for_machine_s, poll_s=machine_poll_s, on_waiting=on_waiting)
+        else:
+            started = start_once(new_try())
+        if on_replaced is not None:
+            for one in replaced.machines:
+                on_replaced(one)
+        return rental(started)
 
     def full_key(self, key: str) -> str:
         """A key with the client's namespace in front; one that begins with it stays as it is.

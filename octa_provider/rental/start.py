@@ -13,7 +13,7 @@ from octa_provider.market.request import MachineRequest, Request, VpnRequest
 from octa_provider.rental.asking_machines import AskingMachines
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.giving_up import GivingUp
-from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV, replaces_envs
+from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV
 from octa_provider.rental.under_key import UnderKey
 from octa_provider.wire.session_envs import RENTAL_KEY_ENV
 
@@ -60,7 +60,7 @@ def start_once(start: StartTry) -> Started:
 
 
 def _marked(start: StartTry) -> Request:
-    """The request with who pays for it, and with what the session carries to be found by."""
+    """The request with who pays for it, and with the key and its mark."""
     request = start.request
     organization_id, project_id = start.api.payer
     if isinstance(request, MachineRequest):
@@ -75,4 +75,4 @@ def _marked(start: StartTry) -> Request:
     for name in (RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV):
         if name in request.envs and request.envs[name] != start.key:
             raise OctaConfigError(f"envs must not set {name}: it carries the rental key, or what belongs to it")
-    return request.with_envs(start.mark.envs(start.key) | replaces_envs(sorted(start.replaces)))
+    return request.with_envs(start.mark.envs(start.key))

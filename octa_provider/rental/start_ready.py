@@ -21,7 +21,14 @@ from octa_provider.market.request import Request, VpnRequest
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.elsewhere import but_not_on, cap_for_another, stop_alone
 from octa_provider.rental.mark import fingerprint_of, is_marked
-from octa_provider.rental.tried_machine import TRIED_ENV, TriedMachine, cap_left, check_start_attempts
+from octa_provider.rental.tried_machine import (
+    TRIED_ENV,
+    TriedMachine,
+    all_before,
+    attempts_of,
+    cap_left,
+    check_start_attempts,
+)
 from octa_provider.rental.tried_mark import tried_envs
 from octa_provider.rental.wait import wait_until_ready
 from octa_provider.text.loggers import plain_logger
@@ -142,7 +149,7 @@ def start_ready(
 
     def known(rental: Rental) -> Rental:
         # One that another try has started in the same one's place may know more.
-        before = tuple({one.uuid: one for one in (*rental.tried, *tried)}.values())
+        before = all_before(rental.tried, tried)
         return msgspec.structs.replace(rental, tried=before, max_cost_usd=cap_left(max_cost_usd, before))
 
     def is_it(session: Session) -> bool:
@@ -188,7 +195,7 @@ def start_ready(
                 raise
             on_given_up(gone[0])
             tried = (*rental.tried, TriedMachine.of(rental, gone[0], error.message))
-            if len(tried) >= coming_up.start_attempts:
+            if attempts_of(tried) >= coming_up.start_attempts:
                 raise
             last = error
             # Whoever waits for any machine has had one: a scarce market is not waited for again.
@@ -196,7 +203,7 @@ def start_ready(
             log.warning(
                 "session %s of %s on node %s never came up, and was stopped (%s): trying another machine, %d of %d",
                 *(rental.uuid, rental.key, rental.node_id, _first_line(error)),
-                *(len(tried) + 1, coming_up.start_attempts),
+                *(attempts_of(tried) + 1, coming_up.start_attempts),
             )
 
 

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError
 from octa_provider.market.node_memory import nodes_of
+from octa_provider.market.request import VpnRequest
 from octa_provider.rental.leaving import Leaving
 from octa_provider.rental.lost_answer import LostAnswers
-from octa_provider.rental.mark import RentalMark
+from octa_provider.rental.mark import RentalMark, replaces_envs
+from octa_provider.rental.replaced import Replaced
 from octa_provider.rental.stop import sweep
+from octa_provider.rental.tried_machine import all_before
+from octa_provider.rental.tried_mark import tried_envs, tried_in
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
 
@@ -39,7 +43,7 @@ class StartTry:
         requirements: which machine.
         settle_s: seconds to look for a session after an answer that leaves it unclear whether one was started.
         deadline_s: seconds to try for, through outages.
-        max_cost_usd: what the session may cost.
+        max_cost_usd: what the session may cost, and those whose place it takes.
         max_duration_s: seconds that the balance has to pay for.
         fingerprint: tells this work from other work under the same key.
         attempt: names this try in the session's environment; a random name for None.
@@ -49,6 +53,7 @@ class StartTry:
         leaving: tells whether this try alone is given up; None for never.
         replaces: sessions that were stopped before, by their uuids, those that this try stops among them: what it
             starts takes their place, should a list still show one.
+        replaced: those of them that were the same work, with what each has cost.
         catalogue_age_s: how old the catalogue may be, in seconds; 0 reads it for this try alone.
         asks_again: whether machines are asked that have just refused; one of many tries in a row leaves them alone.
         mark: what the session carries beside its key.
@@ -79,6 +84,7 @@ class StartTry:
     asks_again: bool = True
     leaving: Leaving | None = None
     replaces: set[str] = field(default_factory=set)
+    replaced: Replaced = field(default_factory=Replaced)
     sessions: Records[Session] = field(init=False, repr=False)
     uuids: list[str] = field(default_factory=list, init=False)
     is_unclear: bool = field(default=False, init=False)
@@ -101,6 +107,22 @@ class StartTry:
             raise OctaCancelledError(f"starting {self.key} was cancelled; nothing of it runs")
         if self.leaving is not None and self.leaving.is_leaving():
             raise OctaCancelledError(f"starting {self.key} was given up, since whoever wanted it leaves")
+
+    @property
+    def cap_usd(self) -> float | None:
+        """What the session may cost, after those whose place it takes; raises OctaBudgetError where that is nothing."""
+        return self.replaced.cap_usd(self.max_cost_usd)
+
+    def telling_of_those_before(self, request: Request) -> Request:
+        """The request, by which the session tells whose place it takes: whoever finds it knows, whoever died meanwhile.
+
+        Args:
+            request: what to rent.
+        """
+        if isinstance(request, VpnRequest):
+            return request
+        tried = all_before(tried_in(request.envs), self.replaced.machines)
+        return request.with_envs(replaces_envs(sorted(self.replaces)) | tried_envs(tried))
 
     def listed(self) -> Records[Session]:
         """The account's active sessions, asked for until the deadline."""

@@ -29,7 +29,7 @@ class Bill:
         charge_usd: the same in USD, for display, at the price of the time it was rented.
         duration_s: seconds it ran.
         termination_reason: why it ended, in the API's words.
-        tried: the machines before, which never came up, each with its own cost; see `Rentals.rent`.
+        tried: the machines before, each with its own cost; see `Rentals.rent` and `TriedMachine.replaced`.
     """
 
     uuid: str
@@ -79,8 +79,8 @@ class Terms(msgspec.Struct, frozen=True):
         claim: what the store of intents knows it by; None for a session that tells its key itself.
         known_from: Unix time, by `Clock.steady_time`, from which on it was known here: since it was started, or, when
             `adopted`, first seen. Counts where the API does not tell how long it has run.
-        tried: the machines before, which never came up: what they cost is off `max_cost_usd` already. A job counts its
-            own.
+        tried: the machines before, which never came up or were replaced: what they cost is off `max_cost_usd`
+            already. A job counts its own.
         labels: what the session was labelled with; of one that was adopted its own.
     """
 

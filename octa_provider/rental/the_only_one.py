@@ -110,6 +110,8 @@ class TheOnlyOne:
         """Stop what costs more than it may, and say so for this machine."""
         start = self._start
         log.warning("session %s on node %s: %s; it is stopped", session.uuid, session.node_id, why)
-        sweep(start.api, uuids=[session.uuid], key=None, deadline_s=max(CLEAN_UP_S, start.deadline.left_s))
+        until_s = max(CLEAN_UP_S, start.deadline.left_s)
+        ended = sweep(start.api, uuids=[session.uuid], key=None, deadline_s=until_s).get(session.uuid)
+        start.replaced.add(session, ended, why, is_sure=False)
         start.lost.settled()
         return Refusal(session.node_id, why)

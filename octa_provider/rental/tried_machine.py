@@ -1,4 +1,4 @@
-"""Machines that work was started on, and that never came up: what each cost, and what is left of the work's cap."""
+"""Machines that some work had before the one it has: what each cost, and what is left of the work's cap."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.terms import Bill, Terms
 
-__all__ = ["MOST_START_ATTEMPTS", "TRIED_ENV", "TriedMachine", "cap_left", "check_start_attempts", "total"]
+__all__ = [
+    "MOST_START_ATTEMPTS",
+    "TRIED_ENV",
+    "TriedMachine",
+    "all_before",
+    "attempts_of",
+    "cap_left",
+    "check_start_attempts",
+    "total",
+]
 
 #: Carries the machines before in a session's environment.
 TRIED_ENV = "OCTA_TRIED"
@@ -31,7 +40,7 @@ MESSAGE_CHARS = 500
 
 @dataclass(frozen=True)
 class TriedMachine:
-    """A machine that never came up for some work, and was stopped before another one was started.
+    """A machine that never came up for some work, or could not be kept, and was stopped before another one was started.
 
     Attributes:
         uuid: the session.
@@ -41,6 +50,8 @@ class TriedMachine:
         duration_s: seconds that the session ran.
         message: what became of it, in one sentence of at most 500 characters, without its log and without secrets.
         price_usd: what it cost by its price, in USD per hour; None when unknown.
+        replaced: whether a start found it in the way: its price had risen, it was going, or two ran at once. It counts
+            towards the cap and is on the bill, is none of `start_attempts`, and its machine may be taken again.
     """
 
     uuid: str
@@ -50,6 +61,7 @@ class TriedMachine:
     duration_s: float | None = None
     message: str = ""
     price_usd: float | None = None
+    replaced: bool = False
 
     @property
     def spent_usd(self) -> float | None:
@@ -60,19 +72,21 @@ class TriedMachine:
         return max((usd for usd in (self.cost_usd, timed) if usd is not None), default=None)
 
     @classmethod
-    def of(cls, terms: Terms, bill: Bill, message: str) -> TriedMachine:
-        """A machine that never came up.
+    def of(cls, terms: Terms, bill: Bill, message: str, *, replaced: bool = False) -> TriedMachine:
+        """A machine that was stopped for another one.
 
         Args:
             terms: of its rental.
             bill: what its session came to.
             message: what became of it; its first line is told.
+            replaced: see `TriedMachine`.
         """
         cost_usd = bill.charge_usd
         if cost_usd is None and bill.duration_s is not None and terms.price_usd is not None:
             cost_usd = bill.duration_s * terms.price_usd / 3600
         told = _told(message)
-        return cls(bill.uuid, terms.node_id, bill.charge_wei, cost_usd, bill.duration_s, told, terms.price_usd)
+        wei, ran_s = bill.charge_wei, bill.duration_s
+        return cls(bill.uuid, terms.node_id, wei, cost_usd, ran_s, told, terms.price_usd, replaced)
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> TriedMachine:
@@ -129,6 +143,24 @@ def check_start_attempts(attempts: int, requirements: Requirements) -> None:
             f"start_attempts={attempts} tries other machines, and node_id={requirements.node_id} allows none: "
             "leave one of them out"
         )
+
+
+def attempts_of(tried: Iterable[TriedMachine]) -> int:
+    """How many of these were start attempts: those that never came up.
+
+    Args:
+        tried: the machines before.
+    """
+    return sum(not one.replaced for one in tried)
+
+
+def all_before(*several: Iterable[TriedMachine]) -> tuple[TriedMachine, ...]:
+    """Machines before, each once: who knows them by themselves, and who was told of them by a session.
+
+    Args:
+        several: of one that stands in more than one of these the last counts.
+    """
+    return tuple({one.uuid: one for some in several for one in some}.values())
 
 
 def cap_left(max_cost_usd: float | None, tried: Iterable[TriedMachine]) -> float | None:

@@ -7,7 +7,7 @@ what was before it, whoever died in between. What became of each does not travel
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -18,13 +18,22 @@ from octa_provider.wire.session_envs import JOB_ENV
 if TYPE_CHECKING:
     from octa_provider.models import Session
 
-__all__ = ["tried_before", "tried_before_rental", "tried_envs"]
+__all__ = ["tried_before", "tried_before_rental", "tried_envs", "tried_in"]
 
 # Whoever has the account's key can write one: none raises a cap.
 _Wei = Annotated[int, msgspec.Meta(ge=0)]
 _Amount = Annotated[float, msgspec.Meta(ge=0)]
-#: uuid, node_id, cost_wei, cost_usd, duration_s, price_usd
-_Row = tuple[str, int | None, _Wei | None, _Amount | None, _Amount | None, _Amount | None]
+
+
+class _Row(msgspec.Struct, array_like=True):
+    uuid: str
+    node_id: int | None
+    cost_wei: _Wei | None
+    cost_usd: _Amount | None
+    duration_s: _Amount | None
+    price_usd: _Amount | None
+    # Earlier releases wrote no more than that.
+    replaced: bool = False
 
 
 def tried_envs(tried: Iterable[TriedMachine]) -> dict[str, str]:
@@ -33,8 +42,13 @@ def tried_envs(tried: Iterable[TriedMachine]) -> dict[str, str]:
     Args:
         tried: the machines before.
     """
-    rows = [[one.uuid, one.node_id, one.cost_wei, one.cost_usd, one.duration_s, one.price_usd] for one in tried]
+    rows = [_row(one) for one in tried]
     return {TRIED_ENV: json.dumps(rows, separators=(",", ":"))} if rows else {}
+
+
+def _row(one: TriedMachine) -> list[object]:
+    row: list[object] = [one.uuid, one.node_id, one.cost_wei, one.cost_usd, one.duration_s, one.price_usd]
+    return [*row, True] if one.replaced else row
 
 
 def tried_before(session: Session) -> tuple[TriedMachine, ...]:
@@ -43,13 +57,27 @@ def tried_before(session: Session) -> tuple[TriedMachine, ...]:
     Args:
         session: as the API tells it.
     """
+    return tried_in(session.user_envs or {})
+
+
+def tried_in(envs: Mapping[str, str]) -> tuple[TriedMachine, ...]:
+    """The same, by the environment of a session.
+
+    Args:
+        envs: its environment variables.
+    """
     try:
-        rows = msgspec.json.decode((session.user_envs or {}).get(TRIED_ENV, "[]"), type=list[_Row])
+        rows = msgspec.json.decode(envs.get(TRIED_ENV, "[]"), type=list[_Row])
     except (ValueError, RecursionError):
         return ()
     return tuple(
-        TriedMachine(uuid, node_id, cost_wei, cost_usd, duration_s, "it never came up", price_usd)
-        for uuid, node_id, cost_wei, cost_usd, duration_s, price_usd in rows
+        TriedMachine(
+            *(row.uuid, row.node_id, row.cost_wei, row.cost_usd, row.duration_s),
+            "another one took its place" if row.replaced else "it never came up",
+            row.price_usd,
+            row.replaced,
+        )
+        for row in rows
     )
 
 

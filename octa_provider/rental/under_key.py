@@ -63,9 +63,13 @@ class UnderKey:
                 if replaced and keep.uuid not in replaced:
                     raise self.two_works()
                 log.warning("session %s of %s: %s; it is stopped, and another one started", keep.uuid, start.key, why)
-                replaced |= {session.uuid for session in living} | {keep.uuid}
+                own = living or [keep]
+                replaced |= {session.uuid for session in own}
                 start.replaces |= replaced
-                sweep(start.api, uuids=replaced, key=None, deadline_s=max(1.0, start.deadline.left_s))
+                ended = sweep(start.api, uuids=replaced, key=None, deadline_s=max(1.0, start.deadline.left_s))
+                for session in own:
+                    if self._is_own_work(session, None if recalled is None else recalled[0].fingerprint):
+                        start.replaced.add(session, ended.get(session.uuid), f"{why}, so another took its place")
             elif mine:
                 if start.deadline.passed:
                     raise OctaStopError(
@@ -111,10 +115,12 @@ class UnderKey:
             session: one of the key.
             fingerprint: of what it was started for, where it does not tell that itself.
         """
-        wanted = self._start.is_wanted(session) if fingerprint is None else fingerprint == self._start.fingerprint
-        if not wanted:
+        if not self._is_own_work(session, fingerprint):
             return "it was started for something else"
         return too_dear(session, self._start.requirements.max_price_usd)
+
+    def _is_own_work(self, session: Session, fingerprint: str | None) -> bool:
+        return self._start.is_wanted(session) if fingerprint is None else fingerprint == self._start.fingerprint
 
     def two_works(self) -> OctaConfigError:
         """The error for a key under which something else runs at the same time."""
@@ -160,7 +166,11 @@ class UnderKey:
         if extra:
             log.warning("%s has several sessions: %s stays, %s are stopped", start.key, keep.uuid, ", ".join(extra))
             try:
-                sweep(start.api, uuids=extra, key=None, deadline_s=max(1.0, start.deadline.left_s))
+                ended = sweep(start.api, uuids=extra, key=None, deadline_s=max(1.0, start.deadline.left_s))
+                for session in mine:
+                    if session.uuid in extra and self._is_same_work(session):
+                        why = "two ran at once, and the older one stayed"
+                        start.replaced.add(session, ended.get(session.uuid), why, is_sure=False)
             except OctaStopError as error:
                 log.warning("the rental's stop will try again: %s", error)
         return keep

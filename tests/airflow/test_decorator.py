@@ -126,11 +126,22 @@ def test_functions_are_mapped(renting: Renting) -> None:
     assert renting.running() == []
 
 
-@pytest.mark.parametrize("result", ["object()", "{1, 2}"])
-def test_a_result_that_is_no_json_fails(renting: Renting, result: str) -> None:
+@pytest.mark.parametrize(
+    ("result", "deferred"),
+    [
+        ("object()", False),
+        ("{1, 2}", False),
+        ("float('nan')", False),
+        ("{'__type': 'set', '__var': [1]}", False),
+        # Neither is the triggerer's to hand over.
+        ("[float('inf'), {'__id__': 1}]", True),
+        ("{'__id__': 1}", True),
+    ],
+)
+def test_a_result_that_is_no_json_fails(renting: Renting, result: str, deferred: bool) -> None:
     with DAG("no_json", schedule=None) as dag:
 
-        @task.octa(image="python:3.12", poll_interval=0.2)
+        @task.octa(image="python:3.12", poll_interval=0.2, deferrable=deferred)
         def gives(expression: str) -> Any:
             return eval(expression)
 

@@ -96,7 +96,7 @@ def test_a_result_of_another_version_ends_no_task() -> None:
     bill = RunBill()
     bill.job_ended({"outcome": "succeeded"})
     bill.batch_ended({})
-    bill.never_came_up({})
+    bill.had_before({})
     bill.seen(None)  # type: ignore[arg-type]
     assert bill.sessions == {}
 

@@ -19,7 +19,7 @@ from airflow_provider.operators.vpn import OctaStartVpnOperator
 from airflow_provider.rental_key import rental_key
 from airflow_provider.sensors.session import OctaSessionReadySensor
 from airflow_provider.task_group import octa_session
-from octa_provider import JobSpec, JobState, MachineRequest
+from octa_provider import JobSpec, JobState, MachineRequest, Requirements
 from octa_provider.job.jobs import Jobs
 from octa_provider.rental import start_ready
 
@@ -79,6 +79,33 @@ def test_when_none_comes_up_the_task_fails_with_all_on_its_bill(renting: Renting
     assert (renting.most_at_once, renting.running()) == (1, [])
     billed = sum(session["charge_wei"] for session in renting.sessions)
     assert ended.result("job", "cost")["cost_wei"] == str(billed)
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "deferred"])
+def test_a_machine_that_became_too_dear_is_on_the_bill_and_off_the_cap_of_the_one_in_its_place(
+    renting: Renting, deferrable: bool
+) -> None:
+    """The worker that started it vanished."""
+
+    def vanish(context: Any) -> None:
+        if renting.sessions:
+            return
+        dear = Requirements(order_by="blender_score")
+        spec = JobSpec(image="alpine:3", command="echo hello", requirements=dear)
+        OctaHook().get_conn().jobs.start(spec, rental_key(context))
+        renting.emulator.advance_clock(3600)
+
+    with DAG("too_dear", schedule=None) as dag:
+        job(max_cost_usd=20.0, max_price_usd=0.5, deferrable=deferrable, ready_timeout_s=60, pre_execute=vanish)
+    ended = run(dag)
+    assert ended.state == "success"
+    first, second = sorted(renting.sessions, key=lambda session: session["started_ms"])
+    result = ended.result("job")
+    (before,) = result["tried"]
+    assert (result["uuid"], before["uuid"], before["replaced"]) == (second["uuid"], first["uuid"], True)
+    assert int(result["cost_wei"]) == first["charge_wei"] + second["charge_wei"]
+    assert ended.result("job", "cost")["cost_wei"] == result["cost_wei"]
+    assert (renting.most_at_once, renting.running()) == (1, [])
 
 
 def test_an_adopted_job_that_has_spent_its_cap_is_begun_anew_nowhere(renting: Renting) -> None:

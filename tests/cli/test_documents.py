@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from octa_provider import JobSpec
-from octa_provider.cli import main
+from octa_provider.cli import main, program
 from octa_provider.emulator.faults.faults import KINDS
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.result import JobOutcome
+from tests.pasted_commands import DOCUMENTS, ROOT, commands_of, names_a_command, pasted
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = "machines|sessions|run|plan|render|frames|sheet|video|logs|stop|reap|emulator|doctor"
 BLOCKS = [
     pytest.param(block, bool(run), id=f"{document.name}-{number}")
@@ -68,6 +67,51 @@ def test_options_named_in_a_document_exist(document: Path, capsys: pytest.Captur
         known = capsys.readouterr().out
         used = re.findall(r"(?<!\S)--[a-z][a-z-]+", rest.split(" -- ")[0].split("#")[0])
         assert [option for option in used if option not in known] == []
+
+
+# What the change log tells of is of the release that it tells of.
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if one.name != "CHANGELOG.md"], ids=lambda one: one.name)
+def test_commands_of_a_document_are_understood_when_they_are_pasted(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "a-token")
+    found = pasted("\n".join(commands_of(document, "octa-provider")), tmp_path)
+    assert len(found) > (10 if document.name in {"README.md", "rendering.md"} else -1)
+    for _, *words in found:
+        understood(words)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS.split("|")])
+def test_examples_of_the_helps_are_understood_when_they_are_pasted(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "a-token")
+    assert main([*command.split(), "--help"]) == 0
+    examples = capsys.readouterr().out.partition("examples:\n")[2].partition("\n\n")[0]
+    # Behind two blanks stands what it does.
+    lines = [re.split(r"(?<=\S) {2,}", line.strip())[0] for line in examples.replace("\\\n", " ").splitlines()]
+    found = pasted("\n".join(re.sub(r" {2,}", " ", line) for line in lines), tmp_path)
+    assert len(found) >= len(lines) > 0
+    for _, *words in found:
+        understood(words)
+
+
+def understood(words: list[str]) -> None:
+    """Have the real parser read the words; one that does not understand them ends the test."""
+    if names_a_command(words) or words == ["--help"]:
+        words = [*words[:1], "--help"]
+    # A sentence may be about the option alone.
+    is_about_one = re.fullmatch(r"--[a-z-]+", words[-1]) is not None and len(words) == 2
+    assert refused(words) is None or (is_about_one and refused([*words, "a=value"]) is None)
+
+
+def refused(words: list[str]) -> list[str] | None:
+    """The words, if the real parser refuses them."""
+    try:
+        program._parse(words)
+    except SystemExit as ended:
+        return words if ended.code else None
+    return None
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)

@@ -96,11 +96,11 @@ def test_a_reaper_that_never_comes_is_told(server: PrefectServer) -> None:
 def test_a_pool_of_an_earlier_release_is_told_how_to_get_the_new_form(
     server: PrefectServer, renting: Renting, pool: Pool
 ) -> None:
-    assert not [text for _, text in prefect_findings() if f"update {pool.name}" in text]
+    assert not [text for _, text in prefect_findings() if f"octa.json {pool.name}" in text]
     template = server.ask("GET", f"/work_pools/{pool.name}").json()["base_job_template"]
     del template["variables"]["if"], template["variables"]["else"]
     server.ask("PATCH", f"/work_pools/{pool.name}", json={"base_job_template": template})
-    assert found(f"prefect work-pool update {pool.name} --base-job-template octa.json")[0] is False
+    assert found(f"prefect work-pool update --base-job-template octa.json {pool.name}")[0] is False
 
 
 class Refuses(BaseHTTPRequestHandler):
