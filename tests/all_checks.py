@@ -237,6 +237,8 @@ def try_alone(outcome: Outcome) -> None:
 
 def _environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OCTA_", "AIRFLOW_"))}
+    # The tests start thousands of processes of ours: without compiled files each of them compiles our modules anew.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     blender = VENVS / "blender" / "bin" / "python"
     return environment | {"OCTA_EMULATOR_BLENDER_PYTHON": str(blender), "PYTHONUNBUFFERED": "1"}
 
