@@ -99,19 +99,6 @@ def run_campaign(
     return verdicts, points
 
 
-def carried_out_again(verdict: Verdict, points: dict[str, dict[str, int]], times: int) -> list[Verdict]:
-    """The same run so many times more, alone.
-
-    Args:
-        verdict: of which run.
-        points: the boundaries of each client, as `run_campaign` returns them.
-        times: how many times.
-    """
-    plan = draw(verdict.seed, verdict.client, points[verdict.client], fault=verdict.fault)
-    with open_ground(interpreters()) as ground:
-        return [carry_out(plan, ground) for _ in range(times)]
-
-
 def _fault(faults: Sequence[str] | None, number: int) -> str | None:
     return None if not faults else faults[number % len(faults)]
 
