@@ -6,8 +6,10 @@ import atexit
 import logging
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import certifi
@@ -36,9 +38,16 @@ os.environ.update(
     DO_NOT_TRACK="1",
     PREFECT_LOGGING_LEVEL="WARNING",
     PREFECT_LOGGING_TO_API_BATCH_INTERVAL="0.2",
+    # A busy computer's server may take its time.
+    PREFECT_API_REQUEST_TIMEOUT="600",
     # Each of Prefect's clients reads all the world's certificates, a dozen times in a flow run: here one is enough.
     SSL_CERT_FILE=str(one_certificate(HOME)),
 )
+
+sys.path.insert(0, str(Path(__file__).parent / "patient"))
+import more_time  # noqa: E402
+
+more_time.install()
 
 from flow_process import FlowProcesses  # noqa: E402
 from pool import Pool  # noqa: E402
@@ -46,6 +55,7 @@ from prefect_server import PrefectServer, start_prefect_server  # noqa: E402
 from renting import Renting  # noqa: E402
 
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator  # noqa: E402
+from octa_provider.timing.clock import Clock  # noqa: E402
 
 BLENDER_PYTHON = Path(__file__).parents[2] / ".venvs" / "blender" / "bin" / "python"
 
@@ -53,7 +63,8 @@ BLENDER_PYTHON = Path(__file__).parents[2] / ".venvs" / "blender" / "bin" / "pyt
 @pytest.fixture(scope="session")
 def shared_emulator() -> Iterator[EmulatorHandle]:
     blender = {"blender_python": str(BLENDER_PYTHON)} if BLENDER_PYTHON.exists() else {}
-    with start_emulator(machines=12, room=50, **blender) as emulator:
+    # Days are let pass that are billed.
+    with start_emulator(machines=12, room=50, balance_octa=10_000_000, **blender) as emulator:
         yield emulator
 
 
@@ -91,6 +102,14 @@ def renting(shared_emulator: EmulatorHandle, monkeypatch: pytest.MonkeyPatch) ->
         shared_emulator.end_session(uuid)
     assert not left, "sessions were left running"
     assert renting.never_two_at_once(), "two machines were paid for the same work"
+
+
+@pytest.fixture
+def time_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the clock by which our own code waits, in this process, forward by so many seconds."""
+    ahead_s = [0.0]
+    monkeypatch.setattr(Clock, "monotonic", lambda self: time.monotonic() + sum(ahead_s))
+    return ahead_s.append
 
 
 @pytest.fixture

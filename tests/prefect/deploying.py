@@ -30,7 +30,6 @@ def deploy(
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
         env={
             "PATH": str(BIN),
             "PYTHONPATH": f"{FLOWS}:{':'.join(sys.path)}",
@@ -43,4 +42,6 @@ def deploy(
 
 def stored(server: PrefectServer) -> str:
     """All that Prefect has of deployments and flow runs."""
-    return str(server.post("/deployments/filter", limit=200)) + str(server.post("/flow_runs/filter", limit=200))
+    return str(
+        server.all_of("/deployments/filter", sort="NAME_ASC") + server.all_of("/flow_runs/filter", sort="ID_DESC")
+    )

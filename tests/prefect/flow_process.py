@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from prefect_server import BIN, PrefectServer, Process, start_process
+from prefect_server import BIN, PrefectServer, Process, start_process, with_more_time
 from renting import Renting
 
 from octa_provider.emulator.container.process import marked_pids
@@ -72,6 +72,7 @@ class FlowProcesses:
             "PREFECT_API_URL": self.server.api_url,
             "PREFECT_HOME": str(self.folder / "home"),
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            "PYTHONPATH": with_more_time(),
             **self._renting.emulator.env(),
             **self.environment,
         }
@@ -86,7 +87,7 @@ class FlowProcesses:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for process in self._started:
-            process.popen.wait(20)
+            process.popen.wait(300)
 
     def close(self) -> None:
         self.kill_all()

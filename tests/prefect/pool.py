@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prefect_server import BIN, PrefectServer, Process, start_process
+from prefect_server import BIN, PrefectServer, Process, start_process, with_more_time
 from renting import Renting
 from waiting_for import wait_for
 
@@ -25,6 +25,7 @@ def env_of_machine(server: PrefectServer) -> dict[str, str]:
         "PATH": str(Path(sys.executable).parent),
         "PREFECT_API_URL": server.api_url,
         "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],
+        "PYTHONPATH": with_more_time(),
     }
 
 
@@ -51,6 +52,7 @@ class Pool:
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_WORKER_PREFETCH_SECONDS": "1",
             "PREFECT_LOGGING_LEVEL": "INFO",
+            "PYTHONPATH": with_more_time(),
             **self.renting.emulator.env(),
         }
         command = [BIN / "prefect", "worker", "start", "--pool", self.name, "--type", "octa", "--name", name]
@@ -97,6 +99,10 @@ class Pool:
         wait_for(lambda: self.server.flow_run(run)["infrastructure_pid"], "the machine is known")
         return run
 
+    def counts_as_gone(self, name: str) -> None:
+        """Have Prefect count a worker as gone soon: three heartbeats after its last one, which is told here."""
+        self.server.post(f"/work_pools/{self.name}/workers/heartbeat", name=name, heartbeat_interval_seconds=1)
+
     def close(self) -> None:
         for process in self._workers:
             if process.popen.poll() is None:
@@ -104,4 +110,4 @@ class Pool:
 
     def end_of(self, process: Process, number: int = signal.SIGINT, wait: Callable[[], object] | None = None) -> None:
         process.signal(number)
-        process.wait(300)
+        process.wait()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from waiting_for import wait_for
+from waiting_for import LONG_S, wait_for
 
 from octa_provider.emulator.container.free_port import free_port
 
@@ -38,14 +38,19 @@ class Process:
     def kill(self) -> None:
         """As kill -9 of it and of all its children."""
         self.signal(signal.SIGKILL)
-        self.popen.wait(20)
+        self.popen.wait(300)
 
     def signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.popen.pid, number)
 
-    def wait(self, seconds: float = 90) -> int:
+    def wait(self, seconds: float = 600) -> int:
         return self.popen.wait(seconds)
+
+
+def with_more_time() -> str:
+    """The PYTHONPATH with which a process takes its time: see `more_time`."""
+    return os.pathsep.join(filter(None, [str(Path(__file__).parent / "patient"), os.environ.get("PYTHONPATH")]))
 
 
 def start_process(
@@ -87,12 +92,12 @@ class PrefectServer:
     def start(self) -> None:
         command = [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
         self.process = start_process(command, self.home / f"server-{time.time()}.log", self.environment)
-        wait_for(self._answers, f"the server: {self.process.log}", 300)
+        wait_for(self._answers, f"the server: {self.process.log}")
 
     def _answers(self) -> bool:
         assert self.process.popen.poll() is None, self.process.output
         try:
-            return self.http.get(f"{self.api_url}/health", timeout=5).status_code == 200
+            return self.http.get(f"{self.api_url}/health", timeout=60).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -105,9 +110,9 @@ class PrefectServer:
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask the server; again while it answers 503, as Prefect's own client does: SQLite is busy."""
-        until = time.monotonic() + 300
+        until = time.monotonic() + LONG_S
         while True:
-            response = self.http.request(method, f"{self.api_url}{path}", timeout=300, **options)
+            response = self.http.request(method, f"{self.api_url}{path}", timeout=LONG_S, **options)
             if response.status_code != 503 or time.monotonic() >= until:
                 break
             time.sleep(0.5)
@@ -117,6 +122,15 @@ class PrefectServer:
     def post(self, path: str, **body: Any) -> Any:
         response = self.ask("POST", path, json=body)
         return response.json() if response.content else None
+
+    def all_of(self, path: str, **question: Any) -> list[dict[str, Any]]:
+        """What answers a question, however many pages of it there are."""
+        found: list[dict[str, Any]] = []
+        while page := self.post(path, limit=200, offset=len(found), **question):
+            found += page
+            if len(page) < 200:
+                break
+        return found
 
     def block_id(self, slug: str, name: str) -> str:
         return str(self.ask("GET", f"/block_types/slug/{slug}/block_documents/name/{name}").json()["id"])
@@ -130,7 +144,7 @@ class PrefectServer:
     def state_of(self, flow_run_id: str) -> str:
         return str(self.flow_run(flow_run_id)["state_name"])
 
-    def wait_for_state(self, flow_run_id: str, *names: str, seconds: float = 300) -> str:
+    def wait_for_state(self, flow_run_id: str, *names: str, seconds: float = LONG_S) -> str:
         return str(
             wait_for(
                 lambda: (state := self.state_of(flow_run_id)) in names and state,
@@ -144,14 +158,14 @@ class PrefectServer:
         self.post(f"/flow_runs/{flow_run_id}/set_state", state=state, force=False)
 
     def logs_of(self, flow_run_id: str) -> list[str]:
-        logs = self.post("/logs/filter", logs={"flow_run_id": {"any_": [flow_run_id]}}, sort="TIMESTAMP_ASC")
+        logs = self.all_of("/logs/filter", logs={"flow_run_id": {"any_": [flow_run_id]}}, sort="TIMESTAMP_ASC")
         return [entry["message"] for entry in logs]
 
     def runs_of(self, flow_name: str) -> list[dict[str, Any]]:
-        return list(self.post("/flow_runs/filter", flows={"name": {"any_": [flow_name]}}))
+        return self.all_of("/flow_runs/filter", flows={"name": {"any_": [flow_name]}}, sort="ID_DESC")
 
     def artifacts_of(self, flow_run_id: str) -> list[dict[str, Any]]:
-        return list(self.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [flow_run_id]}}))
+        return self.all_of("/artifacts/filter", artifacts={"flow_run_id": {"any_": [flow_run_id]}}, sort="ID_DESC")
 
     def bill_of(self, flow_run_id: str, name: str) -> list[dict[str, str]]:
         """The rows of the newest version of its bill of that name; none where there is no bill."""
@@ -174,6 +188,11 @@ def start_prefect_server(home: Path) -> Iterator[PrefectServer]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_UI_ENABLED": "false",
+        # Else it answers 503 when its database is busy for longer than a few seconds.
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "600",
+        # A flow run that is slow to be cancelled, and a process that serves, are not given up by the server itself.
+        "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "3600",
+        "PREFECT_SERVER_SERVICES_FOREMAN_DEPLOYMENT_LAST_POLLED_TIMEOUT_SECONDS": "3600",
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
         # Events can be asked for when they have been written down.
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",

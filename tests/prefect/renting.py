@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from waiting_for import wait_for
+from waiting_for import LONG_S, wait_for
 
 from octa_provider import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle
@@ -38,11 +41,41 @@ class Renting:
         keys = [session["rental_key"] for session in self.sessions]
         return all(by_key[key]["max_running"] == 1 for key in keys if key)
 
-    def wait_until_running(self, count: int = 1, seconds: float = 300) -> list[str]:
+    def wait_until_running(self, count: int = 1, seconds: float = LONG_S) -> list[str]:
         return wait_for(lambda: (up := self.running()) and len(up) >= count and up, f"{count} sessions", seconds)
 
-    def wait_until_none_runs(self, seconds: float = 300) -> None:
+    def wait_until_none_runs(self, seconds: float = LONG_S) -> None:
         wait_for(lambda: not self.running(), "no session runs", seconds)
+
+    def holds_the_answer(self, method: str = "POST", path: str = "^/services/mr$", **options: Any) -> None:
+        """Let a request have its effect, and no answer before the faults are lifted."""
+        held = {"kind": "delay", "method": method, "path": path, "seconds": 86_400, "after_effect": True}
+        self.emulator.faults(held | options)
+
+    def wait_until_held(self) -> None:
+        """Until a request has met a `delay`: it is in the ledger when it has its answer, and not before."""
+
+        def is_held() -> bool:
+            faults = self.emulator.request("GET", "/_emulator/faults").json()
+            return any(fault["kind"] == "delay" and fault["met"] for fault in faults)
+
+        wait_for(is_held, "a request is held")
+
+    @contextlib.contextmanager
+    def first_never_up(self, time_passes: Callable[[float], None]) -> Iterator[None]:
+        """The first machine that is rented within never comes up: an hour has passed for whoever waits for it."""
+        self.emulator.faults({"kind": "never_ready", "times": 1})
+
+        def an_hour_passes() -> None:
+            self.wait_until_running()
+            seen = self.count_requests("GET", "/")
+            wait_for(lambda: self.count_requests("GET", "/") > seen + 5, "it is waited for")
+            time_passes(3600)
+
+        passing = threading.Thread(target=an_hour_passes, daemon=True)
+        passing.start()
+        yield
+        passing.join()
 
     def client(self, namespace: str | None = None) -> OctaClient:
         """A client as this installation has it, or as one of another namespace."""

@@ -16,10 +16,41 @@ SEVERAL_MACHINES = {"seconds_per_frame": 300.0, "finish_within_s": 1800.0, "max_
 ONE_MACHINE = {"seconds_per_frame": 1.0, "finish_within_s": None}
 
 
-def shot(folder: Path, frames: str = FRAMES, *, frame_s: float = 0.0, **options: Any) -> dict[str, Any]:
-    """The arguments of a flow for a shot whose frames take so many seconds each; its output is `out` in the folder."""
+#: In front of a scene's script: the first of its frames go on at once, the others when there is `go-on`.
+GATE = """
+import os, time
+gate = {gate!r}
+for number in range({first}):
+    try:
+        os.mkdir(os.path.join(gate, str(number)))
+        break
+    except FileExistsError:
+        pass
+else:
+    while not os.path.exists(os.path.join(gate, "go-on")):
+        time.sleep(0.1)
+"""
+
+
+def go_on(folder: Path) -> None:
+    """Let all frames of a shot be rendered whose first few were."""
+    (folder / "gate" / "go-on").touch()
+
+
+def shot(
+    folder: Path, frames: str = FRAMES, *, frame_s: float = 0.0, first: int | None = None, **options: Any
+) -> dict[str, Any]:
+    """The arguments of a flow for a shot whose frames take so many seconds each; its output is `out` in the folder.
+
+    Only the first so many are rendered until `go_on`, so that who looks meanwhile finds it unfinished.
+    """
+    scene = write_scene(folder / "scene")
+    if first is not None:
+        (folder / "gate").mkdir(exist_ok=True)
+        gated = GATE.format(gate=str(folder / "gate"), first=first) + (scene / "shot.py").read_text()
+        (scene / "shot.py").write_text(gated)
     return {
-        "scene": str(write_scene(folder / "scene")),
+        "scene": str(scene),
         "main": "shot.py",
         "frames": frames,
         "output": str(folder / "out"),

@@ -68,8 +68,9 @@ def test_how_far_it_is_is_told_every_five_seconds_at_most(monkeypatch: pytest.Mo
     for step in range(1000):
         drawn.now = step * 0.05
         report.event(BatchEvent("progress", progress(step // 10)))
-        wait_for(lambda: drawn.bars, "the first is drawn")
-    wait_for(lambda: len(drawn.bars) == 50 / UPDATE_S, "the last is drawn")
+        due = int(drawn.now // UPDATE_S) + 1
+        # Of what waits to be sent the latest is.
+        wait_for(lambda due=due: len(drawn.bars) == due, "it is drawn when it is due", every_s=0.01)
     percent, text = drawn.bars[-1]
     assert percent == 90.0
     assert text == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,7 +95,7 @@ def test_who_interrupts_in_a_callback_has_the_machine_stopped(renting: Renting) 
 
     @flow
     def steps() -> None:
-        OctaJob(**QUICK | {"command": "sleep 300"}).run(on_event=interrupts)
+        OctaJob(**QUICK | {"command": "sleep 3600"}).run(on_event=interrupts)
 
     with pytest.raises(KeyboardInterrupt):
         steps()
@@ -140,16 +141,19 @@ def test_a_callback_is_part_of_no_cache_key_even_one_that_nobody_can_pickle(
     assert "HashError" not in caplog.text
 
 
-def test_a_try_in_the_same_process_is_told_from_where_it_carries_on(renting: Renting) -> None:
+def test_a_try_in_the_same_process_is_told_from_where_it_carries_on(renting: Renting, tmp_path: Path) -> None:
     first: list[str] = []
     second: list[str] = []
 
     @flow
     def steps() -> None:
-        job = OctaJob(**QUICK | {"command": "echo one; sleep 2; echo two"})
+        waits = f"while [ ! -e {tmp_path}/end ]; do sleep 0.1; done"
+        job = OctaJob(**QUICK | {"command": f"echo one; {waits}; echo two"})
         job.trigger("same", on_event=lambda event: first.append(event.kind))
         wait_for(lambda: "line" in first, "the first line")
-        job.run("same", on_event=lambda event: second.append(event.kind))
+        run = job.trigger("same", on_event=lambda event: second.append(event.kind))
+        (tmp_path / "end").touch()
+        run.wait_for_completion()
 
     steps()
     assert first == ["started", "ready", "line"]

@@ -24,7 +24,7 @@ from prefect_blocks.worker_configuration import OctaJobConfiguration
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("server")]
 
-REQUEST = MachineRequest("alpine:3", start_command="sleep 300")
+REQUEST = MachineRequest("alpine:3", start_command="sleep 3600")
 CAPS: list[dict[str, float]] = [{"max_cost_usd": 0.05}, {"max_duration_s": 3600.0}]
 BAD = [math.inf, -math.inf, math.nan, "5", 0, -1, True, False, [5], "none"]
 
@@ -73,7 +73,7 @@ def test_a_cap_holds_while_the_flow_does_something_else(renting: Renting, kind: 
     @flow
     def works() -> None:
         if kind == "machine":
-            tasks.start_machine("alpine:3", start_command="sleep 300", **caps)
+            tasks.start_machine("alpine:3", start_command="sleep 3600", **caps)
         else:
             tasks.start_render(**caps)
         renting.emulator.advance_clock(5 * 3600)
@@ -87,7 +87,7 @@ def test_a_cap_holds_while_the_flow_does_something_else(renting: Renting, kind: 
 def test_a_cap_ends_a_job(renting: Renting, caps: dict[str, Any]) -> None:
     @flow
     def works() -> None:
-        job = OctaJob(image="alpine:3", command="echo begun; sleep 300", poll_s=0.2, **caps).trigger()
+        job = OctaJob(image="alpine:3", command="echo begun; sleep 3600", poll_s=0.2, **caps).trigger()
         wait_for(lambda: job.state.phase.value == "running", "it runs")
         renting.emulator.advance_clock(5 * 3600)
         job.wait_for_completion()
@@ -102,7 +102,7 @@ def test_a_retry_after_a_cap_rents_anew_with_caps_of_its_own(renting: Renting) -
 
     @flow(retries=1)
     def works() -> None:
-        job = OctaJob(image="alpine:3", command="echo begun; sleep 300", poll_s=0.2, max_duration_s=3600.0).trigger()
+        job = OctaJob(image="alpine:3", command="echo begun; sleep 3600", poll_s=0.2, max_duration_s=3600.0).trigger()
         wait_for(lambda: job.state.phase.value == "running", "it runs")
         tries.append(job.state.rental.uuid)
         renting.emulator.advance_clock(2 * 3600)
@@ -272,7 +272,7 @@ def test_a_machine_that_can_not_be_stopped_is_asked_again_until_it_is(
 def test_an_account_that_can_not_be_asked_is_asked_again(renting: Renting) -> None:
     @flow
     def works() -> None:
-        tasks.start_machine("alpine:3", start_command="sleep 300", max_cost_usd=0.05)
+        tasks.start_machine("alpine:3", start_command="sleep 3600", max_cost_usd=0.05)
         renting.emulator.advance_clock(5 * 3600)
         renting.emulator.faults({"kind": "status", "method": "GET", "path": "/sessions", "status": 500, "times": 3})
         renting.wait_until_none_runs()

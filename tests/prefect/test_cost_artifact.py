@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -48,17 +50,17 @@ def test_it_is_named_by_the_work(server: PrefectServer, renting: Renting) -> Non
 
 
 def test_each_machine_that_was_tried_for_a_block_has_its_row_and_its_events(
-    server: PrefectServer, renting: Renting
+    server: PrefectServer, renting: Renting, time_passes: Callable[[float], None]
 ) -> None:
-    renting.emulator.faults({"kind": "never_ready", "times": 1})
-
     @flow
     def steps() -> str:
         request = MachineRequest("alpine:3")
-        with rented_machine(request, name="A look", ready_deadline_s=5.0, start_attempts=2, **QUICK):
+        with rented_machine(request, name="A look", start_attempts=2, **QUICK):
             return this_run()
 
-    rows, _ = bill_of(server, steps(), "octa-a-look-cost")
+    with renting.first_never_up(time_passes):
+        run = steps()
+    rows, _ = bill_of(server, run, "octa-a-look-cost")
     sessions = [session["uuid"] for session in renting.sessions]
     assert [row["session"] for row in rows] == sessions
     assert len(sessions) == 2
@@ -88,16 +90,18 @@ def test_the_bill_is_of_all_tries(server: PrefectServer, renting: Renting) -> No
 
 
 def test_a_ring_of_a_job_that_failed_does_not_stay(
-    server: PrefectServer, renting: Renting, monkeypatch: pytest.MonkeyPatch
+    server: PrefectServer, renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("prefect_blocks.job_report.UPDATE_S", 0.0)
     ids: list[str] = []
+    command = f"echo 25%; while [ ! -e {tmp_path}/end ]; do sleep 0.1; done; exit 3"
 
     @flow
     def fails() -> None:
         ids.append(this_run())
-        run = OctaJob(image="alpine:3", command="echo 25%; sleep 4; exit 3", **QUICK).trigger()
+        run = OctaJob(image="alpine:3", command=command, **QUICK).trigger()
         wait_for(lambda: "octa-fails-progress" in keys_of(server, ids[0]), "its ring")
+        (tmp_path / "end").touch()
         run.wait_for_completion()
 
     with pytest.raises(JobFailedError):
@@ -112,7 +116,7 @@ def test_what_a_person_stops_is_on_the_bill_and_its_ring_does_not_stay(
 
     @flow
     def stops() -> str:
-        run = OctaJob(image="alpine:3", command="echo 25%; sleep 300", **QUICK).trigger()
+        run = OctaJob(image="alpine:3", command="echo 25%; sleep 3600", **QUICK).trigger()
         wait_for(lambda: "octa-stops-progress" in keys_of(server, this_run()), "its ring")
         run.stop()
         return this_run()

@@ -45,7 +45,7 @@ def test_saved_and_loaded(server: PrefectServer, renting: Renting) -> None:
     block = OctaCredentials(
         api_key=SecretStr(emulator.api_key),
         base_url=emulator.base_url,
-        timeout_s=5,
+        timeout_s=500,
         retries=0,
         ssh_private_key=SecretStr(emulator.ssh_private_key.read_text()),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from pool import Pool
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect_server import BIN, PrefectServer, start_process
+from prefect_server import BIN, PrefectServer, start_process, with_more_time
 from pydantic import SecretStr
 from renting import Renting
 from waiting_for import wait_for
@@ -56,13 +57,14 @@ def test_what_is_in_place_and_what_is_not(server: PrefectServer, renting: Rentin
     )
     assert found("reap_orphans_flow")[0] is False
     # A worker that is not heard of for three heartbeats counts as gone, and a busy machine holds it up.
-    worker = pool.worker(PREFECT_WORKER_HEARTBEAT_SECONDS="30")
+    worker = pool.worker(PREFECT_WORKER_HEARTBEAT_SECONDS="600")
     serving = start_process([sys.executable, "-c", REAPS], tmp_path / "reaper.log", {})
     try:
         wait_for(lambda: found(f"the work pool '{pool.name}' has")[0], worker.output)
         wait_for(lambda: [one for one in prefect_findings() if one[0] and "reaper" in one[1]], "it is served")
         command = [BIN / "octa-provider", "doctor", "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=tmp_path)
+        environment = {**os.environ, "PYTHONPATH": with_more_time()}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     finally:
         serving.kill()
     told = {one["text"]: one["ok"] for one in json.loads(done.stdout) if one["name"] == "Prefect"}

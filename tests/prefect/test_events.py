@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +41,7 @@ def related_to(event: dict[str, Any]) -> set[str]:
     return {one["prefect.resource.id"] for one in event["related"]}
 
 
-def test_a_job_from_start_to_end(server: PrefectServer, renting: Renting) -> None:
+def test_a_job_from_start_to_end(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:
     ids: list[str] = []
 
     @flow
@@ -49,7 +50,13 @@ def test_a_job_from_start_to_end(server: PrefectServer, renting: Renting) -> Non
         assert context is not None
         assert context.flow_run is not None
         ids.append(str(context.flow_run.id))
-        return str(tasks.run_job("alpine:3", "sleep 5", **QUICK)["uuid"])
+        waits = f"while [ ! -e {tmp_path}/end ]; do sleep 0.1; done"
+        job = tasks.run_job.submit("alpine:3", waits, **QUICK)
+        renting.wait_until_running()
+        # One that has ended before it was seen to run was never seen to be ready.
+        events_of(server, renting.sessions[0]["uuid"], "started", "ready")
+        (tmp_path / "end").touch()
+        return str(job.result()["uuid"])
 
     uuid = steps()
     events = events_of(server, uuid, "started", "ready", "ended", "stopped")

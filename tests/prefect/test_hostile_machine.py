@@ -74,7 +74,7 @@ def test_a_job_whose_files_have_markdown_for_names_shows_their_names(
 
     @flow
     def job() -> str:
-        tasks.run_job("alpine:3", command, outputs={"o": str(tmp_path / "o")}, poll_s=0.2, timeout_s=60)
+        tasks.run_job("alpine:3", command, outputs={"o": str(tmp_path / "o")}, poll_s=0.2)
         context = FlowRunContext.get()
         assert context is not None
         assert context.flow_run is not None
@@ -95,7 +95,7 @@ def test_an_error_of_the_api_with_half_a_character_ends_the_flow_run(server: Pre
         renting.emulator.faults(
             {"kind": "status", "status": 403, "path": "/services/*/logs", "body": body, "times": None}
         )
-        tasks.run_job("alpine:3", "echo hi; sleep 60", poll_s=0.2)
+        tasks.run_job("alpine:3", "echo hi; sleep 3600", poll_s=0.2)
 
     state = job(return_state=True)
     renting.emulator.clear_faults()

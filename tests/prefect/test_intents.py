@@ -52,10 +52,8 @@ def test_killed_before_the_answer_and_the_try_on_another_computer_adopts(
     server: PrefectServer, renting: Renting, flows: FlowProcesses, name: str
 ) -> None:
     """The API tells nobody's environment, and the two share no disk: only Prefect's server."""
-    renting.emulator.faults(
-        {"kind": "no_user_envs", "times": None},
-        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 6, "after_effect": True},
-    )
+    renting.emulator.faults({"kind": "no_user_envs", "times": None})
+    renting.holds_the_answer()
     run = flows.new_run(name)
     flows.environment = {"OCTA_STATE_DIR": str(flows.folder / "one")}
     first = flows.engine(run)

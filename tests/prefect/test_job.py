@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -188,32 +188,35 @@ def test_what_the_command_writes_is_the_results_value(server: PrefectServer, ren
 
 
 def test_a_job_has_the_ports_the_entrypoint_and_the_app_that_it_asks_for(
-    server: PrefectServer, renting: Renting
+    server: PrefectServer, renting: Renting, tmp_path: Path
 ) -> None:
+    waits = f"while [ ! -e {tmp_path}/end ]; do sleep 0.1; done"
+
     @flow
     def steps() -> str:
         OctaJob(image="", app=UBUNTU, entrypoint="env MARK=here", command="echo $MARK", poll_s=0.2).run()
-        run_job("", "sleep 1", app=UBUNTU, entrypoint="env", ports=[5000], poll_s=0.2)
+        job = run_job.submit("", waits, app=UBUNTU, entrypoint="env", ports=[5000], poll_s=0.2)
+        told = "Port 5000 answers at "
+        wait_for(lambda: any(line.startswith(told) for line in server.logs_of(this_run())), "the port's address")
+        (tmp_path / "end").touch()
+        job.result()
         return this_run()
 
     flow_run_id = steps()
     wait_for(lambda: "here" in server.logs_of(flow_run_id), "what the entrypoint has set")
-    wait_for(
-        lambda: any(line.startswith("Port 5000 answers at ") for line in server.logs_of(flow_run_id)),
-        "the port's address",
-    )
     with pytest.raises(OctaConfigError, match="image must name a container image"):
         OctaJob(image="", command="true").spec()
 
 
-def test_another_machine_is_tried_when_one_never_comes_up(server: PrefectServer, renting: Renting) -> None:
-    renting.emulator.faults({"kind": "never_ready", "times": 1})
-
+def test_another_machine_is_tried_when_one_never_comes_up(
+    server: PrefectServer, renting: Renting, time_passes: Callable[[float], None]
+) -> None:
     @flow
     def steps() -> tuple[str, Any]:
-        return this_run(), run_job(QUICK["image"], "true", ready_timeout_s=1, start_attempts=2, poll_s=0.2, name="two")
+        return this_run(), run_job(QUICK["image"], "true", start_attempts=2, poll_s=0.2, name="two")
 
-    flow_run_id, result = steps()
+    with renting.first_never_up(time_passes):
+        flow_run_id, result = steps()
     first, second = sorted(renting.sessions, key=lambda session: session["started_ms"])
     assert (result["uuid"], [one["uuid"] for one in result["tried"]]) == (second["uuid"], [first["uuid"]])
     assert first["node_id"] != second["node_id"]
@@ -221,9 +224,7 @@ def test_another_machine_is_tried_when_one_never_comes_up(server: PrefectServer,
     assert renting.running() == []
     told = f"Session {first['uuid']} never came up, and was stopped"
     wait_for(lambda: any(line.startswith(told) for line in server.logs_of(flow_run_id)), "what became of the first")
-    made = [one for one in server.artifacts_of(flow_run_id) if one["key"] == "octa-two-cost"]
-    rows = max((json.loads(one["data"]) for one in made), key=len)
-    assert [(row["outcome"], row["session"]) for row in rows] == [
+    assert [(row["outcome"], row["session"]) for row in server.bill_of(flow_run_id, "two")] == [
         ("never up", first["uuid"]),
         ("succeeded", second["uuid"]),
     ]
@@ -242,8 +243,7 @@ def test_the_machine_of_a_command_that_failed_is_kept_and_told(server: PrefectSe
     told = f"Session {result.uuid} is kept since its command failed, and BILLS ON"
     wait_for(lambda: any(line.startswith(told) for line in server.logs_of(flow_run_id)), "that it is kept")
     assert any(f"octa-provider stop {result.uuid}" in line for line in server.logs_of(flow_run_id))
-    made = [one for one in server.artifacts_of(flow_run_id) if one["key"] == "octa-failed-cost"]
-    (row,) = max((json.loads(one["data"]) for one in made), key=len)
+    (row,) = server.bill_of(flow_run_id, "failed")
     assert row["outcome"] == "failed, kept: bills on"
     with OctaClient(renting.emulator.api_key, base_url=renting.emulator.base_url) as client:
         client.rentals.open(result.uuid).stop()
@@ -297,7 +297,7 @@ def test_a_retry_carries_on_with_the_same_command(
 def test_a_run_that_is_not_waited_for_can_be_stopped(server: PrefectServer, renting: Renting) -> None:
     @flow
     async def steps() -> None:
-        run = await OctaJob(command="sleep 60", **QUICK).atrigger()
+        run = await OctaJob(command="sleep 3600", **QUICK).atrigger()
         await run.astop()
         await run.astop()
 
@@ -317,7 +317,7 @@ def test_a_trigger_that_fails_after_the_start_leaves_nothing(
     @flow
     def steps() -> None:
         with pytest.raises(TerminationSignal):
-            OctaJob(command="sleep 60", **QUICK).trigger()
+            OctaJob(command="sleep 3600", **QUICK).trigger()
 
     steps()
     assert len(renting.sessions) == 1
@@ -325,14 +325,13 @@ def test_a_trigger_that_fails_after_the_start_leaves_nothing(
 
 
 def test_a_trigger_whose_coroutine_is_cancelled_leaves_nothing(server: PrefectServer, renting: Renting) -> None:
-    renting.emulator.faults(
-        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 1, "after_effect": True}
-    )
+    renting.holds_the_answer()
 
     async def cancelled() -> None:
-        start = asyncio.create_task(OctaJob(command="sleep 60", **QUICK).atrigger())
+        start = asyncio.create_task(OctaJob(command="sleep 3600", **QUICK).atrigger())
         await asyncio.to_thread(renting.wait_until_running)
         start.cancel()
+        await asyncio.to_thread(renting.emulator.clear_faults)
         with pytest.raises(asyncio.CancelledError):
             await start
 

@@ -62,9 +62,9 @@ def test_another_try_with_other_labels_adopts_what_the_first_one_rented(
     @flow(retries=1)
     def steps() -> list[Any]:
         labels = {"try": str(len(tries))}
-        machine = tasks.start_machine("alpine:3", start_command="sleep 600", labels=labels)
+        machine = tasks.start_machine("alpine:3", start_command="sleep 3600", labels=labels)
         worker = tasks.start_render(labels=labels)
-        with rented_machine(MachineRequest("alpine:3", start_command="sleep 600", labels=labels), **QUICK) as rented:
+        with rented_machine(MachineRequest("alpine:3", start_command="sleep 3600", labels=labels), **QUICK) as rented:
             tries.append([machine["uuid"], worker["uuid"]])
             if len(tries) == 1:
                 raise RuntimeError("once more")

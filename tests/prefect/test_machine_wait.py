@@ -16,7 +16,12 @@ from prefect_blocks import OctaJob, rented_machine, tasks
 pytestmark = pytest.mark.usefixtures("server")
 
 EMPTY = {"kind": "garbage", "method": "GET", "path": "^/services/(mr|vpn)$", "body": "[]", "times": 1}
-FOR_EVER = EMPTY | {"times": None}
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the wait may be, the market is looked at every few seconds."""
+    monkeypatch.setattr("octa_provider.rental.machine_wait.machine_poll_s", lambda wait_s, poll_s=0.0: 3.0)
 
 
 def test_a_job_waits_for_a_machine_and_rents_once(renting: Renting) -> None:
@@ -24,7 +29,7 @@ def test_a_job_waits_for_a_machine_and_rents_once(renting: Renting) -> None:
 
     @flow
     def waits() -> dict[str, object]:
-        return tasks.run_job("alpine:3", "true", poll_s=0.2, wait_for_machine_s=12)
+        return tasks.run_job("alpine:3", "true", poll_s=0.2, wait_for_machine_s=3600)
 
     assert waits()["outcome"] == "succeeded"
     assert len(renting.sessions) == 1
@@ -34,11 +39,11 @@ def test_the_start_tasks_and_a_rented_block_wait_too(renting: Renting) -> None:
     @flow
     def waits() -> None:
         renting.emulator.faults(EMPTY)
-        tasks.stop_session(tasks.start_machine("alpine:3", wait_for_machine_s=12))
+        tasks.stop_session(tasks.start_machine("alpine:3", wait_for_machine_s=3600))
         renting.emulator.faults(EMPTY)
-        tasks.stop_session(tasks.start_vpn("wg", wait_for_machine_s=12))
+        tasks.stop_session(tasks.start_vpn("wg", wait_for_machine_s=3600))
         renting.emulator.faults(EMPTY)
-        with rented_machine(MachineRequest("alpine:3"), poll_s=0.2, wait_for_machine_s=12):
+        with rented_machine(MachineRequest("alpine:3"), poll_s=0.2, wait_for_machine_s=3600):
             pass
 
     waits()
@@ -57,13 +62,14 @@ def test_a_wait_that_is_over_fails_with_how_long_it_was(renting: Renting) -> Non
 
 
 def test_a_cancelled_coroutine_ends_its_wait_at_once(renting: Renting) -> None:
-    renting.emulator.faults(FOR_EVER)
+    looks = renting.count_requests("GET", "/services/mr")
 
     @flow
     async def waits() -> None:
-        job = OctaJob(image="alpine:3", command="true", credentials={}, wait_for_machine_s=3600)
+        # A market that is empty for a while would not do: what another test saw of it may be a moment old.
+        job = OctaJob(image="alpine:3", command="true", max_price_usd=0.0001, wait_for_machine_s=3600)
         trigger = asyncio.create_task(job.atrigger())
-        while not renting.count_requests("GET", "/services/mr"):
+        while renting.count_requests("GET", "/services/mr") == looks and not trigger.done():
             await asyncio.sleep(0.05)
         trigger.cancel()
         with pytest.raises(asyncio.CancelledError):

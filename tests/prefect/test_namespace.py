@@ -171,7 +171,7 @@ def test_the_machines_of_another_prefect_are_never_reaped(
     theirs = renting.client(other_namespace(other_server)).rentals
     keys = [worker_key(UUID(ended), 0), f"prefect/{uuid4()}/flow/a-0", f"prefect/task-run/{uuid4()}/a"]
     for key in keys:
-        theirs.start(MachineRequest("alpine:3", start_command="sleep 300"), key=key)
+        theirs.start(MachineRequest("alpine:3", start_command="sleep 3600"), key=key)
     try:
         for any_namespace in (False, True):
             reaped = reap_orphans_flow(older_than_s=0, any_namespace=any_namespace, max_age_s=0.001)

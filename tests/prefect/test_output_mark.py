@@ -8,7 +8,7 @@ import pytest
 from flow_process import FlowProcesses
 from prefect_server import PrefectServer
 from renting import Renting
-from shots import pictures
+from shots import go_on, pictures
 from test_render_nothing_left import new_run, wait_until_it_renders
 
 pytestmark = [pytest.mark.e2e]
@@ -36,6 +36,7 @@ def test_a_retry_on_a_worker_that_sees_another_folder_is_refused_by_name(
     if (tmp_path / "out").exists():
         (tmp_path / "out").rename(tmp_path / "empty")
     (tmp_path / "there").rename(tmp_path / "out")
+    go_on(tmp_path)
     flows.again(run)
     last = flows.engine(run)
     assert last.wait() == 0, last.output

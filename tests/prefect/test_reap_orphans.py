@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from flow_process import FlowProcesses
@@ -137,15 +138,20 @@ def test_a_run_that_can_not_be_looked_up_counts_as_alive(
 
 
 def test_what_can_not_be_stopped_fails_the_flow(
-    server: PrefectServer, rented: Renting, flows: FlowProcesses, monkeypatch: pytest.MonkeyPatch
+    server: PrefectServer, rented: Renting, flows: FlowProcesses, time_passes: Callable[[float], None]
 ) -> None:
     run = flows.new_run("job")
     orphan = rent(rented, f"prefect/{run}/flow/a-0")
     server.post(f"/flow_runs/{run}/set_state", state={"type": "CRASHED"}, force=True)
     rented.emulator.faults({"kind": "drop_before", "method": "POST", "path": "/services/*/stop", "times": None})
-    from octa_provider.rental.rentals import Rentals
 
-    real = Rentals.reap
-    monkeypatch.setattr(Rentals, "reap", lambda self, *args, **kwargs: real(self, *args, **kwargs, deadline_s=2))
+    def an_hour_passes() -> None:
+        asked = f"/services/{orphan}/stop"
+        wait_for(lambda: rented.count_requests("POST", asked), "it is asked to stop")
+        time_passes(3600)
+
+    passing = threading.Thread(target=an_hour_passes, daemon=True)
+    passing.start()
     with pytest.raises(OctaStopError, match=orphan):
         reap_orphans_flow(older_than_s=0)
+    passing.join()

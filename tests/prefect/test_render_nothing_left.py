@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from prefect.client.orchestration import get_client
 from prefect_server import PrefectServer, start_prefect_server
 from pydantic import SecretStr
 from renting import Renting
-from shots import named, pictures, shot
+from shots import go_on, named, pictures, shot
 from test_left_sessions import kill_the_flow_under
 from waiting_for import wait_for
 
@@ -29,8 +30,13 @@ ALL = named(range(1, 25))
 WAYS = ["flow", "renders_async", "renders_submitted", "renders_in_a_flow_of_its_own"]
 
 
+#: So many frames are rendered before a test lets the others go on; two of them at least are seen.
+FIRST = 4
+
+
 def new_run(flows: FlowProcesses, folder: Path, way: str = "flow", **options: Any) -> str:
-    given = shot(folder, **{"frame_s": 0.5, **options})
+    """A run, which nobody executes yet; it comes to its end after `go_on` alone."""
+    given = shot(folder, first=FIRST, **options)
     if way == "flow":
         entrypoint = "prefect_blocks.render_flows.render_animation_flow"
         return flows.new_run_of("octa_render_animation", entrypoint, given)
@@ -70,6 +76,7 @@ def test_killed_and_the_next_try_goes_on(
     first.kill()
     left = renting.running()
     assert left
+    go_on(tmp_path)
     flows.again(run)
     second = flows.engine(run)
     assert second.wait() == 0, second.output
@@ -82,13 +89,13 @@ def test_killed_and_the_next_try_goes_on(
 
 def test_killed_while_it_rents(server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path) -> None:
     """Between the request and its answer."""
-    renting.emulator.faults(
-        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 4, "after_effect": True}
-    )
-    run = new_run(flows, tmp_path, frame_s=0.2)
+    renting.holds_the_answer()
+    run = new_run(flows, tmp_path)
     first = flows.engine(run)
     renting.wait_until_running()
     first.kill()
+    renting.emulator.clear_faults()
+    go_on(tmp_path)
     flows.again(run)
     second = flows.engine(run)
     assert second.wait() == 0, second.output
@@ -105,6 +112,7 @@ def test_killed_and_another_run_with_the_same_output_goes_on(
     first.kill()
     assert renting.running()
     run = new_run(flows, tmp_path)
+    go_on(tmp_path)
     second = flows.engine(run)
     assert second.wait() == 0, second.output
     assert renting.running() == []
@@ -121,6 +129,7 @@ def test_the_process_alone_is_killed_and_the_hook_stops_its_machines(
     runner.wait()
     server.wait_for_state(run, "Crashed")
     assert renting.running() == []
+    go_on(tmp_path)
     flows.again(run)
     assert flows.engine(run).wait() == 0
     assert renting.running() == []
@@ -159,6 +168,7 @@ def test_cancelled_from_the_api(
     server.wait_for_state(run, "Cancelled")
     process.wait()
     assert renting.running() == []
+    go_on(tmp_path)
     assert flows.engine(new_run(flows, tmp_path)).wait() == 0
     is_whole(tmp_path, before)
 
@@ -191,6 +201,7 @@ def test_a_second_run_into_the_same_folder_is_refused_by_name(
     second.wait()
     assert server.state_of(other) == "Failed"
     assert "is being rendered into by process" in server.flow_run(other)["state"]["message"]
+    go_on(tmp_path)
     assert first.wait() == 0, first.output
     assert all(f"/{run}/" in f"/{key}" for key in renting.rental_keys)
     is_whole(tmp_path, {})
@@ -199,7 +210,7 @@ def test_a_second_run_into_the_same_folder_is_refused_by_name(
 def test_the_reaper_knows_whose_the_machines_are(
     server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path
 ) -> None:
-    run = new_run(flows, tmp_path, frame_s=600.0)
+    run = new_run(flows, tmp_path)
     first = flows.engine(run)
     renting.wait_until_running(2)
     first.kill()
@@ -226,11 +237,14 @@ def test_the_server_is_away_while_it_renders(
 ) -> None:
     """A minute made short: the batch goes on, is whole, and its machines are stopped before the server is back."""
     flows = FlowProcesses(own_server, renting, tmp_path)
+    # With no more time than users have: nobody may wait for the server that long. But for its end, that Prefect tells.
+    flows.environment = {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "PREFECT_CLIENT_MAX_RETRIES": "9"}
     try:
         run = new_run(flows, tmp_path)
         process = flows.engine(run)
         before = wait_until_it_renders(renting, tmp_path)
         own_server.go_away(way)
+        go_on(tmp_path)
         wait_for(lambda: pictures(tmp_path) == ALL, "all frames are there")
         renting.wait_until_none_runs()
         come_back(own_server, way)

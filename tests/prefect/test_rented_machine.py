@@ -14,6 +14,7 @@ from prefect import flow, task
 from prefect.exceptions import TerminationSignal
 from pydantic import SecretStr
 from renting import Renting
+from waiting_for import LONG_S
 
 from octa_provider import MachineRequest, RenderRequest
 from octa_provider.errors import OctaBudgetError, OctaConfigError, OctaNoMachineError, OctaWaitTimeoutError
@@ -85,14 +86,15 @@ def test_a_machine_that_does_not_come_up_is_stopped(renting: Renting, form: str)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_another_machine_is_rented_when_one_does_not_come_up(renting: Renting, form: str) -> None:
-    renting.emulator.faults({"kind": "never_ready", "times": 1})
-
+def test_another_machine_is_rented_when_one_does_not_come_up(
+    renting: Renting, form: str, time_passes: Callable[[float], None]
+) -> None:
     def inside(machine: RentedMachine) -> tuple[str, list[str]]:
         assert (machine.session.uuid, renting.running()) == (machine.rental.uuid, [machine.rental.uuid])
         return machine.rental.uuid, [one.uuid for one in machine.rental.tried]
 
-    uuid, tried = in_block(form, inside, ready_deadline_s=5.0, start_attempts=2)
+    with renting.first_never_up(time_passes):
+        uuid, tried = in_block(form, inside, start_attempts=2)
     assert [session["uuid"] for session in renting.sessions] == [*tried, uuid]
     assert len({session["node_id"] for session in renting.sessions}) == 2
     assert renting.never_two_at_once()
@@ -102,9 +104,7 @@ def test_another_machine_is_rented_when_one_does_not_come_up(renting: Renting, f
 @pytest.mark.parametrize("moment", ["starting", "waiting", "inside"])
 def test_a_cancelled_coroutine_leaves_nothing(renting: Renting, moment: str) -> None:
     if moment == "starting":
-        renting.emulator.faults(
-            {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 1, "after_effect": True}
-        )
+        renting.holds_the_answer()
     if moment == "waiting":
         renting.emulator.faults({"kind": "never_ready"})
 
@@ -114,7 +114,7 @@ def test_a_cancelled_coroutine_leaves_nothing(renting: Renting, moment: str) -> 
         async def holds() -> None:
             async with rented_machine(REQUEST, poll_s=0.2):
                 inside.set()
-                await asyncio.sleep(60)
+                await asyncio.sleep(3600)
 
         work = asyncio.create_task(holds())
         if moment == "inside":
@@ -122,6 +122,7 @@ def test_a_cancelled_coroutine_leaves_nothing(renting: Renting, moment: str) -> 
         else:
             await asyncio.to_thread(renting.wait_until_running)
         work.cancel()
+        await asyncio.to_thread(renting.emulator.clear_faults)
         with pytest.raises(asyncio.CancelledError):
             await work
 
@@ -131,27 +132,20 @@ def test_a_cancelled_coroutine_leaves_nothing(renting: Renting, moment: str) -> 
 
 
 def test_the_event_loop_is_never_blocked(renting: Renting) -> None:
-    """Rented, waited for and stopped in threads: others go on meanwhile."""
-    renting.emulator.faults(
-        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 1, "after_effect": True}
-    )
+    """Rented, waited for and stopped in threads: others go on meanwhile. No answer comes before they have."""
+    renting.holds_the_answer()
 
-    async def both() -> int:
-        beats = 0
+    async def both() -> None:
+        async def goes_on() -> None:
+            await asyncio.to_thread(renting.wait_until_running)
+            await asyncio.to_thread(renting.emulator.clear_faults)
 
-        async def beat() -> None:
-            nonlocal beats
-            while True:
-                beats += 1
-                await asyncio.sleep(0.02)
-
-        other = asyncio.create_task(beat())
+        other = asyncio.create_task(goes_on())
         async with rented_machine(REQUEST, poll_s=0.2):
             pass
-        other.cancel()
-        return beats
+        await other
 
-    assert asyncio.run(both()) > 10
+    asyncio.run(both())
 
 
 def test_commands_on_it(renting: Renting, tmp_path: Path) -> None:
@@ -192,13 +186,13 @@ def test_a_command_whose_coroutine_is_cancelled_ends_with_its_machine(renting: R
 
         async def holds() -> None:
             async with rented_machine(REQUEST, poll_s=0.2) as machine:
-                await machine.arun("echo begins; sleep 300", on_line=lambda line: began.set())
+                await machine.arun("echo begins; sleep 3600", on_line=lambda line: began.set())
 
         work = asyncio.create_task(holds())
-        await asyncio.to_thread(began.wait, 60)
+        assert await asyncio.to_thread(began.wait, LONG_S)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(asyncio.shield(work), 60)
+            await asyncio.wait_for(asyncio.shield(work), LONG_S)
 
     asyncio.run(cancelled())
     assert len(renting.sessions) == 1

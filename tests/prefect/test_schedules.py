@@ -31,13 +31,14 @@ def test_a_deployment_with_a_schedule_runs_by_itself(
     deployment = pool.deploy("greets", {"name": "by the clock"})
     server.ask("POST", f"/deployments/{deployment}/schedules", json=[{"schedule": schedule, "active": True}])
     question = {"deployments": {"id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_ASC"}
-    first = wait_for(lambda: server.post("/flow_runs/filter", **question), "a run is scheduled", 120)[0]
+    first = wait_for(lambda: server.post("/flow_runs/filter", **question), "a run is scheduled")[0]
     assert first["auto_scheduled"]
-    server.wait_for_state(first["id"], "Completed", seconds=600)
+    wait_for(lambda: server.flow_run(first["id"])["state_type"] != "SCHEDULED", "it is begun by itself")
     server.post(f"/deployments/{deployment}/pause_deployment")
+    server.wait_for_state(first["id"], "Completed")
     for run in server.post("/flow_runs/filter", **question):
         if run["state_type"] not in ("COMPLETED", "SCHEDULED"):
-            server.wait_for_state(run["id"], "Completed", seconds=600)
+            server.wait_for_state(run["id"], "Completed")
     renting.wait_until_none_runs()
 
 

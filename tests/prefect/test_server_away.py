@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
@@ -11,7 +12,7 @@ from flow_process import FlowProcesses
 from pool import Pool
 from prefect_server import PrefectServer, start_prefect_server
 from renting import Renting
-from waiting_for import wait_for
+from waiting_for import LONG_S, wait_for
 
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.render.progress import ProgressTracker
@@ -34,7 +35,8 @@ def own_server(tmp_path: Path) -> Iterator[PrefectServer]:
 @pytest.fixture
 def flows(own_server: PrefectServer, renting: Renting, tmp_path: Path) -> Iterator[FlowProcesses]:
     flows = FlowProcesses(own_server, renting, tmp_path)
-    flows.environment = FOR_EVER
+    # With no more time than users have: nobody may wait for the server that long.
+    flows.environment = FOR_EVER | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     yield flows
     flows.close()
 
@@ -91,7 +93,7 @@ def test_the_cap_of_a_flow_run_in_a_pool_holds(
 ) -> None:
     pool = Pool(own_server, renting, tmp_path)
     try:
-        worker = pool.worker(**FOR_EVER)
+        worker = pool.worker(**FOR_EVER, PYTHONPATH=os.environ.get("PYTHONPATH", ""))
         run = pool.submit("works", {"folder": str(tmp_path)}, max_cost_usd=0.05)
         wait_for((tmp_path / "runs").exists, "the flow runs")
         wait_for(lambda: own_server.flow_run(run)["infrastructure_pid"], "the machine is known")
@@ -118,7 +120,7 @@ def test_a_worker_that_prefect_ends_since_its_server_is_away_sees_to_its_machine
         wait_for((tmp_path / "runs").exists, "the flow runs")
         wait_for(lambda: own_server.flow_run(run)["infrastructure_pid"], "the machine is known")
         own_server.go_away("killed")
-        wait_for(lambda: "are seen to their end first" in worker.output, "Prefect has given the worker up", 200)
+        wait_for(lambda: "are seen to their end first" in worker.output, "Prefect has given the worker up")
         assert len(renting.running()) == 1
         renting.emulator.advance_clock(5 * 3600)
         renting.wait_until_none_runs()
@@ -132,13 +134,13 @@ def test_of_what_waits_only_the_latest_of_each_kind_is_sent() -> None:
 
     goes_on, sent = threading.Event(), []
     reports = Reports()
-    reports.put("first", lambda: goes_on.wait(60))
+    reports.put("first", lambda: goes_on.wait(LONG_S))
     for number in range(5):
         reports.put("bar", lambda number=number: sent.append(number))
     reports.put("cost", lambda: sent.append("cost"))
     assert not reports.flush(0.01)
     goes_on.set()
-    assert reports.flush(60)
+    assert reports.flush(LONG_S)
     assert sent == [4, "cost"]
 
 
@@ -150,9 +152,9 @@ def test_what_can_not_be_sent_is_lost_and_the_next_is_sent() -> None:
         raise OSError("no route")
 
     reports.put("bar", away)
-    assert reports.flush(60)
+    assert reports.flush(LONG_S)
     reports.put("bar", lambda: sent.append("next"))
-    assert reports.flush(60)
+    assert reports.flush(LONG_S)
     assert sent == ["next"]
 
 
@@ -162,12 +164,12 @@ def test_what_waits_is_bounded() -> None:
     goes_on, sent = threading.Event(), []
     reports = Reports()
     began = threading.Event()
-    reports.put("first", lambda: (began.set(), goes_on.wait(60)))
-    assert began.wait(60)
+    reports.put("first", lambda: (began.set(), goes_on.wait(LONG_S)))
+    assert began.wait(LONG_S)
     for number in range(MAX_WAITING + 10):
         reports.put(str(number), lambda number=number: sent.append(number))
     goes_on.set()
-    assert reports.flush(60)
+    assert reports.flush(LONG_S)
     assert sent == list(range(10, MAX_WAITING + 10))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from prefect import flow, task
 from prefect.cache_policies import INPUTS
 from prefect.transactions import transaction
 from renting import Renting
+from waiting_for import wait_for
 
 from octa_provider.errors import (
     OctaConfigError,
@@ -30,8 +31,9 @@ def test_start_wait_logs_stop(renting: Renting) -> None:
     @flow
     def steps() -> list[object]:
         offers = tasks.find_machines({"max_price_usd": 50}, limit=2)
-        session = tasks.start_machine("alpine:3", start_command="echo hello; sleep 60", http_ports=[80])
+        session = tasks.start_machine("alpine:3", start_command="echo hello; sleep 3600", http_ports=[80])
         ready = tasks.wait_until_ready(session, **QUICK)
+        wait_for(lambda: tasks.fetch_logs.fn(session)["tail"], "its first line")
         bill = tasks.stop_session(ready, score=5)
         logs = tasks.fetch_logs(session)
         return [offers, session, ready, bill, logs]
@@ -237,9 +239,7 @@ def test_nothing_started_is_nothing_to_stop(renting: Renting) -> None:
 
 
 def test_a_cancelled_coroutine_stops_what_it_was_starting(renting: Renting) -> None:
-    renting.emulator.faults(
-        {"kind": "delay", "method": "POST", "path": "/services/mr", "seconds": 1, "after_effect": True}
-    )
+    renting.holds_the_answer()
 
     async def cancelled() -> None:
         from prefect_blocks.in_thread import async_twin
@@ -248,6 +248,7 @@ def test_a_cancelled_coroutine_stops_what_it_was_starting(renting: Renting) -> N
         start = asyncio.create_task(async_twin(start_machine, stop_unwanted)("alpine:3"))
         await asyncio.to_thread(renting.wait_until_running)
         start.cancel()
+        await asyncio.to_thread(renting.emulator.clear_faults)
         with pytest.raises(asyncio.CancelledError):
             await start
 
@@ -275,12 +276,20 @@ def test_work_that_is_cancelled_twice_is_still_undone() -> None:
     from prefect_blocks.in_thread import run_in_thread_or_undo
 
     undone: list[str] = []
+    began, ends = threading.Event(), threading.Event()
+
+    def rents() -> str:
+        began.set()
+        ends.wait()
+        return "rented"
 
     async def cancelled_twice() -> None:
-        work = asyncio.create_task(run_in_thread_or_undo(lambda: time.sleep(0.6) or "rented", undone.append))
+        work = asyncio.create_task(run_in_thread_or_undo(rents, undone.append))
+        await asyncio.to_thread(began.wait)
         for _ in range(2):
-            await asyncio.sleep(0.1)
             work.cancel()
+            await asyncio.sleep(0.1)
+        ends.set()
         with pytest.raises(asyncio.CancelledError):
             await work
 
@@ -291,14 +300,19 @@ def test_work_that_is_cancelled_twice_is_still_undone() -> None:
 def test_what_can_not_be_stopped_is_named_though_the_cancellation_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     from prefect_blocks.in_thread import run_in_thread
 
+    began, ends = threading.Event(), threading.Event()
+
     def stop() -> None:
-        time.sleep(0.3)
+        began.set()
+        ends.wait()
         raise OctaStopError("perhaps still billing: some-uuid", uuids=("some-uuid",))
 
     async def cancelled() -> None:
         work = asyncio.create_task(run_in_thread(stop))
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(began.wait)
         work.cancel()
+        await asyncio.sleep(0.1)
+        ends.set()
         with pytest.raises(asyncio.CancelledError):
             await work
 

@@ -28,13 +28,13 @@ QUICK: dict[str, Any] = {"image": "alpine:3", "poll_s": 0.2}
 
 
 def sleeps(**options: Any) -> OctaJobRun:
-    return OctaJob(command="sleep 300", **QUICK | options).trigger()
+    return OctaJob(command="sleep 3600", **QUICK | options).trigger()
 
 
 def test_one_of_three_raises_and_none_is_left(renting: Renting) -> None:
     @flow
     def parallel() -> None:
-        commands = ["exit 1", "sleep 300", "sleep 300"]
+        commands = ["exit 1", "sleep 3600", "sleep 3600"]
         runs = [OctaJob(command=command, **QUICK).trigger() for command in commands]
         for run in runs:
             run.wait_for_completion()
@@ -71,7 +71,7 @@ def test_however_a_flow_ends_nothing_is_left(renting: Renting, form: str, end: C
 
     @flow(name="body")
     async def coroutine() -> None:
-        await OctaJob(command="sleep 300", **QUICK).atrigger()
+        await OctaJob(command="sleep 3600", **QUICK).atrigger()
         end()
 
     @flow
@@ -136,7 +136,7 @@ def test_the_flow_completes_and_its_process_stops_what_it_left(
 
 SCRIPT = """
 from prefect_blocks import OctaJob
-run = OctaJob(image="alpine:3", command="sleep 300", poll_s=0.2).trigger()
+run = OctaJob(image="alpine:3", command="sleep 3600", poll_s=0.2).trigger()
 {then}
 """
 
@@ -149,7 +149,7 @@ def test_a_script_ends_and_nothing_is_left(renting: Renting, flows: FlowProcesse
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
-@pytest.mark.parametrize("then", ["import time; time.sleep(300)", "run.wait_for_completion()"])
+@pytest.mark.parametrize("then", ["import time; time.sleep(3600)", "run.wait_for_completion()"])
 def test_a_script_is_ended_by_a_signal_and_nothing_is_left(
     renting: Renting, flows: FlowProcesses, then: str, number: int
 ) -> None:
@@ -164,7 +164,7 @@ def test_a_script_is_ended_by_a_signal_and_nothing_is_left(
 def test_told_to_outlive_its_flow_it_does(renting: Renting) -> None:
     @flow
     def starts() -> list[OctaJobRun]:
-        return [OctaJob(command="sleep 300", **QUICK).trigger(outlives_flow=True)]
+        return [OctaJob(command="sleep 3600", **QUICK).trigger(outlives_flow=True)]
 
     (run,) = starts()
     looks = renting.count_requests("GET", f"/services/{run.uuid}")
@@ -180,7 +180,7 @@ def test_told_to_outlive_its_flow_it_ends_with_the_process(renting: Renting, flo
     from prefect_blocks import OctaJob
     @flow
     def starts():
-        OctaJob(image="alpine:3", command="sleep 300", poll_s=0.2).trigger(outlives_flow=True)
+        OctaJob(image="alpine:3", command="sleep 3600", poll_s=0.2).trigger(outlives_flow=True)
     starts()
     """
     import textwrap
@@ -253,11 +253,12 @@ def test_a_run_that_was_stopped_says_so(renting: Renting) -> None:
     assert renting.running() == []
 
 
-def test_a_job_that_two_wait_for_is_stopped_once_and_told_to_both(renting: Renting) -> None:
+def test_a_job_that_two_wait_for_is_stopped_once_and_told_to_both(renting: Renting, tmp_path: Path) -> None:
     @flow
     def waits_twice() -> list[int | None]:
-        job = OctaJob(command="sleep 1; exit 0", **QUICK)
+        job = OctaJob(command=f"while [ ! -e {tmp_path}/end ]; do sleep 0.1; done; exit 0", **QUICK)
         runs = [job.trigger(key="same"), job.trigger(key="same")]
+        (tmp_path / "end").touch()
         for run in runs:
             run.wait_for_completion()
         return [run.fetch_result().exit_code for run in runs]

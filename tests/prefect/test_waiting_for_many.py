@@ -25,7 +25,8 @@ MANY = 1000
 #: Threads cost more than coroutines; the benchmark maps a thousand of these too.
 MAPPED = 200
 POLL_S = 1.0
-MEASURED_S = 8.0
+#: So many list calls are measured; how long they take is the computer's affair.
+MEASURED = 6
 
 
 @dataclass
@@ -36,7 +37,8 @@ class Sessions:
     uuids: list[str]
 
     def requests(self) -> list[tuple[str, str]]:
-        return [(one["method"], one["path"].partition("?")[0]) for one in self.emulator.ledger()["requests"]]
+        asked = [(one["method"], one["path"].partition("?")[0]) for one in self.emulator.ledger()["requests"]]
+        return [one for one in asked if not one[1].startswith("/_emulator")]
 
     def come_up(self) -> None:
         listed = self.emulator.request("GET", "/sessions").json()
@@ -67,17 +69,21 @@ def sessions(thousand: Sessions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Se
     thousand.emulator.clear_faults()
 
 
-def measured(sessions: Sessions, count: int, run: Callable[[], list[Any]]) -> list[tuple[str, str]]:
-    """The requests of a while in which all wait; then the sessions come up, and every wait must end with its own."""
+def one_list_call_per_interval(sessions: Sessions, count: int, run: Callable[[], list[Any]]) -> None:
+    """While all wait there is no other request; then the sessions come up, and every wait must end with its own."""
     seen: list[tuple[str, str]] = []
+    took_s = 0.0
 
     def watch() -> None:
+        nonlocal took_s
         try:
             with OctaClient() as client, watcher_for(client, POLL_S) as watcher:
-                wait_for(lambda: watcher.waiting == count, f"{count} wait", 200)
+                wait_for(lambda: watcher.waiting == count, f"{count} wait")
+                began = time.monotonic()
                 before = len(sessions.requests())
-                time.sleep(MEASURED_S)
+                wait_for(lambda: len(sessions.requests()) >= before + MEASURED, f"{MEASURED} looks", every_s=POLL_S)
                 seen.extend(sessions.requests()[before:])
+                took_s = time.monotonic() - began
                 # A wait that is at a look of its own is not counted for a moment; one that has left stays away.
                 wait_for(lambda: watcher.waiting == count, f"{count} wait still")
         finally:
@@ -88,28 +94,24 @@ def measured(sessions: Sessions, count: int, run: Callable[[], list[Any]]) -> li
         results = run()
         watching.result()
     assert sorted(result["uuid"] for result in results) == sorted(sessions.uuids[:count])
-    return [request for request in seen if not request[1].startswith("/_emulator")]
-
-
-def assert_one_list_call_per_interval(requests: list[tuple[str, str]]) -> None:
-    assert set(requests) == {("GET", "/sessions")}
-    # 10% of spread each way, and one at each end.
-    assert MEASURED_S / POLL_S * 0.5 <= len(requests) <= MEASURED_S / POLL_S / 0.9 + 2
+    assert set(seen) == {("GET", "/sessions")}
+    # 10% of spread each way, and one at each end. A busy computer makes fewer.
+    assert len(seen) <= took_s / POLL_S / 0.9 + 2
 
 
 def test_a_thousand_coroutines(server: PrefectServer, sessions: Sessions) -> None:
     @flow
     async def waits() -> list[Any]:
         return await asyncio.gather(
-            *(tasks.await_until_ready(uuid, poll_s=POLL_S, deadline_s=380) for uuid in sessions.uuids)
+            *(tasks.await_until_ready(uuid, poll_s=POLL_S, deadline_s=7200) for uuid in sessions.uuids)
         )
 
-    assert_one_list_call_per_interval(measured(sessions, MANY, lambda: asyncio.run(waits())))
+    one_list_call_per_interval(sessions, MANY, lambda: asyncio.run(waits()))
 
 
 def test_many_mapped_over_threads(server: PrefectServer, sessions: Sessions) -> None:
     @flow
     def waits() -> list[Any]:
-        return tasks.wait_until_ready.map(sessions.uuids[:MAPPED], poll_s=POLL_S, deadline_s=380).result()
+        return tasks.wait_until_ready.map(sessions.uuids[:MAPPED], poll_s=POLL_S, deadline_s=7200).result()
 
-    assert_one_list_call_per_interval(measured(sessions, MAPPED, waits))
+    one_list_call_per_interval(sessions, MAPPED, waits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -30,9 +31,10 @@ def nothing() -> None: ...
 
 
 @pytest.fixture(autouse=True)
-def short_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It looks for what its request has left for two seconds."""
-    monkeypatch.setitem(Rentals.start.__kwdefaults__ or {}, "settle_s", 2.0)
+def long_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks for what its request has left until a test lets that time pass."""
+    monkeypatch.setitem(Rentals.start.__kwdefaults__ or {}, "settle_s", 3600.0)
+    monkeypatch.setitem(Rentals.start.__kwdefaults__ or {}, "deadline_s", 86_400.0)
 
 
 async def nobody(worker: OctaWorker, run: FlowRun, session: dict[str, Any]) -> None: ...
@@ -56,21 +58,23 @@ def test_what_it_has_started_is_stopped_unless_another_worker_has_it_by_now(
     renting: Renting,
     pool: Pool,
     monkeypatch: pytest.MonkeyPatch,
+    time_passes: Callable[[float], None],
     who: Any,
     stays: bool,
     wait_s: int,
 ) -> None:
     configuration = OctaJobConfiguration(
-        command="sleep 300", image="alpine:3", poll_s=0.2, env={}, wait_for_machine_s=wait_s
+        command="sleep 3600", image="alpine:3", poll_s=0.2, env={}, wait_for_machine_s=wait_s
     )
     is_leaving = flow_run_starts.is_worker_leaving
 
-    def is_leaving_once_it_has_looked() -> bool:
-        if renting.sessions:
+    def is_leaving_and_sees_it_then() -> bool:
+        leaves = is_leaving()
+        if leaves:
             renting.emulator.clear_faults()
-        return is_leaving()
+        return leaves
 
-    monkeypatch.setattr(flow_run_starts, "is_worker_leaving", is_leaving_once_it_has_looked)
+    monkeypatch.setattr(flow_run_starts, "is_worker_leaving", is_leaving_and_sees_it_then)
 
     async def leaves() -> None:
         async with OctaWorker(work_pool_name=pool.name, name="first") as worker:
@@ -82,8 +86,12 @@ def test_what_it_has_started_is_stopped_unless_another_worker_has_it_by_now(
                     renting_it.start_soon(worker._machine_of(client, run, configuration).rent)
                     while not renting.sessions:
                         await anyio.sleep(0.05)
+                    looks = renting.count_requests("GET", "/sessions")
+                    while renting.count_requests("GET", "/sessions") == looks:
+                        await anyio.sleep(0.05)
                     await who(worker, run, renting.sessions[0])
                     renting_it.cancel_scope.cancel()
+                    time_passes(7200)
 
     asyncio.run(leaves())
     running = renting.running()

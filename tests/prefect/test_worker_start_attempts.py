@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from more_time import AHEAD, ahead_by
 from pool import Pool
 from prefect_server import PrefectServer
 from pydantic import ValidationError
@@ -18,7 +20,13 @@ pytestmark = [pytest.mark.e2e]
 
 NEVER_READY = {"kind": "never_ready", "times": 1}
 START = {"method": "POST", "path": "^/services/mr$"}
-TWO: dict[str, Any] = {"start_attempts": 2, "ready_timeout_s": 2}
+TWO: dict[str, Any] = {"start_attempts": 2}
+
+
+def an_hour_passes(server: PrefectServer, run: str, clock: Path) -> None:
+    """For the worker with that clock, once it waits for the flow run's first machine."""
+    wait_for(lambda: server.flow_run(run)["infrastructure_pid"], "the machine is known")
+    ahead_by(3600, clock)
 
 
 def completed_on_the_second(server: PrefectServer, renting: Renting, run: str) -> None:
@@ -36,11 +44,12 @@ def completed_on_the_second(server: PrefectServer, renting: Renting, run: str) -
 
 
 def test_a_flow_run_whose_machine_never_comes_up_runs_on_another(
-    server: PrefectServer, renting: Renting, pool: Pool
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
 ) -> None:
     renting.emulator.faults(NEVER_READY)
-    pool.worker()
+    pool.worker(**{AHEAD: str(tmp_path / "ahead")})
     run = pool.submit("greets", **TWO)
+    an_hour_passes(server, run, tmp_path / "ahead")
     completed_on_the_second(server, renting, run)
     assert any("never came up, and was stopped" in line for line in server.logs_of(run))
 
@@ -48,20 +57,20 @@ def test_a_flow_run_whose_machine_never_comes_up_runs_on_another(
 @pytest.mark.parametrize(
     "fault",
     [
-        {"kind": "delay", "method": "GET", "path": "^/services/mr$", "seconds": 60, "after": 1},
-        {"kind": "delay", "after_effect": True, **START, "seconds": 60, "after": 1},
+        {"kind": "delay", "method": "GET", "path": "^/services/mr$", "seconds": 86_400, "after": 1},
+        {"kind": "delay", "after_effect": True, **START, "seconds": 86_400, "after": 1},
     ],
     ids=["stopped, and no other started", "another started, and nobody told"],
 )
 def test_a_worker_that_is_killed_between_two_machines_leaves_the_rest_to_the_next(
-    server: PrefectServer, renting: Renting, pool: Pool, fault: dict[str, Any]
+    server: PrefectServer, renting: Renting, pool: Pool, fault: dict[str, Any], tmp_path: Path
 ) -> None:
     renting.emulator.faults(NEVER_READY, fault)
-    worker = pool.worker()
-    before = renting.count_requests("GET", "/services/mr")
+    worker = pool.worker(**{AHEAD: str(tmp_path / "ahead")})
     run = pool.submit("greets", **TWO)
+    an_hour_passes(server, run, tmp_path / "ahead")
     if fault["method"] == "GET":
-        wait_for(lambda: renting.count_requests("GET", "/services/mr") >= before + 2, "it looks for another")
+        renting.wait_until_held()
     else:
         wait_for(lambda: len(renting.sessions) == 2, "it has another")
     worker.kill()
@@ -75,7 +84,7 @@ def test_when_none_comes_up_the_flow_run_has_crashed_and_says_why(
 ) -> None:
     renting.emulator.faults(NEVER_READY | {"times": None})
     pool.worker()
-    run = pool.submit("greets", **TWO)
+    run = pool.submit("greets", **TWO, ready_timeout_s=2)
     server.wait_for_state(run, "Crashed")
     assert "not ready for the command in time" in server.flow_run(run)["state"]["message"]
     renting.wait_until_none_runs()
@@ -83,11 +92,12 @@ def test_when_none_comes_up_the_flow_run_has_crashed_and_says_why(
 
 
 def test_one_that_is_cancelled_while_its_second_machine_comes_up_has_none(
-    server: PrefectServer, renting: Renting, pool: Pool
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
 ) -> None:
     renting.emulator.faults(NEVER_READY | {"times": None})
-    pool.worker()
-    run = pool.submit("greets", start_attempts=3, ready_timeout_s=15)
+    pool.worker(**{AHEAD: str(tmp_path / "ahead")})
+    run = pool.submit("greets", start_attempts=3)
+    an_hour_passes(server, run, tmp_path / "ahead")
     wait_for(lambda: len(renting.sessions) == 2, "a second one")
     server.set_state(run, "CANCELLING")
     server.wait_for_state(run, "Cancelled")

@@ -113,7 +113,7 @@ def parent(folder: str) -> None:
 
 @flow(on_completion=[STOPS], on_failure=[STOPS])
 def forgets(folder: str, fails: bool) -> None:
-    OctaJob(image="alpine:3", command="sleep 300").trigger()
+    OctaJob(image="alpine:3", command="sleep 3600").trigger()
     if fails:
         raise ValueError("before anybody has waited for the job")
 
@@ -143,14 +143,14 @@ def single_steps(folder: str) -> None:
 def triggers(folder: str) -> None:
     """Starts jobs that nobody waits for."""
     for _ in range(2):
-        OctaJob(image="alpine:3", command="sleep 300", poll_s=0.3).trigger()
+        OctaJob(image="alpine:3", command="sleep 3600", poll_s=0.3).trigger()
     hold(folder)
 
 
 @flow
 async def triggers_async(folder: str) -> None:
     for _ in range(2):
-        await OctaJob(image="alpine:3", command="sleep 300", poll_s=0.3).atrigger()
+        await OctaJob(image="alpine:3", command="sleep 3600", poll_s=0.3).atrigger()
     (Path(folder) / "runs").touch()
     while not (Path(folder) / "end").exists():
         await asyncio.sleep(0.1)
@@ -160,7 +160,7 @@ async def triggers_async(folder: str) -> None:
 def starts(folder: str) -> None:
     """Starts machines that it does not stop."""
     for _ in range(2):
-        tasks.start_machine("alpine:3", start_command="sleep 300")
+        tasks.start_machine("alpine:3", start_command="sleep 3600")
     hold(folder)
 
 
