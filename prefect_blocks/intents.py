@@ -37,7 +37,7 @@ NAME_PREFIX = "octa_intent_"
 TAG = "octaspace"
 #: Seconds that the server has for an answer: a machine is being rented, or stopped, meanwhile.
 TIMEOUT_S = 3.0
-#: A server whose SQLite is busy is asked once more after this.
+#: A server whose SQLite is busy is asked again after this, for as long.
 BUSY_S = 0.5
 #: A server that did not answer is not asked again for so long.
 AWAY_S = 60.0
@@ -139,13 +139,14 @@ class PrefectIntents:
                 temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
                 get_client(sync_client=True, httpx_settings={"timeout": TIMEOUT_S}) as client,
             ):
-                try:
-                    return question(client)
-                except httpx.HTTPStatusError as error:
-                    if error.response.status_code != 503:
-                        raise
-                    time.sleep(BUSY_S)
-                    return question(client)
+                until = time.monotonic() + TIMEOUT_S
+                while True:
+                    try:
+                        return question(client)
+                    except httpx.HTTPStatusError as error:
+                        if error.response.status_code != 503 or time.monotonic() >= until:
+                            raise
+                        time.sleep(BUSY_S)
         except (httpx.HTTPError, PrefectException, RuntimeError) as error:
             away_until[api] = time.monotonic() + AWAY_S
             log.warning("Prefect's server does not keep what is about to be rented, this computer does: %s", error)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from flow_process import FlowProcesses
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import VariableCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_server import PrefectServer
 from renting import Renting
@@ -137,6 +140,25 @@ def test_without_an_answer_it_is_kept_here_and_nobody_waits_again(
             store.remove(KEY, "a")
             assert store.read(KEY) == ()
     assert sum("does not keep" in record.message for record in caplog.records) == 1
+
+
+def test_a_server_whose_database_is_busy_is_asked_again(store: PrefectIntents, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's answer to two who write at once, several times in a row: it is no server that is away."""
+    monkeypatch.setattr(intents, "BUSY_S", 0.0)
+    create, asked = SyncPrefectClient.create_variable, []
+
+    def busy_at_first(client: SyncPrefectClient, variable: VariableCreate) -> object:
+        asked.append(variable.name)
+        if len(asked) < 5:
+            request = httpx.Request("POST", "http://prefect/api/variables/")
+            raise httpx.HTTPStatusError("busy", request=request, response=httpx.Response(503, request=request))
+        return create(client, variable)
+
+    monkeypatch.setattr(SyncPrefectClient, "create_variable", busy_at_first)
+    store.put(KEY, intent())
+    assert (len(asked), intents.away_until) == (5, {})
+    assert store.read(KEY) == (intent(),)
+    store.remove(KEY, "a")
 
 
 def test_a_script_without_a_server_starts_none(store: PrefectIntents, monkeypatch: pytest.MonkeyPatch) -> None:
