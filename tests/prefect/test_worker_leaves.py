@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -13,7 +14,6 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Pending
 from prefect_server import PrefectServer
 from renting import Renting
-from waiting_for import LONG_S
 
 from octa_provider.rental.rentals import Rentals
 from prefect_blocks import OctaWorker, flow_run_starts
@@ -32,8 +32,9 @@ def nothing() -> None: ...
 
 @pytest.fixture(autouse=True)
 def long_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It looks for what its request has left until it is told to leave."""
-    monkeypatch.setitem(Rentals.start.__kwdefaults__ or {}, "settle_s", LONG_S)
+    """It looks for what its request has left until a test lets that time pass."""
+    monkeypatch.setitem(Rentals.start.__kwdefaults__ or {}, "settle_s", 3600.0)
+    monkeypatch.setitem(Rentals.start.__kwdefaults__ or {}, "deadline_s", 86_400.0)
 
 
 async def nobody(worker: OctaWorker, run: FlowRun, session: dict[str, Any]) -> None: ...
@@ -57,6 +58,7 @@ def test_what_it_has_started_is_stopped_unless_another_worker_has_it_by_now(
     renting: Renting,
     pool: Pool,
     monkeypatch: pytest.MonkeyPatch,
+    time_passes: Callable[[float], None],
     who: Any,
     stays: bool,
     wait_s: int,
@@ -89,6 +91,7 @@ def test_what_it_has_started_is_stopped_unless_another_worker_has_it_by_now(
                         await anyio.sleep(0.05)
                     await who(worker, run, renting.sessions[0])
                     renting_it.cancel_scope.cancel()
+                    time_passes(7200)
 
     asyncio.run(leaves())
     running = renting.running()
