@@ -8,9 +8,10 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from door import Door, ServerBehindDoor
 from flow_process import FlowProcesses
 from pool import Pool
-from prefect_server import PrefectServer, start_prefect_server
+from prefect_server import PrefectServer
 from renting import Renting
 from waiting_for import LONG_S, wait_for
 
@@ -27,9 +28,9 @@ WAYS = ["killed", "frozen"]
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[PrefectServer]:
-    with start_prefect_server(tmp_path / "server") as server:
-        yield server
+def own_server(server: PrefectServer) -> Iterator[PrefectServer]:
+    with Door(server.port) as door:
+        yield ServerBehindDoor(server, door)
 
 
 @pytest.fixture
