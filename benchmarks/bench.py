@@ -18,14 +18,23 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import catalogue, files_over_ssh, import_time, log_bytes, many_waits, small_get, start_cost
+from benchmarks import (
+    catalogue,
+    emulator_requests,
+    files_over_ssh,
+    import_time,
+    log_bytes,
+    many_waits,
+    small_get,
+    start_cost,
+)
 from benchmarks.interleaved import Goal, Row
 
-ROWS = ("get", "catalogue", "help", "prefect", "operators", "waits", "log", *files_over_ssh.GOALS)
+ROWS = ("get", "catalogue", "help", "prefect", "operators", "waits", "log", "emulator", *files_over_ssh.GOALS)
 
 
 #: Rows on the emulator, which the environment with the peers may lack, and their goals.
-ON_EMULATOR = {"log": log_bytes.GOAL, **files_over_ssh.GOALS}
+ON_EMULATOR = {"log": log_bytes.GOAL, "emulator": emulator_requests.GOAL, **files_over_ssh.GOALS}
 
 
 def main() -> int:
@@ -49,6 +58,7 @@ def main() -> int:
             "operators": lambda: import_time.measure(rounds, bytecode),
             "waits": lambda: many_waits.measure(),
             "log": lambda: log_bytes.measure(),
+            "emulator": lambda: emulator_requests.measure(rounds),
             **{name: partial(files_over_ssh.measure, name, rounds) for name in files_over_ssh.GOALS},
         }
         for name in arguments.only:
