@@ -12,25 +12,37 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-__all__ = ["call_arguments", "refuse_coroutine"]
+__all__ = ["call_arguments", "refuse_odd_function"]
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def refuse_coroutine(function: Callable[..., Any]) -> None:
-    """Refuse a function that would have to be awaited, when the DAG file is parsed.
+def refuse_odd_function(function: Callable[..., Any]) -> None:
+    """Refuse what can't be called there by its source alone, when the DAG file is parsed.
 
     Args:
         function: what was decorated.
 
     Raises:
-        ValueError: it is a coroutine function, or an asynchronous generator.
+        ValueError: it would have to be awaited, makes no JSON value, is no plain function, or another decorator has
+            been there before.
     """
+    name = getattr(function, "__name__", type(function).__name__)
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        name = getattr(function, "__name__", "it")
         raise ValueError(
             f"@task.octa calls {name} as it is, and nobody awaits it there: make it a plain def that calls asyncio.run."
+        )
+    if inspect.isgeneratorfunction(function):
+        raise ValueError(f"@task.octa wants what {name} returns, and it yields instead: make a list, and return that.")
+    if hasattr(function, "__wrapped__"):
+        raise ValueError(
+            f"@task.octa sends the source of {name} alone, and a decorator between them would stay here: call inside "
+            f"{name} what it does."
+        )
+    if not inspect.isfunction(function) or not name.isidentifier():
+        raise ValueError(
+            f"@task.octa sends the source of a function, and {name} is none of its own: write it as a def."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -364,3 +365,56 @@ def test_names_that_a_function_makes_itself_are_its_own() -> None:
             return error, (lambda given: given)(more)
 
     octa_task(image="python:3.12")(whole)
+
+
+def test_a_function_is_called_there_whatever_its_decorator_is_called_here_and_its_text_stays_as_it_is(
+    renting: Renting,
+) -> None:
+    with DAG("by_another_name", schedule=None) as dag:
+
+        @octa_task(image="python:3.12", poll_interval=0.2)
+        def says() -> str:
+            # Airflow would leave out the lines that begin with a hash, and could not move the others to the left.
+            return """#!/bin/sh
+# to the left
+    echo ok
+"""
+
+        says()
+    ended = run(dag)
+    assert ended.state == "success"
+    assert ended.result("says") == "#!/bin/sh\n# to the left\n    echo ok\n"
+    assert len(renting.sessions) == 1
+
+
+def _numbers() -> Any:
+    yield 1
+
+
+class _Scene:
+    def render(self) -> int:
+        return 1
+
+    def __call__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (functools.lru_cache(uses_the_module), "a decorator between them would stay here"),
+        (functools.wraps(uses_the_module)(lambda: 1), "a decorator between them would stay here"),
+        (_numbers, "it yields instead"),
+        (lambda: 1, "write it as a def"),
+        (functools.partial(uses_the_module), "write it as a def"),
+        (_Scene().render, "write it as a def"),
+        (_Scene(), "write it as a def"),
+        (_Scene, "write it as a def"),
+        (len, "write it as a def"),
+        (eval("lambda: 1").__class__(compile("1", "nowhere", "eval"), {}, "nowhere"), "can't be found"),
+    ],
+)
+def test_what_can_not_be_called_by_its_source_is_refused_when_parsed(function: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why) as told:
+        octa_task(image="python:3.12")(function)
+    assert "\n" not in str(told.value)
