@@ -15,7 +15,7 @@ from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.machine_wait import WAIT_EVENTS
 from airflow_provider.task_deadline import task_deadline_at
-from airflow_provider.templated import check_known
+from airflow_provider.templated import check_known, refuse_text_flags
 from octa_provider.errors import OctaConfigError, OctaError, OctaNoMachineError
 from octa_provider.rental.json_values import machine_json
 
@@ -40,13 +40,13 @@ class OctaMachineAvailableSensor(ChoosesMachine, BaseSensorOperator):
 
     Args:
         node_id: this machine and no other.
-        gpu_model: part of the card's name, in any case, such as `4090`.
+        gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
         gpu_memory_gb: at least so much memory on each card, in GB.
         memory_gb: at least so much main memory, in GB.
         cpu_cores: at least so many cores.
         max_price_usd: at most so much, in USD per hour.
-        country: ISO code or name.
+        country: ISO code or name; or a list, of which one will do.
         min_blender_score: at least this Blender benchmark score.
         min_reliability: at least this share of its sessions ended as they should, in percent.
         exclude_nodes: machines not to take.
@@ -123,6 +123,7 @@ class OctaMachineAvailableSensor(ChoosesMachine, BaseSensorOperator):
     def check_known_arguments(self) -> None:
         """As of every operator that chooses machines; and which catalogue."""
         super().check_known_arguments()
+        refuse_text_flags(deferrable=self.deferrable)
         check_known(self, service=_checked_service)
 
     def execute(self, context: Context) -> Any:
