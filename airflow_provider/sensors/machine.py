@@ -8,12 +8,20 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
 
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.machine_wait import WAIT_EVENTS
+from airflow_provider.soft_fail import fails_softly
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.templated import check_known, refuse_text_flags
 from octa_provider.errors import OctaConfigError, OctaError, OctaNoMachineError
@@ -130,7 +138,12 @@ class OctaMachineAvailableSensor(ChoosesMachine, BaseSensorOperator):
         """Wait here, or defer."""
         if not self.deferrable:
             return super().execute(context)
-        seen = self.poke(context)
+        try:
+            seen = self.poke(context)
+        except AirflowFailException as error:
+            if not fails_softly(self):
+                raise
+            raise AirflowSkipException(str(error)) from error
         return seen.xcom_value if isinstance(seen, PokeReturnValue) else self._defer(context)
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:

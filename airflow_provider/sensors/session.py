@@ -24,6 +24,7 @@ from airflow_provider.job_event import anothers_text, event_or_broken, is_anothe
 from airflow_provider.links import LINKS, push, push_addresses
 from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.session_reference import SessionArgument, SessionReference, check_known_session
+from airflow_provider.soft_fail import fails_softly
 from airflow_provider.start_attempts import refuse_start_attempts
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.templated import refuse_text_flags
@@ -106,9 +107,15 @@ class OctaSessionReadySensor(RendersWhatIsWritten, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait; what is too late is stopped."""
-        if self.deferrable:
+        if not self.deferrable:
+            return self._poke_until_ready(context)
+        try:
             return self._poke_or_defer(context)
-        return self._poke_until_ready(context)
+        except AirflowFailException as error:
+            if not fails_softly(self):
+                raise
+            self._stop()
+            raise AirflowSkipException(str(error)) from error
 
     def _poke_until_ready(self, context: Context) -> Any:
         try:
