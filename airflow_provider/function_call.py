@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider.function_source import keys_read_from
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -52,7 +54,7 @@ def call_arguments(
     """What the function is called with there, as JSON: `{"args": [...], "kwargs": {...}}`.
 
     A parameter that Airflow would fill from the task's context gets its value along, if that can travel as JSON, such
-    as `params`, `run_id` or `ds`.
+    as `params`, `run_id` or `ds`; of `**context` what the function reads by name, and no more.
 
     Args:
         function: what is called.
@@ -77,23 +79,33 @@ def _from_context(
     parameters = list(inspect.signature(function).parameters.values())
     by_position = [parameter.name for parameter in parameters if parameter.kind in _BY_POSITION]
     given = {*by_position[: len(args)], *kwargs}
-    for parameter in parameters:
-        is_needed = parameter.default is parameter.empty
-        if parameter.name in given or parameter.kind not in (*_BY_POSITION, *_BY_NAME):
-            continue
-        if not is_needed and parameter.name not in context:
+    for name, is_needed, has_name_there in _wanted(function, parameters, context):
+        if name in given or (not is_needed and name not in context):
             continue
         try:
-            if parameter.kind not in _BY_NAME:
+            if not has_name_there:
                 raise TypeError("an argument that has no name there")
-            found[parameter.name] = _as_arrived(context[parameter.name])  # type: ignore[literal-required]
+            found[name] = _as_arrived(context[name])  # type: ignore[literal-required]
         except (KeyError, TypeError, ValueError, RecursionError):
             if is_needed:
                 raise AirflowFailException(
-                    f"The function of @task.octa needs {parameter.name}, which a rented machine can't have: it stays "
+                    f"The function of @task.octa needs {name}, which a rented machine can't have: it stays "
                     "in Airflow. Pass what you need of it as an argument, such as a template."
                 ) from None
     return found
+
+
+def _wanted(
+    function: Callable[..., Any], parameters: Sequence[inspect.Parameter], context: Context
+) -> Iterator[tuple[str, bool, bool]]:
+    """What a function may have of the context: the name, whether it needs it, and whether it is told it by name."""
+    for parameter in parameters:
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            for key, is_needed in keys_read_from(function, parameter.name).items():
+                # What Airflow does not know is the function's own affair.
+                yield key, is_needed and key in context, True
+        elif parameter.kind in (*_BY_POSITION, *_BY_NAME):
+            yield parameter.name, parameter.default is parameter.empty, parameter.kind in _BY_NAME
 
 
 def _as_arrived(value: Any) -> Any:

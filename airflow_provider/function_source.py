@@ -9,7 +9,7 @@ import symtable
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["refuse_unknown_names", "script_that_calls"]
+__all__ = ["keys_read_from", "refuse_unknown_names", "script_that_calls"]
 
 #: What an indented function stands under there: to move it to the left would change the text of its strings.
 _AROUND = "if True:\n"
@@ -68,6 +68,26 @@ def refuse_unknown_names(function: Callable[..., Any]) -> None:
             f"@task.octa sends the source of {name} alone to the machine, where {', '.join(unknown)} would be "
             "unknown: import or define it inside the function, or pass it as an argument."
         )
+
+
+def keys_read_from(function: Callable[..., Any], mapping: str) -> dict[str, bool]:
+    """The keys that a function reads from a mapping by a text of its source, such as `context["run_id"]`.
+
+    Args:
+        function: what is called.
+        mapping: what it calls the mapping.
+
+    Returns:
+        By key whether it is needed; one that is read by `.get` alone is not.
+    """
+    found: dict[str, bool] = {}
+    for node in ast.walk(_defined(function)[1]):
+        match node:
+            case ast.Subscript(ast.Name(name), ast.Constant(str(key)), ast.Load()) if name == mapping:
+                found[key] = True
+            case ast.Call(ast.Attribute(ast.Name(name), "get"), [ast.Constant(str(key)), *_]) if name == mapping:
+                found.setdefault(key, False)
+    return found
 
 
 def _defined(function: Callable[..., Any]) -> tuple[list[str], ast.FunctionDef]:

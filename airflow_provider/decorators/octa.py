@@ -236,7 +236,8 @@ def octa_task(
     """Run a Python function on a rented machine: `@task.octa(image="python:3.12", gpu_model="4090")`.
 
     The function must be whole in itself: what it imports it imports inside, and the image has it, and a Python 3.7 or
-    newer. Arguments and result are JSON values; of the context it can have what is one, such as `params` or `run_id`.
+    newer. Arguments and result are JSON values; of the context it can have what is one, such as `params` or `run_id`,
+    as an argument of that name, or of `**context` what it reads as `context["run_id"]`.
     When it raises, the task fails, and the end of the traceback is in the error; `sys.exit(code)` ends it with a code
     for `skip_on_exit_code`. What it prints is in the task's log.
 

@@ -295,6 +295,34 @@ def test_params_that_are_no_json_are_refused_where_they_are_needed(
     assert "needs params, which a rented machine can't have" in "".join(capfd.readouterr())
 
 
+def test_what_is_read_from_the_whole_context_arrives_and_nothing_else(renting: Renting) -> None:
+    with DAG("whole_context", schedule=None, params={"frame": 7, "unread": "stays here"}) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2)
+        def tells(scene: str, **context: Any) -> Any:
+            return [scene, context["run_id"], context.get("ti"), context["quality"], sorted(context)]
+
+        tells("shot", quality=3)
+    ended = run(dag)
+    assert ended.state == "success"
+    assert ended.result("tells") == ["shot", ended.run_id, None, 3, ["quality", "run_id"]]
+
+
+def test_a_function_that_reads_what_stays_in_airflow_from_the_whole_context_rents_nothing(
+    renting: Renting, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with DAG("whole_context_in_vain", schedule=None) as dag:
+
+        @task.octa(image="python:3.12")
+        def tells(**context: Any) -> Any:
+            return context["ti"].try_number
+
+        tells()
+    assert run(dag).state == "failed"
+    assert renting.sessions == []
+    assert "needs ti, which a rented machine can't have" in "".join(capfd.readouterr())
+
+
 OF_THE_MODULE = 7
 
 
