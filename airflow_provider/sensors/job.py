@@ -272,8 +272,8 @@ def _never_is_a_job(job: object) -> bool:
 
 def _is_of_another_kind(job: object) -> bool:
     """Whether it is the output of a task of ours that begins no job, or waits for it itself."""
-    references = getattr(job, "iter_references", tuple)()
-    return any(
+    references = getattr(job, "iter_references", None)
+    return references is not None and any(
         isinstance(operator, StartsSession) or (isinstance(operator, RunsJob) and operator.wait_for_completion)
-        for operator, _key in references
+        for operator, _key in references()
     )
