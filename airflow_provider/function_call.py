@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider.function_source import keys_read_from
+
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-__all__ = ["call_arguments", "refuse_coroutine"]
+__all__ = ["call_arguments", "refuse_odd_function"]
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def refuse_coroutine(function: Callable[..., Any]) -> None:
-    """Refuse a function that would have to be awaited, when the DAG file is parsed.
+def refuse_odd_function(function: Callable[..., Any]) -> None:
+    """Refuse what can't be called there by its source alone, when the DAG file is parsed.
 
     Args:
         function: what was decorated.
 
     Raises:
-        ValueError: it is a coroutine function, or an asynchronous generator.
+        ValueError: it would have to be awaited, makes no JSON value, is no plain function, or another decorator has
+            been there before.
     """
+    name = getattr(function, "__name__", type(function).__name__)
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        name = getattr(function, "__name__", "it")
         raise ValueError(
             f"@task.octa calls {name} as it is, and nobody awaits it there: make it a plain def that calls asyncio.run."
+        )
+    if inspect.isgeneratorfunction(function):
+        raise ValueError(f"@task.octa wants what {name} returns, and it yields instead: make a list, and return that.")
+    if hasattr(function, "__wrapped__"):
+        raise ValueError(
+            f"@task.octa sends the source of {name} alone, and a decorator between them would stay here: call inside "
+            f"{name} what it does."
+        )
+    if not inspect.isfunction(function) or not name.isidentifier():
+        raise ValueError(
+            f"@task.octa sends the source of a function, and {name} is none of its own: write it as a def."
         )
 
 
@@ -40,7 +54,7 @@ def call_arguments(
     """What the function is called with there, as JSON: `{"args": [...], "kwargs": {...}}`.
 
     A parameter that Airflow would fill from the task's context gets its value along, if that can travel as JSON, such
-    as `params`, `run_id` or `ds`.
+    as `params`, `run_id` or `ds`; of `**context` what the function reads by name, and no more.
 
     Args:
         function: what is called.
@@ -65,23 +79,33 @@ def _from_context(
     parameters = list(inspect.signature(function).parameters.values())
     by_position = [parameter.name for parameter in parameters if parameter.kind in _BY_POSITION]
     given = {*by_position[: len(args)], *kwargs}
-    for parameter in parameters:
-        is_needed = parameter.default is parameter.empty
-        if parameter.name in given or parameter.kind not in (*_BY_POSITION, *_BY_NAME):
-            continue
-        if not is_needed and parameter.name not in context:
+    for name, is_needed, has_name_there in _wanted(function, parameters, context):
+        if name in given or (not is_needed and name not in context):
             continue
         try:
-            if parameter.kind not in _BY_NAME:
+            if not has_name_there:
                 raise TypeError("an argument that has no name there")
-            found[parameter.name] = _as_arrived(context[parameter.name])  # type: ignore[literal-required]
+            found[name] = _as_arrived(context[name])  # type: ignore[literal-required]
         except (KeyError, TypeError, ValueError, RecursionError):
             if is_needed:
                 raise AirflowFailException(
-                    f"The function of @task.octa needs {parameter.name}, which a rented machine can't have: it stays "
+                    f"The function of @task.octa needs {name}, which a rented machine can't have: it stays "
                     "in Airflow. Pass what you need of it as an argument, such as a template."
                 ) from None
     return found
+
+
+def _wanted(
+    function: Callable[..., Any], parameters: Sequence[inspect.Parameter], context: Context
+) -> Iterator[tuple[str, bool, bool]]:
+    """What a function may have of the context: the name, whether it needs it, and whether it is told it by name."""
+    for parameter in parameters:
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            for key, is_needed in keys_read_from(function, parameter.name).items():
+                # What Airflow does not know is the function's own affair.
+                yield key, is_needed and key in context, True
+        elif parameter.kind in (*_BY_POSITION, *_BY_NAME):
+            yield parameter.name, parameter.default is parameter.empty, parameter.kind in _BY_NAME
 
 
 def _as_arrived(value: Any) -> Any:

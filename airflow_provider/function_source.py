@@ -6,11 +6,13 @@ import ast
 import builtins
 import inspect
 import symtable
-import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["refuse_unknown_names", "script_that_calls"]
+__all__ = ["keys_read_from", "refuse_unknown_names", "script_that_calls"]
+
+#: What an indented function stands under there: to move it to the left would change the text of its strings.
+_AROUND = "if True:\n"
 
 _SCRIPT = """from __future__ import annotations
 {source}
@@ -26,14 +28,19 @@ if __name__ == "__main__":
 _KNOWN = frozenset(dir(builtins)) | {"__file__", "__name__", "__doc__", "__builtins__", "__spec__", "__package__"}
 
 
-def script_that_calls(source: str, name: str) -> str:
+def script_that_calls(function: Callable[..., Any]) -> str:
     """The script that calls a function there, with what lies beside it, and leaves its result there.
 
     Args:
-        source: of the function.
-        name: of the function.
+        function: what is called.
+
+    Raises:
+        ValueError: its source can't be found, or holds no function of its name.
     """
-    return _SCRIPT.format(source=source, name=name)
+    lines, defined = _defined(function)
+    # Whatever its decorators are called, they stay here.
+    source = "".join(lines[defined.lineno - 1 : defined.end_lineno])
+    return _SCRIPT.format(source=(_AROUND if lines[0] == _AROUND else "") + source, name=defined.name)
 
 
 def refuse_unknown_names(function: Callable[..., Any]) -> None:
@@ -43,20 +50,10 @@ def refuse_unknown_names(function: Callable[..., Any]) -> None:
         function: what was decorated.
 
     Raises:
-        ValueError: it uses what stands around it in the DAG file, or nowhere.
+        ValueError: it uses what stands around it in the DAG file, or nowhere; or there is no source to send.
     """
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        # What has no source of its own is told when it is wanted.
-        return
-    defined = next((node for node in tree.body if isinstance(node, ast.FunctionDef)), None)
-    if defined is None:
-        return
-    # Airflow leaves the decorator out of the source.
-    defined.decorator_list = []
-    script = script_that_calls(ast.unparse(defined), defined.name)
-    module = symtable.symtable(script, defined.name, "exec")
+    name = function.__name__
+    module = symtable.symtable(script_that_calls(function), name, "exec")
     tables = list(_tables(module))
     made = {name.get_name() for name in module.get_symbols() if name.is_assigned() or name.is_imported()}
     made |= {name.get_name() for table in tables for name in table.get_symbols() if name.is_declared_global()}
@@ -68,9 +65,47 @@ def refuse_unknown_names(function: Callable[..., Any]) -> None:
     }
     if unknown := sorted(used - made - _KNOWN):
         raise ValueError(
-            f"@task.octa sends the source of {defined.name} alone to the machine, where {', '.join(unknown)} would be "
+            f"@task.octa sends the source of {name} alone to the machine, where {', '.join(unknown)} would be "
             "unknown: import or define it inside the function, or pass it as an argument."
         )
+
+
+def keys_read_from(function: Callable[..., Any], mapping: str) -> dict[str, bool]:
+    """The keys that a function reads from a mapping by a text of its source, such as `context["run_id"]`.
+
+    Args:
+        function: what is called.
+        mapping: what it calls the mapping.
+
+    Returns:
+        By key whether it is needed; one that is read by `.get` alone is not.
+    """
+    found: dict[str, bool] = {}
+    for node in ast.walk(_defined(function)[1]):
+        match node:
+            case ast.Subscript(ast.Name(name), ast.Constant(str(key)), ast.Load()) if name == mapping:
+                found[key] = True
+            case ast.Call(ast.Attribute(ast.Name(name), "get"), [ast.Constant(str(key)), *_]) if name == mapping:
+                found.setdefault(key, False)
+    return found
+
+
+def _defined(function: Callable[..., Any]) -> tuple[list[str], ast.FunctionDef]:
+    """The lines of a function's source, and its definition among them."""
+    try:
+        lines, _ = inspect.getsourcelines(function)
+        if lines[0][:1].isspace():
+            lines = [_AROUND, *lines]
+        tree = ast.parse("".join(lines))
+    except (OSError, TypeError, SyntaxError) as error:
+        raise ValueError(
+            f"@task.octa sends the source of {function.__name__}, which can't be found: {error}. Write it as a def in "
+            "a file."
+        ) from error
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == function.__name__:
+            return lines, node
+    raise ValueError(f"@task.octa sends the source of {function.__name__}, which is no def: write it as one.")
 
 
 def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:

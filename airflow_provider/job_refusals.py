@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider.templated import checked_deadline
 
-__all__ = ["KEEPS_FAILED", "STARTS_ONLY", "TELLS_WAITING", "TRIES_ELSEWHERE", "checked_interval"]
+__all__ = ["ENDS_ELSEWHERE", "KEEPS_FAILED", "STARTS_ONLY", "TELLS_WAITING", "TRIES_ELSEWHERE", "checked_interval"]
 
 #: Why a job is refused that nobody waits for.
 STARTS_ONLY = (
@@ -23,6 +23,12 @@ TRIES_ELSEWHERE = (
 TELLS_WAITING = (
     "on_event is called by a task that waits for its job: leave it out, or let the task wait, with deferrable=True for "
     "no worker slot."
+)
+
+#: The same for what would have to be done at its end.
+ENDS_ELSEWHERE = (
+    "log_path and skip_on_exit_code are for a task that waits for its job: leave them out (OctaJobSensor has a "
+    "skip_on_exit_code of its own), or let the task wait, with deferrable=True for no worker slot."
 )
 
 #: The same for one whose failure nobody would see here.

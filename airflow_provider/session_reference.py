@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_provider.templated import is_known
 from octa_provider.rental.json_values import rental_json
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SessionArgument",
     "SessionReference",
+    "check_known_session",
     "rental_xcom",
     "started_by",
 ]
@@ -113,6 +115,19 @@ class SessionReference:
         """
         state = {"key": key} | {k: v for k, v in self.state.items() if v is not None}
         return client.rentals.restore(state, to_stop=to_stop)
+
+
+def check_known_session(session: object) -> None:
+    """Refuse a `session` that can never be one, as far as it is known when the DAG file is parsed.
+
+    Args:
+        session: an operator's `session` argument that means one session.
+
+    Raises:
+        ValueError: naming what to give.
+    """
+    if is_known(session):
+        SessionReference.from_argument(session)
 
 
 def started_by(session: object) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import rental_xcom
 from airflow_provider.start_attempts import refuse_start_attempts
 from airflow_provider.stop_on_failure import stop_after
-from airflow_provider.templated import check_known, checked_cap, checked_deadline
+from airflow_provider.templated import check_known, checked_cap, checked_deadline, refuse_text_flags
 from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.rental.json_values import addresses_json
 from octa_provider.rental.session_text import started_text
@@ -214,6 +214,7 @@ class StartsSession(ChoosesMachine, TellsLineage):
     def check_known_arguments(self) -> None:
         """As of every operator that rents; and the deadline, the caps, and of the request what is known of it."""
         super().check_known_arguments()
+        refuse_text_flags(deferrable=self.deferrable)
         check_known(self, deadline_s=checked_deadline, wait_for_machine_s=checked_wait)
         check_known(self, **{name: partial(checked_cap, name) for name in _CAPS})
         self._check_known_request()

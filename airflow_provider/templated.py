@@ -25,6 +25,7 @@ __all__ = [
     "is_known",
     "known_texts",
     "refuse_empty_cap",
+    "refuse_text_flags",
 ]
 
 #: What an empty value becomes when a template renders it: `{{ params.country }}` of None is the text `None`.
@@ -193,6 +194,20 @@ def as_word(name: str, value: Any) -> str:
 def _refuse_collection(name: str, value: object, wanted: str = "text") -> None:
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         raise ValueError(f"{name}={value!r} is a {type(value).__name__}, and {wanted} was wanted: give {wanted}.")
+
+
+def refuse_text_flags(**flags: object) -> None:
+    """Refuse text where a flag is wanted that is no template: `False` as text would be taken for true.
+
+    Args:
+        flags: by their names, what was given.
+
+    Raises:
+        ValueError: one is text, or another task's output.
+    """
+    for name, value in flags.items():
+        if isinstance(value, str) or not is_known(value):
+            raise ValueError(f"{name}={value!r} is neither True nor False, and no template is rendered here: give one.")
 
 
 def as_codes(name: str, codes: int | Collection[int] | None) -> frozenset[int]:

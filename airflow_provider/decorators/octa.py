@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, DecoratedOperator, task_decorator_factory
 
-from airflow_provider.function_call import call_arguments, refuse_coroutine
+from airflow_provider.function_call import call_arguments, refuse_odd_function
 from airflow_provider.function_source import refuse_unknown_names, script_that_calls
 from airflow_provider.job_event import uuid_told_by
 from airflow_provider.not_given import NOT_GIVEN, given_of
@@ -118,8 +118,8 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
 
     def job_spec(self, context: Context) -> JobSpec:
         """The job that runs the function; its source and its arguments are written to files for it."""
-        source = self.get_python_source()  # type: ignore[no-untyped-call]
-        script = script_that_calls(source, self.python_callable.__name__)
+        # Airflow's own text of it drops lines of its strings that begin with `#`, and knows one name of the decorator.
+        script = script_that_calls(self.python_callable)
         arguments = call_arguments(self.python_callable, list(self.op_args), dict(self.op_kwargs), context)
         # What is not the same function with the same arguments must not carry on with what that left.
         remote = self._remote = f"octa-task-{hashlib.sha256((script + arguments).encode()).hexdigest()[:16]}"
@@ -236,7 +236,8 @@ def octa_task(
     """Run a Python function on a rented machine: `@task.octa(image="python:3.12", gpu_model="4090")`.
 
     The function must be whole in itself: what it imports it imports inside, and the image has it, and a Python 3.7 or
-    newer. Arguments and result are JSON values; of the context it can have what is one, such as `params` or `run_id`.
+    newer. Arguments and result are JSON values; of the context it can have what is one, such as `params` or `run_id`,
+    as an argument of that name, or of `**context` what it reads as `context["run_id"]`.
     When it raises, the task fails, and the end of the traceback is in the error; `sys.exit(code)` ends it with a code
     for `skip_on_exit_code`. What it prints is in the task's log.
 
@@ -307,15 +308,15 @@ def octa_task(
     Returns (XCom): what the function returned. What it cost is under the key `cost`.
 
     Raises:
-        ValueError: when the DAG file is parsed: a coroutine function, which nobody would await there; or one that uses
-            a name from around it, or one that nobody defines.
+        ValueError: when the DAG file is parsed: a coroutine function or a generator, what is no plain function, or has
+            another decorator below this one; or one that uses a name from around it, or one that nobody defines.
         AirflowFailException: when the task runs, before anything is rented: an argument is no JSON value, or the
             function needs of the context what a rented machine can't have, such as `ti`.
     """
     given = given_of(locals(), but={"python_callable", "multiple_outputs", "kwargs"})
 
     def decorate(function: Callable[..., Any]) -> Any:
-        refuse_coroutine(function)
+        refuse_odd_function(function)
         refuse_unknown_names(function)
         return task_decorator_factory(
             python_callable=function,

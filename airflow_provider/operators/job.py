@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider.connection_form import DEFAULT_CONN_ID
-from airflow_provider.job_refusals import KEEPS_FAILED, STARTS_ONLY, TELLS_WAITING, TRIES_ELSEWHERE, checked_interval
+from airflow_provider.job_refusals import (
+    ENDS_ELSEWHERE,
+    KEEPS_FAILED,
+    STARTS_ONLY,
+    TELLS_WAITING,
+    TRIES_ELSEWHERE,
+    checked_interval,
+)
 from airflow_provider.running_job import RunsJob
-from airflow_provider.templated import as_codes, as_int, check_known, checked_deadline, is_known
+from airflow_provider.templated import as_codes, as_int, check_known, checked_deadline, is_known, refuse_text_flags
 
 if TYPE_CHECKING:
     from airflow_provider.written_file import FileArgument
@@ -232,6 +239,12 @@ class OctaRunJobOperator(RunsJob):
     def check_known_arguments(self) -> None:
         """As of every operator that describes a job; and the pace of its looks."""
         super().check_known_arguments()
+        refuse_text_flags(
+            durable=self.durable,
+            wait_for_completion=self.wait_for_completion,
+            deferrable=self.deferrable,
+            files_in_trigger=self.files_in_trigger,
+        )
         check_known(self, poll_interval=checked_interval, keep_failed_s=_checked_keep)
         if not self.wait_for_completion and self.on_finish_action == "stop_succeeded":
             raise ValueError(KEEPS_FAILED)
@@ -250,6 +263,8 @@ class OctaRunJobOperator(RunsJob):
             raise ValueError(TRIES_ELSEWHERE)
         if not self.wait_for_completion and self.on_event is not None:
             raise ValueError(TELLS_WAITING)
+        if not self.wait_for_completion and (self.log_path is not None or self.skip_on_exit_code):
+            raise ValueError(ENDS_ELSEWHERE)
 
     def _over_ssh(self) -> tuple[object, ...]:
         return self.inputs, self.outputs, self.secret_envs

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.rendering import RendersWhatIsWritten
-from airflow_provider.session_reference import SessionArgument, SessionReference
+from airflow_provider.session_reference import SessionArgument, SessionReference, check_known_session
 from airflow_provider.templated import as_int, as_text, check_known
 from airflow_provider.written_file import FileArgument, write_file
 from octa_provider.errors import OctaConfigError, OctaError
@@ -74,6 +74,7 @@ class OctaFetchLogsOperator(RendersWhatIsWritten):
         Raises:
             ValueError: naming the argument and what to do.
         """
+        check_known_session(self.session)
         check_known(self, max_lines=_checked_count)
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.machine_arguments import ChoosesMachine
-from airflow_provider.templated import as_int, check_known
+from airflow_provider.templated import as_int, check_known, refuse_text_flags
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.rental.json_values import machine_json
 
@@ -113,6 +113,7 @@ class OctaMachinesOperator(ChoosesMachine):
     def check_known_arguments(self) -> None:
         """As of every operator that chooses machines; and which catalogue, and how many of it."""
         super().check_known_arguments()
+        refuse_text_flags(skip_if_none=self.skip_if_none)
         check_known(self, service=_checked_service, limit=_checked_limit)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.owner import is_owner_alive, rental_told_by_owner
 from airflow_provider.rendering import RendersWhatIsWritten
-from airflow_provider.templated import as_float, check_known, checked_cap, checked_deadline
+from airflow_provider.templated import as_float, check_known, checked_cap, checked_deadline, refuse_text_flags
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.rental.json_values import orphan_json
 from octa_provider.rental.key import rental_key
@@ -88,6 +88,7 @@ class OctaReapOperator(RendersWhatIsWritten):
         Raises:
             ValueError: naming the argument and what to do.
         """
+        refuse_text_flags(any_namespace=self.any_namespace, dry_run=self.only_tell)
         check_known(
             self,
             older_than_s=partial(_seconds, "older_than_s"),

@@ -22,7 +22,7 @@ from airflow_provider.rental_key import rental_key
 from airflow_provider.running_batch import RunsBatch
 from airflow_provider.stop_on_failure import tell_which_batch_may_run
 from airflow_provider.task_deadline import task_deadline_at
-from airflow_provider.templated import check_known, checked_deadline
+from airflow_provider.templated import check_known, checked_deadline, refuse_text_flags
 from airflow_provider.try_note import note_try
 from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.text.quantities import counted, shown_duration
@@ -174,6 +174,7 @@ class OctaRenderAnimationOperator(RunsBatch):
     def check_known_arguments(self) -> None:
         """As of every operator that describes a batch; and for how long it may be let alone."""
         super().check_known_arguments()
+        refuse_text_flags(deferrable=self.deferrable)
         check_known(self, min_pause_s=_checked_pause)
 
     #: Frames that came while this process looked.

@@ -27,11 +27,14 @@ from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.lineage.job_lineage import bill_of_event
 from airflow_provider.lineage.run_bill import RunBill
 from airflow_provider.lineage.tells_lineage import TellsLineage
+from airflow_provider.private_names import is_made_anew
 from airflow_provider.rendering import RendersWhatIsWritten
+from airflow_provider.running_job import RunsJob
+from airflow_provider.starting_session import StartsSession
 from airflow_provider.stop_on_failure import tell_what_may_run
 from airflow_provider.task_deadline import task_deadline_at
 from airflow_provider.task_memory import TaskMemory
-from airflow_provider.templated import as_codes
+from airflow_provider.templated import as_codes, is_known, refuse_text_flags
 from octa_provider.errors import OctaError
 from octa_provider.text.plain_text import plain_words
 
@@ -52,6 +55,8 @@ _LATER_S = 600.0
 _TAIL_LINES = 20
 #: So many of the last lines are shown at the end where they can't be shown as they come.
 _HELD_LINES = 10_000
+
+_WHAT_TO_GIVE = "job is not the output of an OctaRunJobOperator(wait_for_completion=False)."
 
 JobArgument: TypeAlias = "Mapping[str, Any] | XComArg"
 
@@ -108,6 +113,18 @@ class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator, TellsLineage):
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._seen: JobState | None = None
         self._concluded = False
+        self.check_known_arguments()
+
+    def check_known_arguments(self) -> None:
+        """Refuse what can never work, as far as it is known when the DAG file is parsed.
+
+        Raises:
+            ValueError: naming the argument and what to do.
+        """
+        refuse_text_flags(deferrable=self.deferrable)
+        # A mapped task is made anew when it runs, from what other tasks returned.
+        if not is_made_anew(self) and (_never_is_a_job(self.job) or _is_of_another_kind(self.job)):
+            raise ValueError(_WHAT_TO_GIVE)
 
     def execute(self, context: Context) -> Any:
         """Wait; whatever ends the wait without the job's end stops the job."""
@@ -209,7 +226,7 @@ class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator, TellsLineage):
         try:
             found = self.job.get("job") if isinstance(self.job, Mapping) else None
             if not isinstance(found, Mapping):
-                raise AirflowFailException("job is not the output of an OctaRunJobOperator(wait_for_completion=False).")
+                raise AirflowFailException(_WHAT_TO_GIVE)
             return job_from_json(found)
         except ValueError as error:
             fail_task(error)
@@ -247,3 +264,16 @@ class OctaJobSensor(RendersWhatIsWritten, BaseSensorOperator, TellsLineage):
     def _told(self, name: str) -> str:
         job = self.job if isinstance(self.job, Mapping) else {}
         return str(job.get(name) or (job.get("job") or {}).get(name))
+
+
+def _never_is_a_job(job: object) -> bool:
+    return is_known(job) and not isinstance(job, Mapping)
+
+
+def _is_of_another_kind(job: object) -> bool:
+    """Whether it is the output of a task of ours that begins no job, or waits for it itself."""
+    references = getattr(job, "iter_references", None)
+    return references is not None and any(
+        isinstance(operator, StartsSession) or (isinstance(operator, RunsJob) and operator.wait_for_completion)
+        for operator, _key in references()
+    )

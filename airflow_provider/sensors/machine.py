@@ -8,14 +8,22 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, BaseSensorOperator, PokeReturnValue, conf
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
 
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.machine_wait import WAIT_EVENTS
+from airflow_provider.soft_fail import fails_softly
 from airflow_provider.task_deadline import task_deadline_at
-from airflow_provider.templated import check_known
+from airflow_provider.templated import check_known, refuse_text_flags
 from octa_provider.errors import OctaConfigError, OctaError, OctaNoMachineError
 from octa_provider.rental.json_values import machine_json
 
@@ -40,13 +48,13 @@ class OctaMachineAvailableSensor(ChoosesMachine, BaseSensorOperator):
 
     Args:
         node_id: this machine and no other.
-        gpu_model: part of the card's name, in any case, such as `4090`.
+        gpu_model: part of the card's name, in any case, such as `4090`; or a list, of which one will do.
         gpu_count: at least so many cards.
         gpu_memory_gb: at least so much memory on each card, in GB.
         memory_gb: at least so much main memory, in GB.
         cpu_cores: at least so many cores.
         max_price_usd: at most so much, in USD per hour.
-        country: ISO code or name.
+        country: ISO code or name; or a list, of which one will do.
         min_blender_score: at least this Blender benchmark score.
         min_reliability: at least this share of its sessions ended as they should, in percent.
         exclude_nodes: machines not to take.
@@ -123,13 +131,19 @@ class OctaMachineAvailableSensor(ChoosesMachine, BaseSensorOperator):
     def check_known_arguments(self) -> None:
         """As of every operator that chooses machines; and which catalogue."""
         super().check_known_arguments()
+        refuse_text_flags(deferrable=self.deferrable)
         check_known(self, service=_checked_service)
 
     def execute(self, context: Context) -> Any:
         """Wait here, or defer."""
         if not self.deferrable:
             return super().execute(context)
-        seen = self.poke(context)
+        try:
+            seen = self.poke(context)
+        except AirflowFailException as error:
+            if not fails_softly(self):
+                raise
+            raise AirflowSkipException(str(error)) from error
         return seen.xcom_value if isinstance(seen, PokeReturnValue) else self._defer(context)
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:

@@ -23,9 +23,11 @@ from airflow_provider.hooks.octa import OctaHook
 from airflow_provider.job_event import anothers_text, event_or_broken, is_anothers
 from airflow_provider.links import LINKS, push, push_addresses
 from airflow_provider.rendering import RendersWhatIsWritten
-from airflow_provider.session_reference import SessionArgument, SessionReference
+from airflow_provider.session_reference import SessionArgument, SessionReference, check_known_session
+from airflow_provider.soft_fail import fails_softly
 from airflow_provider.start_attempts import refuse_start_attempts
 from airflow_provider.task_deadline import task_deadline_at
+from airflow_provider.templated import refuse_text_flags
 from airflow_provider.try_note import note_try
 from octa_provider.errors import OctaError
 from octa_provider.rental.json_values import rental_json
@@ -92,12 +94,28 @@ class OctaSessionReadySensor(RendersWhatIsWritten, BaseSensorOperator):
         self.session = session
         self.octa_conn_id = octa_conn_id
         self.deferrable = deferrable
+        self.check_known_arguments()
+
+    def check_known_arguments(self) -> None:
+        """Refuse what can never work, as far as it is known when the DAG file is parsed.
+
+        Raises:
+            ValueError: naming the argument and what to do.
+        """
+        refuse_text_flags(deferrable=self.deferrable)
+        check_known_session(self.session)
 
     def execute(self, context: Context) -> Any:
         """Wait; what is too late is stopped."""
-        if self.deferrable:
+        if not self.deferrable:
+            return self._poke_until_ready(context)
+        try:
             return self._poke_or_defer(context)
-        return self._poke_until_ready(context)
+        except AirflowFailException as error:
+            if not fails_softly(self):
+                raise
+            self._stop()
+            raise AirflowSkipException(str(error)) from error
 
     def _poke_until_ready(self, context: Context) -> Any:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,34 @@ def test_params_that_are_no_json_are_refused_where_they_are_needed(
     assert "needs params, which a rented machine can't have" in "".join(capfd.readouterr())
 
 
+def test_what_is_read_from_the_whole_context_arrives_and_nothing_else(renting: Renting) -> None:
+    with DAG("whole_context", schedule=None, params={"frame": 7, "unread": "stays here"}) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2)
+        def tells(scene: str, **context: Any) -> Any:
+            return [scene, context["run_id"], context.get("ti"), context["quality"], sorted(context)]
+
+        tells("shot", quality=3)
+    ended = run(dag)
+    assert ended.state == "success"
+    assert ended.result("tells") == ["shot", ended.run_id, None, 3, ["quality", "run_id"]]
+
+
+def test_a_function_that_reads_what_stays_in_airflow_from_the_whole_context_rents_nothing(
+    renting: Renting, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with DAG("whole_context_in_vain", schedule=None) as dag:
+
+        @task.octa(image="python:3.12")
+        def tells(**context: Any) -> Any:
+            return context["ti"].try_number
+
+        tells()
+    assert run(dag).state == "failed"
+    assert renting.sessions == []
+    assert "needs ti, which a rented machine can't have" in "".join(capfd.readouterr())
+
+
 OF_THE_MODULE = 7
 
 
@@ -364,3 +393,56 @@ def test_names_that_a_function_makes_itself_are_its_own() -> None:
             return error, (lambda given: given)(more)
 
     octa_task(image="python:3.12")(whole)
+
+
+def test_a_function_is_called_there_whatever_its_decorator_is_called_here_and_its_text_stays_as_it_is(
+    renting: Renting,
+) -> None:
+    with DAG("by_another_name", schedule=None) as dag:
+
+        @octa_task(image="python:3.12", poll_interval=0.2)
+        def says() -> str:
+            # Airflow would leave out the lines that begin with a hash, and could not move the others to the left.
+            return """#!/bin/sh
+# to the left
+    echo ok
+"""
+
+        says()
+    ended = run(dag)
+    assert ended.state == "success"
+    assert ended.result("says") == "#!/bin/sh\n# to the left\n    echo ok\n"
+    assert len(renting.sessions) == 1
+
+
+def _numbers() -> Any:
+    yield 1
+
+
+class _Scene:
+    def render(self) -> int:
+        return 1
+
+    def __call__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (functools.lru_cache(uses_the_module), "a decorator between them would stay here"),
+        (functools.wraps(uses_the_module)(lambda: 1), "a decorator between them would stay here"),
+        (_numbers, "it yields instead"),
+        (lambda: 1, "write it as a def"),
+        (functools.partial(uses_the_module), "write it as a def"),
+        (_Scene().render, "write it as a def"),
+        (_Scene(), "write it as a def"),
+        (_Scene, "write it as a def"),
+        (len, "write it as a def"),
+        (eval("lambda: 1").__class__(compile("1", "nowhere", "eval"), {}, "nowhere"), "can't be found"),
+    ],
+)
+def test_what_can_not_be_called_by_its_source_is_refused_when_parsed(function: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why) as told:
+        octa_task(image="python:3.12")(function)
+    assert "\n" not in str(told.value)

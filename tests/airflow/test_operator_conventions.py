@@ -137,6 +137,15 @@ def test_every_argument_of_an_operator_is_in_its_docstring(operator: type) -> No
     assert named - (NOT_FOR_A_VPN if operator is OctaStartVpnOperator else set()) <= documented
 
 
+def test_what_chooses_a_machine_is_told_in_the_same_words_everywhere() -> None:
+    told = re.compile(r"^ +(gpu_model|country): (.+)$", re.MULTILINE)
+    said = {line for one in OPERATORS if one is not OctaStartVpnOperator for line in told.findall(one.__doc__ or "")}
+    assert said == {
+        ("gpu_model", "part of the card's name, in any case, such as `4090`; or a list, of which one will do."),
+        ("country", "ISO code or name; or a list, of which one will do."),
+    }
+
+
 @pytest.mark.parametrize("name", sorted(NOT_FOR_A_VPN))
 def test_what_the_docstring_of_a_vpn_leaves_out_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):

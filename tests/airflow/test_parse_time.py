@@ -13,8 +13,15 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.logs import OctaFetchLogsOperator
+from airflow_provider.operators.machines import OctaMachinesOperator
+from airflow_provider.operators.reap import OctaReapOperator
+from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
 from airflow_provider.operators.start import OctaStartMachineOperator, OctaStartRenderOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
+from airflow_provider.operators.vpn import OctaStartVpnOperator
+from airflow_provider.sensors.job import OctaJobSensor
+from airflow_provider.sensors.machine import OctaMachineAvailableSensor
+from airflow_provider.sensors.session import OctaSessionReadySensor
 from octa_provider import Requirements
 
 ROOT = Path(__file__).parents[2]
@@ -154,10 +161,6 @@ def test_machines_to_leave_out_come_in_every_form_that_a_template_gives(given: o
 
 
 def test_a_stop_is_not_given_what_a_sensor_returns() -> None:
-    from airflow_provider.operators.start import OctaStartMachineOperator
-    from airflow_provider.operators.stop import OctaStopSessionOperator
-    from airflow_provider.sensors.session import OctaSessionReadySensor
-
     with DAG("of_a_sensor", schedule=None):
         started = OctaStartMachineOperator(task_id="start", image="alpine:3")
         ready = OctaSessionReadySensor(task_id="ready", session=started.output)
@@ -182,9 +185,63 @@ def test_models_and_countries_come_in_every_form_that_a_template_gives(given: ob
         ({"wait_for_completion": False, "outputs": {"a": "{{ run_id }}"}}, "wait_for_completion=False only starts"),
         ({"wait_for_completion": False, "via": "ssh"}, "wait_for_completion=False only starts a command"),
         ({"requirements": {"gpu_modell": "4090"}}, "requirements has no gpu_modell"),
+        ({"wait_for_completion": False, "log_path": "/data/log"}, "log_path and skip_on_exit_code are for a task that"),
+        ({"wait_for_completion": False, "skip_on_exit_code": 3}, "log_path and skip_on_exit_code are for a task that"),
     ],
 )
 def test_a_job_that_can_never_work_is_refused(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=re.escape(told)) as raised:
         OctaRunJobOperator(task_id="job", **{"image": "alpine:3", "command": "true"} | arguments)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("given", [None, "a-uuid", 3, OctaRunJobOperator, OctaStartMachineOperator])
+def test_a_sensor_of_no_job_is_refused_before_one_is_paid_for(given: Any) -> None:
+    with DAG("of_no_job", schedule=None):
+        if given is OctaRunJobOperator:
+            given = OctaRunJobOperator(task_id="job", image="alpine:3", command="true").output
+        elif given is OctaStartMachineOperator:
+            given = machine().output
+        with pytest.raises(ValueError, match=r"OctaRunJobOperator\(wait_for_completion=False\)"):
+            OctaJobSensor(task_id="ended", job=given)
+
+
+def test_a_sensor_of_what_may_be_a_job_is_let_through() -> None:
+    with DAG("of_a_job", schedule=None):
+        job = OctaRunJobOperator(task_id="job", image="alpine:3", command="true", wait_for_completion=False)
+        OctaJobSensor(task_id="ended", job=job.output)
+        OctaJobSensor(task_id="of_text", job="{{ ti.xcom_pull('job') | tojson }}")
+        OctaJobSensor.partial(task_id="each").expand(job=[job.output])
+
+
+@pytest.mark.parametrize("make", [OctaSessionReadySensor, OctaFetchLogsOperator])
+@pytest.mark.parametrize("given", ["no uuid", ["a-uuid", "another"], 3])
+def test_what_is_no_session_is_refused_before_one_is_paid_for(make: Any, given: Any) -> None:
+    with pytest.raises(ValueError, match=r"^session is |^session was"):
+        make(task_id="of_it", session=given)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "arguments"),
+    [
+        (OctaRunJobOperator, "durable", {"image": "alpine:3", "command": "true"}),
+        (OctaRunJobOperator, "wait_for_completion", {"image": "alpine:3", "command": "true"}),
+        (OctaRunJobOperator, "deferrable", {"image": "alpine:3", "command": "true"}),
+        (OctaRunJobOperator, "files_in_trigger", {"image": "alpine:3", "command": "true"}),
+        (OctaRenderAnimationOperator, "deferrable", {"scene": "/a.blend", "frames": "1", "output": "/a"}),
+        (OctaStartMachineOperator, "deferrable", {"image": "alpine:3"}),
+        (OctaStartVpnOperator, "deferrable", {}),
+        (OctaSessionReadySensor, "deferrable", {"session": "a-uuid"}),
+        (OctaMachineAvailableSensor, "deferrable", {}),
+        (OctaJobSensor, "deferrable", {"job": {"job": {}}}),
+        (OctaMachinesOperator, "skip_if_none", {}),
+        (OctaReapOperator, "dry_run", {}),
+        (OctaReapOperator, "any_namespace", {}),
+    ],
+)
+def test_a_flag_that_is_text_is_refused_since_false_would_be_true(make: Any, name: str, arguments: Any) -> None:
+    for given in ("False", "{{ params.flag }}"):
+        with pytest.raises(ValueError, match=f"^{name}='.*' is neither True nor False"):
+            make(task_id="flagged", **{name: given}, **arguments)
+    for known in (True, False):
+        make(task_id="flagged", **{name: known}, **arguments)

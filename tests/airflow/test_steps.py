@@ -15,6 +15,7 @@ from airflow_provider.namespace import default_namespace
 from airflow_provider.operators.logs import OctaFetchLogsOperator
 from airflow_provider.operators.start import OctaStartMachineOperator, OctaStartRenderOperator
 from airflow_provider.operators.stop import OctaStopSessionOperator
+from airflow_provider.sensors.machine import OctaMachineAvailableSensor
 from airflow_provider.sensors.session import OctaSessionReadySensor
 from octa_provider import MachineRequest, Requirements
 
@@ -189,6 +190,20 @@ def test_a_soft_failing_sensor_stops_too(renting: Renting) -> None:
         started >> ready(started, timeout=0.5, soft_fail=True)
     assert run(dag).tasks == {"start": "success", "ready": "skipped"}
     assert renting.running() == []
+
+
+@pytest.mark.parametrize("how", [{"deferrable": False}, {"deferrable": True}], ids=["poke", "deferred"])
+def test_a_sensor_that_can_not_look_is_skipped_where_it_fails_softly(renting: Renting, how: dict[str, Any]) -> None:
+    renting.connection("octa_refused", password="no such key")
+    with DAG("soft_look", schedule=None) as dag:
+        for name, options in {"softly": {"soft_fail": True}, "never": {"never_fail": True}, "plainly": {}}.items():
+            given: dict[str, Any] = {"octa_conn_id": "octa_refused", **options, **how}
+            OctaSessionReadySensor(task_id=f"ready_{name}", session="a-uuid", **given)
+            OctaMachineAvailableSensor(task_id=f"free_{name}", **given)
+    assert run(dag).tasks == {
+        **{f"{what}_{how}": "skipped" for what in ("ready", "free") for how in ("softly", "never")},
+        **{"ready_plainly": "failed", "free_plainly": "failed"},
+    }
 
 
 def test_a_session_that_ended_fails_the_sensor_at_once_with_its_log(
