@@ -62,6 +62,17 @@ def test_an_image_without_prefect_works_with_the_command_of_the_document(
     wait_for(lambda: "| pip install" in worker.output, "it was installed before")
 
 
+def test_a_flow_run_has_the_ports_and_the_entrypoint_that_it_asks_for(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    pool.worker()
+    run = pool.at_work(tmp_path, http_ports=[8000], entrypoint="env MARK=here")
+    wait_for(lambda: any("Port 8000 answers at http" in line for line in server.logs_of(run)), "its URL is told")
+    (tmp_path / "end").touch()
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+
+
 def test_a_flow_that_fails_has_failed_and_not_crashed(server: PrefectServer, renting: Renting, pool: Pool) -> None:
     pool.worker()
     run = pool.submit("fails")
