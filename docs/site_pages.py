@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -33,7 +34,7 @@ PREFECT = {
     "Blocks": "credentials.py job.py job_run.py render_batch.py rented_machine.py",
     "Tasks": "tasks.py",
     "Flows": "flows.py render_flows.py left_sessions.py",
-    "Worker": "worker.py worker_configuration.py",
+    "Worker and decorator": "worker.py worker_configuration.py decorators.py",
     "Events and errors": "events.py frames_missing.py",
 }
 
@@ -76,6 +77,53 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     if page.file.generated_by is not None:
         return markdown
     return _LINK.sub(_from_docs, markdown)
+
+
+def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let no page go without what its reader came for: of a block each field, of the package each public name.
+
+    Raises:
+        PluginError: one is missing.
+    """
+    package, _, name = page.file.src_uri.removeprefix("reference/").removesuffix(".md").rpartition("/")
+    if page.file.src_uri.startswith("reference/") and package == "prefect_blocks":
+        missing = [field for field in _fields_of(name) if f'.{name}.{field}"' not in html]
+        if missing:
+            raise PluginError(f"the page of {name} has no {', '.join(missing)}")
+    return html
+
+
+def on_env(env: object, *, config: MkDocsConfig, files: Files) -> None:
+    """The same of the site.
+
+    Raises:
+        PluginError: a public name of the package has no page.
+    """
+    init = ast.parse((ROOT / "prefect_blocks" / "__init__.py").read_text())
+    names = [one.asname for node in ast.walk(init) if isinstance(node, ast.ImportFrom) for one in node.names]
+    pages = {file.src_uri for file in files}
+    missing = [name for name in names if name and f"reference/prefect_blocks/{name}.md" not in pages]
+    if missing:
+        raise PluginError(f"no page of the site is about {', '.join(missing)}")
+
+
+def _fields_of(name: str) -> list[str]:
+    """The fields of a block or of a form, its own and those of the bases that are ours."""
+    classes = {
+        node.name: node
+        for path in (ROOT / "prefect_blocks").glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    }
+    if name not in classes:
+        return []
+    bases = [base.id for base in classes[name].bases if isinstance(base, ast.Name)]
+    own = [
+        node.target.id
+        for node in classes[name].body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and not node.target.id.startswith("_")
+    ]
+    return own + [field for base in bases for field in _fields_of(base)]
 
 
 def _pages_of_others() -> dict[str, str]:

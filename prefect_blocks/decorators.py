@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from octa_provider.errors import OctaConfigError
-from prefect_blocks.secret_values import refuse_typed_secrets, typed_secrets
+from prefect_blocks.secret_values import refuse_account_in_clear, refuse_typed_secrets, typed_secrets
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -46,8 +46,9 @@ def octa(
         A decorator for flows.
 
     Raises:
-        OctaConfigError: at once: a secret that is a value, which Prefect would store, or a base folder that this
-            Prefect does not know; when it is called or submitted: a job variable that the work pool does not have.
+        OctaConfigError: at once: an account or a secret that is a value, which Prefect would store, a base folder that
+            this Prefect does not know, what is no flow; when it is called or submitted: a job variable that the work
+            pool does not have.
 
     Example:
         >>> @octa(work_pool="machines", gpu_model="4090", max_cost_usd=5.0)
@@ -57,7 +58,11 @@ def octa(
         >>> future.result()
     """
 
+    named: object = work_pool
+    if not isinstance(named, str):
+        raise OctaConfigError('octa takes the name of a work pool: write @octa(work_pool="NAME") above @flow')
     refuse_typed_secrets(typed_secrets({}, job_variables))
+    refuse_account_in_clear(job_variables)
 
     options: dict[str, Any] = {}
     if include_files_base_dir is not None:
@@ -70,10 +75,14 @@ def octa(
         options["include_files_base_dir"] = include_files_base_dir
 
     def bind(flow: Flow[P, R]) -> InfrastructureBoundFlow[P, R]:
+        from prefect import Flow
         from prefect.flows import bind_flow_to_infrastructure
 
         from prefect_blocks.worker import OctaWorker
 
+        given: object = flow
+        if not isinstance(given, Flow):
+            raise OctaConfigError(f"{getattr(given, '__name__', given)!r} is no flow: write @octa(...) above @flow")
         return bind_flow_to_infrastructure(
             flow,
             work_pool=work_pool,

@@ -15,6 +15,7 @@ from octa_provider.job.look_pace import LookPace
 from octa_provider.job.next_step import Begin, StartElsewhere, Step, Wait, next_step
 from octa_provider.job.result import JobOutcome, JobResult
 from octa_provider.job.state import JobPhase, JobState
+from octa_provider.text.plain_text import plain_words
 from octa_provider.watch.watcher import watcher_for
 from octa_provider.wire.money import usd_text
 from prefect_blocks.cancel_grace import CancelGrace
@@ -48,6 +49,7 @@ class FlowRunMachine:
         self._in_thread = starts.in_thread
         self._private_key = starts.private_key
         self._is_found = False
+        self._are_urls_told = False
         self._output = MachineOutput(
             starts.flow_run.name,
             shown_values(configuration.secret_envs),
@@ -195,6 +197,10 @@ class FlowRunMachine:
     # -- in a thread ---------------------------------------------------------------------------------------------
 
     def _look(self, state: JobState, session: Session | None, pace: LookPace) -> JobState:
+        if session is not None and session.urls and not self._are_urls_told:
+            self._are_urls_told = True
+            for port, url in session.urls.items():
+                self._logger.info("%s", f"Port {port} answers at {plain_words(url)}")
         return self._octa.jobs.poll(
             state,
             private_key=self._private_key,

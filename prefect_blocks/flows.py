@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
@@ -39,6 +39,19 @@ def run_job_flow(
     max_duration_s: float | None = None,
     result_file: str | None = None,
     labels: dict[str, str] | None = None,
+    wait_for_machine_s: float = 0.0,
+    start_attempts: int = 1,
+    ready_timeout_s: float = 900.0,
+    via: Literal["auto", "container", "ssh"] = "auto",
+    http_ports: list[int] | None = None,
+    ports: list[int] | None = None,
+    entrypoint: str = "",
+    app: str = "",
+    keep_failed_s: float | None = None,
+    progress: str | None = None,
+    progress_total: int | None = None,
+    log_path: str | None = None,
+    name: str = "",
 ) -> dict[str, Any]:
     """Run a command to completion on a rented machine.
 
@@ -57,6 +70,21 @@ def run_job_flow(
         max_duration_s: the job is stopped when its machine has run so many seconds, whatever it does.
         result_file: a JSON file that the command writes: its value is in the result, under `value`. Needs SSH.
         labels: words of your own on the session, to find it and to split a bill by; as of `run_job`.
+        wait_for_machine_s: seconds to wait for a machine when none fits or all are taken; 0 fails at once.
+        start_attempts: how many machines are tried, one after the other, when one does not come up within
+            `ready_timeout_s`. What each has cost is on the bill, and counts towards `max_cost_usd`.
+        ready_timeout_s: seconds that the machine may take to come up.
+        via: how the command is run: `container`, `ssh`, or `auto`, which takes SSH when there are files or secrets.
+        http_ports: ports to publish as URLs while it runs; the run's log and an artifact tell the URLs.
+        ports: TCP ports to expose while it runs.
+        entrypoint: the container's: a program that runs what it is given. A command over SSH does not go through it.
+        app: uuid of an app of OctaSpace's; then the image may be empty.
+        keep_failed_s: seconds for which the machine of a command that failed is kept, for a look: it bills on, for so
+            long at most where the reaper flow runs. None stops it.
+        progress: how to read progress from the output: `blender`, a regular expression, or None for `NN%` and `i/n`.
+        progress_total: how many steps there are; for Blender the frames.
+        log_path: a local file that gets the command's output.
+        name: what the work is called in events and artifacts; when empty, as the flow is.
         secret_envs: environment variable to the name of a saved Secret block; the value goes over SSH alone.
 
     Returns:
@@ -81,6 +109,19 @@ def run_job_flow(
         max_duration_s=max_duration_s,
         result_file=result_file,
         labels=labels,
+        wait_for_machine_s=wait_for_machine_s,
+        start_attempts=start_attempts,
+        ready_timeout_s=ready_timeout_s,
+        via=via,
+        http_ports=http_ports or (),
+        ports=ports or (),
+        entrypoint=entrypoint,
+        app=app,
+        keep_failed_s=keep_failed_s,
+        progress=progress,
+        progress_total=progress_total,
+        log_path=log_path,
+        name=name,
         poll_s=poll_s,
         credentials=credentials_named(credentials),
     )

@@ -18,6 +18,7 @@ from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.progress import ProgressTracker
 from prefect_blocks.at_exit import hearing_signals
 from prefect_blocks.cap_fields import CapOrNone, StartAttempts
+from prefect_blocks.container_fields import ContainerFields
 from prefect_blocks.cost_artifact import flow_name_here
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, run_in_thread_or_undo
@@ -39,7 +40,7 @@ __all__ = ["JobFailedError", "OctaJob", "OctaJobRun"]
 ENDING_S = 330.0
 
 
-class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
+class OctaJob(KnownFields, ContainerFields, RequirementFields, JobCommand, JobBlock[JobResult]):
     """A command on a rented machine: started once, followed with its log, and the machine stopped for certain.
 
     Tries of the same flow run or task run carry on with the same machine and the same running command.
@@ -77,14 +78,6 @@ class OctaJob(KnownFields, RequirementFields, JobCommand, JobBlock[JobResult]):
         description="Seconds that its machine may run, whatever it does; the job is stopped then. Machines that the "
         "balance can't pay for that long are refused.",
     )
-    http_ports: list[int] = Field(default_factory=list, description="Ports to publish as URLs while it runs.")
-    ports: list[int] = Field(default_factory=list, description="TCP ports to expose while it runs.")
-    entrypoint: str = Field(
-        default="",
-        description="The container's entrypoint: a program that runs what it is given. A command over SSH does not go "
-        "through it.",
-    )
-    app: str = Field(default="", description="Uuid of an app of OctaSpace's.")
     wait_for_machine_s: float = Field(
         default=0.0,
         ge=0,

@@ -24,6 +24,7 @@ __all__ = [
     "env_names_from_blocks",
     "hidden_values",
     "is_named_plainly",
+    "refuse_account_in_clear",
     "refuse_typed_secrets",
     "secrets_named",
     "shown_values",
@@ -110,6 +111,24 @@ def refuse_typed_secrets(names: Iterable[str]) -> None:
         raise OctaConfigError(
             f"the job variable secret_envs has values ({told}), which Prefect's server keeps in clear: write {_INSTEAD}"
         )
+
+
+def refuse_account_in_clear(values: Mapping[str, Any]) -> None:
+    """Refuse job variables with an account itself, where Prefect stores them and checks nothing.
+
+    Args:
+        values: the job variables of a flow run without a deployment.
+
+    Raises:
+        OctaConfigError: `credentials` is neither a name nor a reference; no key is told.
+    """
+    given = values.get("credentials")
+    if given is None or isinstance(given, str) or (isinstance(given, Mapping) and set(given) == {"$ref"}):
+        return
+    raise OctaConfigError(
+        "the job variable credentials has an account itself, whose keys Prefect's server would keep in clear: write "
+        "the name of a saved block of type OctaSpace Credentials instead"
+    )
 
 
 def is_named_plainly(text: str | None) -> bool:

@@ -30,7 +30,7 @@ from prefect_blocks.killed_machines import KilledMachines
 from prefect_blocks.left_look import LeftLook
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.private_names import check_private_names
-from prefect_blocks.secret_values import refuse_typed_secrets, typed_secrets
+from prefect_blocks.secret_values import refuse_account_in_clear, refuse_typed_secrets, typed_secrets
 from prefect_blocks.unfollowed_machines import UnfollowedMachine, claim_machine, find_left_by_workers
 from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables, check_variables
 from prefect_blocks.worker_threads import WorkerThreads
@@ -195,10 +195,11 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             The flow run, to wait for.
 
         Raises:
-            OctaConfigError: a job variable that the work pool does not have, or a secret that is a value.
+            OctaConfigError: a job variable that the work pool does not have, or an account or a secret that is a value.
         """
         check_variables(self.work_pool.base_job_template, job_variables or {})
         refuse_typed_secrets(typed_secrets({}, job_variables or {}))
+        refuse_account_in_clear(job_variables or {})
         return await super().submit(flow, parameters, job_variables, flow_run)
 
     async def _propose_crashed_state(

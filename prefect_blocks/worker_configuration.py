@@ -19,6 +19,7 @@ from octa_provider.market.request import is_env_name
 from octa_provider.rental.key import NAMESPACE_ENV
 from octa_provider.text.loggers import plain_logger
 from prefect_blocks.cap_fields import Cap, CapOrNone, StartAttempts
+from prefect_blocks.container_fields import ContainerFields
 from prefect_blocks.credentials import OctaCredentials, account_of, acredentials_named
 from prefect_blocks.infrastructure_pid import VIA_ENV
 from prefect_blocks.known_names import refuse_unknown
@@ -62,7 +63,7 @@ class OctaAccountAndImage(BaseModel):
     )
 
 
-class OctaMachine(RequirementFields, OctaAccountAndImage):
+class OctaMachine(ContainerFields, RequirementFields, OctaAccountAndImage):
     """What the form and the configuration share: the account, the machine, and its limits."""
 
     # A value that is refused may be a secret.
@@ -235,6 +236,10 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
             via=self.via,
             max_cost_usd=self.max_cost_usd,
             start_attempts=self.start_attempts,
+            http_ports=tuple(self.http_ports),
+            ports=tuple(self.ports),
+            entrypoint=self.entrypoint,
+            app=self.app,
             labels=self.labels if self._own_labels is None else self._own_labels,
         )
 

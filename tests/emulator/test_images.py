@@ -65,6 +65,17 @@ def test_an_interpreter_that_does_not_exist_is_refused(tmp_path):
         Images(tmp_path, "/no/python")
 
 
+def test_a_prefect_image_has_prefect_or_says_what_is_missing(tmp_path, monkeypatch):
+    environment = Images(tmp_path / "without").environment("prefecthq/prefect:3.8.8-python3.11")
+    result = subprocess.run([f"{environment.path[0]}/prefect", "version"], capture_output=True, text=True, check=False)
+    assert (result.returncode, len(result.stderr.splitlines())) == (127, 1)
+    monkeypatch.setattr(images_module.importlib.util, "find_spec", lambda name: object())
+    environment = Images(tmp_path / "with").environment("prefecthq/prefect:3.8.8-python3.11")
+    assert sys.executable in (tmp_path / "with" / "prefect" / "prefect").read_text()
+    python = f"{environment.path[0]}/python"
+    assert subprocess.run([python, "-c", "print(1)"], capture_output=True, text=True, check=True).stdout == "1\n"
+
+
 @pytest.mark.parametrize("name", ["ubuntu:24.04", "python:3.11", "nvidia/cuda:12.4.0-base", "blender/tools:1"])
 def test_other_images_have_the_machines_commands(tmp_path, name):
     environment = Images(tmp_path).environment(name)

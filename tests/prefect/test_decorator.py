@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 from flow_process import FlowProcesses
 from pool import FLOWS, Pool
+from prefect import flow
 from prefect_server import BIN, PrefectServer
 from renting import Renting
+
+from octa_provider import OctaConfigError
+from prefect_blocks import octa
 
 pytestmark = [pytest.mark.e2e]
 
@@ -107,3 +111,12 @@ def test_a_flow_runs_on_a_machine_of_its_own(
     assert [run["state_name"] for run in server.runs_of("doubles") if run["work_pool_name"] == pool.name] == [
         "Completed"
     ] * sessions
+
+
+def test_what_is_bound_the_other_way_round_is_told_at_once() -> None:
+    def no_flow() -> None: ...
+
+    with pytest.raises(OctaConfigError, match=r"'no_flow' is no flow: write @octa\(...\) above @flow"):
+        octa(work_pool="machines")(no_flow)  # type: ignore[arg-type]
+    with pytest.raises(OctaConfigError, match="takes the name of a work pool"):
+        octa(flow(no_flow))  # type: ignore[arg-type]

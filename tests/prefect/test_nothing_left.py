@@ -89,6 +89,21 @@ def test_cancelled_from_the_api_while_it_runs(
     assert_is_on_the_bill(server, renting, run, name)
 
 
+def test_cancelled_without_a_runner_it_goes_on_until_its_script_ends(
+    server: PrefectServer, renting: Renting, flows: FlowProcesses
+) -> None:
+    """As a plain `python flow.py` does: nobody tells its process, and the document says so."""
+    run = flows.new_run("block")
+    process = flows.engine(run)
+    wait_for((flows.folder / "runs").exists, "it runs")
+    server.set_state(run, "CANCELLING")
+    server.wait_for_state(run, "Cancelling")
+    assert len(renting.running()) == 1
+    (flows.folder / "end").touch()
+    assert process.wait() == 0, "it ended by itself"
+    assert renting.running() == []
+
+
 @pytest.mark.parametrize("name", ["waiting", "waiting_async", "waiting_submitted", "block", "block_async"])
 def test_cancelled_from_the_api_while_it_waits(
     server: PrefectServer, renting: Renting, flows: FlowProcesses, name: str

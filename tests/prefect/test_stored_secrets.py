@@ -15,11 +15,12 @@ from pool import FLOWS, Pool
 from prefect import flow
 from prefect.blocks.system import Secret
 from prefect_server import PrefectServer
+from pydantic import SecretStr
 from renting import Renting
 from waiting_for import wait_for
 
 from octa_provider.errors import OctaConfigError
-from prefect_blocks import OctaWorker, octa
+from prefect_blocks import OctaCredentials, OctaWorker, octa
 
 pytestmark = pytest.mark.e2e
 
@@ -108,6 +109,28 @@ def test_a_bound_flow_has_no_values(server: PrefectServer, renting: Renting, poo
         octa(work_pool=pool.name, secret_envs={"HF_TOKEN": TOKEN})
     assert "sentinel" not in str(refused.value)
     octa(work_pool=pool.name, secret_envs={"HF_TOKEN": PLAIN})
+
+
+@pytest.mark.parametrize("account", [OctaCredentials(api_key=SecretStr(TOKEN)), {"api_key": TOKEN}])
+def test_a_bound_flow_has_no_account_in_clear(
+    server: PrefectServer, renting: Renting, pool: Pool, account: object
+) -> None:
+    with pytest.raises(OctaConfigError, match="write the name of a saved block") as refused:
+        octa(work_pool=pool.name, credentials=account)
+    assert "sentinel" not in str(refused.value)
+    octa(work_pool=pool.name, credentials="studio")
+    octa(work_pool=pool.name, credentials={"$ref": {"block_document_id": "of a saved block"}})
+
+    @flow
+    def pays_in_clear() -> None: ...
+
+    async def submit() -> None:
+        async with OctaWorker(work_pool_name=pool.name) as worker:
+            await worker.submit(pays_in_clear, job_variables={"credentials": account})
+
+    with pytest.raises(OctaConfigError, match="write the name of a saved block"):
+        asyncio.run(submit())
+    assert server.runs_of("pays-in-clear") == []
 
 
 def test_submitting_to_a_worker_takes_no_values(server: PrefectServer, renting: Renting, pool: Pool) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
 import pytest
-from pool import ENGINE, Pool
-from prefect_server import PrefectServer
+import yaml
+from pool import ENGINE, Pool, env_of_machine
+from prefect.utilities.dockerutils import get_prefect_image_name
+from prefect_server import BIN, PrefectServer
 from renting import Renting
 from waiting_for import wait_for
 
@@ -29,6 +32,45 @@ def test_a_flow_run_executes_on_a_rented_machine(server: PrefectServer, renting:
     home = next(line for line in server.logs_of(run) if "logged in the machine" in line)
     assert "sessions/" in home, "it must have run in the session's own folder"
     wait_for(lambda: any("was stopped after" in line for line in server.logs_of(run)), "what it cost is told")
+
+
+def test_the_default_image_has_prefect_on_the_emulator_too(server: PrefectServer, renting: Renting, pool: Pool) -> None:
+    """A first flow run of a new user, who sets nothing but the API's address."""
+    pool.worker()
+    env = {name: value for name, value in env_of_machine(server).items() if name != "PATH"}
+    run = pool.submit("greets", image=get_prefect_image_name(), env=env)
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+
+
+def test_an_image_without_prefect_works_with_the_command_of_the_document(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    document = Path(__file__).parents[2] / "docs" / "prefect.md"
+    (said,) = re.findall(r"```yaml\n(job_variables:.*?)```", document.read_text(), re.DOTALL)
+    variables = yaml.safe_load(said)["job_variables"]
+    # Nothing can be downloaded here.
+    pip = tmp_path / "pip"
+    pip.write_text(f"ln -s {BIN}/prefect {tmp_path}/prefect && echo pip $@\n")
+    worker = pool.worker()
+    command = variables["command"].replace("pip install", f"sh {pip} install")
+    run = pool.submit(
+        "greets", image=variables["image"], command=command, env=env_of_machine(server) | {"PATH": str(tmp_path)}
+    )
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
+    wait_for(lambda: "| pip install" in worker.output, "it was installed before")
+
+
+def test_a_flow_run_has_the_ports_and_the_entrypoint_that_it_asks_for(
+    server: PrefectServer, renting: Renting, pool: Pool, tmp_path: Path
+) -> None:
+    pool.worker()
+    run = pool.at_work(tmp_path, http_ports=[8000], entrypoint="env MARK=here")
+    wait_for(lambda: any("Port 8000 answers at http" in line for line in server.logs_of(run)), "its URL is told")
+    (tmp_path / "end").touch()
+    server.wait_for_state(run, "Completed")
+    renting.wait_until_none_runs()
 
 
 def test_a_flow_that_fails_has_failed_and_not_crashed(server: PrefectServer, renting: Renting, pool: Pool) -> None:

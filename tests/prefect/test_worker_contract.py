@@ -51,6 +51,15 @@ async def kill(pool: Pool, pid: str, configuration: OctaJobConfiguration) -> Non
         await worker.kill_infrastructure(pid, configuration)
 
 
+def test_what_a_container_publishes_and_is_can_be_asked_for(renting: Renting) -> None:
+    """By job variables of the form, as of a job."""
+    asked = {"http_ports": [8000], "ports": [9000], "entrypoint": "env MARK=here", "app": "an-app"}
+    template = OctaWorker.get_default_base_job_template()
+    made = asyncio.run(OctaJobConfiguration.from_template_and_values(template, {"command": "true", "env": {}} | asked))
+    spec = made.spec()
+    assert (list(spec.http_ports), list(spec.ports), spec.entrypoint, spec.app) == tuple(asked.values())
+
+
 def test_kill_infrastructure_stops_the_machine(
     pool: Pool, renting: Renting, configuration: OctaJobConfiguration, rented: InfrastructurePid
 ) -> None:

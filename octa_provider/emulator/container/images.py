@@ -5,6 +5,7 @@ Nothing is pulled. The name decides what a session's commands find on their PATH
 | image (last part of the name, without tag) | environment |
 | --- | --- |
 | contains `blender` | a `blender` command, and the machine's own commands |
+| contains `prefect` | `prefect` and `python` of the emulator's own environment, and the machine's own commands |
 | contains `frames` | `octa-fake-renderer`, which renders at once, and the machine's own commands |
 | `scratch`, or ends in `-noshell` | no shell: commands fail as in a container without `/bin/sh` |
 | anything else | the machine's own commands and `python3` |
@@ -66,6 +67,8 @@ class Images:
         self._machine = _write_command(folder / "machine", "python3", _python_lines())
         self._frames = _write_command(folder / "frames", "octa-fake-renderer", _fake_renderer_lines())
         self._blender = _write_command(folder / "blender", "blender", _blender_lines(chosen))
+        self._prefect = _write_command(folder / "prefect", "prefect", _prefect_lines())
+        _write_command(folder / "prefect", "python", _python_lines())
 
     def environment(self, image: str) -> ImageEnvironment:
         """The environment behind an image's name."""
@@ -75,6 +78,8 @@ class Images:
         shared = (*_MACHINE_PATH, str(self._machine))
         if "blender" in name:
             return ImageEnvironment((str(self._blender), *shared))
+        if "prefect" in name:
+            return ImageEnvironment((str(self._prefect), *shared))
         if "frames" in name:
             return ImageEnvironment((str(self._frames), *shared))
         return ImageEnvironment(shared)
@@ -83,6 +88,12 @@ class Images:
 def _python_lines() -> str:
     # Last on the PATH: it counts only where the machine has no python3 of its own.
     return f'exec {shlex.quote(sys.executable)} "$@"\n'
+
+
+def _prefect_lines() -> str:
+    if importlib.util.find_spec("prefect") is not None:
+        return f'exec {shlex.quote(sys.executable)} -m prefect "$@"\n'
+    return "echo 'This machine has no Prefect: start the emulator where Prefect is installed.' >&2\nexit 127\n"
 
 
 def _fake_renderer_lines() -> str:
