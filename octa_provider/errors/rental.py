@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import msgspec
+from typing import NamedTuple
 
 from octa_provider.errors.root import MAX_BODY_CHARS, OctaError
 from octa_provider.text.carried import sound
 from octa_provider.text.plain_text import plain
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(NamedTuple):
     """One machine that was not taken, and why.
 
     Attributes:

@@ -103,9 +103,12 @@ def test_a_log_that_is_replaced_keeps_the_marker(bench: Bench) -> None:
     assert (state.exit_code, lines) == (6, ["old", "new"])
 
 
+COMMAND = "(trap '' TERM; sleep 61) & sleep 62 & touch begun; wait"
+
+
 def test_the_machine_ends_the_command_itself_when_nobody_watches(bench: Bench) -> None:
     def rent_and_die() -> None:
-        state = bench.connect().jobs.start(spec("(trap '' TERM; sleep 61) & sleep 62; wait", timeout_s=1), bench.key)
+        state = bench.connect().jobs.start(spec(COMMAND, timeout_s=1), bench.key)
         assert state.key == bench.key
         kill_9()
 
@@ -121,12 +124,10 @@ def test_the_machine_ends_the_command_itself_when_nobody_watches(bench: Bench) -
                 continue
         return [line for line in found if line.startswith("sleep\0006")]
 
-    eventually(lambda: len(sleeps()) == 2, "the command runs")
+    eventually((bench.folder(session["uuid"]) / "begun").exists, "the command runs")
     eventually(lambda: not sleeps(), "the command was ended with its children")
     # The session is billed until somebody stops it: the next try does, with the outcome.
-    result = bench.client.jobs.run(
-        spec("(trap '' TERM; sleep 61) & sleep 62; wait", timeout_s=1), bench.key, poll_s=0.1
-    )
+    result = bench.client.jobs.run(spec(COMMAND, timeout_s=1), bench.key, poll_s=0.1)
     assert (result.outcome, result.exit_code, result.attempts) == (JobOutcome.TIMED_OUT, 124, 2)
     assert result.message == "the command was ended after 1 s"
     assert len(bench.sessions()) == 1

@@ -11,8 +11,8 @@ __all__ = ["Spending"]
 _STOPPING_S = 10.0
 #: Of the seconds between two looks so many are forgotten of how late one was: a busy computer stays busy for a while.
 _FORGOTTEN = 0.1
-#: Later than this is no busy computer, but one that slept or was held: it is no reason to leave that much money.
-_LATEST_S = 120.0
+#: Later than this is no busy computer, but one that slept or was held: no reason to end a batch that much earlier.
+_LATEST_S = 30.0
 
 
 class Spending:

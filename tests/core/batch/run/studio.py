@@ -29,7 +29,7 @@ except ImportError:
 #: Seconds that pass in a real one.
 SPEED = 20.0
 #: Of one batch, each with a plan of its own, on a busy computer.
-MOST_QUOTES = 20
+MOST_QUOTES = 6
 PACING = Pacing(poll_s=4.0, quiet_s=4.0, lost_after_s=200.0)
 
 

@@ -39,18 +39,18 @@ def test_looks_that_come_in_time_spend_all_but_what_a_stop_takes() -> None:
 
 
 def test_looks_that_come_late_end_it_before_the_look_that_would_be_too_late() -> None:
-    for late_s in (7.0, 31.0, 60.0, 119.0):
+    for late_s in (7.0, 15.0, 29.0):
         spent = Bench().spent_when_it_ends([late_s])
         assert CAP_WEI - 2 * late_s - 10 <= spent <= CAP_WEI - 10
 
 
 def test_a_look_that_was_late_once_is_expected_again_for_a_while_and_then_forgotten() -> None:
-    assert Bench().spent_when_it_ends([900.0, 2.0]) == 900
-    assert Bench().spent_when_it_ends([800.0, 2.0]) <= CAP_WEI - 90
+    assert Bench().spent_when_it_ends([965.0, 2.0]) == 965
+    assert Bench().spent_when_it_ends([940.0, 2.0]) <= CAP_WEI - 25
     assert Bench().spent_when_it_ends([60.0, 2.0]) >= CAP_WEI - 15
 
 
-def test_a_computer_that_slept_for_an_hour_leaves_no_more_money_than_two_minutes_of_its_machines() -> None:
+def test_a_computer_that_slept_for_an_hour_leaves_no_more_money_than_half_a_minute_of_its_machines() -> None:
     bench = Bench(max_cost_wei=10_000)
     assert bench.spent_when_it_ends([3600.0, 2.0]) >= 10_000 - 15
 
