@@ -59,4 +59,5 @@ def work(options: dict[str, Any], boundaries: Boundaries) -> dict[str, Any]:
         # An earlier try may have had it, if this one knew of that.
         if came > 1 or (came == 0 and earlier is None):
             said = f"the lines that were followed are {lines}"
-        return {"said": said, "uuid": result.uuid, "charge_wei": result.cost_wei}
+        before = [one.uuid for one in result.tried]
+        return {"said": said, "uuid": result.uuid, "charge_wei": result.cost_wei, "before": before}

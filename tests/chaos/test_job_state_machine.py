@@ -81,9 +81,11 @@ class JobMachine(RuleBasedStateMachine):
         """What a result says is so."""
         assert result.exit_code in (None, self.exit_code)
         assert result.succeeded == (result.exit_code == 0)
-        session = self.sessions()[result.uuid]
+        sessions = self.sessions()
+        session = sessions[result.uuid]
         assert session["stopped_ms"] is not None
-        assert result.cost_wei in (None, session["charge_wei"])
+        before_wei = sum(sessions[one.uuid]["charge_wei"] for one in result.tried)
+        assert result.cost_wei in (None, session["charge_wei"] + before_wei)
 
     @rule(fault=faults)
     def fail_next(self, fault: dict[str, Any]) -> None:

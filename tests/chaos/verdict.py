@@ -214,8 +214,10 @@ def _what_is_wrong_with(
         if f" exit {plan.exit_code}" not in log:
             return "a success, but the command said nothing"
         charge = result.get("charge_wei")
-        if charge is not None and charge != session["charge_wei"]:
-            return f"billed {charge} wei, the ledger says {session['charge_wei']}"
+        # With what it counts among it: those whose place it took.
+        owed = session["charge_wei"] + sum(sessions[uuid]["charge_wei"] for uuid in result.get("before", ()))
+        if charge is not None and charge != owed:
+            return f"billed {charge} wei, the ledger says {owed}"
         price_usd = wei_to_usd(session["price_wei"])
         if price_usd > plan.fault_set.max_price_usd + PRICE_STEP_USD:
             return f"done at {price_usd:.4f} USD/h, above the cap of {plan.fault_set.max_price_usd:g}"

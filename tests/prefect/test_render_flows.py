@@ -129,8 +129,11 @@ def test_the_budget_is_kept(renting: Renting, tmp_path: Path) -> None:
     assert renting.sessions == []
 
 
-def test_a_budget_that_is_reached_is_an_error_and_all_machines_are_stopped(renting: Renting, tmp_path: Path) -> None:
-    """The plan takes the frames for quick; they are not."""
+def test_a_budget_that_is_reached_is_an_error_and_all_machines_are_stopped(
+    renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan takes the frames for quick; they are not, and the machine is given up."""
+    monkeypatch.setattr("octa_provider.batch.fleet._HANGS_LEAST_S", 30.0)
     hours = {"frame_s": 600.0, "max_cost_usd": 0.5, **ONE_MACHINE}
 
     def a_day_passes() -> None:
