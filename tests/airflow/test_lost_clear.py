@@ -82,7 +82,6 @@ def test_a_clear_that_airflow_loses_ends_the_task_all_the_same(renting: Renting,
         "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
         # What it is killed after, wherever the machine is busy.
         "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "600",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] + "?timeout=120",
     }
     command = [sys.executable, "-m", "airflow", "tasks", "run", "--local", "--subdir", str(file)]
     with (
