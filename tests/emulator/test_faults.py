@@ -78,18 +78,6 @@ def test_delay_holds_the_request_or_the_answer(tenant):
 
 
 @pytest.mark.parametrize("after_effect", [False, True])
-def test_a_delay_is_over_when_it_is_lifted(tenant, after_effect):
-    tenant.emulator.faults({"kind": "delay", "seconds": 3600, "path": "/services/mr", "after_effect": after_effect})
-    with ThreadPoolExecutor() as pool:
-        answer = pool.submit(tenant.call, "POST", "/services/mr", tenant.order(), timeout=600)
-        eventually(lambda: tenant.emulator.request("GET", "/_emulator/faults").json()[0]["met"] == 1)
-        assert not answer.done()
-        tenant.emulator.clear_faults()
-        assert answer.result().ok
-    assert len(tenant.listed()) == 1
-
-
-@pytest.mark.parametrize("after_effect", [False, True])
 def test_what_a_delay_holds_goes_on_when_it_is_lifted(tenant, after_effect):
     tenant.emulator.faults({"kind": "delay", "seconds": 3600, "path": "/services/mr", "after_effect": after_effect})
     with ThreadPoolExecutor(1) as pool:
