@@ -28,7 +28,8 @@ def anothers_text(event: Mapping[str, Any], uuid: str | None) -> str:
         event: the event.
         uuid: the session of the task.
     """
-    return f"The triggerer answered with session {uuid_told_by(event)}, which is another task's: going on with {uuid}"
+    own = uuid or "its own"
+    return f"The triggerer answered with session {uuid_told_by(event)}, which is another task's: going on with {own}"
 
 
 def key_told_by(event: Mapping[str, Any]) -> str | None:
@@ -54,12 +55,15 @@ def uuid_told_by(event: Mapping[str, Any]) -> str | None:
     return uuid if isinstance(uuid, str) else None
 
 
-def is_anothers(event: Mapping[str, Any], uuid: str | None) -> bool:
-    """Whether an event is about another session than the task's.
+def is_anothers(event: Mapping[str, Any], uuid: str | None, key: str | None = None) -> bool:
+    """Whether an event is about another session than the task's, or about another task's job.
 
     Args:
         event: also of another version of this package, which may tell it in another way.
-        uuid: the task's; None where it is not known.
+        uuid: the task's session; None where it is not known, or not rented yet.
+        key: the task's rental key, without a namespace; None where the job may be another task's.
     """
-    told = uuid_told_by(event)
+    told, told_key = uuid_told_by(event), key_told_by(event)
+    if None not in {told_key, key} and not f"/{told_key}".endswith(f"/{key}"):
+        return True
     return None not in {told, uuid} and told != uuid

@@ -94,11 +94,12 @@ class RunsJob(DefersJob, TellsLineage):
             raise
         try:
             own = JobXCom(context).uuid()
-            self._know_uuid(own or uuid_told_by(event))
-            if is_anothers(event, own):
+            self._know_uuid(own)
+            if is_anothers(event, own, key):
                 self.log.warning("%s", anothers_text(event, own))
                 self.run_bill = RunBill()
                 return self._start(context, self._prepare(context, client))
+            self._know_uuid(own or uuid_told_by(event))
             if "job" in event and (told := self._teller(client)) is not None:
                 told.take_over(job_from_json(event["job"]), is_ready_told=event.get("is_ready_told") is True)
             if (wait := MachineWait.told_by(event)) is not None:

@@ -74,6 +74,27 @@ def test_a_job_goes_on_with_its_own(renting: Renting, of_another: dict[str, Any]
     assert renting.running() == []
 
 
+def test_a_job_that_waits_for_a_machine_takes_no_others_end_for_its_own(
+    renting: Renting, of_another: dict[str, Any], tmp_path: Path
+) -> None:
+    empty = {"kind": "garbage", "method": "GET", "path": "^/services/mr$", "body": "[]", "times": 1}
+    renting.emulator.faults(empty)
+    with DAG("misled_waiting", schedule=None) as dag:
+        misled(OctaRunJobOperator, of_another)(
+            task_id="job",
+            image="alpine:3",
+            command=f"echo whole > {tmp_path}/out",
+            poll_interval=0.2,
+            deferrable=True,
+            wait_for_machine_s=600,
+        )
+    ended = run(dag)
+    assert (ended.state, SENT) == ("success", ["job"])
+    assert (tmp_path / "out").read_text() == "whole\n"
+    assert ended.result("job")["uuid"] != of_another["job"]["rental"]["uuid"]
+    assert renting.running() == []
+
+
 def test_a_batch_goes_on_with_its_own(renting: Renting, of_another: dict[str, Any], tmp_path: Path) -> None:
     with DAG("misled_batch", schedule=None) as dag:
         misled(OctaRenderAnimationOperator, of_another | {"what": "deadline"})(
