@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["DescribesBatch"]
 
 _WHOLE = ("max_machines", "max_failed_frames", "tries_per_frame", "disk_gb")
-_NUMBERS = ("finish_within_s", "confidence", "seconds_per_frame", "ready_timeout_s")
+_NUMBERS = ("finish_within_s", "confidence", "seconds_per_frame", "ready_timeout_s", "wait_for_machine_s")
 _WORDS = ("on_changed", "order")
 _TEXTS = ("scene", "output", "main")
 _NEEDED = {"scene": "the scene's file or folder", "output": "the folder that gets the frames"}
 _FIELDS = (
     *("scene", "frames", "output", "main", "renderer", "requirements", "check", "max_machines", "finish_within_s"),
     *("max_cost_usd", "confidence", "max_failed_frames", "tries_per_frame", "seconds_per_frame", "on_changed"),
-    *("order", "disk_gb", "ready_timeout_s", "labels"),
+    *("order", "disk_gb", "ready_timeout_s", "max_duration_s", "wait_for_machine_s", "labels"),
 )
 
 
@@ -62,6 +62,10 @@ class DescribesBatch(RendersWhatIsWritten):
         order: `forward`, `backward`, or `spread`: first those that are far apart.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds for a machine to come up.
+        max_duration_s: all machines are stopped when the first one of the try has been rented for so many seconds;
+            plans that would take longer are refused. None for no such cap.
+        wait_for_machine_s: seconds to wait, in all, while none of its machines is there and none fits or has room; 0
+            fails at once.
         labels: words of your own on each machine's session, such as `{"project": "atlas"}`, to find it and to split a
             bill by. Whoever has the account's key, and the machines' owners, read them: no secrets.
         octa_conn_id: the connection.
@@ -98,6 +102,8 @@ class DescribesBatch(RendersWhatIsWritten):
         order: str = "forward",
         disk_gb: int | str = 20,
         ready_timeout_s: float | str = 900.0,
+        max_duration_s: float | str | None = None,
+        wait_for_machine_s: float | str = 0.0,
         labels: Mapping[str, str] | None = None,
         octa_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
@@ -122,6 +128,8 @@ class DescribesBatch(RendersWhatIsWritten):
         self.order = order
         self.disk_gb = disk_gb
         self.ready_timeout_s = ready_timeout_s
+        self.max_duration_s = max_duration_s
+        self.wait_for_machine_s = wait_for_machine_s
         self.labels = labels
         self.octa_conn_id = octa_conn_id
 
@@ -160,7 +168,7 @@ class DescribesBatch(RendersWhatIsWritten):
             "requirements": to_requirements(given.get("requirements"), {}),
             "check": to_check(given.get("check")),
             "labels": as_texts("labels", given.get("labels")),
-            "max_cost_usd": checked_cap("max_cost_usd", given.get("max_cost_usd")),
+            **{name: checked_cap(name, given.get(name)) for name in ("max_cost_usd", "max_duration_s")},
         }
         values.update((name, _path(name, given.get(name))) for name in _TEXTS)
         values.update((name, as_int(name, given.get(name))) for name in _WHOLE)

@@ -17,6 +17,7 @@ __all__ = ["BatchLog"]
 #: How far the batch is comes so often at most, and only when it has changed.
 TELL_EVERY_S = 10.0
 _WORDS = {
+    "waiting": "Waiting for a machine",
     "machine rented": "Rented {machine}",
     "machine refused": "{machine} could not be rented",
     "machine ready": "{machine} is ready",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -156,7 +157,9 @@ def _holder(client: OctaClient, batch: Batch) -> str:
 def _refusals(client: OctaClient, batch: Batch, error: OctaError | ValueError) -> Counter[str]:
     """Why machines are not taken, and how many each time."""
     try:
-        refusals = getattr(error, "refusals", ()) or client.batches.plan(batch).refusals
+        refusals = (
+            getattr(error, "refusals", ()) or client.batches.plan(replace(batch, wait_for_machine_s=0.0)).refusals
+        )
     except OctaError:
         return Counter()
     return Counter(refusal.reason for refusal in refusals if refusal.node_id is not None)

@@ -71,6 +71,17 @@ class BatchFields(BaseModel):
     ready_timeout_s: float = Field(
         default=900.0, title="Ready Timeout", description="Seconds that a machine may take to come up."
     )
+    max_duration_s: CapOrNone = Field(
+        default=None,
+        title="Longest (s)",
+        description="All machines are stopped when the first of a run has been rented for so long; empty for no cap.",
+    )
+    wait_for_machine_s: float = Field(
+        default=0.0,
+        title="Wait for a Machine (s)",
+        description="Seconds to wait, in all, while none of its machines is there and none fits or has room; 0 fails "
+        "at once.",
+    )
     labels: dict[str, str] = Field(
         default_factory=dict,
         description="Words of your own on each machine's session, to find it and to split a bill by. Whoever has the "

@@ -32,6 +32,7 @@ LINE_S = 30.0
 #: Seconds to wait at the end, when all machines are stopped, for what is still to be told.
 FLUSH_S = 5.0
 _WORDS = {
+    "waiting": "waiting for a machine",
     "machine rented": "{machine} is rented",
     "machine refused": "{machine} was not rented",
     "machine ready": "{machine} is ready",

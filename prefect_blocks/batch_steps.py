@@ -68,7 +68,11 @@ def quote_batch(
                 )
             # As a render does that begins: an API that is away for a minute costs a minute, and no flow run.
             away = Deadline(octa.clock, AWAY_S)
-            quote = ask_until(away, lambda: octa.batches.quote(batch), "the quote of a batch")
+            quote = ask_until(
+                away,
+                lambda: octa.batches.quote(batch, is_cancelled=is_cancelled, on_waiting=report.say),
+                "the quote of a batch",
+            )
         report.say(quote.text)
         report.quote(quote.markdown())
     told = {"text": quote.text, "markdown": quote.markdown(), "output": str(batch.output_path.absolute())}

@@ -28,7 +28,8 @@ __all__ = ["OctaRenderBatch"]
 #: Fields that are arguments of the core's `Batch` as they are.
 _TERMS = (
     *("max_machines", "finish_within_s", "max_cost_usd", "confidence", "max_failed_frames", "tries_per_frame"),
-    *("seconds_per_frame", "on_changed", "order", "disk_gb", "ready_timeout_s", "labels"),
+    *("seconds_per_frame", "on_changed", "order", "disk_gb", "ready_timeout_s", "max_duration_s"),
+    *("wait_for_machine_s", "labels"),
 )
 
 

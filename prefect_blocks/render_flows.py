@@ -46,6 +46,8 @@ def plan_render_flow(
     order: str = "forward",
     disk_gb: int = 20,
     ready_timeout_s: float = 900.0,
+    max_duration_s: float | None = None,
+    wait_for_machine_s: float = 0.0,
     labels: dict[str, str] | None = None,
     measure: bool = False,
     poll_s: float = 2.0,
@@ -75,6 +77,10 @@ def plan_render_flow(
         order: `forward`, `backward`, or `spread`: first those that are far apart.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds that a machine may take to come up.
+        max_duration_s: all machines are stopped when the first one of the run has been rented for so many seconds;
+            plans that would take longer are refused. Left out, no such cap.
+        wait_for_machine_s: seconds to wait, in all, while none of its machines is there and none fits or has room; 0
+            fails at once.
         labels: words of your own on each machine's session, such as `{"project": "atlas"}`, to find it and to split a
             bill by. Whoever has the account's key, and the machines' owners, read them: no secrets.
         measure: where nothing tells what a frame takes, rent one machine and render the first, the middle and the last
@@ -114,6 +120,8 @@ def render_animation_flow(
     order: str = "forward",
     disk_gb: int = 20,
     ready_timeout_s: float = 900.0,
+    max_duration_s: float | None = None,
+    wait_for_machine_s: float = 0.0,
     labels: dict[str, str] | None = None,
     quote: dict[str, Any] | None = None,
     poll_s: float = 2.0,
@@ -143,6 +151,10 @@ def render_animation_flow(
         order: `forward`, `backward`, or `spread`: first those that are far apart.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds that a machine may take to come up.
+        max_duration_s: all machines are stopped when the first one of the run has been rented for so many seconds;
+            plans that would take longer are refused. Left out, no such cap.
+        wait_for_machine_s: seconds to wait, in all, while none of its machines is there and none fits or has room; 0
+            fails at once.
         labels: words of your own on each machine's session, such as `{"project": "atlas"}`, to find it and to split a
             bill by. Whoever has the account's key, and the machines' owners, read them: no secrets.
         quote: what `plan_render_flow` returned, once it was approved: the batch never costs more than its "at most",

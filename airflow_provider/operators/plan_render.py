@@ -55,6 +55,10 @@ class OctaPlanRenderOperator(RunsBatch):
         order: `forward`, `backward`, or `spread`: first those that are far apart.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds for a machine to come up.
+        max_duration_s: all machines are stopped when the first one of the try has been rented for so many seconds;
+            plans that would take longer are refused. None for no such cap.
+        wait_for_machine_s: seconds to wait, in all, while none of its machines is there and none fits or has room; 0
+            fails at once. It waits on its worker.
         labels: words of your own on each machine's session, such as `{"project": "atlas"}`, to find it and to split a
             bill by. Whoever has the account's key, and the machines' owners, read them: no secrets.
         measure: True rents one machine, and bills, where nothing tells yet what a frame takes.
@@ -103,6 +107,8 @@ class OctaPlanRenderOperator(RunsBatch):
         order: str = "forward",
         disk_gb: int | str = 20,
         ready_timeout_s: float | str = 900.0,
+        max_duration_s: float | str | None = None,
+        wait_for_machine_s: float | str = 0.0,
         labels: Mapping[str, str] | None = None,
         measure: bool | str = False,
         poll_interval: float | str = 5.0,
@@ -128,6 +134,8 @@ class OctaPlanRenderOperator(RunsBatch):
             order=order,
             disk_gb=disk_gb,
             ready_timeout_s=ready_timeout_s,
+            max_duration_s=max_duration_s,
+            wait_for_machine_s=wait_for_machine_s,
             labels=labels,
             poll_interval=poll_interval,
             octa_conn_id=octa_conn_id,
@@ -159,7 +167,12 @@ class OctaPlanRenderOperator(RunsBatch):
                     options = self.run_options(BatchLog(self.log).event)
                     with only_our_lines():
                         client.batches.measure(batch, rental_key(context), **options)
-                quote = client.batches.quote(batch)
+                switch = self.kill_switch
+                quote = client.batches.quote(
+                    batch,
+                    is_cancelled=lambda: switch is not None and switch.pulled,
+                    on_waiting=lambda text: self.log.info("%s", text[:1].upper() + text[1:]),
+                )
             except OctaCancelledError as error:
                 raise OctaTaskKilledError("The task was killed; its machine is stopped.") from error
             except (OctaError, ValueError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -77,6 +77,10 @@ class OctaRenderAnimationOperator(RunsBatch):
         order: `forward`, `backward`, or `spread`: first those that are far apart.
         disk_gb: disk of each machine, in GB.
         ready_timeout_s: seconds for a machine to come up.
+        max_duration_s: all machines are stopped when the first one of the try has been rented for so many seconds;
+            plans that would take longer are refused. None for no such cap.
+        wait_for_machine_s: seconds to wait, in all, while none of its machines is there and none fits or has room; 0
+            fails at once. With `deferrable` the triggerer waits.
         labels: words of your own on each machine's session, such as `{"project": "atlas"}`, to find it and to split a
             bill by. Whoever has the account's key, and the machines' owners, read them: no secrets.
         quote: what `OctaPlanRenderOperator` returned: the batch never costs more than its "at most", and nothing is
@@ -134,6 +138,8 @@ class OctaRenderAnimationOperator(RunsBatch):
         order: str = "forward",
         disk_gb: int | str = 20,
         ready_timeout_s: float | str = 900.0,
+        max_duration_s: float | str | None = None,
+        wait_for_machine_s: float | str = 0.0,
         labels: Mapping[str, str] | None = None,
         quote: Mapping[str, Any] | str | None = None,
         poll_interval: float | str = 5.0,
@@ -161,6 +167,8 @@ class OctaRenderAnimationOperator(RunsBatch):
             order=order,
             disk_gb=disk_gb,
             ready_timeout_s=ready_timeout_s,
+            max_duration_s=max_duration_s,
+            wait_for_machine_s=wait_for_machine_s,
             labels=labels,
             poll_interval=poll_interval,
             octa_conn_id=octa_conn_id,
@@ -300,24 +308,31 @@ class OctaRenderAnimationOperator(RunsBatch):
             switch.refuse()
             so_far = {"mark": mark, "finish_at": finish_at, "namespace": client.namespace}
             so_far["key"] = rental_key(context)
-            self._defer(context, result, deadline_at, so_far | task.so_far(result))
+            self._defer(context, batch, result, deadline_at, so_far | task.so_far(result))
         switch.concluded = True
         if result.outcome is BatchOutcome.CANCELLED and not switch.pulled and deadline_at is not None:
             raise AirflowTaskTimeout(f"The batch did not end within {self.execution_timeout}; it was stopped.")
         return task.conclude(result, is_killed=switch.pulled)
 
     def _defer(
-        self, context: Context, result: BatchResult, deadline_at: float | None, carried_on: Mapping[str, Any]
+        self,
+        context: Context,
+        batch: Batch,
+        result: BatchResult,
+        deadline_at: float | None,
+        carried_on: Mapping[str, Any],
     ) -> NoReturn:
         from airflow_provider.triggers.batch import OctaBatchTrigger
+        from octa_provider.batch.run.market import requirements_of
 
         # For a trigger that is ended: whether another try has begun meanwhile.
         note_try(context["ti"])
+        renders = counted(len(result.sessions), "machine renders", "machines render")
         self.log.info(
-            "%d of %s done; %s on while this task waits without a slot, for up to %s",
+            "%d of %s done; %s while this task waits without a slot, for up to %s",
             result.done,
             counted(result.frames, "frame"),
-            counted(len(result.sessions), "machine renders", "machines render"),
+            f"{renders} on" if result.sessions else "no machine is to be had",
             shown_duration(result.wake_after_s),
         )
         wake_at = time.time() + result.wake_after_s
@@ -334,11 +349,17 @@ class OctaRenderAnimationOperator(RunsBatch):
                 poll_interval=checked_deadline(self.poll_interval, "poll_interval", 5),
                 namespace=self._settings.namespace,
                 carried_on=carried_on,
+                requirements=None if result.sessions else _asked(requirements_of(batch)),
             ),
             method_name="execute_resumed",
             timeout=timedelta(seconds=max(1.0, given_up_at - time.time())),
         )
         raise AssertionError("unreachable: defer raises")
+
+
+def _asked(requirements: Requirements) -> dict[str, Any]:
+    """Requirements as a JSON value."""
+    return asdict(requirements) | {"exclude_nodes": [*requirements.exclude_nodes]}
 
 
 def _checked_pause(value: float | str) -> float:

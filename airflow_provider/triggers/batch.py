@@ -14,10 +14,12 @@ from airflow_provider.triggers.account import Account, account, settings_in_trig
 from airflow_provider.triggers.batch_hand_over import stop_sessions, watch_batch_until_taken_over
 from airflow_provider.triggers.hand_over import TAKE_OVER_S
 from airflow_provider.triggers.killed_by_user import TELLS_KILLS, is_task_over
+from airflow_provider.triggers.market_watch import REFUSED_S, MarketWatch
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.shown_event import ShownEvent
 from airflow_provider.triggers.worker_threads import in_thread, to_the_end
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
+from octa_provider.market.requirements import Requirements
 from octa_provider.text.carried import carried
 from octa_provider.text.loggers import plain_logger
 
@@ -47,9 +49,11 @@ class OctaBatchTrigger(BaseTrigger):
         poll_interval: seconds between two looks, at least.
         namespace: the one of the rental key's client.
         carried_on: what the worker wants to be told when it comes back, as it is.
+        requirements: which machine is waited for while there is none, as a mapping of `Requirements`; None for none.
 
     Yields one event, a dict with `what` and what was carried on:
-        `due`: the time has come. `gone`: a session has ended (`uuid`). `deadline`: all were stopped at `deadline_at`.
+        `due`: the time has come. `machine`: one is on offer that fits. `gone`: a session has ended (`uuid`).
+        `deadline`: all were stopped at `deadline_at`.
         `unwatched`: they run, and can't be watched from here (`message` says why).
     """
 
@@ -64,6 +68,7 @@ class OctaBatchTrigger(BaseTrigger):
         poll_interval: float = 5.0,
         namespace: str | None = None,
         carried_on: Mapping[str, Any] | None = None,
+        requirements: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.octa_conn_id = octa_conn_id
@@ -74,6 +79,7 @@ class OctaBatchTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.namespace = namespace
         self.carried_on = dict(carried_on or {})
+        self.requirements = None if requirements is None else dict(requirements)
         self._settings: ConnectionSettings | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -89,6 +95,7 @@ class OctaBatchTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "namespace": self.namespace,
                 "carried_on": self.carried_on,
+                "requirements": self.requirements,
             },
         )
 
@@ -106,7 +113,7 @@ class OctaBatchTrigger(BaseTrigger):
             if not TELLS_KILLS:
                 await to_the_end(self._stop_if_killed())
             raise
-        if event["what"] != "deadline" and self._settings is not None:
+        if event["what"] != "deadline" and self._settings is not None and self.sessions:
             # Until a worker runs the task: it may wait for its slot for days, and these machines bill.
             ends = [time.time() + TAKE_OVER_S]
             ends += [] if self.deadline_at is None else [self.deadline_at]
@@ -128,9 +135,11 @@ class OctaBatchTrigger(BaseTrigger):
             settings = self._settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
         except Exception as error:  # noqa: BLE001 - nothing is wrong with the batch: a worker may reach its connection
             return {"what": "unwatched", "message": f"{type(error).__name__}: {error}"}
+        until = self.wake_at if self.deadline_at is None else min(self.wake_at, self.deadline_at)
+        if self.requirements is not None:
+            return await self._machine(settings, until)
         with account(settings, self.poll_interval) as here:
             self.log.info("%d machines render; a worker comes back when they need one", len(self.sessions))
-            until = self.wake_at if self.deadline_at is None else min(self.wake_at, self.deadline_at)
             gone = await _first_gone(here, self.sessions, max(0.0, until - time.time()))
             if gone is not None:
                 return {"what": "gone", "uuid": gone}
@@ -142,6 +151,18 @@ class OctaBatchTrigger(BaseTrigger):
                 # The worker that comes back stops them, or says which may bill.
                 self.log.error("%s", error)
             return {"what": "deadline"}
+
+    async def _machine(self, settings: ConnectionSettings, until: float) -> dict[str, Any]:
+        """Wait for a machine that fits."""
+        # Of those that fit some may have just refused the worker, which is not to come back for them at once.
+        interval = max(self.poll_interval, REFUSED_S)
+        watch = MarketWatch("mr", Requirements.from_mapping(self.requirements or {}), until, interval)
+        with account(settings, interval) as here:
+            self.log.info("No machine of the batch is there; a worker comes back when one is on offer")
+            fitting, why = await watch.fitting(here)
+        if fitting:
+            return {"what": "machine"}
+        return {"what": "due" if self.deadline_at is None or time.time() < self.deadline_at else "deadline", "why": why}
 
     async def _stop_if_killed(self) -> None:
         # A worker that has been given the task again, or another try, has found them, and uses them.

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.triggers.account import account, settings_in_trigger
+from airflow_provider.triggers.market_watch import MarketWatch
 from airflow_provider.triggers.resume_pace import until_task_may_resume
 from airflow_provider.triggers.shown_event import ShownEvent
-from airflow_provider.triggers.worker_threads import in_thread
-from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.json_values import machine_json
 from octa_provider.text.carried import carried
 
-if TYPE_CHECKING:
-    from octa_provider import OctaClient
-    from octa_provider.models import Machine, VpnMachine
-
 __all__ = ["OctaMachineTrigger"]
-
-#: A node that has just refused the task is left alone for so long: it may be full, and on offer all the same.
-REFUSED_S = 60.0
-#: One look may take so long.
-_LOOK_S = 60.0
 
 
 class OctaMachineTrigger(BaseTrigger):
@@ -103,51 +91,17 @@ class OctaMachineTrigger(BaseTrigger):
         yield ShownEvent(payload=carried({"began_at": self.began_at, "until": self.until} | event))
 
     async def _wait(self) -> dict[str, Any]:
-        from octa_provider.timing.asking import asked_pause, is_transient
-        from octa_provider.timing.backoff import pause_s
-        from octa_provider.timing.outage import outages
-
         settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
-        requirements = Requirements.from_mapping(self.requirements)
-        refused_until = time.time() + REFUSED_S
+        watch = MarketWatch(
+            self.service,
+            Requirements.from_mapping(self.requirements),
+            self.until,
+            self.poll_interval,
+            self.max_cost_usd,
+            self.refused,
+        )
         with account(settings, self.poll_interval) as here:
-            # Whoever defers has just looked.
-            pause = self.poll_interval * random.uniform(0.5, 1.0)
-            failures, why = 0, "no machine was seen"
-            while True:
-                await asyncio.sleep(max(0.0, min(pause, self.until - time.time())))
-                pause = pause_s(self.poll_interval, 0, None, random.random())
-                try:
-                    fitting = await in_thread(self._look, here.client, requirements)
-                    failures = 0
-                    wanted = [m for m in fitting if m.node_id not in self.refused or time.time() >= refused_until]
-                    if wanted:
-                        is_vpn = self.service == "vpn"
-                        return {"what": "machine", "machine": None if is_vpn else machine_json(wanted[0])}  # type: ignore[arg-type]
-                    why = f"{len(fitting)} that fit have just refused"
-                except OctaNoMachineError as error:
-                    why, failures = str(error), 0
-                except OctaError as error:
-                    if not is_transient(error):
-                        raise
-                    outages.failed(error, here.client.clock, "a machine is waited for")
-                    failures += 1
-                    pause = pause_s(self.poll_interval, failures, asked_pause(error), random.random())
-                    why = str(error)
-                if time.time() >= self.until:
-                    return {"what": "no machine", "message": why}
-
-    def _look(self, client: OctaClient, requirements: Requirements) -> list[Machine | VpnMachine]:
-        from octa_provider.rental.market_look import machines_that_fit
-        from octa_provider.timing.deadline import Deadline
-
-        octa = client.within(Deadline(client.clock, _LOOK_S))
-        return [
-            *machines_that_fit(
-                octa,
-                self.service,
-                requirements,
-                max_cost_usd=self.max_cost_usd,
-                max_age_s=self.poll_interval,
-            )
-        ]
+            fitting, why = await watch.fitting(here)
+        if not fitting:
+            return {"what": "no machine", "message": why}
+        return {"what": "machine", "machine": None if self.service == "vpn" else machine_json(fitting[0])}  # type: ignore[arg-type]

@@ -40,6 +40,11 @@ class Batch:
         max_machines: at most so many at once, 1 to 10,000.
         finish_within_s: the deadline, in seconds from the start of the run; None takes the time that costs least.
         max_cost_usd: never more than this, in USD.
+        max_duration_s: all machines are stopped when the first of a run has been rented for so many seconds, whatever
+            they are at, and what has come is kept; plans that would take longer are refused. Running it again goes on,
+            with the whole time again. None for no such cap.
+        wait_for_machine_s: seconds to wait, in all, while no machine of the batch is there and none fits or has room;
+            the market is looked at now and then. The deadline counts on meanwhile. 0 waits for none.
         confidence: how sure the deadline and the budget are to hold when the plan is made, 0.5 to 0.99.
         max_failed_frames: go on although so many frames were given up; one more ends the batch as incomplete.
         tries_per_frame: tries for each frame, each on another node.
@@ -74,6 +79,8 @@ class Batch:
     order: str = "forward"
     disk_gb: int = 20
     ready_timeout_s: float = 900.0
+    max_duration_s: float | None = None
+    wait_for_machine_s: float = 0.0
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +95,8 @@ class Batch:
         if self.seconds_per_frame is not None:
             put(self, "seconds_per_frame", checked_seconds("seconds_per_frame", self.seconds_per_frame, least_s=0.001))
         put(self, "ready_timeout_s", checked_seconds("ready_timeout_s", self.ready_timeout_s, least_s=1.0))
+        put(self, "max_duration_s", checked_cap("max_duration_s", self.max_duration_s))
+        put(self, "wait_for_machine_s", checked_seconds("wait_for_machine_s", self.wait_for_machine_s))
         put(self, "labels", checked_labels(self.labels))
         put(self, "max_cost_usd", checked_cap("max_cost_usd", self.max_cost_usd))
         if isinstance(self.confidence, bool) or not isinstance(self.confidence, (int, float)):

@@ -19,6 +19,7 @@ from octa_provider.batch.renderers.local_preflight import local_preflight
 from octa_provider.batch.renderers.preflight import Preflight
 from octa_provider.batch.result import BatchResult
 from octa_provider.batch.run.batch_run import BatchRun
+from octa_provider.batch.run.machine_wait import MachineWait
 from octa_provider.batch.run.market import Market, scene_of
 from octa_provider.batch.run.parts import BatchParts, Pacing
 from octa_provider.batch.run.pausing import checked_pause_s
@@ -30,6 +31,7 @@ from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.frames import parse
 from octa_provider.rental.key import split_namespace
 from octa_provider.rental.rentals import Rentals
+from octa_provider.text.loggers import plain_logger
 
 if TYPE_CHECKING:
     from octa_provider.batch.events import OnEvent
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from octa_provider.rental.terms import Bill
 
 __all__ = ["Batches"]
+
+log = plain_logger("octa_provider.batch")
 
 
 class Batches:
@@ -51,16 +55,27 @@ class Batches:
         self._api = api
         self._rentals = rentals
 
-    def plan(self, batch: Batch, scene: SceneEstimate | None = None) -> Plan:
+    def plan(
+        self,
+        batch: Batch,
+        scene: SceneEstimate | None = None,
+        *,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        on_waiting: Callable[[str], object] = log.info,
+    ) -> Plan:
         """What a batch would cost, and when it would be done. Spends nothing, and changes nothing.
 
         Args:
-            batch: what is to be rendered.
+            batch: what is to be rendered; with `wait_for_machine_s` it is waited while no machine fits.
             scene: what is known of the work; when left out, what was measured before into the output folder, else
                 `Batch.seconds_per_frame`.
+            is_cancelled: asked again and again while it waits.
+            on_waiting: told that it waits, and why, and that it goes on; the log when left out.
 
         Raises:
             OctaConfigError: nothing tells what a frame takes.
+            OctaNoMachineError: it has waited, and still no machine fits; without a wait the plan says why.
+            OctaCancelledError: `is_cancelled` said yes.
             OctaError: the API can't be reached, or refused the key.
         """
         told = self._told(batch)
@@ -73,24 +88,33 @@ class Batches:
                 "nothing tells what a frame takes: say so (seconds_per_frame, --seconds-per-frame), or have it "
                 "measured (--measure with --output)"
             )
-        return Market.of(self._api, batch).plan(
+        return self._on_offer(batch, is_cancelled, on_waiting).plan(
             scene,
             left_s=batch.finish_within_s,
+            longest_s=batch.max_duration_s,
             budget_usd=batch.max_cost_usd,
             spent_wei=0 if told is None else told.spent_wei,
             measured={},
         )
 
-    def quote(self, batch: Batch) -> BatchQuote:
+    def quote(
+        self,
+        batch: Batch,
+        *,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        on_waiting: Callable[[str], object] = log.info,
+    ) -> BatchQuote:
         """What a person is asked to approve: the plan as a small value. Spends nothing.
 
         Args:
             batch: what is to be rendered; what was rendered into its output folder before is left out.
+            is_cancelled, on_waiting: as of `plan`.
 
         Raises:
             OctaConfigError: nothing tells what a frame takes: measure it first, or say so (`seconds_per_frame`).
             OctaPlanError: no plan meets the deadline or the budget.
             OctaNoMachineError: no machine fits.
+            OctaCancelledError: `is_cancelled` said yes.
             OctaError: the API can't be reached, or refused the key.
         """
         told = self._told(batch)
@@ -98,7 +122,7 @@ class Batches:
         spent_wei, now = 0 if told is None else told.spent_wei, self._api.clock.time()
         if not _missing(batch, told):
             return BatchQuote.of_nothing(fingerprint=fingerprint, spent_wei=spent_wei, now=now)
-        plan = self.plan(batch)
+        plan = self.plan(batch, is_cancelled=is_cancelled, on_waiting=on_waiting)
         return BatchQuote.of(plan, chosen_line(plan), fingerprint=fingerprint, spent_wei=spent_wei, now=now)
 
     def inspect(self, batch: Batch, *, blender: str = "blender") -> Preflight:
@@ -238,6 +262,18 @@ class Batches:
             OctaConfigError: no batch has been rendered into it.
         """
         return status(Path(output))
+
+    def _on_offer(self, batch: Batch, is_cancelled: Callable[[], bool], on_waiting: Callable[[str], object]) -> Market:
+        """What is on offer; of a batch that waits for machines, once there is one that fits."""
+        market = Market.of(self._api, batch)
+        if not batch.wait_for_machine_s or market.ranking.machines:
+            return market
+        wait = MachineWait(
+            self._api, batch, is_cancelled, lambda reason: on_waiting(f"waiting for a machine: {reason}")
+        )
+        market = wait.until_on_offer(market.ranking.error())
+        wait.ends()
+        return market
 
     def _told(self, batch: Batch) -> BatchStatus | None:
         """What earlier runs of the same batch have left; None where there were none."""

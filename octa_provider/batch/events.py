@@ -13,6 +13,7 @@ __all__ = ["EVENT_KINDS", "BatchEvent", "BatchProgress", "OnEvent"]
 EVENT_KINDS = (
     "started",
     "planned",
+    "waiting",
     "machine rented",
     "machine refused",
     "machine ready",

@@ -16,10 +16,11 @@ class BatchOutcome(str, Enum):
         WHOLE: every frame is there and whole.
         LATE: the same, after the deadline.
         INCOMPLETE: frames are missing; which and why is in `failed`.
-        OVER_BUDGET: the budget was reached first.
+        OVER_BUDGET: the budget was reached first, or the machines have run for as long as they may.
         SCENE_ERROR: the scene can't be rendered, wherever.
         CANCELLED: whoever runs it took it back.
-        PAUSED: nothing is to be decided for a while: its machines render on, and bill. Run it again in time.
+        PAUSED: nothing is to be decided for a while: its machines render on, and bill, or there is none, and it waits
+            for one (`wait_for_machine_s`). Run it again in time.
     """
 
     WHOLE = "whole"
@@ -51,9 +52,10 @@ class BatchResult:
         seconds: how long this run took.
         machines: how many were rented in this run.
         wake_after_s: of a paused batch, seconds after which it is to be run again, at the latest; 0 for all others.
-        paid_for_s: of a paused batch, seconds after which its machines have cost all that they may, and must be stopped
-            if nobody has run it again; None where there is no cap, and for all others.
-        sessions: the sessions that a paused batch has left running; empty for all others.
+        paid_for_s: of a paused batch, seconds after which its machines have cost or run all that they may, and must be
+            stopped if nobody has run it again; None where there is no cap, and for all others.
+        sessions: the sessions that a paused batch has left running; empty where it waits for a machine: run it again as
+            soon as one is on offer; and for all others.
     """
 
     outcome: BatchOutcome

@@ -103,6 +103,10 @@ class BatchState:
         """A machine could not be rented; it is not tried again."""
         self._take(node_id)
 
+    def may_be_asked_again(self, node_id: int) -> None:
+        """A machine that could not be rented may have room by now: it is one of those that `offer` takes."""
+        self._taken.discard(node_id)
+
     def offer(self, machines: Iterable[MachineEstimate]) -> None:
         """Machines have come on the market: they are rented after those of the plan, the cheapest frame first.
 

@@ -17,6 +17,7 @@ from test_killed_in_dag_test import first_try, process_until
 from waited_for import once, pauses_end_at_once
 
 from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
+from airflow_provider.triggers import batch as batch_module
 
 
 def deferred(folder: Path, frames: str = "1-40", **changes: Any) -> dict[str, Any]:
@@ -124,3 +125,53 @@ class TaskInstance:
 def test_a_pause_that_can_not_be_is_refused_when_the_file_is_parsed(tmp_path: Path, pause: Any) -> None:
     with pytest.raises(ValueError, match="min_pause_s"):
         OctaRenderAnimationOperator(task_id="render", **deferred(tmp_path, min_pause_s=pause))
+
+
+#: Nothing is on offer, for so many looks.
+EMPTY = {"kind": "garbage", "method": "GET", "path": "^/services/mr$", "body": "[]"}
+
+
+def test_it_waits_for_a_machine_without_a_slot_and_renders_once_there_is_one(
+    renting: Renting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(batch_module, "REFUSED_S", 0.3)
+    renting.emulator.faults({**EMPTY, "times": 4})
+    arguments = quick_batch(tmp_path, deferrable=True, wait_for_machine_s=3600, max_duration_s=1800, max_machines=1)
+    ended = run(batch_to_kill("deferred_batch_waits", **arguments))
+    log = said(capfd)
+    assert ended.state == "success"
+    assert "Waiting for a machine: up to 1h: no machine fits: the catalogue is empty" in log
+    assert "0 of 6 frames done; no machine is to be had while this task waits without a slot, for up to" in log
+    assert "a worker comes back when one is on offer" in log
+    assert whole_frames(tmp_path) == list(range(1, 7))
+    assert ended.result("render")["outcome"] == "whole"
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_wait_that_is_over_fails_the_task_and_says_how_long_it_was(
+    renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str], deferrable: bool
+) -> None:
+    renting.emulator.faults({**EMPTY, "times": None})
+    # Worth a pause, and over soon.
+    waits = {"deferrable": deferrable, "min_pause_s": 10, "wait_for_machine_s": 12 if deferrable else 2}
+    ended = run(batch_to_kill(f"deferred_batch_waits_{deferrable}", **quick_batch(tmp_path, **waits)))
+    renting.emulator.clear_faults()
+    assert ended.tasks == {"render": "failed"}
+    log = said(capfd)
+    assert "(wait_for_machine_s)" in log
+    assert ("waits without a slot" in log) is deferrable
+    assert renting.sessions == []
+
+
+def test_machines_that_have_run_as_long_as_they_may_end_the_batch(
+    renting: Renting, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = quick_batch(tmp_path, "1-90", frame_s=300.0, seconds_per_frame=None, max_duration_s=3, max_machines=1)
+    ended = run(batch_to_kill("batch_too_long", **arguments))
+    assert ended.tasks == {"render": "failed"}
+    assert "is not whole (over budget): the machines have run for the 3s that they may (max_duration_s=3)" in said(
+        capfd
+    )
+    assert renting.running() == []

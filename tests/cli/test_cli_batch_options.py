@@ -51,6 +51,8 @@ def test_what_is_left_out_is_what_a_batch_takes_by_itself(scene: Path) -> None:
         (("--on-changed", "replace"), "on_changed", "replace"),
         (("--order", "spread"), "order", "spread"),
         (("--ready-timeout", "5m"), "ready_timeout_s", 300.0),
+        (("--max-duration", "3h"), "max_duration_s", 10800.0),
+        (("--wait-for-machine", "90m"), "wait_for_machine_s", 5400.0),
         (("--gpu-model", "4090"), "requirements", Requirements(gpu_model="4090")),
         (
             ("--gpu-model", "4090", "--gpu-model", "3090", "--country", "DE"),

@@ -16,7 +16,7 @@ from shots import ONE_MACHINE, named, pictures, shot
 from this_run import this_run
 
 from octa_provider import Batch, Requirements
-from octa_provider.errors import OctaConfigError, OctaPlanError
+from octa_provider.errors import OctaConfigError, OctaNoMachineError, OctaPlanError
 from prefect_blocks import OctaCredentials, OctaRenderBatch
 from prefect_blocks.flows import plan_render_flow, render_animation_flow
 
@@ -41,6 +41,8 @@ def test_all_fields_reach_the_core(tmp_path: Path) -> None:
         order="spread",
         disk_gb=30,
         ready_timeout_s=100.0,
+        max_duration_s=7200.0,
+        wait_for_machine_s=60.0,
         labels={"project": "atlas"},
         check={"size": [8, 8], "one_colour": "allow"},
     )
@@ -49,6 +51,7 @@ def test_all_fields_reach_the_core(tmp_path: Path) -> None:
     assert (batch.check.size, batch.check.one_colour, batch.renderer.image) == ((8, 8), "allow", "python:3.12")
     plain = ("main", "max_cost_usd", "confidence", "max_failed_frames", "tries_per_frame", "on_changed", "order")
     plain += ("disk_gb", "ready_timeout_s", "max_machines", "finish_within_s", "seconds_per_frame", "labels")
+    plain += ("max_duration_s", "wait_for_machine_s")
     assert {name: getattr(batch, name) for name in plain} == {name: given[name] for name in plain}
     assert set(Batch.__dataclass_fields__) == {*plain, "scene", "frames", "output", "renderer", "requirements", "check"}
 
@@ -81,6 +84,28 @@ def test_a_saved_house_renders_a_shot(server: PrefectServer, renting: Renting, t
     assert (totals["done"], totals["outcome"]) == (3, "whole")
     keys = {one["key"] for one in server.artifacts_of(totals["run"])}
     assert {"octa-render-quote", "octa-render-cost", "octa-render-progress", "octa-render-sheet"} <= keys
+
+
+@pytest.mark.e2e
+@pytest.mark.usefixtures("server", "run_logs")
+def test_a_flow_waits_for_a_machine_and_says_so(
+    renting: Renting, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = shot(tmp_path, "1-3", **ONE_MACHINE) | {"wait_for_machine_s": 3.0}
+    empty = {"kind": "garbage", "method": "GET", "path": "^/services/mr$", "body": "[]"}
+    renting.emulator.faults({**empty, "times": 1})
+    quote = plan_render_flow(**given)
+    renting.emulator.faults({**empty, "times": 1})
+    assert render_animation_flow(**given, quote=quote)["done"] == 3
+    told = [record.getMessage() for record in caplog.records if "waiting for a machine: " in record.getMessage()]
+    # Of the quote, and of the render.
+    assert sum("up to 3s: no machine fits: the catalogue is empty" in text for text in told) == 2
+    assert sum("over after" in text for text in told) == 2
+    renting.emulator.faults({**empty, "times": None})
+    with pytest.raises(OctaNoMachineError, match="wait_for_machine_s"):
+        render_animation_flow(**{**given, "output": str(tmp_path / "other")}, return_state=False)
+    renting.emulator.clear_faults()
+    assert renting.running() == []
 
 
 @pytest.mark.e2e

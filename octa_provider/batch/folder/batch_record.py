@@ -39,10 +39,12 @@ _TERMS = (
     "order",
     "disk_gb",
     "ready_timeout_s",
+    "max_duration_s",
+    "wait_for_machine_s",
     "labels",
 )
 #: What the folder of an earlier release does not know.
-_LATER: dict[str, Any] = {"labels": {}}
+_LATER: dict[str, Any] = {"labels": {}, "max_duration_s": None, "wait_for_machine_s": 0.0}
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class PausedMachine(msgspec.Struct, frozen=True):
 
 
 class PauseNote(msgspec.Struct, frozen=True):
-    """A batch that was left to its machines. Times are seconds since 1970.
+    """A batch that was left to its machines, or that waits for one. Times are seconds since 1970.
 
     Attributes:
         fingerprint: of the batch.
@@ -71,7 +71,10 @@ class PauseNote(msgspec.Struct, frozen=True):
         cap_wei: what all of it may cost, in wei, as digits; None for no cap.
         failed: frames that were given up, and why: a pause is no reason to try them again.
         machines: those that were left running.
-        paid_until: when they will have cost all of the cap; None for no cap.
+        paid_until: when they will have cost or run all that they may; None for no cap.
+        rented_at: when the first machine was rented; None where none was yet.
+        waited_s: seconds that it has waited for machines.
+        is_planned: whether it was begun: there is a plan to go on with.
     """
 
     fingerprint: str
@@ -82,6 +85,9 @@ class PauseNote(msgspec.Struct, frozen=True):
     failed: dict[int, str]
     machines: tuple[PausedMachine, ...]
     paid_until: float | None = None
+    rented_at: float | None = None
+    waited_s: float = 0.0
+    is_planned: bool = True
 
 
 def leave_pause(output: Path, note: PauseNote) -> None:

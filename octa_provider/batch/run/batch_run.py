@@ -16,9 +16,10 @@ from octa_provider.batch.run.coordinator import Coordinator
 from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.ending import end_of, results_left
 from octa_provider.batch.run.first_machine import find_first_machine
-from octa_provider.batch.run.left_machines import AWAY_S, estimate_of_kept, take_over
+from octa_provider.batch.run.left_machines import estimate_of_kept, take_over
 from octa_provider.batch.run.market import Market, speeds_seen
 from octa_provider.batch.run.measurement import FirstMachine, measure_frames, measured_of
+from octa_provider.batch.run.on_offer import LeftWaiting, OnOffer
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.places import Places
 from octa_provider.batch.run.quote import Quote, chosen_line
@@ -26,10 +27,14 @@ from octa_provider.batch.run.scene_errors import SceneErrors
 from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.run.waking import kept_plan, note_of
 from octa_provider.batch.state import BatchState
-from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaError, OctaPlanError, OctaSceneError
+from octa_provider.errors import (
+    OctaBudgetError,
+    OctaCancelledError,
+    OctaError,
+    OctaPlanError,
+    OctaSceneError,
+)
 from octa_provider.rental.clean_up import cleaned_up_by
-from octa_provider.timing.asking import ask_until
-from octa_provider.timing.deadline import Deadline
 
 if TYPE_CHECKING:
     from octa_provider.batch.events import OnEvent
@@ -39,8 +44,6 @@ __all__ = ["BatchRun"]
 
 #: Frames that take longer use all GPUs of a machine at once; shorter ones get one each.
 _SHORT_FRAME_S = 60.0
-#: The market is looked at for so long while machines render.
-_MARKET_S = 20.0
 
 
 class BatchRun:
@@ -71,6 +74,7 @@ class BatchRun:
         self._teller = Teller(parts, on_event)
         self._crew = Crew(parts)
         self._teller.follow(self._crew)
+        self._on_offer = OnOffer(parts, self._crew, self._teller, is_cancelled, pause_s)
         self._errors = SceneErrors()
         self._message = ""
         self._began_at = parts.clock.monotonic()
@@ -108,6 +112,9 @@ class BatchRun:
                 outcome, message = BatchOutcome.OVER_BUDGET, str(error)
             except OctaCancelledError as error:
                 outcome, message = BatchOutcome.CANCELLED, str(error)
+            except LeftWaiting as waiting:
+                self._left = self._on_offer.note(self._began_at)
+                outcome, self._message = BatchOutcome.PAUSED, str(waiting)
             if self._left is not None:
                 # While its machines are still ours: what goes wrong here stops them.
                 return self._paused(self._left)
@@ -124,12 +131,15 @@ class BatchRun:
             OctaError: as `run`.
         """
         with results_left(self._folder), cleaned_up_by(self._clean_up):
-            market = self._market()
             self._take_over()
             missing = self._quote.missing()
-            if missing and self._folder.measurement is None:
-                self._first(market, market.by_worth(), missing, self._quote.cap_wei(market.by_worth()))
-            plan = self._quote.plan(market)
+
+            def measured(market: Market) -> Market:
+                if missing and self._folder.measurement is None:
+                    self._first(market, market.by_worth(), missing, self._quote.cap_wei(market.by_worth()))
+                return market
+
+            plan = self._quote.plan(self._on_offer.take(measured, has_machines=bool(self._adopted)))
         self._folder.write_results()
         return plan
 
@@ -138,12 +148,21 @@ class BatchRun:
     def _render(self) -> BatchOutcome:
         self._note = take_pause(self._folder.path, self._parts.fingerprint, self._parts.clock.time())
         self._take_over()
-        missing = self._quote.missing()
-        if missing and self._note is not None and self._pause_s is not None and self._quote.scene() is not None:
-            return self._go_on(self._note)
+        missing, note = self._quote.missing(), self._note
+        if note is not None:
+            self._on_offer.goes_on(note)
+            if missing and note.is_planned and self._pause_s is not None and self._quote.scene() is not None:
+                return self._go_on(note)
+            if not note.is_planned:
+                self._began_at = self._teller.began_at = self._then(note.began_at)
         if not missing and not self._adopted:
             return BatchOutcome.WHOLE
-        market = self._market()
+        outcome = self._on_offer.take(self._begin, has_machines=bool(self._adopted))
+        return outcome if isinstance(outcome, BatchOutcome) else self._as_of_now(outcome)
+
+    def _begin(self, market: Market) -> BatchOutcome | str:
+        """Begin with a batch, on what is on offer."""
+        missing = self._quote.missing()
         candidates = market.by_worth()
         self._teller.usd_per_wei = usd_per_wei(candidates)
         cap_wei = self._quote.cap_wei(candidates)
@@ -167,19 +186,21 @@ class BatchRun:
             plan = self._quote.plan(market)
             self._agree(plan)
         assert plan is not None
-        outcome = self._coordinate(market, plan, first, self._most_wei(cap_wei))
-        return self._as_of_now(outcome)
+        return self._coordinate(market, plan, first, self._most_wei(cap_wei))
 
     def _go_on(self, note: PauseNote) -> BatchOutcome:
         """Go on with a batch that was paused, under the plan that it was begun with."""
         clock, scene = self._parts.clock, self._quote.scene()
         assert scene is not None
-        self._began_at = self._teller.began_at = clock.monotonic() - max(0.0, clock.time() - note.began_at)
-        market = self._market()
+        self._began_at = self._teller.began_at = self._then(note.began_at)
+        if note.rented_at is not None:
+            self._crew.since = self._then(note.rented_at)
+        market = self._on_offer.market()
         seen = speeds_seen(self._folder)
         on_offer = market.estimates(scene, seen)
         ours = [estimate_of_kept(rental, on_offer, scene, seen) for _, rental in self._adopted]
-        self._teller.usd_per_wei = usd_per_wei([*on_offer, *ours])
+        known = [*on_offer, *ours]
+        self._teller.usd_per_wei = usd_per_wei(known)
         if note.cap_wei is not None:
             self._agreed_wei = max(0, int(note.cap_wei) - self._quote.before_wei)
         with self._parts.lock:
@@ -187,34 +208,23 @@ class BatchRun:
                 self._folder.give_up(frame, why)
         plan = kept_plan(note, self._folder.history.plan, on_offer, len(self._quote.missing()), clock.time())
         self._line = chosen_line(plan)
-        cap_wei = self._most_wei(self._quote.cap_wei([*on_offer, *ours]))
+        # Where there is no machine at all nothing tells a rate; the note has the cap in wei.
+        cap_wei = self._most_wei(self._quote.cap_wei(known) if known or note.cap_wei is None else None)
         return self._as_of_now(self._coordinate(market, plan, None, cap_wei))
 
-    def _why_over_budget(self) -> str:
-        most_usd, line = self._batch.max_cost_usd, self._line
-        if self._parts.quote is not None and (most_usd is None or self._parts.quote.chosen.cost_most_usd <= most_usd):
-            return f"the {self._parts.quote.chosen.costs()[2]} that were approved are spent: quote it again to go on"
-        # A plan for a budget has the budget as its most, but for what is rounded.
-        if line is not None and (most_usd is None or line.cost_most_usd < 0.95 * most_usd):
-            return (
-                f"the {line.cost_most_usd:.2f} USD that the plan said it would cost at most are spent: "
-                "run it again to go on, with a plan made of what was seen"
-            )
-        return f"the budget of {most_usd:g} USD is reached: raise it, and run it again to go on"
+    def _then(self, at: float) -> float:
+        """A Unix time that has passed, on the clock of the parts."""
+        clock = self._parts.clock
+        return clock.monotonic() - max(0.0, clock.time() - at)
 
     def _as_of_now(self, outcome: str) -> BatchOutcome:
         if outcome == "over budget":
-            self._message = self._why_over_budget()
+            self._message = self._quote.why_over_budget(self._line)
         if outcome != "whole":
             return BatchOutcome(outcome)
         deadline_s = self._batch.finish_within_s
         is_late = deadline_s is not None and self._parts.clock.monotonic() - self._began_at > deadline_s
         return BatchOutcome.LATE if is_late else BatchOutcome.WHOLE
-
-    def _market(self) -> Market:
-        """What is on offer; an API that is away is asked again."""
-        away = Deadline(self._parts.clock, AWAY_S)
-        return ask_until(away, lambda: Market.of(self._parts.api.within(away, self._is_cancelled), self._batch))
 
     def _most_wei(self, cap_wei: int | None) -> int | None:
         """No more than the user's cap, nor than the "at most" that was agreed to."""
@@ -226,6 +236,10 @@ class BatchRun:
         is_planned = bool(self._quote.missing()) and self._quote.scene() is not None
         self._adopted = take_over(self._parts, self._batch.max_machines if is_planned else 0, self._is_cancelled)
         self._quote.before_wei = self._folder.spent_wei
+        self._quote.goes_on = bool(self._adopted)
+        known = [rental.started_at.timestamp() for _, rental in self._adopted if rental.started_at is not None]
+        if known:
+            self._crew.since = self._then(min(known))
 
     def _asks_scene(self) -> bool:
         measured = self._folder.measurement
@@ -238,11 +252,13 @@ class BatchRun:
         # Again, as what a frame takes may be known by now.
         self._quote.check_room()
         self._quote.check_price(line)
-        if not self._approve(plan):
+        most_wei = self._crew.spent_wei() + line.cost_most_wei
+        # Whoever has agreed to as much before is not asked again after a wait.
+        if (self._agreed_wei is None or most_wei > self._agreed_wei) and not self._approve(plan):
             raise OctaCancelledError("the plan was not approved")
         self._line = line
         # What was agreed to is not exceeded: the plan's "at most", beside what is spent already.
-        self._agreed_wei = self._crew.spent_wei() + line.cost_most_wei
+        self._agreed_wei = most_wei
         self._folder.planned(line)
         self._teller.tell(
             "planned",
@@ -302,6 +318,7 @@ class BatchRun:
             processes=lambda node_id: market.gpus(node_id) if is_short else 1,
             offers=self._offers,
             is_cancelled=self._is_cancelled,
+            wait=self._on_offer.wait,
             pause_s=self._pause_s,
         )
         if first is not None:
@@ -320,6 +337,8 @@ class BatchRun:
                 began_at=self._began_at,
                 cap_wei=None if cap_wei is None else self._quote.before_wei + cap_wei,
                 failed=self._folder.failed,
+                rented_at=self._crew.began_at,
+                waited_s=self._on_offer.wait.waited_s,
             )
         if outcome == "incomplete":
             self._message = coordinator.why_missing
@@ -327,10 +346,9 @@ class BatchRun:
 
     def _offers(self) -> list[MachineEstimate]:
         """What is on the market now."""
-        api = self._parts.api.within(Deadline(self._parts.clock, _MARKET_S), self._is_cancelled)
         scene = self._quote.scene()
         assert scene is not None
-        return Market.of(api, self._batch).estimates(scene, speeds_seen(self._folder))
+        return self._on_offer.now().estimates(scene, speeds_seen(self._folder))
 
     # The end.
 
@@ -356,8 +374,10 @@ class BatchRun:
             # Its machines go on bringing frames meanwhile.
             result = self._end(BatchOutcome.PAUSED, self._message)
         spent_wei = self._quote.before_wei + self._crew.spent_wei()
-        result = replace(result, cost_wei=spent_wei, cost_usd=spent_wei * self._teller.usd_per_wei)
-        self._teller.tell("paused", reason=f"{len(left.machines)} machines render on")
+        rate = self._teller.usd_per_wei
+        result = replace(result, cost_wei=spent_wei, cost_usd=spent_wei * rate if rate else result.cost_usd)
+        count = len(left.machines)
+        self._teller.tell("paused", reason=f"{count} machines render on" if count else "a machine is waited for")
         self._teller.tell("ended", reason=result.outcome.value)
         return result
 

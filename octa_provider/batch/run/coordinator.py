@@ -13,6 +13,7 @@ from octa_provider.batch.outlook import Outlook
 from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.dispatch import Dispatch
 from octa_provider.batch.run.hearing import Hearing
+from octa_provider.batch.run.machine_wait import MachineWait
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.pausing import Pausing
 from octa_provider.batch.run.places import Places
@@ -54,6 +55,7 @@ class Coordinator:
         processes: how many processes a node runs, told its node_id.
         offers: looks at the market again.
         is_cancelled: asked again and again.
+        wait: for machines, while there is none.
         pause_s: end as paused where nothing is to be decided for so many seconds; None never does.
     """
 
@@ -70,9 +72,11 @@ class Coordinator:
         processes: Callable[[int], int],
         offers: Callable[[], Iterable[MachineEstimate]],
         is_cancelled: Callable[[], bool],
+        wait: MachineWait,
         pause_s: float | None = None,
     ) -> None:
         self._offers = offers
+        self._wait = wait
         self._offered_at = parts.clock.monotonic()
         self._parts = parts
         self._crew = crew
@@ -129,6 +133,7 @@ class Coordinator:
 
         Raises:
             OctaSceneError: the scene can't be rendered.
+            OctaBudgetError: the machines have run for as long as they may.
             OctaCancelledError: `is_cancelled` said yes.
             OctaError: this computer's disk is full, the scene has changed, or nothing can be rented any more.
         """
@@ -140,6 +145,7 @@ class Coordinator:
                     self._hearing.hear(number, told)
             if self._is_cancelled():
                 raise OctaCancelledError("the batch was cancelled")
+            self._spending.refuse_too_long()
             if self._spending.is_at_its_end():
                 return "over budget"
             actions = next_actions(self._state, self._now())
@@ -147,7 +153,11 @@ class Coordinator:
                 actions = next_actions(self._state, self._now())
             for action in actions:
                 if isinstance(action, Finish):
-                    return action.outcome
+                    if not self._waits_for_machine(action):
+                        return action.outcome
+                    if self.pausing.is_without_machines(self._wait.left_s):
+                        return "paused"
+                    break
                 self._do(action)
             refused = self._hearing.refused_for_good
             if refused is not None and not self._state.workers:
@@ -168,11 +178,29 @@ class Coordinator:
         if next(self._state.candidates(), None) is not None or self._state.left == 0:
             return False
         is_at_end = any(isinstance(action, Finish) and action.outcome == "incomplete" for action in actions)
-        return is_at_end or self._now() - self._offered_at > _LOOK_AGAIN_S
+        # Who waits looks now and then; who does not, once more before it ends.
+        every_s = _LOOK_AGAIN_S if not is_at_end else self._wait.poll_s if self._wait.is_on else -1.0
+        return self._now() - self._offered_at > every_s
+
+    def _waits_for_machine(self, finish: Finish) -> bool:
+        """Whether a batch that would end, for want of a machine, waits for one instead."""
+        state = self._state
+        if finish.outcome != "incomplete" or not state.left or self._hearing.refused_for_good is not None:
+            return False
+        if next(state.candidates(), None) is not None:
+            # It is not for want of one: those that there are have tried what is left.
+            return False
+        if state.terms.max_failed_frames is not None and len(state.failed) > state.terms.max_failed_frames:
+            return False
+        # Those that are being stopped were of no use.
+        return bool(self._wait.left_s) if self._crew.alive else self._wait.goes_on(self.why_missing or "none is left")
 
     def _look_at_market(self) -> bool:
         """Whether there are machines now that were not there before."""
         self._offered_at = self._now()
+        for node_id in self._hearing.refused if self._wait.is_on else ():
+            if self._wait.is_worth_asking(node_id):
+                self._state.may_be_asked_again(node_id)
         try:
             self._state.offer(self._offers())
         except OctaError as error:

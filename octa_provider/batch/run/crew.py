@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from octa_provider.batch.forecast import charge_wei
 from octa_provider.batch.run.left_machines import sessions_of_batch
 from octa_provider.batch.run.machine_thread import MachineThread
 from octa_provider.batch.run.parts import BatchParts
-from octa_provider.batch.run.told import Stopped, Told
+from octa_provider.batch.run.told import Rented, Stopped, Told
 from octa_provider.errors import OctaError, OctaStopError, tell_also
 from octa_provider.rental.clean_up import signals_held
 from octa_provider.rental.stop import stop_command
@@ -35,6 +36,10 @@ class Crew:
 
     Args:
         parts: what all machines share.
+
+    Attributes:
+        since: when the first machine was rented before a pause, on the clock of the parts; None where there was none.
+        on_rented: called when one tells that it is rented.
     """
 
     def __init__(self, parts: BatchParts) -> None:
@@ -45,6 +50,22 @@ class Crew:
         self._problems: list[Exception] = []
         self._unclear: list[Exception] = []
         self._next = 0
+        self.since: float | None = None
+        self.on_rented: Callable[[], object] = lambda: None
+
+    @property
+    def began_at(self) -> float | None:
+        """When the first machine of all was rented, on the clock of the parts; None as long as none is."""
+        known = [self.since, *(thread.rented_at for thread in self._threads.values())]
+        return min((at for at in known if at is not None), default=None)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until they have run for as long as they may; None where nothing bounds that."""
+        most_s, began_at = self._parts.batch.max_duration_s, self.began_at
+        if most_s is None or began_at is None:
+            return most_s
+        return most_s - (self._parts.clock.monotonic() - began_at)
 
     @property
     def rented(self) -> int:
@@ -116,6 +137,8 @@ class Crew:
             with suppress(queue.Empty):
                 while most is None or len(heard) < most:
                     number, told = self._told.get_nowait()
+                    if isinstance(told, Rented):
+                        self.on_rented()
                     if isinstance(told, Stopped):
                         self._ended.add(number)
                         if told.error is not None:

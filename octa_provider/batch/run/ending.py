@@ -63,7 +63,7 @@ def end_of(
         seconds: how long this run took.
         machines: how many were rented in this run.
         wake_after_s: of a paused run, seconds until somebody is to be back.
-        paid_for_s: seconds until these have cost all that they may; None for no cap.
+        paid_for_s: seconds until these have cost or run all that they may; None for no cap.
         sessions: those that it leaves running.
     """
     folder, batch = parts.folder, parts.batch

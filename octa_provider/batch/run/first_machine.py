@@ -71,7 +71,7 @@ def find_first_machine(
     Raises:
         OctaSceneError: the scene can't be rendered.
         OctaNoMachineError: none of the machines that were tried could be used.
-        OctaBudgetError: the cap was reached.
+        OctaBudgetError: a cap was reached.
         OctaCancelledError: `is_cancelled` said yes.
         OctaError: the API could not be reached, or refused the account.
     """
@@ -188,6 +188,7 @@ class _Trial:
     def _check(self) -> None:
         if self._is_cancelled():
             raise OctaCancelledError("the batch was cancelled")
+        self._spending.refuse_too_long()
         if self._spending.is_at_its_end():
             raise OctaBudgetError("the budget was spent before the batch could begin")
 

@@ -62,6 +62,7 @@ class Hearing:
         no_rent_before: until when nothing is rented, on the clock of the parts.
         refused_for_good: why the account can rent nothing any more; None while it can.
         last_reasons: why machines were given up, the last of each node.
+        refused: nodes that could not be rented when they were last asked.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Hearing:
         self.no_rent_before = 0.0
         self.refused_for_good: Exception | None = None
         self.last_reasons: dict[int, str] = {}
+        self.refused: set[int] = set()
 
     def _now(self) -> float:
         return self._parts.clock.monotonic()
@@ -114,6 +116,7 @@ class Hearing:
         elif isinstance(told, Rented):
             thread = self._crew.thread(number)
             self._state.workers[slot].rented_at = thread.rented_at or self._now()
+            self.refused.discard(node_id)
             self._teller.tell("machine rented", number=number, node_id=node_id, uuid=told.rental.uuid)
         elif isinstance(told, Refused):
             self._refused(slot, node_id, told)
@@ -160,6 +163,7 @@ class Hearing:
                 self.refused_for_good = told.error
                 self.no_rent_before = float("inf")
         self.last_reasons[node_id] = told.reason
+        self.refused.add(node_id)
         self._teller.tell("machine refused", node_id=node_id, reason=told.reason)
 
     def _came(self, number: int, slot: int, node_id: int, told: Came) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -14,13 +14,15 @@ from octa_provider.batch.planner import plan_batch
 from octa_provider.batch.rates import usd_per_wei
 from octa_provider.errors import OctaPlanError
 from octa_provider.market.ranking import Ranking, rank
+from octa_provider.rental.market_look import machines_on_offer
 
 if TYPE_CHECKING:
     from octa_provider.api.api import Api
     from octa_provider.batch.folder.batch_folder import BatchFolder
     from octa_provider.batch.folder.work import Measured
+    from octa_provider.market.requirements import Requirements
 
-__all__ = ["Market", "scene_of", "speeds_seen"]
+__all__ = ["Market", "requirements_of", "scene_of", "speeds_seen"]
 
 #: What is planned with while only machines are compared: how long a frame takes does not matter then.
 _ANY_FRAME_S = 60.0
@@ -39,20 +41,21 @@ class Market:
     ranking: Ranking
 
     @classmethod
-    def of(cls, api: Api, batch: Batch) -> Market:
+    def of(
+        cls, api: Api, batch: Batch, *, max_age_s: float = 0.0, is_cancelled: Callable[[], bool] = lambda: False
+    ) -> Market:
         """Look at what is on offer.
 
         Args:
             api: the API.
             batch: what is rendered.
+            max_age_s, is_cancelled: as of `machines_on_offer`.
 
         Raises:
             OctaError: the API can't be reached, or refused the key.
         """
-        requirements = batch.requirements
-        if requirements.disk_gb is None:
-            requirements = replace(requirements, disk_gb=batch.disk_gb)
-        return cls(batch, rank(api.services.mr.available(), requirements))
+        offered = machines_on_offer(api, "mr", max_age_s=max_age_s, is_cancelled=is_cancelled)
+        return cls(batch, rank(offered, requirements_of(batch)))
 
     def gpus(self, node_id: int) -> int:
         """How many GPUs a node has; 1 where that is not known."""
@@ -91,6 +94,7 @@ class Market:
         left_s: float | None,
         budget_usd: float | None,
         measured: Mapping[int, tuple[int, float]],
+        longest_s: float | None = None,
         spent_wei: int = 0,
     ) -> Plan:
         """The plan of a batch.
@@ -99,6 +103,7 @@ class Market:
             scene: the work that is left.
             left_s: seconds until the deadline; None for none.
             budget_usd: the budget of the whole batch, in USD; None for none.
+            longest_s: seconds after which its machines are stopped, whatever they are at; None for no such cap.
             measured: for nodes that have rendered of it: how many frames, in how many seconds.
             spent_wei: what is spent of the budget, in wei.
 
@@ -111,15 +116,35 @@ class Market:
             if left_usd <= 0:
                 raise OctaPlanError(f"the budget of {budget_usd:g} USD is spent: raise it to go on (max_cost_usd)")
             budget_usd = left_usd
-        return plan_batch(
-            self.ranking,
-            scene,
-            max_machines=self.batch.max_machines,
-            finish_within_s=left_s,
-            max_cost_usd=budget_usd,
-            confidence=self.batch.confidence,
-            measured=measured,
-        )
+
+        def within(seconds: float | None) -> Plan:
+            return plan_batch(
+                self.ranking,
+                scene,
+                max_machines=self.batch.max_machines,
+                finish_within_s=seconds,
+                max_cost_usd=budget_usd,
+                confidence=self.batch.confidence,
+                measured=measured,
+            )
+
+        if longest_s is None:
+            return within(left_s)
+        if left_s is not None:
+            return within(min(left_s, longest_s))
+        # It is a limit and no wish: what ends in time anyhow is planned as if there were none.
+        plan = within(None)
+        return plan if plan.chosen is None or plan.chosen.finish_s.p90 <= longest_s else within(longest_s)
+
+
+def requirements_of(batch: Batch) -> Requirements:
+    """Which machines fit a batch.
+
+    Args:
+        batch: what is rendered.
+    """
+    asked = batch.requirements
+    return asked if asked.disk_gb is not None else replace(asked, disk_gb=batch.disk_gb)
 
 
 def scene_of(batch: Batch, frames: int, scene_bytes: int, measured: Measured | None) -> SceneEstimate | None:

@@ -33,7 +33,9 @@ _ANSWER_S = 60.0
 _AGAIN_S = 30.0
 
 
-def quiet_s(state: BatchState, now: float, *, has_deadline: bool, left_wei: int | None) -> float:
+def quiet_s(
+    state: BatchState, now: float, *, has_deadline: bool, left_wei: int | None, left_s: float | None = None
+) -> float:
     """For how many seconds nothing is to be decided; 0 where anything may be at once.
 
     Args:
@@ -41,6 +43,7 @@ def quiet_s(state: BatchState, now: float, *, has_deadline: bool, left_wei: int 
         now: on the clock that the state's times are of, in seconds.
         has_deadline: whether somebody waits for it.
         left_wei: what is left to be spent, in wei; None for no cap.
+        left_s: seconds that the machines may still run; None for no cap.
     """
     workers = state.workers.values()
     for worker in workers:
@@ -59,6 +62,8 @@ def quiet_s(state: BatchState, now: float, *, has_deadline: bool, left_wei: int 
     wei_per_s = sum(worker.machine.price_wei for worker in workers) / 3600
     if left_wei is not None and wei_per_s > 0:
         limits.append(left_wei / wei_per_s - _RETURN_S)
+    if left_s is not None:
+        limits.append(left_s - _RETURN_S)
     return max(0.0, min(limits))
 
 
@@ -89,7 +94,7 @@ class Pausing:
 
     Attributes:
         wake_after_s: seconds after which somebody is to be back.
-        paid_for_s: seconds after which the machines will have cost all that they may; None for no cap.
+        paid_for_s: seconds after which the machines will have cost or run all that they may; None for no cap.
     """
 
     def __init__(
@@ -135,7 +140,21 @@ class Pausing:
             return False
         self.wake_after_s = wake_after_s
         left_wei, wei_per_s = self._left_wei(), self._crew.wei_per_s()
-        self.paid_for_s = None if left_wei is None or wei_per_s <= 0 else max(0.0, left_wei / wei_per_s)
+        ends = [] if left_wei is None or wei_per_s <= 0 else [left_wei / wei_per_s]
+        ends += [] if self._crew.left_s is None else [self._crew.left_s]
+        self.paid_for_s = max(0.0, min(ends)) if ends else None
+        return True
+
+    def is_without_machines(self, wait_s: float) -> bool:
+        """Whether a batch that waits for a machine can be left: there is none, and nothing to lose.
+
+        Args:
+            wait_s: seconds that it may still wait.
+        """
+        if self._pause_s is None or self._crew.alive or wait_s < self._pause_s:
+            return False
+        self._kept.clear()
+        self.wake_after_s, self.paid_for_s = wait_s, None
         return True
 
     def heard(self, number: int, told: Paused) -> None:
@@ -166,6 +185,7 @@ class Pausing:
             now,
             has_deadline=self._parts.batch.finish_within_s is not None,
             left_wei=self._left_wei(),
+            left_s=self._crew.left_s,
         )
 
     def _left_wei(self) -> int | None:

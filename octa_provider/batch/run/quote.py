@@ -48,6 +48,7 @@ class Quote:
 
     Attributes:
         before_wei: what earlier runs have cost.
+        goes_on: whether machines of an earlier run are gone on with.
     """
 
     def __init__(self, parts: BatchParts, crew: Crew, teller: Teller) -> None:
@@ -55,6 +56,7 @@ class Quote:
         self._crew = crew
         self._teller = teller
         self.before_wei = 0
+        self.goes_on = False
 
     def missing(self) -> tuple[int, ...]:
         """The frames that are asked for and not accepted, ascending."""
@@ -124,6 +126,11 @@ class Quote:
             return None
         return max(1.0, within_s - (self._parts.clock.monotonic() - self._teller.began_at))
 
+    def longest_s(self) -> float | None:
+        """Seconds until the machines have run for as long as they may; None where nothing bounds that."""
+        left_s = self._crew.left_s
+        return None if left_s is None else max(1.0, left_s)
+
     def plan(self, market: Market) -> Plan:
         """The plan of what is left.
 
@@ -138,10 +145,29 @@ class Quote:
         return market.plan(
             scene,
             left_s=self.left_s(),
+            # What runs already is stopped in time, and may as well be used until then.
+            longest_s=None if self.goes_on else self.longest_s(),
             budget_usd=self._parts.batch.max_cost_usd,
             spent_wei=self._crew.spent_wei() + self.before_wei,
             measured=speeds_seen(self._parts.folder),
         )
+
+    def why_over_budget(self, line: PlanLine | None) -> str:
+        """Why nothing more may be spent, as one sentence.
+
+        Args:
+            line: the plan that was followed; None where there was none.
+        """
+        most_usd = self._parts.batch.max_cost_usd
+        if self._parts.quote is not None and (most_usd is None or self._parts.quote.chosen.cost_most_usd <= most_usd):
+            return f"the {self._parts.quote.chosen.costs()[2]} that were approved are spent: quote it again to go on"
+        # A plan for a budget has the budget as its most, but for what is rounded.
+        if line is not None and (most_usd is None or line.cost_most_usd < 0.95 * most_usd):
+            return (
+                f"the {line.cost_most_usd:.2f} USD that the plan said it would cost at most are spent: "
+                "run it again to go on, with a plan made of what was seen"
+            )
+        return f"the budget of {most_usd:g} USD is reached: raise it, and run it again to go on"
 
     def terms(
         self, line: PlanLine, scene: SceneEstimate, places: Places, max_cost_wei: int | None, pause_s: float = 0.0
@@ -155,12 +181,18 @@ class Quote:
             max_cost_wei: what the run may cost, in wei; None for no cap.
             pause_s: machines are to be left to themselves for so many seconds.
         """
-        batch, now, left_s = self._parts.batch, self._parts.clock.monotonic(), self.left_s()
+        batch, now, left_s, longest_s = (
+            self._parts.batch,
+            self._parts.clock.monotonic(),
+            self.left_s(),
+            self.longest_s(),
+        )
+        ends_s = line.finish_s.p90 if left_s is None else left_s
         return BatchTerms(
             frames=len(places),
             max_machines=batch.max_machines,
             began_at=now,
-            finish_at=now + (line.finish_s.p90 if left_s is None else left_s),
+            finish_at=now + (ends_s if longest_s is None else min(ends_s, longest_s)),
             max_cost_wei=max_cost_wei,
             sigmas=deviate(batch.confidence),
             work_sigma=scene.sigma,

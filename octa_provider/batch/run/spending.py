@@ -1,9 +1,12 @@
-"""What a run may cost, held by who looks at its machines now and then: they bill until the next look, and its stops."""
+"""What a run may cost, and how long its machines may run, held by who looks at them now and then: they bill until the
+next look, and its stops."""
 
 from __future__ import annotations
 
 from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.parts import BatchParts
+from octa_provider.errors import OctaBudgetError
+from octa_provider.text.quantities import shown_duration
 
 __all__ = ["Spending"]
 
@@ -44,3 +47,16 @@ class Spending:
         self._next_look_s = max(self._parts.pacing.poll_s, min(since_s, _LATEST_S), forgotten_s)
         until_ended_s = self._next_look_s + _STOPPING_S
         return self._crew.spent_wei() + int(self._crew.wei_per_s() * until_ended_s) >= self._max_cost_wei
+
+    def refuse_too_long(self) -> None:
+        """See that the machines have not run for as long as they may.
+
+        Raises:
+            OctaBudgetError: they have.
+        """
+        most_s, left_s = self._parts.batch.max_duration_s, self._crew.left_s
+        if most_s is not None and left_s is not None and left_s <= 0:
+            raise OctaBudgetError(
+                f"the machines have run for the {shown_duration(most_s)} that they may (max_duration_s={most_s:g}): "
+                "what has come is kept; run it again to go on"
+            )

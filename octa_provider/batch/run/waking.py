@@ -12,7 +12,7 @@ from octa_provider.batch.run.pausing import Pausing
 from octa_provider.batch.state import BatchState
 from octa_provider.timing.clock import Clock
 
-__all__ = ["kept_plan", "note_of"]
+__all__ = ["kept_plan", "note_of", "waited_s"]
 
 
 def note_of(
@@ -24,6 +24,8 @@ def note_of(
     began_at: float,
     cap_wei: int | None,
     failed: Mapping[int, str],
+    rented_at: float | None,
+    waited_s: float,
 ) -> PauseNote:
     """What a run that is paused now leaves for the one that goes on.
 
@@ -35,6 +37,8 @@ def note_of(
         began_at: when its first run began, on that clock.
         cap_wei: what all of it may cost, in wei; None for no cap.
         failed: frames that were given up, and why.
+        rented_at: when its first machine was rented, on that clock; None where none was yet.
+        waited_s: seconds that it has waited for machines.
     """
     since = clock.time() - clock.monotonic()
     return PauseNote(
@@ -46,6 +50,8 @@ def note_of(
         failed=dict(failed),
         machines=pausing.machines(),
         paid_until=None if pausing.paid_for_s is None else clock.time() + pausing.paid_for_s,
+        rented_at=None if rented_at is None else since + rented_at,
+        waited_s=waited_s,
     )
 
 
@@ -78,3 +84,17 @@ def kept_plan(
     )
     by_worth = sorted(candidates, key=lambda one: one.price_wei / one.speed)
     return Plan(frames, None, None, None, line, tuple(by_worth), ())
+
+
+def waited_s(note: PauseNote, wait_s: float, clock: Clock) -> float:
+    """Seconds that a paused batch has waited for machines until now.
+
+    Args:
+        note: what it was left with.
+        wait_s: what it may wait in all, in seconds.
+        clock: where times are from.
+    """
+    if note.machines:
+        return note.waited_s
+    # It was left to wait, until the note's time.
+    return max(note.waited_s, wait_s - max(0.0, note.wake_at - clock.time()))

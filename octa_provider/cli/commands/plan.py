@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
             preflight = octa.batches.inspect(batch, blender=arguments.blender)
             if preflight.problems:
                 return _broken(arguments, preflight)
-        plan = _measured(arguments, octa, batch) if arguments.measure else octa.batches.plan(batch)
+        plan = _measured(arguments, octa, batch) if arguments.measure else octa.batches.plan(batch, on_waiting=tell)
     if plan is None:
         return SCENE_ERROR
     if arguments.json:

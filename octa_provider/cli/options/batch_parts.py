@@ -36,6 +36,8 @@ _TERMS = (
     "on_changed",
     "order",
     "ready_timeout_s",
+    "max_duration_s",
+    "wait_for_machine_s",
 )
 #: Blender's options, and the arguments of `blender` that they are.
 _BLENDERS = {
@@ -125,6 +127,13 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
     )
     add = group.add_argument
     add_renamed(*(group, "--max-cost-usd", "--max-cost"), type=number, metavar="USD", help="stop before it costs more")
+    add(
+        "--max-duration",
+        dest="max_duration_s",
+        type=positive_seconds,
+        metavar="DURATION",
+        help="stop all machines when the first has run so long",
+    )
     add("--max-machines", type=whole_number, metavar="N", help="at most so many at once (default: 10)")
     add(
         "--seconds-per-frame",
@@ -157,6 +166,13 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
         type=positive_seconds,
         metavar="DURATION",
         help="for a machine to come up (default: 15m)",
+    )
+    add(
+        "--wait-for-machine",
+        dest="wait_for_machine_s",
+        type=positive_seconds,
+        metavar="DURATION",
+        help="wait so long, in all, while no machine fits or has room (default: do not wait)",
     )
     add_label_option(group, "each machine's session", "the machines' owners")
 

@@ -23,6 +23,7 @@ __all__ = ["BatchDisplay"]
 TELL_EVERY_S = 30.0
 #: What is said of a machine, or of a frame, when it happens; the other events move the bar.
 _WORDS = {
+    "waiting": "waiting for a machine",
     "machine rented": "{machine} is rented",
     "machine refused": "{machine} was not rented",
     "machine ready": "{machine} is ready",

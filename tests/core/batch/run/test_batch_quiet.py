@@ -33,8 +33,10 @@ def at_work(frames: int = 100, finish_at: float = 1e9) -> BatchState:
     return state
 
 
-def quiet(state: BatchState, *, has_deadline: bool = False, left_wei: int | None = None) -> float:
-    return quiet_s(state, NOW, has_deadline=has_deadline, left_wei=left_wei)
+def quiet(
+    state: BatchState, *, has_deadline: bool = False, left_wei: int | None = None, left_s: float | None = None
+) -> float:
+    return quiet_s(state, NOW, has_deadline=has_deadline, left_wei=left_wei, left_s=left_s)
 
 
 def test_it_is_left_for_less_than_the_first_machine_has_work() -> None:
@@ -62,6 +64,11 @@ def test_somebody_is_back_while_the_cap_pays_for_a_stop() -> None:
     # Both cost 2,000 wei a second.
     assert quiet(at_work(), left_wei=2000 * 190) == pytest.approx(100.0)
     assert quiet(at_work(), left_wei=2000 * 80) == 0.0
+
+
+def test_somebody_is_back_before_the_machines_have_run_for_as_long_as_they_may() -> None:
+    assert quiet(at_work(), left_s=190.0) == pytest.approx(100.0)
+    assert quiet(at_work(), left_s=80.0) == 0.0
 
 
 def _starts(worker: Worker) -> None:

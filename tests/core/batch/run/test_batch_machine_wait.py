@@ -1,0 +1,205 @@
+"""A batch that waits for a machine instead of failing: at its beginning, in its middle, and while nobody looks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from studio import Studio
+
+from octa_provider.batch.events import BatchEvent
+from octa_provider.batch.renderers.renderer import Renderer
+from octa_provider.batch.result import BatchOutcome
+from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaNoMachineError
+from octa_provider.pictures import check_frames
+
+CATALOGUE = {"kind": "garbage", "method": "GET", "path": "^/services/mr$", "body": "[]"}
+#: Nothing is on offer, until it is lifted.
+EMPTY = {**CATALOGUE, "times": None}
+FULL = {"kind": "refuse", "reason": "Node is busy", "times": None}
+HOUR_S = 3600.0
+WAIT_S = 600.0
+PAUSE_S = 30.0
+
+
+def reasons(studio: Studio) -> list[str]:
+    return [event.reason for event in studio.told("waiting")]
+
+
+def once(kind: str, act: Callable[[], object], at: int = 1) -> Callable[[BatchEvent], None]:
+    """Do something at an event of a kind, the first, or the one of that number."""
+    seen: list[BatchEvent] = []
+
+    def hear(event: BatchEvent) -> None:
+        if event.kind == kind:
+            seen.append(event)
+            if len(seen) == at:
+                act()
+
+    return hear
+
+
+@pytest.mark.parametrize("known", [{}, {"seconds_per_frame": 10.0}], ids=["measured first", "planned at once"])
+def test_it_waits_for_the_first_machine_and_rents_no_more_than_it_would_have(
+    studio: Studio, known: dict[str, Any]
+) -> None:
+    studio.emulator.faults({**CATALOGUE, "times": 3})
+    result = studio.run(studio.batch("1-4", wait_for_machine_s=HOUR_S, max_machines=1, **known))
+    assert result.outcome is BatchOutcome.WHOLE
+    assert check_frames(studio.output, "1-4").whole
+    assert reasons(studio)[0] == "up to 1h: no machine fits: the catalogue is empty"
+    assert reasons(studio)[1].startswith("over after ")
+    assert len(reasons(studio)) == 2
+    assert studio.nothing_runs()
+    assert result.cost_wei == studio.charged_wei()
+
+
+def test_without_a_wait_it_fails_at_once_as_ever(studio: Studio) -> None:
+    studio.emulator.faults(EMPTY)
+    with pytest.raises(OctaNoMachineError) as caught:
+        studio.run(studio.batch("1-4"))
+    assert "Waited" not in str(caught.value)
+    assert studio.told("waiting") == []
+    assert studio.posts() == 0
+
+
+def test_a_wait_that_is_over_says_how_long_it_was_and_has_rented_nothing(studio: Studio) -> None:
+    studio.emulator.faults(EMPTY)
+    with pytest.raises(OctaNoMachineError, match=r"catalogue is empty\. Waited .* \(wait_for_machine_s\)") as caught:
+        studio.run(studio.batch("1-4", wait_for_machine_s=60.0))
+    assert caught.value.waited_s >= 60
+    assert studio.posts() == 0
+
+
+def test_a_full_market_is_waited_for_and_one_that_has_refused_is_not_asked_at_once(studio: Studio) -> None:
+    studio.emulator.faults({**FULL, "times": 7})
+    nodes = {machine.node_id for machine in studio.octa.services.mr.available()}
+    batch = studio.batch("1-4", wait_for_machine_s=HOUR_S, seconds_per_frame=10.0)
+    result = studio.run(batch)
+    assert result.outcome is BatchOutcome.WHOLE
+    assert studio.starts() <= 7 + len(nodes)
+    assert studio.nothing_runs()
+
+
+@pytest.mark.parametrize("known", [{}, {"seconds_per_frame": 10.0}], ids=["measured first", "planned at once"])
+def test_a_wait_is_cancelled_like_anything_else(studio: Studio, known: dict[str, Any]) -> None:
+    studio.emulator.faults(EMPTY)
+    result = studio.run(
+        studio.batch("1-4", wait_for_machine_s=HOUR_S, **known), is_cancelled=lambda: bool(studio.told("waiting"))
+    )
+    assert result.outcome is BatchOutcome.CANCELLED
+    assert studio.posts() == 0
+
+
+def test_it_waits_in_its_middle_too_when_its_machines_have_ended_and_none_is_left(studio: Studio) -> None:
+    emulator = studio.emulator
+
+    def lose_all() -> None:
+        emulator.faults(EMPTY)
+        for uuid in emulator.ledger(requests=False)["running_uuids"]:
+            emulator.end_session(uuid, "Node is offline")
+
+    hear_frame, hear_wait = once("frame accepted", lose_all, at=4), once("waiting", emulator.clear_faults)
+
+    def hear(event: BatchEvent) -> None:
+        hear_frame(event)
+        hear_wait(event)
+
+    batch = studio.batch("1-8", frame_s=1.0, wait_for_machine_s=HOUR_S, max_machines=1)
+    result = studio.run(batch, on_event=hear, approve=lambda plan: True)
+    assert result.outcome is BatchOutcome.WHOLE, result
+    assert check_frames(studio.output, "1-8").whole
+    assert [reason.partition(" ")[0] for reason in reasons(studio)] == ["up", "over"]
+    assert studio.nothing_runs()
+    assert result.cost_wei == studio.charged_wei()
+
+
+def test_whoever_can_come_back_is_let_go_meanwhile_and_the_wait_counts_on(studio: Studio) -> None:
+    studio.emulator.faults(EMPTY)
+    batch = studio.batch("1-4", wait_for_machine_s=WAIT_S, seconds_per_frame=10.0, max_machines=1)
+    paused = studio.run(batch, pause_s=PAUSE_S)
+    assert (paused.outcome, paused.sessions, paused.paid_for_s) == (BatchOutcome.PAUSED, (), None)
+    assert WAIT_S / 2 < paused.wake_after_s <= WAIT_S
+    assert [event.kind for event in studio.events][-3:] == ["waiting", "paused", "ended"]
+    assert studio.told("paused")[0].reason == "a machine is waited for"
+
+    studio.sleep(60.0)
+    again = studio.run(batch, pause_s=PAUSE_S)
+    assert again.outcome is BatchOutcome.PAUSED
+    assert again.wake_after_s <= paused.wake_after_s - 60
+
+    studio.sleep(again.wake_after_s + 1)
+    with pytest.raises(OctaNoMachineError, match=r"Waited \d+m"):
+        studio.run(batch, pause_s=PAUSE_S)
+    assert studio.posts() == 0
+
+    studio.emulator.clear_faults()
+    assert studio.run(batch, pause_s=PAUSE_S).outcome is BatchOutcome.WHOLE
+    assert studio.nothing_runs()
+
+
+def test_one_that_has_begun_is_let_go_too_and_goes_on_under_its_plan(studio: Studio) -> None:
+    emulator = studio.emulator
+
+    def lose_all() -> None:
+        emulator.faults(EMPTY)
+        for uuid in emulator.ledger(requests=False)["running_uuids"]:
+            emulator.end_session(uuid, "Node is offline")
+
+    terms = {"seconds_per_frame": 60.0, "max_machines": 1, "max_cost_usd": 1.0}
+    batch = studio.batch("1-8", frame_s=1.0, wait_for_machine_s=HOUR_S, **terms)
+    hear = once("frame accepted", lose_all, at=3)
+    paused = studio.run(batch, pause_s=PAUSE_S, on_event=hear)
+    while paused.outcome is BatchOutcome.PAUSED and paused.sessions:
+        paused = studio.run(batch, pause_s=PAUSE_S, on_event=hear)
+    assert (paused.outcome, paused.sessions) == (BatchOutcome.PAUSED, ())
+    assert 3 <= paused.done < 8
+    emulator.clear_faults()
+    asked: list[object] = []
+    result = studio.run(batch, pause_s=PAUSE_S, approve=lambda plan: bool(asked.append(plan)) or True)
+    while result.outcome is BatchOutcome.PAUSED:
+        studio.sleep(result.wake_after_s)
+        result = studio.run(batch, pause_s=PAUSE_S)
+    assert result.outcome is BatchOutcome.WHOLE
+    assert asked == [], "what was approved before is gone on with"
+    assert studio.nothing_runs()
+    assert result.cost_wei == studio.charged_wei()
+
+
+def test_measuring_and_quoting_wait_too(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    studio.emulator.faults({**CATALOGUE, "times": 3})
+    key = studio.emulator.ssh_private_key
+    batch = studio.batch("1-12", wait_for_machine_s=HOUR_S)
+    assert studio.octa.batches.measure(batch, "test/batch", private_key=key).chosen is not None
+    assert studio.nothing_runs()
+    starts = studio.starts()
+    studio.emulator.faults({**CATALOGUE, "times": 3})
+    told: list[str] = []
+    quote = studio.octa.batches.quote(batch, on_waiting=told.append)
+    assert quote.chosen.cost_most_usd > 0
+    assert told[0] == "waiting for a machine: up to 1h: no machine fits: the catalogue is empty"
+    assert told[1].startswith("waiting for a machine: over after ")
+    assert studio.starts() == starts
+
+    studio.emulator.faults(EMPTY)
+    with pytest.raises(OctaCancelledError):
+        studio.octa.batches.quote(batch, is_cancelled=lambda: len(told) > 2, on_waiting=told.append)
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), "an hour", True])
+def test_a_wait_that_is_none_is_refused(studio: Studio, value: Any) -> None:
+    with pytest.raises(OctaConfigError, match="wait_for_machine_s must be"):
+        studio.batch("1-4", wait_for_machine_s=value)
+
+
+def test_the_folder_knows_how_long_it_waits(studio: Studio) -> None:
+    studio.emulator.faults({**CATALOGUE, "times": 2})
+    renderer = Renderer("frames", "octa-fake-renderer --frames {frames} --output {output} --seconds 0.1")
+    batch = studio.batch("1-3", wait_for_machine_s=HOUR_S, renderer=renderer, max_machines=1)
+    assert studio.run(batch).outcome is BatchOutcome.WHOLE
+    (studio.output / "frame_0002.png").unlink()
+    studio.emulator.faults({**CATALOGUE, "times": 2})
+    assert studio.resume().outcome is BatchOutcome.WHOLE
