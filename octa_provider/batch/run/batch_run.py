@@ -27,13 +27,8 @@ from octa_provider.batch.run.scene_errors import SceneErrors
 from octa_provider.batch.run.teller import Teller
 from octa_provider.batch.run.waking import kept_plan, note_of
 from octa_provider.batch.state import BatchState
-from octa_provider.errors import (
-    OctaBudgetError,
-    OctaCancelledError,
-    OctaError,
-    OctaPlanError,
-    OctaSceneError,
-)
+from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaError, OctaPlanError, OctaSceneError
+from octa_provider.render.frames import Frames
 from octa_provider.rental.clean_up import cleaned_up_by
 
 if TYPE_CHECKING:
@@ -117,7 +112,9 @@ class BatchRun:
                 outcome, self._message = BatchOutcome.PAUSED, str(waiting)
             if self._left is not None:
                 # While its machines are still ours: what goes wrong here stops them.
-                return self._paused(self._left)
+                paused = self._paused(self._left)
+        if self._left is not None:
+            return self._with_last_frames(paused)
         result = self._end(outcome, message)
         self._teller.tell_ended()
         self._teller.tell("ended", reason=result.outcome.value)
@@ -380,6 +377,17 @@ class BatchRun:
         self._teller.tell("paused", reason=f"{count} machines render on" if count else "a machine is waited for")
         self._teller.tell("ended", reason=result.outcome.value)
         return result
+
+    def _with_last_frames(self, paused: BatchResult) -> BatchResult:
+        """Machines brought frames until they were left: they are this run's, as the next one finds them there."""
+        accepted = self._folder.accepted
+        missing = tuple(frame for frame in self._batch.numbers if frame not in accepted)
+        return replace(
+            paused,
+            done=len(self._batch.numbers) - len(missing),
+            rendered=max(0, len(accepted) - self._done_before),
+            missing=str(Frames(missing)) if missing else "",
+        )
 
     def _leave(self, left: PauseNote) -> None:
         try:

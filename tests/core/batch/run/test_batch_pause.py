@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from octa_provider.batch.renderers.renderer import Renderer
 from octa_provider.batch.result import BatchOutcome, BatchResult
 from octa_provider.errors import OctaConfigError
 from octa_provider.pictures import check_frames
+from octa_provider.render.frames import parse
 
 COMMAND = "octa-fake-renderer --frames {frames} --output {output} --seconds 0.5"
 #: Seconds that a frame takes on the studio's clock.
@@ -105,6 +107,28 @@ def test_a_paused_batch_tells_what_it_left_and_its_machines_render_on_without_it
     lines = [json.loads(line) for line in (studio.output / "frames.jsonl").read_text().splitlines()]
     assert all(0 < line["seconds"] < 10 * FRAME_S for line in lines if line["seconds"] is not None)
     assert studio.nothing_runs()
+
+
+def test_a_frame_that_comes_while_the_machines_are_being_left_is_counted_once(studio: Studio) -> None:
+    def pictures() -> int:
+        journal = (studio.output / ".octa" / "journal.jsonl").read_text()
+        return sum(json.loads(line)["t"] == "frame" for line in journal.splitlines(keepends=True) if line[-1] == "\n")
+
+    def wait_for_one_more(event: BatchEvent) -> None:
+        if event.kind == "paused":
+            before = pictures()
+            while pictures() == before:
+                time.sleep(0.02)
+
+    batch = batch_of(studio, "1-60")
+    for _ in range(MOST_TRIES):
+        paused = studio.run(batch, pause_s=PAUSE_S, on_event=wait_for_one_more)
+        if paused.outcome is BatchOutcome.PAUSED:
+            break
+        studio.begin_anew()
+    assert paused.rendered == paused.done == pictures()
+    assert paused.done + len(parse(paused.missing)) == 60
+    assert sum(result.rendered for result in [paused, *run_until_over(studio, batch)]) == 60
 
 
 def test_a_machine_that_ends_while_nobody_watches_costs_no_frame(studio: Studio) -> None:
