@@ -230,7 +230,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
             report.ready()
             if rental.is_capped:
                 # The block ends it; until then its caps are looked after.
-                self._guarded = guard(rental, self._credentials, Lifetime(None), _logger())
+                self._guarded = guard(rental, self._credentials, Lifetime(None), _logger(), report.name)
             self._open = stack.pop_all()
         return RentedMachine(rental, up[0], self._credentials.private_key, on_line=report.line)
 
