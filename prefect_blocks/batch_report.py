@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -53,17 +53,19 @@ class BatchReport:
         about: what is rendered, in words: `Frames 1-240 of shot.blend`.
         key: the rental key of the whole, for events.
         logger: gets the lines.
+        labels: of its machines' sessions, for events.
 
     Attributes:
         expected_usd: what it is expected to cost, in USD, where that is known.
     """
 
-    def __init__(self, about: str, key: str, logger: LoggerOrAdapter) -> None:
+    def __init__(self, about: str, key: str, logger: LoggerOrAdapter, labels: Mapping[str, str] | None = None) -> None:
         self.expected_usd: float | None = None
         # In words alone: where the UI shows artifacts as cards, it leaves out what is marked as code.
         self._about = plain_words(about)
         self._key = key
         self._logger = logger
+        self._labels = labels
         self._in_run = FlowRunContext.get() is not None or TaskRunContext.get() is not None
         self._reports = Reports()
         self._uuids: dict[int, str] = {}
@@ -89,7 +91,7 @@ class BatchReport:
         uuid = event.uuid or self._uuids.get(-1 if event.slot is None else event.slot)
         if event.kind in _EVENTS and uuid is not None:
             payload = payload_of(reason=event.reason)
-            emit_of(_EVENTS[event.kind], uuid, event.node_id, self._key, payload, name=self._about)
+            emit_of(_EVENTS[event.kind], uuid, event.node_id, self._key, payload, name=self._about, labels=self._labels)
         self._move(event.progress, at_once=event.kind == "ended")
 
     def say(self, text: str) -> None:

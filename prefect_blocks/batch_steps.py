@@ -149,7 +149,8 @@ def _begin(batch: Batch, octa: OctaClient, logger: LoggerOrAdapter) -> tuple[str
     key = rental_key([], f"render-{output_digest(batch.output_path)}")
     frames = str(Frames(batch.numbers))
     frames = f"Frames {frames}" if len(frames) <= MOST_CHARS else f"{len(batch.numbers)} frames"
-    return key, BatchReport(f"{frames} of {Path(batch.main_file).name}", octa.rentals.full_key(key), logger)
+    about = f"{frames} of {Path(batch.main_file).name}"
+    return key, BatchReport(about, octa.rentals.full_key(key), logger, batch.labels)
 
 
 def _pacing(poll_s: float) -> Pacing:

@@ -106,7 +106,7 @@ def put_cost(name: str, about: str, new: dict[str, str], flow_run_id: UUID | Non
         _make(key, f"What {about} came to{tries}{total}", rows, flow_run_id)
 
 
-def put_cost_of_orphan(new: dict[str, str], flow_run_id: UUID) -> None:
+def put_cost_of_orphan(new: dict[str, str], flow_run_id: UUID, flow_name: str) -> None:
     """The row of a session that its flow run has left, into a bill that is named as the flow is.
 
     A session that is on one of the flow run's bills already stays as it is there: who wrote that knew more.
@@ -114,19 +114,19 @@ def put_cost_of_orphan(new: dict[str, str], flow_run_id: UUID) -> None:
     Args:
         new: the row.
         flow_run_id: who has left it.
+        flow_name: of its flow.
 
     Raises:
-        httpx.HTTPError, PrefectException: Prefect's API can't be asked, or does not know the flow run.
+        httpx.HTTPError, PrefectException: Prefect's API can't be asked.
     """
     with get_client(sync_client=True) as prefect:
-        flow = prefect.read_flow(prefect.read_flow_run(flow_run_id).flow_id)
         bills = prefect.read_artifacts(
             artifact_filter=ArtifactFilter(
                 key=ArtifactFilterKey(like_="octa-%-cost"), flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id])
             )
         )
     if not any(one.get("session") == new["session"] for bill in bills for one in _rows_of(bill)):
-        put_cost(artifact_name(flow.name), flow.name, new, flow_run_id)
+        put_cost(artifact_name(flow_name), flow_name, new, flow_run_id)
 
 
 def _make(key: str, description: str, rows: list[dict[str, Any]], flow_run_id: UUID | None) -> None:

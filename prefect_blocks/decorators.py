@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from octa_provider.errors import OctaConfigError
-from prefect_blocks.secret_values import refuse_account_in_clear, refuse_typed_secrets, typed_secrets
+from prefect_blocks.secret_values import refuse_in_clear
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -61,8 +61,7 @@ def octa(
     named: object = work_pool
     if not isinstance(named, str):
         raise OctaConfigError('octa takes the name of a work pool: write @octa(work_pool="NAME") above @flow')
-    refuse_typed_secrets(typed_secrets({}, job_variables))
-    refuse_account_in_clear(job_variables)
+    refuse_in_clear(job_variables)
 
     options: dict[str, Any] = {}
     if include_files_base_dir is not None:
@@ -78,12 +77,13 @@ def octa(
         from prefect import Flow
         from prefect.flows import bind_flow_to_infrastructure
 
+        from prefect_blocks.bound_flow import OctaBoundFlow
         from prefect_blocks.worker import OctaWorker
 
         given: object = flow
         if not isinstance(given, Flow):
             raise OctaConfigError(f"{getattr(given, '__name__', given)!r} is no flow: write @octa(...) above @flow")
-        return bind_flow_to_infrastructure(
+        made = bind_flow_to_infrastructure(
             flow,
             work_pool=work_pool,
             worker_cls=OctaWorker,
@@ -92,5 +92,6 @@ def octa(
             include_files=include_files,
             **options,
         )
+        return OctaBoundFlow.of(made)
 
     return bind

@@ -6,6 +6,7 @@ the payload of `payload_of`: what is not known yet, or never, is None.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,22 @@ from prefect.events import emit_event
 from octa_provider.rental.terms import Bill
 from octa_provider.text.carried import carried_dict, sound
 from octa_provider.text.loggers import plain_logger
+from prefect_blocks.cost_artifact import flow_name_here
+from prefect_blocks.rental_key import name_in
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from octa_provider import JobResult, Rental
 
-__all__ = ["emit", "emit_of", "own_bill", "payload_of"]
+__all__ = ["emit", "emit_of", "own_bill", "payload_of", "session_name"]
 
 log = plain_logger("prefect_blocks.events")
+
+#: The sessions of which this process has told the stop, newest last, and how many are remembered.
+_stopped: dict[str, None] = {}
+_REMEMBERED = 10_000
+_lock = threading.Lock()
 
 
 def payload_of(
@@ -75,7 +83,7 @@ def emit(
         result: what the job on it came to.
         reason: why, in one sentence.
         flow_run_id: the flow run that it belongs to, where this is not said by one.
-        name: what the work is called; the session's uuid when left out.
+        name: what the work is called; when left out, as its key says, or as the flow is that this is told in.
         labels: of the work, to filter by, beside those of the session.
     """
     payload = payload_of(price_usd=rental.price_usd, bill=bill, result=result, reason=reason)
@@ -89,6 +97,15 @@ def emit(
         name=name,
         labels={**(labels or {}), **rental.labels},
     )
+
+
+def session_name(uuid: str) -> str:
+    """What is told as the work's name where nobody knows of any.
+
+    Args:
+        uuid: the session.
+    """
+    return f"OctaSpace session {uuid}"
 
 
 def own_bill(result: JobResult) -> Bill:
@@ -119,7 +136,7 @@ def emit_of(
     name: str | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> None:
-    """The same for a session of which no more is known.
+    """The same for a session of which no more is known. That one was stopped is told once by a process.
 
     Args:
         happened: as `emit`.
@@ -131,6 +148,8 @@ def emit_of(
         name: as `emit`.
         labels: as `emit`.
     """
+    if happened == "stopped" and not _is_first_stop(uuid):
+        return
     related = None
     if flow_run_id is not None:
         related = [{"prefect.resource.id": f"prefect.flow-run.{flow_run_id}", "prefect.resource.role": "flow-run"}]
@@ -140,7 +159,7 @@ def emit_of(
             event=f"octa.session.{happened}",
             resource={
                 "prefect.resource.id": sound(f"octa.session.{uuid}"),
-                "prefect.resource.name": sound(name or f"OctaSpace session {uuid}"),
+                "prefect.resource.name": sound(name or name_in(key) or flow_name_here() or session_name(uuid)),
                 "octa.node-id": str(node_id or ""),
                 "octa.rental-key": sound(key),
                 # Automations match what a resource says, and no payload.
@@ -152,3 +171,14 @@ def emit_of(
         )
     except Exception as error:  # noqa: BLE001 - an event never keeps a machine from being watched or stopped
         log.warning("the event octa.session.%s of session %s is lost: %s", happened, uuid, error)
+
+
+def _is_first_stop(uuid: str) -> bool:
+    """Whether nobody in this process has told it yet: two that stop one session both see it gone."""
+    with _lock:
+        if uuid in _stopped:
+            return False
+        _stopped[uuid] = None
+        if len(_stopped) > _REMEMBERED:
+            del _stopped[next(iter(_stopped))]
+        return True

@@ -125,7 +125,13 @@ class FlowRunMachine:
                         session = await self._until_due(pace, state, seen, grace)
                         if _has_to_go(state, seen, grace):
                             break
-                        state = await self._in_thread(partial(self._look, state, session, pace))
+                        before, state = state, await self._in_thread(partial(self._look, state, session, pace))
+                        if (
+                            before.phase is JobPhase.STARTING
+                            and state.phase is not JobPhase.STARTING
+                            and not state.ended
+                        ):
+                            self._starts.tell("ready", state)
                         state = await self._seen_never_up(state)
                     step = next_step(
                         state,

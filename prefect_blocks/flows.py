@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 
 from octa_provider.errors import OctaStopError
@@ -14,6 +14,7 @@ from prefect_blocks.credentials import credentials_named
 from prefect_blocks.intents import PrefectIntents
 from prefect_blocks.job_task import run_job
 from prefect_blocks.orphan_report import tell_orphan
+from prefect_blocks.own_runs import octa_flow
 from prefect_blocks.owner import owner_lives
 from prefect_blocks.render_flows import plan_render_flow, render_animation_flow
 from prefect_blocks.rental_key import PREFIX, flow_run_of
@@ -22,7 +23,7 @@ from prefect_blocks.secret_values import secrets_named
 __all__ = ["plan_render_flow", "reap_orphans_flow", "render_animation_flow", "run_job_flow"]
 
 
-@flow(name="octa-run-job")
+@octa_flow(name="octa-run-job")
 def run_job_flow(
     image: str,
     command: str,
@@ -127,7 +128,7 @@ def run_job_flow(
     )
 
 
-@flow(name="octa-reap-orphans")
+@octa_flow(name="octa-reap-orphans")
 def reap_orphans_flow(
     older_than_s: float = 900.0,
     dry_run: bool = False,

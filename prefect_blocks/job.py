@@ -17,6 +17,7 @@ from octa_provider.job.spec import JobSpec
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.progress import ProgressTracker
 from prefect_blocks.at_exit import hearing_signals
+from prefect_blocks.awaitable import awaitable_too
 from prefect_blocks.cap_fields import CapOrNone, StartAttempts
 from prefect_blocks.container_fields import ContainerFields
 from prefect_blocks.cost_artifact import flow_name_here
@@ -142,6 +143,7 @@ class OctaJob(KnownFields, ContainerFields, RequirementFields, JobCommand, JobBl
             labels=self.labels,
         )
 
+    @awaitable_too
     def trigger(  # type: ignore[override]
         self, key: str | None = None, *, outlives_flow: bool = False, on_event: OnEvent | None = None
     ) -> OctaJobRun:
@@ -150,7 +152,7 @@ class OctaJob(KnownFields, ContainerFields, RequirementFields, JobCommand, JobBl
         The job is followed from here on: its log comes, its caps hold and its machine is stopped at its end, whether
         anybody waits for it or not. What still runs when the flow run (or outside of one, the process) ends, however
         it ends, is stopped then. Triggered several times, jobs run side by side. `await` on it works too, but holds
-        the event loop up meanwhile; `atrigger` does not.
+        the event loop up meanwhile, as on every plain verb; `atrigger` does not.
 
         Args:
             key: names the job within the flow run, where two that look the same are not.
@@ -235,6 +237,7 @@ class OctaJob(KnownFields, ContainerFields, RequirementFields, JobCommand, JobBl
         trigger = partial(self.trigger, key, outlives_flow=outlives_flow, on_event=on_event)
         return await run_in_thread_or_undo(trigger, lambda run: run.stop())
 
+    @awaitable_too
     def run(self, key: str | None = None, *, on_event: OnEvent | None = None) -> JobResult:
         """Trigger the job, wait for its end, and return what it came to. Its machine is stopped on every way out.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaCancelledError, OctaError
 from octa_provider.job.result import JobResult
-from octa_provider.job.state import JobPhase, JobState
+from octa_provider.job.state import JobState
 from octa_provider.rental.rental import Rental
 from octa_provider.rental.terms import Bill
 from octa_provider.text.loggers import plain_logger
@@ -173,7 +173,7 @@ class JobFollower:
                     f"Session {gone.uuid} never came up, and was stopped ({left.message}): trying session "
                     f"{rental.uuid} on node {rental.node_id}"
                 )
-            if before.phase is JobPhase.STARTING and state.phase is not JobPhase.STARTING and not state.ended:
+            if state.is_up and not before.is_up:
                 emit("ready", rental, name=self._report.about)
                 self._remember_urls(rental)
 

@@ -14,6 +14,7 @@ from octa_provider.job.state import JobState
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.text.stays_here import stays_here
 from prefect_blocks.at_exit import restore_signals
+from prefect_blocks.awaitable import awaitable_too
 from prefect_blocks.in_thread import cancellation, run_in_thread
 from prefect_blocks.job_follower import JobFollower
 
@@ -78,6 +79,7 @@ class OctaJobRun(JobRun[JobResult]):
         """The session."""
         return str(self.state.rental.uuid)
 
+    @awaitable_too
     def wait_for_completion(self, *, raise_on_failure: bool = True) -> None:  # type: ignore[override]
         """Wait for the job's end; its machine is stopped then, and on every other way out of this.
 
@@ -118,6 +120,7 @@ class OctaJobRun(JobRun[JobResult]):
         """
         await run_in_thread(self.wait_for_completion, raise_on_failure=raise_on_failure)
 
+    @awaitable_too
     def fetch_result(self) -> JobResult:  # type: ignore[override]
         """What the job came to.
 
@@ -129,11 +132,7 @@ class OctaJobRun(JobRun[JobResult]):
             OctaConfigError: it has not ended yet.
             OctaCancelledError: it was stopped before its end.
         """
-        if not self._follower.wait(0):
-            raise OctaConfigError("the job has not ended yet: call wait_for_completion() first")
-        result = self._refuse_without_result()
-        _refuse_failure(result)
-        return result
+        return self._result()
 
     async def afetch_result(self) -> JobResult:
         """As `fetch_result`, for coroutines; it does not wait.
@@ -143,8 +142,9 @@ class OctaJobRun(JobRun[JobResult]):
             OctaConfigError: it has not ended yet.
             OctaCancelledError: it was stopped before its end.
         """
-        return self.fetch_result()
+        return self._result()
 
+    @awaitable_too
     def stop(self) -> None:
         """Stop the machine without waiting for the command. Safe to repeat.
 
@@ -163,6 +163,13 @@ class OctaJobRun(JobRun[JobResult]):
             OctaStopError: it could not be stopped in time, and may still bill.
         """
         await run_in_thread(self.stop)
+
+    def _result(self) -> JobResult:
+        if not self._follower.wait(0):
+            raise OctaConfigError("the job has not ended yet: call wait_for_completion() first")
+        result = self._refuse_without_result()
+        _refuse_failure(result)
+        return result
 
     def _refuse_without_result(self) -> JobResult:
         if self._follower.result is not None:

@@ -10,6 +10,7 @@ from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFoun
 from octa_provider.errors import OctaError
 from prefect_blocks.events import emit
 from prefect_blocks.infrastructure_pid import InfrastructurePid
+from prefect_blocks.session_argument import as_known
 
 if TYPE_CHECKING:
     from prefect_blocks.flow_run_starts import InThread
@@ -60,7 +61,7 @@ class KilledMachines:
                 raise
             emit(
                 "stopped",
-                rental,
+                await in_thread(partial(as_known, client, rental)),
                 bill=bill,
                 reason="its infrastructure was killed through Prefect",
                 flow_run_id=pid.flow_run_id,

@@ -9,6 +9,7 @@ from prefect.client.orchestration import get_client
 
 from octa_provider.errors import OctaError, OctaStopError
 from octa_provider.text.loggers import plain_logger
+from prefect_blocks.awaitable import awaitable_too
 from prefect_blocks.credentials import credentials_named
 from prefect_blocks.orphan_report import tell_orphan
 from prefect_blocks.owner import family_of
@@ -24,6 +25,7 @@ log = plain_logger("prefect_blocks.left_sessions")
 LOOK_S = 4.0
 
 
+@awaitable_too
 def stop_left_sessions(
     flow: Any, flow_run: FlowRun, state: State, *, credentials: str = "", settle_s: float = 20.0
 ) -> None:

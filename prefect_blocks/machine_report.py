@@ -31,6 +31,7 @@ class MachineReport:
         logger: gets the lines.
 
     Attributes:
+        name: what the work is called.
         rental: the machine, once it is rented; the last of several.
         is_stop_told: whether the event of its stop was emitted by who stopped it.
     """
@@ -38,7 +39,7 @@ class MachineReport:
     def __init__(self, name: str, logger: LoggerOrAdapter) -> None:
         self.rental: Rental | None = None
         self.is_stop_told = False
-        self._name = name
+        self.name = name
         self._logger = logger
         self._flow_run_id = flow_run_id_here()
         self._reports = Reports()
@@ -61,13 +62,13 @@ class MachineReport:
         self.rental = rental
         if not is_told:
             self._logger.info("%s", started_text(rental))
-            emit("adopted" if rental.adopted else "started", rental, name=self._name)
+            emit("adopted" if rental.adopted else "started", rental, name=self.name)
 
     def ready(self) -> None:
         """The machine is up."""
         if self.rental is not None:
             self._logger.info("Session %s is up", self.rental.uuid)
-            emit("ready", self.rental, name=self._name)
+            emit("ready", self.rental, name=self.name)
 
     def stopped(self, bill: Bill) -> None:
         """The machine is seen gone. Takes some seconds at most.
@@ -81,7 +82,7 @@ class MachineReport:
             # Nobody has been told of its start.
             return
         if not self.is_stop_told:
-            emit("stopped", self.rental, bill=bill, name=self._name)
+            emit("stopped", self.rental, bill=bill, name=self.name)
         if self._flow_run_id is None:
             return
         new = row(
@@ -92,5 +93,5 @@ class MachineReport:
             cost_usd=bill.charge_usd,
             labels=self.rental.labels,
         )
-        self._reports.put("cost", partial(put_cost, artifact_name(self._name), self._name, new, self._flow_run_id))
+        self._reports.put("cost", partial(put_cost, artifact_name(self.name), self.name, new, self._flow_run_id))
         self._reports.flush(FLUSH_S)

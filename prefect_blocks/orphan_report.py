@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from prefect.client.orchestration import get_client
+
 from octa_provider.rental.terms import Bill
 from octa_provider.text.loggers import plain_logger
 from prefect_blocks.cost_artifact import put_cost_of_orphan, row
-from prefect_blocks.events import emit_of, payload_of
+from prefect_blocks.events import emit_of, payload_of, session_name
+from prefect_blocks.rental_key import is_worker_key, name_in
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,9 +34,20 @@ def tell_orphan(orphan: Orphan, reason: str, *, bills: Iterable[Bill], flow_run_
     """
     found = Bill(orphan.uuid, orphan.charge_wei, None, orphan.age_s, None)
     bill = next((one for one in bills if one.uuid == orphan.uuid), found)
-    payload = payload_of(bill=bill, reason=reason)
-    emit_of("stopped", orphan.uuid, orphan.node_id, orphan.key, payload, flow_run_id=flow_run_id)
-    if flow_run_id is None:
+    run_name, flow_name = _names_of(flow_run_id, orphan)
+    name = run_name if is_worker_key(orphan.key) else name_in(orphan.key) or flow_name
+    emit_of(
+        "stopped",
+        orphan.uuid,
+        orphan.node_id,
+        orphan.key,
+        payload_of(price_usd=orphan.price_usd, bill=bill, reason=reason),
+        flow_run_id=flow_run_id,
+        # What stops it has a flow of its own, which is not the work's.
+        name=name or session_name(orphan.uuid),
+        labels=orphan.labels,
+    )
+    if flow_run_id is None or not flow_name:
         return
     new = row(
         "left running",
@@ -41,8 +55,22 @@ def tell_orphan(orphan: Orphan, reason: str, *, bills: Iterable[Bill], flow_run_
         node_id=orphan.node_id,
         duration_s=bill.duration_s,
         cost_usd=bill.charge_usd,
+        labels=orphan.labels,
     )
     try:
-        put_cost_of_orphan(new, flow_run_id)
+        put_cost_of_orphan(new, flow_run_id, flow_name)
     except Exception as error:  # noqa: BLE001 - what is left is stopped whatever Prefect's API says
         log.warning("session %s is on no bill of flow run %s: %s", orphan.uuid, flow_run_id, error)
+
+
+def _names_of(flow_run_id: UUID | None, orphan: Orphan) -> tuple[str, str]:
+    """Those of a flow run and of its flow; empty where Prefect's API can't be asked, or does not know it."""
+    if flow_run_id is None:
+        return "", ""
+    try:
+        with get_client(sync_client=True) as prefect:
+            run = prefect.read_flow_run(flow_run_id)
+            return run.name, prefect.read_flow(run.flow_id).name
+    except Exception as error:  # noqa: BLE001 - as above
+        log.warning("session %s is on no bill of flow run %s: %s", orphan.uuid, flow_run_id, error)
+        return "", ""

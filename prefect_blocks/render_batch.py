@@ -12,6 +12,7 @@ from prefect.logging.loggers import get_logger, get_run_logger
 from pydantic import HttpUrl
 
 from octa_provider.errors import OctaConfigError
+from prefect_blocks.awaitable import awaitable_too
 from prefect_blocks.batch_fields import BatchFields
 from prefect_blocks.in_thread import run_in_thread
 from prefect_blocks.known_names import KnownFields
@@ -85,6 +86,7 @@ class OctaRenderBatch(KnownFields, RequirementFields, BatchFields, Block):
             **terms,
         )
 
+    @awaitable_too
     def plan(self, *, measure: bool = False, **asked: Any) -> dict[str, Any]:
         """What the batch would cost, as whoever approves it is shown it. Spends nothing, unless it measures.
 
@@ -115,6 +117,7 @@ class OctaRenderBatch(KnownFields, RequirementFields, BatchFields, Block):
         """
         return await run_in_thread(partial(self.plan, measure=measure, **asked))
 
+    @awaitable_too
     def render(self, quote: Mapping[str, Any] | None = None, **asked: Any) -> dict[str, Any]:
         """Render the frames that are missing; every machine is stopped on every way out.
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prefect import flow
-
 from prefect_blocks.credentials import credentials_named
 from prefect_blocks.left_sessions import stop_left_sessions
+from prefect_blocks.own_runs import octa_flow
 from prefect_blocks.render_batch import OctaRenderBatch
 from prefect_blocks.requirement_fields import fields_of, requirements_of
 
@@ -26,7 +25,7 @@ def stop_left_machines(flow: Any, flow_run: FlowRun, state: State) -> None:
     stop_left_sessions(flow, flow_run, state, credentials=str(flow_run.parameters.get("credentials") or ""))
 
 
-@flow(name="octa-plan-render", on_crashed=[stop_left_machines], on_cancellation=[stop_left_machines])
+@octa_flow(name="octa-plan-render", on_crashed=[stop_left_machines], on_cancellation=[stop_left_machines])
 def plan_render_flow(
     scene: str,
     frames: str,
@@ -100,7 +99,7 @@ def plan_render_flow(
     return _batch(locals()).plan(measure=measure)
 
 
-@flow(name="octa-render-animation", on_crashed=[stop_left_machines], on_cancellation=[stop_left_machines])
+@octa_flow(name="octa-render-animation", on_crashed=[stop_left_machines], on_cancellation=[stop_left_machines])
 def render_animation_flow(
     scene: str,
     frames: str,

@@ -47,19 +47,21 @@ class GuardedRental:
         credentials: the account.
         lifetime: the machine is stopped with it.
         logger: told when it was stopped.
+        name: what the work is called; as of `emit` when empty.
 
     Attributes:
         error: which cap was reached, once it was stopped for that.
     """
 
     def __init__(
-        self, rental: Rental, credentials: OctaCredentials, lifetime: Lifetime, logger: LoggerOrAdapter
+        self, rental: Rental, credentials: OctaCredentials, lifetime: Lifetime, logger: LoggerOrAdapter, name: str = ""
     ) -> None:
         self.rental = rental
         self.lifetime = lifetime
         self.error: OctaBudgetError | None = None
         self._client = credentials.get_client()
         self._logger = logger
+        self._name = name
         self._context = copy_context()
         self._why = ""
         self._is_stopping = False
@@ -132,7 +134,7 @@ class GuardedRental:
                 log.warning("Session %s was stopped: %s", rental.uuid, self._why)
             else:
                 self._logger.warning("Session %s was stopped: %s", rental.uuid, self._why)
-                emit("stopped", rental, bill=bill, reason=self._why)
+                emit("stopped", rental, bill=bill, reason=self._why, name=self._name)
         except OctaError as error:
             log.error("session %s can't be stopped, and bills on: %s", rental.uuid, error)
         finally:
@@ -146,7 +148,9 @@ _guarded: dict[str, GuardedRental] = {}
 _thread: threading.Thread | None = None
 
 
-def guard(rental: Rental, credentials: OctaCredentials, lifetime: Lifetime, logger: LoggerOrAdapter) -> GuardedRental:
+def guard(
+    rental: Rental, credentials: OctaCredentials, lifetime: Lifetime, logger: LoggerOrAdapter, name: str = ""
+) -> GuardedRental:
     """Look after a machine from here on; one that is looked after already is from now on as this says.
 
     Args:
@@ -154,12 +158,13 @@ def guard(rental: Rental, credentials: OctaCredentials, lifetime: Lifetime, logg
         credentials: the account.
         lifetime: the machine is stopped with it, and when the process ends before; without an end, by its caps alone.
         logger: told when it was stopped.
+        name: what the work is called; as of `emit` when empty.
 
     Returns:
         The machine as it is looked after.
     """
     global _thread
-    new = GuardedRental(rental, credentials, lifetime, logger)
+    new = GuardedRental(rental, credentials, lifetime, logger, name)
     let_go(rental.uuid)
     if lifetime.has_end:
         end_with_process(new)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 import weakref
 from collections import defaultdict
@@ -23,18 +24,20 @@ from uuid import UUID, uuid4
 from prefect.context import FlowRunContext, TaskRunContext
 
 from octa_provider.errors import OctaConfigError
+from octa_provider.rental.key import key_parts
 from octa_provider.rental.key import rental_key as join_parts
 
 if TYPE_CHECKING:
     from octa_provider.market.request import Request
     from octa_provider.market.requirements import Requirements
 
-__all__ = ["PREFIX", "flow_run_of", "is_worker_key", "rental_key", "rented_on", "task_run_of", "worker_key"]
+__all__ = ["PREFIX", "flow_run_of", "is_worker_key", "name_in", "rental_key", "rented_on", "task_run_of", "worker_key"]
 
 PREFIX = "prefect"
 _WORKER = "worker"
 _TASK_RUN = "task-run"
 _NO_RUN = "no-run"
+_DIGEST = re.compile("[0-9a-f]{12}")
 
 
 @dataclass
@@ -151,6 +154,19 @@ def task_run_of(key: str) -> UUID | None:
     """
     parts = _work_parts(key)
     return _uuid(parts[2]) if parts[:2] == [PREFIX, _TASK_RUN] and len(parts) > 2 else None
+
+
+def name_in(key: str) -> str:
+    """What `rental_key` was given as the work's name; empty where it was given none, or the key is none of its own.
+
+    Args:
+        key: with or without a namespace.
+    """
+    parts = _work_parts(key)
+    named = parts[3:] if parts[:2] == [PREFIX, _TASK_RUN] else parts[2:]
+    if parts[0] != PREFIX or len(named) != 1 or _DIGEST.fullmatch(named[0]) or _uuid(named[0]) is not None:
+        return ""
+    return key_parts(named[0])[0]
 
 
 def _work_parts(key: str) -> list[str]:

@@ -16,6 +16,7 @@ from octa_provider.rental.tried_machine import check_start_attempts
 from octa_provider.text.stays_here import stays_here
 from octa_provider.timing.limits import checked_cap, checked_seconds
 from prefect_blocks.at_exit import hearing_signals
+from prefect_blocks.awaitable import awaitable_too
 from prefect_blocks.cost_artifact import flow_name_here
 from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.in_thread import cancellation, run_in_thread, run_in_thread_or_leave, run_in_thread_or_undo
@@ -65,6 +66,7 @@ class RentedMachine:
     def __reduce__(self) -> tuple[object, ...]:
         return stays_here("a rented machine stays with its `with` block, so hand its uuid over")
 
+    @awaitable_too
     def run(
         self,
         command: str,
@@ -119,6 +121,7 @@ class RentedMachine:
         """
         return await run_in_thread_or_leave(self.run, command, envs=envs, timeout_s=timeout_s, on_line=on_line)
 
+    @awaitable_too
     def ssh(self) -> RemoteMachine:
         """A connection over SSH, for a `with` block: `run`, `put`, `get`. Needs the extra `ssh`.
 
@@ -227,7 +230,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
             report.ready()
             if rental.is_capped:
                 # The block ends it; until then its caps are looked after.
-                self._guarded = guard(rental, self._credentials, Lifetime(None), _logger())
+                self._guarded = guard(rental, self._credentials, Lifetime(None), _logger(), report.name)
             self._open = stack.pop_all()
         return RentedMachine(rental, up[0], self._credentials.private_key, on_line=report.line)
 

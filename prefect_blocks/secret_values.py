@@ -24,7 +24,7 @@ __all__ = [
     "env_names_from_blocks",
     "hidden_values",
     "is_named_plainly",
-    "refuse_account_in_clear",
+    "refuse_in_clear",
     "refuse_typed_secrets",
     "secrets_named",
     "shown_values",
@@ -113,22 +113,32 @@ def refuse_typed_secrets(names: Iterable[str]) -> None:
         )
 
 
-def refuse_account_in_clear(values: Mapping[str, Any]) -> None:
-    """Refuse job variables with an account itself, where Prefect stores them and checks nothing.
+def refuse_in_clear(values: Mapping[str, Any]) -> None:
+    """Refuse job variables with an account or a secret itself, where Prefect stores them and checks nothing.
 
     Args:
         values: the job variables of a flow run without a deployment.
 
     Raises:
-        OctaConfigError: `credentials` is neither a name nor a reference; no key is told.
+        OctaConfigError: `credentials` is neither a name nor a reference, or `secret_envs` has a value; none is told.
     """
-    given = values.get("credentials")
-    if given is None or isinstance(given, str) or (isinstance(given, Mapping) and set(given) == {"$ref"}):
-        return
-    raise OctaConfigError(
-        "the job variable credentials has an account itself, whose keys Prefect's server would keep in clear: write "
-        "the name of a saved block of type OctaSpace Credentials instead"
-    )
+    for name, value in values.items():
+        # Each by itself: of two that say the same, Prefect stores both.
+        refuse_typed_secrets(typed_secrets({}, {name: value}))
+        if name == "secret_envs" and not isinstance(value, Mapping | None):
+            refuse_typed_secrets([""])
+        if name.startswith("credentials.") or (name == "credentials" and not _is_name_or_reference(value)):
+            raise OctaConfigError(
+                "the job variable credentials has an account itself, whose keys Prefect's server would keep in clear: "
+                "write the name of a saved block of type OctaSpace Credentials instead"
+            )
+
+
+def _is_name_or_reference(account: object) -> bool:
+    if isinstance(account, Mapping):
+        block = account.get("$ref")
+        return set(account) == {"$ref"} and isinstance(block, Mapping) and set(block) == {"block_document_id"}
+    return account is None or isinstance(account, str)
 
 
 def is_named_plainly(text: str | None) -> bool:

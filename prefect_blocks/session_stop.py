@@ -9,7 +9,7 @@ from prefect_blocks.at_exit import restore_signals
 from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.events import emit
 from prefect_blocks.rental_guard import let_go
-from prefect_blocks.session_argument import SessionArgument, rental_of
+from prefect_blocks.session_argument import SessionArgument, as_known, rental_of
 
 __all__ = ["stop_session"]
 
@@ -42,5 +42,5 @@ def stop_session(
         bill = rental.stop(score=score, deadline_s=deadline_s)
         let_go(rental.uuid)
         restore_signals()
-        emit("stopped", rental, bill=bill)
+        emit("stopped", as_known(client, rental), bill=bill)
         return carried_dict(bill.to_dict())

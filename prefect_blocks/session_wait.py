@@ -6,21 +6,31 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.errors import OctaCancelledError, OctaWaitTimeoutError
+from octa_provider.errors import (
+    OctaBudgetError,
+    OctaCancelledError,
+    OctaError,
+    OctaSessionFailedError,
+    OctaWaitTimeoutError,
+)
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.json_values import rental_json
 from octa_provider.rental.wait import cancelled_error
 from prefect_blocks.credentials import OctaCredentials, account_of
 from prefect_blocks.events import emit
 from prefect_blocks.in_thread import cancellation, run_in_thread
-from prefect_blocks.session_argument import SessionArgument, rental_of
+from prefect_blocks.rental_guard import let_go
+from prefect_blocks.session_argument import SessionArgument, as_known, rental_of
 
 if TYPE_CHECKING:
-    from octa_provider import Rental
+    from octa_provider import OctaClient, Rental
     from octa_provider.models import Session
     from octa_provider.watch.watcher import Watcher
 
 __all__ = ["await_until_ready", "wait_until_ready"]
+
+#: With these nobody is to use the session any more.
+_ENDS = (OctaCancelledError, OctaWaitTimeoutError, OctaSessionFailedError, OctaBudgetError)
 
 
 def wait_until_ready(
@@ -51,8 +61,8 @@ def wait_until_ready(
 
     with account_of(credentials).get_client() as client, watcher_for(client, poll_s) as watcher:
         rental = rental_of(client, session)
-        ready = _until_ready(watcher, rental, deadline_s, cancellation())
-        emit("ready", rental)
+        ready = _until_ready(client, watcher, rental, deadline_s, cancellation())
+        emit("ready", as_known(client, rental))
         return rental_json(rental, ready)
 
 
@@ -85,20 +95,21 @@ async def await_until_ready(
     client = await run_in_thread(account_of(credentials).get_client)
     with client, watcher_for(client, poll_s) as watcher:
         rental = rental_of(client, session)
-        ready = await _until_ready_async(watcher, rental, deadline_s)
-        emit("ready", rental)
+        ready = await _until_ready_async(client, watcher, rental, deadline_s)
+        emit("ready", rental if rental.node_id is not None else await run_in_thread(as_known, client, rental))
         return rental_json(rental, ready)
 
 
-def _until_ready(watcher: Watcher, rental: Rental, deadline_s: float, is_cancelled: Callable[[], bool]) -> Session:
+def _until_ready(
+    client: OctaClient, watcher: Watcher, rental: Rental, deadline_s: float, is_cancelled: Callable[[], bool]
+) -> Session:
     """Wait in this thread."""
     from octa_provider.watch.ready import wait_until_ready as wait_for_session
 
     def clean_up(error: BaseException | None) -> None:
         # Of another error the next try waits for the same session; else the flow run is being ended, by a signal.
-        ends = isinstance(error, OctaCancelledError | OctaWaitTimeoutError) or not isinstance(error, Exception | None)
-        if error is not None and ends:
-            rental.stop_after(error)
+        if error is not None and (isinstance(error, _ENDS) or not isinstance(error, Exception)):
+            _stop(client, rental, error)
 
     with cleaned_up_by(clean_up):
         session = wait_for_session(watcher, rental, deadline_s, is_cancelled)
@@ -109,7 +120,7 @@ def _until_ready(watcher: Watcher, rental: Rental, deadline_s: float, is_cancell
         raise _too_late(rental, deadline_s)
 
 
-async def _until_ready_async(watcher: Watcher, rental: Rental, deadline_s: float) -> Session:
+async def _until_ready_async(client: OctaClient, watcher: Watcher, rental: Rental, deadline_s: float) -> Session:
     """Wait in this coroutine, without a thread of its own."""
     from octa_provider.watch.ready import wait_until_ready_async
 
@@ -117,11 +128,20 @@ async def _until_ready_async(watcher: Watcher, rental: Rental, deadline_s: float
         session = await wait_until_ready_async(watcher, rental, deadline_s, run_in_thread)
         if session is not None:
             return session
-        await run_in_thread(rental.stop)
         raise _too_late(rental, deadline_s)
-    except asyncio.CancelledError:
-        await run_in_thread(rental.stop)
+    except (asyncio.CancelledError, *_ENDS) as error:
+        await run_in_thread(_stop, client, rental, error)
         raise
+
+
+def _stop(client: OctaClient, rental: Rental, error: BaseException) -> None:
+    """Stop what is waited for no more, and tell it; what has ended or was stopped already is asked for its bill."""
+    is_gone = isinstance(error, OctaSessionFailedError | OctaBudgetError)
+    bill = rental.stop_after(error, leaves_replacement=is_gone)
+    if bill is not None:
+        let_go(rental.uuid)
+        reason = str(error) if isinstance(error, OctaError) else "what waited for it was ended"
+        emit("stopped", as_known(client, rental), bill=bill, reason=reason)
 
 
 def _too_late(rental: Rental, deadline_s: float) -> OctaWaitTimeoutError:

@@ -7,14 +7,15 @@ cache, since a session of yesterday is gone today; `run_job` alone, whose result
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from prefect import Task
 from prefect.cache_policies import DEFAULT, NO_CACHE
 
 from prefect_blocks import job_task, session_log, session_start, session_stop, session_wait
-from prefect_blocks.at_exit import hear_signals
+from prefect_blocks.awaitable import awaitable_too
 from prefect_blocks.in_thread import async_twin
+from prefect_blocks.own_runs import OctaTask
 
 __all__ = [
     "afetch_logs",
@@ -39,20 +40,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class OctaTask(Task[P, T]):
-    """A task that hears signals where it is submitted: they reach the main thread alone, and it works in another."""
-
-    if not TYPE_CHECKING:
-
-        def submit(self, *args, **kwargs):
-            hear_signals()
-            return super().submit(*args, **kwargs)
-
-        def map(self, *args, **kwargs):
-            hear_signals()
-            return super().map(*args, **kwargs)
-
-
 def _live(work: Callable[P, T]) -> Task[P, T]:
     """A task about live sessions, which no cache may answer; not even one that a flow or a caller switches on."""
     return OctaTask(work, name=f"octa_{work.__name__}", cache_policy=NO_CACHE, refresh_cache=True, tags={"octaspace"})
@@ -72,19 +59,19 @@ def _cacheable(work: Callable[P, T]) -> Task[P, T]:
     return OctaTask(work, name=f"octa_{work.__name__}", cache_policy=policy, tags={"octaspace"})
 
 
-find_machines = _live(session_start.find_machines)
+find_machines = _live(awaitable_too(session_start.find_machines))
 afind_machines = _live(async_twin(session_start.find_machines))
-start_machine = _starting(session_start.start_machine)
+start_machine = _starting(awaitable_too(session_start.start_machine))
 astart_machine = _starting(async_twin(session_start.start_machine, session_start.stop_unwanted))
-start_render = _starting(session_start.start_render)
+start_render = _starting(awaitable_too(session_start.start_render))
 astart_render = _starting(async_twin(session_start.start_render, session_start.stop_unwanted))
-start_vpn = _starting(session_start.start_vpn)
+start_vpn = _starting(awaitable_too(session_start.start_vpn))
 astart_vpn = _starting(async_twin(session_start.start_vpn, session_start.stop_unwanted))
-wait_until_ready = _live(session_wait.wait_until_ready)
+wait_until_ready = _live(awaitable_too(session_wait.wait_until_ready))
 await_until_ready = _live(session_wait.await_until_ready)
-fetch_logs = _live(session_log.fetch_logs)
+fetch_logs = _live(awaitable_too(session_log.fetch_logs))
 afetch_logs = _live(async_twin(session_log.fetch_logs))
-stop_session = _live(session_stop.stop_session)
+stop_session = _live(awaitable_too(session_stop.stop_session))
 astop_session = _live(async_twin(session_stop.stop_session))
-run_job = _cacheable(job_task.run_job)
+run_job = _cacheable(awaitable_too(job_task.run_job))
 arun_job = _cacheable(async_twin(job_task.run_job))

@@ -26,13 +26,13 @@ from prefect_blocks.flow_run_machine import FlowRunMachine
 from prefect_blocks.flow_run_starts import FlowRunStarts
 from prefect_blocks.flow_run_state import read_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid
+from prefect_blocks.job_variables import check_values
 from prefect_blocks.killed_machines import KilledMachines
 from prefect_blocks.left_look import LeftLook
 from prefect_blocks.logo import LOGO_URL
 from prefect_blocks.private_names import check_private_names
-from prefect_blocks.secret_values import refuse_account_in_clear, refuse_typed_secrets, typed_secrets
 from prefect_blocks.unfollowed_machines import UnfollowedMachine, claim_machine, find_left_by_workers
-from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables, check_variables
+from prefect_blocks.worker_configuration import OctaJobConfiguration, OctaJobVariables
 from prefect_blocks.worker_threads import WorkerThreads
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         job_variables: dict[str, Any] | None = None,
         flow_run: FlowRun | None = None,
     ) -> PrefectFlowRunFuture[Any]:
-        """As Prefect's; a job variable that is none is refused before there is a flow run.
+        """As Prefect's; a job variable that is none, or whose value can't work, is refused before there is a flow run.
 
         Args:
             flow: what to run.
@@ -195,11 +195,10 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
             The flow run, to wait for.
 
         Raises:
-            OctaConfigError: a job variable that the work pool does not have, or an account or a secret that is a value.
+            OctaConfigError: a job variable that the work pool does not have, one that can't work, or an account or a
+                secret that is a value.
         """
-        check_variables(self.work_pool.base_job_template, job_variables or {})
-        refuse_typed_secrets(typed_secrets({}, job_variables or {}))
-        refuse_account_in_clear(job_variables or {})
+        await check_values(self.work_pool, job_variables or {}, self.client)
         return await super().submit(flow, parameters, job_variables, flow_run)
 
     async def _propose_crashed_state(

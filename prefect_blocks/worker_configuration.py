@@ -218,6 +218,14 @@ class OctaJobConfiguration(OctaMachine, BaseJobConfiguration):
         self._refuse_unreachable_api()
         if self._needs_key:
             raise OctaConfigError(f"without a key Prefect's API refuses the flow run: {self._lacking}")
+        return self.checked()
+
+    def checked(self) -> JobSpec:
+        """The job as far as the job variables alone tell, also where it is not a worker that asks.
+
+        Raises:
+            OctaConfigError: a value that can't work.
+        """
         if self.via == "container" and self.secret_envs:
             names = ", ".join(name for name in sorted(self.secret_envs) if is_env_name(name))
             raise OctaConfigError(

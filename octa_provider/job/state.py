@@ -105,6 +105,11 @@ class JobState(msgspec.Struct, frozen=True):
     keep_failed_s: _Seconds | None = None
 
     @property
+    def is_up(self) -> bool:
+        """Whether the machine has come up, and the job's outcome is not known yet."""
+        return self.phase is not JobPhase.STARTING and not self.ended
+
+    @property
     def ended(self) -> bool:
         """True when the outcome is known; the session may still have to be stopped."""
         return self.outcome is not None

@@ -6,7 +6,6 @@ can't be carried: see `octa_provider.text.carried`. This file imports no HTTP li
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.http.web_address import web_address
@@ -98,4 +97,5 @@ def orphan_json(orphan: Orphan) -> dict[str, Any]:
     Returns:
         `uuid`, `key`, `node_id`, `age_s`, `charge_wei`.
     """
-    return carried_dict(asdict(orphan))
+    told = ("uuid", "key", "node_id", "age_s", "charge_wei")
+    return carried_dict({name: getattr(orphan, name) for name in told})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaStopError
+from octa_provider.rental.cost import price_usd
 from octa_provider.rental.kept import forget_ended, forget_kept, is_kept
 from octa_provider.rental.key import split_namespace
 from octa_provider.rental.lost_answer import reckoned
@@ -35,6 +36,8 @@ class Orphan:
         node_id: the machine.
         age_s: seconds since it started; None when the API does not tell.
         charge_wei: what it has cost so far.
+        price_usd: USD per hour; None when the API does not tell.
+        labels: what it is labelled with.
     """
 
     uuid: str
@@ -42,6 +45,8 @@ class Orphan:
     node_id: int | None
     age_s: float | None
     charge_wei: int | None
+    price_usd: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,15 @@ def reap(
         return _is_gone(is_alive, key, is_own=is_own)
 
     orphans = tuple(
-        Orphan(session.uuid, key, session.node_id, age_s(api, session), session.charge_wei)
+        Orphan(
+            session.uuid,
+            key,
+            session.node_id,
+            age_s(api, session),
+            session.charge_wei,
+            price_usd(session),
+            session.labels,
+        )
         for session, key in ours
         if is_orphan(session, key)
     )

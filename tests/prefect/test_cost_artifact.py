@@ -138,10 +138,10 @@ def test_a_session_that_is_on_a_bill_is_on_no_other(server: PrefectServer, renti
 
     run = billed()
     (row,) = server.bill_of(run, "evaluation")
-    put_cost_of_orphan(row | {"outcome": "left running"}, UUID(run))
+    put_cost_of_orphan(row | {"outcome": "left running"}, UUID(run), "billed")
     assert keys_of(server, run) == {"octa-evaluation-cost"}
     assert server.bill_of(run, "evaluation") == [row]
-    put_cost_of_orphan(row | {"outcome": "left running", "session": "another"}, UUID(run))
+    put_cost_of_orphan(row | {"outcome": "left running", "session": "another"}, UUID(run), "billed")
     assert [one["session"] for one in server.bill_of(run, "billed")] == ["another"]
 
 

@@ -13,7 +13,7 @@ from prefect import flow
 from prefect.context import FlowRunContext
 from prefect_server import PrefectServer
 from renting import Renting
-from waiting_for import wait_for
+from told_events import FIELDS, events_of, related_to
 
 from octa_provider import MachineRequest
 from octa_provider.rental.terms import Bill
@@ -22,23 +22,6 @@ from prefect_blocks.events import emit
 from prefect_blocks.flows import reap_orphans_flow
 
 QUICK = {"poll_s": 0.2}
-FIELDS = {"price_usd", "outcome", "reason", "cost_usd", "cost_wei", "duration_s"}
-
-
-def events_of(server: PrefectServer, uuid: str, *names: str) -> list[dict[str, Any]]:
-    """The events of a session, oldest first, when all those names are there."""
-
-    def seen() -> list[dict[str, Any]]:
-        found = server.post("/events/filter", filter={"resource": {"id": [f"octa.session.{uuid}"]}}, limit=50)
-        return sorted(found["events"], key=lambda event: event["occurred"])
-
-    wanted = {f"octa.session.{name}" for name in names}
-    wait_for(lambda: wanted <= {event["event"] for event in seen()}, f"{wanted}")
-    return seen()
-
-
-def related_to(event: dict[str, Any]) -> set[str]:
-    return {one["prefect.resource.id"] for one in event["related"]}
 
 
 def test_a_job_from_start_to_end(server: PrefectServer, renting: Renting, tmp_path: Path) -> None:
