@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import fcntl
 import os
 import re
 import subprocess
@@ -162,18 +163,21 @@ def refused_by_mypy(blocks: Sequence[Block], folder: Path, *but: str) -> list[st
         file.write_text(block.source, encoding="utf-8")
         names[file.name] = block
     # In the repository's folder, with its settings, as the check of our own types: its cache is good for this one. Each
-    # environment has a cache of its own.
-    cache = {"MYPY_CACHE_DIR": str(ROOT / ".mypy_cache" / Path(sys.prefix).name)}
+    # environment has a cache of its own, for one mypy at a time.
+    cache = ROOT / ".mypy_cache" / Path(sys.prefix).name
+    cache.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "mypy", "--no-color-output", "--show-error-codes", "--hide-error-context"]
-    told = subprocess.run(
-        [*command, *(str(folder / name) for name in names)],
-        cwd=ROOT,
-        env=os.environ | cache | {"MYPYPATH": str(ROOT / "docs" / "examples")},
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
+    with (cache / "one_at_a_time").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        told = subprocess.run(
+            [*command, *(str(folder / name) for name in names)],
+            cwd=ROOT,
+            env=os.environ | {"MYPY_CACHE_DIR": str(cache), "MYPYPATH": str(ROOT / "docs" / "examples")},
+            capture_output=True,
+            text=True,
+            timeout=800,
+            check=False,
+        )
     assert told.returncode in (0, 1), told.stdout + told.stderr
     refused = []
     for line in told.stdout.splitlines():
