@@ -1,7 +1,6 @@
 """The pages of the site that are no document of their own: the README, the examples, and the reference.
 
-The reference is read out of the source and imports nothing, so that one environment shows all three packages. What is
-public there has a page: nothing is listed by hand, so nothing can be forgotten.
+The reference has a page for each name of `public_names.py`, and for nothing else.
 """
 
 from __future__ import annotations
@@ -16,27 +15,11 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from public_names import imported_from, public_names  # beside this file
 
 ROOT = Path(__file__).parents[1]
 #: Documents of the repository's own folder, and their pages.
 BESIDE = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
-#: What an Airflow user writes into a DAG, by its kind.
-AIRFLOW = {
-    "Operators": "operators/*.py",
-    "Sensors": "sensors/*.py",
-    "Decorator and task group": "decorators/*.py task_group.py stop_on_failure.py",
-    "Hook": "hooks/*.py",
-    "Triggers": "triggers/*.py",
-    "Links and errors": "links.py exceptions.py",
-}
-#: What a Prefect user writes into a flow.
-PREFECT = {
-    "Blocks": "credentials.py job.py job_run.py render_batch.py rented_machine.py",
-    "Tasks": "tasks.py",
-    "Flows": "flows.py render_flows.py left_sessions.py",
-    "Worker and decorator": "worker.py worker_configuration.py decorators.py",
-    "Events and errors": "events.py frames_missing.py",
-}
 
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)((?:#[^)\s]*)?)\)")
 
@@ -66,8 +49,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for kinds in _reference().values():
         for pages in kinds.values():
             for page, name in pages.items():
-                module, _, short = name.rpartition(".")
-                text = f"# {short}\n\n```python\nfrom {_shown(module)} import {short}\n```\n\n::: {name}\n"
+                short = name.rpartition(".")[2]
+                text = f"# {short}\n\n```python\nfrom {imported_from(name)} import {short}\n```\n\n::: {name}\n"
                 files.append(File.generated(config, page, content=text))
     return files
 
@@ -80,7 +63,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let no page go without what its reader came for: of a block each field, of the package each public name.
+    """Let no page of a block or of a form go without one of its fields.
 
     Raises:
         PluginError: one is missing.
@@ -91,20 +74,6 @@ def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files
         if missing:
             raise PluginError(f"the page of {name} has no {', '.join(missing)}")
     return html
-
-
-def on_env(env: object, *, config: MkDocsConfig, files: Files) -> None:
-    """The same of the site.
-
-    Raises:
-        PluginError: a public name of the package has no page.
-    """
-    init = ast.parse((ROOT / "prefect_blocks" / "__init__.py").read_text())
-    names = [one.asname for node in ast.walk(init) if isinstance(node, ast.ImportFrom) for one in node.names]
-    pages = {file.src_uri for file in files}
-    missing = [name for name in names if name and f"reference/prefect_blocks/{name}.md" not in pages]
-    if missing:
-        raise PluginError(f"no page of the site is about {', '.join(missing)}")
 
 
 def _fields_of(name: str) -> list[str]:
@@ -130,11 +99,6 @@ def _pages_of_others() -> dict[str, str]:
     """Where others document the names of theirs in our signatures. A file of ours: the site is built offline."""
     lines = (ROOT / "docs" / "references.txt").read_text().splitlines()
     return dict(line.split() for line in lines if line and not line.startswith("#"))
-
-
-def _shown(module: str) -> str:
-    """Where a name is imported from: the core gives all of its own from the package."""
-    return "octa_provider" if module.startswith("octa_provider.") else module
 
 
 def _examples() -> list[Path]:
@@ -171,37 +135,13 @@ def _to_page(path: str) -> str | None:
 
 def _reference() -> dict[str, dict[str, dict[str, str]]]:
     """By package and kind: for each page the name that it shows."""
-    core: dict[str, dict[str, str]] = {"Client, jobs, batches": {}, "Errors": {}}
-    init = ast.parse((ROOT / "octa_provider" / "__init__.py").read_text())
-    home = next(
-        ast.literal_eval(node.value)
-        for node in init.body
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_HOME"
-    )
-    for module, names in sorted(home.items()):
-        kind = "Errors" if module == "octa_provider.errors" else "Client, jobs, batches"
-        core[kind] |= {f"reference/octa_provider/{name}.md": f"{module}.{name}" for name in names}
     return {
-        "octa_provider": core,
-        "airflow_provider": {kind: _pages("airflow_provider", found) for kind, found in AIRFLOW.items()},
-        "prefect_blocks": {kind: _pages("prefect_blocks", found) for kind, found in PREFECT.items()},
+        package: {
+            kind: {f"reference/{package}/{name.rpartition('.')[2]}.md": name for name in names}
+            for kind, names in kinds.items()
+        }
+        for package, kinds in public_names().items()
     }
-
-
-def _pages(package: str, patterns: str) -> dict[str, str]:
-    return {
-        f"reference/{package}/{name}.md": f"{package}.{'.'.join(path.with_suffix('').parts)}.{name}"
-        for pattern in patterns.split()
-        for path in sorted(one.relative_to(ROOT / package) for one in (ROOT / package).glob(pattern))
-        if path.stem != "__init__"
-        for name in _public(ROOT / package / path)
-    }
-
-
-def _public(path: Path) -> Iterator[str]:
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
-            yield from ast.literal_eval(node.value)
 
 
 def _listed(kinds: dict[str, dict[str, str]]) -> Iterator[dict[str, Any]]:

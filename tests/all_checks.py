@@ -189,7 +189,7 @@ def run(check: Check, *, quiet: bool = False) -> Outcome:
         process = subprocess.Popen(
             check.command(),
             cwd=ROOT,
-            env=_environment(),
+            env=_environment() | {"MYPY_CACHE_DIR": str(ROOT / ".mypy_cache" / check.environment)},
             stdout=log if quiet else None,
             stderr=log if quiet else None,
         )

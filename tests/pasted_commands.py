@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -53,12 +54,23 @@ def commands_of(document: Path, program: str) -> list[str]:
         program: one of `PROGRAMS`.
     """
     text = document.read_text(encoding="utf-8")
-    blocks = [_CRON.sub("", block) for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in lines_of(block)]
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     told = re.findall(r"`([^`]+)`", " ".join(prose.split()))
     is_one = re.compile(rf"\s*(?:\w+=\S+ )*{program} [^.]")
-    return [line for line in [*lines, *told] if is_one.match(line) and not _LEFT_OUT.search(line)]
+    return [line for line in [*lines, *(one for one in told if not _LEFT_OUT.search(one))] if is_one.match(line)]
+
+
+def lines_of(block: str) -> list[str]:
+    """The commands of a shell block, a line each, without what is said of them.
+
+    Args:
+        block: as the document has it.
+    """
+    whole = re.sub(r"\\\n *", "", textwrap.dedent(_CRON.sub("", textwrap.dedent(block))))
+    # A quoted text may go on in the next line, further in.
+    lines = re.sub(r"\n +", " ", whole).splitlines()
+    return [line for line in (re.sub(r"(^|\s+)# .*", "", line) for line in lines) if line]
 
 
 def names_a_command(words: list[str]) -> bool:

@@ -16,32 +16,22 @@ from octa_provider.cli import main, program
 from octa_provider.emulator.faults.faults import KINDS
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.result import JobOutcome
+from tests.document_blocks import PYTHON, Block
 from tests.pasted_commands import DOCUMENTS, ROOT, commands_of, names_a_command, pasted
 
 COMMANDS = "machines|sessions|run|plan|render|frames|sheet|video|logs|stop|reap|emulator|doctor"
-BLOCKS = [
-    pytest.param(block, bool(run), id=f"{document.name}-{number}")
-    for document in DOCUMENTS
-    for number, (run, block) in enumerate(
-        re.findall(r"(<!-- run -->\n)?```python\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("block", [block for block in PYTHON if block.mark == "run"], ids=lambda block: block.name)
+def test_python_in_the_documents_runs_where_it_says_so(emulator: EmulatorHandle, block: Block, tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", block.source],
+        env=os.environ | emulator.env(),
+        cwd=tmp_path,
+        check=True,
+        timeout=600,
     )
-]
-
-
-@pytest.mark.parametrize(("block", "runs"), BLOCKS)
-def test_python_in_the_documents_compiles_and_where_it_says_so_runs(
-    emulator: EmulatorHandle, block: str, runs: bool, tmp_path: Path
-) -> None:
-    compile(block, "document", "exec")
-    if runs:
-        subprocess.run(
-            [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", block],
-            env=os.environ | emulator.env(),
-            cwd=tmp_path,
-            check=True,
-            timeout=600,
-        )
-        assert emulator.ledger()["running"] == 0
+    assert emulator.ledger()["running"] == 0
 
 
 def test_the_readmes_test_passes(tmp_path: Path) -> None:
