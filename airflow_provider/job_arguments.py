@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider.command_file import CommandFile, as_command, as_file
 from airflow_provider.connection_form import DEFAULT_CONN_ID
 from airflow_provider.machine_arguments import ChoosesMachine
-from airflow_provider.machine_wait import checked_wait
 from airflow_provider.secret_texts import SecretTexts, as_secrets, kept_secret, mask_in_logs
 from airflow_provider.templated import (
     as_float,
@@ -20,6 +19,7 @@ from airflow_provider.templated import (
     as_word,
     check_known,
     checked_cap,
+    checked_wait,
     is_known,
     known_texts,
 )

@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
-from airflow_provider.supervisor import ask
-from octa_provider.rental.json_values import addresses_json
-
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator
 
@@ -85,6 +82,8 @@ def push(ti: Any, session: Session | None) -> None:
         ti: the task instance, on a worker.
         session: its session, as the API shows it; None before that.
     """
+    from octa_provider.rental.json_values import addresses_json
+
     push_addresses(ti, {} if session is None else addresses_json(session))
 
 
@@ -122,6 +121,9 @@ def push_from_trigger(ti: Any, session: Session) -> None:
         from airflow.sdk.execution_time.xcom import XCom as XComOnThree
     except ImportError:
         return
+    from airflow_provider.supervisor import ask
+    from octa_provider.rental.json_values import addresses_json
+
     key, url = OctaSessionLink().xcom_key, session_address(addresses_json(session))
     where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
     ask(SetXCom(key=key, value=XComOnThree.serialize_value(url, key=key, **where), **where))

@@ -12,7 +12,6 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from airflow_provider.failure import fail_task
 from airflow_provider.task_deadline import task_deadline_at
-from airflow_provider.templated import as_float
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from octa_provider.errors import OctaNoMachineError
     from octa_provider.market.requirements import Requirements
 
-__all__ = ["WAIT_EVENTS", "MachineWait", "checked_wait", "defer_for_machine"]
+__all__ = ["WAIT_EVENTS", "MachineWait", "defer_for_machine"]
 
 #: What `OctaMachineTrigger` tells.
 WAIT_EVENTS = frozenset({"machine", "no machine", "unseen"})
@@ -69,20 +68,6 @@ class MachineWait:
     def core_wait_s(self) -> float:
         """Seconds that the core waits in this process: a task that can defer comes back instead."""
         return max(0.0, self.until - time.time()) if self.on_worker else 0.0
-
-
-def checked_wait(wait_for_machine_s: Any) -> float:
-    """A rendered `wait_for_machine_s`; 0 for none.
-
-    Args:
-        wait_for_machine_s: the value.
-
-    Raises:
-        ValueError: it is no number of seconds.
-    """
-    from octa_provider.timing.limits import checked_seconds
-
-    return checked_seconds("wait_for_machine_s", as_float("wait_for_machine_s", wait_for_machine_s) or 0.0)
 
 
 def defer_for_machine(

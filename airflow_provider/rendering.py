@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider.native_text import is_native, native_as_written
-from airflow_provider.private_names import is_made_anew
 from airflow_provider.templated import is_known
 
 if TYPE_CHECKING:
@@ -50,6 +48,8 @@ class RendersWhatIsWritten(BaseOperator):
         if is_known(content):
             # Native rendering would read it as Python.
             return content
+        from airflow_provider.native_text import is_native, native_as_written
+
         environment = jinja_env or self.get_template_env()
         render = super().render_template
         if self._gives_objects or not is_native(environment) or self._is_mapping_field(content):
@@ -81,6 +81,8 @@ class RendersWhatIsWritten(BaseOperator):
 
     def _data(self, context: Context) -> Iterator[object]:
         """What a task gave to `expand_kwargs`: Airflow takes it for what the author wrote."""
+        from airflow_provider.private_names import is_made_anew
+
         if not is_made_anew(self) or self.dag is None:
             return
         mapped = self.dag.task_dict.get(self.task_id)

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, TaskDeferred
-
 from airflow_provider.deferring_job import DefersJob
-from airflow_provider.exceptions import OctaJobFailedError, OctaUnwatchedError
-from airflow_provider.failure import fail_task
-from airflow_provider.job_event import anothers_text, event_or_broken, is_anothers, key_told_by, uuid_told_by
-from airflow_provider.job_json import job_from_json, job_to_json
 from airflow_provider.job_refusals import STARTS_ONLY, TRIES_ELSEWHERE, checked_interval
-from airflow_provider.job_xcom import JobXCom
-from airflow_provider.kill_switch import KillSwitch
-from airflow_provider.lineage.job_lineage import bill_of_event, made_files
-from airflow_provider.lineage.run_bill import RunBill
-from airflow_provider.lineage.tells_lineage import MadeFiles, TellsLineage
+from airflow_provider.lineage.tells_lineage import TellsLineage
 from airflow_provider.links import LINKS
-from airflow_provider.lost_clear import find_lost_clear
-from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
-from airflow_provider.marked_success import is_marked_success
-from airflow_provider.rental_key import rental_key
-from airflow_provider.stop_on_failure import stop_after, tell_what_may_run
-from airflow_provider.task_memory import TaskMemory
-from airflow_provider.templated import as_float, as_text
+from airflow_provider.templated import as_float, as_text, checked_wait
 from octa_provider.errors import OctaError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider.job_on_worker import JobOnWorker
+    from airflow_provider.kill_switch import KillSwitch
+    from airflow_provider.lineage.tells_lineage import MadeFiles
+    from airflow_provider.machine_wait import MachineWait
     from octa_provider import JobState, OctaClient
     from octa_provider.job.teller import JobTeller
 
@@ -43,6 +29,8 @@ __all__ = ["RunsJob"]
 
 class RunsJob(DefersJob, TellsLineage):
     """The way of a task with a job; the operator that is made of it sets how.
+
+    What only a task that runs needs is imported where it is used: DAG files are parsed over and over.
 
     Attributes:
         log_path, on_finish_action, on_kill_action, on_event, files_in_trigger: as of `DefersJob`.
@@ -66,6 +54,9 @@ class RunsJob(DefersJob, TellsLineage):
 
     def execute(self, context: Context) -> Any:
         """Start, or carry on with what an earlier try started; then wait here, or defer."""
+        from airflow_provider.lineage.run_bill import RunBill
+        from airflow_provider.rental_key import rental_key
+
         self.run_bill = RunBill()
         client, key = self.connect(context), rental_key(context)
         self._told = None
@@ -83,6 +74,18 @@ class RunsJob(DefersJob, TellsLineage):
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Do what the trigger came back for."""
+        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
+
+        from airflow_provider.exceptions import OctaJobFailedError, OctaUnwatchedError
+        from airflow_provider.job_event import anothers_text, event_or_broken, is_anothers, key_told_by, uuid_told_by
+        from airflow_provider.job_json import job_from_json
+        from airflow_provider.job_xcom import JobXCom
+        from airflow_provider.lineage.job_lineage import bill_of_event
+        from airflow_provider.lineage.run_bill import RunBill
+        from airflow_provider.machine_wait import MachineWait
+        from airflow_provider.rental_key import rental_key
+        from airflow_provider.stop_on_failure import tell_what_may_run
+
         event, key = event_or_broken(event), rental_key(context)
         self._told, self.run_bill = None, RunBill()
         bill_of_event(self.run_bill, event)
@@ -146,6 +149,12 @@ class RunsJob(DefersJob, TellsLineage):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """As every operator; but when Airflow itself ended the wait, it would call nothing else: stop first."""
         if next_method == "__fail__":
+            from airflow_provider.exceptions import OctaUnwatchedError
+            from airflow_provider.job_xcom import JobXCom
+            from airflow_provider.lineage.run_bill import RunBill
+            from airflow_provider.rental_key import rental_key
+            from airflow_provider.stop_on_failure import tell_what_may_run
+
             key, uuid, self.run_bill = rental_key(context), None, RunBill()
             try:
                 # Before the connection, which may be what is missing: it names what may bill.
@@ -175,8 +184,14 @@ class RunsJob(DefersJob, TellsLineage):
         Raises:
             OctaTaskError, AirflowFailException: the connection can't be used; see `fail_task`.
         """
-        # What only a task that runs needs is imported here: DAG files are parsed over and over.
+        # Also what a failure needs later, which may be that no file can be opened any more.
+        import airflow_provider.marked_success  # noqa: F401
+        import airflow_provider.stop_on_failure  # noqa: F401
+        from airflow_provider.failure import fail_task
         from airflow_provider.hooks.octa import OctaHook
+        from airflow_provider.kill_switch import KillSwitch
+        from airflow_provider.lost_clear import find_lost_clear
+        from airflow_provider.rental_key import rental_key
 
         try:
             hook = OctaHook(self.octa_conn_id)
@@ -205,6 +220,10 @@ class RunsJob(DefersJob, TellsLineage):
             uuid: the session; the one that this try knows when left out.
             context: of the task that runs, where an error may be its first try's.
         """
+        from airflow.providers.common.compat.sdk import TaskDeferred
+
+        from airflow_provider.stop_on_failure import stop_after
+
         switch = self.kill_switch
         if isinstance(error, TaskDeferred) or (switch is not None and switch.concluded):
             return
@@ -223,6 +242,8 @@ class RunsJob(DefersJob, TellsLineage):
 
     def lineage_outputs(self) -> Iterable[MadeFiles]:
         """What was fetched: the files and folders that the author names, or those of them that came; and the log."""
+        from airflow_provider.lineage.job_lineage import made_files
+
         return () if self.run_bill is None else made_files(self.run_bill, (self.outputs or {}).values())
 
     def _is_success_already(self, error: BaseException, context: Context) -> bool:
@@ -230,6 +251,10 @@ class RunsJob(DefersJob, TellsLineage):
 
         What Airflow 2 raises in a task that it kills it takes back itself, without a word.
         """
+        from airflow.providers.common.compat.sdk import TaskDeferred
+
+        from airflow_provider.marked_success import is_marked_success
+
         was_killed = self.kill_switch is not None and self.kill_switch.pulled and not isinstance(error, TaskDeferred)
         return was_killed and is_marked_success(context) and isinstance(error, Exception)
 
@@ -242,6 +267,9 @@ class RunsJob(DefersJob, TellsLineage):
         return self._told
 
     def _start(self, context: Context, work: JobOnWorker) -> Any:
+        from airflow_provider.job_json import job_to_json
+        from airflow_provider.task_memory import TaskMemory
+
         state = work.start(TaskMemory(context).job())
         work.kill_switch.refuse()
         if not self.wait_for_completion:
@@ -250,7 +278,12 @@ class RunsJob(DefersJob, TellsLineage):
 
     def _prepare(self, context: Context, client: OctaClient, wait: MachineWait | None = None) -> JobOnWorker:
         """Check the rendered arguments, and make of them what does the job's work."""
+        from dataclasses import replace
+
+        from airflow_provider.failure import fail_task
         from airflow_provider.job_on_worker import JobOnWorker
+        from airflow_provider.lineage.run_bill import RunBill
+        from airflow_provider.machine_wait import MachineWait, defer_for_machine
 
         try:
             poll_s, spec = checked_interval(self.poll_interval), self.job_spec(context)

@@ -11,7 +11,7 @@ from importlib import import_module
 
 from airflow_provider.templated import is_known
 from octa_provider.job.secret_envs import MASK
-from octa_provider.market.request import is_env_name
+from octa_provider.market.request_checks import is_env_name
 
 __all__ = ["SecretTexts", "as_secrets", "is_shown_whole", "kept_secret", "mask_in_logs"]
 

@@ -18,12 +18,12 @@ from airflow_provider.lineage.tells_lineage import TellsLineage
 from airflow_provider.links import LINKS, push
 from airflow_provider.lost_clear import find_lost_clear
 from airflow_provider.machine_arguments import ChoosesMachine
-from airflow_provider.machine_wait import MachineWait, checked_wait, defer_for_machine
+from airflow_provider.machine_wait import MachineWait, defer_for_machine
 from airflow_provider.rental_key import rental_key
 from airflow_provider.session_reference import rental_xcom
 from airflow_provider.start_attempts import refuse_start_attempts
 from airflow_provider.stop_on_failure import stop_after
-from airflow_provider.templated import check_known, checked_cap, checked_deadline, refuse_text_flags
+from airflow_provider.templated import check_known, checked_cap, checked_deadline, checked_wait, refuse_text_flags
 from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.rental.json_values import addresses_json
 from octa_provider.rental.session_text import started_text

@@ -22,6 +22,7 @@ __all__ = [
     "check_known",
     "checked_cap",
     "checked_deadline",
+    "checked_wait",
     "is_known",
     "known_texts",
     "refuse_empty_cap",
@@ -277,6 +278,20 @@ def checked_deadline(deadline_s: Any, name: str = "deadline_s", example: float =
     if known is None or not known > 0 or not math.isfinite(known):
         raise ValueError(f"{name}={deadline_s!r} leaves no time: give seconds above 0, such as {example}.")
     return known
+
+
+def checked_wait(wait_for_machine_s: Any) -> float:
+    """A rendered `wait_for_machine_s`; 0 for none.
+
+    Args:
+        wait_for_machine_s: the value.
+
+    Raises:
+        ValueError: it is no number of seconds.
+    """
+    from octa_provider.timing.limits import checked_seconds
+
+    return checked_seconds("wait_for_machine_s", as_float("wait_for_machine_s", wait_for_machine_s) or 0.0)
 
 
 def checked_cap(name: str, value: Any) -> float | None:

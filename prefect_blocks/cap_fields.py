@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationInfo
 
-from octa_provider.rental.tried_machine import MOST_START_ATTEMPTS
+from octa_provider.rental.start_attempts import MOST_START_ATTEMPTS
 from octa_provider.timing.limits import checked_cap
 
 __all__ = ["Cap", "CapOrNone", "StartAttempts"]

@@ -12,7 +12,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 from pydantic import SecretStr
 
-from octa_provider.rental.tried_machine import check_start_attempts
+from octa_provider.rental.start_attempts import check_start_attempts
 from octa_provider.text.stays_here import stays_here
 from octa_provider.timing.limits import checked_cap, checked_seconds
 from prefect_blocks.at_exit import hearing_signals

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job.secret_envs import checked_secret_envs
-from octa_provider.market.request import is_env_name
+from octa_provider.market.request_checks import is_env_name
 from octa_provider.text.plain_text import plain_words
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.job.spec import JobSpec
-from octa_provider.market.request import is_env_name
+from octa_provider.market.request_checks import is_env_name
 from octa_provider.rental.key import NAMESPACE_ENV
 from octa_provider.text.loggers import plain_logger
 from prefect_blocks.cap_fields import Cap, CapOrNone, StartAttempts

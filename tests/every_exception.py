@@ -45,8 +45,8 @@ def exceptions_of(package: ModuleType) -> list[type[BaseException]]:
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.ClassDef)
     ]
-    known = {name for where in (builtins, errors) for name, value in vars(where).items() if is_exception(value)}
-    known |= {"AirflowException"}
+    known = {name for name, value in vars(builtins).items() if is_exception(value)}
+    known |= {name for name in errors.__all__ if is_exception(getattr(errors, name))} | {"AirflowException"}
     while more := {name for name, bases, _ in defined if bases & known} - known:
         known |= more
     found = []

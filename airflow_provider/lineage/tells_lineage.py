@@ -8,14 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.text.loggers import plain_logger
-
 if TYPE_CHECKING:
     from airflow_provider.lineage.run_bill import RunBill
 
 __all__ = ["MadeFiles", "TellsLineage"]
-
-log = plain_logger(__name__)
 
 #: A file or a folder that was made, and how many files it holds; None where nobody counted.
 MadeFiles = tuple[object, "int | None"]
@@ -65,5 +61,7 @@ class TellsLineage:
             bill = self.run_bill if has_ended else None
             return lineage_of(self.lineage_inputs(), self.lineage_outputs() if has_ended else (), bill)
         except Exception as error:  # noqa: BLE001 - for want of lineage no task is lost
-            log.warning("OpenLineage is not told of this task: %s: %s", type(error).__name__, error)
+            from octa_provider.text.loggers import plain_logger
+
+            plain_logger(__name__).warning("OpenLineage is not told of this task: %s: %s", type(error).__name__, error)
             return None

@@ -31,77 +31,95 @@ every argument but the message is a keyword with a default: `pickle` calls the c
 restores the rest. No error holds the API key: user info is cut from URLs here, and whoever passes a body has masked the
 key in it. Messages quote strangers (file names, answers of the API, what a machine says), so each is made plain here:
 text that every log, terminal and database can take, in which no line passes for another message.
+
+They are loaded when first used: a DAG file that is parsed raises none of them.
 """
 
 from __future__ import annotations
 
-from octa_provider.errors.api import (
-    OctaApiError,
-    OctaAuthenticationError,
-    OctaForbiddenError,
-    OctaNetworkError,
-    OctaNotFoundError,
-    OctaRateLimitError,
-    OctaRejectedError,
-    OctaServerError,
-    OctaTimeoutError,
-    OctaValidationError,
-)
-from octa_provider.errors.batch import OctaPlanError, OctaSceneError
-from octa_provider.errors.rental import (
-    OctaBudgetError,
-    OctaCancelledError,
-    OctaNoMachineError,
-    OctaSessionFailedError,
-    OctaStartUnclearError,
-    OctaStopError,
-    OctaWaitTimeoutError,
-    Refusal,
-)
-from octa_provider.errors.root import (
-    MAX_BODY_CHARS,
-    OctaConfigError,
-    OctaDecodeError,
-    OctaError,
-    clip_body,
-    tell_also,
-    without_user_info,
-)
-from octa_provider.errors.ssh import (
-    OctaLocalFileError,
-    OctaSshError,
-    OctaUnfetchedError,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "MAX_BODY_CHARS",
-    "OctaApiError",
-    "OctaAuthenticationError",
-    "OctaBudgetError",
-    "OctaCancelledError",
-    "OctaConfigError",
-    "OctaDecodeError",
-    "OctaError",
-    "OctaForbiddenError",
-    "OctaLocalFileError",
-    "OctaNetworkError",
-    "OctaNoMachineError",
-    "OctaNotFoundError",
-    "OctaPlanError",
-    "OctaRateLimitError",
-    "OctaRejectedError",
-    "OctaSceneError",
-    "OctaServerError",
-    "OctaSessionFailedError",
-    "OctaSshError",
-    "OctaStartUnclearError",
-    "OctaStopError",
-    "OctaTimeoutError",
-    "OctaUnfetchedError",
-    "OctaValidationError",
-    "OctaWaitTimeoutError",
-    "Refusal",
-    "clip_body",
-    "tell_also",
-    "without_user_info",
-]
+if TYPE_CHECKING:
+    from octa_provider.errors.api import OctaApiError as OctaApiError
+    from octa_provider.errors.api import OctaAuthenticationError as OctaAuthenticationError
+    from octa_provider.errors.api import OctaForbiddenError as OctaForbiddenError
+    from octa_provider.errors.api import OctaNetworkError as OctaNetworkError
+    from octa_provider.errors.api import OctaNotFoundError as OctaNotFoundError
+    from octa_provider.errors.api import OctaRateLimitError as OctaRateLimitError
+    from octa_provider.errors.api import OctaRejectedError as OctaRejectedError
+    from octa_provider.errors.api import OctaServerError as OctaServerError
+    from octa_provider.errors.api import OctaTimeoutError as OctaTimeoutError
+    from octa_provider.errors.api import OctaValidationError as OctaValidationError
+    from octa_provider.errors.batch import OctaPlanError as OctaPlanError
+    from octa_provider.errors.batch import OctaSceneError as OctaSceneError
+    from octa_provider.errors.rental import OctaBudgetError as OctaBudgetError
+    from octa_provider.errors.rental import OctaCancelledError as OctaCancelledError
+    from octa_provider.errors.rental import OctaNoMachineError as OctaNoMachineError
+    from octa_provider.errors.rental import OctaSessionFailedError as OctaSessionFailedError
+    from octa_provider.errors.rental import OctaStartUnclearError as OctaStartUnclearError
+    from octa_provider.errors.rental import OctaStopError as OctaStopError
+    from octa_provider.errors.rental import OctaWaitTimeoutError as OctaWaitTimeoutError
+    from octa_provider.errors.rental import Refusal as Refusal
+    from octa_provider.errors.root import MAX_BODY_CHARS as MAX_BODY_CHARS
+    from octa_provider.errors.root import OctaConfigError as OctaConfigError
+    from octa_provider.errors.root import OctaDecodeError as OctaDecodeError
+    from octa_provider.errors.root import OctaError as OctaError
+    from octa_provider.errors.root import clip_body as clip_body
+    from octa_provider.errors.root import tell_also as tell_also
+    from octa_provider.errors.root import without_user_info as without_user_info
+    from octa_provider.errors.ssh import OctaLocalFileError as OctaLocalFileError
+    from octa_provider.errors.ssh import OctaSshError as OctaSshError
+    from octa_provider.errors.ssh import OctaUnfetchedError as OctaUnfetchedError
+
+_HOME = {
+    "octa_provider.errors.api": (
+        "OctaApiError",
+        "OctaAuthenticationError",
+        "OctaForbiddenError",
+        "OctaNetworkError",
+        "OctaNotFoundError",
+        "OctaRateLimitError",
+        "OctaRejectedError",
+        "OctaServerError",
+        "OctaTimeoutError",
+        "OctaValidationError",
+    ),
+    "octa_provider.errors.batch": ("OctaPlanError", "OctaSceneError"),
+    "octa_provider.errors.rental": (
+        "OctaBudgetError",
+        "OctaCancelledError",
+        "OctaNoMachineError",
+        "OctaSessionFailedError",
+        "OctaStartUnclearError",
+        "OctaStopError",
+        "OctaWaitTimeoutError",
+        "Refusal",
+    ),
+    "octa_provider.errors.root": (
+        "MAX_BODY_CHARS",
+        "OctaConfigError",
+        "OctaDecodeError",
+        "OctaError",
+        "clip_body",
+        "tell_also",
+        "without_user_info",
+    ),
+    "octa_provider.errors.ssh": ("OctaLocalFileError", "OctaSshError", "OctaUnfetchedError"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'octa_provider.errors' has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.files.limits import shown_size
 from octa_provider.text.carried import LEAST_INTEGER, MOST_INTEGER, carried
 
 __all__ = ["MOST_VALUE_BYTES", "checked_result_file", "read_value"]
@@ -69,6 +68,8 @@ def read_value(data: bytes) -> Any:
         ValueError: it is no such value; says why, as `is empty`.
     """
     if len(data) > MOST_VALUE_BYTES:
+        from octa_provider.files.limits import shown_size
+
         raise ValueError(f"is {shown_size(len(data))}, and a return value at most {shown_size(MOST_VALUE_BYTES)}")
     if not data.strip():
         raise ValueError("is empty")

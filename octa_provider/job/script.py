@@ -8,10 +8,8 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV
-from octa_provider.rental.tried_machine import TRIED_ENV
 from octa_provider.wire.labels import LABELS_ENV
-from octa_provider.wire.session_envs import JOB_ENV
+from octa_provider.wire.session_envs import JOB_ENV, RENTAL_MARK_ENV, REPLACES_ENV, TRIED_ENV
 
 #: Where a job over SSH keeps its files, below the login folder.
 JOB_FOLDER = "octa-job"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.market.request import is_env_name, is_sendable_text
+from octa_provider.market.request_checks import is_env_name, is_sendable_text
 
 MASK = "***"
 _LINE_END_OR_QUOTE = re.compile(r"[\r\n']+")

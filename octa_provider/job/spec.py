@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 from octa_provider.errors import OctaConfigError
 from octa_provider.job.return_value import checked_result_file
 from octa_provider.job.secret_envs import checked_secret_envs
-from octa_provider.market.request import MachineRequest
+from octa_provider.market.machine_request import MachineRequest
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV
-from octa_provider.rental.tried_machine import TRIED_ENV, check_start_attempts
+from octa_provider.rental.start_attempts import check_start_attempts
 from octa_provider.timing.limits import MIN_RUN_S, checked_cap, checked_seconds
 from octa_provider.wire.labels import LABELS_ENV, checked_labels
-from octa_provider.wire.session_envs import JOB_ENV, RENTAL_KEY_ENV
+from octa_provider.wire.session_envs import JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV, TRIED_ENV
 
 if TYPE_CHECKING:
     from octa_provider.files.placed import Placed

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.market.request import is_env_name, is_sendable_text
+from octa_provider.market.request_checks import is_env_name, is_sendable_text
 from octa_provider.remote.tail import Tail
 
 if TYPE_CHECKING:

@@ -14,14 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octa_provider.market.request import MachineRequest, RenderRequest, Request
-from octa_provider.wire.session_envs import RENTAL_KEY_ENV
+from octa_provider.wire.session_envs import RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
-
-RENTAL_MARK_ENV = "OCTA_RENTAL"
-#: The uuids of stopped sessions that the one that carries it took the place of, with a blank between two.
-REPLACES_ENV = "OCTA_REPLACES"
 
 
 @dataclass(frozen=True)

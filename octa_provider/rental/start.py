@@ -13,9 +13,8 @@ from octa_provider.market.request import MachineRequest, Request, VpnRequest
 from octa_provider.rental.asking_machines import AskingMachines
 from octa_provider.rental.clean_up import cleaned_up_by
 from octa_provider.rental.giving_up import GivingUp
-from octa_provider.rental.mark import RENTAL_MARK_ENV, REPLACES_ENV
 from octa_provider.rental.under_key import UnderKey
-from octa_provider.wire.session_envs import RENTAL_KEY_ENV
+from octa_provider.wire.session_envs import RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV
 
 if TYPE_CHECKING:
     from octa_provider.rental.start_try import StartTry

@@ -21,18 +21,13 @@ from octa_provider.market.request import Request, VpnRequest
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.elsewhere import but_not_on, cap_for_another, stop_alone
 from octa_provider.rental.mark import fingerprint_of, is_marked
-from octa_provider.rental.tried_machine import (
-    TRIED_ENV,
-    TriedMachine,
-    all_before,
-    attempts_of,
-    cap_left,
-    check_start_attempts,
-)
+from octa_provider.rental.start_attempts import check_start_attempts
+from octa_provider.rental.tried_machine import TriedMachine, all_before, attempts_of, cap_left
 from octa_provider.rental.tried_mark import tried_envs
 from octa_provider.rental.wait import wait_until_ready
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.limits import checked_cap, checked_pause, checked_seconds
+from octa_provider.wire.session_envs import TRIED_ENV
 
 if TYPE_CHECKING:
     from octa_provider.models import Session

@@ -6,34 +6,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from octa_provider.errors import OctaConfigError
 from octa_provider.rental.session_text import LOG_FOLLOWS
 from octa_provider.text.plain_text import plain_words
 from octa_provider.wire.money import usd_of
 
 if TYPE_CHECKING:
-    from octa_provider.market.requirements import Requirements
     from octa_provider.models import Session
     from octa_provider.rental.terms import Bill, Terms
 
 __all__ = [
-    "MOST_START_ATTEMPTS",
-    "TRIED_ENV",
     "TriedMachine",
     "all_before",
     "attempts_of",
     "cap_left",
-    "check_start_attempts",
     "total",
 ]
 
-#: Carries the machines before in a session's environment.
-TRIED_ENV = "OCTA_TRIED"
-
 N = TypeVar("N", int, float)
 
-#: Whoever needs more has another problem than a machine, and each of them bills while it is waited for.
-MOST_START_ATTEMPTS = 10
 #: The longest `TriedMachine.message`.
 MESSAGE_CHARS = 500
 
@@ -122,27 +112,6 @@ def _told(message: str) -> str:
     """What is told of a machine beside the bill: it goes into results, events and artifacts, a log's tail does not."""
     sentence = plain_words(message.partition("\n")[0]).removesuffix(LOG_FOLLOWS)
     return sentence if len(sentence) <= MESSAGE_CHARS else f"{sentence[: MESSAGE_CHARS - 3]}..."
-
-
-def check_start_attempts(attempts: int, requirements: Requirements) -> None:
-    """Refuse what can't be tried.
-
-    Args:
-        attempts: how many machines are tried, one after the other.
-        requirements: of all.
-
-    Raises:
-        OctaConfigError: it is no number from 1 to 10, or more than one where only one machine is allowed.
-    """
-    if isinstance(attempts, bool) or not isinstance(attempts, int) or not 1 <= attempts <= MOST_START_ATTEMPTS:
-        raise OctaConfigError(
-            f"start_attempts must be a whole number from 1 to {MOST_START_ATTEMPTS}, not {attempts!r}"
-        )
-    if attempts > 1 and requirements.node_id is not None:
-        raise OctaConfigError(
-            f"start_attempts={attempts} tries other machines, and node_id={requirements.node_id} allows none: "
-            "leave one of them out"
-        )
 
 
 def attempts_of(tried: Iterable[TriedMachine]) -> int:

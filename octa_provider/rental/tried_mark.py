@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from octa_provider.rental.tried_machine import TRIED_ENV, TriedMachine
-from octa_provider.wire.session_envs import JOB_ENV
+from octa_provider.rental.tried_machine import TriedMachine
+from octa_provider.wire.session_envs import JOB_ENV, TRIED_ENV
 
 if TYPE_CHECKING:
     from octa_provider.models import Session

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
@@ -20,20 +19,24 @@ __all__ = ["carried", "carried_dict", "sound", "whole_pairs"]
 LEAST_INTEGER, MOST_INTEGER = -(2**63), 2**63 - 1
 #: What is nested deeper is no value of ours.
 MOST_LEVELS = 40
-_UNSOUND = re.compile("[\x00\ud800-\udfff]")
-_HALF_PAIRS = re.compile("[\ud800-\udfff]")
 #: Python refuses to write out integers of more digits than that.
 _MOST_BITS = 4096
 
 
 def sound(text: str) -> str:
     """The text with U+FFFD for what UTF-8 or a database can't hold: halves of surrogate pairs, and NUL."""
-    return _UNSOUND.sub("\ufffd", text)
+    if type(text) is str and text.isascii() and "\0" not in text:
+        return text
+    from octa_provider.text.odd_text import UNSOUND
+
+    return UNSOUND.sub("\ufffd", text)
 
 
 def whole_pairs(text: str) -> str:
     """The text with U+FFFD for halves of surrogate pairs alone: what UTF-8 can hold."""
-    return _HALF_PAIRS.sub("\ufffd", text)
+    from octa_provider.text.odd_text import SURROGATES
+
+    return SURROGATES.sub("\ufffd", text)
 
 
 def carried(value: object, _levels: int = MOST_LEVELS) -> Any:

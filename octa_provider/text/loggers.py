@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+# What logs does work, and has this at hand when no file can be opened any more.
+from octa_provider.text import odd_text as odd_text
 from octa_provider.text.plain_text import plain_message, plain_words
 
 __all__ = ["plain_logger"]

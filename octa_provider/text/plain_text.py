@@ -7,8 +7,6 @@ and `::group::` lets Airflow's log, as GitHub's, fold away all that follows.
 
 from __future__ import annotations
 
-import re
-
 __all__ = ["plain", "plain_message", "plain_words"]
 
 #: The longest message of an error, or line of a log of ours.
@@ -16,18 +14,6 @@ MESSAGE_CHARS = 10_000
 _KEPT_AT_END = 3_000
 #: Stands in front of every line of a message but the first, so that none passes for a message of its own.
 INDENT = "  "
-
-# Every class in here stops before the next introducer, so that no input makes the search slower than linear.
-_ESCAPES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor, erase
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])(?:[^\x07\x1b\x80-\x9f]*(?:\x07|\x1b\\|\x9c))?"  # OSC, DCS, SOS, PM, APC
-    r"|\x1b[ -/]*[0-~]?"  # the two and three letter ones
-)
-_BREAKS = re.compile("[\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]")
-_SURROGATES = re.compile("[\ud800-\udfff]")
-_ODD = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff]")
-_FOLDS = re.compile(r"::(?=(?:end)?group::)", re.IGNORECASE)
 
 
 def plain(line: str) -> str:
@@ -40,21 +26,29 @@ def plain(line: str) -> str:
     Args:
         line: one line, without its end.
     """
-    if not _ODD.search(line):
+    if line.isprintable():
         return line
-    line = _ESCAPES.sub("", line)
+    from octa_provider.text import odd_text
+
+    if not odd_text.ODD.search(line):
+        return line
+    line = odd_text.ESCAPES.sub("", line)
     if "\r" in line:
         line = next((state for state in reversed(line.split("\r")) if state), "")
-    line = _BREAKS.sub(" ", line)
-    line = _CONTROLS.sub("", line)
-    return _SURROGATES.sub("\ufffd", line)
+    line = odd_text.BREAKS.sub(" ", line)
+    line = odd_text.CONTROLS.sub("", line)
+    return odd_text.SURROGATES.sub("\ufffd", line)
 
 
 def plain_words(text: str) -> str:
     """Text as a part of one line of a log: as `plain`, nothing overwritten, line ends as spaces, no folding marks."""
-    if _ODD.search(text):
+    if not text.isprintable():
         text = plain(text.replace("\r", " "))
-    return _FOLDS.sub(": :", text) if "::" in text else text
+    if "::" not in text:
+        return text
+    from octa_provider.text.odd_text import FOLDS
+
+    return FOLDS.sub(": :", text)
 
 
 def plain_message(text: str) -> str:

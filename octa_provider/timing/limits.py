@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.text.loggers import plain_logger
-
-log = plain_logger("octa_provider.timing.limits")
 
 MAX_TIMEOUT_S = 86_400.0
 MAX_RETRIES = 100
@@ -94,7 +91,9 @@ def usable_seconds(name: str, seconds: object, otherwise_s: float) -> float:
     try:
         return checked_seconds(name, 0 if isinstance(seconds, (int, float)) and seconds < 0 else seconds)
     except OctaConfigError as error:
-        log.warning("%s; %g is taken", error, otherwise_s)
+        from octa_provider.text.loggers import plain_logger
+
+        plain_logger(__name__).warning("%s; %g is taken", error, otherwise_s)
         return otherwise_s
 
 

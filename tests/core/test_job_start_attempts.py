@@ -19,8 +19,9 @@ from octa_provider.errors import OctaCancelledError, OctaStopError
 from octa_provider.job.found import find_job
 from octa_provider.job.state import JobPhase
 from octa_provider.models import Session
-from octa_provider.rental.tried_machine import TRIED_ENV, TriedMachine, cap_left, total
+from octa_provider.rental.tried_machine import TriedMachine, cap_left, total
 from octa_provider.rental.tried_mark import tried_before, tried_envs
+from octa_provider.wire.session_envs import TRIED_ENV
 
 __all__ = ["emulator"]
 

@@ -25,7 +25,7 @@ from octa_provider.errors import (
 from octa_provider.rental.json_values import rental_json
 from octa_provider.rental.rental import Rental
 from octa_provider.rental.terms import Bill
-from octa_provider.rental.tried_machine import TRIED_ENV
+from octa_provider.wire.session_envs import TRIED_ENV
 
 __all__ = ["emulator"]
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.market.request import is_env_name
+from octa_provider.market.request_checks import is_env_name
 
 __all__ = ["add_label_option", "env", "input_pair", "label", "labels_once", "once", "output_pair", "secret_env"]
 
