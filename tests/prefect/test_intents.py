@@ -17,7 +17,7 @@ from waiting_for import wait_for
 
 from octa_provider.emulator.container.free_port import free_port
 from octa_provider.rental.intents import FolderIntents, Intent
-from prefect_blocks import OctaCredentials, intents
+from prefect_blocks import OctaCredentials, impatient_client, intents
 from prefect_blocks.flows import reap_orphans_flow
 from prefect_blocks.intents import NAME_PREFIX, PrefectIntents
 
@@ -165,7 +165,7 @@ def test_a_script_without_a_server_starts_none(store: PrefectIntents, monkeypatc
     def starts(*args: object, **kwargs: object) -> None:
         raise AssertionError("a server would be started")
 
-    monkeypatch.setattr(intents, "get_client", starts)
+    monkeypatch.setattr(impatient_client, "get_client", starts)
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         store.put(KEY, intent())
         assert store.read(KEY) == (intent(),)
