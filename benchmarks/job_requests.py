@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -116,7 +118,8 @@ def measure(by: str, count: int, kind: str, seconds: float) -> dict[str, object]
         kind: `quiet` or `chatty`.
         seconds: the length of the window.
     """
-    with start_emulator(in_process=False, machines=40, room=50, start_delay_s=0.1) as emulator:
+    # With room for all, so that none is refused by one machine after the other.
+    with start_emulator(in_process=False, machines=40, room=max(50, count), start_delay_s=0.1) as emulator:
         with FOLLOWED[by](emulator, count, COMMANDS[kind]) as pid:
             # The first look at each job reads its log without a turn, and a busy machine is slow to bring them up.
             while _requests(emulator)["GET /services/{uuid}/logs"] < count:
@@ -131,8 +134,6 @@ def measure(by: str, count: int, kind: str, seconds: float) -> dict[str, object]
             made, threads = _requests(emulator) - before, len(list(Path(f"/proc/{pid}/task").iterdir()))
             cpu_s = _cpu_s(pid) - cpu_s
             running = emulator.ledger(requests=False)["running"]
-        for uuid in emulator.ledger(requests=False)["running_uuids"]:
-            emulator.end_session(uuid)
     assert running == count, f"{running} of {count} jobs ran while it was counted"
     return {
         "by": by,
@@ -170,6 +171,8 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=COMMANDS, default=list(COMMANDS))
     parser.add_argument("--seconds", type=float, default=60.0, help="the length of the window")
     arguments = parser.parse_args()
+    # A worker and a server are ended with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for kind in arguments.kinds:
         for count in arguments.jobs:
             print(json.dumps(measure(arguments.by, count, kind, arguments.seconds)), flush=True)
