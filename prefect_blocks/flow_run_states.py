@@ -81,9 +81,11 @@ class FlowRunStates:
         """
         watched = _Watched(flow_run_id, poll_s, on_over)
         self._watched.append(watched)
-        self._more.set()
         if self._reading is None:
+            # Each belongs to the event loop that it is made on.
+            self._more = asyncio.Event()
             self._reading = asyncio.create_task(self._keep_reading(client))
+        self._more.set()
         try:
             yield watched.seen
         finally:
