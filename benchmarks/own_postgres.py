@@ -42,9 +42,9 @@ def own_postgres() -> Iterator[str | None]:
         if as_whom:
             shutil.chown(folder, as_whom["user"], as_whom["group"])
         data = folder / "data"
-        new = [programs / "initdb", "-D", data, "-U", "bench", "-A", "trust", "--no-sync"]
+        new: list[Path | str] = [programs / "initdb", "-D", data, "-U", "bench", "-A", "trust", "--no-sync"]
         subprocess.run(new, check=True, cwd=folder, **as_whom, **quiet)
-        serve = [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", port, "-k", folder]
+        serve: list[Path | str] = [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", port, "-k", folder]
         server = subprocess.Popen([*serve, "-c", "fsync=off"], cwd=folder, **as_whom, **quiet)
         try:
             _until_made([programs / "createdb", "-h", "127.0.0.1", "-p", port, "-U", "bench", "bench"], server)
@@ -66,9 +66,9 @@ def _programs() -> Path | None:
     return next((place for place in reversed(places) if (place / "initdb").exists()), None)
 
 
-def _until_made(make: list[object], server: subprocess.Popen[bytes]) -> None:
+def _until_made(make: list[Path | str], server: subprocess.Popen[Any]) -> None:
     until = time.monotonic() + STARTED_WITHIN_S
-    while subprocess.run(make, check=False, capture_output=True).returncode != 0:  # type: ignore[call-overload]
+    while subprocess.run(make, check=False, capture_output=True).returncode != 0:
         if server.poll() is not None or time.monotonic() > until:
             raise RuntimeError("PostgreSQL does not start")
         time.sleep(0.5)
