@@ -200,13 +200,15 @@ bench-plan: $(CORE)/.made
 bench-batch-requests: $(CORE)/.made
 	@PYTHONPATH=. $(CORE)/bin/python benchmarks/batch_requests.py $(BENCH)
 
-# How many requests a minute running jobs make, and how many threads follow them, by each orchestrator:
+# How many requests a minute running jobs make, and how many threads follow them, by each orchestrator. For more than 50 flow
+# runs Prefect's server keeps its state in a PostgreSQL of the bench's own, where one is installed:
 # make bench-requests BENCH="--jobs 50 --kinds quiet"
 .PHONY: bench-requests
 bench-requests: $(CORE)/.made $(AIRFLOW)/.made $(PREFECT)/.made
 	@PYTHONPATH=. $(CORE)/bin/python benchmarks/job_requests.py --by core $(BENCH)
 	@PYTHONPATH=. $(AIRFLOW)/bin/python benchmarks/job_requests.py --by airflow $(BENCH)
 	@PYTHONPATH=. $(PREFECT)/bin/python benchmarks/job_requests.py --by prefect $(BENCH)
+	@PYTHONPATH=. $(PREFECT)/bin/python benchmarks/job_requests.py --by prefect-blocks $(BENCH)
 
 # What jobs are billed beyond their commands, in parts of the pause between two looks, by the core, a whole Airflow, and
 # Prefect in a flow and by a worker: make bench-billed BENCH="--rounds 12 --ways ssh --json rows.jsonl"

@@ -4,7 +4,8 @@ make bench-requests
 python benchmarks/job_requests.py --by core --jobs 1 50 500 --seconds 60
 
 `core` follows each with `Jobs.watch` in a thread of its own, as a script does; `airflow` runs the triggers of deferred
-tasks on one event loop, as a triggerer does; `prefect` is a worker process, with a real Prefect server. Each needs a
+tasks on one event loop, as a triggerer does; `prefect` is a worker process, with a real Prefect server;
+`prefect-blocks` are runs of an `OctaJob` in one process. Each needs a
 Python that has what it measures. The jobs run on the emulator and outlive the window that is counted: a quiet one
 prints nothing, a chatty one a line every five seconds. A look is due every five seconds.
 """
@@ -14,6 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -104,7 +107,16 @@ def by_prefect(emulator: EmulatorHandle, count: int, command: str) -> Iterator[i
         yield pid
 
 
-FOLLOWED = {"core": by_core, "airflow": by_airflow, "prefect": by_prefect}
+@contextmanager
+def by_prefect_blocks(emulator: EmulatorHandle, count: int, command: str) -> Iterator[int]:
+    """Runs of an `OctaJob` block, triggered in one process, as a script or a flow does."""
+    from benchmarks.prefect_jobs import triggered_jobs
+
+    with triggered_jobs(emulator, count, command, POLL_S):
+        yield os.getpid()
+
+
+FOLLOWED = {"core": by_core, "airflow": by_airflow, "prefect": by_prefect, "prefect-blocks": by_prefect_blocks}
 
 
 def measure(by: str, count: int, kind: str, seconds: float) -> dict[str, object]:
@@ -116,23 +128,24 @@ def measure(by: str, count: int, kind: str, seconds: float) -> dict[str, object]
         kind: `quiet` or `chatty`.
         seconds: the length of the window.
     """
-    with start_emulator(in_process=False, machines=40, room=50, start_delay_s=0.1) as emulator:
-        with FOLLOWED[by](emulator, count, COMMANDS[kind]) as pid:
-            # The first look at each job reads its log without a turn, and a busy machine is slow to bring them up.
-            while _requests(emulator)["GET /services/{uuid}/logs"] < count:
-                time.sleep(1.0)
-            time.sleep(WARM_UP_S)
-            cpu_s = _cpu_s(pid)
-            before = _requests(emulator)
-            begun = time.monotonic()
-            time.sleep(seconds)
-            a_minute = 60 / (time.monotonic() - begun)
-            resident_mb = _resident_mb(pid)
-            made, threads = _requests(emulator) - before, len(list(Path(f"/proc/{pid}/task").iterdir()))
-            cpu_s = _cpu_s(pid) - cpu_s
-            running = emulator.ledger(requests=False)["running"]
-        for uuid in emulator.ledger(requests=False)["running_uuids"]:
-            emulator.end_session(uuid)
+    with (
+        # With room for all, so that none is refused by one machine after the other.
+        start_emulator(in_process=False, machines=40, room=max(50, count), start_delay_s=0.1) as emulator,
+        FOLLOWED[by](emulator, count, COMMANDS[kind]) as pid,
+    ):
+        # The first look at each job reads its log without a turn, and a busy machine is slow to bring them up.
+        while _requests(emulator)["GET /services/{uuid}/logs"] < count:
+            time.sleep(1.0)
+        time.sleep(WARM_UP_S)
+        cpu_s = _cpu_s(pid)
+        before = _requests(emulator)
+        begun = time.monotonic()
+        time.sleep(seconds)
+        a_minute = 60 / (time.monotonic() - begun)
+        resident_mb = _resident_mb(pid)
+        made, threads = _requests(emulator) - before, len(list(Path(f"/proc/{pid}/task").iterdir()))
+        cpu_s = _cpu_s(pid) - cpu_s
+        running = emulator.ledger(requests=False)["running"]
     assert running == count, f"{running} of {count} jobs ran while it was counted"
     return {
         "by": by,
@@ -170,6 +183,8 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=COMMANDS, default=list(COMMANDS))
     parser.add_argument("--seconds", type=float, default=60.0, help="the length of the window")
     arguments = parser.parse_args()
+    # A worker and a server are ended with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for kind in arguments.kinds:
         for count in arguments.jobs:
             print(json.dumps(measure(arguments.by, count, kind, arguments.seconds)), flush=True)

@@ -1,10 +1,13 @@
-"""Jobs by Prefect, with a real server: in a flow, or as a worker's flow runs; for `billed_seconds.py`."""
+"""Jobs by Prefect, with a real server: in a flow, as a worker's flow runs, or triggered by a script."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from octa_provider.emulator.testing import EmulatorHandle
@@ -12,7 +15,7 @@ from octa_provider.emulator.testing import EmulatorHandle
 if TYPE_CHECKING:
     from benchmarks.billed_seconds import Job
 
-__all__ = ["run_by_a_worker", "run_in_a_flow"]
+__all__ = ["run_by_a_worker", "run_in_a_flow", "triggered_jobs"]
 
 #: All machines are gone by then.
 PATIENCE_S = 900.0
@@ -71,3 +74,28 @@ def run_by_a_worker(emulator: EmulatorHandle, jobs: Sequence[Job], poll_s: float
             if worker.poll() is not None or time.monotonic() > until:
                 raise RuntimeError("the worker has not seen all flow runs to their end in time")
             time.sleep(0.5)
+
+
+@contextmanager
+def triggered_jobs(emulator: EmulatorHandle, count: int, command: str, poll_s: float) -> Iterator[None]:
+    """So many runs of a block in this process, each followed, while the block lasts; the process's end stops them.
+
+    Args:
+        emulator: where the machines are rented.
+        count: how many.
+        command: what each machine runs.
+        poll_s: seconds between two looks.
+    """
+    from benchmarks.prefect_worker import AT_ONCE, prefect_server
+
+    os.environ.update(emulator.env())
+    with prefect_server(many=count > AT_ONCE):
+        from prefect_blocks import OctaJob
+
+        job = OctaJob(image="alpine:3", command=command, poll_s=poll_s)
+        with ThreadPoolExecutor(8) as pool:
+            triggered = [pool.submit(copy_context().run, job.trigger, f"job {number}") for number in range(count)]
+            runs = [one.result() for one in triggered]
+        yield
+        with ThreadPoolExecutor(32) as pool:
+            list(pool.map(lambda run: run.stop(), runs))

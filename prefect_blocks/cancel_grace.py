@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import State
+    from prefect_blocks.flow_run_state import SeenState
 
 __all__ = ["CancelGrace"]
 
@@ -24,16 +24,16 @@ class CancelGrace:
     grace_s: float
     _since: float | None = None
 
-    def is_over(self, state: State | None, now: float) -> bool:
+    def is_over(self, seen: SeenState, now: float) -> bool:
         """Whether to stop the machine.
 
         Args:
-            state: the flow run's state; None when the flow run was deleted.
+            seen: what was last seen of the flow run; one that was deleted has no grace.
             now: seconds on a clock that only grows.
         """
-        if state is None:
+        if not seen.exists:
             return True
-        if not (state.is_cancelling() or state.is_final()):
+        if not seen.is_to_end:
             self._since = None
             return False
         if self._since is None:

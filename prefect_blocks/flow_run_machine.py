@@ -21,7 +21,7 @@ from octa_provider.wire.money import usd_text
 from prefect_blocks.cancel_grace import CancelGrace
 from prefect_blocks.events import own_bill
 from prefect_blocks.flow_run_starts import FlowRunStarts, is_worker_leaving
-from prefect_blocks.flow_run_state import SeenState, read_state, watch_state
+from prefect_blocks.flow_run_state import SeenState, read_state
 from prefect_blocks.infrastructure_pid import InfrastructurePid, is_begun_over_ssh
 from prefect_blocks.machine_output import FlowRunLog, MachineOutput
 from prefect_blocks.secret_values import shown_values
@@ -108,9 +108,7 @@ class FlowRunMachine:
         with watcher_for(self._octa, poll_s) as watcher:
             pace = LookPace(watcher, clock, poll_s)
             # Once its process has told Prefect its end, it is about to end itself.
-            async with watch_state(
-                self._prefect, self._flow_run.id, poll_s, lambda: pace.hurry("the flow run")
-            ) as seen:
+            async with self._starts.watch_state(lambda: pace.hurry("the flow run")) as seen:
                 while isinstance(step, Begin | Wait | StartElsewhere):
                     if isinstance(step, Begin):
                         state = await self._in_thread(partial(self._begin, state, pace))
@@ -235,4 +233,4 @@ def _has_to_go(state: JobState, seen: SeenState, grace: CancelGrace) -> bool:
         return False
     # On a machine that is coming up there is no process yet that could end itself.
     is_begun = state.phase not in (JobPhase.STARTING, JobPhase.READY)
-    return (not is_begun and seen.state is not None and seen.is_over) or grace.is_over(seen.state, time.monotonic())
+    return (not is_begun and seen.is_over) or grace.is_over(seen, time.monotonic())

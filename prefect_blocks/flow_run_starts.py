@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -21,7 +22,7 @@ from octa_provider.rental.session_text import session_text
 from octa_provider.rental.terms import Bill
 from octa_provider.rental.tried_machine import attempts_of
 from prefect_blocks.events import emit
-from prefect_blocks.flow_run_state import mark_as_cancelled, watch_state
+from prefect_blocks.flow_run_state import SeenState, mark_as_cancelled
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.rental_key import worker_key
 from prefect_blocks.taken_over import is_taken_over
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from octa_provider import OctaClient
     from octa_provider.job.state import JobState
+    from prefect_blocks.flow_run_states import FlowRunStates
     from prefect_blocks.worker_configuration import OctaJobConfiguration
 
 __all__ = ["FlowRunStarts", "InThread", "is_worker_leaving"]
@@ -61,6 +63,7 @@ class FlowRunStarts:
     Attributes:
         octa: the account's client; it stays open as long as this is used.
         prefect: Prefect's API.
+        states: reads the states of all flow runs that the worker sees to.
         flow_run: whose machines they are.
         configuration: the flow run's job variables, prepared.
         logger: the flow run's.
@@ -70,6 +73,7 @@ class FlowRunStarts:
 
     octa: OctaClient
     prefect: PrefectClient
+    states: FlowRunStates
     flow_run: FlowRun
     configuration: OctaJobConfiguration
     logger: LoggerOrAdapter
@@ -159,6 +163,14 @@ class FlowRunStarts:
             **payload,
         )
 
+    def watch_state(self, on_over: Callable[[], object]) -> AbstractAsyncContextManager[SeenState]:
+        """Have the flow run's state read again and again, for the length of the block: see `FlowRunStates.watch`.
+
+        Args:
+            on_over: called at each read that shows that it is over, or to be ended.
+        """
+        return self.states.watch(self.prefect, self.flow_run.id, self.configuration.poll_s, on_over)
+
     async def tell_cancelled(self, message: str = "Cancelled while its machine was being rented.") -> None:
         """Tell Prefect the end of a flow run that is being cancelled.
 
@@ -189,7 +201,7 @@ class FlowRunStarts:
             on_started=lambda rental: has_machine.set(),
         )
         try:
-            async with watch_state(self.prefect, self.flow_run.id, self.configuration.poll_s, given_up.set):
+            async with self.watch_state(given_up.set):
                 return await self.in_thread(work, waits=waits)
         except OctaCancelledError:
             await self.tell_cancelled()

@@ -1,10 +1,7 @@
-"""A flow run's state, read behind the back of what watches its machine: Prefect's server may be away."""
+"""A flow run's state, as Prefect's server tells it; the server may be away."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import State
 
-__all__ = ["SeenState", "mark_as_cancelled", "read_state", "watch_state"]
+__all__ = ["SeenState", "mark_as_cancelled", "read_state"]
 
 log = plain_logger("prefect_blocks.flow_run_state")
 
@@ -30,20 +27,28 @@ class SeenState:
     Args:
         known: whether Prefect's API could be asked.
         state: what it told.
+        exists: whether there is such a flow run.
 
     Attributes:
         known: whether Prefect's API could be asked.
-        state: the flow run's state; None when the flow run was deleted.
+        state: the flow run's state; None where there is none, and where it was only asked whether the flow run is over.
+        exists: whether there is such a flow run: not so when it was deleted.
     """
 
-    def __init__(self, known: bool = False, state: State | None = None) -> None:
+    def __init__(self, known: bool = False, state: State | None = None, *, exists: bool = True) -> None:
         self.known = known
         self.state = state
+        self.exists = exists
+
+    @property
+    def is_to_end(self) -> bool:
+        """Whether the flow run is known to have ended, or is being cancelled."""
+        return self.known and self.state is not None and (self.state.is_cancelling() or self.state.is_final())
 
     @property
     def is_over(self) -> bool:
-        """Whether the flow run is known to be over, or to be ended."""
-        return self.known and (self.state is None or self.state.is_cancelling() or self.state.is_final())
+        """Whether the flow run is known to be over, or to be ended; one that was deleted is."""
+        return self.known and (not self.exists or self.is_to_end)
 
 
 async def read_state(client: PrefectClient, flow_run_id: UUID) -> SeenState:
@@ -59,7 +64,7 @@ async def read_state(client: PrefectClient, flow_run_id: UUID) -> SeenState:
     try:
         flow_run = await client.read_flow_run(flow_run_id)
     except ObjectNotFound:
-        return SeenState(True, None)
+        return SeenState(True, exists=False)
     except (httpx.HTTPError, PrefectException) as error:
         log.warning("the state of flow run %s can't be read now: %s", flow_run_id, error)
         return SeenState()
@@ -81,34 +86,3 @@ async def mark_as_cancelled(client: PrefectClient, flow_run_id: UUID, message: s
         await client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)
     except (httpx.HTTPError, PrefectException) as error:
         log.warning("flow run %s can't be marked as cancelled: %s", flow_run_id, error)
-
-
-@asynccontextmanager
-async def watch_state(
-    client: PrefectClient, flow_run_id: UUID, poll_s: float, on_over: Callable[[], object] = lambda: None
-) -> AsyncIterator[SeenState]:
-    """Read a flow run's state again and again, for the length of the block, in a task of its own.
-
-    Args:
-        client: Prefect's API.
-        flow_run_id: the flow run.
-        poll_s: seconds between two reads.
-        on_over: called at each read that shows that it is over, or to be ended.
-
-    Yields what was last seen; it changes.
-    """
-    seen = SeenState()
-
-    async def keep_reading() -> None:
-        while True:
-            now = await read_state(client, flow_run_id)
-            seen.known, seen.state = now.known, now.state
-            if seen.is_over:
-                on_over()
-            await asyncio.sleep(poll_s)
-
-    reading = asyncio.create_task(keep_reading())
-    try:
-        yield seen
-    finally:
-        reading.cancel()

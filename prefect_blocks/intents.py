@@ -10,16 +10,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import VariableCreate
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
+from prefect.settings import get_current_settings
 from prefect.types import MAX_VARIABLE_VALUE_LENGTH
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.rental.intents import Intent
 from octa_provider.text.loggers import plain_logger
+from prefect_blocks.impatient_client import impatient_client
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -135,10 +135,7 @@ class PrefectIntents:
             return None
         try:
             # Without a client of the run's own: that one is patient for minutes.
-            with (
-                temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-                get_client(sync_client=True, httpx_settings={"timeout": TIMEOUT_S}) as client,
-            ):
+            with impatient_client(TIMEOUT_S) as client:
                 until = time.monotonic() + TIMEOUT_S
                 while True:
                     try:

@@ -14,6 +14,7 @@ from uuid import UUID
 import httpx
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     WorkPoolFilter,
@@ -108,7 +109,11 @@ async def find_left_by_workers(
         for run in await all_flow_runs_async(
             client,
             work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool.name])),
-            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY))),
+            flow_run_filter=FlowRunFilter(
+                # Hundreds that are seen to are not read at each look.
+                id=FlowRunFilterId(not_any_=list(followed)) if followed else None,
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY)),
+            ),
         )
         if run.id not in followed
     }

@@ -25,6 +25,7 @@ from prefect_blocks.behind_the_call import go_on_behind
 from prefect_blocks.flow_run_machine import FlowRunMachine
 from prefect_blocks.flow_run_starts import FlowRunStarts
 from prefect_blocks.flow_run_state import read_state
+from prefect_blocks.flow_run_states import FlowRunStates
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.job_variables import check_values
 from prefect_blocks.killed_machines import KilledMachines
@@ -74,6 +75,7 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
         self._left = LeftLook(self._follow_soon, self._begin_soon)
         self._why: dict[UUID, str] = {}
         self._in_thread = WorkerThreads(THREADS)
+        self._states = FlowRunStates()
 
     async def setup(self) -> None:
         """Connect; then look, now and at every heartbeat, for what other workers of this pool have left.
@@ -217,7 +219,9 @@ class OctaWorker(BaseWorker[OctaJobConfiguration, OctaJobVariables, OctaWorkerRe
     def _machine_of(self, client: OctaClient, flow_run: FlowRun, configuration: OctaJobConfiguration) -> FlowRunMachine:
         logger = self.get_flow_run_logger(flow_run)
         return FlowRunMachine(
-            FlowRunStarts(client, self.client, flow_run, configuration, logger, self._in_thread, self.name)
+            FlowRunStarts(
+                client, self.client, self._states, flow_run, configuration, logger, self._in_thread, self.name
+            )
         )
 
     async def _follow(self, machine: FlowRunMachine, flow_run: FlowRun, state: JobState) -> OctaWorkerResult:

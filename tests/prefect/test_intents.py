@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,14 @@ import pytest
 from flow_process import FlowProcesses
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import VariableCreate
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect_server import PrefectServer
 from renting import Renting
 from waiting_for import wait_for
 
 from octa_provider.emulator.container.free_port import free_port
 from octa_provider.rental.intents import FolderIntents, Intent
-from prefect_blocks import OctaCredentials, intents
+from prefect_blocks import OctaCredentials, impatient_client, intents
 from prefect_blocks.flows import reap_orphans_flow
 from prefect_blocks.intents import NAME_PREFIX, PrefectIntents
 
@@ -165,10 +167,44 @@ def test_a_script_without_a_server_starts_none(store: PrefectIntents, monkeypatc
     def starts(*args: object, **kwargs: object) -> None:
         raise AssertionError("a server would be started")
 
-    monkeypatch.setattr(intents, "get_client", starts)
+    monkeypatch.setattr(impatient_client, "get_client", starts)
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         store.put(KEY, intent())
         assert store.read(KEY) == (intent(),)
+
+
+def test_all_that_is_noted_is_noted_by_one_client(
+    server: PrefectServer, store: PrefectIntents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To make one reads settings and certificates again, and each start of a machine notes several things."""
+    made: list[SyncPrefectClient] = []
+    make = impatient_client.get_client
+
+    def get_client(**options: Any) -> SyncPrefectClient:
+        made.append(make(**options))
+        return made[-1]
+
+    monkeypatch.setattr(impatient_client, "get_client", get_client)
+    monkeypatch.setattr(impatient_client, "_made", None)
+    retries = PREFECT_CLIENT_MAX_RETRIES.value()
+
+    def note(number: int) -> None:
+        store.put(f"{KEY}/{number}", intent())
+        assert store.read(f"{KEY}/{number}") == (intent(),)
+        store.remove(f"{KEY}/{number}", "a")
+        assert PREFECT_CLIENT_MAX_RETRIES.value() == retries
+
+    with ThreadPoolExecutor(4) as threads:
+        # Each has the settings that are in force here.
+        for noted in [threads.submit(copy_context().run, note, number) for number in range(8)]:
+            noted.result()
+    assert len(made) == 1
+    with temporary_settings({PREFECT_API_URL: f"{server.api_url}/"}):
+        note(8)
+    assert len(made) == 2, "with other settings another one"
+    monkeypatch.setattr(impatient_client.os, "getpid", lambda: 0)
+    note(9)
+    assert len(made) == 3, "a process that was forked has its own"
 
 
 def test_the_reaper_forgets_what_nobody_will_ask_for(server: PrefectServer, renting: Renting) -> None:

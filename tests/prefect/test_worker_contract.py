@@ -24,6 +24,7 @@ from octa_provider import MachineRequest
 from octa_provider.errors import OctaConfigError
 from prefect_blocks import OctaWorker
 from prefect_blocks.cancel_grace import CancelGrace
+from prefect_blocks.flow_run_state import SeenState
 from prefect_blocks.infrastructure_pid import InfrastructurePid
 from prefect_blocks.namespace import namespace_here
 from prefect_blocks.rental_key import worker_key
@@ -112,16 +113,18 @@ def test_a_flow_run_that_is_run_again_gets_a_machine_of_its_own() -> None:
 )
 def test_a_process_has_its_grace_when_its_flow_run_is_over(state: Any, at: float, over: bool) -> None:
     grace = CancelGrace(10.0)
-    grace.is_over(state, 0.0)
-    assert grace.is_over(state, at) == over
+    seen = SeenState(True, state, exists=state is not None)
+    grace.is_over(seen, 0.0)
+    assert grace.is_over(seen, at) == over
 
 
 def test_a_flow_run_that_goes_on_after_all_gets_its_grace_anew() -> None:
     grace = CancelGrace(10.0)
-    assert not grace.is_over(Cancelling(), 0.0)
-    assert not grace.is_over(Running(), 8.0)
-    assert not grace.is_over(Cancelling(), 11.0)
-    assert grace.is_over(Cancelling(), 21.0)
+    cancelling = SeenState(True, Cancelling())
+    assert not grace.is_over(cancelling, 0.0)
+    assert not grace.is_over(SeenState(True, Running()), 8.0)
+    assert not grace.is_over(cancelling, 11.0)
+    assert grace.is_over(cancelling, 21.0)
 
 
 def test_initiating_a_run_returns_at_once_and_the_machine_is_followed_to_its_end(
