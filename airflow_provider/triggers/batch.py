@@ -20,6 +20,7 @@ from airflow_provider.triggers.worker_threads import in_thread, to_the_end
 from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTimeoutError
 from octa_provider.text.carried import carried
 from octa_provider.text.loggers import plain_logger
+from octa_provider.timing.clock import Clock
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
@@ -75,6 +76,7 @@ class OctaBatchTrigger(BaseTrigger):
         self.namespace = namespace
         self.carried_on = dict(carried_on or {})
         self._settings: ConnectionSettings | None = None
+        self._clock = Clock()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow stores, encrypted, to make this trigger anew anywhere."""
@@ -108,14 +110,14 @@ class OctaBatchTrigger(BaseTrigger):
             raise
         if event["what"] != "deadline" and self._settings is not None:
             # Until a worker runs the task: it may wait for its slot for days, and these machines bill.
-            ends = [time.time() + TAKE_OVER_S]
-            ends += [] if self.deadline_at is None else [self.deadline_at]
-            ends += [] if self.paid_until is None else [self.paid_until - _STOPPING_S]
+            ends = [TAKE_OVER_S]
+            ends += [] if self.deadline_at is None else [self._left_s(self.deadline_at)]
+            ends += [] if self.paid_until is None else [self._left_s(self.paid_until - _STOPPING_S)]
             watch_batch_until_taken_over(
                 self.task_instance,
                 self._settings,
                 self.sessions,
-                stop_at=min(ends),
+                stop_at=time.time() + min(ends),
             )
         yield ShownEvent(payload=carried({"carried_on": self.carried_on} | event))
 
@@ -131,10 +133,10 @@ class OctaBatchTrigger(BaseTrigger):
         with account(settings, self.poll_interval) as here:
             self.log.info("%d machines render; a worker comes back when they need one", len(self.sessions))
             until = self.wake_at if self.deadline_at is None else min(self.wake_at, self.deadline_at)
-            gone = await _first_gone(here, self.sessions, max(0.0, until - time.time()))
+            gone = await _first_gone(here, self.sessions, self._left_s(until))
             if gone is not None:
                 return {"what": "gone", "uuid": gone}
-            if self.deadline_at is None or time.time() < self.deadline_at:
+            if self.deadline_at is None or self._left_s(self.deadline_at) > 0.0:
                 return {"what": "due"}
             try:
                 await in_thread(stop_sessions, settings, self.sessions, _STOP_S)
@@ -142,6 +144,10 @@ class OctaBatchTrigger(BaseTrigger):
                 # The worker that comes back stops them, or says which may bill.
                 self.log.error("%s", error)
             return {"what": "deadline"}
+
+    def _left_s(self, until: float) -> float:
+        """Seconds until a Unix time; a wall clock that is set while this runs changes nothing of it."""
+        return max(0.0, until - self._clock.steady_time())
 
     async def _stop_if_killed(self) -> None:
         # A worker that has been given the task again, or another try, has found them, and uses them.

@@ -18,6 +18,7 @@ from octa_provider.errors import OctaError, OctaNoMachineError
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.json_values import machine_json
 from octa_provider.text.carried import carried
+from octa_provider.timing.clock import Clock
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient
@@ -109,18 +110,20 @@ class OctaMachineTrigger(BaseTrigger):
 
         settings = await settings_in_trigger(self.octa_conn_id, self.namespace)
         requirements = Requirements.from_mapping(self.requirements)
-        refused_until = time.time() + REFUSED_S
+        # A wall clock that is set meanwhile neither ends the wait nor adds to it.
+        now = Clock().steady_time
+        refused_until = now() + REFUSED_S
         with account(settings, self.poll_interval) as here:
             # Whoever defers has just looked.
             pause = self.poll_interval * random.uniform(0.5, 1.0)
             failures, why = 0, "no machine was seen"
             while True:
-                await asyncio.sleep(max(0.0, min(pause, self.until - time.time())))
+                await asyncio.sleep(max(0.0, min(pause, self.until - now())))
                 pause = pause_s(self.poll_interval, 0, None, random.random())
                 try:
                     fitting = await in_thread(self._look, here.client, requirements)
                     failures = 0
-                    wanted = [m for m in fitting if m.node_id not in self.refused or time.time() >= refused_until]
+                    wanted = [m for m in fitting if m.node_id not in self.refused or now() >= refused_until]
                     if wanted:
                         is_vpn = self.service == "vpn"
                         return {"what": "machine", "machine": None if is_vpn else machine_json(wanted[0])}  # type: ignore[arg-type]
@@ -134,7 +137,7 @@ class OctaMachineTrigger(BaseTrigger):
                     failures += 1
                     pause = pause_s(self.poll_interval, failures, asked_pause(error), random.random())
                     why = str(error)
-                if time.time() >= self.until:
+                if now() >= self.until:
                     return {"what": "no machine", "message": why}
 
     def _look(self, client: OctaClient, requirements: Requirements) -> list[Machine | VpnMachine]:
