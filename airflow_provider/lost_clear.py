@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
-
 from airflow_provider.exceptions import OctaTaskKilledError
 from octa_provider.text.loggers import plain_logger
 
@@ -76,7 +74,7 @@ def no_clear_lost(ti: Any) -> Iterator[None]:
     """
     try:
         yield
-    except (Exception, AirflowTaskTimeout, TaskDeferred) as error:
+    except BaseException as error:
         try:
             refuse_lost_clear(ti)
         except OctaTaskKilledError as cleared:
@@ -108,13 +106,15 @@ class _RunningTask:
         with create_session() as session:
             if session.query(TaskInstanceHistory.try_number).filter_by(**one_try).first() is None:
                 return False
-            # In one statement: what ends meanwhile stays as it ended.
-            running = session.query(TaskInstance).filter_by(**row, state="running")
+            # In one statement: what ends meanwhile stays as it ended. Cleared again while it ends, it has no state, and
+            # Airflow 2 would take its end for a failure.
+            state = TaskInstance.state
+            running = session.query(TaskInstance).filter_by(**row).filter((state == "running") | state.is_(None))
             if running.update({"state": "restarting"}, synchronize_session=False):
                 log.warning("The task was cleared over the REST API, which Airflow 2 tells nobody: ending it.")
                 return True
             # One that Airflow has taken for dead, or somebody has marked, is another's to end.
-            return session.query(TaskInstance.state).filter_by(**row, state="restarting").first() is not None
+            return session.query(state).filter_by(**row, state="restarting").first() is not None
 
 
 def _running_task(ti: Any) -> _RunningTask | None:

@@ -141,6 +141,21 @@ def test_a_clear_that_airflow_loses_ends_the_task_all_the_same(renting: Renting,
     assert len(renting.sessions) == 1
 
 
+def test_a_task_that_is_cleared_again_while_it_ends_has_not_failed(renting: Renting, tmp_path: Path) -> None:
+    # So that it takes its time to end.
+    renting.emulator.faults({"kind": "delay", "method": "POST", "path": "/stop$", "seconds": 3})
+    arguments = {"command": f"touch {tmp_path}/begun; sleep 3600", "deferrable": False}
+    with at_work(tmp_path, arguments) as (dag, wait_for):
+        wait_for("its command should begin", (tmp_path / "begun").exists)
+        unlocked(lambda: clear(dag))
+        wait_for("it should be ended", lambda: unlocked(lambda: state(dag)) != "running")
+        unlocked(lambda: clear(dag))
+        wait_for("it should end")
+    # Where everything stands still for long, it had ended before.
+    assert unlocked(lambda: state(dag)) in {"up_for_retry", "None"}
+    assert renting.running() == []
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_clear_at_the_tasks_end_is_not_lost_either(renting: Renting, tmp_path: Path, code: int) -> None:
     command = f"touch {tmp_path}/begun; while ! [ -e {tmp_path}/cleared ]; do sleep 0.2; done; exit {code}"
