@@ -46,8 +46,11 @@ class DefersJob(DescribesJob):
 
     def _defer(self, context: Context, spec: JobSpec, poll_s: float, state: JobState) -> NoReturn:
         from airflow_provider.job_deferral import defer_job, latest_end_of
+        from airflow_provider.lost_clear import refuse_lost_clear
         from airflow_provider.task_deadline import task_deadline_at
 
+        # Before anything is left for the triggerer.
+        refuse_lost_clear(context["ti"])
         latest_end = latest_end_of(state, spec.timeout_s)
         deadline_at = task_deadline_at(self.execution_timeout, context)
         given_up_at = latest_end + _LATER_S

@@ -55,6 +55,7 @@ class RunsJob(DefersJob, TellsLineage):
     def execute(self, context: Context) -> Any:
         """Start, or carry on with what an earlier try started; then wait here, or defer."""
         from airflow_provider.lineage.run_bill import RunBill
+        from airflow_provider.lost_clear import no_clear_lost
         from airflow_provider.rental_key import rental_key
 
         self.run_bill = RunBill()
@@ -62,10 +63,11 @@ class RunsJob(DefersJob, TellsLineage):
         self._told = None
         # What fails from here on may leave what an earlier try has started: its worker may have vanished.
         try:
-            work = self._prepare(context, client)
-            if not self.durable:
-                work.discard(key)
-            return self._start(context, work)
+            with no_clear_lost(context["ti"]):
+                work = self._prepare(context, client)
+                if not self.durable:
+                    work.discard(key)
+                return self._start(context, work)
         except BaseException as error:
             self.stop_after(error, client, key, context=context)
             if self._is_success_already(error, context):
@@ -74,15 +76,10 @@ class RunsJob(DefersJob, TellsLineage):
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Do what the trigger came back for."""
-        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
-
-        from airflow_provider.exceptions import OctaJobFailedError, OctaUnwatchedError
-        from airflow_provider.job_event import anothers_text, event_or_broken, is_anothers, key_told_by, uuid_told_by
-        from airflow_provider.job_json import job_from_json
-        from airflow_provider.job_xcom import JobXCom
+        from airflow_provider.job_event import event_or_broken, key_told_by, uuid_told_by
         from airflow_provider.lineage.job_lineage import bill_of_event
         from airflow_provider.lineage.run_bill import RunBill
-        from airflow_provider.machine_wait import MachineWait
+        from airflow_provider.lost_clear import no_clear_lost
         from airflow_provider.rental_key import rental_key
         from airflow_provider.stop_on_failure import tell_what_may_run
 
@@ -96,50 +93,8 @@ class RunsJob(DefersJob, TellsLineage):
                 tell_what_may_run(key_told_by(event) or key, uuid_told_by(event))
             raise
         try:
-            own = JobXCom(context).uuid()
-            self._know_uuid(own)
-            if is_anothers(event, own, key):
-                self.log.warning("%s", anothers_text(event, own))
-                self.run_bill = RunBill()
-                return self._start(context, self._prepare(context, client))
-            self._know_uuid(own or uuid_told_by(event))
-            if "job" in event and (told := self._teller(client)) is not None:
-                told.take_over(job_from_json(event["job"]), is_ready_told=event.get("is_ready_told") is True)
-            if (wait := MachineWait.told_by(event)) is not None:
-                return self._start(context, self._prepare(context, client, wait))
-            if event["what"] == "deadline":
-                raise AirflowTaskTimeout(
-                    f"The task did not end within {self.execution_timeout}; its session was stopped."
-                )
-            if event["what"] == "broken":
-                raise OctaUnwatchedError(f"The job {key} could not be watched: {event['message']}")
-            work, state = self._prepare(context, client), job_from_json(event["job"])
-            from airflow_provider.shared_files import forget_marks
-            from octa_provider.job.result import JobOutcome
-
-            if event["what"] in {"ready", "exited"}:
-                from octa_provider.job.take_over import take_over
-
-                state = take_over(client, state)
-            work.was_deferred = True
-            forget_marks(work.spec, state, as_text("log_path", self.log_path))
-            work.tail.extend(event.get("tail", ()))
-            if event["what"] == "unwatched":
-                self.log.warning("The triggerer can't watch the job, so this worker does: %s", event["message"])
-            result = event["result"] if event["what"] == "ended" else None
-            if result is None:
-                work.kill_switch.refuse()
-            missing = self._missing(state, event)
-            if missing is not None:
-                state = state.having(outcome=JobOutcome.FAILED, message=missing)
-                result = {**event["result"], "outcome": JobOutcome.FAILED.value, "message": missing}
-            try:
-                return work.see_to_the_end(state, result=result, stays=event["what"] == "unwatched")
-            except OctaJobFailedError as error:
-                if missing is None:
-                    raise
-                # Another try would pay for it all again, and put it there again.
-                raise AirflowFailException(str(error)) from error
+            with no_clear_lost(context["ti"]):
+                return self._go_on(context, client, key, event)
         except BaseException as error:
             self.stop_after(error, client, key)
             if self._is_success_already(error, context):
@@ -185,7 +140,7 @@ class RunsJob(DefersJob, TellsLineage):
             OctaTaskError, AirflowFailException: the connection can't be used; see `fail_task`.
         """
         # Also what a failure needs later, which may be that no file can be opened any more.
-        import airflow_provider.marked_success  # noqa: F401
+        import airflow_provider.marked_success
         import airflow_provider.stop_on_failure  # noqa: F401
         from airflow_provider.failure import fail_task
         from airflow_provider.hooks.octa import OctaHook
@@ -222,12 +177,14 @@ class RunsJob(DefersJob, TellsLineage):
         """
         from airflow.providers.common.compat.sdk import TaskDeferred
 
+        from airflow_provider.exceptions import OctaTaskKilledError
         from airflow_provider.stop_on_failure import stop_after
 
         switch = self.kill_switch
         if isinstance(error, TaskDeferred) or (switch is not None and switch.concluded):
             return
-        if self.on_kill_action == "keep" and switch is not None and switch.pulled:
+        was_killed = isinstance(error, OctaTaskKilledError) or (switch is not None and switch.pulled)
+        if self.on_kill_action == "keep" and was_killed:
             return
         # The key alone does not find a session whose environment is not echoed, or that a list misses.
         bills = stop_after(error, client, key, uuid or self._known_uuid(), context=context)
@@ -275,6 +232,59 @@ class RunsJob(DefersJob, TellsLineage):
         if not self.wait_for_completion:
             return {"uuid": state.rental.uuid, "key": state.key, "job": job_to_json(state)}
         return work.see_to_the_end(state)
+
+    def _go_on(self, context: Context, client: OctaClient, key: str, event: dict[str, Any]) -> Any:
+        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout
+
+        from airflow_provider.exceptions import OctaJobFailedError, OctaUnwatchedError
+        from airflow_provider.job_event import anothers_text, is_anothers, uuid_told_by
+        from airflow_provider.job_json import job_from_json
+        from airflow_provider.job_xcom import JobXCom
+        from airflow_provider.lineage.run_bill import RunBill
+        from airflow_provider.machine_wait import MachineWait
+
+        own = JobXCom(context).uuid()
+        self._know_uuid(own)
+        if is_anothers(event, own, key):
+            self.log.warning("%s", anothers_text(event, own))
+            self.run_bill = RunBill()
+            return self._start(context, self._prepare(context, client))
+        self._know_uuid(own or uuid_told_by(event))
+        if "job" in event and (told := self._teller(client)) is not None:
+            told.take_over(job_from_json(event["job"]), is_ready_told=event.get("is_ready_told") is True)
+        if (wait := MachineWait.told_by(event)) is not None:
+            return self._start(context, self._prepare(context, client, wait))
+        if event["what"] == "deadline":
+            raise AirflowTaskTimeout(f"The task did not end within {self.execution_timeout}; its session was stopped.")
+        if event["what"] == "broken":
+            raise OctaUnwatchedError(f"The job {key} could not be watched: {event['message']}")
+        work, state = self._prepare(context, client), job_from_json(event["job"])
+        from airflow_provider.shared_files import forget_marks
+        from octa_provider.job.result import JobOutcome
+
+        if event["what"] in {"ready", "exited"}:
+            from octa_provider.job.take_over import take_over
+
+            state = take_over(client, state)
+        work.was_deferred = True
+        forget_marks(work.spec, state, as_text("log_path", self.log_path))
+        work.tail.extend(event.get("tail", ()))
+        if event["what"] == "unwatched":
+            self.log.warning("The triggerer can't watch the job, so this worker does: %s", event["message"])
+        result = event["result"] if event["what"] == "ended" else None
+        if result is None:
+            work.kill_switch.refuse()
+        missing = self._missing(state, event)
+        if missing is not None:
+            state = state.having(outcome=JobOutcome.FAILED, message=missing)
+            result = {**event["result"], "outcome": JobOutcome.FAILED.value, "message": missing}
+        try:
+            return work.see_to_the_end(state, result=result, stays=event["what"] == "unwatched")
+        except OctaJobFailedError as error:
+            if missing is None:
+                raise
+            # Another try would pay for it all again, and put it there again.
+            raise AirflowFailException(str(error)) from error
 
     def _prepare(self, context: Context, client: OctaClient, wait: MachineWait | None = None) -> JobOnWorker:
         """Check the rendered arguments, and make of them what does the job's work."""

@@ -16,7 +16,7 @@ from airflow_provider.kill_switch import KillSwitch
 from airflow_provider.lineage.run_bill import RunBill
 from airflow_provider.lineage.tells_lineage import TellsLineage
 from airflow_provider.links import LINKS, push
-from airflow_provider.lost_clear import find_lost_clear
+from airflow_provider.lost_clear import find_lost_clear, refuse_lost_clear
 from airflow_provider.machine_arguments import ChoosesMachine
 from airflow_provider.machine_wait import MachineWait, defer_for_machine
 from airflow_provider.rental_key import rental_key
@@ -196,6 +196,7 @@ class StartsSession(ChoosesMachine, TellsLineage):
             details = rental_xcom(rental) | self._details(context, client, rental.uuid)
             if switch.pulled:
                 raise OctaTaskKilledError("The task was killed when its session had just started.")
+            refuse_lost_clear(context["ti"])
         except BaseException as error:
             bill.stopped(stop_after(error, client, key, rental.uuid) or ())
             raise

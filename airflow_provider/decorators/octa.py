@@ -22,7 +22,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, DecoratedO
 
 from airflow_provider.function_call import call_arguments, refuse_odd_function
 from airflow_provider.function_source import refuse_unknown_names, script_that_calls
-from airflow_provider.job_event import uuid_told_by
+from airflow_provider.job_event import is_anothers, uuid_told_by
+from airflow_provider.job_xcom import JobXCom
 from airflow_provider.not_given import NOT_GIVEN, given_of
 from airflow_provider.odd_value import read_json
 from airflow_provider.operators.job import OctaRunJobOperator
@@ -44,6 +45,7 @@ __all__ = ["octa_task"]
 #: XCom is no place for more.
 MOST_RESULT_BYTES = 64 * 1024 * 1024
 _RESULT_FOLDER = "result"
+_NOWHERE = Path("/nonexistent/octa-task")
 _RESULT = re.compile(r"octa-task-[0-9a-f]{16}/result\.json")
 
 
@@ -59,6 +61,7 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
                 raise ValueError(f"{name} is not for @task.octa: leave it out.")
         self.python = python
         self._folder: Path | None = None
+        self._needs_folder = True
         #: Of what the function is called with, there: the same for the same.
         self._remote = ""
         #: What is sent to be called.
@@ -66,17 +69,20 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         super().__init__(command="known later", via="ssh", **kwargs)
 
     def execute(self, context: Context) -> Any:
-        """Run the function; returns what it returned."""
+        """Run the function; returns what it returned, and None when it was killed since it is marked as a success."""
         with ExitStack() as stack:
             self._enter_folder(stack, context, None)
-            super().execute(context)
-            return self._value()
+            return None if super().execute(context) is None else self._value()
 
     def execute_resumed(self, context: Context, event: dict[str, Any] | None = None) -> Any:
-        """Do what the trigger came back for; at the end returns what the function returned."""
+        """Do what the trigger came back for; at the end returns what `execute` does."""
+        # What is here already, and paid for, asks nothing of a disk that is full.
+        self._needs_folder = not _brings_value(event)
         with ExitStack() as stack:
             folder = self._enter_folder(stack, context, event)
             result = super().execute_resumed(context, _fetched_to(folder, event))
+            if result is None:
+                return None
             # A job that had to begin anew has left a file.
             is_here = _brings_value(event) and not self._result_path.exists()
             return result["value"] if is_here else self._value()
@@ -86,7 +92,10 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         try:
             return stack.enter_context(self._private_folder())
         except OSError as error:
-            self.stop_after(error, self.connect(context), rental_key(context), uuid_told_by(event or {}))
+            key, own = rental_key(context), JobXCom(context).uuid()
+            if own is None and event and not is_anothers(event, own, key):
+                own = uuid_told_by(event)
+            self.stop_after(error, self.connect(context), key, own)
             raise
 
     def render_template(
@@ -110,7 +119,12 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
     def _private_folder(self) -> Iterator[Path]:
         """A folder that this user alone can enter: in the shared temporary one, whoever guesses a name could lay a
         result, or a link, where this one is to be written."""
-        self._folder = Path(tempfile.mkdtemp(prefix="octa-task-"))
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="octa-task-"))
+        except OSError:
+            if self._needs_folder:
+                raise
+            self._folder = _NOWHERE
         try:
             yield self._folder
         finally:
@@ -131,7 +145,11 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
             self._folder / "arguments.json": {"text": arguments, "says": json.loads(arguments)},
         }
         for path, one in made.items():
-            path.write_text(one["text"], encoding="utf-8")
+            try:
+                path.write_text(one["text"], encoding="utf-8")
+            except OSError:
+                if self._needs_folder:
+                    raise
         self._made = {str(path): one for path, one in made.items()}
         self.command = [self.python, "-u", f"{remote}/run.py"]
         spec = super().job_spec(context)

@@ -18,6 +18,7 @@ from airflow_provider.lineage.batch_machines import add_machines, note_what_it_c
 from airflow_provider.lineage.run_bill import RunBill
 from airflow_provider.lineage.tells_lineage import MadeFiles
 from airflow_provider.links import BATCH_LINKS
+from airflow_provider.lost_clear import no_clear_lost
 from airflow_provider.rental_key import rental_key
 from airflow_provider.running_batch import RunsBatch
 from airflow_provider.stop_on_failure import tell_which_batch_may_run
@@ -193,7 +194,8 @@ class OctaRenderAnimationOperator(RunsBatch):
         self.run_bill = RunBill()
         client = self.connect(context)
         try:
-            return self._go_on(context, client, {}, may_pause=self.deferrable)
+            with no_clear_lost(context["ti"]):
+                return self._go_on(context, client, {}, may_pause=self.deferrable)
         except BaseException as error:
             self.leave_nothing(error, client, context)
             self._note_cost(error, client, context, {})
@@ -219,7 +221,8 @@ class OctaRenderAnimationOperator(RunsBatch):
                 self.log.info("Session %s has ended: going on without it", told.get("uuid"))
             if told["what"] == "unwatched":
                 self.log.warning("The triggerer can't watch the batch, so this worker does: %s", told.get("message"))
-            return self._go_on(context, client, earlier, may_pause=told["what"] != "unwatched")
+            with no_clear_lost(context["ti"]):
+                return self._go_on(context, client, earlier, may_pause=told["what"] != "unwatched")
         except BaseException as error:
             self.leave_nothing(error, client, context)
             self._note_cost(error, client, context, earlier)

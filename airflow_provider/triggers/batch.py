@@ -22,6 +22,7 @@ from octa_provider.errors import OctaError, OctaSessionFailedError, OctaWaitTime
 from octa_provider.market.requirements import Requirements
 from octa_provider.text.carried import carried
 from octa_provider.text.loggers import plain_logger
+from octa_provider.timing.clock import Clock
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
@@ -81,6 +82,7 @@ class OctaBatchTrigger(BaseTrigger):
         self.carried_on = dict(carried_on or {})
         self.requirements = None if requirements is None else dict(requirements)
         self._settings: ConnectionSettings | None = None
+        self._clock = Clock()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow stores, encrypted, to make this trigger anew anywhere."""
@@ -115,14 +117,14 @@ class OctaBatchTrigger(BaseTrigger):
             raise
         if event["what"] != "deadline" and self._settings is not None and self.sessions:
             # Until a worker runs the task: it may wait for its slot for days, and these machines bill.
-            ends = [time.time() + TAKE_OVER_S]
-            ends += [] if self.deadline_at is None else [self.deadline_at]
-            ends += [] if self.paid_until is None else [self.paid_until - _STOPPING_S]
+            ends = [TAKE_OVER_S]
+            ends += [] if self.deadline_at is None else [self._left_s(self.deadline_at)]
+            ends += [] if self.paid_until is None else [self._left_s(self.paid_until - _STOPPING_S)]
             watch_batch_until_taken_over(
                 self.task_instance,
                 self._settings,
                 self.sessions,
-                stop_at=min(ends),
+                stop_at=time.time() + min(ends),
             )
         yield ShownEvent(payload=carried({"carried_on": self.carried_on} | event))
 
@@ -140,10 +142,10 @@ class OctaBatchTrigger(BaseTrigger):
             return await self._machine(settings, until)
         with account(settings, self.poll_interval) as here:
             self.log.info("%d machines render; a worker comes back when they need one", len(self.sessions))
-            gone = await _first_gone(here, self.sessions, max(0.0, until - time.time()))
+            gone = await _first_gone(here, self.sessions, self._left_s(until))
             if gone is not None:
                 return {"what": "gone", "uuid": gone}
-            if self.deadline_at is None or time.time() < self.deadline_at:
+            if self.deadline_at is None or self._left_s(self.deadline_at) > 0.0:
                 return {"what": "due"}
             try:
                 await in_thread(stop_sessions, settings, self.sessions, _STOP_S)
@@ -162,7 +164,14 @@ class OctaBatchTrigger(BaseTrigger):
             fitting, why = await watch.fitting(here)
         if fitting:
             return {"what": "machine"}
-        return {"what": "due" if self.deadline_at is None or time.time() < self.deadline_at else "deadline", "why": why}
+        return {
+            "what": "due" if self.deadline_at is None or self._left_s(self.deadline_at) > 0.0 else "deadline",
+            "why": why,
+        }
+
+    def _left_s(self, until: float) -> float:
+        """Seconds until a Unix time; a wall clock that is set while this runs changes nothing of it."""
+        return max(0.0, until - self._clock.steady_time())
 
     async def _stop_if_killed(self) -> None:
         # A worker that has been given the task again, or another try, has found them, and uses them.

@@ -26,6 +26,7 @@ from octa_provider.errors import OctaConfigError
 from octa_provider.text.carried import carried, carried_dict
 from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain_words
+from octa_provider.timing.clock import Clock
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
@@ -99,6 +100,8 @@ class OctaJobTrigger(BaseTrigger):
         self._link = SessionLink()
         self._gpu = ""
         self._cancelled = False
+        #: Of this run alone: a wall clock that is set meanwhile neither ends its time nor adds to it.
+        self._clock = Clock()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """What Airflow stores, encrypted, to make this trigger anew anywhere."""
@@ -152,11 +155,12 @@ class OctaJobTrigger(BaseTrigger):
         # could not be stopped is asked again.
         latest = {"ready": job.ready_by, "broken": 0.0}.get(what, job.end_by or self.latest_end)
         stop_at = now if what == "broken" else max(latest, now + TAKE_OVER_S)
+        left_s = self._left_s()
         watch_until_taken_over(
             self.task_instance,
             self._settings,
             self.job["rental"],
-            stop_at=stop_at if self.deadline_at is None else min(stop_at, self.deadline_at),
+            stop_at=stop_at if left_s is None else min(stop_at, now + left_s),
             stops_on_kill=self.stops_on_kill,
             poll_s=self.poll_interval,
         )
@@ -271,7 +275,7 @@ class OctaJobTrigger(BaseTrigger):
         return self._cancelled or self._left_s() == 0.0
 
     def _left_s(self) -> float | None:
-        return None if self.deadline_at is None else max(0.0, self.deadline_at - time.time())
+        return None if self.deadline_at is None else max(0.0, self.deadline_at - self._clock.steady_time())
 
     def _on_line(self) -> OnLine:
         def on_line(line: str) -> None:

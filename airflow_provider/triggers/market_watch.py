@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider.triggers.worker_threads import in_thread
 from octa_provider.errors import OctaError, OctaNoMachineError
+from octa_provider.timing.clock import Clock
 
 if TYPE_CHECKING:
     from airflow_provider.triggers.account import Account
@@ -59,17 +59,19 @@ class MarketWatch:
         from octa_provider.timing.backoff import pause_s
         from octa_provider.timing.outage import outages
 
-        refused_until = time.time() + REFUSED_S
+        # A wall clock that is set meanwhile neither ends the wait nor adds to it.
+        now = Clock().steady_time
+        refused_until = now() + REFUSED_S
         # Whoever defers has just looked.
         pause = self.poll_interval * random.uniform(0.5, 1.0)
         failures, why = 0, "no machine was seen"
         while True:
-            await asyncio.sleep(max(0.0, min(pause, self.until - time.time())))
+            await asyncio.sleep(max(0.0, min(pause, self.until - now())))
             pause = pause_s(self.poll_interval, 0, None, random.random())
             try:
                 fitting = await in_thread(self._look, here.client)
                 failures = 0
-                wanted = [m for m in fitting if m.node_id not in self.refused or time.time() >= refused_until]
+                wanted = [m for m in fitting if m.node_id not in self.refused or now() >= refused_until]
                 if wanted:
                     return wanted, ""
                 why = f"{len(fitting)} that fit have just refused"
@@ -82,7 +84,7 @@ class MarketWatch:
                 failures += 1
                 pause = pause_s(self.poll_interval, failures, asked_pause(error), random.random())
                 why = str(error)
-            if time.time() >= self.until:
+            if now() >= self.until:
                 return (), why
 
     def _look(self, client: OctaClient) -> list[Machine | VpnMachine]:

@@ -12,6 +12,7 @@ from airflow_runs import run
 
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
+from airflow_provider.operators.start import OctaStartMachineOperator
 
 #: The run is the same one each time: the next process is the next try of the same task.
 AT = datetime(2026, 1, 2, tzinfo=timezone.utc)
@@ -28,6 +29,13 @@ def batch_to_kill(name: str, **arguments: Any) -> Any:
     """A DAG of one batch."""
     with DAG(name, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
         OctaRenderAnimationOperator(**{"task_id": "render"} | arguments)
+    return dag
+
+
+def start_to_kill(name: str, **arguments: Any) -> Any:
+    """A DAG that starts a machine."""
+    with DAG(name, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+        OctaStartMachineOperator(**{"task_id": "start", "image": "alpine:3"} | arguments)
     return dag
 
 

@@ -98,8 +98,9 @@ def test_a_start_whose_arguments_are_wrong_now_stops_what_an_earlier_try_left(re
     assert renting.running() == []
 
 
+@pytest.mark.parametrize("is_anothers", [False, True], ids=["own", "another's event"])
 def test_a_folder_that_cannot_be_made_stops_the_session_of_a_function(
-    renting: Renting, monkeypatch: pytest.MonkeyPatch
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, is_anothers: bool
 ) -> None:
     """`@task.octa` writes the function to a temporary folder, on resuming too."""
     from airflow_provider.decorators import octa as decorator
@@ -111,11 +112,15 @@ def test_a_folder_that_cannot_be_made_stops_the_session_of_a_function(
         return 1
 
     state, context = begun(renting)
+    client = OctaHook().get_conn()
+    of_another = client.jobs.start(JobSpec(image="alpine:3", command="sleep 600"), "airflow/another/task")
     operator = decorator.octa_task(function, task_id="job", image="python:3.12")().operator
     monkeypatch.setattr(decorator.tempfile, "mkdtemp", full)
+    told = job_to_json(of_another if is_anothers else state)
     with pytest.raises(OSError, match="No space left"):
-        operator.execute_resumed(context, {"what": "unwatched", "message": "", "job": job_to_json(state)})
-    assert renting.running() == []
+        operator.execute_resumed(context, {"what": "unwatched", "message": "", "job": told})
+    assert renting.running() == [of_another.rental.uuid]
+    client.rentals.open(of_another.rental.uuid).stop()
 
 
 @pytest.mark.parametrize("reason", ["Trigger timeout", "Trigger failure"])

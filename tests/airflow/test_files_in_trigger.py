@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Context, mask_secret, task
@@ -18,6 +19,7 @@ from airflow_runs import Renting, run
 from on_a_loop import cancelled, event_of, on_a_loop
 
 from airflow_provider import fetched_there
+from airflow_provider.decorators.octa import _OctaDecoratedOperator
 from airflow_provider.job_json import job_to_json
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.running_job import RunsJob
@@ -230,6 +232,35 @@ def test_a_functions_machine_waits_for_no_worker(
     assert (tmp_path / "out.txt").read_text() == "written"
     assert came == came_back_for
     assert list(tmp_path.glob(".octa-mark-*")) == []
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize("refused", ["folder", "file"])
+def test_a_value_that_is_here_needs_no_room_on_a_full_disk(
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    def full(*arguments: Any, **options: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    operator = cast("type[Any]", _OctaDecoratedOperator)
+    resumed = operator.execute_resumed
+
+    def on_full_disk(self: Any, context: Context, event: dict[str, Any] | None = None) -> Any:
+        with monkeypatch.context() as patch:
+            patch.setattr(*((tempfile, "mkdtemp", full) if refused == "folder" else (Path, "write_text", full)))
+            return resumed(self, context, event)
+
+    monkeypatch.setattr(operator, "execute_resumed", on_full_disk)
+    with DAG(f"full_disk_{refused}", schedule=None) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2, deferrable=True)
+        def gives() -> dict[str, int]:
+            return {"frames": 240}
+
+        gives()
+    ended = run(dag)
+    assert (ended.state, ended.result("gives")) == ("success", {"frames": 240})
+    assert len(renting.sessions) == 1
     assert renting.running() == []
 
 

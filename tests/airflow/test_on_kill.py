@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from airflow.models.taskinstance import TaskInstance as TaskRow
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, task
 from airflow.utils.session import create_session
 from airflow_runs import Renting, run
 from waited_for import once, until
@@ -109,13 +109,24 @@ def test_a_kill_while_every_logging_handler_is_locked_returns_in_time(renting: R
     until(lambda: renting.running() == [])
 
 
-@pytest.mark.parametrize("state", ["success", "failed"])
+def sleeps() -> None:
+    import time
+
+    time.sleep(600)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_function"), [("success", False), ("success", True), ("failed", False)], ids=["", "function", "failed"]
+)
 def test_a_task_that_is_killed_since_it_was_marked_as_a_success_ends_quietly(
-    renting: Renting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, state: str
+    renting: Renting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, state: str, is_function: bool
 ) -> None:
     """The whole way, with Airflow's own signals, is among the tests in `e2e`."""
-    with DAG(f"marked_{state}", schedule=None) as dag:
-        OctaRunJobOperator(task_id="job", image="alpine:3", command="sleep 600", poll_interval=0.2)
+    with DAG(f"marked_{state}_{is_function}", schedule=None) as dag:
+        if is_function:
+            task.octa(image="python:3.12", poll_interval=0.2, task_id="job")(sleeps)()
+        else:
+            OctaRunJobOperator(task_id="job", image="alpine:3", command="sleep 600", poll_interval=0.2)
     poll, make, switches = Jobs.poll, KillSwitch.__init__, list[KillSwitch]()
 
     def made(self: KillSwitch, *arguments: Any, **options: Any) -> None:
@@ -137,3 +148,4 @@ def test_a_task_that_is_killed_since_it_was_marked_as_a_success_ends_quietly(
     assert ("was marked as a success" in caplog.text) is (state == "success")
     assert "OctaTaskKilledError" not in caplog.text or state == "failed"
     assert ended.tasks == {"job": state}
+    assert (ended.state, "FileNotFoundError" in caplog.text) == (state, False)
