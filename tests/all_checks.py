@@ -101,6 +101,7 @@ SLOW = tuple(
         "cli/test_cli_signals.py",
         "cli/test_cli_terminals.py",
         "cli/test_documents.py",
+        "cli/test_shown_commands.py",
         "core/batch/run",
         "core/test_models_fields.py",
         "core/test_models_properties.py",

@@ -21,6 +21,7 @@ READ = {"python", "sh", "yaml", "json", "ini", ""}
 
 
 def test_no_block_is_left_out() -> None:
+    assert set((ROOT / "docs").rglob("*.md")) <= set(DOCUMENTS)
     fences = [
         line for document in DOCUMENTS for line in document.read_text(encoding="utf-8").splitlines() if fences_in(line)
     ]
