@@ -185,7 +185,7 @@ class RunsJob(DefersJob, TellsLineage):
             OctaTaskError, AirflowFailException: the connection can't be used; see `fail_task`.
         """
         # Also what a failure needs later, which may be that no file can be opened any more.
-        import airflow_provider.marked_success  # noqa: F401
+        import airflow_provider.marked_success
         import airflow_provider.stop_on_failure  # noqa: F401
         from airflow_provider.failure import fail_task
         from airflow_provider.hooks.octa import OctaHook
