@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,6 @@ __all__ = ["COMMAND_EXT", "CommandFile", "as_command", "as_file"]
 COMMAND_EXT = (".sh", ".bash", ".py")
 #: A command goes through one argument of a program, of which Linux takes 128 KiB.
 MOST_BYTES = 100_000
-
-# One word, which is no path of the machine and no template: `bash run.sh`, `./run.sh`, `/srv/run.sh` are commands.
-_NAME = re.compile(r"[\w-][\w.+@/-]*")
 
 
 class CommandFile(str):
@@ -67,7 +63,12 @@ def as_file(command: Any) -> Any:
     """
     if isinstance(command, CommandFile) or not isinstance(command, str):
         return command
-    if not command.endswith(COMMAND_EXT) or not _NAME.fullmatch(command):
+    # One word, which is no path of the machine and no template: `bash run.sh`, `./run.sh`, `/srv/run.sh` are commands.
+    if (
+        not command.endswith(COMMAND_EXT)
+        or command[0] in ".+@/"
+        or not all(c.isalnum() or c in "_-.+@/" for c in command)
+    ):
         return command
     file = CommandFile(command)
     file.given = command

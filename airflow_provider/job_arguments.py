@@ -23,12 +23,13 @@ from airflow_provider.templated import (
     is_known,
     known_texts,
 )
-from octa_provider.job.spec import JobSpec
-from octa_provider.market.requirements import Requirements
+from octa_provider.job.spec_checks import checked_job
 
 if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context
+
+    from octa_provider.job.spec import JobSpec
 
 __all__ = ["DescribesJob"]
 
@@ -160,9 +161,6 @@ class DescribesJob(ChoosesMachine):
         if "app" not in known:
             # Which may make up for an image that is left empty.
             known.pop("image", None)
-        if is_known(self.machine_node_id) and (node_id := as_int("node_id", self.machine_node_id)) is not None:
-            # The one thing about the machine that the job itself has a say in.
-            known["requirements"] = Requirements(node_id=node_id)
         known["labels"] = known_texts("labels", self.labels)
         if isinstance(self.secret_envs, Mapping):
             # Their names are known, and settle much.
@@ -170,7 +168,9 @@ class DescribesJob(ChoosesMachine):
         if isinstance(self.outputs, Mapping):
             # Those that are templates too, as far as they are: a path is told by how it begins.
             known["outputs"] = {path: "known/later" for path in self.outputs if is_known(path) or str(path)[:1] == "/"}
-        self._build(known)
+        # The one thing about the machine that the job itself has a say in.
+        node_id = as_int("node_id", self.machine_node_id) if is_known(self.machine_node_id) else None
+        checked_job(self._converted(known), node_id=node_id)
 
     @property
     def command(self) -> str | Sequence[str]:
@@ -243,12 +243,14 @@ class DescribesJob(ChoosesMachine):
         Raises:
             ValueError: naming the argument and what to do.
         """
+        from octa_provider.job.spec import JobSpec
+
         mask_in_logs(as_secrets("secret_envs", self.secret_envs))
         given = {name: getattr(self, name) for name in _FIELDS}
-        return self._build(given | {"requirements": self._requirements()})
+        return JobSpec(**self._converted(given), requirements=self._requirements())
 
     @staticmethod
-    def _build(given: Mapping[str, Any]) -> JobSpec:
+    def _converted(given: Mapping[str, Any]) -> dict[str, Any]:
         values: dict[str, Any] = {"image": "known/later", "command": "known later"} | dict(given)
         for name in ("envs", "inputs", "labels", "outputs"):
             values[name] = as_texts(name, values.get(name))
@@ -269,4 +271,4 @@ class DescribesJob(ChoosesMachine):
         values["image"] = as_text("image", values["image"]) or ""
         if not isinstance(values["command"], str):
             values["command"] = [as_word("command", word) for word in values["command"] or ()]
-        return JobSpec(**{name: value for name, value in values.items() if value is not None})
+        return {name: value for name, value in values.items() if value is not None}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider.templated import as_float, as_int, as_ints, as_names, as_text, is_known, refuse_empty_cap
-from octa_provider.market.requirements import Requirements
+from octa_provider.market.requirement_checks import REQUIREMENT_NAMES as REQUIREMENT_FIELDS
+from octa_provider.market.requirement_checks import checked_requirements
+
+if TYPE_CHECKING:
+    from octa_provider.market.requirements import Requirements
 
 __all__ = ["REQUIREMENT_FIELDS", "check_requirements", "to_requirements"]
-
-#: The keyword arguments that choose a machine, in the order of `Requirements`.
-REQUIREMENT_FIELDS = tuple(part.name for part in fields(Requirements))
 
 #: What may stand beside `node_id`: caps that the one node must keep. Everything else would choose a second time.
 _BESIDE_NODE_ID = frozenset({"node_id", "max_price_usd", "disk_gb"})
@@ -33,7 +33,7 @@ def check_requirements(requirements: object, arguments: Mapping[str, Any]) -> No
     # A mapping may hold templates in some of its values only; what is text or a task's output is all unknown.
     given = _merged(requirements if isinstance(requirements, Mapping) or is_known(requirements) else None, arguments)
     _refuse_second_choice(given)
-    to_requirements(None, {name: value for name, value in given.items() if is_known(value)})
+    checked_requirements(_final({name: value for name, value in given.items() if is_known(value)}))
 
 
 def to_requirements(requirements: object, arguments: Mapping[str, Any]) -> Requirements:
@@ -46,23 +46,34 @@ def to_requirements(requirements: object, arguments: Mapping[str, Any]) -> Requi
     Raises:
         ValueError: naming the argument and what to do.
     """
-    given = {name: _converted(name, value) for name, value in _merged(requirements, arguments).items()}
-    given = {name: value for name, value in given.items() if value is not None}
-    _refuse_second_choice(given)
-    return Requirements(**given)
+    from octa_provider.market.requirements import Requirements
+
+    return Requirements(**_final(_merged(requirements, arguments)))
+
+
+def _final(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `Requirements` from rendered values."""
+    converted = {name: _converted(name, value) for name, value in given.items()}
+    converted = {name: value for name, value in converted.items() if value is not None}
+    _refuse_second_choice(converted)
+    return converted
 
 
 def _merged(requirements: object, arguments: Mapping[str, Any]) -> dict[str, Any]:
     if requirements is None or requirements == "":
         merged: dict[str, Any] = {}
-    elif isinstance(requirements, Requirements):
-        defaults = Requirements()
-        merged = {name: getattr(requirements, name) for name in REQUIREMENT_FIELDS}
-        merged = {name: value for name, value in merged.items() if value != getattr(defaults, name)}
     elif isinstance(requirements, Mapping):
         merged = dict(requirements)
     else:
-        raise ValueError(f"requirements={requirements!r} is neither a mapping nor a Requirements; give one of them.")
+        from octa_provider.market.requirements import Requirements
+
+        if not isinstance(requirements, Requirements):
+            raise ValueError(
+                f"requirements={requirements!r} is neither a mapping nor a Requirements; give one of them."
+            )
+        defaults = Requirements()
+        merged = {name: getattr(requirements, name) for name in REQUIREMENT_FIELDS}
+        merged = {name: value for name, value in merged.items() if value != getattr(defaults, name)}
     if unknown := sorted(str(name) for name in merged.keys() - set(REQUIREMENT_FIELDS)):
         raise ValueError(f"requirements has no {', '.join(unknown)}; choose among {', '.join(REQUIREMENT_FIELDS)}.")
     merged.update((name, value) for name, value in arguments.items() if value is not None)

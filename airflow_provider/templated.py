@@ -31,6 +31,7 @@ __all__ = [
 
 #: What an empty value becomes when a template renders it: `{{ params.country }}` of None is the text `None`.
 _NOTHING = frozenset({"", "None"})
+_PLAIN = (int, float, type(None))
 
 
 def is_known(value: object) -> bool:
@@ -41,6 +42,9 @@ def is_known(value: object) -> bool:
     """
     if isinstance(value, str):
         return not any(mark in value for mark in ("{{", "{%", "{#"))
+    # Most arguments, and quicker than to ask `Mapping` of a class that it has not seen.
+    if isinstance(value, _PLAIN):
+        return True
     if isinstance(value, Mapping):
         return all(is_known(part) for part in (*value.keys(), *value.values()))
     if isinstance(value, list | tuple | set | frozenset):
@@ -193,7 +197,7 @@ def as_word(name: str, value: Any) -> str:
 
 
 def _refuse_collection(name: str, value: object, wanted: str = "text") -> None:
-    if isinstance(value, Mapping | list | tuple | set | frozenset):
+    if not isinstance(value, (str, *_PLAIN)) and isinstance(value, Mapping | list | tuple | set | frozenset):
         raise ValueError(f"{name}={value!r} is a {type(value).__name__}, and {wanted} was wanted: give {wanted}.")
 
 

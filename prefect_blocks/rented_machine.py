@@ -188,7 +188,7 @@ class rented_machine(AbstractContextManager["RentedMachine"]):
         self._request = request
         self._requirements = requirements_of(requirements)
         self._ready_deadline_s = checked_seconds("ready_deadline_s", ready_deadline_s)
-        check_start_attempts(start_attempts, self._requirements)
+        check_start_attempts(start_attempts, self._requirements.node_id)
         self._start_attempts = start_attempts
         self._wait_for_machine_s = checked_seconds("wait_for_machine_s", wait_for_machine_s)
         self._max_cost_usd = checked_cap("max_cost_usd", max_cost_usd)

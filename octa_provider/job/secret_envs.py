@@ -5,14 +5,12 @@ Nothing here quotes a value, nor a name that can't be one: it may be a value in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from octa_provider.errors import OctaConfigError
 from octa_provider.market.request_checks import is_env_name, is_sendable_text
 
 MASK = "***"
-_LINE_END_OR_QUOTE = re.compile(r"[\r\n']+")
 #: What Linux takes for one `NAME=value` and its end; with more, no program starts at all.
 LONGEST_BYTES = 128 * 1024
 
@@ -59,7 +57,8 @@ def without_values(text: str, secret_envs: Mapping[str, str]) -> str:
         secret_envs: the secrets that were sent to it.
     """
     # Quoting for the shell changes nothing but the quotation marks between these.
-    pieces = {piece for value in secret_envs.values() for piece in _LINE_END_OR_QUOTE.split(value) if piece.strip()}
+    lines = (value.replace("\r", "\n").replace("'", "\n").split("\n") for value in secret_envs.values())
+    pieces = {piece for parts in lines for piece in parts if piece.strip()}
     for piece in sorted(pieces, key=len, reverse=True):
         text = text.replace(piece, MASK)
     return text

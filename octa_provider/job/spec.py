@@ -8,27 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.job.return_value import checked_result_file
-from octa_provider.job.secret_envs import checked_secret_envs
-from octa_provider.market.machine_request import MachineRequest
+from octa_provider.job.spec_checks import checked_job, command_line_of
+from octa_provider.market.request import MachineRequest
 from octa_provider.market.requirements import Requirements
-from octa_provider.rental.start_attempts import check_start_attempts
-from octa_provider.timing.limits import MIN_RUN_S, checked_cap, checked_seconds
-from octa_provider.wire.labels import LABELS_ENV, checked_labels
-from octa_provider.wire.session_envs import JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV, TRIED_ENV
 
 if TYPE_CHECKING:
     from octa_provider.files.placed import Placed
-
-VIAS = ("auto", "container", "ssh")
-#: What carries more than the user's own variables.
-_OURS = (JOB_ENV, RENTAL_KEY_ENV, RENTAL_MARK_ENV, REPLACES_ENV, TRIED_ENV, LABELS_ENV)
 
 
 @dataclass(frozen=True)
@@ -101,71 +91,15 @@ class JobSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._refuse_other_types()
-        if not isinstance(self.command, str) and not all(isinstance(word, str) for word in self.command):
-            raise OctaConfigError("command must be a string or a sequence of strings: turn numbers into text")
-        if not self.command_line.strip():
-            raise OctaConfigError("command must not be empty: give the shell command line that is to run")
-        if "\0" in self.command_line:
-            raise OctaConfigError("command must not hold a NUL character")
-        if self.via not in VIAS:
-            raise OctaConfigError(f"via must be one of {', '.join(VIAS)}, not {self.via!r}")
-        if self.via == "container" and (self.inputs or self.outputs):
-            raise OctaConfigError("inputs and outputs move over SSH: use via='ssh' or 'auto'")
-        if self.via == "container" and self.secret_envs:
-            raise OctaConfigError("secret_envs needs SSH, which keeps it from the API: use via='ssh' or 'auto'")
-        if self.via == "container" and self.result_file is not None:
-            raise OctaConfigError("result_file is read over SSH: use via='ssh' or 'auto'")
-        for name in ("timeout_s", "ready_timeout_s"):
-            checked_seconds(name, getattr(self, name), least_s=MIN_RUN_S)
-        for name in ("max_cost_usd", "max_duration_s"):
-            checked_cap(name, getattr(self, name))
-        if self.keep_failed_s is not None:
-            checked_seconds("keep_failed_s", self.keep_failed_s, least_s=MIN_RUN_S)
-        check_start_attempts(self.start_attempts, self.requirements)
-        if JOB_ENV in self.envs:
-            raise OctaConfigError(f"envs must not set {JOB_ENV}: it carries the job's nonce")
-        if TRIED_ENV in self.envs:
-            raise OctaConfigError(f"envs must not set {TRIED_ENV}: it carries the machines that were tried before")
-        for remote in (*self.inputs.values(), *self.outputs):
-            _check_remote(remote)
-        for remote in self.outputs:
-            if remote.startswith("/"):
-                raise OctaConfigError(
-                    f"outputs: {remote!r} is absolute, and outputs are what lies in the command's folder there: give "
-                    "{'path there, relative': 'path here'}, and have the command write into its own folder"
-                )
-        for local in (*self.inputs, *self.outputs.values()):
-            _check_local(local)
-        secret_envs = checked_secret_envs(self.secret_envs, self.envs, _OURS)
-        object.__setattr__(self, "secret_envs", secret_envs)
-        object.__setattr__(self, "labels", checked_labels(self.labels))
-        checked_result_file(self.result_file, self.inputs.values())
-        self.request("")
-
-    def _refuse_other_types(self) -> None:
-        """What is no text, mapping or path would be found out when the machine is rented, and bills."""
         if not isinstance(self.requirements, Requirements):
             raise OctaConfigError(f"requirements must be a Requirements, not {type(self.requirements).__name__}")
-        if not isinstance(self.command, Sequence):
-            raise OctaConfigError(f"command must be a string or a sequence of strings, not {self.command!r}")
-        for name, locals_of in (("inputs", Mapping.keys), ("outputs", Mapping.values)):
-            files = getattr(self, name)
-            if not isinstance(files, Mapping):
-                raise OctaConfigError(f"{name} must be a mapping of paths to paths, not {type(files).__name__}")
-            for path in locals_of(files):
-                if not isinstance(path, (str, os.PathLike)) or not os.fspath(path) or "\0" in str(os.fspath(path)):
-                    raise OctaConfigError(f"{name}: {path!r} is not a path of this machine")
-        if not isinstance(self.envs, Mapping):
-            raise OctaConfigError(f"envs must be a mapping of names to texts, not {type(self.envs).__name__}")
-        for name in ("ports", "http_ports"):
-            if not isinstance(getattr(self, name), (tuple, list, set, frozenset)):
-                raise OctaConfigError(f"{name} must be port numbers, not {getattr(self, name)!r}")
+        for name, value in checked_job(vars(self), node_id=self.requirements.node_id).items():
+            object.__setattr__(self, name, value)
 
     @property
     def command_line(self) -> str:
         """The command as the shell reads it."""
-        return self.command if isinstance(self.command, str) else shlex.join(self.command)
+        return command_line_of(self.command)
 
     @property
     def over_ssh(self) -> bool:
@@ -240,15 +174,3 @@ class JobSpec:
             app=self.app,
             labels=self.labels,
         )
-
-
-def _check_local(local: object) -> None:
-    if not isinstance(local, (str, os.PathLike)) or not os.fspath(local) or "\0" in str(os.fspath(local)):
-        raise OctaConfigError(f"{local!r} is no path of this machine")
-
-
-def _check_remote(remote: object) -> None:
-    if isinstance(remote, str) and remote.split("/", 1)[0].startswith("~"):
-        raise OctaConfigError(f"{remote!r} begins with '~', which only a shell knows: give a relative or absolute path")
-    if not isinstance(remote, str) or not remote or "\0" in remote or ".." in remote.split("/"):
-        raise OctaConfigError(f"{remote!r} is not a path to send to or fetch from: leave out '..'")

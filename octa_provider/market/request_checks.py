@@ -1,13 +1,51 @@
-"""What can stand in a request, checked before any money is spent."""
+"""What can stand in a request, checked before any money is spent.
+
+Apart from the requests themselves: a DAG file that is parsed checks its job by this, and makes none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from octa_provider.errors import OctaConfigError
-from octa_provider.wire.labels import LABELS_ENV
+from octa_provider.wire.labels import LABELS_ENV, checked_labels
 
-__all__ = ["check_text", "checked_disk", "checked_envs", "checked_ports", "is_env_name", "is_sendable_text"]
+__all__ = [
+    "check_text",
+    "checked_disk",
+    "checked_envs",
+    "checked_machine",
+    "checked_ports",
+    "is_env_name",
+    "is_sendable_text",
+]
+
+
+def checked_machine(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What there is to check of a `MachineRequest` but its payer.
+
+    Args:
+        given: its fields by name; what is left out is as the request has it.
+
+    Returns:
+        Those that are kept in another form than they were given in.
+
+    Raises:
+        OctaConfigError: one that the API could only refuse.
+    """
+    for name in ("image", "start_command", "entrypoint", "app"):
+        check_text(name, given.get(name, ""))
+    image = given.get("image", "")
+    if any(c.isspace() for c in image) or not (image or given.get("app")):
+        raise OctaConfigError("image must name a container image without spaces, such as 'blender:4.5'")
+    return {
+        "disk_gb": checked_disk(given.get("disk_gb", 10)),
+        "envs": checked_envs(given.get("envs", {})),
+        "ports": checked_ports("ports", given.get("ports", ())),
+        "http_ports": checked_ports("http_ports", given.get("http_ports", ())),
+        "labels": checked_labels(given.get("labels", {})),
+    }
 
 
 def checked_disk(value: object) -> int:

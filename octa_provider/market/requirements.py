@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from octa_provider.errors import OctaConfigError
-
-ORDERS = ("price", "blender_score", "score_per_usd")
+from octa_provider.market.requirement_checks import ORDERS as ORDERS
+from octa_provider.market.requirement_checks import checked_requirements
 
 
 @dataclass(frozen=True)
@@ -51,30 +50,8 @@ class Requirements:
     order_by: str = "price"
 
     def __post_init__(self) -> None:
-        for name in ("node_id", "gpu_count", "cpu_cores"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                raise OctaConfigError(f"{name} must be a whole number, 0 or more, not {value!r}")
-        for name in ("gpu_memory_gb", "memory_gb", "disk_gb", "max_price_usd", "min_blender_score", "min_reliability"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-                raise OctaConfigError(f"{name} must be a number, 0 or more, not {value!r}")
-        if self.max_price_usd == 0:
-            raise OctaConfigError("max_price_usd must be above 0: no machine is free")
-        for name in ("gpu_model", "country"):
-            object.__setattr__(self, name, _one_or_several(name, getattr(self, name)))
-        if self.order_by not in ORDERS:
-            raise OctaConfigError(f"order_by must be one of {', '.join(ORDERS)}, not {self.order_by!r}")
-        excluded = self.exclude_nodes
-        if not isinstance(excluded, (tuple, list, set, frozenset)) or any(
-            isinstance(node, bool) or not isinstance(node, int) for node in excluded
-        ):
-            raise OctaConfigError(f"exclude_nodes must be numbers of nodes, not {excluded!r}")
-        if self.node_id is not None and self.node_id in excluded:
-            raise OctaConfigError(f"node {self.node_id} is both asked for and excluded: take it out of exclude_nodes")
-        object.__setattr__(self, "exclude_nodes", tuple(excluded))
+        for name, value in checked_requirements(vars(self)).items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Requirements:
@@ -102,17 +79,3 @@ class Requirements:
 
 def _several(value: str | Sequence[str] | None) -> tuple[str, ...]:
     return () if value is None else (value,) if isinstance(value, str) else tuple(value)
-
-
-def _one_or_several(name: str, value: object) -> str | tuple[str, ...] | None:
-    """One text as it is, several as a tuple in their order; a list of one is that one."""
-    if value is None:
-        return None
-    parts = (value,) if isinstance(value, str) else value
-    if not isinstance(parts, (tuple, list, set, frozenset)) or not parts:
-        raise OctaConfigError(f"{name} must be text, such as '4090' or 'DE', a list of these, or left out")
-    texts = [part for part in parts if isinstance(part, str) and part.strip()]
-    if len(texts) < len(parts):
-        raise OctaConfigError(f"{name} must be text, such as '4090' or 'DE', a list of these, or left out")
-    ordered = sorted(texts) if isinstance(parts, (set, frozenset)) else texts
-    return ordered[0] if len(ordered) == 1 else tuple(ordered)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from octa_provider.errors import OctaConfigError
-
-if TYPE_CHECKING:
-    from octa_provider.market.requirements import Requirements
 
 __all__ = ["MOST_START_ATTEMPTS", "check_start_attempts"]
 
@@ -15,12 +10,12 @@ __all__ = ["MOST_START_ATTEMPTS", "check_start_attempts"]
 MOST_START_ATTEMPTS = 10
 
 
-def check_start_attempts(attempts: int, requirements: Requirements) -> None:
+def check_start_attempts(attempts: int, node_id: int | None) -> None:
     """Refuse what can't be tried.
 
     Args:
         attempts: how many machines are tried, one after the other.
-        requirements: of all.
+        node_id: the one machine that is allowed; None for any.
 
     Raises:
         OctaConfigError: it is no number from 1 to 10, or more than one where only one machine is allowed.
@@ -29,8 +24,7 @@ def check_start_attempts(attempts: int, requirements: Requirements) -> None:
         raise OctaConfigError(
             f"start_attempts must be a whole number from 1 to {MOST_START_ATTEMPTS}, not {attempts!r}"
         )
-    if attempts > 1 and requirements.node_id is not None:
+    if attempts > 1 and node_id is not None:
         raise OctaConfigError(
-            f"start_attempts={attempts} tries other machines, and node_id={requirements.node_id} allows none: "
-            "leave one of them out"
+            f"start_attempts={attempts} tries other machines, and node_id={node_id} allows none: leave one of them out"
         )

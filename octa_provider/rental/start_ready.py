@@ -71,7 +71,7 @@ class ComingUp:
         Raises:
             OctaConfigError: so many can't be tried of this.
         """
-        check_start_attempts(self.start_attempts, requirements)
+        check_start_attempts(self.start_attempts, requirements.node_id)
         if isinstance(request, VpnRequest):
             if self.start_attempts > 1:
                 raise OctaConfigError(
@@ -95,7 +95,7 @@ def coming_up_of(ready_timeout_s: float | None, start_attempts: int, poll_s: flo
     """
     if ready_timeout_s is not None:
         return ComingUp(ready_timeout_s, start_attempts, poll_s)
-    check_start_attempts(start_attempts, Requirements())
+    check_start_attempts(start_attempts, None)
     if start_attempts > 1:
         raise OctaConfigError(
             f"start_attempts={start_attempts} tries another machine when one does not come up in time: give "

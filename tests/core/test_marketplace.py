@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from octa_provider import OctaConfigError, OctaNoMachineError, Refusal, Requirements
 from octa_provider.market.ranking import rank, rank_vpn
+from octa_provider.market.requirement_checks import REQUIREMENT_NAMES
 from octa_provider.models import Machine, VpnMachine
 
 FULL: dict[str, Any] = {
@@ -256,3 +257,7 @@ def test_a_list_that_names_nothing_is_refused(texts: Any) -> None:
 def test_a_vpn_exit_may_be_in_one_of_several_countries() -> None:
     offers = [vpn(1, country="Germany", country_iso="DE"), vpn(2, country="France", country_iso="FR"), vpn(3)]
     assert {one.node_id for one in rank_vpn(offers, Requirements(country=["DE", "france"]))} == {1, 2}
+
+
+def test_what_checks_requirements_knows_all_of_them() -> None:
+    assert tuple(field.name for field in fields(Requirements)) == REQUIREMENT_NAMES

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from octa_provider.text.odd_text import ODD
 from octa_provider.text.plain_text import plain
 
 
@@ -82,3 +83,8 @@ def test_no_line_takes_long(nasty: str) -> None:
     plain(nasty * (64 * 1024 // len(nasty)))
     plain(nasty + "0" * 64 * 1024)
     assert time.thread_time() - start < 0.5
+
+
+def test_what_is_printable_holds_nothing_odd() -> None:
+    # Which is why such a line is taken as it is, and not searched.
+    assert [hex(code) for code in range(0x110000) if chr(code).isprintable() and ODD.search(chr(code))] == []

@@ -31,7 +31,8 @@ from octa_provider.cli.output.stop_notice import StopNotice
 from octa_provider.cli.output.wording import shown_cost, shown_text
 from octa_provider.errors import OctaCancelledError, OctaConfigError
 from octa_provider.job.result import JobOutcome, JobResult
-from octa_provider.job.spec import VIAS, JobSpec
+from octa_provider.job.spec import JobSpec
+from octa_provider.job.spec_checks import VIAS
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.rental.clean_up import stop_signals_raise
 from octa_provider.rental.key import checked_key
