@@ -196,6 +196,7 @@ def start_prefect_server(home: Path) -> Iterator[PrefectServer]:
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
         # Events can be asked for when they have been written down.
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5",
+        "PYTHONPATH": with_more_time(),
     }
     server = PrefectServer(home, free_port(), environment)
     try:
