@@ -56,7 +56,8 @@ class Spending:
         """
         most_s, left_s = self._parts.batch.max_duration_s, self._crew.left_s
         if most_s is not None and left_s is not None and left_s <= 0:
-            raise OctaBudgetError(
-                f"the machines have run for the {shown_duration(most_s)} that they may (max_duration_s={most_s:g}): "
-                "what has come is kept; run it again to go on"
-            )
+            came = "what has come is kept; run it again to go on"
+            if not self._parts.folder.accepted:
+                came = "no frame has come in that time; allow them more (max_duration_s, --max-duration)"
+            long = f"{shown_duration(most_s)} that they may (max_duration_s={most_s:g})"
+            raise OctaBudgetError(f"the machines have run for the {long}: {came}")

@@ -42,6 +42,8 @@ def test_the_time_counts_while_the_first_machine_measures(studio: Studio) -> Non
     result = studio.run(batch)
     assert result.outcome is BatchOutcome.OVER_BUDGET
     assert "max_duration_s=60" in result.message
+    # Who ran it again as it is would pay for the same again.
+    assert ("run it again" in result.message) == bool(result.done)
     assert studio.nothing_runs()
     with pytest.raises(OctaBudgetError, match="max_duration_s=60"):
         studio.octa.batches.measure(batch, "test/batch", private_key=studio.emulator.ssh_private_key)
@@ -68,6 +70,15 @@ def test_a_plan_is_the_same_where_it_ends_in_time_and_a_quicker_one_where_it_doe
     sooner = plan(studio.batch("1-240", finish_within_s=7200.0, max_duration_s=3600.0), scene).chosen
     assert sooner is not None
     assert sooner.finish_s.p90 <= 3600
+
+
+def test_a_time_in_which_nothing_can_come_says_to_allow_more(studio: Studio) -> None:
+    # With a budget, as a batch that is over its time is not run again by the studio then.
+    result = studio.run(studio.batch("1-4", max_duration_s=1.0, max_cost_usd=50.0))
+    assert (result.outcome, result.done) == (BatchOutcome.OVER_BUDGET, 0)
+    assert result.message.endswith("no frame has come in that time; allow them more (max_duration_s, --max-duration)")
+    assert studio.nothing_runs()
+    assert result.cost_wei == studio.charged_wei()
 
 
 @pytest.mark.parametrize("note", [True, False], ids=["paused", "killed"])
