@@ -88,7 +88,10 @@ class Batches:
                 "nothing tells what a frame takes: say so (seconds_per_frame, --seconds-per-frame), or have it "
                 "measured (--measure with --output)"
             )
-        return self._on_offer(batch, is_cancelled, on_waiting).plan(
+        # Where nothing is missing, nothing is waited for.
+        is_missing = told is None or _missing(batch, told)
+        market = self._on_offer(batch, is_cancelled, on_waiting) if is_missing else Market.of(self._api, batch)
+        return market.plan(
             scene,
             left_s=batch.finish_within_s,
             longest_s=batch.max_duration_s,

@@ -75,6 +75,7 @@ class PauseNote(msgspec.Struct, frozen=True):
         rented_at: when the first machine was rented; None where none was yet.
         waited_s: seconds that it has waited for machines.
         is_planned: whether it was begun: there is a plan to go on with.
+        waits_since: when it was left to wait for a machine; None where machines were left running.
     """
 
     fingerprint: str
@@ -88,6 +89,7 @@ class PauseNote(msgspec.Struct, frozen=True):
     rented_at: float | None = None
     waited_s: float = 0.0
     is_planned: bool = True
+    waits_since: float | None = None
 
 
 def leave_pause(output: Path, note: PauseNote) -> None:

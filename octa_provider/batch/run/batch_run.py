@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from octa_provider.batch.estimate import MachineEstimate
 from octa_provider.batch.folder.pause_note import PauseNote, leave_pause, take_pause
@@ -25,9 +25,16 @@ from octa_provider.batch.run.places import Places
 from octa_provider.batch.run.quote import Quote, chosen_line
 from octa_provider.batch.run.scene_errors import SceneErrors
 from octa_provider.batch.run.teller import Teller
-from octa_provider.batch.run.waking import kept_plan, note_of
+from octa_provider.batch.run.waking import kept_plan, note_of, note_of_killed
 from octa_provider.batch.state import BatchState
-from octa_provider.errors import OctaBudgetError, OctaCancelledError, OctaError, OctaPlanError, OctaSceneError
+from octa_provider.errors import (
+    OctaBudgetError,
+    OctaCancelledError,
+    OctaError,
+    OctaNoMachineError,
+    OctaPlanError,
+    OctaSceneError,
+)
 from octa_provider.render.frames import Frames
 from octa_provider.rental.clean_up import cleaned_up_by
 
@@ -132,6 +139,9 @@ class BatchRun:
             missing = self._quote.missing()
 
             def measured(market: Market) -> Market:
+                if missing and self._batch.wait_for_machine_s:
+                    # What is planned with is waited for too.
+                    market.by_worth()
                 if missing and self._folder.measurement is None:
                     self._first(market, market.by_worth(), missing, self._quote.cap_wei(market.by_worth()))
                 return market
@@ -154,7 +164,14 @@ class BatchRun:
                 self._began_at = self._teller.began_at = self._then(note.began_at)
         if not missing and not self._adopted:
             return BatchOutcome.WHOLE
-        outcome = self._on_offer.take(self._begin, has_machines=bool(self._adopted))
+        try:
+            outcome = self._on_offer.take(self._begin, has_machines=bool(self._adopted))
+        except OctaNoMachineError:
+            planned = self._folder.history.plan
+            if not self._adopted or planned is None:
+                raise
+            # No other one is on offer, perhaps since these are ours: they go on under the plan they were rented for.
+            return self._go_on(self._killed(planned))
         return outcome if isinstance(outcome, BatchOutcome) else self._as_of_now(outcome)
 
     def _begin(self, market: Market) -> BatchOutcome | str:
@@ -208,6 +225,18 @@ class BatchRun:
         # Where there is no machine at all nothing tells a rate; the note has the cap in wei.
         cap_wei = self._most_wei(self._quote.cap_wei(known) if known or note.cap_wei is None else None)
         return self._as_of_now(self._coordinate(market, plan, None, cap_wei))
+
+    def _killed(self, planned: Mapping[str, Any]) -> PauseNote:
+        self._quote.check_approved()
+        self._quote.check_room()
+        return note_of_killed(
+            planned,
+            self._parts.clock,
+            fingerprint=self._parts.fingerprint,
+            left_s=self._quote.left_s(),
+            before_wei=self._quote.before_wei,
+            waited_s=self._on_offer.wait.waited_s,
+        )
 
     def _then(self, at: float) -> float:
         """A Unix time that has passed, on the clock of the parts."""
@@ -304,6 +333,8 @@ class BatchRun:
         state.gave_up(places.places(self._folder.failed))
         left = {} if self._note is None else {one.uuid: one for one in self._note.machines}
         is_short = scene.seconds_per_frame <= _SHORT_FRAME_S and "CPU" not in batch.renderer.devices
+        # One that has begun may end late.
+        self._on_offer.wait.until(None)
         coordinator = Coordinator(
             self._parts,
             self._crew,

@@ -51,6 +51,7 @@ class MachineWait:
         self._tell = tell
         self._waited_s = waited_s
         self._since: float | None = None
+        self._not_after: float | None = None
         #: Seconds between two looks, at least.
         self.poll_s = machine_poll_s(batch.wait_for_machine_s, MACHINE_POLL_S)
 
@@ -68,7 +69,23 @@ class MachineWait:
     @property
     def left_s(self) -> float:
         """Seconds that may still be waited."""
-        return max(0.0, self._batch.wait_for_machine_s - self.waited_s)
+        left_s = self._batch.wait_for_machine_s - self.waited_s
+        if self._not_after is not None:
+            left_s = min(left_s, self._not_after - self._api.clock.monotonic())
+        return max(0.0, left_s)
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether it was waited until a batch that has not begun could no longer be done in time."""
+        return self._not_after is not None and self._api.clock.monotonic() >= self._not_after and self.waited_s > 0
+
+    def until(self, not_after: float | None) -> None:
+        """It is not waited beyond a time.
+
+        Args:
+            not_after: on the clock of the API; None for no such time.
+        """
+        self._not_after = not_after
 
     def goes_on(self, why: str) -> bool:
         """Whether it is waited, from now on where it was not yet.
@@ -96,7 +113,12 @@ class MachineWait:
         Args:
             last: why there was no machine at the last look; it is this error that is given back.
         """
-        return too_late(last, self.waited_s) if self._batch.wait_for_machine_s else last
+        if not self._batch.wait_for_machine_s:
+            return last
+        error = too_late(last, self.waited_s)
+        if self.is_in_vain:
+            error.also(f"The deadline has passed meanwhile (finish_within_s={self._batch.finish_within_s:g})")
+        return error
 
     def until_on_offer(self, last: OctaNoMachineError) -> Market:
         """Wait until a machine fits that has not just refused.

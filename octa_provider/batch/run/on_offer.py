@@ -61,6 +61,7 @@ class OnOffer:
             teller.tell("waiting", reason=reason)
 
         self._tell = tell
+        self._teller = teller
         self.wait = self._new_wait()
 
     def goes_on(self, note: PauseNote) -> None:
@@ -69,7 +70,7 @@ class OnOffer:
         Args:
             note: what it was left with.
         """
-        self.wait = self._new_wait(waited_s(note, self._parts.batch.wait_for_machine_s, self._parts.clock))
+        self.wait = self._new_wait(waited_s(note, self._parts.clock))
 
     def market(self) -> Market:
         """What is on offer at the beginning; an API that is away is asked again."""
@@ -86,6 +87,8 @@ class OnOffer:
     def take(self, step: Callable[[Market], T], *, has_machines: bool) -> T:
         """Take a step on what is on offer; while no machine is to be had, wait for one and take it again.
 
+        Nothing has begun yet: it is not waited beyond the deadline, and nothing is rented that comes too late for it.
+
         Args:
             step: what is to be done.
             has_machines: whether machines of an earlier run are gone on with.
@@ -94,10 +97,14 @@ class OnOffer:
             LeftWaiting: whoever runs the batch waits.
             OctaNoMachineError: there is none; what was rented could not be used, or the wait is over.
         """
+        within_s = self._parts.batch.finish_within_s
+        self.wait.until(None if within_s is None or has_machines else self._teller.began_at + within_s)
         market = self.market()
         while True:
             rented = self._crew.rented
             try:
+                if self.wait.is_in_vain:
+                    raise OctaNoMachineError("no machine was on offer in time")
                 return step(market)
             except OctaNoMachineError as error:
                 if self._crew.rented != rented or has_machines:
@@ -114,16 +121,18 @@ class OnOffer:
             began_at: when its first run began, on the clock of the parts.
         """
         clock = self._parts.clock
+        now = clock.time()
         return PauseNote(
             fingerprint=self._parts.fingerprint,
-            began_at=clock.time() - (clock.monotonic() - began_at),
+            began_at=now - (clock.monotonic() - began_at),
             finish_at=0.0,
-            wake_at=clock.time() + self.wait.left_s,
+            wake_at=now + self.wait.left_s,
             cap_wei=None,
             failed={},
             machines=(),
             waited_s=self.wait.waited_s,
             is_planned=False,
+            waits_since=now,
         )
 
     def _new_wait(self, waited: float = 0.0) -> MachineWait:

@@ -12,7 +12,7 @@ from octa_provider.batch.run.pausing import Pausing
 from octa_provider.batch.state import BatchState
 from octa_provider.timing.clock import Clock
 
-__all__ = ["kept_plan", "note_of", "waited_s"]
+__all__ = ["kept_plan", "note_of", "note_of_killed", "waited_s"]
 
 
 def note_of(
@@ -40,17 +40,52 @@ def note_of(
         rented_at: when its first machine was rented, on that clock; None where none was yet.
         waited_s: seconds that it has waited for machines.
     """
-    since = clock.time() - clock.monotonic()
+    now = clock.time()
+    since, machines = now - clock.monotonic(), pausing.machines()
     return PauseNote(
         fingerprint=fingerprint,
         began_at=since + began_at,
         finish_at=since + state.terms.finish_at,
-        wake_at=clock.time() + pausing.wake_after_s,
+        wake_at=now + pausing.wake_after_s,
         cap_wei=None if cap_wei is None else str(cap_wei),
         failed=dict(failed),
-        machines=pausing.machines(),
-        paid_until=None if pausing.paid_for_s is None else clock.time() + pausing.paid_for_s,
+        machines=machines,
+        paid_until=None if pausing.paid_for_s is None else now + pausing.paid_for_s,
         rented_at=None if rented_at is None else since + rented_at,
+        waited_s=waited_s,
+        waits_since=None if machines else now,
+    )
+
+
+def note_of_killed(
+    planned: Mapping[str, Any],
+    clock: Clock,
+    *,
+    fingerprint: str,
+    left_s: float | None,
+    before_wei: int,
+    waited_s: float,
+) -> PauseNote:
+    """What a run would have left that was killed while its machines rendered.
+
+    Args:
+        planned: the plan that it followed, as the journal has it.
+        clock: where times are from.
+        fingerprint: of the batch.
+        left_s: seconds until the deadline; None for none.
+        before_wei: what machines have cost that have ended.
+        waited_s: seconds that were waited for machines since.
+    """
+    now = clock.time()
+    ends_s = (planned.get("finish_s") or {}).get("p90", 0.0) if left_s is None else left_s
+    return PauseNote(
+        fingerprint=fingerprint,
+        began_at=now,
+        finish_at=now + ends_s,
+        wake_at=now,
+        cap_wei=str(before_wei + int(planned.get("cost_most_wei", 0))),
+        failed={},
+        machines=(),
         waited_s=waited_s,
     )
 
@@ -86,15 +121,14 @@ def kept_plan(
     return Plan(frames, None, None, None, line, tuple(by_worth), ())
 
 
-def waited_s(note: PauseNote, wait_s: float, clock: Clock) -> float:
+def waited_s(note: PauseNote, clock: Clock) -> float:
     """Seconds that a paused batch has waited for machines until now.
 
     Args:
         note: what it was left with.
-        wait_s: what it may wait in all, in seconds.
         clock: where times are from.
     """
-    if note.machines:
+    if note.waits_since is None:
         return note.waited_s
-    # It was left to wait, until the note's time.
-    return max(note.waited_s, wait_s - max(0.0, note.wake_at - clock.time()))
+    # It was left to wait until the note's time; what it may wait in all can be another now.
+    return note.waited_s + max(0.0, min(clock.time(), note.wake_at) - note.waits_since)

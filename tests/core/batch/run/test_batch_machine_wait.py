@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from studio import Studio
+from test_batch_pause import batch_of, pause
 
 from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.renderers.renderer import Renderer
@@ -140,6 +142,24 @@ def test_whoever_can_come_back_is_let_go_meanwhile_and_the_wait_counts_on(studio
     assert studio.nothing_runs()
 
 
+@pytest.mark.parametrize("begun", [False, True], ids=["not begun", "begun"])
+def test_a_paused_wait_that_is_to_be_longer_or_shorter_is_so_by_the_difference(studio: Studio, begun: bool) -> None:
+    batch = studio.batch("1-4", wait_for_machine_s=HOUR_S, seconds_per_frame=10.0, max_machines=1)
+    if begun:
+        studio.emulator.faults(FULL)
+        assert studio.run(batch, pause_s=PAUSE_S).outcome is BatchOutcome.PAUSED
+        studio.emulator.clear_faults()
+    studio.emulator.faults(EMPTY)
+    paused = studio.run(batch, pause_s=PAUSE_S)
+    assert paused.outcome is BatchOutcome.PAUSED
+    longer = studio.run(replace(batch, wait_for_machine_s=5 * HOUR_S), pause_s=PAUSE_S)
+    assert longer.wake_after_s > paused.wake_after_s + 3 * HOUR_S
+    shorter = studio.run(replace(batch, wait_for_machine_s=3 * HOUR_S), pause_s=PAUSE_S)
+    assert shorter.outcome is BatchOutcome.PAUSED
+    assert longer.wake_after_s - 3 * HOUR_S < shorter.wake_after_s < longer.wake_after_s - HOUR_S
+    assert studio.nothing_runs()
+
+
 def test_one_that_has_begun_is_let_go_too_and_goes_on_under_its_plan(studio: Studio) -> None:
     emulator = studio.emulator
 
@@ -203,3 +223,53 @@ def test_the_folder_knows_how_long_it_waits(studio: Studio) -> None:
     (studio.output / "frame_0002.png").unlink()
     studio.emulator.faults({**CATALOGUE, "times": 2})
     assert studio.resume().outcome is BatchOutcome.WHOLE
+
+
+@pytest.mark.parametrize("known", [{}, {"seconds_per_frame": 10.0}], ids=["measured first", "planned at once"])
+def test_before_it_has_begun_it_waits_no_longer_than_its_deadline(studio: Studio, known: dict[str, Any]) -> None:
+    studio.emulator.faults(EMPTY)
+    batch = studio.batch("1-4", wait_for_machine_s=HOUR_S, finish_within_s=120.0, **known)
+    paused = studio.run(batch, pause_s=PAUSE_S)
+    assert (paused.outcome, paused.wake_after_s <= 120.0) == (BatchOutcome.PAUSED, True)
+    studio.sleep(121.0)
+    # One that comes now comes too late: nothing is rented to find that out.
+    studio.emulator.clear_faults()
+    with pytest.raises(OctaNoMachineError, match=r"deadline has passed meanwhile \(finish_within_s=120\)"):
+        studio.run(batch, pause_s=PAUSE_S)
+    assert studio.posts() == 0
+
+
+def test_where_nothing_is_missing_nothing_is_waited_for(studio: Studio) -> None:
+    batch = studio.batch("1-3", wait_for_machine_s=HOUR_S, max_machines=1)
+    assert studio.run(batch).outcome is BatchOutcome.WHOLE
+    starts = studio.starts()
+    studio.emulator.faults(EMPTY)
+    told: list[str] = []
+    assert studio.octa.batches.plan(batch, on_waiting=told.append).chosen is None
+    assert studio.run(batch).outcome is BatchOutcome.WHOLE
+    assert (told, studio.told("waiting"), studio.starts()) == ([], [], starts)
+
+
+def test_a_plan_with_what_was_measured_before_waits_for_what_it_is_made_with(studio: Studio) -> None:
+    key = studio.emulator.ssh_private_key
+    batch = studio.batch("1-12", wait_for_machine_s=HOUR_S)
+    studio.octa.batches.measure(batch, "test/batch", private_key=key)
+    starts = studio.starts()
+    studio.emulator.faults({**CATALOGUE, "times": 2})
+    assert studio.octa.batches.measure(batch, "test/batch", private_key=key).chosen is not None
+    assert studio.starts() == starts
+
+
+def test_a_killed_run_whose_machine_was_the_last_one_on_offer_goes_on_with_it(studio: Studio) -> None:
+    batch = batch_of(studio, "1-200", max_machines=1, max_cost_usd=50.0)
+    pause(studio, batch)
+    (studio.output / ".octa" / "pause.json").unlink()
+    studio.emulator.faults(EMPTY)
+    starts, asked = studio.starts(), list[object]()
+    result = studio.run(batch, on_event=once("frame accepted", lambda: asked.append(None)), approve=lambda plan: False)
+    # The plan's "at most" may be spent before it is whole, on a busy computer.
+    assert result.outcome in {BatchOutcome.WHOLE, BatchOutcome.OVER_BUDGET}, result
+    assert asked, "what it renders is taken"
+    assert studio.starts() == starts
+    assert studio.nothing_runs()
+    assert result.cost_wei == studio.charged_wei()
