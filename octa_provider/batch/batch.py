@@ -44,7 +44,8 @@ class Batch:
             they are at, and what has come is kept; plans that would take longer are refused. Running it again goes on,
             with the whole time again. None for no such cap.
         wait_for_machine_s: seconds to wait, in all, while no machine of the batch is there and none fits or has room;
-            the market is looked at now and then. The deadline counts on meanwhile. 0 waits for none.
+            the market is looked at now and then. The deadline counts on meanwhile, and ends the wait of a batch that
+            has not begun. 0 waits for none.
         confidence: how sure the deadline and the budget are to hold when the plan is made, 0.5 to 0.99.
         max_failed_frames: go on although so many frames were given up; one more ends the batch as incomplete.
         tries_per_frame: tries for each frame, each on another node.

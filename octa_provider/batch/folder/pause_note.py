@@ -75,6 +75,7 @@ class PauseNote(msgspec.Struct, frozen=True):
         rented_at: when the first machine was rented; None where none was yet.
         waited_s: seconds that it has waited for machines.
         is_planned: whether it was begun: there is a plan to go on with.
+        useless: nodes that were given up: none is rented again for want of another.
         waits_since: when it was left to wait for a machine; None where machines were left running.
     """
 
@@ -90,6 +91,7 @@ class PauseNote(msgspec.Struct, frozen=True):
     waited_s: float = 0.0
     is_planned: bool = True
     waits_since: float | None = None
+    useless: tuple[int, ...] = ()
 
 
 def leave_pause(output: Path, note: PauseNote) -> None:

@@ -331,6 +331,9 @@ class BatchRun:
         )
         state.tried_before({p: nodes for n, nodes in self._folder.tried.items() if (p := places.place(n)) is not None})
         state.gave_up(places.places(self._folder.failed))
+        useless = () if self._note is None else self._note.useless
+        for node_id in useless:
+            state.refused(node_id)
         left = {} if self._note is None else {one.uuid: one for one in self._note.machines}
         is_short = scene.seconds_per_frame <= _SHORT_FRAME_S and "CPU" not in batch.renderer.devices
         # One that has begun may end late.
@@ -367,6 +370,7 @@ class BatchRun:
                 failed=self._folder.failed,
                 rented_at=self._crew.began_at,
                 waited_s=self._on_offer.wait.waited_s,
+                useless={*coordinator.useless, *useless},
             )
         if outcome == "incomplete":
             self._message = coordinator.why_missing

@@ -173,6 +173,11 @@ class Coordinator:
         named = [f"node {node_id}: {reason}" for node_id, reason in list(reasons.items())[-_NAMED:]]
         return "; ".join(named)
 
+    @property
+    def useless(self) -> set[int]:
+        """The nodes that were given up; one that could only not be rented is none."""
+        return {*self._hearing.last_reasons} - self._hearing.refused
+
     def _lacks_machines(self, actions: list[Action]) -> bool:
         """Whether the plan's machines are used up, and frames are left that more could render."""
         if next(self._state.candidates(), None) is not None or self._state.left == 0:

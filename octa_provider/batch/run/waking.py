@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from octa_provider.batch.estimate import MachineEstimate
@@ -26,6 +26,7 @@ def note_of(
     failed: Mapping[int, str],
     rented_at: float | None,
     waited_s: float,
+    useless: Collection[int],
 ) -> PauseNote:
     """What a run that is paused now leaves for the one that goes on.
 
@@ -39,6 +40,7 @@ def note_of(
         failed: frames that were given up, and why.
         rented_at: when its first machine was rented, on that clock; None where none was yet.
         waited_s: seconds that it has waited for machines.
+        useless: nodes that were given up.
     """
     now = clock.time()
     since, machines = now - clock.monotonic(), pausing.machines()
@@ -54,6 +56,7 @@ def note_of(
         rented_at=None if rented_at is None else since + rented_at,
         waited_s=waited_s,
         waits_since=None if machines else now,
+        useless=tuple(sorted(useless)),
     )
 
 

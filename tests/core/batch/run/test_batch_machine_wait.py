@@ -15,6 +15,7 @@ from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.renderers.renderer import Renderer
 from octa_provider.batch.result import BatchOutcome
 from octa_provider.errors import OctaCancelledError, OctaConfigError, OctaNoMachineError
+from octa_provider.market.requirements import Requirements
 from octa_provider.pictures import check_frames
 
 CATALOGUE = {"kind": "garbage", "method": "GET", "path": "^/services/mr$", "body": "[]"}
@@ -273,3 +274,26 @@ def test_a_killed_run_whose_machine_was_the_last_one_on_offer_goes_on_with_it(st
     assert studio.starts() == starts
     assert studio.nothing_runs()
     assert result.cost_wei == studio.charged_wei()
+
+
+def test_one_that_was_of_no_use_is_not_rented_again_for_want_of_another(studio: Studio) -> None:
+    emulator = studio.emulator
+    node = min(studio.octa.services.mr.available(), key=lambda machine: machine.node_id).node_id
+    only = Requirements(node_id=node)
+
+    def lose() -> None:
+        for uuid in emulator.ledger(requests=False)["running_uuids"]:
+            emulator.end_session(uuid, "Node is offline")
+
+    terms = {"seconds_per_frame": 60.0, "max_machines": 1, "requirements": only, "max_cost_usd": 50.0}
+    batch = studio.batch("1-8", frame_s=1.0, wait_for_machine_s=HOUR_S, **terms)
+    hear = once("frame accepted", lose, at=3)
+    paused = studio.run(batch, pause_s=PAUSE_S, on_event=hear)
+    while paused.outcome is BatchOutcome.PAUSED and paused.sessions:
+        paused = studio.run(batch, pause_s=PAUSE_S, on_event=hear)
+    assert (paused.outcome, paused.sessions) == (BatchOutcome.PAUSED, ()), paused
+    starts = studio.starts()
+    for _ in range(2):
+        assert studio.run(batch, pause_s=PAUSE_S).outcome is BatchOutcome.PAUSED
+    assert studio.starts() == starts
+    assert studio.nothing_runs()
