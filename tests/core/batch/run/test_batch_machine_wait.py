@@ -262,7 +262,7 @@ def test_a_plan_with_what_was_measured_before_waits_for_what_it_is_made_with(stu
 
 
 def test_a_killed_run_whose_machine_was_the_last_one_on_offer_goes_on_with_it(studio: Studio) -> None:
-    batch = batch_of(studio, "1-200", max_machines=1, max_cost_usd=50.0)
+    batch = batch_of(studio, "1-60", max_machines=1, max_cost_usd=50.0)
     pause(studio, batch)
     (studio.output / ".octa" / "pause.json").unlink()
     studio.emulator.faults(EMPTY)
@@ -286,8 +286,8 @@ def test_one_that_was_of_no_use_is_not_rented_again_for_want_of_another(studio: 
             emulator.end_session(uuid, "Node is offline")
 
     terms = {"seconds_per_frame": 60.0, "max_machines": 1, "requirements": only, "max_cost_usd": 50.0}
-    batch = studio.batch("1-8", frame_s=1.0, wait_for_machine_s=HOUR_S, **terms)
-    hear = once("frame accepted", lose, at=3)
+    batch = studio.batch("1-60", frame_s=1.0, wait_for_machine_s=HOUR_S, **terms)
+    hear = once("frame accepted", lose, at=1)
     paused = studio.run(batch, pause_s=PAUSE_S, on_event=hear)
     while paused.outcome is BatchOutcome.PAUSED and paused.sessions:
         paused = studio.run(batch, pause_s=PAUSE_S, on_event=hear)
