@@ -21,6 +21,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import PrefectException
 
 from octa_provider.text.loggers import plain_logger
+from octa_provider.timing.within import within
 from prefect_blocks.flow_run_pages import all_flow_runs_async
 from prefect_blocks.flow_run_state import SeenState, read_state
 
@@ -108,7 +109,7 @@ class FlowRunStates:
                 # Whatever it is, the machines of all the others are watched on.
                 log.exception("the states of flow runs can't be read now")
             with suppress(TimeoutError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._more.wait(), max(0.0, read_at + self._pause_s - time.monotonic()))
+                await within(self._more.wait(), max(0.0, read_at + self._pause_s - time.monotonic()))
 
     @property
     def _pause_s(self) -> float:

@@ -27,6 +27,7 @@ from octa_provider.text.carried import carried, carried_dict
 from octa_provider.text.loggers import plain_logger
 from octa_provider.text.plain_text import plain_words
 from octa_provider.timing.clock import Clock
+from octa_provider.timing.within import within
 
 if TYPE_CHECKING:
     from airflow_provider.connection_settings import ConnectionSettings
@@ -217,7 +218,7 @@ class OctaJobTrigger(BaseTrigger):
                 if self._left_s() == 0.0:
                     return await self._give_up(here, state)
                 try:
-                    session = await asyncio.wait_for(pace.until_due(state), self._left_s())
+                    session = await within(pace.until_due(state), self._left_s())
                 except asyncio.TimeoutError:
                     continue
                 try:
