@@ -132,10 +132,10 @@ CHECKS = (
     Check("airflow-e2e", "airflow", ("pytest", "-q", "tests/airflow/e2e"), lane=1),
     Check("airflow", "airflow", AIRFLOW_TESTS, lane=1, niceness=PATIENT),
     Check("core", "core", ("pytest", "-q", *SHARED, "3", *COVERAGE, *CORE_TESTS), lane=2, niceness=QUICK_CLOCKS),
-    # The same lines thousands of times: to count them would take twice as long as to run them.
-    Check("campaigns", "core", ("pytest", "-q", *SHARED, "2", *CAMPAIGNS), lane=2, niceness=QUICK_CLOCKS),
     Check("airflow-2.11", "airflow-2.11", AIRFLOW_TESTS, lane=2, niceness=PATIENT),
     Check("prefect", "prefect", ("pytest", "-q", *SHARED, "3", "tests/prefect"), lane=3, niceness=PATIENT),
+    # The same lines thousands of times: to count them would take twice as long as to run them.
+    Check("campaigns", "core", ("pytest", "-q", *SHARED, "2", *CAMPAIGNS), lane=3, niceness=QUICK_CLOCKS),
 )
 #: More that fail at once are no accident.
 MOST_FRAGILE = 8
