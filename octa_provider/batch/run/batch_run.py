@@ -139,11 +139,12 @@ class BatchRun:
             missing = self._quote.missing()
 
             def measured(market: Market) -> Market:
-                if missing and self._batch.wait_for_machine_s:
-                    # What is planned with is waited for too.
-                    market.by_worth()
-                if missing and self._folder.measurement is None:
-                    self._first(market, market.by_worth(), missing, self._quote.cap_wei(market.by_worth()))
+                is_measured = self._folder.measurement is not None
+                # What is planned with is waited for too.
+                if missing and (not is_measured or self._batch.wait_for_machine_s):
+                    candidates = market.by_worth()
+                    if not is_measured:
+                        self._first(market, candidates, missing, self._quote.cap_wei(candidates))
                 return market
 
             plan = self._quote.plan(self._on_offer.take(measured, has_machines=bool(self._adopted)))
