@@ -309,7 +309,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path, default=Path("demo-output"))
     parser.add_argument("--keep", action="store_true", help="leave the orchestrator up at the end, until Ctrl-C")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, stop_like_ctrl_c)
     console = Console()
     python = options.blender_python
     # Kept with its links: a virtual environment's interpreter is one. Made absolute: it is run from other folders.
@@ -318,6 +317,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = ORCHESTRATORS[options.orchestrator]
     console.print(f"\nA Blender animation on rented machines, by {chosen.run_by}\n", style="bold")
     started = time.monotonic()
+    before = signal.signal(signal.SIGTERM, stop_like_ctrl_c)
     try:
         outcome = demo.run(keep=options.keep)
     except KeyboardInterrupt:
@@ -326,6 +326,8 @@ def main(arguments: Sequence[str]) -> int:
     except (DemoError, OrchestratorError, EmulatorError, ProcessEndedError) as error:
         console.print(f"\n  {error}\n  logs: {shown(demo.logs)}", style="red", highlight=False, markup=False)
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     demo.summarise(outcome, time.monotonic() - started)
     return 1 if outcome.problems else 0
 

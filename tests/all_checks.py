@@ -90,6 +90,8 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     fragile: list[str] = field(default_factory=list)
     skipped: int = 0
+    has_lost_worker: bool = False  # and what it knew of the lines that it had run
+    was_cut_short: bool = False  # some tests were not run at all
 
 
 CORE_TESTS = ("tests/core", "tests/emulator", "tests/cli", "tests/demo")
@@ -137,6 +139,10 @@ CHECKS = (
     # The same lines thousands of times: to count them would take twice as long as to run them.
     Check("campaigns", "core", ("pytest", "-q", *SHARED, "2", *CAMPAIGNS), lane=3, niceness=QUICK_CLOCKS),
 )
+#: pytest's exit status when all tests were run.
+SOME_FAILED = 1
+#: What xdist says of the test at which a worker ended.
+LOST_WORKER = "crashed while running"
 #: More that fail at once are no accident.
 MOST_FRAGILE = 8
 _printing = threading.Lock()
@@ -203,14 +209,17 @@ def run(check: Check, *, quiet: bool = False) -> Outcome:
     outcome = Outcome(check, time.monotonic() - started, used.ru_utime + used.ru_stime)
     if check.tests and check.report.exists():
         for case in ElementTree.parse(check.report).iter("testcase"):
-            if case.find("failure") is not None or case.find("error") is not None:
+            problem = case.find("failure") if case.find("error") is None else case.find("error")
+            if problem is not None:
                 outcome.failures.append(f"{case.get('classname')}::{case.get('name')}")
+                outcome.has_lost_worker |= LOST_WORKER in f"{problem.get('message')}{problem.text}"
             elif case.find("skipped") is not None:
                 outcome.skipped += 1
             else:
                 outcome.passed += 1
     elif status == 0:
         outcome.passed = 1
+    outcome.was_cut_short = status not in {0, SOME_FAILED}
     if status != 0 and not outcome.failures:
         outcome.failures.append(f"exit status {status}")
     return outcome
@@ -218,11 +227,13 @@ def run(check: Check, *, quiet: bool = False) -> Outcome:
 
 def try_alone(outcome: Outcome) -> None:
     """Give the tests that failed beside the others a second try, and note in the outcome which passed then."""
-    if not (outcome.check.tests and outcome.failures and outcome.check.report.exists()):
+    if not (outcome.check.tests and outcome.failures and outcome.check.report.exists()) or outcome.was_cut_short:
         return
     again = run(outcome.check.alone())
     passed = len(outcome.failures) == again.passed and not again.failures
-    if passed and COVERAGE[0] in outcome.check.arguments:
+    if passed and outcome.has_lost_worker:
+        print("a worker of pytest's ended: how many lines were run is not known, and not judged")
+    elif passed and COVERAGE[0] in outcome.check.arguments:
         # Whether enough lines were run is asked of what all of them left.
         python = VENVS / outcome.check.environment / "bin" / "python"
         told = subprocess.run(

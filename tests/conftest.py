@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -18,3 +20,15 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("without deadline", deadline=None)
     settings.load_profile("without deadline")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@pytest.fixture(autouse=True)
+def handlers_stay() -> Iterator[None]:
+    """A handler that a test leaves behind answers the signals of another test, and ends what runs all of them."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)}
+    yield
+    left = {number: signal.getsignal(number) for number in before}
+    for number, handler in before.items():
+        if left[number] is not handler and handler is not None:
+            signal.signal(number, handler)
+    assert left == before, "this test has left a handler of a signal behind"

@@ -101,7 +101,9 @@ class LookPace:
         with suppress(OctaSessionFailedError):
             while self._silent_in_s > 0 and not self._is_woken:
                 with suppress(OctaWaitTimeoutError):
-                    return await self._watcher.wait_async(state.rental.uuid, is_due, self._silent_in_s)
+                    session = await self._watcher.wait_async(state.rental.uuid, is_due, self._silent_in_s)
+                    if not self._is_woken:
+                        return session
         self._woken_or_silent()
         return None
 
@@ -126,9 +128,11 @@ class LookPace:
         with suppress(OctaSessionFailedError):
             while self._silent_in_s > 0 and not is_over():
                 with suppress(OctaWaitTimeoutError):
-                    return self._watcher.wait(
+                    session = self._watcher.wait(
                         state.rental.uuid, is_due, self._silent_in_s, is_over, self._asked_every_s
                     )
+                    if not self._is_woken:
+                        return session
         self._woken_or_silent()
         return None
 
@@ -138,7 +142,7 @@ class LookPace:
         return self._poll_s * random.uniform(0.9, 1.1)
 
     def _woken_or_silent(self) -> None:
-        """The look that comes now asks for the session itself."""
+        """The look that comes now asks for the session itself, also where the list told of it in the same moment."""
         self.reads_log, self._is_woken = True, False
 
     def _begin(self, state: JobState) -> Callable[[Session], bool]:

