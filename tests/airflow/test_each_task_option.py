@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from airflow_provider.operators.vpn import OctaStartVpnOperator
 from airflow_provider.sensors.job import OctaJobSensor
 from airflow_provider.sensors.session import OctaSessionReadySensor
 from airflow_provider.task_group import octa_session
+from airflow_provider.told_outputs import MOST_CHARS, MOST_NAMES
 
 AT_ONCE = {"retry_delay": timedelta(0)}
 
@@ -125,6 +127,20 @@ def test_outlets_tell_what_was_made_and_what_it_cost(renting: Renting) -> None:
     assert {name: extra[name] for name in ("uuid", "node_id", "cost_wei", "outputs")} == {
         name: result[name] for name in ("uuid", "node_id", "cost_wei", "outputs")
     }
+
+
+def test_an_outlet_names_some_of_thousands_of_files_and_counts_all(renting: Renting, tmp_path: Path) -> None:
+    count = 2 * MOST_NAMES + 20
+    ended = run_job(
+        "many_in_an_outlet",
+        command=f"mkdir f; i=0; while [ $i -lt {count} ]; do echo > f/$i.txt; i=$((i+1)); done",
+        outputs={"f": str(tmp_path / "f")},
+        outlets=[Asset("x-octa://many")],
+    )
+    assert ended.state == "success"
+    extra = last_event_of("x-octa://many").extra
+    assert (len(extra["outputs"]), extra["outputs_count"]) == (MOST_NAMES, count)
+    assert len(json.dumps(extra)) < 2 * MOST_CHARS
 
 
 def test_a_job_that_fails_makes_no_outlet(renting: Renting) -> None:

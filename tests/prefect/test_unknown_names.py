@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,34 @@ def test_the_free_disk_of_requirements_is_never_dropped(server: PrefectServer, r
         assert free.count(max(free)) > 1 or node in [
             machine.node_id for machine in client.services.mr.available() if machine.free_disk_bytes == max(free)
         ]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda disk_gb: tasks.start_machine("alpine:3", requirements={"disk_gb": disk_gb}),
+        lambda disk_gb: run_job_flow("alpine:3", "true", requirements={"disk_gb": disk_gb}),
+        lambda disk_gb: OctaJob(image="alpine:3", command="true", free_disk_gb=disk_gb).run(),
+        lambda disk_gb: enters(rented_machine(MachineRequest("alpine:3"), requirements={"disk_gb": disk_gb})),
+    ],
+    ids=["start_machine", "run_job_flow", "OctaJob", "rented_machine"],
+)
+def test_the_free_disk_counts_wherever_a_machine_is_chosen(
+    server: PrefectServer, renting: Renting, call: Callable[[float], object]
+) -> None:
+    with renting.client() as client:
+        most_gb = max(machine.free_disk_bytes or 0 for machine in client.services.mr.available()) / 1e9
+    with pytest.raises(Exception, match="too little disk"):
+        flow(lambda: call(most_gb + 1), name="wants more disk")()
+    assert renting.sessions == []
+    found = flow(lambda: tasks.find_machines({"disk_gb": most_gb - 1}), name="looks for much disk")()
+    every = flow(lambda: tasks.find_machines(), name="looks")()
+    assert 0 < len(found) < len(every)
+
+
+def enters(block: AbstractContextManager[object]) -> None:
+    with block:
+        pass
 
 
 def test_prefects_server_refuses_a_job_variable_that_is_none(pool: Pool) -> None:
