@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset
 from airflow_runs import Renting, run
-from test_run_job import run_job
+from test_run_job import job, run_job
 from waited_for import once_there
 
 from airflow_provider.operators.job import OctaRunJobOperator
@@ -108,22 +108,20 @@ def test_a_job_for_each_scene_with_its_own_files(renting: Renting, tmp_path: Pat
     assert (tmp_path / "forest.out").read_text() == "forest: forest\n"
 
 
-def test_outlets_tell_what_was_made_and_what_it_cost(renting: Renting) -> None:
-    with DAG("outlets", schedule=None) as dag:
-        OctaRunJobOperator(
-            task_id="job",
-            image="alpine:3",
-            command="echo hello",
-            poll_interval=0.2,
-            outlets=[Asset("x-octa://frames")],
-        )
+def run_with_an_outlet(name: str, uri: str, **arguments: Any) -> Any:
+    with DAG(name, schedule=None) as dag:
+        job(outlets=[Asset(uri)], **arguments)
     if hasattr(dag, "bulk_write_to_db"):
         # Airflow 2 runs a DAG that was never stored, but keeps events only of what it knows.
         dag.bulk_write_to_db([dag])
     ended = run(dag)
     assert ended.state == "success"
+    return ended.result("job")
+
+
+def test_outlets_tell_what_was_made_and_what_it_cost(renting: Renting) -> None:
+    result = run_with_an_outlet("outlets", "x-octa://frames", command="echo hello")
     extra = last_event_of("x-octa://frames").extra
-    result = ended.result("job")
     assert {name: extra[name] for name in ("uuid", "node_id", "cost_wei", "outputs")} == {
         name: result[name] for name in ("uuid", "node_id", "cost_wei", "outputs")
     }
@@ -131,13 +129,8 @@ def test_outlets_tell_what_was_made_and_what_it_cost(renting: Renting) -> None:
 
 def test_an_outlet_names_some_of_thousands_of_files_and_counts_all(renting: Renting, tmp_path: Path) -> None:
     count = 2 * MOST_NAMES + 20
-    ended = run_job(
-        "many_in_an_outlet",
-        command=f"mkdir f; i=0; while [ $i -lt {count} ]; do echo > f/$i.txt; i=$((i+1)); done",
-        outputs={"f": str(tmp_path / "f")},
-        outlets=[Asset("x-octa://many")],
-    )
-    assert ended.state == "success"
+    command = f"mkdir f; i=0; while [ $i -lt {count} ]; do echo > f/$i.txt; i=$((i+1)); done"
+    run_with_an_outlet("many_in_an_outlet", "x-octa://many", command=command, outputs={"f": str(tmp_path / "f")})
     extra = last_event_of("x-octa://many").extra
     assert (len(extra["outputs"]), extra["outputs_count"]) == (MOST_NAMES, count)
     assert len(json.dumps(extra)) < 2 * MOST_CHARS
