@@ -178,6 +178,20 @@ def staged_list(token: str) -> str:
     return f"{JOB_FOLDER}/sent.{token}"
 
 
+def keep_list_command(token: str, size: int) -> str:
+    """The command line that makes the folder, and keeps the list, which it reads on stdin, if all of it has come.
+
+    Args:
+        token: as in `staged_folder`.
+        size: bytes of the list.
+    """
+    path = staged_list(token)
+    return (
+        f"mkdir -p {staged_folder(token)} && umask 077 && cat > {path}.new && "
+        f'[ "$(wc -c < {path}.new)" -eq {size} ] && mv -f {path}.new {path}'
+    )
+
+
 def begin_command(
     command: str, timeout_s: float, nonce: str, envs: Mapping[str, str], token: str = ""
 ) -> tuple[str, str]:
