@@ -94,6 +94,7 @@ if ( set -C; : > started ) 2>/dev/null; then
   if [ -n "$1" ]; then
     {{ [ ! -e work ] && mv "in.$1" work; }} || cp -Rp "in.$1/." work || {{ rm -f started; exit 93; }}
     mv -f "sent.$1" sent
+  else echo '{{}}' > sent
   fi
   rm -rf in.* sent.*
   set -- "$(command -v setsid 2>/dev/null)"

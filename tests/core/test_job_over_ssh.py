@@ -596,6 +596,35 @@ def test_what_was_sent_is_told_in_one_round_trip_or_as_a_file(
     assert [path.name for path in told.parent.glob("sent*")] == ["sent"]
 
 
+@pytest.mark.parametrize("inputs", [{}, {"scene.blend": "work.blend"}])
+@pytest.mark.parametrize("list_is", ["short", "long", "gone"])
+def test_what_was_sent_is_read_in_one_round_trip_or_as_a_file(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, list_is: str, inputs: dict[str, str]
+) -> None:
+    (tmp_path / "scene.blend").write_text("scene")
+    got: list[str] = []
+    really, part = RemoteMachine.get, RemoteMachine.read_part
+
+    def get(machine: RemoteMachine, remote: str, *arguments: Any, **options: Any) -> tuple[Path, ...]:
+        got.append(remote)
+        return really(machine, remote, *arguments, **options)
+
+    def read_part(machine: RemoteMachine, remote: str, offset: int, **options: Any) -> tuple[int, bytes]:
+        size, data = part(machine, remote, offset, **options)
+        return (size, data[:1]) if remote == SENT_FILE and list_is == "long" else (size, data)
+
+    monkeypatch.setattr(RemoteMachine, "get", get)
+    monkeypatch.setattr(RemoteMachine, "read_part", read_part)
+    files = {tmp_path / local: remote for local, remote in inputs.items()}
+    forget = "rm -f ../sent; " if list_is == "gone" else ""
+    job = spec(f"{forget}echo made > out.txt", inputs=files, outputs={".": f"{tmp_path}/out"})
+    result = bench.client.jobs.run(job, bench.key, private_key=bench.ssh_key, poll_s=0.1)
+    assert result.outcome is JobOutcome.SUCCEEDED, result.message
+    kept = {"work.blend"} if inputs and list_is == "gone" else set()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"out.txt"} | kept
+    assert (SENT_FILE in got) == (list_is != "short")
+
+
 def test_a_list_that_has_not_come_whole_is_none(tmp_path: Path) -> None:
     for said, kept in (('{"a": [1', False), ('{"a": [1, 2]}', True)):
         ended = subprocess.run(
