@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from octa_provider.errors import OctaConfigError
+from octa_provider import errors
 
 if TYPE_CHECKING:
     import jinja2
@@ -41,16 +41,16 @@ class CommandFile(str):
                 raise FileNotFoundError(self)
             text = environment.loader.get_source(environment, str(self))[0]
         except UnicodeDecodeError:
-            raise OctaConfigError(f"command={str(self)!r}: the file is no UTF-8 text.") from None
+            raise errors.OctaConfigError(f"command={str(self)!r}: the file is no UTF-8 text.") from None
         # What jinja2 raises is an OSError by its kind; a folder of that name is one too.
         except (OSError, LookupError):
-            raise OctaConfigError(
+            raise errors.OctaConfigError(
                 f"command={str(self)!r} is the name of a file, and there is none of that name in the DAG's folder or "
                 "its template_searchpath. For a program of that name on the machine put a blank behind it: "
                 f"{str(self) + ' '!r}."
             ) from None
         if not text.strip():
-            raise OctaConfigError(f"command={str(self)!r}: the file is empty.")
+            raise errors.OctaConfigError(f"command={str(self)!r}: the file is empty.")
         # As Jinja leaves it out of what it renders.
         return text.rstrip("\n")
 
@@ -86,7 +86,7 @@ def as_command(name: str, text: str) -> str | Sequence[str]:
         OctaConfigError: it is too long for a command.
     """
     if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
-        raise OctaConfigError(
+        raise errors.OctaConfigError(
             f"command={str(name)!r}: the file is longer than {MOST_BYTES} bytes. Send it with inputs, and call it."
         )
     if name.endswith(".py"):

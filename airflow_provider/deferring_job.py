@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider.job_arguments import DescribesJob
 from airflow_provider.templated import as_text
-from octa_provider.errors import OctaError
+from octa_provider import errors
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -82,7 +82,7 @@ class DefersJob(DescribesJob):
 
         try:
             return files_to_share(spec, state, log_path, value_of=self._value_of(), texts=self._texts())
-        except OctaError:
+        except errors.OctaError:
             # An input has gone meanwhile: a worker will tell of it when it would send it.
             return None
 

@@ -12,7 +12,7 @@ from airflow_provider.job_refusals import STARTS_ONLY, TRIES_ELSEWHERE, checked_
 from airflow_provider.lineage.tells_lineage import TellsLineage
 from airflow_provider.links import LINKS
 from airflow_provider.templated import as_float, as_text, checked_wait
-from octa_provider.errors import OctaError
+from octa_provider import errors
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -151,7 +151,7 @@ class RunsJob(DefersJob, TellsLineage):
         try:
             hook = OctaHook(self.octa_conn_id)
             client = hook.get_conn()
-        except (OctaError, ValueError) as error:
+        except (errors.OctaError, ValueError) as error:
             fail_task(error)
         self._settings = hook.settings
         self.kill_switch = KillSwitch(hook.settings, rental_key(context))
@@ -304,7 +304,7 @@ class RunsJob(DefersJob, TellsLineage):
                 raise ValueError(STARTS_ONLY)
             if not self.wait_for_completion and spec.start_attempts > 1:
                 raise ValueError(TRIES_ELSEWHERE)
-        except (OctaError, ValueError) as error:
+        except (errors.OctaError, ValueError) as error:
             fail_task(error)
         assert self.kill_switch is not None
         return JobOnWorker(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from octa_provider.models import Records, Session, decode_list
+from octa_provider.models.session_bytes import read_sessions
 
 if TYPE_CHECKING:
     from octa_provider.http.transport import Transport
@@ -31,4 +32,5 @@ class Sessions:
         """
         params = {"recent": "true"} if recent else None
         answer = self._transport.get("/sessions", params=params, retries=retries, timeout=timeout)
-        return decode_list(Session, answer.json(), "GET /sessions")
+        found = read_sessions(answer.body, "GET /sessions")
+        return decode_list(Session, answer.json(), "GET /sessions") if found is None else found

@@ -21,6 +21,7 @@ from octa_provider.job.script import (
     DetachedStatus,
     await_end_command,
     begin_command,
+    keep_list_command,
     lacks_shell,
     look_command,
     read_status,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["begin_detached", "job_machine", "look_at_detached"]
 
 COMMAND_TIMEOUT_S = 60.0
+#: What is longer goes as a file does, which takes a dozen round trips and has the time that its size needs.
+SHORT_LIST_BYTES = 64 * 1024
 
 
 def begin_detached(
@@ -82,7 +85,6 @@ def begin_detached(
             place = posixpath.join(staged_folder(token), one.remote) if inside else one.remote
             machine.send(one.tree, place, on_progress=on_progress, is_cancelled=is_cancelled)
         if placed:
-            machine.run(f"mkdir -p {staged_folder(token)}", timeout_s=COMMAND_TIMEOUT_S)
             _send_list(machine, placed, token)
         envs = {**spec.envs, **spec.secret_envs}
         command, script = begin_command(spec.command_line, spec.timeout_s, state.nonce, envs, token)
@@ -148,11 +150,17 @@ def _send_list(machine: RemoteMachine, placed: list[Placed], token: str) -> None
         for one in placed
         for file in one.tree.files
     }
+    told = json.dumps(sent)
+    if len(told) <= SHORT_LIST_BYTES:
+        command = keep_list_command(token, len(told))
+        if machine.run(command, stdin=told, timeout_s=COMMAND_TIMEOUT_S).exit_code == 0:
+            return
+    machine.run(f"mkdir -p {staged_folder(token)}", timeout_s=COMMAND_TIMEOUT_S)
 
     def send(folder: Path) -> None:
         path = folder / "sent"
         try:
-            path.write_text(json.dumps(sent))
+            path.write_text(told)
         except OSError as error:
             raise OctaLocalFileError(f"can't write {path}: {error.strerror}") from error
         machine.send(LocalTree.at(path), staged_list(token))

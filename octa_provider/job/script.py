@@ -94,6 +94,7 @@ if ( set -C; : > started ) 2>/dev/null; then
   if [ -n "$1" ]; then
     {{ [ ! -e work ] && mv "in.$1" work; }} || cp -Rp "in.$1/." work || {{ rm -f started; exit 93; }}
     mv -f "sent.$1" sent
+  else echo '{{}}' > sent
   fi
   rm -rf in.* sent.*
   set -- "$(command -v setsid 2>/dev/null)"
@@ -176,6 +177,20 @@ def staged_list(token: str) -> str:
         token: as in `staged_folder`.
     """
     return f"{JOB_FOLDER}/sent.{token}"
+
+
+def keep_list_command(token: str, size: int) -> str:
+    """The command line that makes the folder, and keeps the list, which it reads on stdin, if all of it has come.
+
+    Args:
+        token: as in `staged_folder`.
+        size: bytes of the list.
+    """
+    path = staged_list(token)
+    return (
+        f"mkdir -p {staged_folder(token)} && umask 077 && cat > {path}.new && "
+        f'[ "$(wc -c < {path}.new)" -eq {size} ] && mv -f {path}.new {path}'
+    )
 
 
 def begin_command(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from octa_provider.errors import OctaConfigError
+from octa_provider import errors
 from octa_provider.market.request_checks import is_env_name, is_sendable_text
 
 MASK = "***"
@@ -27,25 +27,27 @@ def checked_secret_envs(value: object, envs: Mapping[str, str], taken: Iterable[
         OctaConfigError: they can't be set, in one sentence without any value.
     """
     if not isinstance(value, Mapping):
-        raise OctaConfigError(f"secret_envs must be a mapping of names to texts, not {type(value).__name__}")
+        raise errors.OctaConfigError(f"secret_envs must be a mapping of names to texts, not {type(value).__name__}")
     for name, text in value.items():
         if not is_env_name(name):
-            raise OctaConfigError(
+            raise errors.OctaConfigError(
                 "secret_envs: one of the names is not a name of an environment variable: "
                 "letters, digits and _, and no digit first"
             )
         if not is_sendable_text(text):
-            raise OctaConfigError(
+            raise errors.OctaConfigError(
                 f"secret_envs: the value of {name} must be text, without NUL characters and halves of surrogate pairs"
             )
         if len(f"{name}={text}".encode()) >= LONGEST_BYTES:
-            raise OctaConfigError(
+            raise errors.OctaConfigError(
                 f"secret_envs: the value of {name} is longer than the 128 kB that a program can be given: send a file"
             )
         if name in envs:
-            raise OctaConfigError(f"{name} is in envs and in secret_envs: give it in one of them")
+            raise errors.OctaConfigError(f"{name} is in envs and in secret_envs: give it in one of them")
         if name in taken:
-            raise OctaConfigError(f"secret_envs must not set {name}: it carries the job's nonce or its rental key")
+            raise errors.OctaConfigError(
+                f"secret_envs must not set {name}: it carries the job's nonce or its rental key"
+            )
     return dict(value)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaNoMachineError, Refusal
@@ -70,20 +69,24 @@ def rank(machines: Iterable[Machine], requirements: Requirements) -> Ranking:
             return Ranking((), (Refusal(requirements.node_id, "not on offer"),), None)
     checks = _checks(requirements)
     fitting: list[Machine] = []
-    misses: list[tuple[int, float, int, str, Machine]] = []
-    for machine in machines:
+    # Compared as they are: the number of the machine in the catalogue comes before what can't be compared.
+    misses: list[tuple[int, float, int, int, str, Machine]] = []
+    for number, machine in enumerate(machines):
         missed = [reason for reason, met in checks if not met(machine)]
         if missed:
-            misses.append((len(missed), _price(machine), machine.node_id, missed[0], machine))
+            price = machine.price_usd
+            misses.append(
+                (len(missed), math.inf if price is None else price, machine.node_id, number, missed[0], machine)
+            )
         else:
             fitting.append(machine)
     fitting.sort(key=_ORDER_KEYS[requirements.order_by])
-    cheapest = min((price for _, price, _, reason, _ in misses if reason == TOO_EXPENSIVE), default=math.inf)
+    cheapest = min([miss[1] for miss in misses if miss[4] == TOO_EXPENSIVE], default=math.inf)
     shown = {
         TOO_EXPENSIVE: f"{TOO_EXPENSIVE} (cheapest {price_text(cheapest, 2)})" if cheapest < math.inf else TOO_EXPENSIVE
     }
-    refusals = tuple(Refusal(node_id, shown.get(reason, reason)) for _, _, node_id, reason, _ in misses)
-    nearest = min(misses, key=itemgetter(0, 1, 2))[-1] if misses else None
+    refusals = tuple([Refusal(node_id, shown.get(reason, reason)) for _, _, node_id, _, reason, _ in misses])
+    nearest = min(misses)[-1] if misses else None
     return Ranking(tuple(fitting), refusals, nearest)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from octa_provider.errors import OctaConfigError
+from octa_provider import errors
 from octa_provider.wire.labels import LABELS_ENV, checked_labels
 
 __all__ = [
@@ -38,7 +38,7 @@ def checked_machine(given: Mapping[str, Any]) -> dict[str, Any]:
         check_text(name, given.get(name, ""))
     image = given.get("image", "")
     if any(c.isspace() for c in image) or not (image or given.get("app")):
-        raise OctaConfigError("image must name a container image without spaces, such as 'blender:4.5'")
+        raise errors.OctaConfigError("image must name a container image without spaces, such as 'blender:4.5'")
     return {
         "disk_gb": checked_disk(given.get("disk_gb", 10)),
         "envs": checked_envs(given.get("envs", {})),
@@ -51,7 +51,7 @@ def checked_machine(given: Mapping[str, Any]) -> dict[str, Any]:
 def checked_disk(value: object) -> int:
     """The disk in GB; raises OctaConfigError unless it is a whole number from 1 to 100,000."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100_000:
-        raise OctaConfigError(f"disk_gb must be a whole number of GB from 1 to 100000, not {value!r}")
+        raise errors.OctaConfigError(f"disk_gb must be a whole number of GB from 1 to 100000, not {value!r}")
     return value
 
 
@@ -68,13 +68,13 @@ def is_sendable_text(value: object) -> bool:
 def checked_envs(value: object) -> dict[str, str]:
     """Environment variables as a mapping of their own; raises OctaConfigError for what the API could only refuse."""
     if not isinstance(value, Mapping):
-        raise OctaConfigError(f"envs must be a mapping of names to texts, not {type(value).__name__}")
+        raise errors.OctaConfigError(f"envs must be a mapping of names to texts, not {type(value).__name__}")
     for name, text in value.items():
         if not is_env_name(name):
-            raise OctaConfigError(f"envs: {name!r} is not a name of an environment variable")
+            raise errors.OctaConfigError(f"envs: {name!r} is not a name of an environment variable")
         check_text(f"envs: the value of {name}", text)
     if LABELS_ENV in value:
-        raise OctaConfigError(f"envs must not set {LABELS_ENV}: it carries the labels, which are given apart")
+        raise errors.OctaConfigError(f"envs must not set {LABELS_ENV}: it carries the labels, which are given apart")
     return dict(value)
 
 
@@ -87,7 +87,7 @@ def check_text(name: str, value: object) -> None:
     """
     # The value is not quoted: it may be a secret.
     if not is_sendable_text(value):
-        raise OctaConfigError(f"{name} must be text, without NUL characters and halves of surrogate pairs")
+        raise errors.OctaConfigError(f"{name} must be text, without NUL characters and halves of surrogate pairs")
 
 
 def checked_ports(name: str, value: object) -> tuple[int, ...]:
@@ -100,5 +100,5 @@ def checked_ports(name: str, value: object) -> tuple[int, ...]:
     ports = tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else (value,)
     for port in ports:
         if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
-            raise OctaConfigError(f"{name} must be port numbers from 1 to 65535, not {port!r}")
+            raise errors.OctaConfigError(f"{name} must be port numbers from 1 to 65535, not {port!r}")
     return ports

@@ -186,17 +186,17 @@ class Session(Model, frozen=True, kw_only=True):
             city=text(get("city")),
             ports=port_map(get("ports_matrix")),
             urls=url_map(get("urls")),
-            ssh_direct=_endpoint(get("ssh_direct")),
-            ssh_proxy=_endpoint(get("ssh_proxy")),
+            ssh_direct=read_endpoint(get("ssh_direct")),
+            ssh_proxy=read_endpoint(get("ssh_proxy")),
             ssh_web=text(get("ssh_web")),
-            config=_config(get("config")),
+            config=read_config(get("config")),
             tx_bytes=count(get("tx")),
             rx_bytes=count(get("rx")),
             charge_wei=integer(get("charge_amount")),
-            user_envs=_echoed(get("user_envs")),
+            user_envs=read_envs(get("user_envs")),
             container_ids=strings(get("container_id")),
             hardware=decode_hardware(get("node_hw")),
-            prices=_prices(get("prices")),
+            prices=read_prices(get("prices")),
         )
 
     @property
@@ -235,13 +235,15 @@ class Session(Model, frozen=True, kw_only=True):
         return read_labels(self.user_envs)
 
 
-def _endpoint(value: object) -> Endpoint | None:
+def read_endpoint(value: object) -> Endpoint | None:
+    """Where SSH answers; None where that is not told whole."""
     raw = mapping(value)
     host, port = text(raw.get("host")), port_number(raw.get("port"))
     return None if host is None or port is None else Endpoint(host=host.strip(), port=port)
 
 
-def _config(value: object) -> str | Proxy | None:
+def read_config(value: object) -> str | Proxy | None:
+    """The configuration of a VPN."""
     if isinstance(value, dict):
         ip, port = text(value.get("ip")), port_number(value.get("port"))
         return None if ip is None or port is None else Proxy(ip=ip.strip(), port=port)
@@ -249,13 +251,15 @@ def _config(value: object) -> str | Proxy | None:
     return text(value)
 
 
-def _echoed(value: object) -> dict[str, str] | None:
+def read_envs(value: object) -> dict[str, str] | None:
+    """The environment, as it is echoed."""
     # An empty object is an echo of no environment; anything that is no object at all says nothing about ours.
     opened = mapping(value)
     return string_map(opened) if opened or value == {} or value == "{}" else None
 
 
-def _prices(value: object) -> SessionPrices | None:
+def read_prices(value: object) -> SessionPrices | None:
+    """The prices it was started at; None for what is no object, or an empty one."""
     raw = mapping(value)
     if not raw:
         return None

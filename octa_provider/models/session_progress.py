@@ -67,8 +67,18 @@ def means_ready(progress: str | None) -> bool:
 
 def means_starting(progress: str | None) -> bool:
     """Whether the text holds one of the documented parts for a session that comes up."""
-    written = (progress or "").lower()
+    # Every look at every session asks this too.
+    if progress is None or len(progress) > _READ_CHARS:
+        return _holds_a_start(progress or "")
+    return _known_to_hold_a_start(progress)
+
+
+def _holds_a_start(progress: str) -> bool:
+    written = progress.lower()
     return any(part in written for part in _STARTING_PARTS)
+
+
+_known_to_hold_a_start = lru_cache(maxsize=1024)(_holds_a_start)
 
 
 def means_failed(progress: str | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from octa_provider.errors import OctaConfigError
+from octa_provider import errors
 
 MAX_TIMEOUT_S = 86_400.0
 MAX_RETRIES = 100
@@ -28,7 +28,7 @@ MIN_RUN_S = 0.001
 def checked_timeout(seconds: object) -> float:
     """The timeout in seconds; raises OctaConfigError unless it is above 0 and at most a day."""
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_TIMEOUT_S:
-        raise OctaConfigError(
+        raise errors.OctaConfigError(
             f"timeout must be a number of seconds above 0 and at most {MAX_TIMEOUT_S:g}, not {seconds!r}"
         )
     return float(seconds)
@@ -37,14 +37,14 @@ def checked_timeout(seconds: object) -> float:
 def checked_retries(retries: object) -> int:
     """How many more times a GET is sent; raises OctaConfigError unless it is a whole number from 0 to 100."""
     if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= MAX_RETRIES:
-        raise OctaConfigError(f"retries must be a whole number from 0 to {MAX_RETRIES}, not {retries!r}")
+        raise errors.OctaConfigError(f"retries must be a whole number from 0 to {MAX_RETRIES}, not {retries!r}")
     return retries
 
 
 def checked_max_retry_after(seconds: object) -> float:
     """The longest wait a server can ask for, in seconds; raises OctaConfigError unless it is 0 to a day."""
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_TIMEOUT_S:
-        raise OctaConfigError(
+        raise errors.OctaConfigError(
             f"max_retry_after must be a number of seconds from 0 to {MAX_TIMEOUT_S:g}, not {seconds!r}"
         )
     return float(seconds)
@@ -64,7 +64,7 @@ def checked_seconds(name: str, seconds: object, *, least_s: float = 0.0) -> floa
     is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     # NaN fails this comparison too.
     if not is_number or not least_s <= seconds <= MAX_WAIT_S:  # type: ignore[operator]
-        raise OctaConfigError(
+        raise errors.OctaConfigError(
             f"{name} must be a number of seconds from {least_s:g} to {MAX_WAIT_S:.0f} (a year), not {seconds!r}"
         )
     return float(seconds)  # type: ignore[arg-type]
@@ -90,7 +90,7 @@ def usable_seconds(name: str, seconds: object, otherwise_s: float) -> float:
     """
     try:
         return checked_seconds(name, 0 if isinstance(seconds, (int, float)) and seconds < 0 else seconds)
-    except OctaConfigError as error:
+    except errors.OctaConfigError as error:
         from octa_provider.text.loggers import plain_logger
 
         plain_logger(__name__).warning("%s; %g is taken", error, otherwise_s)
@@ -107,5 +107,5 @@ def checked_cap(name: str, value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= sys.float_info.max:
-        raise OctaConfigError(f"{name} must be a number above 0, or left out, not {value!r}")
+        raise errors.OctaConfigError(f"{name} must be a number above 0, or left out, not {value!r}")
     return float(value)

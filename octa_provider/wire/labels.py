@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from octa_provider.errors import OctaConfigError
-from octa_provider.text.plain_text import plain_words
+from octa_provider import errors
 
 __all__ = [
     "LABELS_ENV",
@@ -43,17 +42,17 @@ def checked_labels(value: object) -> dict[str, str]:
         OctaConfigError: they can't be labels, in one sentence that quotes no value.
     """
     if not isinstance(value, Mapping):
-        raise OctaConfigError(f"labels must be a mapping of names to texts, not {type(value).__name__}")
+        raise errors.OctaConfigError(f"labels must be a mapping of names to texts, not {type(value).__name__}")
     if len(value) > MOST_LABELS:
-        raise OctaConfigError(f"labels: a session takes at most {MOST_LABELS}, not {len(value)}")
+        raise errors.OctaConfigError(f"labels: a session takes at most {MOST_LABELS}, not {len(value)}")
     for name, text in value.items():
         if not isinstance(name, str) or not 1 <= len(name) <= MOST_NAME_CHARS or not _is_plain(name) or "=" in name:
-            raise OctaConfigError(
+            raise errors.OctaConfigError(
                 f"labels: {_quoted(name)} is no name of a label: 1 to {MOST_NAME_CHARS} printable characters without "
                 "= and without blanks around them"
             )
         if not isinstance(text, str) or len(text) > MOST_VALUE_CHARS or not _is_plain(text):
-            raise OctaConfigError(
+            raise errors.OctaConfigError(
                 f"labels: the value of {name} must be text of at most {MOST_VALUE_CHARS} printable characters, without "
                 "blanks around them"
             )
@@ -109,6 +108,8 @@ def _is_plain(text: str) -> bool:
 
 
 def _cleaned(text: str, most: int) -> str:
+    from octa_provider.text.plain_text import plain_words
+
     return "".join(c for c in plain_words(text) if c.isprintable()).strip()[:most].strip()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,16 @@ from job_bench import Bench, CuttableProxy, LeapingClock, bench, cuttable, emula
 
 from octa_provider import JobOutcome, JobSpec, JobState, OctaCancelledError, OctaClient, OctaConfigError
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
-from octa_provider.job.script import WORK_FOLDER, begin_command, staged_folder
+from octa_provider.files.local_files import LocalTree
+from octa_provider.job import over_ssh
+from octa_provider.job.script import (
+    SENT_FILE,
+    WORK_FOLDER,
+    begin_command,
+    keep_list_command,
+    staged_folder,
+    staged_list,
+)
 from octa_provider.job.state import JobPhase
 from octa_provider.remote.kept_machines import let_all_go
 from octa_provider.remote.machine import RemoteMachine
@@ -559,6 +569,68 @@ def test_an_output_folder_that_holds_only_what_was_sent_is_no_success(bench: Ben
     assert result.outcome is JobOutcome.FAILED
     assert result.message == "the command succeeded but left nothing in frames but what was sent"
     assert not (tmp_path / "frames").exists()
+
+
+@pytest.mark.parametrize("short", ["short", "long", "no wc there"])
+def test_what_was_sent_is_told_in_one_round_trip_or_as_a_file(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short: str
+) -> None:
+    if short == "long":
+        monkeypatch.setattr(over_ssh, "SHORT_LIST_BYTES", 10)
+    elif short == "no wc there":
+        monkeypatch.setattr(over_ssh, "keep_list_command", lambda token, size: "octa-no-such-program")
+    (tmp_path / "scene ü.blend").write_text("scene")
+    sent: list[str] = []
+    really = RemoteMachine.send
+
+    def send(machine: RemoteMachine, tree: LocalTree, remote: str, **options: Any) -> None:
+        sent.append(remote)
+        really(machine, tree, remote, **options)
+
+    monkeypatch.setattr(RemoteMachine, "send", send)
+    job = spec("sleep 60", inputs={tmp_path / "scene ü.blend": "scene ü.blend"})
+    state = begun(bench, job)
+    told = bench.folder(state.rental.uuid) / SENT_FILE
+    assert json.loads(told.read_text())["scene ü.blend"][0] == 5
+    assert len(sent) == (1 if short == "short" else 2)
+    assert [path.name for path in told.parent.glob("sent*")] == ["sent"]
+
+
+@pytest.mark.parametrize("inputs", [{}, {"scene.blend": "work.blend"}])
+@pytest.mark.parametrize("list_is", ["short", "long", "gone"])
+def test_what_was_sent_is_read_in_one_round_trip_or_as_a_file(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, list_is: str, inputs: dict[str, str]
+) -> None:
+    (tmp_path / "scene.blend").write_text("scene")
+    got: list[str] = []
+    really, part = RemoteMachine.get, RemoteMachine.read_part
+
+    def get(machine: RemoteMachine, remote: str, *arguments: Any, **options: Any) -> tuple[Path, ...]:
+        got.append(remote)
+        return really(machine, remote, *arguments, **options)
+
+    def read_part(machine: RemoteMachine, remote: str, offset: int, **options: Any) -> tuple[int, bytes]:
+        size, data = part(machine, remote, offset, **options)
+        return (size, data[:1]) if remote == SENT_FILE and list_is == "long" else (size, data)
+
+    monkeypatch.setattr(RemoteMachine, "get", get)
+    monkeypatch.setattr(RemoteMachine, "read_part", read_part)
+    files = {tmp_path / local: remote for local, remote in inputs.items()}
+    forget = "rm -f ../sent; " if list_is == "gone" else ""
+    job = spec(f"{forget}echo made > out.txt", inputs=files, outputs={".": f"{tmp_path}/out"})
+    result = bench.client.jobs.run(job, bench.key, private_key=bench.ssh_key, poll_s=0.1)
+    assert result.outcome is JobOutcome.SUCCEEDED, result.message
+    kept = {"work.blend"} if inputs and list_is == "gone" else set()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"out.txt"} | kept
+    assert (SENT_FILE in got) == (list_is != "short")
+
+
+def test_a_list_that_has_not_come_whole_is_none(tmp_path: Path) -> None:
+    for said, kept in (('{"a": [1', False), ('{"a": [1, 2]}', True)):
+        ended = subprocess.run(
+            ["/bin/sh", "-c", keep_list_command("t", 13)], input=said, text=True, cwd=tmp_path, check=False, timeout=800
+        )
+        assert (ended.returncode == 0, (tmp_path / staged_list("t")).exists()) == (kept, kept)
 
 
 def test_outputs_are_what_the_job_made_or_changed_and_not_what_was_sent(bench: Bench, tmp_path: Path) -> None:

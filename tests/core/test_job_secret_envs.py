@@ -170,7 +170,8 @@ def test_the_private_folder_keeps_nothing_of_what_was_sent_while_the_command_run
     state = bench.running_state(spec("touch runs; sleep 60", secret_envs={"TOKEN": SECRET}))
     folder = bench.folder(state.rental.uuid) / "octa-job"
     eventually((folder / "work" / "runs").exists, "it runs")
-    assert {path.name for path in folder.iterdir()} == {"started", "pid", "job.log", "work"}
+    assert {path.name for path in folder.iterdir()} == {"started", "pid", "job.log", "work", "sent"}
+    assert (folder / "sent").read_text() == "{}\n"
     assert files_with(folder, SECRET) == []
 
 
