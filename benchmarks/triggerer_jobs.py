@@ -163,7 +163,9 @@ def main() -> int:
     for row in rows.values():
         print(row.table() + "\n", flush=True)
     ours, alone, asleep = (statistics.median(rows["cpu"].seconds[name]) for name in (OURS, ALONE, ASLEEP))
-    print(f"CPU beyond Airflow's own, ours over {ALONE}: {(ours - asleep) / (alone - asleep):.3f}")
+    # Of a few triggers it can't be told.
+    if alone > asleep:
+        print(f"CPU beyond Airflow's own, ours over {ALONE}: {(ours - asleep) / (alone - asleep):.3f}")
     print("memory: " + ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in memory.items()))
     if arguments.json:
         told: dict[str, object] = {name: row.to_dict() for name, row in rows.items()}
