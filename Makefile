@@ -173,10 +173,26 @@ $(PREFECT_PEERS)/.made: pyproject.toml constraints/prefect.txt constraints/prefe
 		-c constraints/prefect-peers.txt -e '.[prefect]' prefect-docker prefect-kubernetes
 	@touch $@
 
+# Command lines whose help is compared with ours, each in an environment of its own. gcloud is in no package index: it is
+# measured where it is installed.
+CLIS := $(VENVS)/cli-awscli/bin/aws $(VENVS)/cli-skypilot/bin/sky $(VENVS)/cli-dstack/bin/dstack
+CLIS_MADE := $(patsubst %,$(VENVS)/cli-%/.made,awscli skypilot dstack)
+$(CLIS_MADE): $(VENVS)/cli-%/.made: constraints/cli-%.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
+	$(UV) pip install --quiet --python $(@D)/bin/python -r constraints/cli-$*.txt
+	@touch $@
+
+# moto's server, beside the emulator
+MOTO := $(VENVS)/moto
+$(MOTO)/.made: constraints/moto.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(MOTO)
+	$(UV) pip install --quiet --python $(MOTO)/bin/python -r constraints/moto.txt
+	@touch $@
+
 .PHONY: bench
-bench: $(PEERS)/.made $(PREFECT_PEERS)/.made $(CORE)/.made
+bench: $(PEERS)/.made $(PREFECT_PEERS)/.made $(CORE)/.made $(MOTO)/.made $(CLIS_MADE)
 	@PYTHONPATH=.:tests/core $(PEERS)/bin/python -m benchmarks.bench --prefect-python $(PREFECT_PEERS)/bin/python \
-		--core-python $(CORE)/bin/python $(BENCH)
+		--core-python $(CORE)/bin/python --moto-python $(MOTO)/bin/python --clis $(CLIS) $(BENCH)
 
 .PHONY: bench-import
 bench-import: $(PEERS)/.made
@@ -209,6 +225,19 @@ bench-requests: $(CORE)/.made $(AIRFLOW)/.made $(PREFECT)/.made
 	@PYTHONPATH=. $(AIRFLOW)/bin/python benchmarks/job_requests.py --by airflow $(BENCH)
 	@PYTHONPATH=. $(PREFECT)/bin/python benchmarks/job_requests.py --by prefect $(BENCH)
 	@PYTHONPATH=. $(PREFECT)/bin/python benchmarks/job_requests.py --by prefect-blocks $(BENCH)
+
+# A thousand deferred jobs in a real triggerer, beside a thousand triggers that poll alone. Its database is a PostgreSQL of
+# the bench's own, where one is installed: make bench-triggerer BENCH="--jobs 100 --json rows.json"
+AIRFLOW_POSTGRES := $(VENVS)/airflow-postgres
+$(AIRFLOW_POSTGRES)/.made: pyproject.toml constraints/airflow.txt constraints/airflow-postgres.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(AIRFLOW_POSTGRES)
+	$(UV) pip install --quiet --python $(AIRFLOW_POSTGRES)/bin/python -c constraints/airflow.txt \
+		-c constraints/airflow-postgres.txt -e '.[airflow,emulator]' pytest psycopg2-binary asyncpg
+	@touch $@
+
+.PHONY: bench-triggerer
+bench-triggerer: $(AIRFLOW_POSTGRES)/.made
+	@PYTHONPATH=. $(AIRFLOW_POSTGRES)/bin/python -m benchmarks.triggerer_jobs $(BENCH)
 
 # What jobs are billed beyond their commands, in parts of the pause between two looks, by the core, a whole Airflow, and
 # Prefect in a flow and by a worker: make bench-billed BENCH="--rounds 12 --ways ssh --json rows.jsonl"

@@ -28,9 +28,20 @@ from benchmarks import (
     small_get,
     start_cost,
 )
-from benchmarks.interleaved import Goal, Row
+from benchmarks.interleaved import Row
 
-ROWS = ("get", "catalogue", "help", "prefect", "operators", "waits", "log", "emulator", *files_over_ssh.GOALS)
+ROWS = (
+    "get",
+    "catalogue",
+    "help",
+    "first-byte",
+    "prefect",
+    "operators",
+    "waits",
+    "log",
+    "emulator",
+    *files_over_ssh.GOALS,
+)
 
 
 #: Rows on the emulator, which the environment with the peers may lack, and their goals.
@@ -45,25 +56,31 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write every figure into this file")
     parser.add_argument("--prefect-python", help="of an environment with Prefect, for the row `prefect`")
     parser.add_argument("--core-python", help="of an environment with the emulator, for rows that need it")
+    parser.add_argument("--moto-python", help="of an environment with moto's server, for the row `emulator`")
+    parser.add_argument("--clis", nargs="+", default=[], help="other command lines, for `help` and `first-byte`")
     arguments = parser.parse_args()
-    rounds = max(2, arguments.rounds)
+    rounds, clis = max(2, arguments.rounds), start_cost.command_lines(arguments.clis)
     rows = {}
     with tempfile.TemporaryDirectory(prefix="octa-bench-") as folder:
         bytecode = Path(folder)
         measures = {
             "get": lambda: small_get.measure(rounds),
             "catalogue": lambda: catalogue.measure(rounds),
-            "help": lambda: start_cost.measure_help(rounds, bytecode),
+            "help": lambda: start_cost.measure_help(rounds, bytecode, others=clis),
+            "first-byte": lambda: start_cost.measure_first_byte(rounds, bytecode, clis),
             "prefect": lambda: start_cost.measure_prefect(rounds, bytecode, arguments.prefect_python),
             "operators": lambda: import_time.measure(rounds, bytecode),
             "waits": lambda: many_waits.measure(),
             "log": lambda: log_bytes.measure(),
-            "emulator": lambda: emulator_requests.measure(rounds),
+            "emulator": lambda: emulator_requests.measure(rounds, arguments.moto_python),
             **{name: partial(files_over_ssh.measure, name, rounds) for name in files_over_ssh.GOALS},
         }
         for name in arguments.only:
             if name == "prefect" and not arguments.prefect_python:
                 print("prefect: left out, no --prefect-python\n")
+                continue
+            if name == "first-byte" and not clis:
+                print("first-byte: left out, no --clis\n")
                 continue
             if name in files_over_ssh.GOALS and files_over_ssh.sshd() is None:
                 print(f"{name}: left out, there is no sshd here (Debian: openssh-server)\n")
@@ -72,7 +89,8 @@ def main() -> int:
                 if not arguments.core_python:
                     print(f"{name}: left out, no --core-python\n")
                     continue
-                row = _measured_by(arguments.core_python, name, rounds, bytecode / f"{name}.json", ON_EMULATOR[name])
+                told = bytecode / f"{name}.json"
+                row = _measured_by(arguments.core_python, name, rounds, told, arguments.moto_python)
             else:
                 row = measures[name]()
             rows[name] = row
@@ -82,13 +100,14 @@ def main() -> int:
     return 0 if all(row.is_reached for row in rows.values()) else 1
 
 
-def _measured_by(python: str, name: str, rounds: int, told: Path, goal: Goal) -> Row:
+def _measured_by(python: str, name: str, rounds: int, told: Path, moto_python: str | None) -> Row:
     """A row that a process with another Python measures."""
     command = [python, "-m", "benchmarks.bench", "--only", name, "--rounds", str(rounds), "--json", str(told)]
+    command += [] if moto_python is None else ["--moto-python", moto_python]
     ended = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
     if not told.exists():
         raise SystemExit(f"{name} could not be measured: {python} ended with {ended.returncode}")
-    return Row.from_dict(json.loads(told.read_text())[name], goal)
+    return Row.from_dict(json.loads(told.read_text())[name], ON_EMULATOR[name])
 
 
 if __name__ == "__main__":

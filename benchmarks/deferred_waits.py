@@ -109,21 +109,23 @@ def job_triggers(uuids: Sequence[str], poll_s: float = POLL_S) -> list[Any]:
     ]
 
 
-def running_jobs(emulator: EmulatorHandle, count: int, command: str = "sleep 600") -> list[Any]:
+def running_jobs(
+    emulator: EmulatorHandle, count: int, command: str = "sleep 600", octa_conn_id: str = "octa_default"
+) -> list[Any]:
     """A wait for each of so many jobs that run for real."""
     with OctaClient(emulator.api_key, base_url=emulator.base_url) as client:
         spec = JobSpec(image="alpine:3", command=command)
         with ThreadPoolExecutor(8) as pool:
             started = pool.map(lambda number: client.jobs.start(spec, f"benchmark/running/{number}"), range(count))
-            return [_job_trigger(state) for state in started]
+            return [_job_trigger(state, octa_conn_id=octa_conn_id) for state in started]
 
 
-def _job_trigger(state: Any, poll_s: float = POLL_S) -> Any:
+def _job_trigger(state: Any, poll_s: float = POLL_S, octa_conn_id: str = "octa_default") -> Any:
     from airflow_provider.job_json import job_to_json
     from airflow_provider.triggers.job import OctaJobTrigger
 
     return OctaJobTrigger(
-        octa_conn_id="octa_default",
+        octa_conn_id=octa_conn_id,
         job=job_to_json(state),
         latest_end=time.time() + 2 * FAR_S,
         deadline_at=time.time() + FAR_S,

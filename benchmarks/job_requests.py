@@ -55,10 +55,12 @@ def by_core(emulator: EmulatorHandle, count: int, command: str) -> Iterator[int]
         threads = [threading.Thread(target=follow, args=(number,)) for number in range(count)]
         for one in threads:
             one.start()
-        yield os.getpid()
-        enough.set()
-        for one in threads:
-            one.join()
+        try:
+            yield os.getpid()
+        finally:
+            enough.set()
+            for one in threads:
+                one.join()
 
 
 @contextmanager
@@ -82,14 +84,16 @@ def by_airflow(emulator: EmulatorHandle, count: int, command: str) -> Iterator[i
     tasks = [loop.create_task(wait(trigger)) for trigger in triggers]
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    yield os.getpid()
-    for task in tasks:
-        loop.call_soon_threadsafe(task.cancel)
-    gathered = asyncio.run_coroutine_threadsafe(_all_over(tasks), loop)
-    gathered.result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    try:
+        yield os.getpid()
+    finally:
+        for task in tasks:
+            loop.call_soon_threadsafe(task.cancel)
+        gathered = asyncio.run_coroutine_threadsafe(_all_over(tasks), loop)
+        gathered.result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 async def _all_over(tasks: list[object]) -> None:

@@ -1,18 +1,23 @@
-"""What it costs to start: the help of the command line, and importing `prefect_blocks` together with Prefect."""
+"""What it costs to start: the help of a command line, and importing `prefect_blocks` together with Prefect."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.interleaved import Goal, Row, in_turn, process
+from benchmarks.interleaved import Goal, Measure, Row, in_turn, process
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PREFECT_PEERS = ("prefect_docker", "prefect_kubernetes")
-HELP_GOAL = Goal("octa-provider --help", None, 0.15)
+OUR_HELP = "octa-provider --help"
+HELP_GOAL = Goal(OUR_HELP, None, 0.15)
+#: How another command line is asked for its help, where not with `--help`.
+HELP = {"aws": "help"}
 
 
 def bytecode_for_all(folder: Path) -> dict[str, str]:
@@ -21,20 +26,83 @@ def bytecode_for_all(folder: Path) -> dict[str, str]:
     return own | {"PYTHONPATH": str(REPOSITORY), "PYTHONPYCACHEPREFIX": str(folder)}
 
 
-def measure_help(rounds: int, folder: Path, python: str = sys.executable) -> Row:
-    """The whole process, to its end: an upper bound of what comes before its first byte.
+def measure_help(rounds: int, folder: Path, python: str = sys.executable, others: Sequence[str] = ()) -> Row:
+    """The whole process, to its end.
 
     Args:
         rounds: how often each takes its turn.
-        folder: for bytecode.
+        folder: for bytecode, and the home of the others.
         python: of an environment with this package.
+        others: paths of other command lines.
     """
-    environment = bytecode_for_all(folder)
     subjects = {
-        "python -c pass": process([python, "-c", "pass"], environment),
-        "octa-provider --help": process([python, "-m", "octa_provider", "--help"], environment),
+        name: process(command, environment) for name, (command, environment) in _helps(folder, python, others).items()
     }
-    return Row("octa-provider --help, CPU", "python -c pass", in_turn(subjects, rounds), HELP_GOAL)
+    return Row(f"{OUR_HELP}, CPU", "python -c pass", in_turn(subjects, rounds), HELP_GOAL)
+
+
+def measure_first_byte(rounds: int, folder: Path, others: Sequence[str]) -> Row:
+    """How long somebody waits for the first byte of a help.
+
+    Args:
+        rounds: how often each takes its turn.
+        folder: for bytecode, and the home of the others.
+        others: paths of other command lines, one at least.
+    """
+    commands = _helps(folder, sys.executable, others)
+    del commands["python -c pass"]
+    subjects = {name: _first_byte(command, environment) for name, (command, environment) in commands.items()}
+    seconds = in_turn(subjects, rounds)
+    quickest = min((name for name in seconds if name != OUR_HELP), key=lambda name: sum(seconds[name]))
+    return Row("the first byte of a help, time", OUR_HELP, seconds, Goal(OUR_HELP, quickest, 1.0), "s")
+
+
+def command_lines(told: Sequence[str]) -> list[str]:
+    """The paths of other command lines that are there: those that are told, and gcloud, which no package index has.
+
+    Args:
+        told: paths.
+    """
+    return [path for path in (*told, shutil.which("gcloud") or "") if path and Path(path).exists()]
+
+
+def _helps(folder: Path, python: str, others: Sequence[str]) -> dict[str, tuple[list[str], dict[str, str]]]:
+    """By name, a command and its environment."""
+    environment = bytecode_for_all(folder)
+    helps = {
+        "python -c pass": ([python, "-c", "pass"], environment),
+        OUR_HELP: ([python, "-m", "octa_provider", "--help"], environment),
+    }
+    # They write into their home, and tell their makers of their use.
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    apart = environment | {
+        "HOME": str(home),
+        "CLOUDSDK_CONFIG": str(home / "gcloud"),
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+        "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
+    }
+    del apart["PYTHONPATH"]
+    for path in others:
+        name = Path(path).name
+        option = HELP.get(name, "--help")
+        helps[f"{name} {option}"] = ([path, option], apart)
+    return helps
+
+
+def _first_byte(command: Sequence[str], environment: Mapping[str, str]) -> Measure:
+    def measure() -> float:
+        begun = time.monotonic()
+        with subprocess.Popen(command, env=dict(environment), stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            first = os.read(child.stdout.fileno(), 1)
+            took_s = time.monotonic() - begun
+            child.stdout.read()
+        if child.returncode or not first:
+            raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
+        return took_s
+
+    return measure
 
 
 def measure_prefect(rounds: int, folder: Path, python: str) -> Row:

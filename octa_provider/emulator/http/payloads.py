@@ -7,7 +7,7 @@ from typing import Any
 from octa_provider.emulator.container.container import SESSION_HOST
 from octa_provider.emulator.http.quirks import Quirks
 from octa_provider.emulator.platform.billing import wall_ns
-from octa_provider.emulator.platform.catalogue import GIB, Node
+from octa_provider.emulator.platform.catalogue import Node
 from octa_provider.emulator.platform.end_reasons import OWN_REASONS
 from octa_provider.emulator.platform.platform import Platform
 from octa_provider.emulator.platform.prices import MARKET_PRICE_USD, ten_thousandths_usd
@@ -52,7 +52,8 @@ def session_payload(platform: Platform, session: Session) -> dict[str, Any]:
         },
     }
     if node is not None:
-        payload |= _node_fields(node) | {"ip": _private_ip(session)}
+        payload |= node.session_payload
+        payload["ip"] = _private_ip(session)
     if session.ssh_port and session.running:
         payload["ssh_direct"] = {"host": SESSION_HOST, "port": session.ssh_port}
         payload["ssh_proxy"] = {"host": "localhost", "port": session.ssh_proxy_port or session.ssh_port}
@@ -106,22 +107,6 @@ def _container_id(platform: Platform, session: Session) -> str | list[str]:
     if platform.quirks.shows("container ids", session.ordinal):
         return [identity, identity[::-1]]
     return identity
-
-
-def _node_fields(node: Node) -> dict[str, Any]:
-    return {
-        "public_ip": node.public_ip,
-        "country": node.place[0],
-        "country_iso": node.place[1],
-        "city": node.place[2],
-        "node_hw": {
-            "cpu": node.cpu_model,
-            "cpu_cores": node.cpu_cores,
-            "gpu": [{"model": node.gpu_model, "mem_total_mb": node.gpu_memory_mb}] * node.gpu_count,
-            "total_memory": node.memory_bytes,
-            "disk": node.disk_gb * GIB,
-        },
-    }
 
 
 def _private_ip(session: Session) -> str:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cache
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,7 @@ class Quirks:
 
     def shows(self, oddity: str, ordinal: int, every: int = 2) -> bool:
         """Whether record number `ordinal` shows an oddity: one in `every` does, and never all at the same records."""
-        if not self.enabled:
-            return False
-        return (ordinal + zlib.crc32(f"{self.seed}/{oddity}".encode())) % every == 0
+        return self.enabled and (ordinal + _shift(self.seed, oddity)) % every == 0
 
     def number(self, value: int, oddity: str, ordinal: int) -> int | str:
         """An integer, or the string of it."""
@@ -51,3 +50,8 @@ class Quirks:
             return unix_ms
         moment = datetime.fromtimestamp(unix_ms / 1000, tz=timezone.utc)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@cache
+def _shift(seed: int, oddity: str) -> int:
+    return zlib.crc32(f"{seed}/{oddity}".encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from octa_provider.emulator.http.quirks import Quirks
@@ -99,6 +100,23 @@ class Node:
     def public_ip(self) -> str:
         """An address of the documentation range, so that nobody connects to a stranger."""
         return f"203.0.113.{self.node_id % 250 + 1}"
+
+    @cached_property
+    def session_payload(self) -> dict[str, Any]:
+        """What every session on it shows of it."""
+        return {
+            "public_ip": self.public_ip,
+            "country": self.place[0],
+            "country_iso": self.place[1],
+            "city": self.place[2],
+            "node_hw": {
+                "cpu": self.cpu_model,
+                "cpu_cores": self.cpu_cores,
+                "gpu": [{"model": self.gpu_model, "mem_total_mb": self.gpu_memory_mb}] * self.gpu_count,
+                "total_memory": self.memory_bytes,
+                "disk": self.disk_gb * GIB,
+            },
+        }
 
     def raise_price(self, factor: float) -> None:
         """Let its owner ask `factor` times as much, from the next start on; the catalogues show it."""
