@@ -16,7 +16,7 @@ from octa_provider.batch.run.coordinator import Coordinator
 from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.ending import end_of, results_left
 from octa_provider.batch.run.first_machine import find_first_machine
-from octa_provider.batch.run.left_machines import estimate_of_kept, take_over
+from octa_provider.batch.run.left_machines import began_at, estimate_of_kept, take_over
 from octa_provider.batch.run.market import Market, speeds_seen
 from octa_provider.batch.run.measurement import FirstMachine, measure_frames, measured_of
 from octa_provider.batch.run.on_offer import LeftWaiting, OnOffer
@@ -264,9 +264,7 @@ class BatchRun:
         self._adopted = take_over(self._parts, self._batch.max_machines if is_planned else 0, self._is_cancelled)
         self._quote.before_wei = self._folder.spent_wei
         self._quote.goes_on = bool(self._adopted)
-        known = [rental.started_at.timestamp() for _, rental in self._adopted if rental.started_at is not None]
-        if known:
-            self._crew.since = self._then(min(known))
+        self._crew.since = min((began_at(rental, self._parts.clock) for _, rental in self._adopted), default=None)
 
     def _asks_scene(self) -> bool:
         measured = self._folder.measurement

@@ -16,6 +16,7 @@ from octa_provider.batch.folder.pause_note import KeptOrder, PausedMachine
 from octa_provider.batch.folder.work import Spans
 from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.machine.scripts import stay_command
+from octa_provider.batch.run.left_machines import began_at
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.render_order import MachineName
 from octa_provider.batch.run.rendering import Rendering
@@ -204,12 +205,9 @@ class MachineThread(threading.Thread):
 
     def _rented(self, rental: Rental) -> None:
         self.rental = rental
-        now = self._parts.clock.monotonic()
         if self.rented_at is None:
-            lived_s = 0.0
-            if rental.adopted and rental.started_at is not None:
-                lived_s = max(0.0, self._parts.clock.time() - rental.started_at.timestamp())
-            self.rented_at = now - lived_s
+            clock = self._parts.clock
+            self.rented_at = began_at(rental, clock) if rental.adopted else clock.monotonic()
         with self._parts.lock:
             self._parts.folder.rented(
                 self.number, rental.uuid, self.estimate.node_id, rental.price_wei, rental.price_usd
