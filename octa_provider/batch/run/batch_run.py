@@ -154,8 +154,9 @@ class BatchRun:
     # The steps of a run.
 
     def _render(self) -> BatchOutcome:
-        self._note = take_pause(self._folder.path, self._parts.fingerprint, self._parts.clock.time())
         self._take_over()
+        # Only now: where nobody could be asked what runs, whoever comes next goes on with it.
+        self._note = take_pause(self._folder.path, self._parts.fingerprint, self._parts.clock.time())
         missing, note = self._quote.missing(), self._note
         if note is not None:
             self._on_offer.goes_on(note)
