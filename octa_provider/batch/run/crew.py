@@ -56,7 +56,7 @@ class Crew:
     @property
     def began_at(self) -> float | None:
         """When the first machine of all was rented, on the clock of the parts; None as long as none is."""
-        known = [self.since, *(thread.rented_at for thread in self._threads.values())]
+        known = [self.since, *(thread.rented_at for thread in self._threads.values() if not thread.was_refused)]
         return min((at for at in known if at is not None), default=None)
 
     @property
@@ -71,6 +71,11 @@ class Crew:
     def rented(self) -> int:
         """How many machines were rented in this run."""
         return sum(thread.rented_at is not None for thread in self._threads.values())
+
+    @property
+    def used(self) -> int:
+        """How many of these were not refused after all, since they cost more than was offered."""
+        return sum(thread.rented_at is not None and not thread.was_refused for thread in self._threads.values())
 
     @property
     def alive(self) -> int:

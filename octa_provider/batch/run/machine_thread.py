@@ -72,6 +72,7 @@ class MachineThread(threading.Thread):
         rental: its handle, once it is rented.
         rented_at, stopped_at: when its session began and was seen gone, on the clock of the parts; None before.
         bill: what it came to, once it was stopped.
+        was_refused: whether its start was refused, perhaps as its session cost too much, and was stopped.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class MachineThread(threading.Thread):
         self.rented_at: float | None = None
         self.stopped_at: float | None = None
         self.bill: Bill | None = None
+        self.was_refused = False
         self._tell_all = tell
         self._kept = kept
         self._is_left = False
@@ -198,7 +200,7 @@ class MachineThread(threading.Thread):
             raise
         except OctaError as error:
             self._is_unclear = not isinstance(error, OctaNoMachineError)
-            self._why = _clause(error)
+            self._why, self.was_refused = _clause(error), True
             is_gone = isinstance(error, (OctaNoMachineError, OctaStartUnclearError))
             self._tell(Refused(_clause(error), is_gone, error))
             return None

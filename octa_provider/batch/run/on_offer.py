@@ -101,13 +101,13 @@ class OnOffer:
         self.wait.until(None if within_s is None or has_machines else self._teller.began_at + within_s)
         market = self.market()
         while True:
-            rented = self._crew.rented
+            used = self._crew.used
             try:
                 if self.wait.is_in_vain:
                     raise OctaNoMachineError("no machine was on offer in time")
                 return step(market)
             except OctaNoMachineError as error:
-                if self._crew.rented != rented or has_machines:
+                if self._crew.used != used or has_machines:
                     raise
                 if self._pause_s is not None and self.wait.left_s >= self._pause_s:
                     self.wait.goes_on(str(error))
