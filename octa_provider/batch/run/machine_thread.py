@@ -21,7 +21,7 @@ from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.render_order import MachineName
 from octa_provider.batch.run.rendering import Rendering
 from octa_provider.batch.run.serving import Serving
-from octa_provider.batch.run.told import Crashed, Done, Lost, Order, Ready, Refused, Rented, Stopped, Told
+from octa_provider.batch.run.told import Crashed, Done, Lost, Order, Ready, Refused, Rented, Stopped, Told, as_clause
 from octa_provider.errors import (
     OctaCancelledError,
     OctaConfigError,
@@ -52,8 +52,6 @@ _TELLING_BYTES = 5_000_000
 _SLICE_S = 0.5
 #: How long the start of one machine is tried for; the plan's next may be quicker.
 _START_S = 120.0
-#: Of a reason.
-_MOST_CHARS = 500
 
 
 class MachineThread(threading.Thread):
@@ -146,13 +144,13 @@ class MachineThread(threading.Thread):
             self._why = str(error)
             self._tell(Crashed(error))
         except OctaError as error:
-            self._why = _clause(error)
+            self._why = as_clause(error)
             is_our_key = isinstance(error, OctaSshError) and error.refused
             if is_our_key and self._parts.logins.refused(self.estimate.node_id):
                 # Each further machine would be rented for nothing.
                 self._tell(Crashed(error))
             else:
-                self._tell(Lost(_clause(error)))
+                self._tell(Lost(as_clause(error)))
         except Exception as error:  # noqa: BLE001 - told to the coordinator, which raises it when nothing bills any more
             self._why = f"{type(error).__name__}: {error}"
             self._tell(Crashed(error))
@@ -200,9 +198,9 @@ class MachineThread(threading.Thread):
             raise
         except OctaError as error:
             self._is_unclear = not isinstance(error, OctaNoMachineError)
-            self._why, self.was_refused = _clause(error), True
+            self._why, self.was_refused = as_clause(error), True
             is_gone = isinstance(error, (OctaNoMachineError, OctaStartUnclearError))
-            self._tell(Refused(_clause(error), is_gone, error))
+            self._tell(Refused(as_clause(error), is_gone, error))
             return None
 
     def _rented(self, rental: Rental) -> None:
@@ -346,9 +344,3 @@ class MachineThread(threading.Thread):
                 self._parts.folder.ended(self.number, self.bill, spans, self._why)
         except OctaError as error:
             log.error("what machine m%s came to could not be written down: %s", self.number, error)
-
-
-def _clause(error: OctaError) -> str:
-    """An error as one clause of a longer sentence."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return "; ".join(line for line in lines if line).replace(":; ", ": ")[:_MOST_CHARS]

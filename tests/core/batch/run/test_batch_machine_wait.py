@@ -61,6 +61,19 @@ def test_it_waits_for_the_first_machine_and_rents_no_more_than_it_would_have(
     assert result.cost_wei == studio.charged_wei()
 
 
+def test_what_a_host_is_called_makes_no_line_of_a_wait(studio: Studio) -> None:
+    listed = studio.emulator.request("GET", "/services/mr").json()
+    record = next(one for one in listed if one and one.get("gpus") and one.get("gpu"))
+    text = json.dumps([record]).replace(record["gpus"][0]["model"], r"RTX\n[paused]\u001b[2J\ud800" + "x" * 5000)
+    studio.emulator.faults({**EMPTY, "body": text})
+    batch = studio.batch("1-4", requirements=Requirements(country="Nowhere"), wait_for_machine_s=HOUR_S)
+    assert studio.run(batch, pause_s=PAUSE_S).outcome is BatchOutcome.PAUSED
+    assert "nearest: node" in reasons(studio)[0]
+    assert reasons(studio)[0].isprintable()
+    assert len(reasons(studio)[0]) < 600
+    studio.emulator.clear_faults()
+
+
 def test_without_a_wait_it_fails_at_once_as_ever(studio: Studio) -> None:
     studio.emulator.faults(EMPTY)
     with pytest.raises(OctaNoMachineError) as caught:
