@@ -24,8 +24,8 @@ from octa_provider.batch.run.market import Market, scene_of
 from octa_provider.batch.run.parts import BatchParts, Pacing
 from octa_provider.batch.run.pausing import checked_pause_s
 from octa_provider.batch.run.quote import chosen_line
-from octa_provider.batch.run.stopping import stop_batch
-from octa_provider.errors import OctaConfigError
+from octa_provider.batch.run.stopping import stop_batch, tell_left_after
+from octa_provider.errors import OctaConfigError, OctaError
 from octa_provider.files.local_files import LocalTree
 from octa_provider.remote.target import check_key, ssh_key
 from octa_provider.render.frames import parse
@@ -296,12 +296,17 @@ class Batches:
         quote: BatchQuote | None = None,
     ) -> Iterator[BatchParts]:
         """Everything that can be refused before any money is spent."""
-        check_key(ssh_key(private_key))
-        main = batch.main_file
-        tree = LocalTree.at(batch.scene_path)
-        fingerprint = fingerprint_of(batch.scene_path, main, batch.renderer)
-        whole = self._rentals.full_key(key)
-        with BatchFolder.open(batch, fingerprint, split_namespace(whole, self._api.namespace) or key) as folder:
+        try:
+            check_key(ssh_key(private_key))
+            main = batch.main_file
+            tree = LocalTree.at(batch.scene_path)
+            fingerprint = fingerprint_of(batch.scene_path, main, batch.renderer)
+            whole = self._rentals.full_key(key)
+            opened = BatchFolder.open(batch, fingerprint, split_namespace(whole, self._api.namespace) or key)
+        except OctaError as error:
+            tell_left_after(error, self._api, self._rentals, batch.output_path)
+            raise
+        with opened as folder:
             yield BatchParts(
                 api=self._api,
                 rentals=self._rentals,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaNoMachineError, Refusal
 from octa_provider.market.requirements import Requirements
+from octa_provider.text.plain_text import plain_words
 from octa_provider.wire.money import price_text
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ GB = 1000**3
 MIB = 1024**2
 
 TOO_EXPENSIVE = "too expensive"
+
+#: Of a GPU in a sentence.
+_NAME_CHARS = 60
 
 
 Check = tuple[str, Callable[["Machine"], object]]
@@ -211,5 +215,6 @@ def _nearest(machine: Machine | None) -> str:
     if machine is None:
         return ""
     price = "price unknown" if machine.price_usd is None else price_text(machine.price_usd, 2)
-    gpus = f"{machine.gpu_count} x {machine.gpu_model}" if machine.gpus else "no GPU"
+    # The host's owner wrote its name.
+    gpus = f"{machine.gpu_count} x {plain_words(str(machine.gpu_model))[:_NAME_CHARS]}" if machine.gpus else "no GPU"
     return f"; nearest: node {machine.node_id} ({gpus}, {price})"

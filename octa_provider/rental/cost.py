@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from octa_provider.rental.terms import Terms
     from octa_provider.timing.clock import Clock
 
-__all__ = ["price_usd", "ran_s", "spent_usd", "too_dear", "unpriced_for_too_long"]
+__all__ = ["age_s", "price_usd", "ran_s", "spent_usd", "too_dear", "unpriced_for_too_long"]
 
 #: A session whose cost can't be told is given so long before a cap on it counts as reached.
 UNPRICED_S = 120.0
@@ -24,6 +24,23 @@ def price_usd(session: Session) -> float | None:
     """What a session says that it costs, in USD per hour; None when it does not, or says nothing above 0."""
     told = session.prices.base_usd if session.prices is not None else None
     return told if told is not None and math.isfinite(told) and told > 0 else None
+
+
+def age_s(session: Session, clock: Clock) -> float | None:
+    """Seconds since a session started, as the API counts them: this machine's clock may be hours off.
+
+    Args:
+        session: as the API has just told it.
+        clock: of this process; counts where the session tells only when it started.
+
+    Returns:
+        None when the API does not tell.
+    """
+    if session.duration_s is not None:
+        return float(max(session.duration_s, 0))
+    if session.started_at is None:
+        return None
+    return max(0.0, clock.time() - session.started_at.timestamp())
 
 
 def ran_s(terms: Terms, session: Session, clock: Clock) -> float | None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from octa_provider.errors import OctaConfigError, OctaStopError
-from octa_provider.rental.cost import price_usd
+from octa_provider.rental.cost import age_s, price_usd
 from octa_provider.rental.kept import forget_ended, forget_kept, is_kept
 from octa_provider.rental.key import split_namespace
 from octa_provider.rental.lost_answer import reckoned
 from octa_provider.rental.rental import rental_of
-from octa_provider.rental.running import age_s, namespace_of
+from octa_provider.rental.running import namespace_of
 from octa_provider.rental.stop import sweep
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
@@ -110,7 +110,7 @@ def reap(
         if kept is not None:
             # Until its time is over somebody looks into it, and from then on nobody.
             return not kept
-        age = age_s(api, session)
+        age = age_s(session, api.clock)
         if older_than_s and (age is None or age < older_than_s):
             return False
         if max_age_s is not None and is_own and age is not None and age >= max_age_s:
@@ -122,7 +122,7 @@ def reap(
             session.uuid,
             key,
             session.node_id,
-            age_s(api, session),
+            age_s(session, api.clock),
             session.charge_wei,
             price_usd(session),
             session.labels,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from octa_provider.errors import OctaConfigError, OctaError, tell_also
-from octa_provider.rental.cost import PRICE_STEP_USD, price_usd
+from octa_provider.rental.cost import PRICE_STEP_USD, age_s, price_usd
 from octa_provider.rental.elsewhere import billed_again
 from octa_provider.rental.stop import stop
 from octa_provider.rental.terms import Bill, Terms
@@ -43,8 +43,9 @@ class Rental(Terms, frozen=True, eq=False):
         max_duration_s: stop when it has run so many seconds.
         max_price_usd: stop when it says that it costs more, in USD per hour.
         claim: what the store of intents knows it by; None for a session that tells its key itself.
-        known_from: Unix time, by `Clock.steady_time`, from which on it was known here: since it was started, or, when
-            `adopted`, first seen. Counts where the API does not tell how long it has run.
+        known_from: Unix time, by `Clock.steady_time`, from which on it has run: since it was started here, or, when
+            `adopted`, as much earlier than it was first seen as the API said that it had run then. Counts where the
+            API does not tell how long it has run.
         tried: the machines before, which never came up or were replaced: what they cost is off `max_cost_usd`
             already. A job counts its own.
         labels: what the session was labelled with; of one that was adopted its own.
@@ -191,6 +192,7 @@ def rental_of(
         steps, offered_steps = round(told_usd / PRICE_STEP_USD), max(1, round(offered_usd / PRICE_STEP_USD))
         offered_wei = None if offered_wei is None else offered_wei * steps // offered_steps
         offered_usd = told_usd
+    age = None if session is None else age_s(session, api.clock)
     return Rental(
         uuid=uuid,
         key=session.rental_key or key if session is not None else key,
@@ -201,6 +203,7 @@ def rental_of(
         price_usd=told_usd if offered_usd is None else offered_usd,
         price_wei=offered_wei,
         started_at=None if session is None else session.started_at,
+        known_from=None if age is None else api.clock.steady_time() - age,
         tried=tried_before_rental(session),
         labels={} if session is None else session.labels,
         _api=api,

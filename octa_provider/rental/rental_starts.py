@@ -143,7 +143,7 @@ class RentalStarts:
                 max_cost_usd=cap_left(max_cost_usd, before),
                 max_duration_s=max_duration_s,
                 max_price_usd=requirements.max_price_usd,
-                known_from=self._api.clock.steady_time(),
+                known_from=known.known_from if started.adopted and known.known_from else self._api.clock.steady_time(),
                 labels=known.labels if started.adopted else labels,
             )
 

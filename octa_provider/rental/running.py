@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from octa_provider.rental.cost import price_usd, spent_usd
+from octa_provider.rental.cost import age_s, price_usd, spent_usd
 from octa_provider.rental.kept import all_kept
 from octa_provider.rental.key import MAX_KEY_CHARS, split_namespace
 from octa_provider.rental.mark import RentalMark
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from octa_provider.models import Session
     from octa_provider.rental.rental_api import RentalApi
 
-__all__ = ["OwnedSession", "Running", "age_s", "namespace_of", "of_uuid", "running"]
+__all__ = ["OwnedSession", "Running", "namespace_of", "of_uuid", "running"]
 
 
 @dataclass(frozen=True)
@@ -107,21 +107,6 @@ def namespace_of(api: RentalApi, session: Session, key: str) -> str:
     return next((i.namespace for i in known if i.uuid == session.uuid), known[0].namespace if known else "")
 
 
-def age_s(api: RentalApi, session: Session) -> float | None:
-    """Seconds since a session started; None when the API does not tell.
-
-    Args:
-        api: the API, whose clock counts where the session tells only when it started.
-        session: the session.
-    """
-    # What the API counts comes first: this machine's clock may be hours off.
-    if session.duration_s is not None:
-        return float(max(session.duration_s, 0))
-    if session.started_at is None:
-        return None
-    return max(0.0, api.clock.time() - session.started_at.timestamp())
-
-
 def _owned(api: RentalApi, sessions: Sequence[Session]) -> list[OwnedSession]:
     keys = _keys(api, sessions)
     kept = all_kept(api) if sessions else {}
@@ -147,7 +132,7 @@ def _with_owner(api: RentalApi, session: Session, key: str | None, kept_until: f
         namespace=namespace,
         is_own=is_own,
         work_key=split_namespace(key, api.namespace) if is_own and key is not None else None,
-        age_s=age_s(api, session),
+        age_s=age_s(session, api.clock),
         price_usd=price_usd(session),
         charge_wei=session.charge_wei,
         charge_usd=terms.usd(session.charge_wei, session),

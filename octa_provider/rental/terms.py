@@ -77,8 +77,9 @@ class Terms(msgspec.Struct, frozen=True):
         max_duration_s: stop when it has run so many seconds.
         max_price_usd: stop when it says that it costs more, in USD per hour.
         claim: what the store of intents knows it by; None for a session that tells its key itself.
-        known_from: Unix time, by `Clock.steady_time`, from which on it was known here: since it was started, or, when
-            `adopted`, first seen. Counts where the API does not tell how long it has run.
+        known_from: Unix time, by `Clock.steady_time`, from which on it has run: since it was started here, or, when
+            `adopted`, as much earlier than it was first seen as the API said that it had run then. Counts where the
+            API does not tell how long it has run.
         tried: the machines before, which never came up or were replaced: what they cost is off `max_cost_usd`
             already. A job counts its own.
         labels: what the session was labelled with; of one that was adopted its own.

@@ -144,8 +144,11 @@ def may_still_appear(api: Api, terms: Terms, since: datetime | None) -> bool:
         terms: what its rental is known by.
         since: from when on it is waited for; counts where nobody knows when it was started, as of a plain uuid.
     """
-    began = terms.started_at or since
-    if began is None or api.clock.time() - began.timestamp() >= APPEARING_S:
+    # Our own count first: the API's clock and ours may be hours apart.
+    began = terms.known_from
+    if began is None and (told := terms.started_at or since) is not None:
+        began = told.timestamp()
+    if began is None or api.clock.time() - began >= APPEARING_S:
         return False
     return all(session.uuid != terms.uuid for session in api.sessions.list(recent=True))
 

@@ -153,8 +153,9 @@ def test_sessions_that_can_not_be_read_are_counted_since_they_bill(cli: Cli, emu
     assert "\x1b" not in shown.out
 
 
-def test_a_session_without_a_start_has_the_age_that_it_tells(cli: Cli, emulator: EmulatorHandle) -> None:
-    body = [{"uuid": "u-1", "progress": "ready", "duration": 61}]
+@pytest.mark.parametrize("started", [{}, {"started_at": 1_600_000_000_000}], ids=["no start", "another clock"])
+def test_a_session_has_the_age_that_it_tells(cli: Cli, emulator: EmulatorHandle, started: dict[str, int]) -> None:
+    body = [{"uuid": "u-1", "progress": "ready", "duration": 61, **started}]
     emulator.faults({"kind": "status", "status": 200, "body": body, "path": "/sessions"})
     assert "1m 1s" in cli("sessions").out
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from held_clock import HeldClock
 
+from octa_provider.batch.run.left_machines import began_at
 from octa_provider.client import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.errors import (
@@ -416,6 +417,21 @@ def test_the_age_of_a_session_is_the_apis_and_not_this_machines(bench: Bench, ho
         assert orphan.age_s is not None
         assert orphan.age_s < 600
         assert octa.rentals.reap(bench.key, max_age_s=3600, is_alive=lambda key: True).orphans == ()
+    rental.stop()
+
+
+@pytest.mark.parametrize("hours", [-48, -2, 2, 48])
+def test_what_is_adopted_has_run_since_it_began_by_the_apis_count(bench: Bench, hours: float) -> None:
+    """A batch that goes on would be over its time at once, or never."""
+    rental = bench.ready()
+    bench.emulator.advance_clock(1000)
+    clock = OffClock(hours * 3600)
+    with OctaClient(bench.emulator.api_key, base_url=bench.emulator.base_url, clock=clock) as octa:
+        found = octa.rentals.find(bench.key)
+        assert found is not None
+        for adopted in (found, octa.rentals.start(bench.request, key=bench.key)):
+            assert adopted.uuid == rental.uuid
+            assert 1000 <= clock.monotonic() - began_at(adopted, clock) < 1600
     rental.stop()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -180,6 +181,17 @@ def test_a_session_that_has_just_begun_may_still_appear(bench: Bench) -> None:
     bench.clock.sleep(20)
     # However short a while it has been waited for.
     assert not may_still_appear(bench.client, begun, bench.clock.now())
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_how_new_a_session_is_is_our_own_count_where_the_apis_clock_is_another(bench: Bench, hours: float) -> None:
+    # Five minutes to come: a busy computer's are no reason.
+    began_s = bench.clock.time() + 300
+    told = bench.clock.now() + timedelta(hours=hours)
+    begun = Terms(uuid="11111111-2222-4333-8444-555555555555", started_at=told, known_from=began_s)
+    assert may_still_appear(bench.client, begun, None)
+    bench.clock.sleep(320)
+    assert not may_still_appear(bench.client, begun, None)
 
 
 def test_a_plain_uuid_counts_from_when_it_is_waited_for(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from octa_provider.batch.folder.work import Spans
 from octa_provider.files.local_files import shown
 from octa_provider.text.loggers import plain_logger
 
-__all__ = ["KeptOrder", "PauseNote", "PausedMachine", "leave_pause", "take_pause"]
+__all__ = ["KeptOrder", "PauseNote", "PausedMachine", "leave_pause", "left_machines", "take_pause"]
 
 log = plain_logger("octa_provider.batch.folder.pause_note")
 
@@ -146,3 +146,16 @@ def take_pause(output: Path, fingerprint: str, now: float) -> PauseNote | None:
         log.warning("%s is damaged: its machines are asked anew what they have rendered", shown(path))
         return None
     return note if note.fingerprint == fingerprint and now - note.wake_at < _STALE_S else None
+
+
+def left_machines(output: Path) -> tuple[str, ...]:
+    """The sessions that the last run has left to themselves, as far as its note can be read. Changes nothing.
+
+    Args:
+        output: the folder.
+    """
+    try:
+        note = msgspec.json.decode(Layout.of(output).pause.read_bytes(), type=PauseNote)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return ()
+    return tuple(one.uuid for one in note.machines)

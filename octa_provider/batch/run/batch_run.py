@@ -16,7 +16,7 @@ from octa_provider.batch.run.coordinator import Coordinator
 from octa_provider.batch.run.crew import Crew
 from octa_provider.batch.run.ending import end_of, results_left
 from octa_provider.batch.run.first_machine import find_first_machine
-from octa_provider.batch.run.left_machines import estimate_of_kept, take_over
+from octa_provider.batch.run.left_machines import began_at, estimate_of_kept, take_over
 from octa_provider.batch.run.market import Market, speeds_seen
 from octa_provider.batch.run.measurement import FirstMachine, measure_frames, measured_of
 from octa_provider.batch.run.on_offer import LeftWaiting, OnOffer
@@ -154,8 +154,9 @@ class BatchRun:
     # The steps of a run.
 
     def _render(self) -> BatchOutcome:
-        self._note = take_pause(self._folder.path, self._parts.fingerprint, self._parts.clock.time())
         self._take_over()
+        # Only now: where nobody could be asked what runs, whoever comes next goes on with it.
+        self._note = take_pause(self._folder.path, self._parts.fingerprint, self._parts.clock.time())
         missing, note = self._quote.missing(), self._note
         if note is not None:
             self._on_offer.goes_on(note)
@@ -264,9 +265,7 @@ class BatchRun:
         self._adopted = take_over(self._parts, self._batch.max_machines if is_planned else 0, self._is_cancelled)
         self._quote.before_wei = self._folder.spent_wei
         self._quote.goes_on = bool(self._adopted)
-        known = [rental.started_at.timestamp() for _, rental in self._adopted if rental.started_at is not None]
-        if known:
-            self._crew.since = self._then(min(known))
+        self._crew.since = min((began_at(rental, self._parts.clock) for _, rental in self._adopted), default=None)
 
     def _asks_scene(self) -> bool:
         measured = self._folder.measurement

@@ -56,7 +56,7 @@ class Crew:
     @property
     def began_at(self) -> float | None:
         """When the first machine of all was rented, on the clock of the parts; None as long as none is."""
-        known = [self.since, *(thread.rented_at for thread in self._threads.values())]
+        known = [self.since, *(thread.rented_at for thread in self._threads.values() if not thread.was_refused)]
         return min((at for at in known if at is not None), default=None)
 
     @property
@@ -71,6 +71,11 @@ class Crew:
     def rented(self) -> int:
         """How many machines were rented in this run."""
         return sum(thread.rented_at is not None for thread in self._threads.values())
+
+    @property
+    def used(self) -> int:
+        """How many of these were not refused after all, since they cost more than was offered."""
+        return sum(thread.rented_at is not None and not thread.was_refused for thread in self._threads.values())
 
     @property
     def alive(self) -> int:
@@ -207,6 +212,7 @@ class Crew:
         except OctaError as error:
             if self.rented == 0 and not self._unclear:
                 log.info("whether something of the batch runs can't be seen now: %s", error)
+                self._problems += _may_run(parts, error)
                 return
             # Each that was rented was seen gone by its own thread, or is told of.
             self._problems += self._unclear
@@ -234,3 +240,15 @@ class Crew:
 def _price(thread: MachineThread) -> int:
     told = thread.rental.price_wei if thread.rental is not None else None
     return told if told is not None else thread.estimate.price_wei
+
+
+def _may_run(parts: BatchParts, error: OctaError) -> list[OctaStopError]:
+    """What an earlier run has left, as far as was written down, and nobody could be asked about."""
+    left = parts.folder.open_rentals.values()
+    if not left:
+        return []
+    uuids = tuple(uuid for _, uuid in left if uuid is not None)
+    keys = [stop_command([], key) for key, uuid in left if uuid is None]
+    how = "; ".join(([stop_command(uuids)] if uuids else []) + keys)
+    said = f"What an earlier run has left may still run and bill ({error}). Stop it: {how}"
+    return [OctaStopError(said, uuids=uuids)]

@@ -197,6 +197,11 @@ class _Trial:
             raise told.error
         if isinstance(told, Lost):
             return told.reason
+        if isinstance(told, Refused):
+            # It had begun, and cost too much.
+            if not told.is_gone and not is_transient(told.error):
+                raise told.error
+            return told.reason
         return "its session was stopped" if isinstance(told, Stopped) else None
 
     def _up(self, first: FirstMachine) -> Iterator[str | None]:

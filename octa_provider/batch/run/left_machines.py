@@ -20,12 +20,25 @@ if TYPE_CHECKING:
     from octa_provider.batch.run.parts import BatchParts
     from octa_provider.models import Session
     from octa_provider.rental.rental import Rental
+    from octa_provider.timing.clock import Clock
 
-__all__ = ["AWAY_S", "estimate_of_kept", "sessions_of_batch", "take_over"]
+__all__ = ["AWAY_S", "began_at", "estimate_of_kept", "sessions_of_batch", "take_over"]
 
 #: An API that is away when a run begins is asked again for so long: nothing is rented yet, and somebody waits.
 AWAY_S = 300.0
 _NUMBER = re.compile(r"m([0-9]{1,9})")
+
+
+def began_at(rental: Rental, clock: Clock) -> float:
+    """When a machine that is gone on with began to run, on a clock that only grows: as the API counts, whose wall clock
+    may be hours off ours.
+
+    Args:
+        rental: its handle, as it was just found.
+        clock: of the parts.
+    """
+    now = clock.monotonic()
+    return now if rental.known_from is None else now - max(0.0, clock.steady_time() - rental.known_from)
 
 
 def sessions_of_batch(api: Api, parts: BatchParts) -> dict[int, Session]:

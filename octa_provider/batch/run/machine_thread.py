@@ -16,11 +16,12 @@ from octa_provider.batch.folder.pause_note import KeptOrder, PausedMachine
 from octa_provider.batch.folder.work import Spans
 from octa_provider.batch.machine.link import MachineLink
 from octa_provider.batch.machine.scripts import stay_command
+from octa_provider.batch.run.left_machines import began_at
 from octa_provider.batch.run.parts import BatchParts
 from octa_provider.batch.run.render_order import MachineName
 from octa_provider.batch.run.rendering import Rendering
 from octa_provider.batch.run.serving import Serving
-from octa_provider.batch.run.told import Crashed, Done, Lost, Order, Ready, Refused, Rented, Stopped, Told
+from octa_provider.batch.run.told import Crashed, Done, Lost, Order, Ready, Refused, Rented, Stopped, Told, as_clause
 from octa_provider.errors import (
     OctaCancelledError,
     OctaConfigError,
@@ -51,8 +52,6 @@ _TELLING_BYTES = 5_000_000
 _SLICE_S = 0.5
 #: How long the start of one machine is tried for; the plan's next may be quicker.
 _START_S = 120.0
-#: Of a reason.
-_MOST_CHARS = 500
 
 
 class MachineThread(threading.Thread):
@@ -71,6 +70,7 @@ class MachineThread(threading.Thread):
         rental: its handle, once it is rented.
         rented_at, stopped_at: when its session began and was seen gone, on the clock of the parts; None before.
         bill: what it came to, once it was stopped.
+        was_refused: whether its start was refused, perhaps as its session cost too much, and was stopped.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class MachineThread(threading.Thread):
         self.rented_at: float | None = None
         self.stopped_at: float | None = None
         self.bill: Bill | None = None
+        self.was_refused = False
         self._tell_all = tell
         self._kept = kept
         self._is_left = False
@@ -143,13 +144,13 @@ class MachineThread(threading.Thread):
             self._why = str(error)
             self._tell(Crashed(error))
         except OctaError as error:
-            self._why = _clause(error)
+            self._why = as_clause(error)
             is_our_key = isinstance(error, OctaSshError) and error.refused
             if is_our_key and self._parts.logins.refused(self.estimate.node_id):
                 # Each further machine would be rented for nothing.
                 self._tell(Crashed(error))
             else:
-                self._tell(Lost(_clause(error)))
+                self._tell(Lost(as_clause(error)))
         except Exception as error:  # noqa: BLE001 - told to the coordinator, which raises it when nothing bills any more
             self._why = f"{type(error).__name__}: {error}"
             self._tell(Crashed(error))
@@ -197,19 +198,16 @@ class MachineThread(threading.Thread):
             raise
         except OctaError as error:
             self._is_unclear = not isinstance(error, OctaNoMachineError)
-            self._why = _clause(error)
+            self._why, self.was_refused = as_clause(error), True
             is_gone = isinstance(error, (OctaNoMachineError, OctaStartUnclearError))
-            self._tell(Refused(_clause(error), is_gone, error))
+            self._tell(Refused(as_clause(error), is_gone, error))
             return None
 
     def _rented(self, rental: Rental) -> None:
         self.rental = rental
-        now = self._parts.clock.monotonic()
         if self.rented_at is None:
-            lived_s = 0.0
-            if rental.adopted and rental.started_at is not None:
-                lived_s = max(0.0, self._parts.clock.time() - rental.started_at.timestamp())
-            self.rented_at = now - lived_s
+            clock = self._parts.clock
+            self.rented_at = began_at(rental, clock) if rental.adopted else clock.monotonic()
         with self._parts.lock:
             self._parts.folder.rented(
                 self.number, rental.uuid, self.estimate.node_id, rental.price_wei, rental.price_usd
@@ -346,9 +344,3 @@ class MachineThread(threading.Thread):
                 self._parts.folder.ended(self.number, self.bill, spans, self._why)
         except OctaError as error:
             log.error("what machine m%s came to could not be written down: %s", self.number, error)
-
-
-def _clause(error: OctaError) -> str:
-    """An error as one clause of a longer sentence."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return "; ".join(line for line in lines if line).replace(":; ", ": ")[:_MOST_CHARS]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.run.market import Market
+from octa_provider.batch.run.told import as_clause
 from octa_provider.errors import OctaCancelledError, OctaError, OctaNoMachineError
 from octa_provider.market.node_memory import nodes_of
 from octa_provider.rental.machine_wait import FIRST_PAUSE, MACHINE_POLL_S, SLICE_S, machine_poll_s, too_late
@@ -132,7 +133,7 @@ class MachineWait:
             OctaError: the API refused the key.
         """
         pause, failures = self.poll_s * random.uniform(*FIRST_PAUSE), 0
-        while self.goes_on(str(last)):
+        while self.goes_on(as_clause(last)):
             self._pause(min(pause, self.left_s))
             try:
                 market = self.look()

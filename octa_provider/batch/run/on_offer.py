@@ -9,6 +9,7 @@ from octa_provider.batch.folder.pause_note import PauseNote
 from octa_provider.batch.run.left_machines import AWAY_S
 from octa_provider.batch.run.machine_wait import MachineWait
 from octa_provider.batch.run.market import Market
+from octa_provider.batch.run.told import as_clause
 from octa_provider.batch.run.waking import waited_s
 from octa_provider.errors import OctaNoMachineError
 from octa_provider.timing.asking import ask_until
@@ -101,16 +102,16 @@ class OnOffer:
         self.wait.until(None if within_s is None or has_machines else self._teller.began_at + within_s)
         market = self.market()
         while True:
-            rented = self._crew.rented
+            used = self._crew.used
             try:
                 if self.wait.is_in_vain:
                     raise OctaNoMachineError("no machine was on offer in time")
                 return step(market)
             except OctaNoMachineError as error:
-                if self._crew.rented != rented or has_machines:
+                if self._crew.used != used or has_machines:
                     raise
                 if self._pause_s is not None and self.wait.left_s >= self._pause_s:
-                    self.wait.goes_on(str(error))
+                    self.wait.goes_on(as_clause(error))
                     raise LeftWaiting(str(error)) from error
                 market = self.wait.until_on_offer(error)
 

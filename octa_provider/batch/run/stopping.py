@@ -10,10 +10,12 @@ from octa_provider.batch.folder.batch_record import recorded
 from octa_provider.batch.folder.history import History
 from octa_provider.batch.folder.journal import JournalLines
 from octa_provider.batch.folder.layout import Layout
-from octa_provider.errors import OctaLocalFileError, OctaStopError
+from octa_provider.batch.folder.lock import holder_of
+from octa_provider.batch.folder.pause_note import left_machines
+from octa_provider.errors import OctaError, OctaLocalFileError, OctaStopError, tell_also
 from octa_provider.rental.key import split_namespace
 from octa_provider.rental.rental import rental_of
-from octa_provider.rental.stop import sweep
+from octa_provider.rental.stop import stop_command, sweep
 from octa_provider.text.loggers import plain_logger
 from octa_provider.timing.asking import ask_until
 from octa_provider.timing.deadline import Deadline
@@ -24,13 +26,15 @@ if TYPE_CHECKING:
     from octa_provider.rental.rentals import Rentals
     from octa_provider.rental.terms import Bill
 
-__all__ = ["stop_batch"]
+__all__ = ["stop_batch", "tell_left_after"]
 
 log = plain_logger("octa_provider.batch.run.stopping")
 
 #: A list can miss a session, and a start that was asked for may show late: that nothing runs takes so many looks.
 _LOOKS = 2
 _LOOK_AGAIN_S = 1.0
+#: Machines that nobody can go on with are tried to be stopped for so long.
+_STOP_S = 300.0
 
 
 def stop_batch(api: RentalApi, rentals: Rentals, output: Path, *, deadline_s: float) -> dict[str, Bill]:
@@ -85,6 +89,35 @@ def stop_batch(api: RentalApi, rentals: Rentals, output: Path, *, deadline_s: fl
         # Nothing is paused any more: what is run next begins anew, its deadline too.
         Layout.of(output).pause.unlink()
     return bills
+
+
+def tell_left_after(error: OctaError, api: RentalApi, rentals: Rentals, output: Path) -> None:
+    """See to what a paused run has left when another one can't begin: it bills, and who called may not come back.
+
+    Where the folder's disk refuses, nobody can go on with them, and they are stopped. Else they are told of: what is
+    wrong may be another one's call. Whoever renders into the folder at the moment has them.
+
+    Args:
+        error: why a run of the folder can't begin; it says so too.
+        api: the API.
+        rentals: what stops on it.
+        output: the folder.
+    """
+    left = left_machines(output)
+    if not left or holder_of(Layout.of(output).lock):
+        return
+    many = "the machine that a paused run has left" if len(left) == 1 else "the machines that a paused run has left"
+    if isinstance(error, OctaLocalFileError):
+        try:
+            stop_batch(api, rentals, output, deadline_s=_STOP_S)
+        except OctaError as problem:
+            log.error("%s", problem)
+            tell_also(error, str(problem))
+        else:
+            tell_also(error, f"So {many} was stopped." if len(left) == 1 else f"So {many} were stopped.")
+            return
+    bills = "renders on and bills" if len(left) == 1 else "render on and bill"
+    tell_also(error, f"{many.capitalize()} {bills}. To stop: {stop_command(left)}")
 
 
 def _is_of(session: Session, ours: set[str], namespace: str) -> bool:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from octa_provider.batch.folder.pause_note import KeptOrder
     from octa_provider.batch.renderers.log_rule import Failure
     from octa_provider.batch.renderers.preflight import Preflight
+    from octa_provider.errors import OctaError
     from octa_provider.rental.rental import Rental
     from octa_provider.rental.terms import Bill
 
@@ -34,7 +35,11 @@ __all__ = [
     "Skipped",
     "Stopped",
     "Told",
+    "as_clause",
 ]
+
+#: Of a reason.
+_MOST_CHARS = 500
 
 
 @dataclass(frozen=True)
@@ -301,3 +306,13 @@ Told: TypeAlias = (
     | Crashed
     | Stopped
 )
+
+
+def as_clause(error: OctaError) -> str:
+    """An error as one clause of a longer sentence, on one line.
+
+    Args:
+        error: what was raised; strangers may have written parts of it.
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return "; ".join(line for line in lines if line).replace(":; ", ": ")[:_MOST_CHARS]

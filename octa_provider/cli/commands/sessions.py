@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from octa_provider.wire.money import usd_of
 
 if TYPE_CHECKING:
     from octa_provider.models import Session
+    from octa_provider.timing.clock import Clock
 
 EXAMPLES = """examples:
   octa-provider sessions
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.recent:
         _print(_RECENT_COLUMNS, sessions, _recent_row)
     else:
-        _print(_COLUMNS, sessions, partial(_row, now=datetime.now(timezone.utc)))
+        _print(_COLUMNS, sessions, partial(_row, clock=octa.clock))
     return 0
 
 
@@ -98,14 +98,15 @@ def _print(columns: Sequence[str], sessions: Sequence[Session], row: Callable[[S
     print_table((*columns, "labels") if told else columns, rows)
 
 
-def _row(session: Session, now: datetime) -> tuple[object, ...]:
-    age_s = session.duration_s if session.started_at is None else (now - session.started_at).total_seconds()
+def _row(session: Session, clock: Clock) -> tuple[object, ...]:
+    from octa_provider.rental.cost import age_s
+
     return (
         session.uuid,
         session.service,
         session.node_id,
         shown_time(session.started_at),
-        shown_duration(age_s),
+        shown_duration(age_s(session, clock)),
         session.progress,
         _cost(session),
         _namespace(session),

@@ -47,6 +47,10 @@ class FastClock(Clock):
         while (left := until - self.monotonic()) > 0:
             time.sleep(min(left / self.speed, BEAT_S))
 
+    def is_ahead(self, seconds: float) -> None:
+        """The wall clock is so many seconds ahead of everybody else's; below 0 behind. Before it is first read."""
+        self._wall_s, self._began = time.time() + seconds, None
+
     def beat(self) -> None:
         """This process, and the emulator, have got to do something."""
         with self._lock:

@@ -39,6 +39,7 @@ class Studio:
     Attributes:
         emulator: where the machines are.
         octa: the client.
+        clock: its clock.
         speed: seconds that pass in a real one.
         scene: a folder with a scene.
         output: where frames go.
@@ -46,9 +47,12 @@ class Studio:
         looked_at: Unix times: when the last run began, of each of its events, and when it returned.
     """
 
-    def __init__(self, emulator: EmulatorHandle, octa: OctaClient, folder: Path, speed: float) -> None:
+    def __init__(
+        self, emulator: EmulatorHandle, octa: OctaClient, clock: FastClock, folder: Path, speed: float
+    ) -> None:
         self.emulator = emulator
         self.octa = octa
+        self.clock = clock
         self.speed = speed
         self.scene = write_scene(folder / "scene")
         self.output = folder / "out"
@@ -167,6 +171,8 @@ def open_studio(folder: Path, *, speed: float = SPEED, **options: Any) -> Iterat
     settings: dict[str, Any] = {"start_delay_s": 0.1, "machines": 10, **options}
     with (
         start_emulator(speed=speed, **settings) as emulator,
-        OctaClient(emulator.api_key, base_url=emulator.base_url, clock=FastClock(speed, emulator.base_url)) as octa,
+        OctaClient(
+            emulator.api_key, base_url=emulator.base_url, clock=(clock := FastClock(speed, emulator.base_url))
+        ) as octa,
     ):
-        yield Studio(emulator, octa, folder, speed)
+        yield Studio(emulator, octa, clock, folder, speed)

@@ -95,6 +95,17 @@ def test_machines_that_are_gone_on_with_have_run_since_they_were_rented(studio: 
     assert studio.nothing_runs()
 
 
+def test_a_clock_that_is_hours_ahead_of_the_api_makes_no_machine_older_nor_dearer(studio: Studio) -> None:
+    ahead_s = 36_000.0
+    studio.clock.is_ahead(ahead_s)
+    batch = batch_of(studio, "1-60", max_cost_usd=50.0, max_duration_s=ahead_s)
+    pause(studio, batch)
+    starts = studio.starts()
+    again = studio.run(batch, pause_s=PAUSE_S)
+    assert again.outcome in {BatchOutcome.PAUSED, BatchOutcome.WHOLE}, again
+    assert studio.starts() == starts, "its machines are gone on with"
+
+
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "2h", True])
 def test_a_time_that_is_none_is_refused(studio: Studio, value: Any) -> None:
     with pytest.raises(OctaConfigError, match="max_duration_s must be a number above 0, or left out"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from test_batch_pause import FRAME_S, PAUSE_S, batch_of, pause
 
 from octa_provider.batch.result import BatchOutcome
 from octa_provider.errors import OctaLocalFileError
@@ -53,3 +55,17 @@ def test_a_full_disk_here_ends_the_batch_at_once_and_the_next_run_goes_on(
     assert again.rendered == 24 - done
     assert again.cost_wei == studio.charged_wei()
     assert check_frames(studio.output, "1-24").whole
+
+
+def test_machines_that_were_left_do_not_bill_on_where_nobody_can_go_on_with_them(studio: Studio) -> None:
+    batch = batch_of(studio, "1-200")
+    paused = pause(studio, batch)
+    with room_for_files_again():
+        no_file_may_grow_beyond((studio.output / ".octa/journal.jsonl").stat().st_size)
+        with pytest.raises(OctaLocalFileError, match="make room") as full:
+            studio.run(batch, pause_s=PAUSE_S)
+    assert studio.nothing_runs()
+    assert re.search(r"So the machines? that a paused run has left (was|were) stopped\.", str(full.value))
+    again = studio.run(studio.batch(f"1-{paused.done + 1}", renderer=batch.renderer, seconds_per_frame=FRAME_S))
+    assert again.outcome is BatchOutcome.WHOLE
+    assert studio.nothing_runs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from studio import Studio
 from test_batch_pause import batch_of, pause
 
+from octa_provider.batch.estimate import SceneEstimate
 from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.renderers.renderer import Renderer
 from octa_provider.batch.result import BatchOutcome
@@ -57,6 +59,19 @@ def test_it_waits_for_the_first_machine_and_rents_no_more_than_it_would_have(
     assert len(reasons(studio)) == 2
     assert studio.nothing_runs()
     assert result.cost_wei == studio.charged_wei()
+
+
+def test_what_a_host_is_called_makes_no_line_of_a_wait(studio: Studio) -> None:
+    listed = studio.emulator.request("GET", "/services/mr").json()
+    record = next(one for one in listed if one and one.get("gpus") and one.get("gpu"))
+    text = json.dumps([record]).replace(record["gpus"][0]["model"], r"RTX\n[paused]\u001b[2J\ud800" + "x" * 5000)
+    studio.emulator.faults({**EMPTY, "body": text})
+    batch = studio.batch("1-4", requirements=Requirements(country="Nowhere"), wait_for_machine_s=HOUR_S)
+    assert studio.run(batch, pause_s=PAUSE_S).outcome is BatchOutcome.PAUSED
+    assert "nearest: node" in reasons(studio)[0]
+    assert reasons(studio)[0].isprintable()
+    assert len(reasons(studio)[0]) < 600
+    studio.emulator.clear_faults()
 
 
 def test_without_a_wait_it_fails_at_once_as_ever(studio: Studio) -> None:
@@ -141,6 +156,25 @@ def test_whoever_can_come_back_is_let_go_meanwhile_and_the_wait_counts_on(studio
     studio.emulator.clear_faults()
     assert studio.run(batch, pause_s=PAUSE_S).outcome is BatchOutcome.WHOLE
     assert studio.nothing_runs()
+
+
+@pytest.mark.parametrize("known", [{}, {"seconds_per_frame": 10.0}], ids=["measured first", "planned at once"])
+def test_a_price_that_rises_at_the_start_is_neither_the_end_of_a_wait_nor_the_time_of_a_machine(
+    studio: Studio, known: dict[str, Any]
+) -> None:
+    plan = studio.octa.batches.plan(studio.batch("1-4", max_machines=1), SceneEstimate(4, 10.0))
+    assert plan.chosen is not None
+    machines = [*(one.estimate for one in plan.chosen.machines), *plan.next_machines]
+    machine = next(one for one in machines if one.price_usd)
+    requirements = Requirements(node_id=machine.node_id, max_price_usd=1.5 * machine.price_usd)
+    studio.emulator.faults({"kind": "raise_price", "factor": 2})
+    batch = studio.batch("1-4", wait_for_machine_s=HOUR_S, max_machines=1, requirements=requirements, **known)
+    paused = studio.run(batch, pause_s=PAUSE_S)
+    assert (paused.outcome, paused.sessions) == (BatchOutcome.PAUSED, ())
+    assert studio.starts() == 1
+    assert studio.nothing_runs()
+    # From then on `max_duration_s` would count, although there is no machine.
+    assert json.loads((studio.output / ".octa" / "pause.json").read_text())["rented_at"] is None
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["not begun", "begun"])

@@ -16,7 +16,7 @@ from octa_provider.batch.batch import Batch
 from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.renderers.renderer import Renderer
 from octa_provider.batch.result import BatchOutcome, BatchResult
-from octa_provider.errors import OctaConfigError
+from octa_provider.errors import OctaConfigError, OctaServerError
 from octa_provider.pictures import check_frames
 from octa_provider.render.frames import parse
 
@@ -106,6 +106,37 @@ def test_a_paused_batch_tells_what_it_left_and_its_machines_render_on_without_it
     assert came
     lines = [json.loads(line) for line in (studio.output / "frames.jsonl").read_text().splitlines()]
     assert all(0 < line["seconds"] < 10 * FRAME_S for line in lines if line["seconds"] is not None)
+    assert studio.nothing_runs()
+
+
+def test_whoever_can_not_go_on_is_told_of_the_machines_that_bill_and_nothing_is_forgotten(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("octa_provider.batch.run.left_machines.AWAY_S", 20.0)
+    batch = batch_of(studio, "1-200")
+    paused = pause(studio, batch)
+    note = studio.output / ".octa" / "pause.json"
+    begun = {uuid: processes(studio, uuid) for uuid in paused.sessions}
+    stops = f"octa-provider stop {' '.join(paused.sessions)}"
+    scene = (studio.scene / "shot.py").read_text()
+    (studio.scene / "shot.py").write_text("# another scene")
+    # Perhaps somebody else's call: the machines are not to blame.
+    with pytest.raises(OctaConfigError, match="another scene") as other:
+        studio.run(batch, pause_s=PAUSE_S)
+    assert stops in str(other.value)
+    (studio.scene / "shot.py").write_text(scene)
+
+    studio.emulator.faults({"kind": "status", "status": 503, "method": "*", "path": "*", "times": None})
+    with pytest.raises(OctaServerError, match="may still run and bill") as away:
+        studio.run(batch, pause_s=PAUSE_S)
+    assert stops in str(away.value)
+    assert note.exists(), "whoever comes next goes on with it"
+    studio.emulator.clear_faults()
+    assert {*studio.emulator.ledger(requests=False)["running_uuids"]} == {*paused.sessions}
+    studio.run(batch, pause_s=PAUSE_S)
+    # What was at work was let work: no machine was told to begin its frames anew.
+    assert all(processes(studio, uuid)[: len(numbers)] == numbers for uuid, numbers in begun.items())
+    studio.octa.batches.stop(studio.output)
     assert studio.nothing_runs()
 
 
