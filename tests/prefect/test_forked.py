@@ -103,7 +103,7 @@ def test_it_is_found_by_its_environment_and_ended_by_a_signal(tmp_path: Path) ->
     environment = environment_of(tmp_path)
     sleeps = "print('it sleeps', flush=True); import time; time.sleep(3600)"
     process, log = forked([sys.executable, "-c", sleeps], tmp_path, environment)
-    other, _ = forked([sys.executable, "-c", sleeps], tmp_path, environment | {"PREFECT_HOME": "/nowhere"})
+    other, _ = forked([sys.executable, "-c", sleeps], tmp_path, environment | {"PREFECT_HOME": str(tmp_path / "other")})
     assert marked_pids("PREFECT_HOME", environment["PREFECT_HOME"]) == [process.pid]
     wait_for(lambda: "it sleeps" in log.read_text(), "it sleeps")
     assert process.poll() is None
