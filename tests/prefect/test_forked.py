@@ -104,13 +104,17 @@ def test_it_is_found_by_its_environment_and_ended_by_a_signal(tmp_path: Path) ->
     sleeps = "print('it sleeps', flush=True); import time; time.sleep(3600)"
     process, log = forked([sys.executable, "-c", sleeps], tmp_path, environment)
     other, _ = forked([sys.executable, "-c", sleeps], tmp_path, environment | {"PREFECT_HOME": str(tmp_path / "other")})
-    assert marked_pids("PREFECT_HOME", environment["PREFECT_HOME"]) == [process.pid]
-    wait_for(lambda: "it sleeps" in log.read_text(), "it sleeps")
-    assert process.poll() is None
-    for one, number in ((process, signal.SIGTERM), (other, signal.SIGKILL)):
-        os.killpg(one.pid, number)
-        assert one.wait(600) == -number
-    assert marked_pids("PREFECT_HOME", environment["PREFECT_HOME"]) == []
+    try:
+        assert marked_pids("PREFECT_HOME", environment["PREFECT_HOME"]) == [process.pid]
+        wait_for(lambda: "it sleeps" in log.read_text(), "it sleeps")
+        assert process.poll() is None
+        for one, number in ((process, signal.SIGTERM), (other, signal.SIGKILL)):
+            os.killpg(one.pid, number)
+            assert one.wait(600) == -number
+        assert marked_pids("PREFECT_HOME", environment["PREFECT_HOME"]) == []
+    finally:
+        process.kill()
+        other.kill()
 
 
 def test_a_file_is_run_as_users_run_it(tmp_path: Path) -> None:
