@@ -9,7 +9,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,18 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from forked import BIN, ForkedProcess, start_forked
 from waiting_for import LONG_S, wait_for
 
 from octa_provider.emulator.container.free_port import free_port
-
-BIN = Path(sys.executable).parent
 
 
 @dataclass
 class Process:
     """A child process with its output in a file."""
 
-    popen: subprocess.Popen[bytes]
+    popen: subprocess.Popen[bytes] | ForkedProcess
     log: Path
 
     @property
@@ -56,13 +54,17 @@ def with_more_time() -> str:
 def start_process(
     command: Sequence[str | Path], log: Path, environment: Mapping[str, str], folder: Path | None = None
 ) -> Process:
+    arguments, variables = [str(part) for part in command], {**os.environ, **environment}
+    forked = start_forked(arguments, log, variables, folder)
+    if forked is not None:
+        return Process(forked, log)
     with open(log, "wb") as file:
         popen = subprocess.Popen(
-            [str(part) for part in command],
+            arguments,
             stdout=file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **environment},
+            env=variables,
             cwd=folder,
             start_new_session=True,
         )
