@@ -27,6 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # A deadline by the wall clock (200 ms an input) fails what is right, on a machine that is busy.
     settings.register_profile("without deadline", deadline=None)
     settings.load_profile("without deadline")
+    # Of pytest-cov, which not everybody who runs a test has.
+    config.addinivalue_line("markers", "no_cover: no lines are counted while it runs")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
