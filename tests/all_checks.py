@@ -128,8 +128,8 @@ CHECKS = (
     Check("types-prefect", "prefect", ("mypy", "prefect_blocks"), tests=False),
     # A page for everything public, and no link that leads nowhere.
     Check("docs", "docs", ("mkdocs", "build", "--strict", "--quiet"), tests=False, program=True),
-    # What a contributor waits for: not what renders, kills, or draws thousands of inputs.
-    Check("quick", "core", ("pytest", "-q", *SHARED, "3", *CORE_TESTS[:3], *SLOW), is_part=True),
+    # What a contributor waits for: not what renders, kills, or draws thousands of inputs, nor whatever else takes long.
+    Check("quick", "core", ("pytest", "-q", "--quick", *SHARED, "3", *CORE_TESTS[:3], *SLOW), is_part=True),
     # A whole Airflow, whose scheduler fails healthy tasks when it gets no time: before everything else.
     Check("airflow-e2e", "airflow", ("pytest", "-q", "tests/airflow/e2e"), lane=1),
     Check("airflow", "airflow", AIRFLOW_TESTS, lane=1, niceness=PATIENT),

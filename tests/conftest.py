@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
+from slow_tests import slow_tests
+
+#: Where the lines of the emulator are counted too.
+OF_THE_EMULATOR = Path(__file__).parent / "emulator"
 
 #: The packages whose handlers of signals are ours; those of test modules are too.
 OURS = ("octa_provider", "airflow_provider", "prefect_blocks", "demo", "benchmarks", "tests")
@@ -22,7 +30,56 @@ def pytest_configure(config: pytest.Config) -> None:
     # A deadline by the wall clock (200 ms an input) fails what is right, on a machine that is busy.
     settings.register_profile("without deadline", deadline=None)
     settings.load_profile("without deadline")
+    # Of pytest-cov, which not everybody who runs a test has.
+    config.addinivalue_line("markers", "no_cover: no lines are counted while it runs")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tell of `--quick`."""
+    parser.addoption("--quick", action="store_true", help="leave out the tests that take long: tests/slow_tests.py")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long, if that is wanted.
+
+    Of what stays, count no lines while inputs are drawn: a thousand of them run the same ones, and each costs twice as
+    much then.
+    """
+    if config.getoption("--quick"):
+        slow = slow_tests()
+        left_out = [item for item in items if item.nodeid.partition("[")[0] in slow]
+        items[:] = [item for item in items if item.nodeid.partition("[")[0] not in slow]
+        config.hook.pytest_deselected(items=left_out)
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker("no_cover")
+
+
+class NotInEmulators:
+    """Begins to count lines in a thread, unless an emulator runs in it: those of its own tests are enough.
+
+    Counting costs as much as what is counted, in aiohttp and asyncssh too, of which no line counts.
+    """
+
+    def __init__(self, begin: Any) -> None:
+        self.begin = begin
+
+    def __call__(self, *event: Any) -> Any:
+        if threading.current_thread().name == "octa-emulator":
+            sys.settrace(None)
+            return None
+        return self.begin(*event)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say of the threads that this test starts whether lines are counted in them."""
+    begin = threading.gettrace()
+    if isinstance(begin, NotInEmulators):
+        begin = begin.begin
+    if begin is not None:
+        threading.settrace(begin if item.path.is_relative_to(OF_THE_EMULATOR) else NotInEmulators(begin))
 
 
 @pytest.fixture(autouse=True)

@@ -29,12 +29,14 @@ import requests
 from octa_provider.emulator.container.process import end_leftovers
 from octa_provider.emulator.server import Emulator, serve_until
 from octa_provider.emulator.settings import API_KEY_VARIABLE, EmulatorSettings
+from octa_provider.emulator.warm_start import WarmChild, can_start_warm, start_warm
 from octa_provider.wire.money import WEI_PER_OCTA, wei_of_octa
 
 #: On a machine that is busy: what has failed is told at once, and only what hangs takes so long.
 _STARTED_WITHIN_S = 300.0
 _ANSWERED_WITHIN_S = 300.0
 _STOPPED_WITHIN_S = 120.0
+_PROGRAM = (sys.executable, "-m", "octa_provider.emulator")
 
 
 class EmulatorHandle:
@@ -170,7 +172,7 @@ def command_line(settings: EmulatorSettings) -> list[str]:
         "--blender-python": settings.blender_python,
         "--log-limit": settings.log_limit_bytes,
     }
-    command = [sys.executable, "-m", "octa_provider.emulator", "--quirks" if settings.quirks else "--no-quirks"]
+    command = [*_PROGRAM, "--quirks" if settings.quirks else "--no-quirks"]
     for name, value in values.items():
         if value is not None:
             command.append(f"{name}={value}")
@@ -183,15 +185,7 @@ def command_line(settings: EmulatorSettings) -> list[str]:
 
 @contextlib.contextmanager
 def _child(settings: EmulatorSettings) -> Iterator[dict[str, Any]]:
-    # Both ways of noticing that we are gone: a process that we forked may hold the pipe open.
-    command = [*command_line(settings), "--until-stdin-closes", f"--parent={os.getpid()}"]
-    environment = dict(os.environ)
-    environment.pop(API_KEY_VARIABLE, None)
-    if settings.api_key is not None:
-        environment[API_KEY_VARIABLE] = settings.api_key
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=environment
-    ) as child:
+    with _started(settings) as child:
         assert child.stdout is not None
         # A hung child must not hang the tests: its end is the end of its output.
         watchdog = threading.Timer(_STARTED_WITHIN_S, child.kill)
@@ -210,6 +204,20 @@ def _child(settings: EmulatorSettings) -> Iterator[dict[str, Any]]:
                 child.wait(_STOPPED_WITHIN_S)
             except subprocess.TimeoutExpired:
                 child.kill()
+
+
+def _started(settings: EmulatorSettings) -> subprocess.Popen[bytes] | WarmChild:
+    # Both ways of noticing that we are gone: a process that we forked may hold the pipe open.
+    command = [*command_line(settings), "--until-stdin-closes", f"--parent={os.getpid()}"]
+    environment = dict(os.environ)
+    environment.pop(API_KEY_VARIABLE, None)
+    if settings.api_key is not None:
+        environment[API_KEY_VARIABLE] = settings.api_key
+    if can_start_warm():
+        return start_warm(command[len(_PROGRAM) :], environment)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=environment
+    )
 
 
 @contextlib.contextmanager

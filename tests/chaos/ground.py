@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,11 @@ MARKETS: dict[str, dict[str, Any]] = {
 }
 #: A market whose prices rise is left for a new one after so many runs, before nothing cheap is left.
 RUNS_UNTIL_DEAR = 8
+
+
+#: Processes that fork tries and that nobody uses, by interpreter: half a second of imports each.
+_idle: dict[str, list[subprocess.Popen[str]]] = {}
+_lock = threading.Lock()
 
 
 class Zygotes:
@@ -56,18 +63,44 @@ class Zygotes:
 
 @contextlib.contextmanager
 def _zygote(interpreter: str) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [interpreter, "-m", "tests.chaos.zygote"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    """One for a ground; the next ground takes it over, unless something went wrong with it."""
+    with _lock:
+        waiting = _idle.get(interpreter)
+        process = waiting.pop() if waiting else None
+    if process is None or process.poll() is not None:
+        process = subprocess.Popen(
+            [interpreter, "-m", "tests.chaos.zygote"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    try:
+        yield process
+    except BaseException:
+        _end(process)
+        raise
+    with _lock:
+        _idle.setdefault(interpreter, []).append(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    with process:
+        assert process.stdin is not None
+        process.stdin.close()
         try:
-            yield process
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _end_idle() -> None:
+    for processes in _idle.values():
+        for process in processes:
+            _end(process)
+
+
+atexit.register(_end_idle)
 
 
 class Ground:

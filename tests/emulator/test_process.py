@@ -39,6 +39,15 @@ def test_a_mark_must_match_whole():
             child.kill()
 
 
+def test_a_mark_is_found_at_the_end_of_a_large_environment():
+    large = {f"A{number}": "x" * 100_000 for number in range(3)}
+    with subprocess.Popen(["sleep", "1000"], env={**large, "OCTA_TEST_MARK": "found"}) as child:
+        try:
+            eventually(lambda: marked_pids("OCTA_TEST_MARK", "found") == [child.pid])
+        finally:
+            child.kill()
+
+
 def test_signals_to_the_gone_are_nothing():
     with subprocess.Popen(["true"]) as child:
         child.wait()

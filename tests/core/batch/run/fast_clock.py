@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from octa_provider import Clock
 
 #: Real seconds between two beats, and how many of them count when a beat comes late.
-BEAT_S = 0.05
-MOST_S = 0.2
+BEAT_S = 0.1
+MOST_S = 0.25
 
 
 class FastClock(Clock):
