@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,12 @@ from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
 from octa_provider import OctaClient
 from octa_provider.emulator.testing import EmulatorHandle
+
+if find_spec("airflow.sdk") is not None:
+    from airflow.sdk.execution_time import task_runner
+
+    # Airflow 3 makes the same one anew for every template field of every task: a third of what a run takes.
+    task_runner.TypeAdapter = cache(task_runner.TypeAdapter)  # type: ignore[attr-defined,misc]
 
 BLENDER_PYTHON = Path(__file__).parents[2] / ".venvs" / "blender" / "bin" / "python"
 

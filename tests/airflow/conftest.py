@@ -8,8 +8,6 @@ import os
 import secrets
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +30,10 @@ os.environ.update(
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db?timeout=60",
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=str(HOME / "logs"),
 )
-subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+
+from migrated_database import put_database  # noqa: E402
+
+put_database(HOME)
 
 from a_page import HAS_PAGES, made_findable  # noqa: E402
 

@@ -1,9 +1,8 @@
-"""A DAG run in a process of its own, for a test to kill: `python dag_to_kill.py '{"name": ...}'`."""
+"""A DAG run in a process of its own, for a test to kill: `forked(first_run, '{"name": ...}', log)`."""
 
 from __future__ import annotations
 
 import json
-import sys
 from datetime import datetime, timezone
 from typing import Any
 
@@ -39,7 +38,12 @@ def start_to_kill(name: str, **arguments: Any) -> Any:
     return dag
 
 
-if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
+def first_run(told: str) -> None:
+    """Run such a DAG.
+
+    Args:
+        told: its arguments, as JSON; with `kind` "batch", those of a batch.
+    """
+    given = json.loads(told)
     make = batch_to_kill if given.pop("kind", None) == "batch" else dag_to_kill
     run(make(**given), at=AT)

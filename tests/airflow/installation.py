@@ -1,4 +1,4 @@
-"""Another Airflow installation, for a test that needs two: `python installation.py '{"name": ..., "command": ...}'`.
+"""Another Airflow installation, for a test that needs two.
 
 It has a home and a database of its own, made by `another_airflow`, and runs the same DAG for the same date.
 """
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forked import forked
+from migrated_database import put_database
+
 HERE = Path(__file__).parent
 
 
@@ -22,9 +25,11 @@ class Installation:
     """An Airflow of its own.
 
     Attributes:
+        home: its folder.
         environment: of its processes.
     """
 
+    home: Path
     environment: Mapping[str, str]
 
     def python(self, *arguments: str) -> str:
@@ -42,11 +47,19 @@ class Installation:
 
     def key(self) -> str:
         """The rental key of a task that it has just run."""
-        return json.loads(self.python(str(HERE / "installation.py"), "key"))["key"]
+        return str(self._ran("key")["key"])
 
     def reaped(self) -> dict[str, Any]:
         """What its reaper found and stopped."""
-        found: dict[str, Any] = json.loads(self.python(str(HERE / "installation.py"), "reap"))
+        return self._ran("reap")
+
+    def _ran(self, what: str) -> dict[str, Any]:
+        """What the DAG's task returns, in a process of its own."""
+        log = self.home / f"{what}.log"
+        with forked(run_here, what, log, self.environment) as process:
+            process.join(800)
+            assert process.exitcode == 0, log.read_text()[-6000:]
+        found: dict[str, Any] = json.loads((self.home / f"{what}.json").read_text())
         return found
 
 
@@ -61,6 +74,7 @@ def another_airflow(home: Path, *, migrated: bool = True, **environment: str) ->
     (home / "dags").mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
     made = Installation(
+        home,
         os.environ
         | {
             "AIRFLOW_HOME": str(home),
@@ -68,25 +82,30 @@ def another_airflow(home: Path, *, migrated: bool = True, **environment: str) ->
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
             "PYTHONPATH": path,
         }
-        | environment
+        | environment,
     )
     if migrated:
-        subprocess.run(
-            [sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, env=made.environment
-        )
+        put_database(home)
     return made
 
 
-def main(what: str) -> None:
-    """Run one DAG, the same in every installation, and print its task's result."""
+def run_here(what: str) -> None:
+    """Run one DAG, the same in every installation, and write its task's result into the folder of this Airflow.
+
+    Args:
+        what: `key` or `reap`.
+    """
     from datetime import datetime, timezone
 
+    from airflow import settings
     from airflow.providers.common.compat.sdk import DAG
     from airflow_runs import run
 
     from airflow_provider.operators.reap import OctaReapOperator
     from airflow_provider.operators.start import OctaStartMachineOperator
 
+    # What this process was forked from has another database.
+    settings.initialize()
     at = datetime(2026, 1, 2, tzinfo=timezone.utc)
     with DAG(f"same_{what}", schedule=None, start_date=at) as dag:
         if what == "key":
@@ -94,8 +113,4 @@ def main(what: str) -> None:
         else:
             OctaReapOperator(task_id="task", older_than_s=0)
     ended = run(dag, at=at)
-    print(json.dumps(ended.result("task")))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    (Path(os.environ["AIRFLOW_HOME"]) / f"{what}.json").write_text(json.dumps(ended.result("task")))

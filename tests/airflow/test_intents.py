@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -144,7 +143,7 @@ def test_killed_between_the_request_and_its_answer(renting: Renting, tmp_path: P
     )
     with first_try(log, name, **arguments) as process:
         process_until(process, log, renting.running)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     renting.emulator.clear_faults()
     if not echo:
         renting.emulator.faults(NO_ECHO)

@@ -7,53 +7,38 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from importlib.util import find_spec
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 import airflow
 import pytest
 from airflow_runs import Renting, run
-from dag_to_kill import AT, dag_to_kill
+from dag_to_kill import AT, dag_to_kill, first_run
+from forked import forked
 from on_a_loop import cancelled, event_of, on_a_loop, once_watched
 from test_triggers import begun_job, job_trigger, stopped
 from waited_for import PATIENCE_S, is_followed, once, once_there, time_is_over_once, until
 
 IS_THREE = find_spec("airflow.sdk") is not None
-HERE = Path(__file__).parent
 BOTH = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "deferred"])
 
 
-@contextmanager
-def first_try(log: Path, name: str, **arguments: Any) -> Iterator[subprocess.Popen[bytes]]:
+def first_try(log: Path, name: str, **arguments: Any) -> AbstractContextManager[ForkServerProcess]:
     """The first try, in a process that is killed at the end of the block."""
-    told = json.dumps({"name": name} | arguments)
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            [sys.executable, str(HERE / "dag_to_kill.py"), told], stdout=output, stderr=output, env=env
-        ) as process,
-    ):
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGKILL)
+    return forked(first_run, json.dumps({"name": name} | arguments), log)
 
 
-def process_until(process: subprocess.Popen[bytes], log: Path, what: Callable[[], object]) -> None:
+def process_until(process: ForkServerProcess, log: Path, what: Callable[[], object]) -> None:
     """Wait until something is so, while the process still runs."""
     deadline = time.monotonic() + PATIENCE_S
     while not what():
-        assert process.poll() is None, log.read_text()[-3000:]
+        assert process.is_alive(), log.read_text()[-3000:]
         assert time.monotonic() < deadline, log.read_text()[-3000:]
         time.sleep(0.05)
 
