@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import time
 from collections import Counter
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
 from airflow.executors.local_executor import LocalExecutor
-from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 
 #: A task that is killed gets so many seconds from SIGTERM to SIGKILL. That `on_kill` needs less than Airflow's 5 s is
 #: shown in `tests/airflow/test_on_kill.py`; on a busy machine they may be over before the process has had its turn.
 KILLED_TASK_S = 300.0
 _LOOK_S = 0.5
-#: What the process of each task would load anew, for a second or two of a core: they are forked from the scheduler.
-LOADED_ONCE = (
-    "airflow.dag_processing.dagbag",
-    "airflow_provider.job_on_worker",
-    "airflow_provider.operators.job",
-    "airflow_provider.operators.reap",
-    "airflow_provider.operators.render_animation",
-    "airflow_provider.triggers.batch",
-    "airflow_provider.triggers.job",
-    "octa_provider.client",
-)
 _kill = WatchedSubprocess.kill
 
 
@@ -60,16 +46,6 @@ class PatientExecutor(LocalExecutor):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._at_work: Counter[Any] = Counter()
-
-    def start(self) -> None:
-        """As in every executor: fork the workers."""
-        for name in LOADED_ONCE:
-            # Each Airflow has its own.
-            with suppress(ImportError):
-                importlib.import_module(name)
-        # Airflow makes the same one anew for every template field of every task.
-        task_runner.TypeAdapter = cache(task_runner.TypeAdapter)  # type: ignore[attr-defined,misc]
-        super().start()
 
     def _process_workloads(self, workload_list: Any) -> None:
         for workload in workload_list:
