@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from octa_provider.errors import OctaLocalFileError
 from octa_provider.files.local_files import shown
 
-__all__ = ["disk_errors"]
+__all__ = ["disk_errors", "is_full"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -33,3 +33,13 @@ def disk_errors(what: str, path: str | os.PathLike[str]) -> Iterator[None]:
         if error.errno in _FULL:
             said += "; make room and run it again: accepted frames are kept"
         raise OctaLocalFileError(said) from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk that is full, or a quota, is behind an error of `disk_errors`.
+
+    Args:
+        error: what was raised.
+    """
+    cause = error.__cause__
+    return isinstance(error, OctaLocalFileError) and isinstance(cause, OSError) and cause.errno in _FULL

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octa_provider.batch.folder.batch_record import recorded
+from octa_provider.batch.folder.disk_errors import is_full
 from octa_provider.batch.folder.history import History
 from octa_provider.batch.folder.journal import JournalLines
 from octa_provider.batch.folder.layout import Layout
@@ -94,8 +95,8 @@ def stop_batch(api: RentalApi, rentals: Rentals, output: Path, *, deadline_s: fl
 def tell_left_after(error: OctaError, api: RentalApi, rentals: Rentals, output: Path) -> None:
     """See to what a paused run has left when another one can't begin: it bills, and who called may not come back.
 
-    Where the folder's disk refuses, nobody can go on with them, and they are stopped. Else they are told of: what is
-    wrong may be another one's call. Whoever renders into the folder at the moment has them.
+    Where the folder's disk is full, nobody can go on with them, and they are stopped. Else they are told of: what is
+    wrong may be another one's call, or another release's. Whoever renders into the folder at the moment has them.
 
     Args:
         error: why a run of the folder can't begin; it says so too.
@@ -107,7 +108,7 @@ def tell_left_after(error: OctaError, api: RentalApi, rentals: Rentals, output: 
     if not left or holder_of(Layout.of(output).lock):
         return
     many = "the machine that a paused run has left" if len(left) == 1 else "the machines that a paused run has left"
-    if isinstance(error, OctaLocalFileError):
+    if is_full(error):
         try:
             stop_batch(api, rentals, output, deadline_s=_STOP_S)
         except OctaError as problem:

@@ -16,7 +16,7 @@ from octa_provider.batch.batch import Batch
 from octa_provider.batch.events import BatchEvent
 from octa_provider.batch.renderers.renderer import Renderer
 from octa_provider.batch.result import BatchOutcome, BatchResult
-from octa_provider.errors import OctaConfigError, OctaServerError
+from octa_provider.errors import OctaConfigError, OctaLocalFileError, OctaServerError
 from octa_provider.pictures import check_frames
 from octa_provider.render.frames import parse
 
@@ -125,6 +125,24 @@ def test_whoever_can_not_go_on_is_told_of_the_machines_that_bill_and_nothing_is_
         studio.run(batch, pause_s=PAUSE_S)
     assert stops in str(other.value)
     (studio.scene / "shot.py").write_text(scene)
+    # So it is of a release that is older than the one that goes on with them.
+    record = studio.output / ".octa" / "batch.json"
+    written = record.read_text()
+    record.write_text(json.dumps(json.loads(written) | {"version": 1_000}))
+    with pytest.raises(OctaLocalFileError, match="another release") as older:
+        studio.run(batch, pause_s=PAUSE_S)
+    assert stops in str(older.value)
+    record.write_text(written)
+    # And where this user, or this computer, can't read what another one can.
+    journal = studio.output / ".octa" / "journal.jsonl"
+    kept = journal.rename(journal.with_suffix(".kept"))
+    journal.mkdir()
+    with pytest.raises(OctaLocalFileError, match="Is a directory") as unread:
+        studio.run(batch, pause_s=PAUSE_S)
+    assert stops in str(unread.value)
+    journal.rmdir()
+    kept.rename(journal)
+    assert {*studio.emulator.ledger(requests=False)["running_uuids"]} == {*paused.sessions}
 
     studio.emulator.faults({"kind": "status", "status": 503, "method": "*", "path": "*", "times": None})
     with pytest.raises(OctaServerError, match="may still run and bill") as away:
