@@ -12,21 +12,20 @@ import msgspec
 
 from octa_provider.models.hardware import Gpu, Reliability, decode_gpus, decode_reliability
 from octa_provider.models.machine import Machine
-from octa_provider.text.carried import LEAST_INTEGER, MOST_INTEGER
 from octa_provider.wire.exact_json import decode_json
 from octa_provider.wire.fields import ether_as_wei, strings
-from octa_provider.wire.records import Records, read_list
+from octa_provider.wire.raw_records import NULL, Whole, payload_of, read_raw_list
+from octa_provider.wire.records import Records
 
 __all__ = ["read_machines"]
 
 # What `count`, `number`, `amount`, `wei` and `bandwidth_mbps` leave as it is; for anything else they are asked.
-_Count = Annotated[int, msgspec.Meta(ge=LEAST_INTEGER, le=MOST_INTEGER)] | None
+_Count = Whole | None
 _Number = Annotated[float, msgspec.Meta(ge=-(2.0**63), le=2.0**63)] | None
 _Amount = Annotated[float, msgspec.Meta(ge=0.0, le=2.0**63)] | None
 _Mbps = Annotated[float, msgspec.Meta(ge=0.0, le=100_000.0)] | None
 _Wei = Annotated[int, msgspec.Meta(ge=0)] | None
 _MOST_WEI = 2**256 - 1
-_NULL = msgspec.Raw(b"null")
 
 
 class _Rating(msgspec.Struct, gc=False):
@@ -47,7 +46,7 @@ class _Reliability(msgspec.Struct, gc=False):
 class _Record(msgspec.Struct, gc=False):
     """A machine as documented; the names are the wire's, in its order: the field that comes next is found at once."""
 
-    node_id: Annotated[int, msgspec.Meta(ge=LEAST_INTEGER, le=MOST_INTEGER)]
+    node_id: Whole
     country: str | None = None
     country_iso: str | None = None
     city: str | None = None
@@ -65,8 +64,8 @@ class _Record(msgspec.Struct, gc=False):
     is_wsl: bool | None = None
     virt: str | None = None
     cuda_version: str | None = None
-    gpus: msgspec.Raw = _NULL
-    gpu: msgspec.Raw = _NULL
+    gpus: msgspec.Raw = NULL
+    gpu: msgspec.Raw = NULL
     is_has_gpu: bool | None = None
     ai_score: _Number = None
     blender_score: _Number = None
@@ -77,27 +76,26 @@ class _Record(msgspec.Struct, gc=False):
     net_up_mbits: _Mbps = None
     total_price_usd: _Amount = None
     total_price_wei: _Wei = None
-    total_price_ether: msgspec.Raw = _NULL
+    total_price_ether: msgspec.Raw = NULL
     base: _Wei = None
-    base_ether: msgspec.Raw = _NULL
+    base_ether: msgspec.Raw = NULL
     base_usd: _Amount = None
     storage: _Wei = None
-    storage_ether: msgspec.Raw = _NULL
+    storage_ether: msgspec.Raw = NULL
     storage_usd: _Amount = None
     traffic: _Wei = None
-    traffic_ether: msgspec.Raw = _NULL
+    traffic_ether: msgspec.Raw = NULL
     traffic_usd: _Amount = None
     market_price: _Amount = None
     currency_usd: bool | None = None
-    reliability: msgspec.Raw = _NULL
-    features: msgspec.Raw = _NULL
+    reliability: msgspec.Raw = NULL
+    features: msgspec.Raw = NULL
     available_ports: _Count = None
     base_wei: _Wei = None
     storage_wei: _Wei = None
     traffic_wei: _Wei = None
 
 
-_RECORDS = msgspec.json.Decoder(list[msgspec.Raw])
 _RECORD = msgspec.json.Decoder(_Record)
 _RELIABILITY = msgspec.json.Decoder(_Reliability)
 
@@ -112,13 +110,7 @@ def read_machines(body: bytes, what: str) -> Records[Machine] | None:
     Returns:
         None for a body that has to be read as a whole: no list, not UTF-8, no JSON, half a surrogate pair.
     """
-    try:
-        if not body.isascii():
-            body.decode()
-        records = _RECORDS.decode(body)
-        return read_list(records, _Catalogue().machine, what, received=_payload)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return None
+    return read_raw_list(body, _Catalogue().machine, what)
 
 
 class _Catalogue:
@@ -144,7 +136,7 @@ class _Catalogue:
             if (traffic_wei := read.traffic) is None or traffic_wei > _MOST_WEI:
                 traffic_wei = _wei(traffic_wei, read.traffic_wei, read.traffic_ether)
         except (msgspec.DecodeError, _NoWeiError):
-            return Machine.from_payload(_payload(record))
+            return Machine.from_payload(payload_of(record))
         base_usd, storage_usd, traffic_usd = read.base_usd, read.storage_usd, read.traffic_usd
         return Machine(
             # A copy: the whole answer need not stay for the sake of one machine.
@@ -195,7 +187,7 @@ class _Catalogue:
         cards = self._cards.get(listed)
         if cards is None:
             cards = self._cards[listed] = decode_gpus(decode_json(listed), None)
-        return cards or decode_gpus(None, _payload(deprecated))
+        return cards or decode_gpus(None, payload_of(deprecated))
 
     def _feature_names(self, listed: bytes) -> tuple[str, ...]:
         names = self._features.get(listed)
@@ -211,7 +203,7 @@ class _NoWeiError(Exception):
 def _wei(first: int | None, second: int | None, ether: msgspec.Raw) -> int | None:
     price = second if first is None else first
     if price is None:
-        price = ether_as_wei(_payload(ether))
+        price = ether_as_wei(payload_of(ether))
         return price if price is not None and price >= 0 else None
     if price > _MOST_WEI:
         raise _NoWeiError
@@ -222,7 +214,7 @@ def _reliability(piece: msgspec.Raw) -> Reliability | None:
     try:
         read = _RELIABILITY.decode(piece)
     except msgspec.DecodeError:
-        return decode_reliability(_payload(piece))
+        return decode_reliability(payload_of(piece))
     rating = read.rating
     return Reliability(
         raw=cast(Any, piece.copy()),
@@ -235,7 +227,3 @@ def _reliability(piece: msgspec.Raw) -> Reliability | None:
         session_mean_s=read.s_avg_d,
         session_longest_s=read.s_max_d,
     )
-
-
-def _payload(piece: msgspec.Raw) -> object:
-    return decode_json(bytes(piece))

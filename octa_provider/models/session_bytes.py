@@ -6,23 +6,22 @@ As `machine_bytes` does for machines: a record whose every field has a type that
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import msgspec
 
 from octa_provider.models.hardware import NodeHardware, decode_hardware
 from octa_provider.models.session import Session, SessionPrices, read_config, read_endpoint, read_prices
 from octa_provider.models.session_progress import means_ready
-from octa_provider.text.carried import LEAST_INTEGER, MOST_INTEGER
 from octa_provider.wire.exact_json import decode_json
 from octa_provider.wire.fields import count, integer, label, moment, port_map, strings, url_map
-from octa_provider.wire.records import Records, read_list
+from octa_provider.wire.raw_records import NULL, Whole, payload_of, read_raw_list
+from octa_provider.wire.records import Records
 
 __all__ = ["read_sessions"]
 
-_Count = Annotated[int, msgspec.Meta(ge=LEAST_INTEGER, le=MOST_INTEGER)] | None
-_CountOrText = Annotated[int, msgspec.Meta(ge=LEAST_INTEGER, le=MOST_INTEGER)] | str | None
-_NULL = msgspec.Raw(b"null")
+_Count = Whole | None
+_CountOrText = Whole | str | None
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -46,23 +45,23 @@ class _Record(msgspec.Struct, gc=False):
     country: str | None = None
     country_iso: str | None = None
     city: str | None = None
-    ports_matrix: msgspec.Raw = _NULL
-    urls: msgspec.Raw = _NULL
-    ssh_direct: msgspec.Raw = _NULL
-    ssh_proxy: msgspec.Raw = _NULL
+    ports_matrix: msgspec.Raw = NULL
+    urls: msgspec.Raw = NULL
+    ssh_direct: msgspec.Raw = NULL
+    ssh_proxy: msgspec.Raw = NULL
     ssh_web: str | None = None
-    config: msgspec.Raw = _NULL
+    config: msgspec.Raw = NULL
     tx: _CountOrText = None
     rx: _CountOrText = None
     charge_amount: int | str | None = None
     user_envs: dict[str, str] | None = None
     container_id: list[str] | str | None = None
-    node_hw: msgspec.Raw = _NULL
-    prices: msgspec.Raw = _NULL
+    node_hw: msgspec.Raw = NULL
+    prices: msgspec.Raw = NULL
 
 
-_RECORDS = msgspec.json.Decoder(list[msgspec.Raw])
 _RECORD = msgspec.json.Decoder(_Record)
+_NO_PAIRS = frozenset({b"{}", b"null"})
 
 
 def read_sessions(body: bytes, what: str) -> Records[Session] | None:
@@ -75,12 +74,7 @@ def read_sessions(body: bytes, what: str) -> Records[Session] | None:
     Returns:
         None for a body that has to be read as a whole: no list, not UTF-8, no JSON, half a surrogate pair.
     """
-    try:
-        if not body.isascii():
-            body.decode()
-        return read_list(_RECORDS.decode(body), _Listed().session, what, received=_payload)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return None
+    return read_raw_list(body, _Listed().session, what)
 
 
 class _Listed:
@@ -98,10 +92,10 @@ class _Listed:
         try:
             read = _RECORD.decode(record)
         except msgspec.DecodeError:
-            return Session.from_payload(_payload(record))
+            return Session.from_payload(payload_of(record))
         uuid = read.uuid
         if not uuid or uuid.isspace():
-            return Session.from_payload(_payload(record))
+            return Session.from_payload(payload_of(record))
         progress = told if (told := read.progress) and not told.isspace() else None
         status = told if (told := read.status) and not told.isspace() else None
         is_ready = read.is_ready
@@ -130,10 +124,10 @@ class _Listed:
             city=told if (told := read.city) and not told.isspace() else None,
             ports={} if ports in _NO_PAIRS else port_map(decode_json(ports)),
             urls={} if urls in _NO_PAIRS else url_map(decode_json(urls)),
-            ssh_direct=None if (piece := read.ssh_direct) is _NULL else read_endpoint(_payload(piece)),
-            ssh_proxy=None if (piece := read.ssh_proxy) is _NULL else read_endpoint(_payload(piece)),
+            ssh_direct=None if (piece := read.ssh_direct) is NULL else read_endpoint(payload_of(piece)),
+            ssh_proxy=None if (piece := read.ssh_proxy) is NULL else read_endpoint(payload_of(piece)),
             ssh_web=told if (told := read.ssh_web) and not told.isspace() else None,
-            config=None if (piece := read.config) is _NULL else read_config(_payload(piece)),
+            config=None if (piece := read.config) is NULL else read_config(payload_of(piece)),
             tx_bytes=count(tx) if isinstance(tx, str) else tx,
             rx_bytes=count(rx) if isinstance(rx, str) else rx,
             charge_wei=charge if charge is None else integer(charge),
@@ -152,10 +146,3 @@ class _Listed:
         if piece not in self._prices:
             self._prices[piece] = read_prices(decode_json(piece))
         return self._prices[piece]
-
-
-_NO_PAIRS = frozenset({b"{}", b"null"})
-
-
-def _payload(piece: msgspec.Raw) -> object:
-    return decode_json(bytes(piece))
