@@ -7,16 +7,15 @@ server closes each connection.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from benchmarks.interleaved import Goal, Row, in_turn
+from benchmarks.measured_process import cpu_s
 
 #: A turn asks so often, on one connection where it stays.
 REQUESTS = 2000
@@ -101,7 +100,7 @@ def _asked(pid: int, port: int, path: str, headers: str = "", times: int = REQUE
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{headers}\r\n".encode()
 
     def turn() -> float:
-        before, asked = _cpu_s(pid), 0
+        before, asked = cpu_s(pid), 0
         while asked < times:
             with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as answers:
                 stays = True
@@ -109,7 +108,7 @@ def _asked(pid: int, port: int, path: str, headers: str = "", times: int = REQUE
                     connection.sendall(request)
                     stays = _read_answer(answers.readline, answers.read)
                     asked += 1
-        return (_cpu_s(pid) - before) * REQUESTS / times
+        return (cpu_s(pid) - before) * REQUESTS / times
 
     return turn
 
@@ -127,8 +126,3 @@ def _read_answer(line: Callable[[], bytes], read: Callable[[int], bytes]) -> boo
             stays = value.strip().lower() != b"close"
     read(length)
     return stays
-
-
-def _cpu_s(pid: int) -> float:
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")

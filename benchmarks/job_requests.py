@@ -19,12 +19,12 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.measured_process import cpu_s, requests_of, resident_mb
 from octa_provider import JobSpec, OctaClient
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 
@@ -138,17 +138,17 @@ def measure(by: str, count: int, kind: str, seconds: float) -> dict[str, object]
         FOLLOWED[by](emulator, count, COMMANDS[kind]) as pid,
     ):
         # The first look at each job reads its log without a turn, and a busy machine is slow to bring them up.
-        while _requests(emulator)["GET /services/{uuid}/logs"] < count:
+        while requests_of(emulator)["GET /services/{uuid}/logs"] < count:
             time.sleep(1.0)
         time.sleep(WARM_UP_S)
-        cpu_s = _cpu_s(pid)
-        before = _requests(emulator)
+        cpu_before_s = cpu_s(pid)
+        before = requests_of(emulator)
         begun = time.monotonic()
         time.sleep(seconds)
         a_minute = 60 / (time.monotonic() - begun)
-        resident_mb = _resident_mb(pid)
-        made, threads = _requests(emulator) - before, len(list(Path(f"/proc/{pid}/task").iterdir()))
-        cpu_s = _cpu_s(pid) - cpu_s
+        memory_mb = resident_mb(pid)
+        made, threads = requests_of(emulator) - before, len(list(Path(f"/proc/{pid}/task").iterdir()))
+        took_cpu_s = cpu_s(pid) - cpu_before_s
         running = emulator.ledger(requests=False)["running"]
     assert running == count, f"{running} of {count} jobs ran while it was counted"
     return {
@@ -157,26 +157,10 @@ def measure(by: str, count: int, kind: str, seconds: float) -> dict[str, object]
         "kind": kind,
         "requests_a_minute": round(made.total() * a_minute, 1),
         "threads": threads,
-        "cpu_share": round(cpu_s * a_minute / 60, 4),
-        "resident_mb": resident_mb,
+        "cpu_share": round(took_cpu_s * a_minute / 60, 4),
+        "resident_mb": memory_mb,
         "by_route": {route: round(number * a_minute, 1) for route, number in made.most_common()},
     }
-
-
-def _cpu_s(pid: int) -> float:
-    """Seconds of CPU that a process has taken."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _resident_mb(pid: int) -> float:
-    """Megabytes of memory that a process has now."""
-    return round(int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]) / 1024, 1)
-
-
-def _requests(emulator: EmulatorHandle) -> Counter[str]:
-    counts: dict[str, int] = emulator.ledger(requests=False)["request_counts"]
-    return Counter({route: count for route, count in counts.items() if "/_emulator" not in route})
 
 
 def main() -> None:

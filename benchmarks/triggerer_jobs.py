@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import statistics
 import sys
@@ -23,6 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.interleaved import Goal, Row
+from benchmarks.measured_process import cpu_s, of_session, requests_of, shared_mb
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 
 POLL_S = 5.0
@@ -60,7 +60,7 @@ def measure(count: int, windows: int, seconds: float) -> tuple[dict[str, Row], d
         # The first look at each of our jobs reads its log without a turn.
         routes = {OURS: "GET /services/{uuid}/logs", ALONE: "GET /services/{uuid}/info"}
         for name, route in routes.items():
-            _until(lambda name=name, route=route: _requests(emulators[name]).get(route, 0) >= count, name, home)
+            _until(lambda name=name, route=route: requests_of(emulators[name]).get(route, 0) >= count, name, home)
         time.sleep(WARM_UP_S)
         _told("all are watched")
         cpu: dict[str, list[float]] = {name: [] for name in QUEUES}
@@ -68,14 +68,14 @@ def measure(count: int, windows: int, seconds: float) -> tuple[dict[str, Row], d
         for _ in range(windows):
             begun = time.monotonic()
             before = {name: _cpu_s(pid) for name, pid in pids.items()}
-            made = {name: sum(_requests(emulator).values()) for name, emulator in emulators.items()}
+            made = {name: sum(requests_of(emulator).values()) for name, emulator in emulators.items()}
             time.sleep(seconds)
             took_s = time.monotonic() - begun
             for name, pid in pids.items():
                 cpu[name].append((_cpu_s(pid) - before[name]) / took_s)
             for name, emulator in emulators.items():
-                asked[name].append((sum(_requests(emulator).values()) - made[name]) * 60 / took_s)
-        memory = {name: _resident_mb(pid) for name, pid in pids.items()}
+                asked[name].append((sum(requests_of(emulator).values()) - made[name]) * 60 / took_s)
+        memory = {name: shared_mb(of_session(pid)) for name, pid in pids.items()}
         running = emulators[OURS].ledger(requests=False)["running"]
     assert running == count, f"{running} of {count} jobs ran while it was counted"
     title = f"{count:,} deferred jobs in a triggerer, the jobs quiet, a look due every {POLL_S:.0f} s"
@@ -117,36 +117,9 @@ def _until(is_so: Callable[[], bool], name: str, home: Path) -> None:
         time.sleep(1.0)
 
 
-def _requests(emulator: EmulatorHandle) -> dict[str, int]:
-    counts: dict[str, int] = emulator.ledger(requests=False)["request_counts"]
-    return {route: count for route, count in counts.items() if "/_emulator" not in route}
-
-
-def _of_session(pid: int) -> list[Path]:
-    """The processes of a session, by their leader: a triggerer's loop is its child."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(words[3]) == pid:
-            found.append(stat.parent)
-    return found
-
-
-def _cpu_s(pid: int) -> float:
-    ticks = 0
-    for process in _of_session(pid):
-        # With children that have ended.
-        ticks += sum(map(int, (process / "stat").read_text().rpartition(")")[2].split()[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _resident_mb(pid: int) -> float:
-    # What forked processes share is counted once: a part for each.
-    told = [(process / "smaps_rollup").read_text().partition("\nPss:")[2] for process in _of_session(pid)]
-    return round(sum(int(text.split()[0]) for text in told) / 1024, 1)
+def _cpu_s(leader: int) -> float:
+    # A triggerer's loop is its child.
+    return sum(cpu_s(pid, with_ended=True) for pid in of_session(leader))
 
 
 def main() -> int:
