@@ -56,7 +56,8 @@ def test_the_sensor_returns_what_the_operator_would_have(
 def test_no_line_is_shown_twice(renting: Renting, mode: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
     """In mode `reschedule` each look is a task of its own, which would read the log from its start."""
     if mode.get("mode") == "reschedule" and airflow.__version__.startswith("3.0."):
-        # `TaskInstanceOperations.get_reschedule_start_date` of its client takes the answer as it is.
+        # `TaskInstanceOperations.get_reschedule_start_date` of its client takes the answer as it is. A worker does not:
+        # tests/airflow/e2e/test_killed.py.
         pytest.skip("dag.test() of Airflow 3.0 gives a sensor's second look its start as text")
     command = "for i in 1 2 3; do echo line-$i-of-it; sleep 1; done"
     assert begun_and_waited_for("shown_once", command, mode).state == "success"

@@ -6,7 +6,16 @@ Against a real Airflow with all its processes. The job writes `whole` to a file 
 from __future__ import annotations
 
 import pytest
-from airflow_at_work import IS_TWO, KEEPS_STATE, RESTARTS_CLEARED, TAKES_THE_SAME_STATE, UNTIL_TOLD, Airflow, Work
+from airflow_at_work import (
+    IS_TWO,
+    KEEPS_STATE,
+    RESTARTS_CLEARED,
+    TAKES_THE_SAME_STATE,
+    UNTIL_TOLD,
+    VERSION,
+    Airflow,
+    Work,
+)
 
 pytestmark = [pytest.mark.e2e]
 
@@ -52,6 +61,22 @@ def test_files_go_and_come(airflow: Airflow, dag_id: str) -> None:
     assert work.running == []
     # One process begins, and one ends it; between them one sends, which one that fetches is not.
     assert len(work.tries) == (2 if dag_id.endswith("in_trigger") else 3)
+
+
+@pytest.mark.skipif(IS_TWO or VERSION >= (3, 1), reason="dag.test() does it too: tests/airflow/test_job_sensor.py")
+def test_a_sensor_that_looks_in_turns_shows_no_line_twice(airflow: Airflow) -> None:
+    """In mode `reschedule` each look is a process of its own, which would read the log from its start."""
+    work = airflow.work("sensed_in_turns", f"for i in 1 2 3; do echo line-$i-of-it; done; {UNTIL_TOLD}")
+    turns = "SELECT COUNT(*) FROM task_reschedule"
+    before = int(airflow.services.read(turns))
+    work.until_begun()
+    work.until("it should look in turns", lambda: int(airflow.services.read(turns)) >= before + 3)
+    work.let_go()
+    work.until("the run should end well", lambda: airflow.services.run_state(*work.names) == "success")
+    assert work.is_whole
+    assert [work.log.count(f"[job] line-{number}-of-it") for number in (1, 2, 3)] == [1, 1, 1]
+    assert len(work.sessions) == 1
+    assert work.running == []
 
 
 def test_killed_while_starting(airflow: Airflow) -> None:

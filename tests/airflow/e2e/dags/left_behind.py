@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import DAG, Param, get_current_context
 from airflow_provider.operators.job import OctaRunJobOperator
 from airflow_provider.operators.reap import OctaReapOperator
 from airflow_provider.operators.render_animation import OctaRenderAnimationOperator
+from airflow_provider.sensors.job import OctaJobSensor
 
 PARAMS = {
     "command": Param("sleep 4; echo whole > $F/output", type="string"),
@@ -103,6 +104,16 @@ one_job(
     files_in_trigger=False,
     max_cost_usd=0.05,
 )
+
+with DAG("sensed_in_turns", schedule=None, params=PARAMS):
+    begin = OctaRunJobOperator(
+        task_id="begin",
+        image="alpine:3",
+        command="F={{ params.folder }}; {{ params.command }}",
+        wait_for_completion=False,
+    )
+    # A scheduler that queues the next look before it has heard of the last one's end fails the task.
+    OctaJobSensor(task_id="job", job=begin.output, mode="reschedule", poke_interval=10, deferrable=False)
 
 with DAG("reap", schedule=None):
     OctaReapOperator(task_id="reap", older_than_s=0)
