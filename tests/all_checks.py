@@ -211,7 +211,9 @@ def run(check: Check, *, quiet: bool = False) -> Outcome:
         for case in ElementTree.parse(check.report).iter("testcase"):
             problem = case.find("failure") if case.find("error") is None else case.find("error")
             if problem is not None:
-                outcome.failures.append(f"{case.get('classname')}::{case.get('name')}")
+                # One that fails and leaves something behind as well is there twice.
+                name = f"{case.get('classname')}::{case.get('name')}"
+                outcome.failures += [name] if name not in outcome.failures else []
                 outcome.has_lost_worker |= LOST_WORKER in f"{problem.get('message')}{problem.text}"
             elif case.find("skipped") is not None:
                 outcome.skipped += 1
