@@ -132,12 +132,12 @@ CHECKS = (
     Check("quick", "core", ("pytest", "-q", "--quick", *SHARED, "3", *CORE_TESTS[:3], *SLOW), is_part=True),
     # A whole Airflow, whose scheduler fails healthy tasks when it gets no time: before everything else.
     Check("airflow-e2e", "airflow", ("pytest", "-q", "tests/airflow/e2e"), lane=1),
-    Check("airflow", "airflow", AIRFLOW_TESTS, lane=1, niceness=PATIENT),
+    Check("airflow", "airflow", AIRFLOW_TESTS, lane=4, niceness=PATIENT),
     Check("core", "core", ("pytest", "-q", *SHARED, "3", *COVERAGE, *CORE_TESTS), lane=2, niceness=QUICK_CLOCKS),
-    Check("airflow-2.11", "airflow-2.11", AIRFLOW_TESTS, lane=2, niceness=PATIENT),
+    Check("airflow-2.11", "airflow-2.11", AIRFLOW_TESTS, lane=1, niceness=PATIENT),
     Check("prefect", "prefect", ("pytest", "-q", *SHARED, "3", "tests/prefect"), lane=3, niceness=PATIENT),
     # The same lines thousands of times: to count them would take twice as long as to run them.
-    Check("campaigns", "core", ("pytest", "-q", *SHARED, "2", *CAMPAIGNS), lane=3, niceness=QUICK_CLOCKS),
+    Check("campaigns", "core", ("pytest", "-q", *SHARED, "2", *CAMPAIGNS), lane=2, niceness=QUICK_CLOCKS),
 )
 #: pytest's exit status when all tests were run.
 SOME_FAILED = 1
@@ -162,9 +162,10 @@ def main(names: list[str]) -> int:
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     wanted = [check for check in CHECKS if check.name in names or not (names or check.is_part)]
     outcomes = [run(check) for check in wanted if check.lane is None]
-    lanes = [[check for check in wanted if check.lane == lane] for lane in (1, 2, 3)]
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        side_by_side = sum(1 for lane in lanes if lane) > 1
+    numbers = sorted({check.lane for check in wanted if check.lane is not None})
+    lanes = [[check for check in wanted if check.lane == number] for number in numbers]
+    with ThreadPoolExecutor(max(len(lanes), 1)) as pool:
+        side_by_side = len(lanes) > 1
         for lane_outcomes in pool.map(lambda lane: [run(check, quiet=side_by_side) for check in lane], lanes):
             outcomes += lane_outcomes
     if sum(len(one.failures) for one in outcomes) <= MOST_FRAGILE:
