@@ -89,8 +89,13 @@ class Approving:
         self.run = flows.new_run_of("quote_approve_render", entrypoint, {**parameters, **options})
         self.process = flows.engine(self.run)
 
-    def wait_for_the_question(self) -> None:
+    def wait_for_the_question(self) -> str:
+        """What is asked. Prefect calls a run paused before that is there, and refuses every answer until then."""
         self.server.wait_for_state(self.run, "Paused")
+        keys = self.server.flow_run(self.run)["state"]["state_details"]["run_input_keyset"]
+        inputs = f"/flow_runs/{self.run}/input/filter"
+        (question,) = wait_for(lambda: self.server.post(inputs, prefix=keys["description"]), "it asks")
+        return str(question["value"])
 
     def answer(self, **values: Any) -> None:
         result = self.server.post(f"/flow_runs/{self.run}/resume", run_input=values)
@@ -110,10 +115,8 @@ class Approving:
 
 def test_quote_approve_render(server: PrefectServer, renting: Renting, flows: FlowProcesses, tmp_path: Path) -> None:
     asked = Approving(server, flows, tmp_path, seconds_per_frame=1.0)
-    asked.wait_for_the_question()
+    question = asked.wait_for_the_question()
     assert renting.sessions == [], "nothing is rented before the answer"
-    keys = server.flow_run(asked.run)["state"]["state_details"]["run_input_keyset"]
-    question = server.ask("GET", f"/flow_runs/{asked.run}/input/{keys['description']}").text
     assert "6 frames on 1 machine (cheapest)" in question
     assert "| stopped at |" in question, "the table of the quote is in the question"
     (plan,) = server.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [asked.run]}})
