@@ -27,6 +27,8 @@ os.environ.update(
     AIRFLOW_HOME=str(HOME),
     # Airflow 3.2's `dag.test()` ends in an error of its server without one; `airflow standalone` makes one.
     AIRFLOW__API_AUTH__JWT_SECRET=secrets.token_hex(32),
+    # What Airflow 2 kills a task after, which on a busy machine may not have had its turn.
+    AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME="600",
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     # Whoever writes may be kept from the processor meanwhile.
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db?timeout=60",
