@@ -13,13 +13,14 @@ from airflow_provider.templated import is_known
 from octa_provider.job.secret_envs import MASK
 from octa_provider.market.request_checks import is_env_name
 
-__all__ = ["SecretTexts", "as_secrets", "is_shown_whole", "kept_secret", "mask_in_logs"]
+__all__ = ["SHORTEST_MASKED", "SecretTexts", "as_secrets", "is_shown_whole", "kept_secret", "mask_in_logs"]
 
 #: Where `redact` lies, by release: Airflow 3.1 and newer, 3.0, 2.
 _REDACT_LIES_IN = ("airflow.sdk.log", "airflow.sdk.execution_time.secrets_masker", "airflow.utils.log.secrets_masker")
 
-#: As Airflow 3 does: what is shorter stands in so many lines that these would not be readable any more.
-_SHORTEST_MASKED = 5
+#: As Airflow 3 does: what is shorter stands in so many lines that these would not be readable any more. Airflow 2 masks
+#: it too, and of a longer secret that begins with it then shows the rest.
+SHORTEST_MASKED = 5
 
 
 class SecretTexts(Mapping[str, str]):
@@ -98,7 +99,7 @@ def mask_in_logs(secrets: Mapping[str, str]) -> None:
     for value in secrets.values():
         # Logs come line by line.
         for part in (value, *value.splitlines()):
-            if len(part.strip()) >= _SHORTEST_MASKED:
+            if len(part.strip()) >= SHORTEST_MASKED:
                 mask_secret(part.strip())
 
 

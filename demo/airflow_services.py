@@ -8,7 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,16 @@ class AirflowServices:
         """
         return f"sqlite:///{self.home}/airflow.db?timeout={patience_s}"
 
+    def run(self, process: str, arguments: Sequence[str], log: Path) -> None:
+        """Start one of the processes.
+
+        Args:
+            process: as in `airflow scheduler`.
+            arguments: behind that.
+            log: where all goes that it prints.
+        """
+        self.children.start(f"Airflow's {process}", [*AIRFLOW, process, *arguments], log, self.env_of(process))
+
     def env_of(self, process: str) -> dict[str, str]:
         """The environment of one of the processes.
 
@@ -147,9 +157,7 @@ class AirflowServices:
             ("scheduler", ("--skip-serve-logs",)),
             ("triggerer", ("--skip-serve-logs",)),
         ):
-            self.children.start(
-                f"Airflow's {name}", [*AIRFLOW, name, *arguments], self.logs / f"airflow-{name}.log", self.env_of(name)
-            )
+            self.run(name, arguments, self.logs / f"airflow-{name}.log")
         self.wait("Airflow's API server", self.log_in)
         self.wait(f"the DAG {dag_id}", lambda: self.has_dag(dag_id))
 

@@ -8,8 +8,10 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,8 @@ os.environ.update(
     AIRFLOW_HOME=str(HOME),
     # Airflow 3.2's `dag.test()` ends in an error of its server without one; `airflow standalone` makes one.
     AIRFLOW__API_AUTH__JWT_SECRET=secrets.token_hex(32),
+    # What Airflow 2 kills a task after, which on a busy machine may not have had its turn.
+    AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME="600",
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     # Whoever writes may be kept from the processor meanwhile.
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{HOME}/airflow.db?timeout=60",
@@ -42,7 +46,10 @@ made_findable(HOME / "found")
 
 from airflow_runs import BLENDER_PYTHON, Renting  # noqa: E402
 
+from airflow_provider.secret_texts import SHORTEST_MASKED  # noqa: E402
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator  # noqa: E402
+
+HAS_SDK = find_spec("airflow.sdk") is not None
 
 # There is no such page on older ones.
 collect_ignore = [] if HAS_PAGES else ["test_sessions_page.py"]
@@ -53,6 +60,21 @@ def shared_emulator() -> Iterator[EmulatorHandle]:
     blender = {"blender_python": str(BLENDER_PYTHON)} if BLENDER_PYTHON.exists() else {}
     with start_emulator(machines=12, room=50, **blender) as emulator:
         yield emulator
+
+
+@pytest.fixture(autouse=True)
+def nothing_short_is_masked() -> Iterator[None]:
+    """Airflow 2 masks whatever it is told in all tests that follow, and of a secret that begins so shows the rest."""
+    before = set(_masks())
+    yield
+    short = [mask for mask in _masks() - before if len(mask.replace("\\", "")) < SHORTEST_MASKED]
+    assert not short, f"this test has had {short} masked"
+
+
+def _masks() -> set[str]:
+    """What is masked, as patterns; empty on Airflow 3, which leaves out what is short."""
+    masker = sys.modules.get("airflow.utils.log.secrets_masker")
+    return set() if masker is None or HAS_SDK else masker._secrets_masker().patterns
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_the_client_is_made_once(renting: Renting) -> None:
 
 def test_the_extra_is_read() -> None:
     extra = '{"timeout": "7.5", "retries": 4, "ssh_key_file": "/k", "allow_http": "true"}'
-    found = settings(host="https://a.example", password="k", extra=extra)
+    found = settings(host="https://a.example", password="the-key", extra=extra)
     assert (found.timeout, found.retries, found.ssh_private_key, found.allow_http) == (7.5, 4, "/k", True)
 
 

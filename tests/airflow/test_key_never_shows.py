@@ -51,6 +51,15 @@ def test_airflow_masks_the_secrets_from_then_on(renting: Renting) -> None:
         assert redact(line) == "***"
 
 
+def test_the_short_end_of_a_key_is_no_word_to_mask(renting: Renting) -> None:
+    """Airflow 2 masks whatever it is told, wherever it stands."""
+    end = "Qz=="
+    pem = f"-----BEGIN RSA PRIVATE KEY-----\n{'MIIEpAIBAAKCAQEA7' * 3}\n{end}\n-----END RSA PRIVATE KEY-----\n"
+    renting.connection("octa_short_end", extra={"ssh_private_key": pem})
+    assert OctaHook("octa_short_end").settings.ssh_private_key == pem
+    assert redact([f"{end} of it", "MIIEpAIBAAKCAQEA7" * 3]) == [f"{end} of it", "***"]
+
+
 @pytest.mark.parametrize("status", [401, 403, 422, 500])
 def test_no_secret_shows_in_an_error(renting: Renting, capfd: pytest.CaptureFixture[str], status: int) -> None:
     key = renting.emulator.api_key

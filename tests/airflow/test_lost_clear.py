@@ -5,9 +5,8 @@ The task runs in a worker's process of its own, with no scheduler that might tak
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,8 +16,10 @@ from typing import Any
 
 import pytest
 from airflow.utils.session import create_session
+from airflow_command import airflow_command
 from airflow_runs import Renting
 from dag_to_kill import AT, batch_to_kill, dag_to_kill, start_to_kill
+from forked import forked
 from quick_batch import quick_batch
 from sqlalchemy.exc import OperationalError
 
@@ -98,20 +99,16 @@ def at_work(
     text = f"# airflow\nfrom dag_to_kill import {make.__name__}\n{file_says}\n"
     file.write_text(f"{text}dag = {make.__name__}({dag.dag_id!r}, **{arguments!r})\n")
     unlocked(lambda: new_run(dag))
+    # Killed only after what the conftest says, wherever the machine is busy.
     env = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
         "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
-        # What it is killed after, wherever the machine is busy.
-        "AIRFLOW__CORE__KILLED_TASK_CLEANUP_TIME": "600",
     }
-    command = [sys.executable, "-m", "airflow", "tasks", "run", "--local", "--subdir", str(file)]
-    with (
-        log.open("wb") as output,
-        subprocess.Popen([*command, dag.dag_id, "job", RUN_ID], stdout=output, stderr=output, env=env) as process,
-    ):
+    command = ["tasks", "run", "--local", "--subdir", str(file), dag.dag_id, "job", RUN_ID]
+    with forked(airflow_command, json.dumps(command), log, env) as process:
 
         def is_over() -> bool:
-            return process.poll() is not None
+            return process.exitcode is not None
 
         def wait_for(what: str, ask: Callable[[], object] | None = None) -> None:
             until(what, (lambda: ask() or is_over()) if ask else is_over, log)
@@ -122,6 +119,7 @@ def at_work(
         finally:
             # What runs the task ends with it.
             process.terminate()
+            process.join()
 
 
 def log_of(dag: Any) -> str:

@@ -6,12 +6,14 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 
-from demo.airflow_services import AIRFLOW, AirflowServices
+from demo.airflow_services import AirflowServices
 from demo.child_processes import Child, send, session_members
+from tests.airflow.e2e.nursery import Nursery
 
 #: As long as a busy machine needs. Nothing ends by itself meanwhile: commands wait for a file that the test makes, and
 #: Airflow takes nobody for dead before a test has killed or stalled it, and written its last heartbeat far back.
@@ -167,4 +169,15 @@ class Services(AirflowServices):
         """Start one of the processes again."""
         log = self.logs / f"airflow-{name}-{time.monotonic_ns()}.log"
         arguments = [] if name == "api-server" else ["--skip-serve-logs"]
-        self.children.start(f"Airflow's {name}", [*AIRFLOW, name, *arguments], log, self.env_of(name))
+        self.run(name, arguments, log)
+
+    def run(self, process: str, arguments: Sequence[str], log: Path) -> None:
+        """As in `AirflowServices`."""
+        if process == "triggerer":
+            self._nursery.start(f"Airflow's {process}", [process, *arguments], log)
+        else:
+            super().run(process, arguments, log)
+
+    @cached_property
+    def _nursery(self) -> Nursery:
+        return Nursery(self.children, self.logs / "nursery.log", self.env_of("triggerer"))

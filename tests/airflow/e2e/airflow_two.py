@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import requests
 
-from demo.airflow_services import AIRFLOW
+from demo.airflow_services import AirflowServices
 from tests.airflow.e2e.airflow_processes import LONG_AGO, NEVER_S, Services
 
 
@@ -63,10 +64,13 @@ class ServicesOfTwo(Services):
             ("scheduler", ["--skip-serve-logs"]),
             ("triggerer", ["--skip-serve-logs"]),
         ):
-            log = self.logs / f"airflow-{name}.log"
-            self.children.start(f"Airflow's {name}", [*AIRFLOW, name, *arguments], log, self.env_of(name))
+            self.run(name, arguments, self.logs / f"airflow-{name}.log")
         self.wait("Airflow's web server", self.log_in)
         self.wait(f"the DAG {dag_id}", lambda: self.has_dag(dag_id))
+
+    def run(self, process: str, arguments: Sequence[str], log: Path) -> None:
+        """As in `AirflowServices`: its own executor has to hear of a deferral before the task is resumed."""
+        AirflowServices.run(self, process, arguments, log)
 
     def log_in(self) -> bool:
         """Whether the web server answers."""

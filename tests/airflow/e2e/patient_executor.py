@@ -1,4 +1,7 @@
-"""Airflow's own executor on a slow machine: no healthy task is failed, and none killed before it has had its turn."""
+"""Airflow's own executor on a slow machine: no healthy task is failed, and none killed before it has had its turn.
+
+Its workers are forked from the scheduler, and the tasks from those: what all tasks import is imported here.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,29 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
+import asyncssh  # noqa: F401
 from airflow.executors.local_executor import LocalExecutor
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskinstancekey import TaskInstanceKey
 from airflow.sdk.execution_time.supervisor import WatchedSubprocess
+from airflow.utils.session import create_session
+from sqlalchemy import select
+
+import airflow_provider.job_on_worker
+import airflow_provider.operators.job
+import airflow_provider.operators.reap
+import airflow_provider.operators.render_animation
+import airflow_provider.running_batch
+import airflow_provider.running_job
+import airflow_provider.sensors.job  # noqa: F401
+import octa_provider.client  # noqa: F401
 
 #: A task that is killed gets so many seconds from SIGTERM to SIGKILL. That `on_kill` needs less than Airflow's 5 s is
 #: shown in `tests/airflow/test_on_kill.py`; on a busy machine they may be over before the process has had its turn.
 KILLED_TASK_S = 300.0
 _LOOK_S = 0.5
+#: Of the same try, after the end of a process: one that is killed leaves its task running.
+_IS_TO_GO_ON = {"deferred", "scheduled", "queued"}
 _kill = WatchedSubprocess.kill
 
 
@@ -37,10 +56,11 @@ WatchedSubprocess.kill = _kill_patiently  # type: ignore[method-assign]
 
 
 class PatientExecutor(LocalExecutor):
-    """Tells the end of the process that deferred a task only while no other one goes on with the same try.
+    """Tells the end of a process only while no other one goes on with the same try, nor is about to.
 
-    A scheduler that was stopped for a while hears of both at once, takes the first one's end for that of the second,
-    and fails the task: it "finished with state success, but the task instance's state attribute is running".
+    A scheduler that was stopped for a while hears of a task's deferral when it has resumed that task already, takes the
+    first process's end for that of the second, and fails the task: it "finished with state success, but the task
+    instance's state attribute is running". Only of what runs while its last process is gone is that true.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -60,6 +80,13 @@ class PatientExecutor(LocalExecutor):
                 return
             del self._at_work[key]
         super().change_state(key, state, *arguments, **options)
+        if state == "success" and isinstance(key, TaskInstanceKey) and _state(key) in _IS_TO_GO_ON:
+            self.event_buffer.pop(key, None)
+
+
+def _state(key: TaskInstanceKey) -> Any:
+    with create_session() as session:
+        return session.scalar(select(TaskInstance.state).where(TaskInstance.filter_for_tis([key])))
 
 
 def _key(workload: Any) -> Any:
