@@ -131,7 +131,7 @@ CHECKS = (
     # What a contributor waits for: not what renders, kills, or draws thousands of inputs, nor whatever else takes long.
     Check("quick", "core", ("pytest", "-q", "--quick", *SHARED, "3", *CORE_TESTS[:3], *SLOW), is_part=True),
     # A whole Airflow, whose scheduler fails healthy tasks when it gets no time: before everything else.
-    Check("airflow-e2e", "airflow", ("pytest", "-q", "tests/airflow/e2e"), lane=1),
+    Check("airflow-e2e", "airflow", ("pytest", "-q", *BY_FILE, "tests/airflow/e2e"), lane=1),
     Check("airflow", "airflow", AIRFLOW_TESTS, lane=4, niceness=PATIENT),
     Check("core", "core", ("pytest", "-q", *SHARED, "3", *COVERAGE, *CORE_TESTS), lane=2, niceness=QUICK_CLOCKS),
     Check("airflow-2.11", "airflow-2.11", AIRFLOW_TESTS, lane=1, niceness=PATIENT),
