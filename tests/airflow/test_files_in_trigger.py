@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -232,6 +233,28 @@ def test_a_functions_machine_waits_for_no_worker(
     assert (tmp_path / "out.txt").read_text() == "written"
     assert came == came_back_for
     assert list(tmp_path.glob(".octa-mark-*")) == []
+    assert renting.running() == []
+
+
+@pytest.mark.parametrize(
+    ("size", "arguments"), [(MOST_VALUE_BYTES, {}), (3, {"files_in_trigger": False})], ids=["large", "by workers"]
+)
+def test_a_function_whose_arguments_are_others_when_it_comes_back_has_its_result_all_the_same(
+    renting: Renting, capfd: pytest.CaptureFixture[str], size: int, arguments: dict[str, Any]
+) -> None:
+    with DAG("other_arguments", schedule=None, user_defined_macros={"counted": count(1).__next__}) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2, deferrable=True, **arguments)
+        def writes(rendering: str, letters: int) -> list[str]:
+            return [rendering, "x" * letters]
+
+        writes("{{ counted() }}", size)
+    ended = run(dag)
+    rendering, letters = ended.result("writes")
+    # As they were when the command began.
+    assert (rendering, letters) == ("2" if arguments else "1", "x" * size)
+    assert "are not what they were when this job was started" in capfd.readouterr().out
+    assert len(renting.sessions) == 1
     assert renting.running() == []
 
 
