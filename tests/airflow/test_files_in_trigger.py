@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -240,20 +239,33 @@ def test_a_functions_machine_waits_for_no_worker(
     ("size", "arguments"), [(MOST_VALUE_BYTES, {}), (3, {"files_in_trigger": False})], ids=["large", "by workers"]
 )
 def test_a_function_whose_arguments_are_others_when_it_comes_back_has_its_result_all_the_same(
-    renting: Renting, capfd: pytest.CaptureFixture[str], size: int, arguments: dict[str, Any]
+    renting: Renting,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    size: int,
+    arguments: dict[str, Any],
 ) -> None:
-    with DAG("other_arguments", schedule=None, user_defined_macros={"counted": count(1).__next__}) as dag:
+    operator = cast("type[Any]", _OctaDecoratedOperator)
+    resumed = operator.execute_resumed
+
+    def rendered_anew(self: Any, context: Context, event: dict[str, Any] | None = None) -> Any:
+        # As a template of the time is, or a DAG's file that was edited.
+        self.op_args = ("later", size)
+        return resumed(self, context, event)
+
+    monkeypatch.setattr(operator, "execute_resumed", rendered_anew)
+    with DAG("other_arguments", schedule=None) as dag:
 
         @task.octa(image="python:3.12", poll_interval=0.2, deferrable=True, **arguments)
-        def writes(rendering: str, letters: int) -> list[str]:
-            return [rendering, "x" * letters]
+        def writes(when: str, letters: int) -> list[str]:
+            return [when, "x" * letters]
 
-        writes("{{ counted() }}", size)
+        writes("first", size)
     ended = run(dag)
-    rendering, letters = ended.result("writes")
     # As they were when the command began.
-    assert (rendering, letters) == ("2" if arguments else "1", "x" * size)
-    assert "are not what they were when this job was started" in capfd.readouterr().out
+    assert ended.result("writes") == ["later" if arguments else "first", "x" * size]
+    log = capfd.readouterr()
+    assert "are not what they were when this job was started" in log.out + log.err
     assert len(renting.sessions) == 1
     assert renting.running() == []
 
