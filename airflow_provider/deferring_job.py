@@ -94,5 +94,8 @@ class DefersJob(DescribesJob):
         """The inputs of the job that are made for it from texts; see `files_to_share`."""
         return {}
 
+    def _keep_places(self, state: JobState) -> None:
+        """Have what is described from now on lie there where it lies in a job that has been started."""
+
     def _collects(self, spec: JobSpec) -> bool:
         return bool(spec.outputs) or spec.result_file is not None or as_text("log_path", self.log_path) is not None

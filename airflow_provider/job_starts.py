@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider.failure import fail_task
 from airflow_provider.job_xcom import JobXCom
+from airflow_provider.namespace import shares_namespace_text
 from airflow_provider.rental_key import rental_key
 from airflow_provider.task_memory import TaskMemory
 from octa_provider.errors import OctaError, OctaNoMachineError
@@ -77,6 +78,7 @@ class StartsJob:
             TaskDeferred: the triggerer waits for a machine.
             OctaTaskError, AirflowFailException: it could not be started; see `fail_task`.
         """
+        known = self.kill_switch.uuid
         try:
             if self.spec.over_ssh:
                 # A key that can't be read, or none at all, would be found out when the machine bills.
@@ -96,6 +98,14 @@ class StartsJob:
         except OctaError as error:
             fail_task(error)
         self._tell_started(state)
+        if state.attempts > 1 and self.context["ti"].try_number == 1 and state.rental.uuid != known:
+            self.operator.log.warning(
+                "Session %s was there before this task's first try. If no run of this name that was deleted, and no "
+                "worker of this try that vanished, has left it, then %s, which stops it as well: give each Airflow a "
+                "namespace of its own",
+                state.rental.uuid,
+                shares_namespace_text(self.client.namespace),
+            )
         return state
 
     def start_elsewhere(self, state: JobState) -> JobState:

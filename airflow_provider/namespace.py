@@ -26,7 +26,7 @@ from airflow_provider.exceptions import OctaAirflowUnreachableError
 from airflow_provider.variables import read_variable, write_variable
 from octa_provider.text.loggers import plain_logger
 
-__all__ = ["NAMESPACE_VARIABLE", "default_namespace", "forget_namespace"]
+__all__ = ["NAMESPACE_VARIABLE", "default_namespace", "forget_namespace", "shares_namespace_text"]
 
 log = plain_logger(__name__)
 
@@ -64,6 +64,15 @@ def default_namespace() -> str:
     if _MADE.fullmatch(kept) is None or not url:
         return kept
     return _made_of(kept, url)
+
+
+def shares_namespace_text(namespace: str) -> str:
+    """What explains a machine that this Airflow does not know of, as the middle of a sentence.
+
+    Args:
+        namespace: of the client.
+    """
+    return f"it is the machine of another Airflow on this account that has the namespace {namespace!r} too"
 
 
 def forget_namespace() -> None:

@@ -258,7 +258,9 @@ class RunsJob(DefersJob, TellsLineage):
             raise AirflowTaskTimeout(f"The task did not end within {self.execution_timeout}; its session was stopped.")
         if event["what"] == "broken":
             raise OctaUnwatchedError(f"The job {key} could not be watched: {event['message']}")
-        work, state = self._prepare(context, client), job_from_json(event["job"])
+        state = job_from_json(event["job"])
+        self._keep_places(state)
+        work = self._prepare(context, client)
         from airflow_provider.shared_files import forget_marks
         from octa_provider.job.result import JobOutcome
 

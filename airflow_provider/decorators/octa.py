@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from airflow_provider.lineage.tells_lineage import MadeFiles
     from airflow_provider.written_file import FileArgument
-    from octa_provider import JobSpec
+    from octa_provider import JobSpec, JobState
     from octa_provider.job.events import OnEvent
     from octa_provider.market.requirements import Requirements
 
@@ -62,8 +62,10 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         self.python = python
         self._folder: Path | None = None
         self._needs_folder = True
-        #: Of what the function is called with, there: the same for the same.
+        #: The folder of the function there.
         self._remote = ""
+        #: The one that this try has told its job, where it has come back.
+        self._kept_remote: str | None = None
         #: What is sent to be called.
         self._made: dict[str, dict[str, Any]] = {}
         super().__init__(command="known later", via="ssh", **kwargs)
@@ -135,8 +137,15 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
         # Airflow's own text of it drops lines of its strings that begin with `#`, and knows one name of the decorator.
         script = script_that_calls(self.python_callable)
         arguments = call_arguments(self.python_callable, list(self.op_args), dict(self.op_kwargs), context)
-        # What is not the same function with the same arguments must not carry on with what that left.
-        remote = self._remote = f"octa-task-{hashlib.sha256((script + arguments).encode()).hexdigest()[:16]}"
+        # What is not the same function with the same arguments must not carry on with what that left. But a template of
+        # the time is another one whenever it is rendered, and the DAG's file may be edited while the task is deferred.
+        called = f"octa-task-{hashlib.sha256((script + arguments).encode()).hexdigest()[:16]}"
+        remote = self._remote = self._kept_remote or called
+        if remote != called:
+            self.log.info(
+                "The function or its arguments are not what they were when this job was started: what had begun by "
+                "then has run, or runs, with the earlier ones."
+            )
         # Written here, where a disk that is full ends the session too.
         assert self._folder is not None
         made = {
@@ -161,6 +170,10 @@ class _OctaDecoratedOperator(DecoratedOperator, OctaRunJobOperator):
 
     def _value_of(self) -> str:
         return f"{self._remote}/result.json"
+
+    def _keep_places(self, state: JobState) -> None:
+        told = next((remote for remote in state.outputs if _RESULT.fullmatch(remote)), None)
+        self._kept_remote = None if told is None else told.partition("/")[0]
 
     def _texts(self) -> dict[str, dict[str, Any]]:
         return self._made

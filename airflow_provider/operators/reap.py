@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.exceptions import OctaNotStoppedError
 from airflow_provider.failure import fail_task
 from airflow_provider.hooks.octa import OctaHook
+from airflow_provider.namespace import shares_namespace_text
 from airflow_provider.owner import is_owner_alive, rental_told_by_owner
 from airflow_provider.rendering import RendersWhatIsWritten
 from airflow_provider.templated import as_float, check_known, checked_cap, checked_deadline, refuse_text_flags
@@ -101,6 +102,7 @@ class OctaReapOperator(RendersWhatIsWritten):
         dag_ids = [self.dag_ids] if isinstance(self.dag_ids, str) else self.dag_ids
         found: dict[str, Any] = {"orphans": [], "stopped": []}
         failed: list[str] = []
+        unknown: set[str] = set()
         try:
             older_than_s, max_age_s = (
                 _seconds("older_than_s", self.older_than_s),
@@ -108,19 +110,30 @@ class OctaReapOperator(RendersWhatIsWritten):
             )
             deadline_s = checked_deadline(self.deadline_s)
             client = OctaHook(self.octa_conn_id).get_conn()
+            unknown_text = (
+                ": this Airflow does not know its task. If that was not deleted here, then "
+                f"{shares_namespace_text(client.namespace)}: give each Airflow a namespace of its own"
+            )
 
             def reap(prefix: str, **options: Any) -> None:
                 reaped = client.rentals.reap(
                     prefix, older_than_s=older_than_s, dry_run=self.only_tell, deadline_s=deadline_s, **options
                 )
                 for orphan in reaped.orphans:
-                    self.log.warning("Session %s of %s was left behind", orphan.uuid, orphan.key)
+                    self.log.warning(
+                        "Session %s of %s was left behind%s",
+                        orphan.uuid,
+                        orphan.key,
+                        unknown_text if orphan.key in unknown else "",
+                    )
                     found["orphans"].append(orphan_json(orphan))
                 found["stopped"] += reaped.stopped
                 failed.extend(reaped.failed)
 
             def is_alive(key: str) -> bool | None:
                 alive = is_owner_alive(key)
+                if alive is None:
+                    unknown.add(key)
                 return False if alive and self._is_over_a_cap(client, key, active) else alive
 
             active = client.sessions.list()

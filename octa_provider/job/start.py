@@ -121,7 +121,10 @@ def start_job(
         log.warning("the session of %s is gone: started anew", key)
         count(TriedMachine.of(rental, rental.stop(leaves_replacement=True), "it was gone", replaced=True))
         stopped.add(rental.uuid)
-    raise OctaConfigError(f"the key {key} is used for two different jobs at the same time: give each its own")
+    raise OctaConfigError(
+        f"the key {key} is used for two different jobs at the same time: give each its own, or each installation on "
+        "this account a namespace of its own"
+    )
 
 
 def _begin_state(

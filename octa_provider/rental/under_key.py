@@ -125,7 +125,8 @@ class UnderKey:
     def two_works(self) -> OctaConfigError:
         """The error for a key under which something else runs at the same time."""
         return OctaConfigError(
-            f"the key {self._start.key} is used for two different pieces of work at the same time: give each its own"
+            f"the key {self._start.key} is used for two different pieces of work at the same time: give each its own, "
+            "or each installation on this account a namespace of its own"
         )
 
     def adopt(self, mine: Sequence[Session], claim: str | None = None) -> Started:

@@ -235,6 +235,41 @@ def test_a_functions_machine_waits_for_no_worker(
     assert renting.running() == []
 
 
+@pytest.mark.parametrize(
+    ("size", "arguments"), [(MOST_VALUE_BYTES, {}), (3, {"files_in_trigger": False})], ids=["large", "by workers"]
+)
+def test_a_function_whose_arguments_are_others_when_it_comes_back_has_its_result_all_the_same(
+    renting: Renting,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    size: int,
+    arguments: dict[str, Any],
+) -> None:
+    operator = cast("type[Any]", _OctaDecoratedOperator)
+    resumed = operator.execute_resumed
+
+    def rendered_anew(self: Any, context: Context, event: dict[str, Any] | None = None) -> Any:
+        # As a template of the time is, or a DAG's file that was edited.
+        self.op_args = ("later", size)
+        return resumed(self, context, event)
+
+    monkeypatch.setattr(operator, "execute_resumed", rendered_anew)
+    with DAG("other_arguments", schedule=None) as dag:
+
+        @task.octa(image="python:3.12", poll_interval=0.2, deferrable=True, **arguments)
+        def writes(when: str, letters: int) -> list[str]:
+            return [when, "x" * letters]
+
+        writes("first", size)
+    ended = run(dag)
+    # As they were when the command began.
+    assert ended.result("writes") == ["later" if arguments else "first", "x" * size]
+    log = capfd.readouterr()
+    assert "are not what they were when this job was started" in log.out + log.err
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
 @pytest.mark.parametrize("refused", ["folder", "file"])
 def test_a_value_that_is_here_needs_no_room_on_a_full_disk(
     renting: Renting, monkeypatch: pytest.MonkeyPatch, refused: str

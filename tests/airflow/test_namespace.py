@@ -187,6 +187,29 @@ def test_the_same_dag_for_the_same_date_takes_and_stops_no_machine_of_another_ai
     renting.emulator.end_session(prod)
 
 
+def test_a_first_try_that_carries_on_with_anothers_machine_tells_of_the_namespace_that_two_have(
+    renting: Renting, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def ran(**arguments: Any) -> Any:
+        with DAG("same_namespace", schedule=None, start_date=AT) as dag:
+            OctaRunJobOperator(task_id="train", image="alpine:3", command="echo done", poll_interval=0.2, **arguments)
+        return run(dag, at=AT)
+
+    named(renting, "studio")
+    said = "another Airflow on this account that has the namespace 'studio' too"
+    theirs = ran(wait_for_completion=False).result("train")["uuid"]
+    log = capfd.readouterr()
+    assert said not in log.out + log.err
+    # Another database, by what it knows of the first one's run: nothing.
+    ours = ran(deferrable=True)
+    assert (ours.state, ours.result("train")["uuid"]) == ("success", theirs)
+    log = capfd.readouterr()
+    assert f"Session {theirs} was there before this task's first try" in log.out + log.err
+    assert said in log.out + log.err
+    assert len(renting.sessions) == 1
+    assert renting.running() == []
+
+
 def test_what_an_earlier_release_started_is_adopted_by_its_task(renting: Renting) -> None:
     """It wrote the key without a namespace, and no word of what it had asked for."""
 
@@ -206,7 +229,9 @@ def test_what_an_earlier_release_started_is_adopted_by_its_task(renting: Renting
     assert renting.running() == []
 
 
-def test_the_reaper_leaves_other_airflows_machines_alone_unless_it_is_told(renting: Renting) -> None:
+def test_the_reaper_leaves_other_airflows_machines_alone_unless_it_is_told(
+    renting: Renting, capfd: pytest.CaptureFixture[str]
+) -> None:
     request = MachineRequest(image="alpine:3", start_command="sleep 600")
     with DAG("gone_here", schedule=None) as dag:
         OctaReapOperator(task_id="reap", older_than_s=0)
@@ -223,6 +248,13 @@ def test_the_reaper_leaves_other_airflows_machines_alone_unless_it_is_told(renti
         uuids = {name: start_named(renting, key, request) for name, key in keys.items()}
         ended = run(dag)
         assert set(ended.result("reap")["stopped"]) == {uuids["ours, over"], uuids["ours, unknown"]}
+        # What it does not know may be of an Airflow that has the same namespace by mistake.
+        told = capfd.readouterr()
+        lines = [line for line in (told.out + told.err).splitlines() if "was left behind" in line]
+        said = f"has the namespace {default_namespace()!r} too"
+        assert {name for name, uuid in uuids.items() if any(uuid in line and said in line for line in lines)} == {
+            "ours, unknown"
+        }
         with DAG("reap_any", schedule=None) as dag:
             OctaReapOperator(task_id="reap", older_than_s=0, any_namespace=True)
         ended = run(dag)
