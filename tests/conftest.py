@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -54,6 +55,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker("no_cover")
+
+
+def pytest_collection_finish() -> None:
+    """Set aside what is there before the first test: a search for what nobody needs any more looks at new things alone.
+
+    Thousands of tests and their modules are a seventh of a second of a core in each full search.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class NotInEmulators:

@@ -80,6 +80,7 @@ def run_until_crash(root: Path, disk: CrashingDisk, steps: Sequence[tuple[int | 
     check(root, promised)
 
 
+@pytest.mark.no_cover  # The same lines hundreds of times: other tests count them.
 @pytest.mark.parametrize("power", [False, True])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_crash_at_each_step_of_a_run_loses_no_accepted_frame_and_shows_no_other(power: bool, seed: int) -> None:
