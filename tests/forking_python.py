@@ -97,6 +97,9 @@ def open_streams() -> None:
     """`sys.stdin` and the others, as Python makes them when it starts."""
     encoding, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
     at_once = bool(os.environ.get("PYTHONUNBUFFERED"))
+    # As the locale has it.
+    assert sys.__stdin__ is not None
+    errors = errors or ("strict" if encoding else str(sys.__stdin__.errors))
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream: io.TextIOWrapper | None = None
         try:
@@ -106,14 +109,16 @@ def open_streams() -> None:
         else:
             unbuffered = at_once and number > 0
             binary = open(number, "rb" if number == 0 else "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
+            getattr(binary, "raw", binary).name = f"<{name}>"
             stream = io.TextIOWrapper(
                 binary,
                 encoding=encoding or None,
-                errors="backslashreplace" if number == 2 else errors or "strict",
+                errors="backslashreplace" if number == 2 else errors,
                 newline=None if number == 0 else "\n",
                 line_buffering=not unbuffered and (number == 2 or os.isatty(number)),
-                write_through=unbuffered,
+                write_through=at_once,
             )
+            stream.mode = "r" if number == 0 else "w"  # type: ignore[misc]
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 
