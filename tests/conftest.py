@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Of pytest-cov, which not everybody who runs a test has.
     config.addinivalue_line("markers", "no_cover: no lines are counted while it runs")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    config.add_cleanup(gc.unfreeze)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
