@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -33,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Of pytest-cov, which not everybody who runs a test has.
     config.addinivalue_line("markers", "no_cover: no lines are counted while it runs")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    config.add_cleanup(gc.unfreeze)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,6 +56,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker("no_cover")
+
+
+def pytest_collection_finish() -> None:
+    """Set aside what is there before the first test: a search for what nobody needs any more looks at new things alone.
+
+    Thousands of tests and their modules are a seventh of a second of a core in each full search.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class NotInEmulators:

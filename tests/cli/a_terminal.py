@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from octa_provider.emulator.testing import EmulatorHandle
+from tests.forked_python import start_python
 
 LONG_S = 600.0
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -69,13 +70,12 @@ def in_terminal(emulator: EmulatorHandle, columns: int, *words: str, **env: str)
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     own = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
-    process = subprocess.Popen(
+    process = start_python(
         [sys.executable, "-m", "octa_provider", *words],
         env=own | emulator.env() | {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"} | env,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        start_new_session=True,
     )
     os.close(theirs)
     try:

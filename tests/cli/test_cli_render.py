@@ -17,6 +17,7 @@ from a_terminal import LONG_S, in_terminal
 from small_picture import write_picture
 
 from octa_provider.emulator.testing import EmulatorHandle
+from tests.forked_python import start_python
 
 Cli = Callable[..., Any]
 ARGUMENTS = ("--frames", "1-6", "--seconds-per-frame", "1", "--max-machines", "2", "--poll", "0.2s")
@@ -262,14 +263,13 @@ def test_a_changed_scene_is_rendered_anew_where_that_is_asked_for(cli: Cli, work
 
 
 def started(emulator: EmulatorHandle, work: Work, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return start_python(
         [sys.executable, "-m", "octa_provider", *work.words, "--yes", *more],
         env=os.environ | emulator.env(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
     )
 
 

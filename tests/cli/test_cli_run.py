@@ -20,6 +20,7 @@ from octa_provider.cli.commands import run as run_command
 from octa_provider.cli.options.new_key import new_key
 from octa_provider.emulator.testing import EmulatorHandle
 from octa_provider.job.result import JobOutcome, JobResult
+from tests.forked_python import start_python
 
 Cli = Callable[..., Any]
 #: An app of the emulator's.
@@ -374,13 +375,12 @@ def test_an_unknown_outcome_is_never_a_success(outcome: JobOutcome, code: int | 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_during_run_leaves_nothing_running(emulator: EmulatorHandle, number: int, status: int) -> None:
     key = f"cli/signal/{number}"
-    with subprocess.Popen(
+    with start_python(
         [sys.executable, "-m", "octa_provider", *QUICK, "--key", key, "--", "echo begun; sleep 300"],
         env=os.environ | emulator.env() | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
@@ -398,7 +398,7 @@ def test_a_run_that_was_killed_is_carried_on_by_the_next_one_under_the_same_key(
     cli: Cli, emulator: EmulatorHandle
 ) -> None:
     words = (*QUICK, "--key", "cli/again", "--", "echo begun; sleep 2; echo ended")
-    with subprocess.Popen(
+    with start_python(
         [sys.executable, "-m", "octa_provider", *words],
         env=os.environ | emulator.env(),
         stdout=subprocess.PIPE,

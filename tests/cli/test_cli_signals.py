@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from octa_provider.emulator.testing import EmulatorHandle
+from tests.forked_python import start_python
 
 PROGRAM = [sys.executable, "-m", "octa_provider"]
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
@@ -53,14 +54,14 @@ def ignoring(number: signal.Signals) -> list[str]:
 def running(emulator: EmulatorHandle, command: str = "echo begun; sleep 300", **options: Any) -> Iterator[Any]:
     """`octa-provider run` in a process of its own."""
     settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    words = [*PROGRAM, "run", "ubuntu:24.04", "--poll", "0.2s", "--", command]
+    settings |= {"env": os.environ | emulator.env() | {"PYTHONUNBUFFERED": "1"}, "text": True}
     before = settings.pop("before", [])
-    with subprocess.Popen(
-        [*before, *PROGRAM, "run", "ubuntu:24.04", "--poll", "0.2s", "--", command],
-        env=os.environ | emulator.env() | {"PYTHONUNBUFFERED": "1"},
-        text=True,
-        start_new_session=True,
-        **settings,
-    ) as process:
+    if before:
+        process = subprocess.Popen([*before, *words], start_new_session=True, **settings)
+    else:
+        process = start_python(words, **settings)
+    with process:
         try:
             yield process
         finally:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from octa_provider.cli.output import listing
 from octa_provider.emulator.testing import EmulatorHandle
 from tests.cli.a_terminal import LONG_S, in_terminal
+from tests.forked_python import run_python, start_python
 
 Cli = Callable[..., Any]
 Start = Callable[..., str]
@@ -127,30 +129,33 @@ def test_a_bar_that_the_job_draws_moves_ours_and_is_shown_once_its_line_ends(
     assert "|##\n" not in terminal.text
 
 
+def redirected(emulator: EmulatorHandle, words: Sequence[str], to: str) -> subprocess.CompletedProcess[str]:
+    """`octa-provider` with its output where a shell would put it."""
+    streams: dict[str, Any] = {"stdout": None, "stderr": subprocess.PIPE}
+    closed = []
+    with ExitStack() as opened:
+        for number, mark, place in re.findall(r"([12]?)([<>])(\S+)", to):
+            if place == "&-":
+                closed.append(int(number or 1))
+            else:
+                file = opened.enter_context(open(place, "r" if mark == "<" else "w"))
+                streams["stderr" if number == "2" else "stdout"] = file
+        return run_python(
+            [*PROGRAM, *words], closed=closed, env=os.environ | emulator.env(), text=True, timeout=LONG_S, **streams
+        )
+
+
 @pytest.mark.parametrize("words", ["machines", "machines --json", "sessions", "doctor", "--help", "--version"])
 @pytest.mark.parametrize("to", [">&-", ">/dev/full", "1</dev/null", ">&- 2>&-", ">/dev/full 2>/dev/full"])
 def test_an_output_that_takes_nothing_is_no_bug(emulator: EmulatorHandle, words: str, to: str) -> None:
-    ended = subprocess.run(
-        ["/bin/sh", "-c", f"exec {shlex.join([*PROGRAM, *words.split()])} {to}"],
-        env=os.environ | emulator.env(),
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=LONG_S,
-    )
+    ended = redirected(emulator, words.split(), to)
     assert ended.returncode in {0, 1}
-    assert not {"bug", "Traceback", "Errno", "Exception"} & set(ended.stderr.replace("[", " ").split())
+    assert not {"bug", "Traceback", "Errno", "Exception"} & set((ended.stderr or "").replace("[", " ").split())
 
 
 @pytest.mark.parametrize("to", [">/dev/full", "1</dev/null"])
 def test_an_output_that_takes_nothing_does_not_end_the_job(emulator: EmulatorHandle, to: str) -> None:
-    words = [*PROGRAM, *JOB, "echo begun; sleep 1; echo ended; exit 3"]
-    ended = subprocess.run(
-        ["/bin/sh", "-c", f"exec {shlex.join(words)} {to}"],
-        env=os.environ | emulator.env(),
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=LONG_S,
-    )
+    ended = redirected(emulator, [*JOB, "echo begun; sleep 1; echo ended; exit 3"], to)
     assert ended.returncode == 3
     assert "failed on node" in ended.stderr
     assert ended.stderr.count("output can't be shown") == (1 if "full" in to else 0)
@@ -179,7 +184,7 @@ def test_a_signal_is_told_in_three_lines_and_no_more(
     emulator: EmulatorHandle, number: signal.Signals, said: str, via: str
 ) -> None:
     words = ("--via", via, "--ssh-key", emulator.ssh_private_key, "--", "echo begun; sleep 300")
-    with subprocess.Popen(
+    with start_python(
         [*PROGRAM, *JOB[:-1], *words],
         env=os.environ | emulator.env(),
         stdout=subprocess.PIPE,

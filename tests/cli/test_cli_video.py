@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import imageio_ffmpeg
 import pytest
 
 from octa_provider.cli import main
+from tests.forked_python import start_python
 
 PICTURE = Path(__file__).resolve().parents[1] / "data" / "pictures" / "oiio_tiled.exr"
 
@@ -63,7 +63,7 @@ def test_a_signal_ends_it_and_leaves_nothing_half_made(out: Path) -> None:
         f"touch {begun}; exec sleep 300\n"
     )
     slow.chmod(0o755)
-    process = subprocess.Popen([sys.executable, "-m", "octa_provider", "video", str(out), "--ffmpeg", str(slow)])
+    process = start_python([sys.executable, "-m", "octa_provider", "video", str(out), "--ffmpeg", str(slow)])
     until = time.monotonic() + 600
     while not begun.exists():
         assert time.monotonic() < until

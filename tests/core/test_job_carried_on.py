@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from job_bench import Bench, bench, emulator, in_fork, kill_9
 
 from octa_provider import JobOutcome, JobSpec, JobState
 from octa_provider.job.state import JobPhase
+from tests.forked_python import run_python
 
 __all__ = ["bench", "emulator"]
 
@@ -115,7 +115,7 @@ def test_the_parts_can_be_called_from_different_processes(bench: Bench, tmp_path
     said = {}
     for part in ("start", "poll", "collect", "finish"):
         command = [sys.executable, "-c", PART, json.dumps({**options, "part": part})]
-        said[part] = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
+        said[part] = run_python(command, check=True, capture_output=True, text=True, timeout=600).stdout
     result = json.loads(said["finish"])
     assert said["poll"] == "began\nended\n"
     assert (result["outcome"], result["exit_code"]) == ("succeeded", 0)

@@ -24,6 +24,7 @@ from octa_provider.market.request import MachineRequest, VpnRequest
 from octa_provider.market.requirements import Requirements
 from octa_provider.rental.rental import Rental
 from tests.core.rental_bench import EVERYTHING, START, Bench, bench, emulator
+from tests.forked_python import start_python
 
 __all__ = ["bench", "emulator"]
 
@@ -185,7 +186,7 @@ def test_a_cancel_ends_the_wait_at_once_and_nothing_runs(bench: Bench) -> None:
 def test_a_signal_ends_the_wait(bench: Bench, number: signal.Signals) -> None:
     bench.emulator.faults(EMPTY)
     command = [sys.executable, "-c", PROGRAM, bench.key]
-    with subprocess.Popen(command, env=bench.emulator.env(), stdout=subprocess.PIPE, text=True) as child:
+    with start_python(command, env=bench.emulator.env(), stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout is not None
             assert "waits up to 1h for a machine" in child.stdout.readline()

@@ -46,6 +46,7 @@ def test_a_whole_picture_of_blender_openimageio_or_pillow_is_whole(name: str) ->
             assert found.parts == getattr(opened, "n_frames", 1)
 
 
+@pytest.mark.no_cover  # The same lines thousands of times: other tests count them.
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_that_is_cut_anywhere_is_not_whole(name: str, tmp_path: Path) -> None:
     path = written(tmp_path, picture(name), name)

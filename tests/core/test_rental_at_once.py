@@ -14,6 +14,7 @@ from octa_provider.client import OctaClient
 from octa_provider.market.request import MachineRequest
 from octa_provider.rental.rental import Rental
 from tests.core.rental_bench import START, Bench, bench, emulator
+from tests.forked_python import start_python
 
 __all__ = ["bench", "emulator"]
 
@@ -51,7 +52,7 @@ def test_threads_that_start_one_key_at_once_get_one_session(bench: Bench, tries:
 
 def test_processes_that_start_one_key_at_once_get_one_session(bench: Bench) -> None:
     children = [
-        subprocess.Popen(
+        start_python(
             [sys.executable, "-c", PROGRAM, bench.key],
             env=bench.emulator.env(),
             stdin=subprocess.PIPE,

@@ -13,6 +13,7 @@ import pytest
 from octa_provider.errors import OctaNoMachineError, OctaStopError
 from octa_provider.market.requirements import Requirements
 from tests.core.rental_bench import EVERYTHING, START, Bench, bench, emulator
+from tests.forked_python import start_python
 
 __all__ = ["bench", "emulator"]
 
@@ -32,7 +33,7 @@ with OctaClient() as client, client.rentals.rent(MachineRequest("ubuntu:24.04", 
 def child(bench: Bench) -> Iterator[subprocess.Popen[str]]:
     """A process inside its `with` block."""
     command = [sys.executable, "-c", PROGRAM, bench.key]
-    with subprocess.Popen(command, env=bench.emulator.env(), stdout=subprocess.PIPE, text=True) as process:
+    with start_python(command, env=bench.emulator.env(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         uuid = process.stdout.readline().strip()
         assert bench.running() == [uuid]

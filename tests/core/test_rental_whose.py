@@ -35,6 +35,7 @@ from octa_provider.rental.rental import Rental
 from octa_provider.timing.clock import Clock
 from octa_provider.watch.watcher import watcher_for
 from tests.core.rental_bench import LIST, START, Bench, bench, emulator
+from tests.forked_python import run_python, start_python
 
 __all__ = ["bench", "emulator"]
 
@@ -155,7 +156,7 @@ with OctaClient() as octa:
 def test_of_plain_processes_that_race_for_the_only_machine_each_gets_its_one_session(scarce: EmulatorHandle) -> None:
     for race in range(3):
         racers = [
-            subprocess.Popen(
+            start_python(
                 [sys.executable, "-c", PROGRAM, f"race/{race}"],
                 env=environment(scarce),
                 stdin=subprocess.PIPE,
@@ -435,9 +436,7 @@ with OctaClient(on_response=die) as octa:
 
 
 def killed_in_its_post(bench: Bench, what: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED, bench.key, what], env=environment(bench.emulator), timeout=600
-    )
+    ended = run_python([sys.executable, "-c", KILLED, bench.key, what], env=environment(bench.emulator), timeout=600)
     assert ended.returncode == 9
     assert len(bench.running()) == 1
 
@@ -745,7 +744,7 @@ def test_what_is_no_intent_is_refused(name: str, odd: object) -> None:
 
 def test_a_listing_that_comes_late_after_a_kill_is_waited_for(bench: Bench) -> None:
     bench.emulator.faults({"kind": "late_listing", "seconds": 1.0, **START})
-    ended = subprocess.run(
+    ended = run_python(
         [sys.executable, "-c", KILLED, bench.key, "rental"], env=environment(bench.emulator), timeout=600
     )
     assert ended.returncode == 9

@@ -15,6 +15,7 @@ import pytest
 
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.rental.clean_up import cleaned_up_by, stop_signals_raise
+from tests.forked_python import start_python
 
 STORM = Path(__file__).with_name("signal_storm.py")
 SHAPES = (
@@ -90,7 +91,7 @@ def test_a_signal_in_a_script_that_rents_leaves_nothing(
         emulator.faults({"kind": "delay", "seconds": 1.0, **fault})
     before = len(emulator.ledger()["sessions"])
     command = [sys.executable, "-c", RENT, service, moment]
-    with subprocess.Popen(
+    with start_python(
         command, env=os.environ | emulator.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None

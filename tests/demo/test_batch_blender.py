@@ -19,6 +19,7 @@ from octa_provider.batch.renderers.blender_renderer import BlenderRenderer
 from octa_provider.batch.renderers.local_preflight import local_preflight
 from octa_provider.batch.renderers.preflight import Preflight
 from octa_provider.errors import OctaConfigError
+from tests.forked_python import run_python
 
 SIZE = (48, 27)
 #: Made once, each a small scene: the code that changes Blender's own.
@@ -119,7 +120,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
         lines.append(f"exec({MAKE.format(size=SIZE, change=change, path=str(folder / name / 'my shot.blend'))!r})")
     (folder / "make.py").write_text("\n".join(lines) + "\nimport os\nos._exit(0)\n")
-    subprocess.run([blender_python(), folder / "make.py"], check=True, capture_output=True, timeout=600)
+    run_python([blender_python(), folder / "make.py"], check=True, capture_output=True, timeout=600)
     return folder
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from demo.contact_sheet import check_frames
 from octa_provider.emulator.container import blender_arguments, blender_command
+from tests.forked_python import run_python
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMAND = REPOSITORY / "octa_provider" / "emulator" / "container" / "blender_command.py"
@@ -24,7 +25,7 @@ def blender_python() -> str:
 
 
 def run_blender(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return run_python(
         [blender_python(), COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=600, check=False
     )
 
@@ -38,7 +39,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's scene, small and rough."""
     path = tmp_path_factory.mktemp("scene") / "scene.blend"
     make = [blender_python(), REPOSITORY / "demo" / "make_scene.py", path, "--size", *map(str, SIZE), "--samples", "1"]
-    subprocess.run([str(part) for part in make], check=True, capture_output=True, timeout=600)
+    run_python([str(part) for part in make], check=True, capture_output=True, timeout=600)
     return path
 
 

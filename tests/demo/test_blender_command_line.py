@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ import pytest
 
 from octa_provider.cli import main
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
+from tests.forked_python import run_python
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMAND = REPOSITORY / "octa_provider" / "emulator" / "container" / "blender_command.py"
@@ -86,7 +86,7 @@ def blender(tmp_path: Path) -> Path:
 
 def make(path: Path, *more: str) -> Path:
     path.parent.mkdir()
-    subprocess.run([blender_python(), "-c", MAKE, path, *more], check=True, capture_output=True, timeout=600)
+    run_python([blender_python(), "-c", MAKE, path, *more], check=True, capture_output=True, timeout=600)
     return path
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from octa_provider.emulator.container.hostile_frames import NAMES
 from octa_provider.emulator.testing import EmulatorHandle, start_emulator
 from octa_provider.render.containers import read_picture
 from octa_provider.render.picture import BrokenPictureError
+from tests.forked_python import run_python
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -50,7 +50,7 @@ os._exit(0)
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four frames of 32x32 pixels that do not overwrite and lay an empty file when they begin."""
     path = tmp_path_factory.mktemp("scene") / "scene.blend"
-    subprocess.run([blender_python(), "-c", MAKE, path], check=True, capture_output=True, timeout=600)
+    run_python([blender_python(), "-c", MAKE, path], check=True, capture_output=True, timeout=600)
     return path
 
 
@@ -245,7 +245,7 @@ def test_a_black_exr_is_black(render: Callable[..., Machine]) -> None:
         "import bpy, os, sys; p = bpy.data.images.load(sys.argv[1]).pixels[:]; print(max(p[0::4] + p[1::4] + p[2::4]))"
     )
     command = [blender_python(), "-c", f"{look}; sys.stdout.flush(); os._exit(0)", machine.out / "frame_0001.exr"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout == "0.0\n"
+    assert run_python(command, capture_output=True, text=True, check=True, timeout=600).stdout == "0.0\n"
 
 
 def test_a_process_that_takes_too_much_memory_is_killed_in_its_frame(render: Callable[..., Machine]) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import select
 import sys
+import time
 
 from octa_provider.cli.options.connection import tell
 
 __all__ = ["ask", "can_ask"]
+
+#: A signal just before a wait, or in another thread, does not end the wait: Python hears it after so long.
+_HEARD_WITHIN_S = 1.0
 
 
 def can_ask() -> bool:
@@ -23,7 +27,7 @@ def ask(question: str, within_s: float | None = None) -> bool:
         within_s: seconds that an answer is waited for; None waits for as long as it takes.
     """
     print(f"{question}? [y/N] ", end="", file=sys.stderr, flush=True)
-    if within_s is not None and not select.select([sys.stdin], [], [], within_s)[0]:
+    if within_s is not None and not _is_answered(within_s):
         tell("\nno answer: taken for a no")
         return False
     answer = sys.stdin.readline()
@@ -31,3 +35,11 @@ def ask(question: str, within_s: float | None = None) -> bool:
         # The end of what was typed (Ctrl-D) leaves the cursor behind the question.
         tell("")
     return answer.strip().lower() in {"y", "yes"}
+
+
+def _is_answered(within_s: float) -> bool:
+    until = time.monotonic() + within_s
+    while not select.select([sys.stdin], [], [], max(0.0, min(_HEARD_WITHIN_S, until - time.monotonic())))[0]:
+        if time.monotonic() >= until:
+            return False
+    return True

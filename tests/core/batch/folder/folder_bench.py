@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ RENDERER = Renderer("blender:4.5", "render {scene} {frame}")
 TWO_FILES = ("frame_{frame:04d}.png", "depth/{frame:04d}.png")
 
 
+@cache
 def png(
     frame: int,
     *,
