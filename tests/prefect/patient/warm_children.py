@@ -51,7 +51,7 @@ def begin(first_of_path: int) -> None:
     """Have a process beside this one that forks its children.
 
     Args:
-        first_of_path: where in `sys.path` that begins which PYTHONPATH says: after the program's folder, if it is there.
+        first_of_path: where in `sys.path` that begins which PYTHONPATH says: 1 where the program's folder is before it.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork() == 0:
