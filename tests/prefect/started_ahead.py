@@ -38,7 +38,17 @@ OF_A_RUNNER = (
     "anyio._backends._asyncio",
     "graphviz",
 )
-LOADED = (*OF_A_RUNNER, "prefect.cli.worker", "prefect.workers.base", "pydantic.v1", "requests")
+LOADED = (
+    *OF_A_RUNNER,
+    "prefect.cli.worker",
+    "prefect.workers.base",
+    "pydantic.v1",
+    # What ours load.
+    "asyncssh",
+    "fileseq",
+    "msgspec",
+    "requests",
+)
 
 
 def load(names: tuple[str, ...] = LOADED) -> None:
