@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import yaml
 from pool import FLOWS, Pool, env_of_machine
-from prefect_server import BIN, PrefectServer
+from prefect_server import BIN, PrefectServer, start_process, with_more_time
 
 
 def deploy(
     server: PrefectServer, pool: Pool, folder: Path, flow_name: str, **job_variables: object
 ) -> subprocess.CompletedProcess[str]:
-    """Deploy a flow of `machine_flows.py` as `from-yaml`, with these job variables."""
+    """Deploy a flow of `machine_flows.py` as `from-yaml`, with these job variables; all that was said is its output."""
     (folder / "machine_flows.py").write_text((FLOWS / "machine_flows.py").read_text())
     env = env_of_machine(server)
     variables = {"image": "prefect:3", "poll_s": 0.5, "env": env} | job_variables
@@ -25,19 +24,16 @@ def deploy(
     }
     steps = [{"prefect.deployments.steps.set_working_directory": {"directory": str(FLOWS)}}]
     (folder / "prefect.yaml").write_text(yaml.safe_dump({"pull": steps, "deployments": [deployment]}))
-    return subprocess.run(
-        [BIN / "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={
-            "PATH": str(BIN),
-            "PYTHONPATH": f"{FLOWS}:{':'.join(sys.path)}",
-            "PREFECT_API_URL": server.api_url,
-            "PREFECT_HOME": str(folder / "home"),
-            "COLUMNS": "500",
-        },
-    )
+    command = [BIN / "prefect", "--no-prompt", "deploy", "--all"]
+    environment = {
+        "PATH": str(BIN),
+        "PYTHONPATH": with_more_time(),
+        "PREFECT_API_URL": server.api_url,
+        "PREFECT_HOME": str(folder / "home"),
+        "COLUMNS": "500",
+    }
+    process = start_process(command, folder / "deploy.log", environment, folder, nothing_else=True)
+    return subprocess.CompletedProcess(command, process.wait(), process.output, "")
 
 
 def stored(server: PrefectServer) -> str:

@@ -52,9 +52,15 @@ def with_more_time() -> str:
 
 
 def start_process(
-    command: Sequence[str | Path], log: Path, environment: Mapping[str, str], folder: Path | None = None
+    command: Sequence[str | Path],
+    log: Path,
+    environment: Mapping[str, str],
+    folder: Path | None = None,
+    *,
+    nothing_else: bool = False,
 ) -> Process:
-    arguments, variables = [str(part) for part in command], {**os.environ, **environment}
+    """Start a process with its output in `log`, and with our environment too unless it is to have nothing else."""
+    arguments, variables = [str(part) for part in command], {**({} if nothing_else else os.environ), **environment}
     forked = start_forked(arguments, log, variables, folder)
     if forked is not None:
         return Process(forked, log)

@@ -27,26 +27,33 @@ MOST_BYTES = 120_000
 #: A variable that keeps so much room where /proc shows a process's environment.
 ROOM = "TESTS_ROOM_FOR_AN_ENVIRONMENT"
 
-LOADED = (
+OF_A_RUNNER = (
     "prefect.main",
     "prefect.flow_engine",
     "prefect.task_engine",
     "prefect.deployments.steps.core",
     "prefect.cli.flow_run",
-    "prefect.cli.worker",
     "prefect.runner",
-    "prefect.workers.base",
     # What these load when they are first used.
     "anyio._backends._asyncio",
     "graphviz",
+)
+LOADED = (
+    *OF_A_RUNNER,
+    "prefect.cli.worker",
+    "prefect.workers.base",
     "pydantic.v1",
+    # What ours load.
+    "asyncssh",
+    "fileseq",
+    "msgspec",
     "requests",
 )
 
 
-def load() -> None:
+def load(names: tuple[str, ...] = LOADED) -> None:
     """Load what the processes of most tests need."""
-    for name in LOADED:
+    for name in names:
         # Another Prefect may have another module there.
         with suppress(ModuleNotFoundError):
             importlib.import_module(name)
@@ -161,5 +168,11 @@ if __name__ == "__main__":
     load()
     _order = serve(socket.socket(fileno=int(sys.argv[1])))
     sys.argv[:] = _order["arguments"]
+    if _order["arguments"][1:3] == ["flow-run", "execute"]:
+        # Not in the path of those that are to have no more time than users have.
+        with suppress(ModuleNotFoundError):
+            import warm_children
+
+            warm_children.begin(first_of_path=1)
     read_environment_again()
     run(_order["arguments"])

@@ -17,6 +17,7 @@ from flow_process import FlowProcesses
 from prefect.events import Event
 from prefect_server import PrefectServer, Process, start_process
 from renting import Renting
+from test_left_sessions import processes_under
 from waiting_for import wait_for
 
 from octa_provider import JobResult
@@ -49,19 +50,8 @@ def reaper(server: PrefectServer, renting: Renting, tmp_path: Path) -> Iterator[
 
 def engine_of(runner: Process) -> int:
     """The process that executes the flow, below the runner that watches it."""
-
-    def children() -> list[int]:
-        found = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                text = stat.read_text()
-            except OSError:
-                continue
-            if int(text.rpartition(")")[2].split()[1]) == runner.popen.pid:
-                found.append(int(stat.parent.name))
-        return found
-
-    return int(wait_for(children, "the flow has a process of its own")[0])
+    below = wait_for(lambda: processes_under(runner.popen.pid), "the flow has a process of its own")
+    return int(below[0])
 
 
 def test_the_reaper_is_scheduled_and_has_its_automation(server: PrefectServer, reaper: Process) -> None:

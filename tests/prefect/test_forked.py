@@ -13,6 +13,7 @@ from typing import Any
 from forked import BIN, ForkedProcess, start_forked
 from prefect_server import with_more_time
 from waiting_for import wait_for
+from warm_children import is_runner
 
 from octa_provider.emulator.container.process import marked_pids
 
@@ -47,6 +48,31 @@ shown = {
 }
 print(json.dumps(shown))
 sys.exit(3)
+"""
+
+
+#: Runs the same program anew and as a child that is forked, and shows what both have shown, and how they ended.
+STARTS = """
+import json, os, subprocess, sys
+import warm_children
+
+def child(program, **options):
+    command = [sys.executable, "-c", program, "an argument"]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **options)
+    return [ended.returncode, ended.stdout]
+
+def children():
+    other = {"PYTHONPATH": "/of-a-workspace:" + os.environ["PYTHONPATH"], "PREFECT_LOGGING_LEVEL": "ERROR"}
+    shown = child(sys.argv[1], env={**os.environ, **other}, cwd="/", start_new_session=True)
+    killed = child("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    raised = child("import atexit; atexit.register(print, 'at exit'); raise LookupError")
+    parent = child("import os; print(os.getppid(), os.getpgid(0))")
+    return [shown, killed, raised, parent]
+
+anew = children()
+warm_children.begin(first_of_path=1)
+line = json.dumps([anew, children(), [os.getpid(), os.getpgid(0)]])
+print(line)
 """
 
 
@@ -115,6 +141,31 @@ def test_it_is_found_by_its_environment_and_ended_by_a_signal(tmp_path: Path) ->
     finally:
         process.kill()
         other.kill()
+
+
+def test_the_children_of_a_runner_are_as_those_that_were_started_anew(tmp_path: Path) -> None:
+    process, log = forked([sys.executable, "-c", STARTS, SHOWS], tmp_path, environment_of(tmp_path))
+    assert process.wait(600) == 0, log.read_text()
+    anew, children, own = json.loads(log.read_text().splitlines()[-1])
+    shown, as_shown = json.loads(children[0][1]), json.loads(anew[0][1])
+    assert shown == as_shown
+    assert shown["modules of ours"] == []
+    assert (shown["folder"], shown["arguments"][2][1]) == ("/", "/of-a-workspace")
+    assert [code for code, _ in children] == [3, -signal.SIGKILL, 1, 0]
+    assert children[1:] == anew[1:]
+    assert children[2][1] == "at exit\n"
+    assert [int(number) for number in children[3][1].split()] == own
+
+
+def test_it_is_prefects_runner_of_one_flow_run_whose_children_are_forked() -> None:
+    for arguments in (["-m", "prefect", "flow-run", "execute"], ["/bin/prefect", "flow-run", "execute", "an-id"]):
+        assert is_runner(arguments)
+    for arguments in (
+        ["-m", "prefect.engine"],
+        ["-m", "prefect", "worker", "start"],
+        ["/bin/prefect", "flow-run", "ls"],
+    ):
+        assert not is_runner(arguments)
 
 
 def test_a_file_is_run_as_users_run_it(tmp_path: Path) -> None:

@@ -98,11 +98,21 @@ def _with_a_patient_end(module: ModuleType) -> None:
     module.ProcessManager.kill = kill_later
 
 
+def _with_a_quick_end(module: ModuleType) -> None:
+    """A plain flow's end waits for the thread of its heartbeats, which sleeps for the rest of a second.
+
+    It does nothing more when it has slept, and a coroutine's end waits for none.
+    """
+    beat = module._send_heartbeats
+    module._send_heartbeats = lambda engine, join_on_exit=False: beat(engine, join_on_exit=False)
+
+
 #: Module -> what else is changed in it.
 CHANGES: dict[str, Callable[[ModuleType], None]] = {
     "prefect_blocks.at_exit": _with_long_ends,
     "octa_provider.http.time_limit": _with_long_answers,
     "octa_provider.timing.clock": _with_a_clock_ahead,
+    "prefect.flow_engine": _with_a_quick_end,
     "prefect.runner._process_manager": _with_a_patient_end,
 }
 
