@@ -56,7 +56,8 @@ def impatient_client(timeout_s: float) -> Iterator[SyncPrefectClient]:
             yield client
         return
     made = _made_for(context.settings, timeout_s)
-    with SettingsContext(profile=context.profile, settings=made.settings):
+    # To check the settings again would change them meanwhile, and what other threads check then fails (KeyError).
+    with SettingsContext.model_construct(profile=context.profile, settings=made.settings):
         yield made.client
 
 

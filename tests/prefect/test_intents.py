@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -205,6 +206,22 @@ def test_all_that_is_noted_is_noted_by_one_client(
     monkeypatch.setattr(impatient_client.os, "getpid", lambda: 0)
     note(9)
     assert len(made) == 3, "a process that was forked has its own"
+
+
+def test_threads_that_ask_at_once_do_not_disturb_each_other(server: PrefectServer) -> None:
+    def ask_often() -> None:
+        for _ in range(4000):
+            with impatient_client.impatient_client(intents.TIMEOUT_S):
+                assert PREFECT_CLIENT_MAX_RETRIES.value() == 0
+
+    switched_after_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            for asked in [threads.submit(copy_context().run, ask_often) for _ in range(8)]:
+                asked.result()
+    finally:
+        sys.setswitchinterval(switched_after_s)
 
 
 def test_the_reaper_forgets_what_nobody_will_ask_for(server: PrefectServer, renting: Renting) -> None:
