@@ -113,12 +113,13 @@ SLOW = tuple(
 COVERED = 95
 COVERAGE = ("--cov=octa_provider", "--cov-branch", "--cov-report=term:skip-covered", f"--cov-fail-under={COVERED}")
 #: Not the files with the fewest tests last: these take longest.
-BY_FILE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
-AIRFLOW_TESTS = ("pytest", "-q", *BY_FILE, "tests/airflow", "--ignore=tests/airflow/e2e")
+BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder", "-n")
+AIRFLOW_TESTS = ("tests/airflow", "--ignore=tests/airflow/e2e")
 #: A file's tests stay together, with what is started for it; a worker that has ended takes half of what another has.
 SHARED = ("--dist", "worksteal", "-n")
-#: How much each leaves to the others: of two that want the same core the smaller number gets most of it.
-QUICK_CLOCKS, PATIENT = 5, 10
+#: How much each leaves to the others: of two that want the same core the smaller number gets more of it. No more than
+#: that: beside a stranger's busy processes the highest would get next to nothing.
+QUICK_CLOCKS, PATIENT = 2, 4
 CHECKS = (
     Check("lint", "core", ("ruff", "check", "."), tests=False),
     Check("format", "core", ("ruff", "format", "--check", "."), tests=False),
@@ -131,10 +132,16 @@ CHECKS = (
     # What a contributor waits for: not what renders, kills, or draws thousands of inputs, nor whatever else takes long.
     Check("quick", "core", ("pytest", "-q", "--quick", *SHARED, "3", *CORE_TESTS[:3], *SLOW), is_part=True),
     # A whole Airflow, whose scheduler fails healthy tasks when it gets no time: before everything else.
-    Check("airflow-e2e", "airflow", ("pytest", "-q", *BY_FILE, "tests/airflow/e2e"), lane=1),
-    Check("airflow", "airflow", AIRFLOW_TESTS, lane=4, niceness=PATIENT),
+    Check("airflow-e2e", "airflow", ("pytest", "-q", *BY_FILE, "2", "tests/airflow/e2e"), lane=1),
+    Check("airflow", "airflow", ("pytest", "-q", *BY_FILE, "3", *AIRFLOW_TESTS), lane=4, niceness=PATIENT),
     Check("core", "core", ("pytest", "-q", *SHARED, "3", *COVERAGE, *CORE_TESTS), lane=2, niceness=QUICK_CLOCKS),
-    Check("airflow-2.11", "airflow-2.11", AIRFLOW_TESTS, lane=1, niceness=PATIENT),
+    Check(
+        "airflow-2.11",
+        "airflow-2.11",
+        ("pytest", "-q", *BY_FILE, "2", *AIRFLOW_TESTS),
+        lane=1,
+        niceness=PATIENT,
+    ),
     Check("prefect", "prefect", ("pytest", "-q", *SHARED, "3", "tests/prefect"), lane=3, niceness=PATIENT),
     # The same lines thousands of times: to count them would take twice as long as to run them.
     Check("campaigns", "core", ("pytest", "-q", *SHARED, "2", *CAMPAIGNS), lane=2, niceness=QUICK_CLOCKS),
