@@ -13,7 +13,7 @@ from airflow_provider.templated import is_known
 from octa_provider.job.secret_envs import MASK
 from octa_provider.market.request_checks import is_env_name
 
-__all__ = ["SHORTEST_MASKED", "SecretTexts", "as_secrets", "is_shown_whole", "kept_secret", "mask_in_logs"]
+__all__ = ["SHORTEST_MASKED", "SecretTexts", "as_secrets", "is_shown_whole", "kept_secret", "mask_in_logs", "mask_part"]
 
 #: Where `redact` lies, by release: Airflow 3.1 and newer, 3.0, 2.
 _REDACT_LIES_IN = ("airflow.sdk.log", "airflow.sdk.execution_time.secrets_masker", "airflow.utils.log.secrets_masker")
@@ -94,13 +94,22 @@ def mask_in_logs(secrets: Mapping[str, str]) -> None:
     Args:
         secrets: by name.
     """
-    from airflow.providers.common.compat.sdk import mask_secret
-
     for value in secrets.values():
         # Logs come line by line.
         for part in (value, *value.splitlines()):
-            if len(part.strip()) >= SHORTEST_MASKED:
-                mask_secret(part.strip())
+            mask_part(part.strip())
+
+
+def mask_part(text: str) -> None:
+    """Mask a secret, or a line of one, in every log of this process from here on, unless it is too short for that.
+
+    Args:
+        text: without space around it.
+    """
+    from airflow.providers.common.compat.sdk import mask_secret
+
+    if len(text) >= SHORTEST_MASKED:
+        mask_secret(text)
 
 
 def is_shown_whole(value: Mapping[str, object]) -> bool:

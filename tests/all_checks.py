@@ -221,7 +221,8 @@ def run(check: Check, *, quiet: bool = False) -> Outcome:
             if problem is not None:
                 # One that fails and leaves something behind as well is there twice.
                 name = f"{case.get('classname')}::{case.get('name')}"
-                outcome.failures += [name] if name not in outcome.failures else []
+                if name not in outcome.failures:
+                    outcome.failures.append(name)
                 outcome.has_lost_worker |= LOST_WORKER in f"{problem.get('message')}{problem.text}"
             elif case.find("skipped") is not None:
                 outcome.skipped += 1

@@ -132,6 +132,9 @@ def run(arguments: list[str]) -> None:
     main.__dict__.update(__builtins__=__builtins__, __annotations__={})
     sys.modules["__main__"] = main
     if arguments[0] == "-m":
+        # A module that runs as the program is loaded for that; of a package its `__main__` is.
+        if not hasattr(sys.modules.get(arguments[1]), "__path__"):
+            sys.modules.pop(arguments[1], None)
         sys.argv[:] = ["-m", *arguments[2:]]
         sys.path[0] = str(Path.cwd())
         runpy._run_module_as_main(arguments[1])  # type: ignore[attr-defined]

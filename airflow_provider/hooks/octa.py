@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider.connection_form import CONN_FIELDS, DEFAULT_CONN_ID, UI_FIELD_BEHAVIOUR
 from airflow_provider.connection_settings import ConnectionSettings
 from airflow_provider.private_names import check_private_names
-from airflow_provider.secret_texts import SHORTEST_MASKED
+from airflow_provider.secret_texts import mask_part
 
 if TYPE_CHECKING:
     from octa_provider import OctaClient
@@ -168,5 +168,4 @@ def mask_secrets(settings: ConnectionSettings) -> None:
     if "PRIVATE KEY-----" in key:
         mask_secret(key)
         for line in key.rpartition("-----END")[0].partition("KEY-----")[2].replace("\\n", "\n").split():
-            if len(line) >= SHORTEST_MASKED:
-                mask_secret(line)
+            mask_part(line)

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import importlib
+import importlib.util
 import json
 import os
-import runpy
 import select
 import signal
 import socket
 import sys
-import types
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,6 +47,14 @@ LOADED = (
     "msgspec",
     "requests",
 )
+
+#: By its file: what is forked has no folder of ours in its path.
+_spec = importlib.util.spec_from_file_location("forking_python", Path(__file__).parents[1] / "forking_python.py")
+assert _spec is not None
+assert _spec.loader is not None
+_forking: Any = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_forking)
+run = _forking.run
 
 
 def load(names: tuple[str, ...] = LOADED) -> None:
@@ -137,31 +143,6 @@ def read_environment_again() -> None:
     prefect.context.refresh_global_settings_context()
     configuration.PROCESS_LOGGING_CONFIG.clear()
     configuration.setup_logging()
-
-
-def run(arguments: list[str]) -> None:
-    """What `python` does with its arguments: `-m module ...`, `-c program ...`, or a file and its arguments."""
-    sys.orig_argv[1:] = arguments
-    main = types.ModuleType("__main__")
-    main.__dict__.update(__builtins__=__builtins__, __annotations__={})
-    sys.modules["__main__"] = main
-    if arguments[0] == "-m":
-        # A module that runs as the program is loaded for that.
-        sys.modules.pop(arguments[1], None)
-        sys.argv[:] = ["-m", *arguments[2:]]
-        sys.path[0] = str(Path.cwd())
-        runpy._run_module_as_main(arguments[1])
-    elif arguments[0] == "-c":
-        sys.argv[:] = ["-c", *arguments[2:]]
-        sys.path[0] = ""
-        exec(compile(arguments[1], "<string>", "exec"), main.__dict__)
-    else:
-        sys.argv[:] = arguments
-        sys.path[0] = str(Path(arguments[0]).parent)
-        main.__file__ = arguments[0]
-        with open(arguments[0], "rb") as file:
-            program = file.read()
-        exec(compile(program, arguments[0], "exec"), main.__dict__)
 
 
 if __name__ == "__main__":
