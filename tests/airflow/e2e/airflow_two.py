@@ -39,6 +39,9 @@ class ServicesOfTwo(Services):
             "AIRFLOW__SCHEDULER__STALE_DAG_THRESHOLD": NEVER_S,
             "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "300",
             "AIRFLOW__WEBSERVER__BASE_URL": self.url,
+            # It ends where a part of it has not had its turn for so long.
+            "AIRFLOW__WEBSERVER__WEB_SERVER_MASTER_TIMEOUT": NEVER_S,
+            "AIRFLOW__WEBSERVER__WEB_SERVER_WORKER_TIMEOUT": NEVER_S,
             "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_hex(32),
         }
 

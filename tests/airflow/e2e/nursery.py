@@ -131,7 +131,7 @@ def load() -> None:
 
 
 def serve(told: int) -> None:
-    """Fork one for each line of the standard input, and tell its process id once it leads a session of its own.
+    """Fork one for each line of the standard input, and tell its id once it has a session and a log of its own.
 
     Args:
         told: where to.
@@ -142,9 +142,9 @@ def serve(told: int) -> None:
         log, *arguments = line.rstrip("\n").split("\t")
         if os.fork() == 0:
             os.setsid()
+            become(Path(log))
             os.write(told, str(os.getpid()).encode())
             os.close(told)
-            become(Path(log))
             triggerer(arguments)
 
 
